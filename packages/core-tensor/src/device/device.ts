@@ -1,0 +1,246 @@
+/**
+ * A GPU device that counts its memory and never leaves anyone waiting. WebGPU reports errors late and out
+ * of line; here they become typed errors, thrown at the next wait. Every wait goes through `wait`, which
+ * also rejects when the device is lost: a lost device otherwise leaves some of its promises unsettled.
+ */
+import { type DeviceCaps, deviceDescriptor, type LimitOverrides, readCaps } from './caps.ts';
+import { DeviceLostError, GpuValidationError, OutOfMemoryError } from './errors.ts';
+
+/** Bytes and buffers alive now, and the most that ever were. `limit` is Infinity where it is unknown. */
+export interface DeviceMemory {
+  allocated: number;
+  peak: number;
+  buffers: number;
+  readonly limit: number;
+}
+
+export interface OpenOptions {
+  /** Limits to report tighter than the adapter's: for tests. */
+  readonly limits?: LimitOverrides;
+}
+
+/** A buffer whose bytes are on its device's account until `destroy`. */
+export class DeviceBuffer {
+  readonly gpu: GPUBuffer;
+  readonly bytes: number;
+  readonly label: string;
+  #release: ((buffer: DeviceBuffer) => void) | undefined;
+
+  constructor(gpu: GPUBuffer, label: string, release: (buffer: DeviceBuffer) => void) {
+    this.gpu = gpu;
+    this.bytes = gpu.size;
+    this.label = label;
+    this.#release = release;
+  }
+
+  /** Gives the memory back, once the work already submitted with it is done. A second call does nothing. */
+  destroy(): void {
+    this.#release?.(this);
+    this.#release = undefined;
+    this.gpu.destroy();
+  }
+}
+
+export class Device {
+  readonly gpu: GPUDevice;
+  readonly caps: DeviceCaps;
+  readonly memory: DeviceMemory;
+  /** Resolves, and never rejects, when the device is gone; `destroy` counts. */
+  readonly lost: Promise<DeviceLostError>;
+
+  #loss: DeviceLostError | undefined;
+  readonly #waiters = new Set<(reason: DeviceLostError) => void>();
+  readonly #scopes = new Set<Promise<void>>();
+  #failure: Error | undefined;
+
+  constructor(gpu: GPUDevice, caps: DeviceCaps, memoryLimit = Number.POSITIVE_INFINITY) {
+    this.gpu = gpu;
+    this.caps = caps;
+    this.memory = { allocated: 0, peak: 0, buffers: 0, limit: memoryLimit };
+    this.lost = gpu.lost.then(({ reason, message }) => this.#lose(reason, message));
+    gpu.addEventListener('uncapturederror', (event) => {
+      event.preventDefault();
+      this.#failure ??= this.#typed(event.error, 'GPU call');
+    });
+  }
+
+  /**
+   * A buffer of at least `bytes`, rounded up to the multiple of 4 that copies need, zeroed.
+   * @throws OutOfMemoryError at once when it is over a known limit; when only the driver can tell, the
+   * next `wait` throws it.
+   */
+  createBuffer(
+    bytes: number,
+    usage: GPUBufferUsageFlags,
+    label: string,
+    mappedAtCreation = false,
+  ): DeviceBuffer {
+    if (this.#loss) throw this.#loss;
+    const size = Math.ceil(bytes / 4) * 4;
+    const { memory, caps } = this;
+    const refuse = (reason: string, limitBytes?: number) =>
+      new OutOfMemoryError({
+        requestedBytes: size,
+        allocatedBytes: memory.allocated,
+        label,
+        limitBytes,
+        reason,
+      });
+    if (size > caps.limits.maxBufferSize) {
+      throw refuse(`one buffer holds at most ${caps.limits.maxBufferSize} bytes`, caps.limits.maxBufferSize);
+    }
+    if (memory.allocated + size > memory.limit) {
+      throw refuse(`this machine has ${memory.limit} bytes of memory`, memory.limit);
+    }
+    this.gpu.pushErrorScope('out-of-memory');
+    const gpu = this.gpu.createBuffer({ size, usage, label, mappedAtCreation });
+    const before = memory.allocated;
+    this.#track(
+      this.gpu.popErrorScope().then((error) => {
+        if (!error) return;
+        buffer.destroy();
+        const reason = 'refused by the driver';
+        this.#failure ??= new OutOfMemoryError({
+          requestedBytes: size,
+          allocatedBytes: before,
+          label,
+          reason,
+        });
+      }),
+    );
+    const buffer = new DeviceBuffer(gpu, label, ({ bytes: freed }) => {
+      memory.allocated -= freed;
+      memory.buffers -= 1;
+    });
+    memory.allocated += size;
+    memory.buffers += 1;
+    memory.peak = Math.max(memory.peak, memory.allocated);
+    return buffer;
+  }
+
+  /**
+   * Runs `fn` and waits for WebGPU's verdict on the calls it made before its first `await`.
+   * @throws GpuValidationError or OutOfMemoryError, naming `label`.
+   */
+  async scoped<T>(label: string, fn: () => T | Promise<T>): Promise<T> {
+    const filters: GPUErrorFilter[] = ['internal', 'out-of-memory', 'validation'];
+    for (const filter of filters) this.gpu.pushErrorScope(filter);
+    let result: T | Promise<T>;
+    let verdicts: Promise<(GPUError | null)[]>;
+    try {
+      result = fn();
+    } finally {
+      verdicts = Promise.all(filters.map(() => this.gpu.popErrorScope()));
+      verdicts.catch(() => {});
+    }
+    const error = (await this.wait(verdicts)).find((e) => e !== null);
+    if (error) {
+      // The error explains why `result`, if it is a promise, fails too.
+      if (result instanceof Promise) result.catch(() => {});
+      throw this.#typed(error, label);
+    }
+    return this.wait(Promise.resolve(result));
+  }
+
+  /**
+   * Awaits a promise of WebGPU's (`mapAsync`, `onSubmittedWorkDone`, …) together with everything that may
+   * have gone wrong up to now.
+   * @throws DeviceLostError when the device is or gets lost, and any earlier call's error.
+   */
+  async wait<T>(promise: Promise<T>): Promise<T> {
+    const value = await this.#orLost(promise);
+    while (this.#scopes.size > 0) await this.#orLost(Promise.all(this.#scopes));
+    if (this.#failure) {
+      const failure = this.#failure;
+      this.#failure = undefined;
+      throw failure;
+    }
+    return value;
+  }
+
+  /** Resolves when all submitted work has finished. Throws as `wait`. */
+  async done(): Promise<void> {
+    await this.wait(this.gpu.queue.onSubmittedWorkDone());
+  }
+
+  /**
+   * Copies bytes back through a staging buffer; for results and tests, not for the hot path.
+   * `offset` and `bytes` are multiples of 4. Throws as `wait`.
+   */
+  async read(source: DeviceBuffer, offset = 0, bytes = source.bytes - offset): Promise<ArrayBuffer> {
+    const staging = this.createBuffer(
+      bytes,
+      GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+      `read ${source.label}`,
+    );
+    try {
+      const encoder = this.gpu.createCommandEncoder();
+      encoder.copyBufferToBuffer(source.gpu, offset, staging.gpu, 0, bytes);
+      this.gpu.queue.submit([encoder.finish()]);
+      await this.wait(staging.gpu.mapAsync(GPUMapMode.READ));
+      return staging.gpu.getMappedRange().slice(0);
+    } finally {
+      staging.destroy();
+    }
+  }
+
+  /** Frees everything on the device; pending and later waits reject with DeviceLostError. */
+  destroy(): void {
+    this.#lose('destroyed', 'destroy() was called');
+    this.gpu.destroy();
+  }
+
+  #lose(reason: GPUDeviceLostReason, message: string): DeviceLostError {
+    this.#loss ??= new DeviceLostError(reason, message, this.memory.allocated);
+    for (const reject of this.#waiters) reject(this.#loss);
+    this.#waiters.clear();
+    return this.#loss;
+  }
+
+  #typed(error: GPUError, label: string): Error {
+    if (error instanceof GPUOutOfMemoryError) {
+      const reason = error.message.trim() || 'refused by the driver';
+      return new OutOfMemoryError({ allocatedBytes: this.memory.allocated, label, reason });
+    }
+    return new GpuValidationError(label, error.message);
+  }
+
+  #track(scope: Promise<void>): void {
+    const tracked = scope
+      // A scope fails only with its device, and then the loss says more.
+      .catch(() => {})
+      .finally(() => this.#scopes.delete(tracked));
+    this.#scopes.add(tracked);
+  }
+
+  /** `promise`, unless the device is lost first. */
+  #orLost<T>(promise: Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.#loss) reject(this.#loss);
+      else this.#waiters.add(reject);
+      promise
+        .then(resolve, (error) => {
+          // Losing a device first rejects its promises with an AbortError and only then reports the loss.
+          const grace = setTimeout(() => reject(error), 200);
+          this.lost.then((loss) => {
+            clearTimeout(grace);
+            reject(loss);
+          });
+        })
+        .finally(() => this.#waiters.delete(reject));
+    });
+  }
+}
+
+/**
+ * Opens `adapter` with every useful feature and its largest limits.
+ * @param memoryLimit bytes that all buffers together may take.
+ */
+export async function openAdapter(
+  adapter: GPUAdapter,
+  options: OpenOptions = {},
+  memoryLimit?: number,
+): Promise<Device> {
+  const gpu = await adapter.requestDevice(deviceDescriptor(adapter));
+  return new Device(gpu, readCaps(adapter, gpu, options.limits), memoryLimit);
+}

@@ -1,0 +1,124 @@
+/**
+ * The device of a Node process, through Dawn. A device is always there: a GPU, else the system's software
+ * driver (Mesa's lavapipe), else SwiftShader, which comes with this package. `DWM_ADAPTER` forces one.
+ */
+import { totalmem } from 'node:os';
+import { create, globals } from 'webgpu';
+import { type Device, type OpenOptions, openAdapter } from '../../device/device.ts';
+import { NoAdapterError } from '../../device/errors.ts';
+import { InvalidArgumentError } from '../../errors.ts';
+import { withSwiftShader } from './swiftshader.ts';
+
+export const ADAPTERS = ['hardware', 'lavapipe', 'swiftshader', 'null'] as const;
+/** `null` compiles shaders and runs nothing: every feature is there, subgroup matrices too. */
+export type AdapterName = (typeof ADAPTERS)[number];
+
+export interface NodeOpenOptions extends OpenOptions {
+  /** The one adapter to take; by default `$DWM_ADAPTER`, else the first there is in the order above. */
+  readonly adapter?: AdapterName;
+  /** `false` turns off the bounds checks that Dawn adds to shaders: tests use it to prove they are not needed. */
+  readonly robustness?: boolean;
+}
+
+export const INSTALL_LAVAPIPE =
+  'apt-get install -t bookworm-backports mesa-vulkan-drivers libvulkan1 (stock Mesa 22.3 of Debian 12 is too old for Dawn)';
+
+const INSTALL: Record<AdapterName, string> = {
+  hardware: "install the GPU's Vulkan driver and libvulkan1, and check with `vulkaninfo --summary`",
+  lavapipe: INSTALL_LAVAPIPE,
+  swiftshader: 'reinstall the npm package @sparticuz/chromium',
+  null: 'reinstall the npm package webgpu',
+};
+
+// Dawn frees an instance, and all that was made from it, when its JavaScript object is collected.
+const instances = new Set<GPU>();
+
+/**
+ * @throws NoAdapterError when the adapter that was forced is not there, saying what to install;
+ * InvalidArgumentError for an unknown adapter name or a limit the device does not have.
+ */
+export async function openNodeDevice(options: NodeOpenOptions = {}): Promise<Device> {
+  Object.assign(globalThis, globals);
+  const wanted = options.adapter ?? adapterFromEnvironment();
+  const { instance, adapter } = await findAdapter(wanted, dawnFlags(options));
+  instances.add(instance);
+  const software = adapter.info.isFallbackAdapter ?? false;
+  const device = await openAdapter(adapter, options, software ? machineMemory() : undefined);
+  device.lost.then(() => instances.delete(instance));
+  return device;
+}
+
+function adapterFromEnvironment(): AdapterName | undefined {
+  const name = process.env.DWM_ADAPTER;
+  if (!name) return undefined;
+  if (!ADAPTERS.includes(name as AdapterName)) {
+    throw new InvalidArgumentError('DWM_ADAPTER', `expected one of ${ADAPTERS.join(', ')}, got "${name}"`, {
+      expected: ADAPTERS,
+      actual: name,
+    });
+  }
+  return name as AdapterName;
+}
+
+function dawnFlags({ robustness = true }: NodeOpenOptions): string[] {
+  const enable = [
+    'allow_unsafe_apis', // subgroup matrices are still an experiment of Chromium's
+    'use_vulkan_memory_model', // which they need; ignored by drivers without it
+    'vulkan_enable_f16_on_nvidia',
+  ];
+  if (!robustness) enable.push('disable_robustness');
+  // Otherwise timestamps come in steps of 65 us.
+  return [`enable-dawn-features=${enable.join(',')}`, 'disable-dawn-features=timestamp_quantization'];
+}
+
+interface Found {
+  readonly instance: GPU;
+  readonly adapter: GPUAdapter;
+}
+
+async function findAdapter(wanted: AdapterName | undefined, flags: string[]): Promise<Found> {
+  const found = await firstAdapter(wanted, flags);
+  if (found) return found;
+  throw new NoAdapterError(
+    `no ${wanted ?? ''} adapter on this machine: ${INSTALL[wanted ?? 'swiftshader']}`,
+    {
+      adapter: wanted,
+    },
+  );
+}
+
+async function firstAdapter(wanted: AdapterName | undefined, flags: string[]): Promise<Found | undefined> {
+  switch (wanted) {
+    case 'null':
+      return request(['backend=null', ...flags]);
+    case 'lavapipe':
+      return request(['adapter=llvmpipe', ...flags]);
+    case 'swiftshader':
+      return withSwiftShader(() => request(flags));
+    case 'hardware': {
+      const found = await request(flags);
+      return found?.adapter.info.isFallbackAdapter ? undefined : found;
+    }
+    default:
+      // Dawn lists GPUs before software drivers, so one request serves the first two choices.
+      return (await request(flags)) ?? withSwiftShader(() => request(flags));
+  }
+}
+
+async function request(flags: string[]): Promise<Found | undefined> {
+  const instance = create(flags);
+  const adapter = await instance
+    .requestAdapter({ powerPreference: 'high-performance' })
+    // With an adapter's name in the flags, Dawn throws where it otherwise answers null.
+    .catch(() => null);
+  return adapter ? { instance, adapter } : undefined;
+}
+
+/**
+ * What software adapters can allocate: they promise far more than the machine has, and the process is then
+ * killed while it fills its buffers.
+ */
+function machineMemory(): number {
+  const container = process.constrainedMemory();
+  return container > 0 ? Math.min(container, totalmem()) : totalmem();
+}

@@ -1,0 +1,101 @@
+/**
+ * SwiftShader, a Vulkan driver in software, out of the npm package `@sparticuz/chromium`: what lets Dawn run
+ * on a machine with no GPU, no driver and no Vulkan loader. It is unpacked once into the user's cache.
+ *
+ * Nothing needs to be set before the process starts. Dawn asks the dynamic linker for `libvulkan.so.1`, which
+ * answers with a library of that name that is already loaded, so we load ours first; and the Vulkan loader
+ * reads the driver's path from the environment each time an instance is made.
+ */
+import { randomUUID } from 'node:crypto';
+import { createReadStream, existsSync } from 'node:fs';
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { constants, homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { isMainThread } from 'node:worker_threads';
+import { createBrotliDecompress } from 'node:zlib';
+import tar from 'tar-fs';
+import { NoAdapterError } from '../../device/errors.ts';
+
+const LOADER = 'libvulkan.so.1';
+const ICD = 'vk_swiftshader_icd.json';
+const FILES = [LOADER, 'libvk_swiftshader.so', ICD];
+
+// glibc's dlopen flag to keep a library loaded; Node lists only the portable ones.
+const RTLD_NODELETE = 0x1000;
+
+/**
+ * The folder that holds SwiftShader, unpacked there first if need be:
+ * `$XDG_CACHE_HOME/dwm/swiftshader-<version>`, `~/.cache` standing in for an unset variable.
+ * @throws NoAdapterError where the package does not run (it is Linux on x86-64).
+ */
+export async function swiftShaderFolder(): Promise<string> {
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    throw new NoAdapterError(
+      `SwiftShader is packaged for Linux on x64 only, this is ${process.platform} on ${process.arch}: install a Vulkan driver`,
+    );
+  }
+  const main = createRequire(import.meta.url).resolve('@sparticuz/chromium');
+  const packageRoot = main.slice(0, main.lastIndexOf('chromium') + 'chromium'.length);
+  const { version } = createRequire(import.meta.url)(join(packageRoot, 'package.json')) as {
+    version: string;
+  };
+  const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
+  const folder = join(cache, 'dwm', `swiftshader-${version}`);
+  if (FILES.every((name) => existsSync(join(folder, name)))) return folder;
+
+  // Unpacked beside its place and renamed: two processes may come here at once, and either may be killed.
+  const partial = `${folder}.${randomUUID()}`;
+  await mkdir(dirname(folder), { recursive: true });
+  try {
+    await pipeline(
+      createReadStream(join(packageRoot, 'bin/swiftshader.tar.br')),
+      createBrotliDecompress(),
+      tar.extract(partial, {
+        ignore: (path) => path !== partial && !FILES.includes(path.slice(partial.length + 1)),
+        // As root, tar would hand the files to whichever user has the packer's number.
+        map: (header) => ({ ...header, uid: process.getuid!(), gid: process.getgid!() }),
+      }),
+    );
+    await rename(partial, folder).catch((error) => {
+      if (!FILES.every((name) => existsSync(join(folder, name)))) throw error;
+    });
+  } finally {
+    await rm(partial, { recursive: true, force: true });
+  }
+  return folder;
+}
+
+/** Runs `request` while SwiftShader is the one Vulkan driver that this process sees. */
+export async function withSwiftShader<T>(request: () => Promise<T>): Promise<T> {
+  if (!isMainThread) {
+    // A worker's process.env is a copy that the Vulkan loader, which is C, never sees.
+    throw new NoAdapterError('SwiftShader opens only on the main thread: open the device there');
+  }
+  const folder = await swiftShaderFolder();
+  preload(join(folder, LOADER));
+  const set = { VK_ICD_FILENAMES: join(folder, ICD), VK_DRIVER_FILES: join(folder, ICD) };
+  const saved = Object.keys(set).map((name) => [name, process.env[name]] as const);
+  Object.assign(process.env, set);
+  try {
+    return await request();
+  } finally {
+    for (const [name, value] of saved) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  }
+}
+
+function preload(library: string): void {
+  try {
+    process.dlopen(
+      { exports: {} },
+      library,
+      constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL | RTLD_NODELETE,
+    );
+  } catch {
+    // Always ends here: the library is no Node addon. It is loaded all the same, and stays.
+  }
+}

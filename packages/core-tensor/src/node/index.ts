@@ -1,0 +1,2 @@
+export * from './device/open.ts';
+export { swiftShaderFolder } from './device/swiftshader.ts';

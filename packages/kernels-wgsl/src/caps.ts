@@ -1,0 +1,49 @@
+/**
+ * What a kernel may choose by: the device described as plain data, so that a choice can be made, stored
+ * and tested without a GPU. Kernels choose by capability, never by an adapter's name.
+ */
+
+/** One matrix shape the device multiplies across a subgroup; component types are WGSL scalar names. */
+export interface SubgroupMatrixConfig {
+  readonly componentType: string;
+  readonly resultComponentType: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
+/** The device as data: JSON round trips it unchanged. Sizes are in bytes. */
+export interface DeviceCaps {
+  readonly adapter: {
+    readonly vendor: string;
+    readonly architecture: string;
+    readonly device: string;
+    readonly description: string;
+    readonly isFallback: boolean;
+    /** `software` runs its shaders on the CPU. */
+    readonly kind: 'hardware' | 'software';
+  };
+  readonly features: {
+    readonly f16: boolean;
+    readonly subgroups: boolean;
+    /** Both 0 without subgroups. */
+    readonly subgroupMinSize: number;
+    readonly subgroupMaxSize: number;
+    /** Empty without subgroup matrices. */
+    readonly subgroupMatrixConfigs: readonly SubgroupMatrixConfig[];
+    readonly timestampQuery: boolean;
+  };
+  readonly limits: {
+    readonly maxStorageBufferBindingSize: number;
+    readonly maxBufferSize: number;
+    readonly maxComputeWorkgroupStorageSize: number;
+    readonly maxComputeInvocationsPerWorkgroup: number;
+    readonly maxComputeWorkgroupSizeX: number;
+    readonly maxComputeWorkgroupSizeY: number;
+    readonly maxComputeWorkgroupSizeZ: number;
+    readonly maxComputeWorkgroupsPerDimension: number;
+    readonly minStorageBufferOffsetAlignment: number;
+    readonly minUniformBufferOffsetAlignment: number;
+    readonly maxStorageBuffersPerShaderStage: number;
+  };
+}
