@@ -3,3 +3,4 @@ export type { DeviceCaps, LimitOverrides, SubgroupMatrixConfig } from './device/
 export * from './device/device.ts';
 export * from './device/errors.ts';
 export * from './errors.ts';
+export * from './safetensors/index.ts';

@@ -1,2 +1,3 @@
 export * from './device/open.ts';
 export { swiftShaderFolder } from './device/swiftshader.ts';
+export * from './files/index.ts';

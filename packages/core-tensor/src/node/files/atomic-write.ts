@@ -1,0 +1,45 @@
+/**
+ * Files that are either the old one or the complete new one: written beside, flushed to disk, renamed. A
+ * training run killed in the middle of a checkpoint thus leaves the last good one.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+/** Flushes a folder's entries, so that a rename survives a power cut, where the system can (not on Windows). */
+async function syncDirectory(path: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/**
+ * Writes `pieces` one after another to `path`, making its folder where needed. If anything fails, `path` is
+ * left as it was and no partial file remains.
+ */
+export async function writeFileAtomic(
+  path: string,
+  pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const temporary = `${path}.${randomBytes(4).toString('hex')}.tmp`;
+  const handle = await open(temporary, 'wx');
+  try {
+    try {
+      // `writeFile` on a handle writes all of a piece; `write` may stop early.
+      for await (const piece of pieces) await handle.writeFile(piece);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  await syncDirectory(dirname(path));
+}

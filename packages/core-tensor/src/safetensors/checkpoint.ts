@@ -1,0 +1,191 @@
+/**
+ * Weights by name, from one safetensors file or from shards with an index. Opening reads headers only;
+ * tensors are read when asked for, whole or as a stream of chunks, so memory use is the caller's choice.
+ */
+import { InvalidArgumentError, InvalidFileError } from '../errors.ts';
+import type { ByteSource } from './byte-source.ts';
+import { type SafetensorsTensor, typedArray } from './dtypes.ts';
+import { MAX_HEADER_BYTES, readHeader, type SafetensorsHeader, type TensorEntry } from './header.ts';
+import { isObject, parseJsonObject, quote } from './json.ts';
+import { type ModelFolder, staysInside } from './model-folder.ts';
+
+/** A piece of a tensor's bytes. */
+export interface TensorChunk {
+  /** Bytes from the start of the tensor; always a multiple of 8. */
+  readonly offset: number;
+  /** Valid until the next chunk is asked for: the buffer is reused. */
+  readonly bytes: Uint8Array;
+}
+
+interface Shard {
+  source: ByteSource;
+  header: SafetensorsHeader;
+}
+
+export class Checkpoint {
+  /** The file, or the index of the shards. */
+  readonly name: string;
+  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  /** `__metadata__` of the file; of shards, all of theirs, the later ones winning. */
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly #sources: ReadonlyMap<string, ByteSource>;
+
+  constructor(name: string, tensors: ReadonlyMap<string, TensorEntry>, shards: readonly Shard[]) {
+    this.name = name;
+    this.tensors = tensors;
+    this.metadata = Object.assign({}, ...shards.map((shard) => shard.header.metadata));
+    this.#sources = new Map(shards.map(({ source }) => [source.name, source]));
+  }
+
+  /**
+   * One tensor, whole.
+   * @throws InvalidFileError if there is no such tensor, or its file cannot be read.
+   */
+  async readTensor(name: string): Promise<SafetensorsTensor> {
+    const { entry, source } = this.#locate(name);
+    const bytes = await source.read(entry.begin, entry.end - entry.begin);
+    return { dtype: entry.dtype, shape: entry.shape, data: typedArray(entry.dtype, bytes) };
+  }
+
+  /**
+   * The bytes of one tensor in order, at most `chunkBytes` (rounded down to a multiple of 8, so that every
+   * chunk holds whole elements) at a time. One buffer serves all chunks: use or copy a chunk's `bytes` before
+   * asking for the next one.
+   * @throws InvalidFileError as `readTensor`; InvalidArgumentError if `chunkBytes` is below 8.
+   */
+  async *streamTensor(name: string, chunkBytes = 4 * 1024 * 1024): AsyncGenerator<TensorChunk, void, void> {
+    if (!Number.isSafeInteger(chunkBytes) || chunkBytes < 8) {
+      throw new InvalidArgumentError(
+        'chunkBytes',
+        `expected a whole number of at least 8, got ${chunkBytes}`,
+      );
+    }
+    const { entry, source } = this.#locate(name);
+    const length = entry.end - entry.begin;
+    const buffer = new Uint8Array(Math.min(chunkBytes - (chunkBytes % 8), length));
+    for (let offset = 0; offset < length; offset += buffer.byteLength) {
+      const count = Math.min(buffer.byteLength, length - offset);
+      yield { offset, bytes: await source.read(entry.begin + offset, count, buffer) };
+    }
+  }
+
+  /** Gives back the file handles. */
+  async close(): Promise<void> {
+    for (const source of this.#sources.values()) await source.close?.();
+  }
+
+  #locate(name: string): { entry: TensorEntry; source: ByteSource } {
+    const entry = this.tensors.get(name);
+    if (!entry) {
+      const first = this.tensors.keys().next().value;
+      const has = first === undefined ? 'none' : `${this.tensors.size}, such as ${quote(first)}`;
+      throw new InvalidFileError(this.name, `no tensor ${quote(name)} (it has ${has})`, { tensor: name });
+    }
+    return { entry, source: this.#sources.get(entry.file)! };
+  }
+}
+
+async function openShard(source: ByteSource): Promise<Shard> {
+  try {
+    return { source, header: await readHeader(source) };
+  } catch (error) {
+    await source.close?.();
+    throw error;
+  }
+}
+
+/**
+ * Opens one safetensors file. The checkpoint takes over the source and closes it.
+ * @throws InvalidFileError if the header is damaged or does not fit the file.
+ */
+export async function openSafetensors(source: ByteSource): Promise<Checkpoint> {
+  const shard = await openShard(source);
+  return new Checkpoint(source.name, shard.header.tensors, [shard]);
+}
+
+/**
+ * Opens `<basename>.safetensors`, or the shards listed in `<basename>.safetensors.index.json`.
+ * @param basename may lie in a subfolder: `transformer/diffusion_pytorch_model`.
+ * @throws InvalidFileError if neither file exists, a header is damaged, or index and shards disagree.
+ */
+export async function openCheckpoint(folder: ModelFolder, basename: string): Promise<Checkpoint> {
+  const single = `${basename}.safetensors`;
+  if (await folder.exists(single)) return openSafetensors(await folder.open(single));
+  const index = `${single}.index.json`;
+  if (await folder.exists(index)) return openShards(folder, index);
+  throw new InvalidFileError(
+    folder.name,
+    `holds neither ${single} nor ${index}; is this the model's folder?`,
+    {
+      expected: [single, index],
+    },
+  );
+}
+
+async function openShards(folder: ModelFolder, indexPath: string): Promise<Checkpoint> {
+  const { name, weightMap } = await readIndex(folder, indexPath);
+  const parent = indexPath.slice(0, indexPath.lastIndexOf('/') + 1);
+  const shards = new Map<string, Shard>();
+  try {
+    for (const file of new Set(weightMap.values())) {
+      if (!(await folder.exists(parent + file))) {
+        throw new InvalidFileError(name, `shard ${quote(file)} is missing; download the model again`, {
+          shard: file,
+        });
+      }
+      shards.set(file, await openShard(await folder.open(parent + file)));
+    }
+    const tensors = new Map<string, TensorEntry>();
+    for (const [tensor, file] of weightMap) {
+      const entry = shards.get(file)!.header.tensors.get(tensor);
+      if (!entry) {
+        throw new InvalidFileError(
+          name,
+          `tensor ${quote(tensor)} should be in ${quote(file)}, which does not have it`,
+          {
+            tensor,
+            shard: file,
+          },
+        );
+      }
+      tensors.set(tensor, entry);
+    }
+    return new Checkpoint(name, tensors, [...shards.values()]);
+  } catch (error) {
+    for (const { source } of shards.values()) await source.close?.();
+    throw error;
+  }
+}
+
+/** Tensor name -> shard file, both checked for form only. */
+async function readIndex(
+  folder: ModelFolder,
+  indexPath: string,
+): Promise<{ name: string; weightMap: Map<string, string> }> {
+  const source = await folder.open(indexPath);
+  const { name, size } = source;
+  try {
+    if (size > MAX_HEADER_BYTES) {
+      throw new InvalidFileError(name, `index of ${size} bytes, expected at most ${MAX_HEADER_BYTES}`);
+    }
+    const { weight_map: map } = parseJsonObject(await source.read(0, size), name, 'index');
+    if (!isObject(map)) {
+      throw new InvalidFileError(
+        name,
+        `weight_map must be an object of tensor name to file, found ${quote(map)}`,
+      );
+    }
+    for (const [tensor, file] of Object.entries(map)) {
+      if (typeof file !== 'string' || !staysInside(file)) {
+        throw new InvalidFileError(
+          name,
+          `weight_map[${quote(tensor)}] must be the name of a file in this folder, found ${quote(file)}`,
+          { tensor },
+        );
+      }
+    }
+    return { name, weightMap: new Map(Object.entries(map as Record<string, string>)) };
+  } finally {
+    await source.close?.();
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * Stored elements to JavaScript numbers. Every helper takes a tensor, or a chunk of one as `streamTensor`
+ * yields it: only `dtype` and `data` are looked at.
+ */
+import { InvalidArgumentError } from '../errors.ts';
+import { type SafetensorsDtype, typedArray } from './dtypes.ts';
+
+interface Elements {
+  dtype: SafetensorsDtype;
+  /** Typed elements or raw bytes of them. */
+  data: ArrayBufferView;
+}
+
+let halfTable: Float32Array | undefined;
+
+/** All 65,536 half-precision values (IEEE 754 binary16), indexed by their bits. */
+function halfValues(): Float32Array {
+  if (halfTable) return halfTable;
+  halfTable = new Float32Array(65536);
+  for (let bits = 0; bits < 65536; bits++) {
+    const exponent = (bits >> 10) & 31;
+    const mantissa = bits & 1023;
+    const magnitude =
+      exponent === 0
+        ? mantissa * 2 ** -24
+        : exponent < 31
+          ? (1024 + mantissa) * 2 ** (exponent - 25)
+          : mantissa
+            ? Number.NaN
+            : Number.POSITIVE_INFINITY;
+    halfTable[bits] = bits & 0x8000 ? -magnitude : magnitude;
+  }
+  return halfTable;
+}
+
+function unsupported(dtype: SafetensorsDtype, target: string, expected: string): InvalidArgumentError {
+  return new InvalidArgumentError('dtype', `${dtype} cannot be turned into ${target}; expected ${expected}`, {
+    dtype,
+  });
+}
+
+/**
+ * F32, F16, BF16 or F64 elements as float32 (F64 is rounded). F32 data comes back as it is, not copied.
+ * @throws InvalidArgumentError for any other dtype.
+ */
+export function toFloat32({ dtype, data }: Elements): Float32Array {
+  const elements = typedArray(dtype, data);
+  if (elements instanceof Float32Array) return elements;
+  if (elements instanceof Float64Array) return Float32Array.from(elements);
+  if (dtype === 'F16') {
+    const values = halfValues();
+    const out = new Float32Array(elements.length);
+    for (let i = 0; i < out.length; i++) out[i] = values[elements[i] as number];
+    return out;
+  }
+  if (dtype === 'BF16') {
+    // bfloat16 is the upper half of a float32.
+    const bits = new Uint32Array(elements.length);
+    for (let i = 0; i < bits.length; i++) bits[i] = (elements[i] as number) << 16;
+    return new Float32Array(bits.buffer);
+  }
+  throw unsupported(dtype, 'Float32Array', 'F32, F16, BF16 or F64');
+}
+
+/**
+ * F64, F32, F16 or BF16 elements as float64, exactly. F64 data comes back as it is, not copied.
+ * @throws InvalidArgumentError for any other dtype.
+ */
+export function toFloat64(elements: Elements): Float64Array {
+  if (elements.dtype === 'F64') return typedArray('F64', elements.data) as Float64Array;
+  return Float64Array.from(toFloat32(elements));
+}
+
+/**
+ * Integer or BOOL (0 or 1) elements as numbers: timesteps, token ids, shapes.
+ * @throws InvalidArgumentError for floating dtypes, and for 64-bit values beyond 2^53 - 1.
+ */
+export function toNumbers({ dtype, data }: Elements): number[] {
+  if (dtype.startsWith('F') || dtype === 'BF16')
+    throw unsupported(dtype, 'whole numbers', 'an integer dtype or BOOL');
+  return Array.from(typedArray(dtype, data) as ArrayLike<number | bigint>, (value, index) => {
+    const number = Number(value);
+    if (!Number.isSafeInteger(number)) {
+      throw new InvalidArgumentError(
+        'data',
+        `element ${index} is ${value}, beyond the exact range of a number (2^53 - 1)`,
+      );
+    }
+    return number;
+  });
+}
