@@ -1,0 +1,83 @@
+import { describe, expect, it } from 'vitest';
+import { toFloat32, toFloat64, toNumbers } from './convert.ts';
+import { typedArray } from './dtypes.ts';
+
+describe('toFloat32', () => {
+  it('decodes half precision (values from IEEE 754 binary16)', () => {
+    const bits = [0x3c00, 0xc000, 0x7bff, 0x0400, 0x0001, 0x03ff, 0x3555, 0x7c00, 0xfc00, 0x8000];
+    const values = [
+      1,
+      -2,
+      65504,
+      2 ** -14,
+      2 ** -24,
+      1023 * 2 ** -24,
+      0.333251953125,
+      Infinity,
+      -Infinity,
+      -0,
+    ];
+    expect(Array.from(toFloat32({ dtype: 'F16', data: Uint16Array.from(bits) }))).toEqual(values);
+    expect(toFloat32({ dtype: 'F16', data: Uint16Array.of(0x7e01) })[0]).toBeNaN();
+  });
+
+  it('decodes bfloat16, subnormals and infinities included', () => {
+    const bits = [0x3f80, 0xc049, 0x7f7f, 0x0001, 0xff80, 0x8000];
+    const values = [1, -3.140625, 255 * 2 ** 120, 2 ** -133, -Infinity, -0];
+    expect(Array.from(toFloat32({ dtype: 'BF16', data: Uint16Array.from(bits) }))).toEqual(values);
+  });
+
+  it('rounds F64, passes F32 through, and takes unaligned bytes', () => {
+    expect(Array.from(toFloat32({ dtype: 'F64', data: Float64Array.of(Math.PI) }))).toEqual([
+      Math.fround(Math.PI),
+    ]);
+    const floats = Float32Array.of(1.5, -0.1);
+    expect(toFloat32({ dtype: 'F32', data: floats }).buffer).toBe(floats.buffer);
+    const shifted = new Uint8Array(9);
+    shifted.set(new Uint8Array(floats.buffer), 1);
+    expect(toFloat32({ dtype: 'F32', data: shifted.subarray(1) })).toEqual(floats);
+  });
+
+  it('refuses integers and eight-bit floats', () => {
+    expect(() => toFloat32({ dtype: 'I64', data: BigInt64Array.of(1n) })).toThrow(
+      'dtype: I64 cannot be turned into Float32Array; expected F32, F16, BF16 or F64',
+    );
+    expect(() => toFloat32({ dtype: 'F8_E4M3', data: Uint8Array.of(1) })).toThrow(/F8_E4M3 cannot/);
+  });
+});
+
+describe('toFloat64', () => {
+  it('is exact', () => {
+    expect(Array.from(toFloat64({ dtype: 'F64', data: Float64Array.of(Math.PI) }))).toEqual([Math.PI]);
+    expect(Array.from(toFloat64({ dtype: 'F32', data: Float32Array.of(0.1) }))).toEqual([Math.fround(0.1)]);
+  });
+});
+
+describe('toNumbers', () => {
+  it('reads signed, unsigned, 64-bit and boolean elements', () => {
+    expect(toNumbers({ dtype: 'I64', data: BigInt64Array.of(-999n, 2n ** 53n - 1n) })).toEqual([
+      -999,
+      2 ** 53 - 1,
+    ]);
+    expect(toNumbers({ dtype: 'U16', data: Uint16Array.of(65535) })).toEqual([65535]);
+    expect(toNumbers({ dtype: 'I8', data: new Uint8Array([0xff]) })).toEqual([-1]);
+    expect(toNumbers({ dtype: 'BOOL', data: Uint8Array.of(1, 0) })).toEqual([1, 0]);
+  });
+
+  it('refuses what a number cannot hold, and floats', () => {
+    expect(() => toNumbers({ dtype: 'U64', data: BigUint64Array.of(1n, 2n ** 53n) })).toThrow(
+      'data: element 1 is 9007199254740992, beyond the exact range',
+    );
+    expect(() => toNumbers({ dtype: 'BF16', data: Uint16Array.of(1) })).toThrow(
+      /BF16 cannot be turned into whole numbers/,
+    );
+  });
+});
+
+describe('typedArray', () => {
+  it('refuses a part of an element', () => {
+    expect(() => typedArray('F32', new Uint8Array(6))).toThrow(
+      '6 bytes are not whole F32 elements of 4 bytes',
+    );
+  });
+});
