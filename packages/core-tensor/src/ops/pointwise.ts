@@ -1,0 +1,95 @@
+/** Elementwise functions with NumPy broadcasting. The plan fuses chains of them into their neighbours. */
+import {
+  apply,
+  constant as constantLeaf,
+  coordinate,
+  type DType,
+  type Expression,
+  operand,
+  type PointwiseFn,
+} from '@dwm/kernels-wgsl';
+import { record, type Tensor } from '../tensor.ts';
+
+export type Operand = Tensor | number;
+
+/** Shape that `shapes` broadcast to. */
+export function broadcastShapes(...shapes: (readonly number[])[]): number[] {
+  const rank = Math.max(0, ...shapes.map((shape) => shape.length));
+  return Array.from({ length: rank }, (_, d) => {
+    let size = 1;
+    for (const shape of shapes) {
+      const own = shape[d - rank + shape.length] ?? 1;
+      if (own === 1 || own === size) continue;
+      if (size !== 1) throw new Error(`shapes ${shapes.map((s) => `[${s}]`).join(' and ')} do not broadcast`);
+      size = own;
+    }
+    return size;
+  });
+}
+
+const isTensor = (value: Operand): value is Tensor => typeof value !== 'number';
+
+function pointwise(fn: PointwiseFn, ...args: Operand[]): Tensor {
+  const tensors = args.filter(isTensor);
+  const leaves: Expression[] = args.map((arg) =>
+    isTensor(arg) ? operand(tensors.indexOf(arg)) : constantLeaf(arg),
+  );
+  const integer = tensors.every(({ dtype }) => dtype === tensors[0].dtype && /^[iu]/.test(dtype));
+  const op = { kind: 'pointwise' as const, name: fn, expression: apply(fn, ...leaves) };
+  const shape = broadcastShapes(...tensors.map((tensor) => tensor.shape));
+  return record(op, tensors, [{ shape, dtype: integer ? tensors[0].dtype : 'f32' }])[0];
+}
+
+export const add = (a: Operand, b: Operand): Tensor => pointwise('add', a, b);
+export const sub = (a: Operand, b: Operand): Tensor => pointwise('sub', a, b);
+export const mul = (a: Operand, b: Operand): Tensor => pointwise('mul', a, b);
+export const div = (a: Operand, b: Operand): Tensor => pointwise('div', a, b);
+export const minimum = (a: Operand, b: Operand): Tensor => pointwise('min', a, b);
+export const maximum = (a: Operand, b: Operand): Tensor => pointwise('max', a, b);
+export const neg = (a: Tensor): Tensor => pointwise('neg', a);
+export const abs = (a: Tensor): Tensor => pointwise('abs', a);
+export const exp = (a: Tensor): Tensor => pointwise('exp', a);
+export const log = (a: Tensor): Tensor => pointwise('log', a);
+export const sqrt = (a: Tensor): Tensor => pointwise('sqrt', a);
+export const rsqrt = (a: Tensor): Tensor => pointwise('rsqrt', a);
+export const floor = (a: Tensor): Tensor => pointwise('floor', a);
+export const sigmoid = (a: Tensor): Tensor => pointwise('sigmoid', a);
+export const tanh = (a: Tensor): Tensor => pointwise('tanh', a);
+/** x · sigmoid(x). */
+export const silu = (a: Tensor): Tensor => pointwise('silu', a);
+/** GELU by the error function. */
+export const gelu = (a: Tensor): Tensor => pointwise('gelu', a);
+/** GELU by the tanh approximation. */
+export const geluTanh = (a: Tensor): Tensor => pointwise('geluTanh', a);
+/** 1 where a < b, else 0. */
+export const less = (a: Operand, b: Operand): Tensor => pointwise('less', a, b);
+/** `yes` where `condition` is not zero, else `no`. */
+export const where = (condition: Operand, yes: Operand, no: Operand): Tensor =>
+  pointwise('where', condition, yes, no);
+
+/** `before` at coordinates below `boundary` along dimension `dim` of `shape`, `after` from there on. */
+export function splitAt(
+  shape: readonly number[],
+  dim: number,
+  boundary: number,
+  before: Tensor,
+  after: Tensor,
+): Tensor {
+  const condition = apply('less', coordinate(dim), constantLeaf(boundary));
+  const expression = apply('where', condition, operand(0), operand(1));
+  return record(
+    { kind: 'pointwise', name: 'splitAt', expression },
+    [before, after],
+    [{ shape, dtype: 'f32' }],
+  )[0];
+}
+
+/** The same values as another dtype; f16 saturates, bf16 rounds to nearest even, integers truncate. */
+export function cast(a: Tensor, dtype: DType): Tensor {
+  if (a.dtype === dtype) return a;
+  return record(
+    { kind: 'pointwise', name: 'cast', expression: operand(0) },
+    [a],
+    [{ shape: a.shape, dtype }],
+  )[0];
+}

@@ -1,0 +1,62 @@
+/** Compute pipelines of a device, compiled once for every distinct WGSL text. */
+import type { Device } from './device/device.ts';
+import type { PlannedDispatch } from './plan/plan.ts';
+
+export class Pipelines {
+  static readonly #byDevice = new WeakMap<Device, Pipelines>();
+
+  static of(device: Device): Pipelines {
+    let pipelines = Pipelines.#byDevice.get(device);
+    if (!pipelines) {
+      pipelines = new Pipelines(device);
+      Pipelines.#byDevice.set(device, pipelines);
+    }
+    return pipelines;
+  }
+
+  readonly #device: Device;
+  readonly #compiled = new Map<string, Promise<GPUComputePipeline>>();
+
+  private constructor(device: Device) {
+    this.#device = device;
+  }
+
+  get({ wgsl, label, bindings, uniforms }: PlannedDispatch): Promise<GPUComputePipeline> {
+    let pipeline = this.#compiled.get(wgsl);
+    if (!pipeline) {
+      pipeline = this.#compile(wgsl, label, bindings, uniforms.length > 0);
+      this.#compiled.set(wgsl, pipeline);
+    }
+    return pipeline;
+  }
+
+  async #compile(
+    wgsl: string,
+    label: string,
+    bindings: PlannedDispatch['bindings'],
+    hasUniforms: boolean,
+  ): Promise<GPUComputePipeline> {
+    const { gpu } = this.#device;
+    const visibility = GPUShaderStage.COMPUTE;
+    const entries: GPUBindGroupLayoutEntry[] = bindings.map(({ access }, k) => ({
+      binding: k + 1,
+      visibility,
+      buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' },
+    }));
+    if (hasUniforms) entries.unshift({ binding: 0, visibility, buffer: { type: 'uniform' } });
+    const layout = gpu.createPipelineLayout({ bindGroupLayouts: [gpu.createBindGroupLayout({ entries })] });
+    const module = gpu.createShaderModule({ code: wgsl, label });
+    try {
+      return await gpu.createComputePipelineAsync({
+        label,
+        layout,
+        compute: { module, entryPoint: 'main' },
+      });
+    } catch (cause) {
+      const { messages } = await module.getCompilationInfo();
+      const first = messages.find((message) => message.type === 'error');
+      const where = first ? `line ${first.lineNum}: ${first.message}` : String(cause);
+      throw new Error(`${label} does not compile: ${where}\n${wgsl}`, { cause });
+    }
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * The plan of a program: every dispatch with the bytes it binds, every intermediate with its place in the
+ * arena. A plan is data; it knows FLOPs, bytes and peak memory before anything is allocated.
+ */
+import { byteLength, type DeviceCaps, type Dispatch, elementCount, offsetAlignment } from '@dwm/kernels-wgsl';
+import { DwmError } from '../errors.ts';
+import type { Cost, Precision, Tensor, TensorSpec } from '../tensor.ts';
+import { type Interval, placeIntervals } from './arena.ts';
+import { buildSteps } from './steps.ts';
+
+/** Where a bound range of bytes lives. */
+export type Location =
+  | { readonly kind: 'slab'; readonly slab: number; readonly offset: number }
+  | { readonly kind: 'external'; readonly tensor: Tensor }
+  | { readonly kind: 'output'; readonly index: number };
+
+export interface PlannedBinding {
+  readonly location: Location;
+  readonly access: 'read' | 'read_write';
+  readonly byteOffset: number;
+  readonly byteLength: number;
+}
+
+export interface PlannedDispatch extends Pick<Dispatch, 'label' | 'wgsl' | 'uniforms' | 'workgroups'> {
+  readonly bindings: readonly PlannedBinding[];
+  /** Share of the step's work that this dispatch does. */
+  readonly cost: Cost;
+}
+
+export interface PlanMemory {
+  /** Weights bound from outside; they exist before the program does. */
+  readonly parameters: number;
+  readonly constants: number;
+  readonly inputs: number;
+  readonly outputs: number;
+  /** Peak of all intermediates together. */
+  readonly arena: number;
+  readonly uniforms: number;
+  readonly total: number;
+}
+
+export interface Plan {
+  readonly dispatches: readonly PlannedDispatch[];
+  readonly slabs: readonly number[];
+  readonly outputs: ReadonlyMap<string, TensorSpec>;
+  /** Inputs, parameters and constants that some dispatch binds. */
+  readonly externals: readonly Tensor[];
+  readonly memory: PlanMemory;
+  readonly cost: Cost;
+}
+
+/** A program that the device cannot hold, found before anything was allocated. */
+export class PlanTooLargeError extends DwmError {
+  constructor(message: string, details: Record<string, unknown>) {
+    super('plan-too-large', message, details);
+  }
+}
+
+/** Uniform slots start at multiples of this. */
+export const uniformStride = (caps: DeviceCaps, words: number): number => {
+  const alignment = caps.limits.minUniformBufferOffsetAlignment;
+  return Math.ceil(Math.max(16, words * 4) / alignment) * alignment;
+};
+
+const tensorBytes = (tensor: TensorSpec) => byteLength(elementCount(tensor.shape), tensor.dtype);
+
+export function planProgram(
+  outputs: Readonly<Record<string, Tensor>>,
+  caps: DeviceCaps,
+  precision: Precision = 'f32',
+): Plan {
+  const names = Object.keys(outputs);
+  const { steps, holders } = buildSteps(Object.values(outputs), caps);
+  const outputIndex = new Map(holders.map((tensor, index) => [tensor, index]));
+
+  const items: { bytes: number; start: number; end: number }[] = [];
+  const itemOf = new Map<Tensor, number>();
+  const externals = new Set<Tensor>();
+  const apart = new Map<number, Set<number>>();
+  const separate = (a: number, b: number) => {
+    for (const [x, y] of [
+      [a, b],
+      [b, a],
+    ]) {
+      if (!apart.has(x)) apart.set(x, new Set());
+      apart.get(x)!.add(y);
+    }
+  };
+
+  const lowered = steps.map((step, at) => {
+    const lowering = step.lower({ caps, precision });
+    const scratchItems = lowering.scratch.map((bytes) => items.push({ bytes, start: at, end: at }) - 1);
+    for (const tensor of step.outputs) {
+      if (outputIndex.has(tensor)) continue;
+      itemOf.set(tensor, items.push({ bytes: tensorBytes(tensor), start: at, end: at }) - 1);
+    }
+    for (const tensor of step.inputs) {
+      const item = itemOf.get(tensor);
+      if (item !== undefined) items[item].end = at;
+      else if (!outputIndex.has(tensor)) externals.add(tensor);
+    }
+    const place = (operand: Dispatch['operands'][number]) => {
+      if (operand.source === 'scratch') {
+        const item = scratchItems[operand.index];
+        return { item, tensor: undefined, bytes: items[item].bytes };
+      }
+      const tensor = (operand.source === 'input' ? step.inputs : step.outputs)[operand.index];
+      return { item: itemOf.get(tensor), tensor, bytes: tensorBytes(tensor) };
+    };
+    for (const { operands } of lowering.dispatches) {
+      for (const reader of operands.filter((operand) => operand.access === 'read')) {
+        for (const writer of operands.filter((operand) => operand.access === 'read_write')) {
+          const [a, b] = [place(reader).item, place(writer).item];
+          if (a !== undefined && b !== undefined) separate(a, b);
+        }
+      }
+    }
+    return { step, lowering, place };
+  });
+
+  const { limits } = caps;
+  const largest = Math.max(0, ...items.map((item) => item.bytes));
+  if (largest > limits.maxBufferSize) {
+    throw new PlanTooLargeError(
+      `an intermediate needs ${largest} bytes, but a buffer of this device holds at most ${limits.maxBufferSize}; use tiling or a smaller size`,
+      { neededBytes: largest, limitBytes: limits.maxBufferSize },
+    );
+  }
+  const arena = placeIntervals(items as Interval[], apart, offsetAlignment(caps), limits.maxBufferSize);
+
+  let uniforms = 0;
+  const dispatches = lowered.flatMap(({ step, lowering, place }) => {
+    const share = lowering.dispatches.length;
+    const cost = { flops: step.cost.flops / share, bytes: step.cost.bytes / share };
+    return lowering.dispatches.map((dispatch): PlannedDispatch => {
+      if (dispatch.uniforms.length > 0) uniforms += uniformStride(caps, dispatch.uniforms.length);
+      const bindings = dispatch.operands.map((operand): PlannedBinding => {
+        const { item, tensor, bytes } = place(operand);
+        const byteOffset = operand.byteOffset ?? 0;
+        const length = operand.byteLength ?? bytes - byteOffset;
+        if (length > limits.maxStorageBufferBindingSize) {
+          throw new PlanTooLargeError(
+            `${step.name}: ${dispatch.label} binds ${length} bytes, but this device binds at most ${limits.maxStorageBufferBindingSize} at once`,
+            { neededBytes: length, limitBytes: limits.maxStorageBufferBindingSize },
+          );
+        }
+        const location: Location =
+          item !== undefined
+            ? { kind: 'slab', ...arena.placements[item] }
+            : outputIndex.has(tensor!)
+              ? { kind: 'output', index: outputIndex.get(tensor!)! }
+              : { kind: 'external', tensor: tensor! };
+        return { location, access: operand.access, byteOffset, byteLength: length };
+      });
+      const { label, wgsl, uniforms: words, workgroups } = dispatch;
+      return { label: `${step.name}: ${label}`, wgsl, uniforms: words, workgroups, bindings, cost };
+    });
+  });
+
+  const sum = (kind: Tensor['source']['kind']) =>
+    [...externals].filter((t) => t.source.kind === kind).reduce((total, t) => total + tensorBytes(t), 0);
+  const parts = {
+    parameters: sum('parameter'),
+    constants: sum('constant'),
+    inputs: sum('input'),
+    outputs: holders.reduce((total, tensor) => total + tensorBytes(tensor), 0),
+    arena: arena.slabs.reduce((a, b) => a + b, 0),
+    uniforms,
+  };
+  return {
+    dispatches,
+    slabs: arena.slabs,
+    outputs: new Map(names.map((name) => [name, outputs[name]])),
+    externals: [...externals],
+    memory: { ...parts, total: Object.values(parts).reduce((a, b) => a + b, 0) },
+    cost: steps.reduce(
+      (total, { cost }) => ({ flops: total.flops + cost.flops, bytes: total.bytes + cost.bytes }),
+      { flops: 0, bytes: 0 },
+    ),
+  };
+}

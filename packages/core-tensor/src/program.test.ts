@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest';
+import {
+  add,
+  compile,
+  constant,
+  geluTanh,
+  mul,
+  permute,
+  planProgram,
+  repeat,
+  reshape,
+  silu,
+  slice,
+  spec,
+  sub,
+  trace,
+} from './index.ts';
+import { openNodeDevice } from './node/index.ts';
+
+const device = await openNodeDevice();
+
+test('a chain of pointwise ops on views is one dispatch', async () => {
+  const inputs = { x: spec([3, 5, 4]), y: spec([4, 5]) };
+  const fn = ({ x, y }: Record<'x' | 'y', import('./index.ts').Tensor>) => ({
+    out: silu(add(mul(permute(y, [1, 0]), x), slice(repeat(x, 0, 2, true), 0, 2, 3))),
+  });
+  const plan = planProgram(trace(inputs, fn), device.caps);
+  expect(plan.dispatches.length).toBe(1);
+  const program = await compile(device, inputs, fn);
+  const x = Float32Array.from({ length: 60 }, Math.random);
+  const y = Float32Array.from({ length: 20 }, Math.random);
+  const { out } = await program.run({ x, y });
+  const got = await out.read();
+  const want = Float64Array.from({ length: 60 }, (_, i) => {
+    const [a, b, c] = [Math.floor(i / 20), Math.floor(i / 4) % 5, i % 4];
+    const up = Math.floor((a + 2 + 1) / 2);
+    const v = y[c * 5 + b] * x[i] + x[up * 20 + b * 4 + c];
+    return v / (1 + Math.exp(-v));
+  });
+  for (let i = 0; i < 60; i++) expect(got[i]).toBeCloseTo(want[i], 5);
+});
+
+test('reshape of a permuted tensor copies once; outputs may alias inputs', async () => {
+  const program = await compile(device, { x: spec([6, 4]) }, ({ x }) => ({
+    same: x,
+    flat: sub(reshape(permute(x, [1, 0]), [24]), constant(new Float32Array(24).fill(1), [24])),
+    g: geluTanh(reshape(x, [2, 12])),
+  }));
+  const x = Float32Array.from({ length: 24 }, (_, i) => i);
+  const { same, flat, g } = await program.run({ x });
+  expect([...(await same.read())]).toEqual([...x]);
+  expect([...(await flat.read())]).toEqual(
+    Array.from({ length: 24 }, (_, i) => (i % 6) * 4 + Math.floor(i / 6) - 1),
+  );
+  expect((await g.read())[3]).toBeCloseTo(2.99636, 4);
+});

@@ -1,0 +1,131 @@
+/**
+ * Tensors are symbols: a shape, a dtype and where the value comes from. Model code is plain functions over
+ * them; calling one records a node. Nothing runs until a graph is planned and compiled (`program.ts`).
+ */
+import type { Access, DeviceCaps, DType, Expression, Fusion, Lowering } from '@dwm/kernels-wgsl';
+import type { DeviceTensor } from './device-tensor.ts';
+
+export interface TensorSpec {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+}
+
+export const spec = (shape: readonly number[], dtype: DType = 'f32'): TensorSpec => ({ shape, dtype });
+
+/** Host arrays that match the dtypes; f16 and bf16 travel as their bits. */
+export type HostData = Float32Array | Uint32Array | Int32Array | Uint16Array;
+
+export type Source =
+  | { readonly kind: 'input'; readonly name: string }
+  | { readonly kind: 'parameter'; readonly tensor: DeviceTensor }
+  | { readonly kind: 'constant'; readonly data: HostData }
+  | { readonly kind: 'node'; readonly node: Node; readonly index: number };
+
+/** Work of an op: floating-point operations, and bytes read and written at least once. */
+export interface Cost {
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+/** Elementwise over the broadcast inputs; free to be fused anywhere. Operand k is input k. */
+export interface PointwiseOp {
+  readonly kind: 'pointwise';
+  readonly name: string;
+  readonly expression: Expression;
+}
+
+/** Another way to read the only input: costs nothing where the reader takes strides, else one copy. */
+export interface ViewOp {
+  readonly kind: 'view';
+  readonly name: string;
+  /** Access over the output's dims, given the input's; undefined when no affine map does it. */
+  view(input: Access): Access | undefined;
+}
+
+/** What a program is planned for. */
+export interface Target {
+  readonly caps: DeviceCaps;
+  /** `f16` lets matmul and convolution multiply in f16, scaled against overflow; sums stay in f32. */
+  readonly precision: Precision;
+}
+
+export type Precision = 'f32' | 'f16';
+
+/** Elementwise work done on a kernel's output 0 before it is stored, as `dtype`. */
+export interface Epilogue {
+  readonly fusion: Fusion;
+  readonly dtype: DType;
+}
+
+/** Real work, one kernel family. Shapes and attributes are closed over when the op is recorded. */
+export interface KernelOp {
+  readonly kind: 'kernel';
+  readonly name: string;
+  readonly cost: Cost;
+  /** Whether `lower` takes an epilogue for output 0. */
+  readonly epilogue: boolean;
+  /** Storage bindings that the kernels use besides the epilogue's operands. */
+  readonly bindings: number;
+  /** Epilogue operand k of the fusion is input `inputs.length + k` of the lowering. */
+  lower(target: Target, epilogue: Epilogue | undefined): Lowering;
+}
+
+export type Op = PointwiseOp | ViewOp | KernelOp;
+
+export interface Node {
+  readonly op: Op;
+  readonly inputs: readonly Tensor[];
+  readonly outputs: Tensor[];
+}
+
+let created = 0;
+
+export class Tensor implements TensorSpec {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly source: Source;
+  /** Creation order, which is also a topological order. */
+  readonly id: number;
+
+  constructor(shape: readonly number[], dtype: DType, source: Source) {
+    for (const size of shape) {
+      if (!Number.isInteger(size) || size < 1) throw new Error(`bad tensor shape [${shape}]`);
+    }
+    this.shape = shape;
+    this.dtype = dtype;
+    this.source = source;
+    this.id = created++;
+  }
+}
+
+/** Records one node; its outputs in the order of `outputs`. */
+export function record(op: Op, inputs: readonly Tensor[], outputs: readonly TensorSpec[]): Tensor[] {
+  const node: Node = { op, inputs, outputs: [] };
+  for (const [index, { shape, dtype }] of outputs.entries()) {
+    node.outputs.push(new Tensor(shape, dtype, { kind: 'node', node, index }));
+  }
+  return node.outputs;
+}
+
+/** A tensor whose value is given at every run. */
+export const input = (name: string, { shape, dtype }: TensorSpec): Tensor =>
+  new Tensor(shape, dtype, { kind: 'input', name });
+
+/** A tensor that already lives on the device, e.g. a weight. */
+export const parameter = (tensor: DeviceTensor): Tensor =>
+  new Tensor(tensor.shape, tensor.dtype, { kind: 'parameter', tensor });
+
+/** A tensor of host values, uploaded once when the program is compiled. f32 from a Float32Array and so on. */
+export function constant(data: HostData, shape: readonly number[], dtype: DType = hostDtype(data)): Tensor {
+  const count = shape.reduce((a, b) => a * b, 1);
+  if (data.length !== count)
+    throw new Error(`constant of ${data.length} values cannot have shape [${shape}]`);
+  return new Tensor(shape, dtype, { kind: 'constant', data });
+}
+
+export function hostDtype(data: HostData): DType {
+  if (data instanceof Float32Array) return 'f32';
+  if (data instanceof Uint32Array) return 'u32';
+  if (data instanceof Int32Array) return 'i32';
+  return 'f16';
+}

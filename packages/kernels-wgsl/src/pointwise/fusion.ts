@@ -1,0 +1,274 @@
+/**
+ * Code for a fused elementwise expression: `fn fused(i, acc) -> value`, where `i` is the flat index into the
+ * op's output. The pointwise kernel is this function in a loop; matmul, convolution and norms call it on what
+ * they have accumulated, as their epilogue.
+ *
+ * Dimensions that every operand walks in step are merged first, so most fusions need no index arithmetic at
+ * all and share one pipeline across shapes. Operand k adds one word `at<k>` to the uniforms: where element 0
+ * of the operand lies in the window that is bound, which is what makes tensors larger than a binding work.
+ */
+import type { DeviceCaps } from '../caps.ts';
+import { bytesOf, type DType, valueType } from '../dtype.ts';
+import { declare, type Lanes, lanesType, load } from '../storage.ts';
+import {
+  type Access,
+  type AccessDim,
+  contiguousStrides,
+  elementCount,
+  elementRange,
+  type Window,
+  windowOf,
+} from './access.ts';
+import { type Expression, evaluate, helperFunctions, substitute, toWgsl, walk } from './expression.ts';
+
+export interface FusedOperand {
+  readonly dtype: DType;
+  readonly access: Access;
+  /** Elements of the tensor behind the access. */
+  readonly count: number;
+}
+
+export interface Fusion {
+  /** Shape of the output that `i` runs over. */
+  readonly shape: readonly number[];
+  readonly expression: Expression;
+  readonly operands: readonly FusedOperand[];
+}
+
+/** An epilogue that changes nothing. */
+export const identity = (shape: readonly number[]): Fusion => ({
+  shape,
+  expression: { kind: 'accumulator' },
+  operands: [],
+});
+
+const inStep = (outer: AccessDim, inner: AccessDim, innerSize: number): boolean =>
+  outer.divisor === 1 &&
+  inner.divisor === 1 &&
+  outer.shift === 0 &&
+  inner.shift === 0 &&
+  outer.stride === inner.stride * innerSize;
+
+/** Drops dimensions of size 1 and merges those that every operand walks in step. */
+export function collapse(fusion: Fusion): Fusion {
+  const pinned = new Set<number>();
+  walk(fusion.expression, (node) => {
+    if (node.kind === 'coordinate') pinned.add(node.dim);
+  });
+  const shape: number[] = [];
+  const dims: AccessDim[][] = fusion.operands.map(() => []);
+  const newDim = new Map<number, number>();
+  let mergeable = false;
+  for (let d = 0; d < fusion.shape.length; d++) {
+    const size = fusion.shape[d];
+    if (size === 1 && !pinned.has(d)) {
+      // A shifted or divided dimension of size 1 reads coordinate floor(shift / divisor), a constant.
+      continue;
+    }
+    const last = shape.length - 1;
+    const merge =
+      mergeable &&
+      !pinned.has(d) &&
+      fusion.operands.every((operand, k) => inStep(dims[k][last], operand.access.dims[d], size));
+    if (merge) {
+      shape[last] *= size;
+      for (const [k, operand] of fusion.operands.entries()) dims[k][last] = operand.access.dims[d];
+    } else {
+      newDim.set(d, shape.length);
+      shape.push(size);
+      for (const [k, operand] of fusion.operands.entries()) dims[k].push(operand.access.dims[d]);
+    }
+    mergeable = !pinned.has(d);
+  }
+  const constantPart = (access: Access) =>
+    access.dims.reduce(
+      (sum, dim, d) =>
+        fusion.shape[d] === 1 && !pinned.has(d)
+          ? sum + dim.stride * Math.floor(dim.shift / dim.divisor)
+          : sum,
+      access.offset,
+    );
+  return {
+    shape,
+    operands: fusion.operands.map((operand, k) => ({
+      ...operand,
+      access: { offset: constantPart(operand.access), dims: dims[k] },
+    })),
+    expression: substitute(fusion.expression, (leaf) =>
+      leaf.kind === 'coordinate' ? { kind: 'coordinate', dim: newDim.get(leaf.dim)! } : undefined,
+    ),
+  };
+}
+
+const last = <T>(items: readonly T[]): T | undefined => items[items.length - 1];
+
+/** How the four lanes of one step read an operand. */
+function laneMode({ access }: FusedOperand): 'vector' | 'splat' | 'gather' {
+  const inner = last(access.dims);
+  if (!inner || inner.stride === 0) return 'splat';
+  const outerAligned = access.dims.slice(0, -1).every((dim) => dim.stride % 4 === 0);
+  const unit = inner.stride === 1 && inner.divisor === 1 && inner.shift === 0;
+  return unit && outerAligned && access.offset % 4 === 0 ? 'vector' : 'gather';
+}
+
+/** Whether four consecutive outputs from a multiple of 4 on lie in one row, so that they can share a step. */
+export function takesFourLanes(fusion: Fusion): boolean {
+  const { shape, operands, expression } = collapse(fusion);
+  if ((last(shape) ?? 1) % 4 === 0) return true;
+  let usesCoordinates = false;
+  walk(expression, (node) => {
+    if (node.kind === 'coordinate') usesCoordinates = true;
+  });
+  // In one dimension the last step may run into the padding that every tensor has, and nowhere else.
+  return shape.length <= 1 && !usesCoordinates && operands.every((operand) => laneMode(operand) !== 'gather');
+}
+
+export interface FusedCode {
+  /** WGSL outside functions: bindings of the operands and helper functions. */
+  readonly declarations: string;
+  /** Fields of the uniform struct, e.g. `at0: u32, at1: u32,`. */
+  readonly fields: string;
+  /** `fn fused(i: u32, acc: T) -> T`. */
+  readonly code: string;
+  /** The operands' windows and the values of `fields` for outputs [start, end). */
+  windows(start: number, end: number): { windows: Window[]; uniforms: number[] };
+}
+
+/**
+ * @param firstBinding binding index of operand 0; the others follow.
+ * @param dtype output dtype; fixes the type T of values (f32, i32 or u32).
+ * @param lanes 4 only if `takesFourLanes(fusion)`.
+ */
+export function emitFusion(
+  original: Fusion,
+  firstBinding: number,
+  dtype: DType,
+  lanes: Lanes,
+  caps: DeviceCaps,
+): FusedCode {
+  const fusion = collapse(original);
+  const { shape, operands, expression } = fusion;
+  const scalar = valueType(dtype);
+  const type = lanesType(dtype, lanes);
+  const strides = contiguousStrides(shape);
+  const modes = operands.map((operand) => (lanes === 1 ? 'splat' : laneMode(operand)));
+
+  const coordinateName = (d: number) => `c${d}`;
+  const needed = new Set<number>();
+  const indexOf = (k: number, lane: number): string => {
+    const terms = [`params.at${k}`];
+    for (const [d, dim] of operands[k].access.dims.entries()) {
+      if (dim.stride === 0) continue;
+      needed.add(d);
+      let c = coordinateName(d);
+      if (lane > 0 && d === shape.length - 1) c = `(${c} + ${lane}u)`;
+      if (dim.shift > 0) c = `(${c} + ${dim.shift}u)`;
+      if (dim.divisor > 1) c = `(${c} / ${dim.divisor}u)`;
+      terms.push(dim.stride === 1 ? c : `${c} * ${dim.stride}u`);
+    }
+    return terms.join(' + ');
+  };
+
+  const convert = (k: number, value: string, n: Lanes) =>
+    valueType(operands[k].dtype) === scalar ? value : `${lanesType(dtype, n)}(${value})`;
+  const loads = operands.map((operand, k) => {
+    const name = `operand${k}`;
+    const one = (lane: number) => {
+      const index = `e${k}_${lane}`;
+      return {
+        let: `  let ${index} = ${indexOf(k, lane)};\n`,
+        value: convert(k, load(name, operand.dtype, index, caps), 1),
+      };
+    };
+    if (lanes === 1) {
+      const { let: index, value } = one(0);
+      return `${index}  let x${k} = ${value};\n`;
+    }
+    if (modes[k] === 'splat') {
+      const { let: index, value } = one(0);
+      return `${index}  let x${k} = ${type}(${value});\n`;
+    }
+    if (modes[k] === 'vector') {
+      return `  let e${k} = (${indexOf(k, 0)}) >> 2u;\n  let x${k} = ${convert(k, load(name, operand.dtype, `e${k}`, caps, 4), 4)};\n`;
+    }
+    const four = [0, 1, 2, 3].map(one);
+    return `${four.map((x) => x.let).join('')}  let x${k} = ${type}(${four.map((x) => x.value).join(', ')});\n`;
+  });
+
+  const body = toWgsl(expression, type, (leaf) => {
+    if (leaf.kind === 'operand') return `x${leaf.index}`;
+    if (leaf.kind === 'accumulator') return 'acc';
+    if (leaf.kind !== 'coordinate') throw new Error(`unexpected leaf ${leaf.kind}`);
+    needed.add(leaf.dim);
+    const c = `${scalar}(${coordinateName(leaf.dim)})`;
+    if (lanes === 1) return c;
+    const isLast = leaf.dim === shape.length - 1;
+    return isLast
+      ? `${type}(${[0, 1, 2, 3].map((l) => `${scalar}(${coordinateName(leaf.dim)} + ${l}u)`).join(', ')})`
+      : `${type}(${c})`;
+  });
+  const coordinates = [...needed]
+    .sort((a, b) => a - b)
+    .map((d) => {
+      const row = strides[d] === 1 ? 'i' : `i / ${strides[d]}u`;
+      return `  let ${coordinateName(d)} = ${d === 0 ? row : `(${row}) % ${shape[d]}u`};\n`;
+    })
+    .join('');
+
+  const declarations = operands
+    .map((operand, k) =>
+      declare(firstBinding + k, `operand${k}`, operand.dtype, 'read', caps, modes[k] === 'vector' ? 4 : 1),
+    )
+    .join('\n');
+
+  return {
+    declarations: `${declarations}\n${helperFunctions(expression, type)}`,
+    fields: operands.map((_, k) => `at${k}: u32,`).join(' '),
+    code: `fn fused(i: u32, acc: ${type}) -> ${type} {\n${coordinates}${loads.join('')}  return ${body};\n}\n`,
+    windows(start, end) {
+      const windows = operands.map(({ access, count, dtype: operandType }) => {
+        const [low, high] = elementRange(access, shape, start, end);
+        return windowOf(low, Math.min(high, count - 1), count, operandType, offsetAlignment(caps));
+      });
+      return {
+        windows,
+        uniforms: operands.map(({ access }, k) => (access.offset - windows[k].firstElement) >>> 0),
+      };
+    },
+  };
+}
+
+/** Window starts are multiples of this: the device's rule, and whole vec4s. */
+export const offsetAlignment = (caps: DeviceCaps): number =>
+  Math.max(16, caps.limits.minStorageBufferOffsetAlignment);
+
+/** Bytes of the largest window that the fusion's operands need for outputs [start, end). */
+export const largestWindow = (code: FusedCode, start: number, end: number): number =>
+  Math.max(0, ...code.windows(start, end).windows.map((window) => window.byteLength));
+
+/** The fusion in float64: `accumulators` has one value an output, `operands` the tensors' values. */
+export function fusionReference(
+  fusion: Fusion,
+  operands: readonly ArrayLike<number>[],
+  accumulators?: ArrayLike<number>,
+): Float64Array {
+  const strides = contiguousStrides(fusion.shape);
+  return Float64Array.from({ length: elementCount(fusion.shape) }, (_, i) => {
+    const coordinates = fusion.shape.map((size, d) => Math.floor(i / strides[d]) % size);
+    return evaluate(fusion.expression, (leaf) => {
+      if (leaf.kind === 'accumulator') return accumulators![i];
+      if (leaf.kind === 'coordinate') return coordinates[leaf.dim];
+      if (leaf.kind !== 'operand') return Number.NaN;
+      const { access } = fusion.operands[leaf.index];
+      const element = access.dims.reduce(
+        (sum, dim, d) => sum + dim.stride * Math.floor((coordinates[d] + dim.shift) / dim.divisor),
+        access.offset,
+      );
+      return operands[leaf.index][element];
+    });
+  });
+}
+
+/** Bytes that the fusion reads, for the cost model. */
+export const fusionBytes = (fusion: Fusion): number =>
+  fusion.operands.reduce((sum, { count, dtype }) => sum + count * bytesOf(dtype), 0);

@@ -1,0 +1,92 @@
+/**
+ * Storage bindings by dtype. f32, i32 and u32 are arrays of themselves. f16 is `array<f16>` where the device
+ * has `shader-f16` and packed words elsewhere; bf16 is always packed words, two elements a word, low half
+ * first. `load` and `store` hide the difference; values inside a kernel are f32, i32 or u32.
+ */
+import type { DeviceCaps } from './caps.ts';
+import { type DType, valueType } from './dtype.ts';
+
+export type Lanes = 1 | 4;
+
+const nativeF16 = (dtype: DType, caps: DeviceCaps): boolean => dtype === 'f16' && caps.features.f16;
+
+/** `enable f16;` when one of the dtypes is bound as native f16. */
+export const enables = (dtypes: readonly DType[], caps: DeviceCaps): string =>
+  dtypes.some((dtype) => nativeF16(dtype, caps)) ? 'enable f16;\n' : '';
+
+/** WGSL type of a value of `lanes` elements. */
+export const lanesType = (dtype: DType, lanes: Lanes): string =>
+  lanes === 1 ? valueType(dtype) : `vec4<${valueType(dtype)}>`;
+
+function elementType(dtype: DType, lanes: Lanes, caps: DeviceCaps): string {
+  if (nativeF16(dtype, caps)) return lanes === 1 ? 'f16' : 'vec4<f16>';
+  if (dtype === 'f16' || dtype === 'bf16') return lanes === 1 ? 'u32' : 'vec2<u32>';
+  return lanesType(dtype, lanes);
+}
+
+/** `var<storage, …>` declaration of binding `index` of group 0. */
+export function declare(
+  index: number,
+  name: string,
+  dtype: DType,
+  access: 'read' | 'read_write',
+  caps: DeviceCaps,
+  lanes: Lanes = 1,
+): string {
+  return `@group(0) @binding(${index}) var<storage, ${access}> ${name}: array<${elementType(dtype, lanes, caps)}>;`;
+}
+
+/**
+ * Expression that loads element `i` (`lanes` = 1) or the four elements from 4·i on (`lanes` = 4), as f32, i32
+ * or u32. `i` is used twice, so it should be a name.
+ */
+export function load(name: string, dtype: DType, i: string, caps: DeviceCaps, lanes: Lanes = 1): string {
+  if (nativeF16(dtype, caps)) return `${lanesType(dtype, lanes)}(${name}[${i}])`;
+  if (dtype === 'f16') {
+    return lanes === 1
+      ? `unpack2x16float(${name}[(${i}) >> 1u])[(${i}) & 1u]`
+      : `vec4<f32>(unpack2x16float(${name}[${i}].x), unpack2x16float(${name}[${i}].y))`;
+  }
+  if (dtype === 'bf16') {
+    return lanes === 1
+      ? `bitcast<f32>((${name}[(${i}) >> 1u] >> (((${i}) & 1u) * 16u)) << 16u)`
+      : `bitcast<vec4<f32>>(vec4<u32>(${name}[${i}].x << 16u, ${name}[${i}].x & 0xffff0000u, ${name}[${i}].y << 16u, ${name}[${i}].y & 0xffff0000u))`;
+  }
+  return `${name}[${i}]`;
+}
+
+/** Whether one invocation may write a single element of this dtype (packed halves share a word). */
+export const storesSingly = (dtype: DType, caps: DeviceCaps): boolean =>
+  dtype === 'f16' ? caps.features.f16 : dtype !== 'bf16';
+
+/** Largest finite f16: stores saturate instead of making infinities. */
+const F16_MAX = '65504.0';
+
+/** Statement that stores `value`; for a packed dtype `lanes` must be 4. */
+export function store(
+  name: string,
+  dtype: DType,
+  i: string,
+  value: string,
+  caps: DeviceCaps,
+  lanes: Lanes = 1,
+): string {
+  const splat = (x: string) => (lanes === 1 ? x : `vec4<f32>(${x})`);
+  if (dtype === 'f16') {
+    const clamped = `clamp(${value}, ${splat(`-${F16_MAX}`)}, ${splat(F16_MAX)})`;
+    if (nativeF16(dtype, caps)) return `${name}[${i}] = ${lanes === 1 ? 'f16' : 'vec4<f16>'}(${clamped});`;
+    return `{ let packed = ${clamped}; ${name}[${i}] = vec2<u32>(pack2x16float(packed.xy), pack2x16float(packed.zw)); }`;
+  }
+  if (dtype === 'bf16') return `${name}[${i}] = packBf16(${value});`;
+  return `${name}[${i}] = ${value};`;
+}
+
+/** Round-to-nearest-even packing of four floats into bf16, for kernels that store bf16. NaN stays NaN. */
+export const PACK_BF16 = `fn packBf16(value: vec4<f32>) -> vec2<u32> {
+  let bits = bitcast<vec4<u32>>(value);
+  let rounded = (bits + 0x7fffu + ((bits >> vec4<u32>(16u)) & vec4<u32>(1u))) >> vec4<u32>(16u);
+  let isNan = (bits & vec4<u32>(0x7fffffffu)) > vec4<u32>(0x7f800000u);
+  let half = select(rounded, (bits >> vec4<u32>(16u)) | vec4<u32>(0x40u), isNan);
+  return vec2<u32>(half.x | (half.y << 16u), half.z | (half.w << 16u));
+}
+`;
