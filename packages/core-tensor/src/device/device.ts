@@ -93,8 +93,15 @@ export class Device {
       throw refuse(`this machine has ${memory.limit} bytes of memory`, memory.limit);
     }
     this.gpu.pushErrorScope('out-of-memory');
-    const gpu = this.gpu.createBuffer({ size, usage, label, mappedAtCreation });
     const before = memory.allocated;
+    let gpu: GPUBuffer;
+    try {
+      gpu = this.gpu.createBuffer({ size, usage, label, mappedAtCreation });
+    } catch (error) {
+      this.#track(this.gpu.popErrorScope().then(() => {}));
+      // WebGPU throws this where the mapped copy in our own address space does not fit.
+      throw error instanceof RangeError ? refuse('no room to map it') : error;
+    }
     this.#track(
       this.gpu.popErrorScope().then((error) => {
         if (!error) return;
@@ -242,5 +249,10 @@ export async function openAdapter(
   memoryLimit?: number,
 ): Promise<Device> {
   const gpu = await adapter.requestDevice(deviceDescriptor(adapter));
-  return new Device(gpu, readCaps(adapter, gpu, options.limits), memoryLimit);
+  try {
+    return new Device(gpu, readCaps(adapter, gpu, options.limits), memoryLimit);
+  } catch (error) {
+    gpu.destroy();
+    throw error;
+  }
 }

@@ -20,12 +20,11 @@ export interface NodeOpenOptions extends OpenOptions {
   readonly robustness?: boolean;
 }
 
-export const INSTALL_LAVAPIPE =
-  'apt-get install -t bookworm-backports mesa-vulkan-drivers libvulkan1 (stock Mesa 22.3 of Debian 12 is too old for Dawn)';
-
-const INSTALL: Record<AdapterName, string> = {
+/** How to get each adapter. */
+export const INSTALL: Record<AdapterName, string> = {
   hardware: "install the GPU's Vulkan driver and libvulkan1, and check with `vulkaninfo --summary`",
-  lavapipe: INSTALL_LAVAPIPE,
+  lavapipe:
+    'apt-get install -t bookworm-backports mesa-vulkan-drivers libvulkan1 (stock Mesa 22.3 of Debian 12 is too old for Dawn)',
   swiftshader: 'reinstall the npm package @sparticuz/chromium',
   null: 'reinstall the npm package webgpu',
 };
@@ -41,11 +40,17 @@ export async function openNodeDevice(options: NodeOpenOptions = {}): Promise<Dev
   Object.assign(globalThis, globals);
   const wanted = options.adapter ?? adapterFromEnvironment();
   const { instance, adapter } = await findAdapter(wanted, dawnFlags(options));
+  const forget = () => instances.delete(instance);
   instances.add(instance);
-  const software = adapter.info.isFallbackAdapter ?? false;
-  const device = await openAdapter(adapter, options, software ? machineMemory() : undefined);
-  device.lost.then(() => instances.delete(instance));
-  return device;
+  try {
+    const software = adapter.info.isFallbackAdapter ?? false;
+    const device = await openAdapter(adapter, options, software ? machineMemory() : undefined);
+    device.lost.then(forget);
+    return device;
+  } catch (error) {
+    forget();
+    throw error;
+  }
 }
 
 function adapterFromEnvironment(): AdapterName | undefined {
@@ -74,6 +79,15 @@ function dawnFlags({ robustness = true }: NodeOpenOptions): string[] {
 interface Found {
   readonly instance: GPU;
   readonly adapter: GPUAdapter;
+}
+
+/** What `name` stands for on this machine, or undefined. Costs about 50 ms. */
+export async function describeAdapter(name: AdapterName): Promise<string | undefined> {
+  const found = await firstAdapter(name, []).catch((error) => {
+    if (error instanceof NoAdapterError) return undefined;
+    throw error;
+  });
+  return found && (found.adapter.info.description || found.adapter.info.device);
 }
 
 async function findAdapter(wanted: AdapterName | undefined, flags: string[]): Promise<Found> {
@@ -118,7 +132,7 @@ async function request(flags: string[]): Promise<Found | undefined> {
  * What software adapters can allocate: they promise far more than the machine has, and the process is then
  * killed while it fills its buffers.
  */
-function machineMemory(): number {
+export function machineMemory(): number {
   const container = process.constrainedMemory();
   return container > 0 ? Math.min(container, totalmem()) : totalmem();
 }

@@ -28,7 +28,7 @@ const RTLD_NODELETE = 0x1000;
 /**
  * The folder that holds SwiftShader, unpacked there first if need be:
  * `$XDG_CACHE_HOME/dwm/swiftshader-<version>`, `~/.cache` standing in for an unset variable.
- * @throws NoAdapterError where the package does not run (it is Linux on x86-64).
+ * @throws NoAdapterError where the package does not run (it is for Linux on x64), or cannot be unpacked.
  */
 export async function swiftShaderFolder(): Promise<string> {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
@@ -43,14 +43,26 @@ export async function swiftShaderFolder(): Promise<string> {
   };
   const cache = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
   const folder = join(cache, 'dwm', `swiftshader-${version}`);
-  if (FILES.every((name) => existsSync(join(folder, name)))) return folder;
+  if (isComplete(folder)) return folder;
+  try {
+    await unpack(join(packageRoot, 'bin/swiftshader.tar.br'), folder);
+  } catch (error) {
+    throw new NoAdapterError(
+      `${folder}: cannot unpack SwiftShader (${(error as Error).message}): remove the folder if it is there, ` +
+        'or set XDG_CACHE_HOME to a folder that you can write',
+      { folder },
+    );
+  }
+  return folder;
+}
 
-  // Unpacked beside its place and renamed: two processes may come here at once, and either may be killed.
+/** Unpacked beside its place and renamed: two processes may come here at once, and either may be killed. */
+async function unpack(archive: string, folder: string): Promise<void> {
   const partial = `${folder}.${randomUUID()}`;
   await mkdir(dirname(folder), { recursive: true });
   try {
     await pipeline(
-      createReadStream(join(packageRoot, 'bin/swiftshader.tar.br')),
+      createReadStream(archive),
       createBrotliDecompress(),
       tar.extract(partial, {
         ignore: (path) => path !== partial && !FILES.includes(path.slice(partial.length + 1)),
@@ -59,12 +71,15 @@ export async function swiftShaderFolder(): Promise<string> {
       }),
     );
     await rename(partial, folder).catch((error) => {
-      if (!FILES.every((name) => existsSync(join(folder, name)))) throw error;
+      if (!isComplete(folder)) throw error;
     });
   } finally {
     await rm(partial, { recursive: true, force: true });
   }
-  return folder;
+}
+
+function isComplete(folder: string): boolean {
+  return FILES.every((name) => existsSync(join(folder, name)));
 }
 
 /** Runs `request` while SwiftShader is the one Vulkan driver that this process sees. */
