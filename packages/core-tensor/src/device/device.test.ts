@@ -101,6 +101,14 @@ test('a mistake is reported by scoped, or else by the next wait, once', async ()
   await device.done();
 });
 
+test('when a wait fails because of an earlier mistake, the mistake is what is thrown', async () => {
+  const device = await open();
+  const unmappable = device.createBuffer(16, 0x1 | 0x80, 'both mappable and storage');
+  const error = await rejection(device.wait(unmappable.gpu.mapAsync(GPUMapMode.READ)));
+  expect(error).toBeInstanceOf(GpuValidationError);
+  expect((error as Error).message).toMatch(/usage/i);
+});
+
 test('destroying a device under a pending map rejects the wait, and all later ones', async () => {
   const device = await open();
   const buffer = device.createBuffer(256, 0x1 | 0x8, 'staging');

@@ -90,7 +90,7 @@ export class Device {
       throw refuse(`one buffer holds at most ${caps.limits.maxBufferSize} bytes`, caps.limits.maxBufferSize);
     }
     if (memory.allocated + size > memory.limit) {
-      throw refuse(`this machine has ${memory.limit} bytes of memory`, memory.limit);
+      throw refuse(`all buffers together may take ${memory.limit} bytes here`, memory.limit);
     }
     this.gpu.pushErrorScope('out-of-memory');
     const before = memory.allocated;
@@ -155,14 +155,14 @@ export class Device {
    * @throws DeviceLostError when the device is or gets lost, and any earlier call's error.
    */
   async wait<T>(promise: Promise<T>): Promise<T> {
-    const value = await this.#orLost(promise);
+    const [outcome] = await Promise.allSettled([this.#orLost(promise)]);
     while (this.#scopes.size > 0) await this.#orLost(Promise.all(this.#scopes));
-    if (this.#failure) {
-      const failure = this.#failure;
-      this.#failure = undefined;
-      throw failure;
-    }
-    return value;
+    // An earlier failure first: a buffer that did not fit also makes its own mapping fail, and says less.
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure && !this.#loss) throw failure;
+    if (outcome.status === 'rejected') throw outcome.reason;
+    return outcome.value;
   }
 
   /** Resolves when all submitted work has finished. Throws as `wait`. */

@@ -44,7 +44,7 @@ export async function openNodeDevice(options: NodeOpenOptions = {}): Promise<Dev
   instances.add(instance);
   try {
     const software = adapter.info.isFallbackAdapter ?? false;
-    const device = await openAdapter(adapter, options, software ? machineMemory() : undefined);
+    const device = await openAdapter(adapter, options, software ? softwareMemoryLimit() : undefined);
     device.lost.then(forget);
     return device;
   } catch (error) {
@@ -128,11 +128,16 @@ async function request(flags: string[]): Promise<Found | undefined> {
   return adapter ? { instance, adapter } : undefined;
 }
 
-/**
- * What software adapters can allocate: they promise far more than the machine has, and the process is then
- * killed while it fills its buffers.
- */
+/** Bytes of memory in this machine, or in the container if that has less. */
 export function machineMemory(): number {
   const container = process.constrainedMemory();
   return container > 0 ? Math.min(container, totalmem()) : totalmem();
+}
+
+/**
+ * Software adapters promise far more than the machine has, and the process is killed while it fills its
+ * buffers. A tenth is left to the process itself.
+ */
+function softwareMemoryLimit(): number {
+  return Math.floor(0.9 * machineMemory());
 }

@@ -18,6 +18,7 @@ import { createBrotliDecompress } from 'node:zlib';
 import tar from 'tar-fs';
 import { NoAdapterError } from '../../device/errors.ts';
 
+const PACKAGE = '@sparticuz/chromium';
 const LOADER = 'libvulkan.so.1';
 const ICD = 'vk_swiftshader_icd.json';
 const FILES = [LOADER, 'libvk_swiftshader.so', ICD];
@@ -36,8 +37,8 @@ export async function swiftShaderFolder(): Promise<string> {
       `SwiftShader is packaged for Linux on x64 only, this is ${process.platform} on ${process.arch}: install a Vulkan driver`,
     );
   }
-  const main = createRequire(import.meta.url).resolve('@sparticuz/chromium');
-  const packageRoot = main.slice(0, main.lastIndexOf('chromium') + 'chromium'.length);
+  const main = createRequire(import.meta.url).resolve(PACKAGE);
+  const packageRoot = main.slice(0, main.lastIndexOf(PACKAGE) + PACKAGE.length);
   const { version } = createRequire(import.meta.url)(join(packageRoot, 'package.json')) as {
     version: string;
   };
