@@ -1,0 +1,1 @@
+export { type EncodeOptions, type Encoding, T5Tokenizer } from './t5-tokenizer.ts';
