@@ -11,3 +11,4 @@ export * from './plan/plan.ts';
 export * from './program.ts';
 export * from './safetensors/index.ts';
 export * from './tensor.ts';
+export * from './ops/matmul.ts';

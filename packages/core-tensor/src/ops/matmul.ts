@@ -1,0 +1,74 @@
+/** Matrix products. Adds, activations, gates and residuals that follow are fused into the kernel by the plan. */
+import { bytesOf, elementCount, lowerMatmul } from '@dwm/kernels-wgsl';
+import { record, type Tensor } from '../tensor.ts';
+import { add } from './pointwise.ts';
+import { reshape } from './views.ts';
+
+export interface MatmulOptions {
+  /** `a` is stored [..., K, M]. */
+  readonly transposeA?: boolean;
+  /** `b` is stored [..., N, K]. */
+  readonly transposeB?: boolean;
+}
+
+/**
+ * a [..., M, K] times b [..., K, N] (or b [K, N], shared by the whole batch): [..., M, N] in f32.
+ * @throws when inner or batch dimensions differ.
+ */
+export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+  const { transposeA = false, transposeB = false } = options;
+  const sharedB = b.shape.length === 2;
+  if (sharedB && a.shape.length > 2 && !transposeA) {
+    const flat = reshape(a, [-1, a.shape[a.shape.length - 1]]);
+    const out = matmul(flat, b, options);
+    return reshape(out, [...a.shape.slice(0, -1), out.shape[1]]);
+  }
+  const lead = a.shape.slice(0, -2);
+  const last = (shape: readonly number[], swapped: boolean) => {
+    const [x, y] = shape.slice(-2);
+    return swapped ? [y, x] : [x, y];
+  };
+  const [m, k] = last(a.shape, transposeA);
+  const [kb, n] = last(b.shape, transposeB);
+  if (k !== kb || (!sharedB && b.shape.slice(0, -2).join() !== lead.join())) {
+    throw new Error(
+      `matmul: [${a.shape}]${transposeA ? ' transposed' : ''} x [${b.shape}]${transposeB ? ' transposed' : ''} do not match`,
+    );
+  }
+  const batch = elementCount(lead);
+  const shape = [...lead, m, n];
+  const out = record(
+    {
+      kind: 'kernel',
+      name: 'matmul',
+      cost: {
+        flops: 2 * batch * m * n * k,
+        bytes:
+          elementCount(a.shape) * bytesOf(a.dtype) +
+          elementCount(b.shape) * bytesOf(b.dtype) +
+          batch * m * n * 4,
+      },
+      epilogue: true,
+      bindings: 5,
+      lower: ({ caps, precision }, epilogue) =>
+        lowerMatmul(
+          {
+            ...{ batch, m, n, k, transposeA, transposeB, sharedB },
+            ...{ dtypeA: a.dtype, dtypeB: b.dtype, dtypeOut: epilogue?.dtype ?? 'f32' },
+            halfPrecision: precision === 'f16',
+            epilogue: epilogue?.fusion,
+          },
+          caps,
+        ),
+    },
+    [a, b],
+    [{ shape, dtype: 'f32' }],
+  );
+  return out[0];
+}
+
+/** x [..., K] through a PyTorch linear layer: weight [N, K], bias [N]. */
+export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
+  const out = matmul(x, weight, { transposeB: true });
+  return bias ? add(out, bias) : out;
+}

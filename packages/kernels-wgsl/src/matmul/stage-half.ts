@@ -1,0 +1,77 @@
+/**
+ * Staging for f16 products: rows of a matrix become f16 rows of length K with a power-of-two scale each,
+ *
+ *     half[r, k] = x[r, k] · 2^-e[r],   scale[r] = 2^e[r],   max over k of |half[r, k]| in [0.5, 1)
+ *
+ * so that nothing overflows whatever the range of x, and the scale is undone exactly after accumulation.
+ * Element (r, k) of x is at r·strideRow + k·strideStep, which covers every transpose.
+ *
+ * Tile: one workgroup of 64 a row; a fixed-order tree finds the row's largest magnitude. NaN and infinity in
+ * x stay what they are.
+ */
+import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
+import type { DeviceCaps } from '../caps.ts';
+import type { DType } from '../dtype.ts';
+import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
+import type { Dispatch, Operand } from '../kernel.ts';
+import { declare, enables, load } from '../storage.ts';
+
+export interface StageSpec {
+  readonly source: Operand;
+  readonly dtype: DType;
+  /** Element 0 of the matrix in the bound window (wraps like u32). */
+  readonly at: number;
+  readonly rows: number;
+  readonly k: number;
+  readonly strideRow: number;
+  readonly strideStep: number;
+  /** Scratch for the f16 rows, and for the f32 scales. */
+  readonly half: Operand;
+  readonly scales: Operand;
+}
+
+export function stageHalf(spec: StageSpec, caps: DeviceCaps): Dispatch {
+  const code = wgsl`${enables([spec.dtype, 'f16'], caps)}
+struct Params { at: u32, rows: u32, k: u32, strideRow: u32, strideStep: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+${declare(1, 'x', spec.dtype, 'read', caps)}
+${declare(2, 'half', 'f16', 'read_write', caps)}
+${declare(3, 'scales', 'f32', 'read_write', caps)}
+var<workgroup> largest: array<f32, 64>;
+
+fn element(row: u32, k: u32) -> f32 {
+  let e = params.at + row * params.strideRow + k * params.strideStep;
+  return ${load('x', spec.dtype, 'e', caps)};
+}
+
+@compute @workgroup_size(64)
+fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
+  let row = ${WORKGROUP_INDEX};
+  let inside = row < params.rows;
+  var most = 0.0;
+  if (inside) {
+    for (var k = lane; k < params.k; k += 64u) { most = max(most, abs(element(row, k))); }
+  }
+  largest[lane] = most;
+  for (var width = 32u; width > 0u; width /= 2u) {
+    workgroupBarrier();
+    if (lane < width) { largest[lane] = max(largest[lane], largest[lane + width]); }
+  }
+  workgroupBarrier();
+  if (!inside) { return; }
+  // The exponent field of the maximum: 2^(field - 126) is the power of two just above it.
+  let field = clamp(bitcast<u32>(largest[0]) >> 23u, 1u, 252u);
+  let up = bitcast<f32>((field + 1u) << 23u);
+  let down = bitcast<f32>((253u - field) << 23u);
+  for (var k = lane; k < params.k; k += 64u) { half[row * params.k + k] = f16(element(row, k) * down); }
+  if (lane == 0u) { scales[row] = up; }
+}
+`;
+  return {
+    label: 'matmul/stage-half',
+    wgsl: code,
+    operands: [spec.source, spec.half, spec.scales],
+    uniforms: [spec.at, spec.rows, spec.k, spec.strideRow, spec.strideStep],
+    workgroups: lineGrid(spec.rows, caps),
+  };
+}
