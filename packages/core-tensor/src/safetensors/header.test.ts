@@ -180,6 +180,22 @@ describe('readHeader', () => {
     expect(await messageOf(read(bytes))).toMatch(message);
   });
 
+  it('takes metadata of megabytes, as image tools store there', async () => {
+    const __metadata__ = { workflow: '{"a": "b\\n"}'.repeat(200_000) };
+    expect((await read(file(JSON.stringify({ __metadata__ }), 0))).metadata).toEqual(__metadata__);
+  });
+
+  it('refuses endless nesting without running out of stack', async () => {
+    const nested = (open: string, close: string) => open.repeat(200_000) + close.repeat(200_000);
+    for (const text of [
+      nested('[', ']'),
+      `{"a":${nested('[', ']')}}`,
+      nested('{"a":', '}').replace(':}', ':1}'),
+    ]) {
+      expect(await messageOf(read(file(text, 0)))).toMatch(/header is nested deeper than 100/);
+    }
+  });
+
   it('keeps the message short for an endless name', async () => {
     expect((await messageOf(read(file(`{"${'x'.repeat(100_000)}":3}`, 0)))).length).toBeLessThan(300);
   });

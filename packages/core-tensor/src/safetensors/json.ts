@@ -10,21 +10,30 @@ export function quote(name: unknown): string {
   return text.length > 100 ? `${text.slice(0, 97)}...` : text;
 }
 
-/** First key that occurs twice in one object. `text` must be valid JSON. */
-function duplicateKey(text: string): string | undefined {
+/** Deeper than any real header or index; bounds the work on hostile ones. */
+const MAX_DEPTH = 100;
+
+/** What `JSON.parse` let through in valid JSON and we do not: a repeated key, or endless nesting. */
+function findFault(text: string): string | undefined {
   // Sets for open objects, null for open arrays.
   const open: (Set<string> | null)[] = [];
-  const tokens = /[{}[\]]|"(?:[^"\\]|\\.)*"(\s*:)?/g;
-  for (let match = tokens.exec(text); match; match = tokens.exec(text)) {
-    const token = match[0];
-    if (token === '{') open.push(new Set());
-    else if (token === '[') open.push(null);
-    else if (token === '}' || token === ']') open.pop();
-    else if (match[1] !== undefined) {
-      const key = JSON.parse(token.slice(0, token.length - match[1].length)) as string;
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at];
+    if (char === '{' || char === '[') {
+      if (open.push(char === '{' ? new Set() : null) > MAX_DEPTH) return `is nested deeper than ${MAX_DEPTH}`;
+    } else if (char === '}' || char === ']') {
+      open.pop();
+    } else if (char === '"') {
+      const start = at++;
+      while (text[at] !== '"') at += text[at] === '\\' ? 2 : 1;
+      let next = at + 1;
+      while (/\s/.test(text[next] ?? '')) next++;
+      if (text[next] !== ':') continue;
+      // Parsed, since "a" can also be spelt "\u0061".
+      const key = JSON.parse(text.slice(start, at + 1)) as string;
       const keys = open.at(-1)!;
-      if (keys!.has(key)) return key;
-      keys!.add(key);
+      if (keys.has(key)) return `has the key ${quote(key)} twice`;
+      keys.add(key);
     }
   }
   return undefined;
@@ -33,7 +42,8 @@ function duplicateKey(text: string): string | undefined {
 /**
  * Parses a JSON object from UTF-8 bytes.
  * @param part names the bytes within `file` in messages, e.g. `header`.
- * @throws InvalidFileError on bytes that are not UTF-8, not JSON, not an object, or that repeat a key.
+ * @throws InvalidFileError on bytes that are not UTF-8, not JSON, not an object, nested endlessly, or that repeat
+ * a key.
  */
 export function parseJsonObject(bytes: Uint8Array, file: string, part: string): Record<string, unknown> {
   let value: unknown;
@@ -45,12 +55,10 @@ export function parseJsonObject(bytes: Uint8Array, file: string, part: string): 
     const reason = error instanceof SyntaxError ? error.message.replace(/\s+/g, ' ') : 'not UTF-8';
     throw new InvalidFileError(file, `${part} is not valid JSON (${reason.slice(0, 160)})`, { field: part });
   }
+  const fault = findFault(text);
+  if (fault) throw new InvalidFileError(file, `${part} ${fault}`, { field: part });
   if (!isObject(value)) {
     throw new InvalidFileError(file, `${part} must be a JSON object, found ${quote(value)}`, { field: part });
-  }
-  const duplicate = duplicateKey(text);
-  if (duplicate !== undefined) {
-    throw new InvalidFileError(file, `${part} has the key ${quote(duplicate)} twice`, { field: duplicate });
   }
   return value;
 }

@@ -36,14 +36,15 @@ export function checkInside(folderName: string, path: string): void {
 export function urlFolder(baseUrl: string | URL): ModelFolder {
   const base = new URL(baseUrl, globalThis.location?.href);
   if (!base.pathname.endsWith('/')) base.pathname += '/';
+  const name = base.origin + base.pathname;
   const fileUrl = (path: string) => {
-    checkInside(base.href, path);
+    checkInside(name, path);
     const url = new URL(base);
     url.pathname += path.split('/').map(encodeURIComponent).join('/');
     return url;
   };
   return {
-    name: base.origin + base.pathname,
+    name,
     open: async (path) => openUrl(fileUrl(path)),
     async exists(path) {
       const url = fileUrl(path);

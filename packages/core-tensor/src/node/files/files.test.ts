@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, open, readdir, readFile, rm, symlink, writeFile } from 
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { InvalidArgumentError, InvalidFileError } from '../../errors.ts';
 import {
   openCheckpoint,
@@ -192,52 +192,46 @@ describe('streaming a checkpoint of 1 GiB', () => {
 const shared = process.env.DWM_SHARED ?? resolve(import.meta.dirname, '../../../../../../shared');
 const fixtures = join(shared, 'fixtures');
 
-describe.skipIf(!existsSync(fixtures))(
-  'files of the reference implementation (skipped, no shared data)',
-  () => {
-    it('reads every fixture and writes it back unchanged', async () => {
-      const paths = (await readdir(fixtures, { recursive: true })).filter((path) =>
-        path.endsWith('.safetensors'),
-      );
-      expect(paths.length).toBeGreaterThan(10);
-      for (const path of paths) {
-        const tensors = await readSafetensors(join(fixtures, path));
-        const copy = join(dir, 'copy.safetensors');
-        await saveSafetensors(copy, tensors);
-        const again = await readSafetensors(copy);
-        expect([...again.keys()]).toEqual([...tensors.keys()]);
-        for (const [name, { dtype, shape, data }] of again) {
-          expect({ dtype, shape }).toEqual({
-            dtype: tensors.get(name)!.dtype,
-            shape: tensors.get(name)!.shape,
-          });
-          // Compared as bytes: structural equality takes seconds on large arrays.
-          const bytes = (array: ArrayBufferView) =>
-            Buffer.from(array.buffer, array.byteOffset, array.byteLength);
-          expect(bytes(data).equals(bytes(tensors.get(name)!.data)), name).toBe(true);
-        }
+describe('files of the reference implementation', () => {
+  beforeEach(({ skip }) => skip(!existsSync(fixtures), 'skipped, no shared data'));
+
+  it('reads every fixture and writes it back unchanged', async () => {
+    const paths = (await readdir(fixtures, { recursive: true })).filter((path) =>
+      path.endsWith('.safetensors'),
+    );
+    expect(paths.length).toBeGreaterThan(10);
+    for (const path of paths) {
+      const tensors = await readSafetensors(join(fixtures, path));
+      const copy = join(dir, 'copy.safetensors');
+      await saveSafetensors(copy, tensors);
+      const again = await readSafetensors(copy);
+      expect([...again.keys()]).toEqual([...tensors.keys()]);
+      for (const [name, { dtype, shape, data }] of again) {
+        expect({ dtype, shape }).toEqual({
+          dtype: tensors.get(name)!.dtype,
+          shape: tensors.get(name)!.shape,
+        });
+        // Compared as bytes: structural equality takes seconds on large arrays.
+        const bytes = (array: ArrayBufferView) =>
+          Buffer.from(array.buffer, array.byteOffset, array.byteLength);
+        expect(bytes(data).equals(bytes(tensors.get(name)!.data)), name).toBe(true);
       }
-    });
+    }
+  });
 
-    it('reads known values', async () => {
-      const tensors = await readSafetensors(join(fixtures, 'schedulers/io.safetensors'));
-      const timesteps = toNumbers(tensors.get('cog_ddim_snr1_n10.timesteps')!);
-      expect(timesteps).toEqual([999, 899, 799, 699, 599, 499, 399, 299, 199, 99]);
-    });
+  it('reads known values', async () => {
+    const tensors = await readSafetensors(join(fixtures, 'schedulers/io.safetensors'));
+    const timesteps = toNumbers(tensors.get('cog_ddim_snr1_n10.timesteps')!);
+    expect(timesteps).toEqual([999, 899, 799, 699, 599, 499, 399, 299, 199, 99]);
+  });
 
-    it('opens the sharded text encoder', async () => {
-      const checkpoint = await openCheckpoint(
-        await openDirectory(join(fixtures, 't5/text_encoder')),
-        'model',
-      );
-      const files = new Set([...checkpoint.tensors.values()].map((entry) => entry.file.split('/').at(-1)));
-      expect(files).toEqual(
-        new Set(['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors']),
-      );
-      const name = [...checkpoint.tensors.keys()].at(-1)!;
-      const { shape, data } = await checkpoint.readTensor(name);
-      expect(data.length).toBe(shape.reduce((a, b) => a * b, 1));
-      await checkpoint.close();
-    });
-  },
-);
+  it('opens the sharded text encoder', async () => {
+    const checkpoint = await openCheckpoint(await openDirectory(join(fixtures, 't5/text_encoder')), 'model');
+    const files = new Set([...checkpoint.tensors.values()].map((entry) => entry.file.split('/').at(-1)));
+    expect(files).toEqual(new Set(['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors']));
+    const name = [...checkpoint.tensors.keys()].at(-1)!;
+    const { shape, data } = await checkpoint.readTensor(name);
+    expect(data.length).toBe(shape.reduce((a, b) => a * b, 1));
+    await checkpoint.close();
+  });
+});
