@@ -1,0 +1,16 @@
+export { type CodecReport, codecs } from './codecs.ts';
+export { rgbToI420, type YuvMatrix, type YuvPlanes, type YuvSpace, yuvToRgb } from './color.ts';
+export {
+  type DecodedFrame,
+  decodeFrames,
+  type FrameIndices,
+  indicesAtRate,
+  readVideo,
+  type VideoInfo,
+  type VideoSource,
+  videoInfo,
+} from './decode.ts';
+export { defaultBitrate, type EncodeOptions, encodeVideo } from './encode.ts';
+export { type Frames, frameAt, type RgbImage } from './frames.ts';
+export { encodePng } from './png.ts';
+export { contactSheet, resizeArea, sideBySide } from './sheet.ts';

@@ -1,0 +1,21 @@
+/**
+ * WebCodecs for Node: FFmpeg behind the browser's interface, installed as globals the first time a video is
+ * read or written, so that programs which never touch a video do not load it.
+ */
+import { DwmError } from '@dwm/core-tensor';
+
+let installed: Promise<void> | undefined;
+
+/** Defines VideoDecoder, VideoEncoder and their relatives; does nothing the second time. */
+export function installWebCodecs(): Promise<void> {
+  installed ??= import('@napi-rs/webcodecs/polyfill').then(
+    () => undefined,
+    (error: Error) => {
+      throw new DwmError(
+        'no-webcodecs',
+        `@napi-rs/webcodecs does not load on ${process.platform}-${process.arch} (${error.message.split('\n')[0]}); run npm ci with optional dependencies`,
+      );
+    },
+  );
+  return installed;
+}
