@@ -3,6 +3,9 @@ import { byteLength, bytesOf, type DType, elementCount } from '@dwm/kernels-wgsl
 import type { Device, DeviceBuffer } from './device/device.ts';
 import type { HostData, TensorSpec } from './tensor.ts';
 
+/** `writeBuffer` stages a copy of its argument, so large data goes in pieces; its size must be whole words. */
+const PIECE = 4 << 20;
+
 const arrays = { f32: Float32Array, f16: Uint16Array, bf16: Uint16Array, i32: Int32Array, u32: Uint32Array };
 
 let created = 0;
@@ -47,7 +50,21 @@ export class DeviceTensor implements TensorSpec {
     if (offset + data.length > this.elementCount) {
       throw new Error(`writing ${data.length} values at ${offset} into a tensor of ${this.elementCount}`);
     }
-    writeWords(this.device, this.buffer.gpu, offset * bytesOf(this.dtype), data);
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    this.writeBytes(bytes, offset * bytesOf(this.dtype));
+  }
+
+  /** Writes little-endian bytes from byte `offset`, a multiple of 4, on. */
+  writeBytes(bytes: Uint8Array, offset = 0): void {
+    for (let at = 0; at < bytes.length; at += PIECE) {
+      let piece = bytes.subarray(at, Math.min(bytes.length, at + PIECE));
+      if (piece.length % 4 !== 0) {
+        const padded = new Uint8Array(Math.ceil(piece.length / 4) * 4);
+        padded.set(piece);
+        piece = padded;
+      }
+      this.device.gpu.queue.writeBuffer(this.buffer.gpu, offset + at, piece as Uint8Array<ArrayBuffer>);
+    }
   }
 
   /** The values, as bits for f16 and bf16. Waits for all work submitted before. */
@@ -68,21 +85,5 @@ export class DeviceTensor implements TensorSpec {
 
   destroy(): void {
     this.buffer.destroy();
-  }
-}
-
-/** `writeBuffer` stages a copy of its argument, so large data goes in pieces; its size must be whole words. */
-const PIECE = 4 << 20;
-
-function writeWords(device: Device, buffer: GPUBuffer, byteOffset: number, data: HostData): void {
-  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-  for (let at = 0; at < bytes.length; at += PIECE) {
-    let piece = bytes.subarray(at, Math.min(bytes.length, at + PIECE));
-    if (piece.length % 4 !== 0) {
-      const padded = new Uint8Array(Math.ceil(piece.length / 4) * 4);
-      padded.set(piece);
-      piece = padded;
-    }
-    device.gpu.queue.writeBuffer(buffer, byteOffset + at, piece);
   }
 }

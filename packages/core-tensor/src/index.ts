@@ -12,3 +12,5 @@ export * from './program.ts';
 export * from './safetensors/index.ts';
 export * from './tensor.ts';
 export * from './ops/matmul.ts';
+export * from './ops/layer-norm.ts';
+export { bytesOf, type DType, elementCount } from '@dwm/kernels-wgsl';

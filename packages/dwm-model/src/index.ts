@@ -1,0 +1,4 @@
+export * from './schedulers/index.ts';
+export * from './tokenizer/index.ts';
+export * from './weights/config.ts';
+export * from './weights/parameters.ts';

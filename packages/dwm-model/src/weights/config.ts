@@ -1,0 +1,41 @@
+/** Reading a `config.json`: strict about keys, so that a misspelt or foreign option is never passed over. */
+import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
+import * as z from 'zod';
+
+/** Object schema that takes diffusers' own bookkeeping keys (leading `_`) and nothing else unknown. */
+export function readConfig<T extends z.ZodRawShape>(
+  schema: z.ZodObject<T>,
+  json: unknown,
+  file: string,
+): z.infer<z.ZodObject<T>> {
+  const known = Object.fromEntries(
+    Object.entries(json !== null && typeof json === 'object' ? json : {}).filter(
+      ([key]) => !key.startsWith('_'),
+    ),
+  );
+  const result = z.strictObject(schema.shape).safeParse(known);
+  if (result.success) return result.data as z.infer<z.ZodObject<T>>;
+  const issue = result.error.issues[0];
+  const field = issue.code === 'unrecognized_keys' ? issue.keys[0] : issue.path.join('.');
+  const problem =
+    issue.code === 'unrecognized_keys'
+      ? `unknown key; known keys are ${Object.keys(schema.shape).join(', ')}`
+      : issue.message;
+  throw new InvalidFileError(file, `${field}: ${problem}`, { field });
+}
+
+/** A JSON file of a model folder, parsed. */
+export async function readJson(folder: ModelFolder, path: string): Promise<{ json: unknown; file: string }> {
+  const source = await folder.open(path);
+  try {
+    const bytes = await source.read(0, source.size);
+    return { json: JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)), file: source.name };
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof TypeError) {
+      throw new InvalidFileError(source.name, `not valid JSON (${error.message})`);
+    }
+    throw error;
+  } finally {
+    await source.close?.();
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * Parameters of a network: declared as names and shapes before anything is read, checked against the
+ * checkpoint's header as a whole, then streamed to the device in the dtype of the file. A file larger than
+ * the JavaScript heap loads through one 4 MiB buffer.
+ */
+import {
+  type Checkpoint,
+  type Device,
+  DeviceTensor,
+  type DType,
+  evaluate,
+  InvalidFileError,
+  parameter,
+  permute,
+  type SafetensorsDtype,
+  type Tensor,
+} from '@dwm/core-tensor';
+
+/** What the network expects under one name. */
+export interface ParameterSpec {
+  /** As in the file, which is as PyTorch has it. */
+  readonly shape: readonly number[];
+  /** Order of the file's dimensions on the device, where the kernels want another than PyTorch's. */
+  readonly order?: readonly number[];
+}
+
+export type ParameterSpecs = Readonly<Record<string, ParameterSpec>>;
+
+const DTYPES: Partial<Record<SafetensorsDtype, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
+
+/** The weights of one network on one device. */
+export class Parameters {
+  readonly tensors: ReadonlyMap<string, DeviceTensor>;
+
+  constructor(tensors: ReadonlyMap<string, DeviceTensor>) {
+    this.tensors = tensors;
+  }
+
+  /** The symbol of a weight, for a trace. */
+  get(name: string): Tensor {
+    const tensor = this.tensors.get(name);
+    if (!tensor) throw new Error(`no parameter ${name}`);
+    return parameter(tensor);
+  }
+
+  has(name: string): boolean {
+    return this.tensors.has(name);
+  }
+
+  /** Bytes on the device. */
+  get bytes(): number {
+    let total = 0;
+    for (const tensor of this.tensors.values()) total += tensor.buffer.bytes;
+    return total;
+  }
+
+  destroy(): void {
+    for (const tensor of this.tensors.values()) tensor.destroy();
+  }
+}
+
+/** Convolution weights [Cout, Cin, …kernel] become [...kernel, Cin, Cout], rows of output channels. */
+export const convolution = (shape: readonly number[]): ParameterSpec => ({
+  shape,
+  order: [...shape.keys()].slice(2).concat(1, 0),
+});
+
+/**
+ * Loads every parameter in `specs` from `checkpoint`. `prefix` is what the checkpoint puts before each name;
+ * `aliases` are other names it may use.
+ *
+ * @throws InvalidFileError naming file, tensor and expected shape, for the first that is missing, of another
+ *   shape or dtype, or not part of the network; before any weight is read.
+ */
+export async function loadParameters(
+  device: Device,
+  checkpoint: Checkpoint,
+  specs: ParameterSpecs,
+  options: {
+    /** Tensors of the file that the network does not use and that may be there all the same. */
+    readonly ignore?: (name: string) => boolean;
+    readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+  } = {},
+): Promise<Parameters> {
+  checkNames(checkpoint, specs, options.ignore);
+  let totalBytes = 0;
+  for (const name of Object.keys(specs)) {
+    const entry = checkpoint.tensors.get(name)!;
+    totalBytes += entry.end - entry.begin;
+  }
+  let doneBytes = 0;
+  const tensors = new Map<string, DeviceTensor>();
+  try {
+    for (const [name, spec] of Object.entries(specs)) {
+      const dtype = DTYPES[checkpoint.tensors.get(name)!.dtype]!;
+      const tensor = new DeviceTensor(device, { shape: spec.shape, dtype }, name);
+      tensors.set(name, tensor);
+      for await (const { offset, bytes } of checkpoint.streamTensor(name)) {
+        tensor.writeBytes(bytes, offset);
+        doneBytes += bytes.byteLength;
+        // Lets the device drain its staging copies, so that memory stays flat however large the file is.
+        if (offset > 0) await device.done();
+        options.onProgress?.(doneBytes, totalBytes);
+      }
+      if (spec.order) {
+        const { out } = await evaluate(device, { out: permute(parameter(tensor), spec.order) });
+        tensor.destroy();
+        tensors.set(name, out);
+      }
+    }
+    await device.done();
+  } catch (error) {
+    for (const tensor of tensors.values()) tensor.destroy();
+    throw error;
+  }
+  return new Parameters(tensors);
+}
+
+function checkNames(checkpoint: Checkpoint, specs: ParameterSpecs, ignore?: (name: string) => boolean): void {
+  for (const [name, { shape }] of Object.entries(specs)) {
+    const entry = checkpoint.tensors.get(name);
+    if (!entry) {
+      throw new InvalidFileError(checkpoint.name, `tensor ${name} is missing; expected shape [${shape}]`, {
+        field: name,
+        expected: shape,
+      });
+    }
+    if (entry.shape.join() !== shape.join()) {
+      throw new InvalidFileError(
+        checkpoint.name,
+        `tensor ${name} has shape [${entry.shape}], expected [${shape}]; does config.json belong to these weights?`,
+        { field: name, expected: shape, actual: entry.shape },
+      );
+    }
+    if (!DTYPES[entry.dtype]) {
+      throw new InvalidFileError(
+        checkpoint.name,
+        `tensor ${name} has dtype ${entry.dtype}, expected F32, F16 or BF16`,
+        { field: name, expected: Object.keys(DTYPES), actual: entry.dtype },
+      );
+    }
+  }
+  for (const name of checkpoint.tensors.keys()) {
+    if (!(name in specs) && !ignore?.(name)) {
+      throw new InvalidFileError(
+        checkpoint.name,
+        `tensor ${name} is not part of this network; does config.json belong to these weights?`,
+        { field: name },
+      );
+    }
+  }
+}
