@@ -11,3 +11,6 @@ export * from './pointwise/expression.ts';
 export * from './pointwise/fusion.ts';
 export * from './pointwise/pointwise.ts';
 export * from './storage.ts';
+export * from './layer-norm/layer-norm.ts';
+export * from './layer-norm/reference.ts';
+export * from './layer-norm/shapes.ts';

@@ -1,0 +1,58 @@
+/** Layer normalization and its root-mean-square form. Elementwise work on the result fuses as an epilogue. */
+import { bytesOf, elementCount, type LayerNormSpec, lowerLayerNorm } from '@dwm/kernels-wgsl';
+import { record, type Tensor } from '../tensor.ts';
+
+export interface LayerNormOptions {
+  readonly eps: number;
+  /** Scale, [C]. */
+  readonly gamma?: Tensor;
+  /** Offset, [C]. */
+  readonly beta?: Tensor;
+}
+
+/**
+ * (x - mean) / sqrt(variance + eps) * gamma + beta over the last dimension.
+ * @param x [..., C].
+ */
+export const layerNorm = (x: Tensor, options: LayerNormOptions): Tensor =>
+  normalize('layerNorm', x, options, true);
+
+/**
+ * x / sqrt(mean(x^2) + eps) * gamma over the last dimension, as T5 has it: no mean is subtracted.
+ * @param x [..., C].
+ */
+export const rmsNorm = (x: Tensor, { eps, gamma }: Omit<LayerNormOptions, 'beta'>): Tensor =>
+  normalize('rmsNorm', x, { eps, gamma }, false);
+
+function normalize(name: string, x: Tensor, { eps, gamma, beta }: LayerNormOptions, center: boolean): Tensor {
+  const channels = x.shape[x.shape.length - 1];
+  if (channels === undefined) throw new Error(`${name}: x has no dimension to normalize over`);
+  for (const [what, tensor] of Object.entries({ gamma, beta })) {
+    if (tensor && (tensor.shape.length !== 1 || tensor.shape[0] !== channels)) {
+      throw new Error(`${name}: ${what} must be [${channels}] for x [${x.shape}], got [${tensor.shape}]`);
+    }
+  }
+  const count = elementCount(x.shape);
+  const spec: LayerNormSpec = {
+    rows: count / channels,
+    channels,
+    eps,
+    center,
+    dtype: x.dtype,
+    gamma: gamma?.dtype,
+    beta: beta?.dtype,
+  };
+  const affine = [gamma, beta].filter((tensor) => tensor !== undefined);
+  return record(
+    {
+      kind: 'kernel',
+      name,
+      cost: { flops: 8 * count, bytes: count * (bytesOf(x.dtype) + 4) },
+      epilogue: true,
+      bindings: 2 + affine.length,
+      lower: ({ caps }, epilogue) => lowerLayerNorm({ ...spec, epilogue }, caps),
+    },
+    [x, ...affine],
+    [{ shape: x.shape, dtype: 'f32' }],
+  )[0];
+}
