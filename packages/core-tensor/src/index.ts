@@ -14,3 +14,5 @@ export * from './tensor.ts';
 export * from './ops/matmul.ts';
 export * from './ops/layer-norm.ts';
 export { bytesOf, type DType, elementCount } from '@dwm/kernels-wgsl';
+export * from './ops/group-norm.ts';
+export * from './ops/conv.ts';

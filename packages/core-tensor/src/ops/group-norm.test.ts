@@ -1,0 +1,104 @@
+import { GROUP_NORM_SHAPES, groupNormReference } from '@dwm/kernels-wgsl';
+import { expect, test } from 'vitest';
+import { openNodeDevice } from '../node/index.ts';
+import { planProgram } from '../plan/plan.ts';
+import { trace } from '../program.ts';
+import { spec, type Tensor } from '../tensor.ts';
+import { groupNorm, groupStatistics } from './group-norm.ts';
+import { add, mul, silu } from './pointwise.ts';
+import { randomNormals, relativeError, runOp, seeded } from './testing.ts';
+
+const device = await openNodeDevice();
+const eps = 1e-6;
+
+test.each(GROUP_NORM_SHAPES)('$batch x $positions x $channels in $groups', async (shape) => {
+  const { batch, positions, channels, groups } = shape;
+  const random = seeded(positions);
+  const x = randomNormals(batch * positions * channels, random);
+  const gamma = randomNormals(channels, random);
+  const beta = randomNormals(channels, random);
+  const inputs = {
+    x: spec([batch, positions, channels]),
+    gamma: spec([channels]),
+    beta: spec([channels]),
+  };
+  const run = () =>
+    runOp(device, inputs, { x, gamma, beta }, (t) => ({
+      affine: groupNorm(t.x, { groups, eps, gamma: t.gamma, beta: t.beta }),
+      plain: groupNorm(t.x, { groups, eps }),
+    }));
+  const got = await run();
+  expect(relativeError(got.affine, groupNormReference(x, shape, eps, gamma, beta))).toBeLessThanOrEqual(1e-6);
+  expect(relativeError(got.plain, groupNormReference(x, shape, eps))).toBeLessThanOrEqual(1e-6);
+  expect(await run()).toEqual(got);
+});
+
+test('activation and modulation fuse with the application', async () => {
+  const shape = [1, 3, 5, 7, 64];
+  const inputs = { x: spec(shape), y: spec(shape), b: spec(shape), gamma: spec([64]), beta: spec([64]) };
+  const fn = (t: Record<keyof typeof inputs, Tensor>) => ({
+    out: silu(add(mul(groupNorm(t.x, { groups: 32, eps, gamma: t.gamma, beta: t.beta }), t.y), t.b)),
+  });
+  const labels = planProgram(trace(inputs, fn), device.caps).dispatches.map(({ label }) => label);
+  expect(labels).toEqual([
+    'groupStatistics: groupNorm/partials x1',
+    'groupStatistics: groupNorm/merge',
+    'pointwise: pointwise/x4',
+  ]);
+  const random = seeded(2);
+  const [x, y, b] = [0, 1, 2].map(() => randomNormals(105 * 64, random));
+  const [gamma, beta] = [0, 1].map(() => randomNormals(64, random));
+  const { out } = await runOp(device, inputs, { x, y, b, gamma, beta }, fn);
+  const geometry = { batch: 1, positions: 105, channels: 64, groups: 32 };
+  const want = groupNormReference(x, geometry, eps, gamma, beta).map((value, i) => {
+    const z = value * y[i] + b[i];
+    return z / (1 + Math.exp(-z));
+  });
+  expect(relativeError(out, want)).toBeLessThanOrEqual(1e-6);
+});
+
+test('an offset of 1e4 standard deviations costs no precision', async () => {
+  const shape = { batch: 2, positions: 20_000, channels: 16, groups: 2 };
+  const x = randomNormals(640_000, seeded(9)).map((value) => 1000.3 + value / 10);
+  const inputs = { x: spec([2, 200, 100, 16]) };
+  const { y } = await runOp(device, inputs, { x }, (t) => ({ y: groupNorm(t.x, { groups: 2, eps }) }));
+  expect(relativeError(y, groupNormReference(x, shape, eps))).toBeLessThanOrEqual(2e-6);
+});
+
+test('four million elements of few groups', async () => {
+  const shape = { batch: 1, positions: 3 * 120 * 180, channels: 64, groups: 4 };
+  const x = randomNormals(shape.positions * 64, seeded(4));
+  const inputs = { x: spec([1, 3, 120, 180, 64]) };
+  const { y } = await runOp(device, inputs, { x }, (t) => ({ y: groupNorm(t.x, { groups: 4, eps }) }));
+  expect(relativeError(y, groupNormReference(x, shape, eps))).toBeLessThanOrEqual(1e-6);
+});
+
+test('x beyond one binding is cut; bf16 input', async () => {
+  const small = await openNodeDevice({ limits: { maxStorageBufferBindingSize: 65536 } });
+  const shape = { batch: 3, positions: 1900, channels: 12, groups: 3 };
+  const x = randomNormals(3 * 1900 * 12, seeded(6));
+  const bits = new Uint16Array(new Uint32Array(x.buffer).map((word) => word >>> 16));
+  const cut = new Float32Array(Uint32Array.from(bits, (half) => half << 16).buffer);
+  for (const [dtype, data, values] of [
+    ['f32', x, x],
+    ['bf16', bits, cut],
+  ] as const) {
+    const inputs = { x: spec([3, 19, 100, 12], dtype) };
+    const fn = (t: { x: Tensor }) => groupStatistics(t.x, { groups: 3, eps });
+    const { dispatches } = planProgram(trace(inputs, fn), small.caps);
+    expect(dispatches.filter(({ label }) => label.includes('partials')).length).toBeGreaterThan(2);
+    const { mean, scale, shift } = await runOp(small, inputs, { x: data }, fn);
+    const y = Float64Array.from(values, (value, i) => {
+      const at = Math.floor(i / (1900 * 12)) * 12 + (i % 12);
+      return (value - mean[at]) * scale[at] + shift[at];
+    });
+    expect(relativeError(y, groupNormReference(values, shape, eps))).toBeLessThanOrEqual(1e-6);
+  }
+  small.destroy();
+});
+
+test('groups that do not divide the channels are refused', () => {
+  expect(() => trace({ x: spec([1, 5, 10]) }, ({ x }) => ({ y: groupNorm(x, { groups: 4, eps }) }))).toThrow(
+    'groupNorm: 4 groups do not divide the 10 channels of x [1,5,10]',
+  );
+});
