@@ -16,3 +16,4 @@ export * from './ops/layer-norm.ts';
 export { bytesOf, type DType, elementCount } from '@dwm/kernels-wgsl';
 export * from './ops/group-norm.ts';
 export * from './ops/conv.ts';
+export * from './ops/rotary.ts';

@@ -21,3 +21,6 @@ export * from './conv/conv.ts';
 export * from './conv/geometry.ts';
 export * from './conv/reference.ts';
 export * from './conv/shapes.ts';
+export * from './rotary/rotary.ts';
+export * from './rotary/reference.ts';
+export * from './rotary/shapes.ts';

@@ -1,0 +1,77 @@
+import { ROTARY_SHAPES, type RotaryShape, rotaryReference } from '@dwm/kernels-wgsl';
+import { expect, test } from 'vitest';
+import { openNodeDevice } from '../node/index.ts';
+import { planProgram } from '../plan/plan.ts';
+import { trace } from '../program.ts';
+import { spec, type Tensor } from '../tensor.ts';
+import { add, mul } from './pointwise.ts';
+import { rotary } from './rotary.ts';
+import { randomNormals, relativeError, runOp, seeded } from './testing.ts';
+
+const device = await openNodeDevice();
+
+function example({ batch, rows, heads, headDim, firstRow }: RotaryShape) {
+  const random = seeded(rows);
+  const table = [rows - firstRow, headDim];
+  const inputs = { x: spec([batch, rows, heads, headDim]), cos: spec(table), sin: spec(table) };
+  const values = {
+    x: randomNormals(batch * rows * heads * headDim, random),
+    cos: randomNormals(table[0] * headDim, random),
+    sin: randomNormals(table[0] * headDim, random),
+  };
+  return { inputs, values };
+}
+
+test.each(ROTARY_SHAPES)(
+  '$batch x $rows x $heads x $headDim from row $firstRow, with and without epilogue',
+  async (shape) => {
+    const { inputs, values } = example(shape);
+    const fn = (t: Record<'x' | 'cos' | 'sin', Tensor>) => ({
+      plain: rotary(t.x, t.cos, t.sin, shape.firstRow),
+      fused: add(mul(rotary(t.x, t.cos, t.sin, shape.firstRow), 0.25), t.x),
+    });
+    expect(planProgram(trace(inputs, fn), device.caps).dispatches.length).toBe(2);
+    const { plain, fused } = await runOp(device, inputs, values, fn);
+    const want = rotaryReference(values.x, values.cos, values.sin, shape);
+    expect(relativeError(plain, want)).toBeLessThanOrEqual(1e-7);
+    const wantFused = want.map((value, i) => value / 4 + values.x[i]);
+    expect(relativeError(fused, wantFused)).toBeLessThanOrEqual(1e-7);
+    const text = shape.firstRow * shape.heads * shape.headDim;
+    expect(plain.subarray(0, text)).toEqual(values.x.subarray(0, text));
+  },
+);
+
+test.each([6, 8])('x beyond one binding is cut, heads of %i', async (headDim) => {
+  const small = await openNodeDevice({ limits: { maxStorageBufferBindingSize: 2048 } });
+  const shape = { batch: 2, rows: 31, heads: 5, headDim, firstRow: 4 };
+  const { inputs, values } = example(shape);
+  const fn = (t: Record<'x' | 'cos' | 'sin', Tensor>) => ({ y: rotary(t.x, t.cos, t.sin, 4) });
+  expect(planProgram(trace(inputs, fn), small.caps).dispatches.length).toBeGreaterThan(3);
+  const { y } = await runOp(small, inputs, values, fn);
+  expect(relativeError(y, rotaryReference(values.x, values.cos, values.sin, shape))).toBeLessThanOrEqual(
+    1e-7,
+  );
+  small.destroy();
+});
+
+test('bf16 x and tables', async () => {
+  const shape = { batch: 1, rows: 9, heads: 2, headDim: 10, firstRow: 3 };
+  const { values } = example(shape);
+  const cut = (x: Float32Array) => new Uint16Array(new Uint32Array(x.buffer).map((word) => word >>> 16));
+  const wide = (bits: Uint16Array) => new Float32Array(Uint32Array.from(bits, (half) => half << 16).buffer);
+  const [x, cos, sin] = [values.x, values.cos, values.sin].map(cut);
+  const inputs = {
+    x: spec([1, 9, 2, 10], 'bf16'),
+    cos: spec([6, 10], 'bf16'),
+    sin: spec([6, 10], 'bf16'),
+  };
+  const { y } = await runOp(device, inputs, { x, cos, sin }, (t) => ({ y: rotary(t.x, t.cos, t.sin, 3) }));
+  expect(relativeError(y, rotaryReference(wide(x), wide(cos), wide(sin), shape))).toBeLessThanOrEqual(1e-7);
+});
+
+test('tables of another length are refused', () => {
+  const inputs = { x: spec([1, 9, 2, 4]), table: spec([9, 4]) };
+  expect(() => trace(inputs, ({ x, table }) => ({ y: rotary(x, table, table, 3) }))).toThrow(
+    'rotary: cos and sin must be [6,4] of one dtype for x [1,9,2,4] and firstRow 3',
+  );
+});

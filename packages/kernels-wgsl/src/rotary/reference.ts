@@ -1,0 +1,17 @@
+/** Rotary embedding in float64. */
+import type { RotaryShape } from './shapes.ts';
+
+export function rotaryReference(
+  x: ArrayLike<number>,
+  cos: ArrayLike<number>,
+  sin: ArrayLike<number>,
+  { rows, heads, headDim, firstRow }: RotaryShape,
+): Float64Array {
+  return Float64Array.from(x, (value, i) => {
+    const row = Math.floor(i / (heads * headDim)) % rows;
+    if (row < firstRow) return value;
+    const t = (row - firstRow) * headDim + (i % headDim);
+    const turned = i % 2 === 0 ? -x[i + 1] : x[i - 1];
+    return value * cos[t] + turned * sin[t];
+  });
+}

@@ -1,0 +1,127 @@
+/**
+ * Rotary position embedding of interleaved pairs, tables with one value an element:
+ *
+ *     out[2i]     = x[2i]     * cos[2i]     - x[2i + 1] * sin[2i]
+ *     out[2i + 1] = x[2i + 1] * cos[2i + 1] + x[2i]     * sin[2i + 1]
+ *
+ * Operands: x [batch, rows, heads, D], D even; cos and sin [rows - firstRow, D]; then the epilogue's; out like x.
+ * Rows below `firstRow` (text tokens) are copied; row firstRow + j takes row j of the tables.
+ * Tile: 64 invocations, a step of four elements each where D is a multiple of 4, else of one.
+ * Host: x longer than a binding is cut into runs of whole heads.
+ */
+import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
+import type { DeviceCaps } from '../caps.ts';
+import type { DType } from '../dtype.ts';
+import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
+import { type Lowering, read, write } from '../kernel.ts';
+import { splitRange, windowOf } from '../pointwise/access.ts';
+import {
+  emitFusion,
+  type Fusion,
+  identity,
+  largestWindow,
+  offsetAlignment,
+  takesFourLanes,
+} from '../pointwise/fusion.ts';
+import { declare, enables, type Lanes, load, store } from '../storage.ts';
+import type { RotaryShape } from './shapes.ts';
+
+export interface RotarySpec extends RotaryShape {
+  /** Dtype of x. */
+  readonly dtype: DType;
+  /** Dtype of both tables. */
+  readonly tableDtype: DType;
+  readonly epilogue?: { readonly fusion: Fusion; readonly dtype: DType };
+}
+
+const WORKGROUP = 64;
+
+export function lowerRotary(spec: RotarySpec, caps: DeviceCaps): Lowering {
+  const { batch, rows, heads, headDim, firstRow, dtype, tableDtype } = spec;
+  const count = batch * rows * heads * headDim;
+  const { fusion, dtype: outDtype } = spec.epilogue ?? { fusion: identity([count]), dtype: 'f32' };
+  const lanes: Lanes = headDim % 4 === 0 && takesFourLanes(fusion) ? 4 : 1;
+  const type = lanes === 4 ? 'vec4<f32>' : 'f32';
+  const fused = emitFusion(fusion, 4, outDtype, lanes, caps);
+  const dtypes = [dtype, tableDtype, outDtype, ...fusion.operands.map((operand) => operand.dtype)];
+  const at = (name: string, table: DType, i: string) => load(name, table, i, caps, lanes);
+
+  const code = wgsl`${enables(dtypes, caps)}
+struct Params {
+  start: u32, end: u32, headSteps: u32, rowSteps: u32, rows: u32, firstRow: u32, atX: u32, atOut: u32, ${fused.fields}
+}
+@group(0) @binding(0) var<uniform> params: Params;
+${declare(1, 'x', dtype, 'read', caps, lanes)}
+${declare(2, 'cosines', tableDtype, 'read', caps, lanes)}
+${declare(3, 'sines', tableDtype, 'read', caps, lanes)}
+${fused.declarations}
+${declare(4 + fusion.operands.length, 'out', outDtype, 'read_write', caps, lanes)}
+${fused.code}
+fn loadX(at: u32) -> ${type} { return ${at('x', dtype, 'at')}; }
+
+@compute @workgroup_size(${WORKGROUP})
+fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
+  let i = params.start + ${WORKGROUP_INDEX} * ${WORKGROUP}u + lane;
+  if (i >= params.end) { return; }
+  let at = params.atX + i;
+  var y = loadX(at);
+  let row = (i / params.rowSteps) % params.rows;
+  if (row >= params.firstRow) {
+    let t = (row - params.firstRow) * params.headSteps + i % params.headSteps;
+#if ${lanes === 4}
+    let turned = vec4<f32>(-y.y, y.x, -y.w, y.z);
+#else
+    let other = loadX(at + 1u - 2u * (i & 1u));
+    let turned = select(-other, other, (i & 1u) == 1u);
+#endif
+    y = y * ${at('cosines', tableDtype, 't')} + turned * ${at('sines', tableDtype, 't')};
+  }
+  let o = params.atOut + i;
+  ${store('out', outDtype, 'o', `fused(i * ${lanes}u, y)`, caps, lanes)}
+}
+`;
+
+  const limit = caps.limits.maxStorageBufferBindingSize;
+  const window = (start: number, end: number, type: DType) =>
+    windowOf(start, end - 1, count, type, offsetAlignment(caps));
+  const pieces = splitRange(
+    count,
+    headDim,
+    (start, end) =>
+      window(start, end, dtype).byteLength <= limit &&
+      window(start, end, outDtype).byteLength <= limit &&
+      largestWindow(fused, start, end) <= limit,
+    () => new Error(`rotary: heads of ${headDim} do not fit in a binding of ${limit} bytes`),
+  );
+  return {
+    scratch: [],
+    dispatches: pieces.map(([start, end]) => {
+      const x = window(start, end, dtype);
+      const out = window(start, end, outDtype);
+      const { windows, uniforms } = fused.windows(start, end);
+      return {
+        label: `rotary/x${lanes}`,
+        wgsl: code,
+        operands: [
+          read(0, { byteOffset: x.byteOffset, byteLength: x.byteLength }),
+          read(1),
+          read(2),
+          ...windows.map(({ byteOffset, byteLength }, k) => read(3 + k, { byteOffset, byteLength })),
+          write(0, { byteOffset: out.byteOffset, byteLength: out.byteLength }),
+        ],
+        uniforms: [
+          start / lanes,
+          end / lanes,
+          headDim / lanes,
+          (heads * headDim) / lanes,
+          rows,
+          firstRow,
+          (-x.firstElement / lanes) >>> 0,
+          (-out.firstElement / lanes) >>> 0,
+          ...uniforms,
+        ],
+        workgroups: lineGrid(Math.ceil((end - start) / lanes / WORKGROUP), caps),
+      };
+    }),
+  };
+}
