@@ -17,3 +17,4 @@ export { bytesOf, type DType, elementCount } from '@dwm/kernels-wgsl';
 export * from './ops/group-norm.ts';
 export * from './ops/conv.ts';
 export * from './ops/rotary.ts';
+export * from './ops/concat.ts';

@@ -24,3 +24,6 @@ export * from './conv/shapes.ts';
 export * from './rotary/rotary.ts';
 export * from './rotary/reference.ts';
 export * from './rotary/shapes.ts';
+export * from './concat/concat.ts';
+export * from './concat/reference.ts';
+export * from './concat/shapes.ts';

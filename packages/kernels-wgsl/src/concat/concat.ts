@@ -1,0 +1,115 @@
+/**
+ * Concatenation along one dimension, and padding: row r of the output is row r of every piece, one after the
+ * other, where a row is the joined dimension and all after it.
+ *
+ *     out[r, offset_k + j] = piece_k[r, j]
+ *
+ * Operands: the pieces that are tensors, in order, [rows, words_k]; out [rows, sum of words]. All are 32-bit
+ * words, moved as they are, so the dtype does not matter; packed halves need rows of whole words.
+ * Tile: one dispatch a piece, 64 invocations of one step: four words where sizes and offset allow, else one.
+ * Host: pieces or outputs longer than a binding are cut.
+ */
+import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
+import type { DeviceCaps } from '../caps.ts';
+import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
+import { type Dispatch, type Lowering, read, write } from '../kernel.ts';
+import { splitRange, windowOf } from '../pointwise/access.ts';
+import { offsetAlignment } from '../pointwise/fusion.ts';
+import { declare } from '../storage.ts';
+
+export interface ConcatPiece {
+  /** Words of one row. */
+  readonly words: number;
+  /** The bits that fill this piece; left out, the piece is the next input. */
+  readonly fill?: number;
+}
+
+export interface ConcatSpec {
+  readonly rows: number;
+  readonly pieces: readonly ConcatPiece[];
+}
+
+const WORKGROUP = 64;
+
+export function lowerConcat({ rows, pieces }: ConcatSpec, caps: DeviceCaps): Lowering {
+  const rowWords = pieces.reduce((sum, { words }) => sum + words, 0);
+  const dispatches: Dispatch[] = [];
+  let offset = 0;
+  let input = 0;
+  for (const piece of pieces) {
+    dispatches.push(...copyPiece(piece, rows, rowWords, offset, input, caps));
+    offset += piece.words;
+    if (piece.fill === undefined) input++;
+  }
+  return { dispatches, scratch: [] };
+}
+
+function copyPiece(
+  { words, fill }: ConcatPiece,
+  rows: number,
+  rowWords: number,
+  offset: number,
+  input: number,
+  caps: DeviceCaps,
+): Dispatch[] {
+  const lanes = words % 4 === 0 && rowWords % 4 === 0 && offset % 4 === 0 ? 4 : 1;
+  const copies = fill === undefined;
+  const code = wgsl`
+struct Params { start: u32, end: u32, steps: u32, rowSteps: u32, atPiece: u32, atOut: u32, fill: u32, }
+@group(0) @binding(0) var<uniform> params: Params;
+#if ${copies}
+${declare(1, 'piece', 'u32', 'read', caps, lanes)}
+#endif
+${declare(copies ? 2 : 1, 'out', 'u32', 'read_write', caps, lanes)}
+
+@compute @workgroup_size(${WORKGROUP})
+fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
+  let i = params.start + ${WORKGROUP_INDEX} * ${WORKGROUP}u + lane;
+  if (i >= params.end) { return; }
+  let o = params.atOut + i / params.steps * params.rowSteps + i % params.steps;
+  out[o] = ${copies ? 'piece[params.atPiece + i]' : `${lanes === 4 ? 'vec4<u32>' : 'u32'}(params.fill)`};
+}
+`;
+  const alignment = offsetAlignment(caps);
+  const limit = caps.limits.maxStorageBufferBindingSize;
+  const place = (i: number) => Math.floor(i / words) * rowWords + offset + (i % words);
+  const pieceWindow = (start: number, end: number) =>
+    windowOf(start, end - 1, rows * words, 'u32', alignment);
+  const outWindow = (start: number, end: number) =>
+    windowOf(place(start), place(end - 1), rows * rowWords, 'u32', alignment);
+  const fits = (start: number, end: number) =>
+    (!copies || pieceWindow(start, end).byteLength <= limit) && outWindow(start, end).byteLength <= limit;
+  const tooLarge = () => new Error(`concat: nothing fits in a binding of ${limit} bytes`);
+  // Runs are whole rows, or lie in one: the other pieces' words between two rows may be more than a binding.
+  const wholeRows = rowWords * 4 + 2 * alignment <= limit;
+  const runs = wholeRows
+    ? splitRange(rows, 1, (start, end) => fits(start * words, end * words), tooLarge).map(
+        ([start, end]) => [start * words, end * words] as const,
+      )
+    : Array.from({ length: rows }, (_, r) => r * words).flatMap((at) =>
+        splitRange(words, 4, (start, end) => fits(at + start, at + end), tooLarge).map(
+          ([start, end]) => [at + start, at + end] as const,
+        ),
+      );
+  return runs.map(([start, end]) => {
+    const from = pieceWindow(start, end);
+    const out = outWindow(start, end);
+    const operands = [write(0, { byteOffset: out.byteOffset, byteLength: out.byteLength })];
+    if (copies) operands.unshift(read(input, { byteOffset: from.byteOffset, byteLength: from.byteLength }));
+    return {
+      label: `${copies ? 'concat' : 'fill'}/x${lanes}`,
+      wgsl: code,
+      operands,
+      uniforms: [
+        start / lanes,
+        end / lanes,
+        words / lanes,
+        rowWords / lanes,
+        (-from.firstElement / lanes) >>> 0,
+        ((offset - out.firstElement) / lanes) >>> 0,
+        fill ?? 0,
+      ],
+      workgroups: lineGrid(Math.ceil((end - start) / lanes / WORKGROUP), caps),
+    };
+  });
+}
