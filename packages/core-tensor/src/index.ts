@@ -18,3 +18,5 @@ export * from './ops/group-norm.ts';
 export * from './ops/conv.ts';
 export * from './ops/rotary.ts';
 export * from './ops/concat.ts';
+export * from './ops/embedding.ts';
+export * from './ops/attention.ts';

@@ -1,0 +1,57 @@
+import { EMBEDDING_SHAPES, embeddingReference } from '@dwm/kernels-wgsl';
+import { expect, test } from 'vitest';
+import { openNodeDevice } from '../node/index.ts';
+import { planProgram } from '../plan/plan.ts';
+import { trace } from '../program.ts';
+import { spec, type Tensor } from '../tensor.ts';
+import { embedding } from './embedding.ts';
+import { randomNormals, runOp, seeded } from './testing.ts';
+
+const device = await openNodeDevice();
+
+function example(count: number, vocabulary: number, channels: number) {
+  const random = seeded(count + channels);
+  const bits = new Uint32Array(randomNormals(vocabulary * channels, random).buffer).map(
+    (word) => word & 0xffff0000,
+  );
+  return {
+    // One in ten ids lies beyond the table.
+    ids: Uint32Array.from({ length: count }, () => Math.floor(random() * vocabulary * 1.1)),
+    /** Values that bf16 holds exactly. */
+    table: new Float32Array(bits.buffer),
+    half: new Uint16Array(bits.map((word) => word >>> 16)),
+  };
+}
+
+const fn = ({ ids, table }: { ids: Tensor; table: Tensor }) => ({ y: embedding(ids, table) });
+
+test.each(EMBEDDING_SHAPES)(
+  '$count of $vocabulary x $channels, f32 and bf16',
+  async ({ count, vocabulary, channels }) => {
+    const { ids, table, half } = example(count, vocabulary, channels);
+    const want = [...embeddingReference(ids, table, channels)];
+    const shape = [vocabulary, channels];
+    const single = await runOp(device, { ids: spec([count], 'u32'), table: spec(shape) }, { ids, table }, fn);
+    expect([...single.y]).toEqual(want);
+    const packed = { ids: spec([count, 1], 'u32'), table: spec(shape, 'bf16') };
+    expect([...(await runOp(device, packed, { ids, table: half }, fn)).y]).toEqual(want);
+  },
+);
+
+test.each([12, 13])('table, ids and output beyond one binding, %i channels', async (channels) => {
+  const small = await openNodeDevice({ limits: { maxStorageBufferBindingSize: 1024 } });
+  const { ids, table, half } = example(300, 150, channels);
+  const want = [...embeddingReference(ids, table, channels)];
+  const inputs = { ids: spec([300], 'u32'), table: spec([150, channels]) };
+  expect(planProgram(trace(inputs, fn), small.caps).dispatches.length).toBeGreaterThan(20);
+  expect([...(await runOp(small, inputs, { ids, table }, fn)).y]).toEqual(want);
+  const packed = { ids: spec([300], 'u32'), table: spec([150, channels], 'bf16') };
+  expect([...(await runOp(small, packed, { ids, table: half }, fn)).y]).toEqual(want);
+  small.destroy();
+});
+
+test('ids that are not u32 are refused', () => {
+  expect(() => trace({ ids: spec([3]), table: spec([4, 2]) }, fn)).toThrow(
+    'embedding: expected u32 ids and a table [V, C] of floats, got f32 [3] and f32 [4,2]',
+  );
+});
