@@ -20,3 +20,4 @@ export * from './ops/rotary.ts';
 export * from './ops/concat.ts';
 export * from './ops/embedding.ts';
 export * from './ops/attention.ts';
+export * from './ops/resize.ts';

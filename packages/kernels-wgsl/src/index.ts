@@ -33,3 +33,7 @@ export * from './embedding/shapes.ts';
 export * from './attention/attention.ts';
 export * from './attention/reference.ts';
 export * from './attention/shapes.ts';
+export * from './resize/resize.ts';
+export * from './resize/reference.ts';
+export * from './resize/shapes.ts';
+export * from './resize/table.ts';

@@ -1,0 +1,38 @@
+/** Resizing in float64, one axis after the other. */
+import type { ResizeShape } from './shapes.ts';
+import type { ResizeMode } from './table.ts';
+
+/** One axis of [outer, from, inner] resized. */
+function resizeAxis(
+  x: ArrayLike<number>,
+  from: number,
+  to: number,
+  inner: number,
+  mode: ResizeMode,
+): Float64Array {
+  const outer = x.length / from / inner;
+  const out = new Float64Array(outer * to * inner);
+  for (let i = 0; i < to; i++) {
+    const position =
+      mode === 'nearest' ? Math.floor((i * from) / to) : Math.max(0, ((i + 0.5) * from) / to - 0.5);
+    const low = Math.floor(position);
+    const high = Math.min(low + 1, from - 1);
+    const weight = position - low;
+    for (let o = 0; o < outer; o++)
+      for (let j = 0; j < inner; j++) {
+        const at = (k: number) => x[(o * from + k) * inner + j];
+        out[(o * to + i) * inner + j] = (1 - weight) * at(low) + weight * at(high);
+      }
+  }
+  return out;
+}
+
+export function resizeReference(
+  x: ArrayLike<number>,
+  { from, to, channels }: ResizeShape,
+  mode: ResizeMode,
+): Float64Array {
+  const frames = resizeAxis(x, from[0], to[0], from[1] * from[2] * channels, mode);
+  const rows = resizeAxis(frames, from[1], to[1], from[2] * channels, mode);
+  return resizeAxis(rows, from[2], to[2], channels, mode);
+}
