@@ -30,32 +30,42 @@ const DTYPES: Partial<Record<SafetensorsDtype, DType>> = { F32: 'f32', F16: 'f16
 
 /** The weights of one network on one device. */
 export class Parameters {
-  readonly tensors: ReadonlyMap<string, DeviceTensor>;
+  readonly #tensors: Map<string, DeviceTensor>;
 
-  constructor(tensors: ReadonlyMap<string, DeviceTensor>) {
-    this.tensors = tensors;
+  constructor(tensors: Map<string, DeviceTensor>) {
+    this.#tensors = tensors;
+  }
+
+  get tensors(): ReadonlyMap<string, DeviceTensor> {
+    return this.#tensors;
+  }
+
+  /** Puts another tensor under a name and frees the one it replaces. */
+  replace(name: string, tensor: DeviceTensor): void {
+    this.#tensors.get(name)?.destroy();
+    this.#tensors.set(name, tensor);
   }
 
   /** The symbol of a weight, for a trace. */
   get(name: string): Tensor {
-    const tensor = this.tensors.get(name);
+    const tensor = this.#tensors.get(name);
     if (!tensor) throw new Error(`no parameter ${name}`);
     return parameter(tensor);
   }
 
   has(name: string): boolean {
-    return this.tensors.has(name);
+    return this.#tensors.has(name);
   }
 
   /** Bytes on the device. */
   get bytes(): number {
     let total = 0;
-    for (const tensor of this.tensors.values()) total += tensor.buffer.bytes;
+    for (const tensor of this.#tensors.values()) total += tensor.buffer.bytes;
     return total;
   }
 
   destroy(): void {
-    for (const tensor of this.tensors.values()) tensor.destroy();
+    for (const tensor of this.#tensors.values()) tensor.destroy();
   }
 }
 
@@ -66,8 +76,7 @@ export const convolution = (shape: readonly number[]): ParameterSpec => ({
 });
 
 /**
- * Loads every parameter in `specs` from `checkpoint`. `prefix` is what the checkpoint puts before each name;
- * `aliases` are other names it may use.
+ * Loads every parameter in `specs` from `checkpoint`.
  *
  * @throws InvalidFileError naming file, tensor and expected shape, for the first that is missing, of another
  *   shape or dtype, or not part of the network; before any weight is read.

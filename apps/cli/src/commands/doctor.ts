@@ -1,0 +1,42 @@
+/** `dwm doctor`: what this machine can run, how fast, and what is missing. */
+import { doctorReport } from '@dwm/core-tensor/node';
+import { codecs, installWebCodecs } from '@dwm/media/node';
+import type { Command } from 'commander';
+import { createReporter, size } from '../report.ts';
+
+export function addDoctor(program: Command): void {
+  program
+    .command('doctor')
+    .description('show the adapter, its features and measured peaks, video codecs, and what is missing')
+    .action(async () => {
+      const reporter = createReporter(program.opts().json === true);
+      reporter.progress('measuring the adapter …');
+      const report = await doctorReport();
+      await installWebCodecs();
+      const video = await codecs();
+      reporter.result({ ...report, codecs: video }, describe(report, video));
+    });
+}
+
+function describe(
+  { device, peaks, adapters, system, missing }: Awaited<ReturnType<typeof doctorReport>>,
+  video: Awaited<ReturnType<typeof codecs>>,
+): string {
+  const { adapter, features, limits } = device;
+  const lines: [string, string][] = [
+    ['adapter', `${adapter.description || adapter.device} (${adapter.vendor}, ${adapter.kind})`],
+    ['peak', `${peaks.gflopsF32.toFixed(1)} GFLOPS f32${peaks.gflopsF16 ? `, ${peaks.gflopsF16.toFixed(1)} f16` : ''}, copy ${peaks.copyGBps.toFixed(1)} GB/s`],
+    ['f16', features.f16 ? 'yes' : 'no'],
+    ['subgroups', features.subgroups ? `${features.subgroupMinSize} to ${features.subgroupMaxSize} lanes` : 'no'],
+    ['subgroup matrices', features.subgroupMatrixConfigs.map((c) => `${c.M}x${c.N}x${c.K} ${c.componentType} to ${c.resultComponentType}`).join(', ') || 'no'],
+    ['timestamps', features.timestampQuery ? 'yes' : 'no'],
+    ['largest buffer', `${size(limits.maxBufferSize)}, of which one binding sees ${size(limits.maxStorageBufferBindingSize)}`],
+    ['workgroup', `${limits.maxComputeInvocationsPerWorkgroup} invocations, ${size(limits.maxComputeWorkgroupStorageSize)}`],
+    ...adapters.map(({ name, description }): [string, string] => [`  ${name}`, description ?? 'not here']),
+    ['system', `${system.platform}, ${system.cores} cores, ${size(system.memoryBytes)}, Node ${system.node}, Dawn ${system.dawn}`],
+    ...video.map(({ codec, task, works, reason }): [string, string] => [`${codec} ${task}`, works ? 'works' : `no: ${reason}`]),
+    ...missing.map(({ what, effect, fix }): [string, string] => [`missing: ${what}`, `${effect}; ${fix}`]),
+  ];
+  const width = Math.max(...lines.map(([name]) => name.length));
+  return lines.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join('\n');
+}

@@ -1,0 +1,25 @@
+/** Parsers of option values, with errors that name the option and what it takes. */
+import { InvalidArgumentError } from 'commander';
+
+export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isInteger(value) || value < min || value > max) {
+      const range = max === Number.MAX_SAFE_INTEGER ? `from ${min} up` : `from ${min} to ${max}`;
+      throw new InvalidArgumentError(`expected a whole number ${range}.`);
+    }
+    return value;
+  };
+}
+
+export function real(min: number, max = Number.POSITIVE_INFINITY): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isFinite(value) || value < min || value > max) {
+      throw new InvalidArgumentError(
+        max === Number.POSITIVE_INFINITY ? `expected a number from ${min} up.` : `expected a number from ${min} to ${max}.`,
+      );
+    }
+    return value;
+  };
+}

@@ -1,0 +1,98 @@
+/** Writing a generated clip: the video, comparisons, a contact sheet and the record of how it was made. */
+import { mkdir, readFile, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { saveSafetensors } from '@dwm/core-tensor/node';
+import type { Generated } from '@dwm/dwm-model';
+import { contactSheet, type Frames, frameAt, resizeArea, sideBySide, writeAtomically, writePng, writeVideo } from '@dwm/media/node';
+
+export interface ClipOutputs {
+  readonly video: string;
+  readonly generated?: string;
+  readonly comparison?: string;
+  readonly fullComparison: string;
+  readonly contactSheet: string;
+}
+
+/** Output paths of one clip. `stem` is a path without extension. */
+export function outputPaths(stem: string, hasTruth: boolean): ClipOutputs {
+  return {
+    video: `${stem}.mp4`,
+    comparison: hasTruth ? `${stem}_comparison.mp4` : undefined,
+    fullComparison: `${stem}_full_comparison.mp4`,
+    contactSheet: `${stem}_contact_sheet.png`,
+  };
+}
+
+export async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
+}
+
+/** [0, 1] floats as bytes, truncated as the original's writer does. */
+export function toFrames({ video, frames, height, width }: Generated, fps: number): Frames {
+  return { data: Uint8Array.from(video, (value) => Math.floor(value * 255)), frames, height, width, fps };
+}
+
+/** `clip` with the frame count and size of `like`: frames by place, pixels by area. */
+function fit(clip: Frames, like: Frames): Frames {
+  const { frames, height, width, fps } = like;
+  const data = new Uint8Array(frames * height * width * 3);
+  for (let i = 0; i < frames; i++) {
+    const source = Math.min(clip.frames - 1, Math.floor((i * clip.frames) / frames));
+    data.set(resizeArea(frameAt(clip, source), height, width).data, i * height * width * 3);
+  }
+  return { data, frames, height, width, fps };
+}
+
+/**
+ * Writes everything but the metadata. Each file appears whole or not at all, the clip itself last, so that
+ * `--skip-existing` never takes an unfinished clip for a finished one.
+ */
+export async function writeClip(
+  paths: ClipOutputs,
+  generated: Frames,
+  conditioning: { staticVideo: Frames; handVideo: Frames; truth?: Frames },
+): Promise<void> {
+  await mkdir(dirname(paths.video), { recursive: true });
+  const rows = [
+    { label: 'static', frames: fit(conditioning.staticVideo, generated) },
+    { label: 'hands', frames: fit(conditioning.handVideo, generated) },
+    { label: 'generated', frames: generated },
+    ...(conditioning.truth ? [{ label: 'truth', frames: fit(conditioning.truth, generated) }] : []),
+  ];
+  await writePng(paths.contactSheet, contactSheet(rows, {}));
+  await writeVideo(paths.fullComparison, sideBySide(rows.map(({ frames }) => frames)));
+  if (paths.comparison) await writeVideo(paths.comparison, sideBySide(rows.slice(2).map(({ frames }) => frames)));
+  await writeVideo(paths.video, generated);
+}
+
+/** The exact result before encoding: `video` [1, F, H, W, 3] in [0, 1] and `latents` [1, F', 16, h, w]. */
+export async function saveTensors(path: string, { video, latents, frames, height, width }: Generated): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await saveSafetensors(
+    path,
+    new Map([
+      ['video', { dtype: 'F32' as const, shape: [1, frames, height, width, 3], data: video }],
+      [
+        'latents',
+        { dtype: 'F32' as const, shape: [1, (frames - 1) / 4 + 1, 16, height / 8, width / 8], data: latents },
+      ],
+    ]),
+  );
+}
+
+/** Adds a clip's record to the `metadata.json` beside it. */
+export async function recordMetadata(file: string, clip: string, record: unknown): Promise<void> {
+  const before = await readFile(file, 'utf8').catch(() => '{}');
+  let clips: Record<string, unknown> = {};
+  try {
+    clips = JSON.parse(before).clips ?? {};
+  } catch {
+    // A damaged record is replaced: the clips themselves are whole.
+  }
+  clips[basename(clip)] = record;
+  await writeAtomically(file, `${JSON.stringify({ clips }, undefined, 2)}\n`);
+}
+
+/** Where the record of a clip goes; shards that share a folder keep records of their own. */
+export const metadataPath = (clip: string, shard: { rank: number; of: number }): string =>
+  join(dirname(clip), shard.of > 1 ? `metadata.shard-${shard.rank}-of-${shard.of}.json` : 'metadata.json');

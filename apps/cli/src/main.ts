@@ -1,0 +1,36 @@
+/** The `dwm` command line: parses, opens what is needed, runs one command, reports. */
+import { Command, CommanderError } from 'commander';
+import { addDoctor } from './commands/doctor.ts';
+import { addDownload } from './commands/download.ts';
+import { addGenerate } from './commands/generate.ts';
+import { reportError } from './report.ts';
+
+const json = process.argv.includes('--json');
+const program = new Command('dwm')
+  .description('Dexterous World Models on WebGPU: generate what hands do to a scene.')
+  .version('0.1.0')
+  .option('--json', 'results and errors as JSON, for programs')
+  .configureOutput({ outputError: () => {} })
+  .showHelpAfterError(false)
+  .exitOverride();
+addGenerate(program);
+addDoctor(program);
+addDownload(program);
+
+try {
+  if (process.argv.length <= 2) program.outputHelp();
+  else await program.parseAsync();
+  process.exit(process.exitCode ?? 0);
+} catch (error) {
+  if (error instanceof CommanderError) {
+    if (error.exitCode === 0) process.exit(0);
+    const message = error.message.replace(/^error: /, '');
+    process.stderr.write(
+      json
+        ? `${JSON.stringify({ error: { code: 'invalid-argument', message } })}\n`
+        : `error: ${message}; see dwm --help\n`,
+    );
+    process.exit(1);
+  }
+  process.exit(reportError(error, json));
+}

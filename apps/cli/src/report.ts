@@ -1,0 +1,94 @@
+/**
+ * Talking to whoever started the command: people get one line a problem and a progress line that rewrites
+ * itself; with `--json` programs get objects, results on standard output and errors on standard error.
+ */
+import { DwmError } from '@dwm/core-tensor';
+
+export interface Reporter {
+  readonly json: boolean;
+  /** A line for people; nothing with `--json`. */
+  say(line: string): void;
+  warn(line: string): void;
+  /** The command's result: for people as `text` lines, with `--json` as data. */
+  result(data: unknown, text: string): void;
+  /** The progress line; the last one stays when `finish` is set. */
+  progress(line: string, finish?: boolean): void;
+}
+
+export function createReporter(json: boolean): Reporter {
+  const live = process.stderr.isTTY === true;
+  let shown = '';
+  const clear = () => {
+    if (shown && live) process.stderr.write(`\r${' '.repeat(shown.length)}\r`);
+    shown = '';
+  };
+  return {
+    json,
+    say(line) {
+      clear();
+      if (!json) process.stderr.write(`${line}\n`);
+    },
+    warn(line) {
+      clear();
+      process.stderr.write(json ? `${JSON.stringify({ warning: line })}\n` : `warning: ${line}\n`);
+    },
+    result(data, text) {
+      clear();
+      process.stdout.write(json ? `${JSON.stringify(data)}\n` : text.endsWith('\n') ? text : `${text}\n`);
+    },
+    progress(line, finish = false) {
+      if (json) return;
+      if (!live) {
+        if (finish) process.stderr.write(`${line}\n`);
+        return;
+      }
+      const padded = line.slice(0, Math.max(20, (process.stderr.columns ?? 100) - 1));
+      process.stderr.write(`\r${padded.padEnd(shown.length)}`);
+      shown = padded;
+      if (finish) {
+        process.stderr.write('\n');
+        shown = '';
+      }
+    },
+  };
+}
+
+/** What went wrong, as one line or one object, and the exit code: 1, or 130 after Ctrl-C. */
+export function reportError(error: unknown, json: boolean): number {
+  const aborted = error instanceof Error && error.name === 'AbortError';
+  const known = error instanceof DwmError;
+  const message = error instanceof Error ? error.message : String(error);
+  if (json) {
+    const code = aborted ? 'interrupted' : known ? error.code : 'internal';
+    process.stderr.write(
+      `${JSON.stringify({ error: { code, message, ...(known && { details: error.details }) } })}\n`,
+    );
+  } else if (aborted) {
+    process.stderr.write('\ninterrupted; finished files are kept, nothing is half written\n');
+  } else if (known) {
+    process.stderr.write(`error: ${message}\n`);
+  } else {
+    process.stderr.write(`error: ${error instanceof Error ? (error.stack ?? message) : message}\n`);
+  }
+  return aborted ? 130 : 1;
+}
+
+/** `1:05` or `2:03:20`. */
+export function clock(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  const two = (n: number) => String(n).padStart(2, '0');
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+}
+
+/** `1.5 GB`: decimal units. */
+export function size(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${value >= 100 || unit === 0 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+}

@@ -1,0 +1,109 @@
+/**
+ * What the transformer is conditioned on, as latents: mask | static | hand, in the order and with the draws
+ * of the original (`fixtures/pipeline_e2e/README.md`). Static latents are the posterior's mode where a mask is
+ * passed, a sample where none is; hand latents are always a sample.
+ */
+import type { Device } from '@dwm/core-tensor';
+import type { Clip, ClipSize } from './clip.ts';
+import { checkClip, prepareClip } from './clip.ts';
+import { binaryMask, hideMasked, latentVisibility, type Mask } from './mask.ts';
+import { normals, STREAMS } from './noise.ts';
+import type { Draws } from './options.ts';
+
+/** Posterior of the VAE: mean and clamped log-variance, [16, F', h, w]. */
+export interface Posterior {
+  readonly mean: Float32Array;
+  readonly logvar: Float32Array;
+}
+
+export interface Conditioning {
+  /** [F', 1 + 16 + 16, h, w]: mask, static, hand. */
+  readonly condition: Float32Array;
+  /** Scaled sample of the static posterior [F', 16, h, w], where a start from the static video needs it. */
+  readonly start?: Float32Array;
+}
+
+export interface ConditioningSource {
+  readonly staticVideo: Clip;
+  readonly handVideo: Clip;
+  readonly mask: 'zeros' | 'none' | Mask;
+  readonly draws: Draws;
+  readonly seed: number;
+  /** Whether the run starts from the noised static video. */
+  readonly needsStart: boolean;
+}
+
+/** mean + exp(logvar / 2) · noise. */
+export const sample = ({ mean, logvar }: Posterior, noise: Float32Array): Float32Array =>
+  mean.map((value, i) => value + Math.exp(logvar[i] / 2) * noise[i]);
+
+/** [channels, frames, pixels] to [frames, channels, pixels], or back; scaled on the way. */
+export function swapFrames(x: Float32Array, outer: number, inner: number, scale = 1): Float32Array {
+  const pixels = x.length / (outer * inner);
+  const out = new Float32Array(x.length);
+  for (let a = 0; a < outer; a++) {
+    for (let b = 0; b < inner; b++) {
+      const from = (a * inner + b) * pixels;
+      const to = (b * outer + a) * pixels;
+      for (let i = 0; i < pixels; i++) out[to + i] = x[from + i] * scale;
+    }
+  }
+  return out;
+}
+
+/**
+ * @param encode the VAE, [1, 3, F, H, W] in [-1, 1] to a posterior.
+ * @param latent frames, height and width of the latents.
+ */
+export async function makeConditioning(
+  device: Device,
+  encode: (video: Float32Array) => Promise<Posterior>,
+  source: ConditioningSource,
+  size: ClipSize,
+  latent: ClipSize,
+  scaling: number,
+): Promise<Conditioning> {
+  const { draws, seed, mask } = source;
+  checkClip('static', source.staticVideo);
+  checkClip('hands', source.handVideo);
+  const pixels = latent.height * latent.width;
+
+  const staticVideo = await prepareClip(device, source.staticVideo, size);
+  const handVideo = await prepareClip(device, source.handVideo, size);
+  const hidden = typeof mask === 'string' ? undefined : binaryMask(mask, size);
+  const allHidden = hidden?.every((value) => value === 1) ?? false;
+  const someHidden = !allHidden && (hidden?.some((value) => value === 1) ?? false);
+
+  const count = 16 * latent.frames * pixels;
+  const draw = (stream: number) => normals(seed, stream, count);
+  const toLatents = (x: Float32Array) => swapFrames(x, 16, latent.frames, scaling);
+  const needsPlain = source.needsStart || (!allHidden && !someHidden);
+  const plain = needsPlain ? await encode(staticVideo) : undefined;
+  const hand = await encode(handVideo);
+  const handSample = draws.hand === 'mode' ? hand.mean : sample(hand, draws.hand ?? draw(STREAMS.hand));
+  const handLatents = toLatents(handSample);
+
+  let staticLatents = new Float32Array(count);
+  if (someHidden) staticLatents = toLatents((await encode(hideMasked(staticVideo, hidden!))).mean);
+  else if (mask === 'none') staticLatents = toLatents(sample(plain!, draws.static ?? draw(STREAMS.static)));
+  else if (!allHidden) staticLatents = toLatents(plain!.mean);
+
+  const visible = someHidden
+    ? await latentVisibility(device, hidden!, size, latent)
+    : new Float32Array(latent.frames * pixels).fill(allHidden ? 0 : 1);
+
+  const channels = 33;
+  const condition = new Float32Array(latent.frames * channels * pixels);
+  for (let f = 0; f < latent.frames; f++) {
+    const at = f * channels * pixels;
+    for (let i = 0; i < pixels; i++) condition[at + i] = visible[f * pixels + i] * scaling;
+    condition.set(staticLatents.subarray(f * 16 * pixels, (f + 1) * 16 * pixels), at + pixels);
+    condition.set(handLatents.subarray(f * 16 * pixels, (f + 1) * 16 * pixels), at + 17 * pixels);
+  }
+  return {
+    condition,
+    start: source.needsStart
+      ? toLatents(sample(plain!, draws.staticStart ?? draw(STREAMS.staticStart)))
+      : undefined,
+  };
+}

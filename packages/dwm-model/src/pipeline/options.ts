@@ -1,0 +1,88 @@
+/** What a run takes and gives, with the original's defaults. */
+import type { Clip } from './clip.ts';
+import type { Mask } from './mask.ts';
+
+/** Text as embeddings: [1, tokens, dim] each. */
+export interface PromptEmbeds {
+  readonly prompt: Float32Array;
+  /** Needed when guidance is above 1. */
+  readonly negative?: Float32Array;
+  readonly tokens: number;
+}
+
+export interface GenerateOptions {
+  /** The static scene along the camera path. */
+  readonly staticVideo: Clip;
+  /** The hands alone, on black, along the same path. */
+  readonly handVideo: Clip;
+  /** A prompt for the text encoder, or ready embeddings. */
+  readonly prompt: string | PromptEmbeds;
+  readonly negativePrompt?: string;
+  /** 4k + 1. Default 49. */
+  readonly numFrames?: number;
+  /** Pixels, multiples of 16. Defaults 480 and 720. */
+  readonly height?: number;
+  readonly width?: number;
+  /** Default 50. */
+  readonly numInferenceSteps?: number;
+  /** Default 6; guidance is off at 1 and below. */
+  readonly guidanceScale?: number;
+  readonly dynamicGuidance?: boolean;
+  /** Default 42. The same seed gives the same noise on every adapter. */
+  readonly seed?: number;
+  /** In (0, 1]: below 1 the run starts from the noised static video. Default 1. */
+  readonly strength?: number;
+  /** `zeros` (default) shows the model all of the static video; `none` is what validation in training does. */
+  readonly mask?: 'zeros' | 'none' | Mask;
+  /** VAE tiles, as the original infers; off encodes and decodes whole frames. Default true. */
+  readonly tiling?: boolean;
+  /** Random draws given instead of made: to repeat someone else's run. */
+  readonly draws?: Draws;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/** Standard normals of latent shape: [1, F', 16, h, w] for latents and steps, [1, 16, F', h, w] for posteriors. */
+export interface Draws {
+  readonly latents?: Float32Array;
+  /** Noise that a start from the static video (strength < 1) mixes in. */
+  readonly start?: Float32Array;
+  readonly staticStart?: Float32Array;
+  readonly static?: Float32Array;
+  readonly hand?: Float32Array | 'mode';
+  /** Noise entering each step of a stochastic scheduler. */
+  readonly steps?: readonly Float32Array[];
+}
+
+export interface Progress {
+  readonly stage: 'text' | 'encode' | 'denoise' | 'decode';
+  /** Finished share of the stage, 0 to 1. */
+  readonly done: number;
+  /** Of the denoising stage: the step under way or just finished, from 1, of how many. */
+  readonly step?: number;
+  readonly steps?: number;
+  /** The prediction of the clean latents [1, F', 16, h, w] after a step, for previews. */
+  readonly preview?: Float32Array;
+}
+
+export interface Generated {
+  /** [frames, height, width, 3] in [0, 1]. */
+  readonly video: Float32Array;
+  readonly frames: number;
+  readonly height: number;
+  readonly width: number;
+  /** Final latents [1, F', 16, h, w]. */
+  readonly latents: Float32Array;
+  readonly timesteps: readonly number[];
+  readonly guidance: readonly number[];
+}
+
+export const DEFAULTS = {
+  numFrames: 49,
+  height: 480,
+  width: 720,
+  numInferenceSteps: 50,
+  guidanceScale: 6,
+  seed: 42,
+  strength: 1,
+} as const;

@@ -1,0 +1,442 @@
+/**
+ * The whole of inference: two conditioning videos and a prompt in, the interaction video out.
+ *
+ *     text -> T5 -> embeddings ----------------------------+
+ *     static, hands -> VAE encoder -> condition latents ---+-> denoiser x steps -> VAE decoder -> video
+ *     seed -> latents -------------------------------------+
+ */
+import {
+  type Device,
+  DwmError,
+  InvalidArgumentError,
+  InvalidFileError,
+  type ModelFolder,
+  openCheckpoint,
+  type Precision,
+} from '@dwm/core-tensor';
+import {
+  applyRecipe,
+  fromConfig,
+  type Scheduler,
+  type SchedulerName,
+  type Slot,
+} from '../schedulers/index.ts';
+import { T5Encoder } from '../text-encoder/index.ts';
+import { T5Tokenizer } from '../tokenizer/index.ts';
+import {
+  readTransformerConfig,
+  type TransformerConfig,
+  transformerParameters,
+} from '../transformer/index.ts';
+import { CogVideoXVae } from '../vae/index.ts';
+import { readJson } from '../weights/config.ts';
+import { mergeLora, openLora, trainedChannels, widenChannels } from '../weights/lora.ts';
+import { loadParameters, type Parameters } from '../weights/parameters.ts';
+import { makeConditioning, swapFrames } from './conditioning.ts';
+import { Denoiser } from './denoiser.ts';
+import { dynamicGuidanceScale } from './guidance.ts';
+import { normals, STREAMS } from './noise.ts';
+import { DEFAULTS, type Generated, type GenerateOptions, type PromptEmbeds } from './options.ts';
+
+export interface LoadOptions {
+  /** Folder of DWM's fine-tuned weights, merged into the base. */
+  readonly lora?: ModelFolder;
+  /** Scheduler to read the model's scheduler_config.json as, in place of the class it names. */
+  readonly scheduler?: SchedulerName;
+  /** `f16` multiplies in f16 where the adapter can; sums, norms and softmax stay in f32. */
+  readonly precision?: Precision;
+  readonly onProgress?: (part: string, doneBytes: number, totalBytes: number) => void;
+}
+
+/** Condition channels of DWM: mask 1, static 16, hand 16. */
+const CONDITION = 33;
+const LATENT = 16;
+
+export class DwmPipeline {
+  readonly device: Device;
+  readonly scheduler: Scheduler;
+  readonly vae: CogVideoXVae;
+  readonly transformerConfig: TransformerConfig;
+  readonly precision: Precision;
+  /** What the LoRA folder said, if there was one. */
+  readonly lora: { rank: number; merged: number } | undefined;
+  readonly #transformer: Parameters;
+  readonly #text: { encoder: T5Encoder; tokenizer: T5Tokenizer } | undefined;
+
+  private constructor(parts: {
+    device: Device;
+    scheduler: Scheduler;
+    vae: CogVideoXVae;
+    config: TransformerConfig;
+    transformer: Parameters;
+    text: { encoder: T5Encoder; tokenizer: T5Tokenizer } | undefined;
+    precision: Precision;
+    lora: { rank: number; merged: number } | undefined;
+  }) {
+    this.device = parts.device;
+    this.scheduler = parts.scheduler;
+    this.vae = parts.vae;
+    this.transformerConfig = parts.config;
+    this.precision = parts.precision;
+    this.lora = parts.lora;
+    this.#transformer = parts.transformer;
+    this.#text = parts.text;
+  }
+
+  /**
+   * Loads a model folder in diffusers' layout: `transformer/`, `vae/`, `scheduler/` and, if there,
+   * `text_encoder/` with `tokenizer/`.
+   * @throws InvalidFileError naming file, field and what was expected.
+   */
+  static async load(device: Device, folder: ModelFolder, options: LoadOptions = {}): Promise<DwmPipeline> {
+    const report = (part: string) => (done: number, total: number) => options.onProgress?.(part, done, total);
+    const schedulerFile = await readJson(folder, 'scheduler/scheduler_config.json');
+    const scheduler = fromConfig(schedulerFile.json, schedulerFile.file, options.scheduler);
+    const text = await loadText(device, folder, report('text encoder'));
+    const vae = await CogVideoXVae.load(device, folder, { onProgress: report('vae') });
+    const { config, parameters, lora } = await loadTransformer(
+      device,
+      folder,
+      options.lora,
+      report('transformer'),
+    );
+    const precision = options.precision ?? 'f32';
+    return new DwmPipeline({
+      device,
+      scheduler,
+      vae,
+      config,
+      transformer: parameters,
+      text,
+      precision,
+      lora,
+    });
+  }
+
+  get hasTextEncoder(): boolean {
+    return this.#text !== undefined;
+  }
+
+  /** Token count that prompts are cut and padded to. */
+  get maxPromptTokens(): number {
+    return this.transformerConfig.max_text_seq_length;
+  }
+
+  /**
+   * Embeddings of prompts, one row each: [prompts, tokens, dim].
+   * @throws InvalidArgumentError when the model folder has no text encoder.
+   */
+  async encodePrompts(prompts: readonly string[]): Promise<Float32Array> {
+    if (!this.#text) {
+      throw new InvalidArgumentError(
+        'prompt',
+        'this model folder has no text_encoder; pass prompt embeddings instead (--prompt-embeds)',
+      );
+    }
+    const { encoder, tokenizer } = this.#text;
+    const tokens = this.maxPromptTokens;
+    const ids = prompts.map((prompt) => tokenizer.encode(prompt, { maxLength: tokens }).ids);
+    const out = await encoder.encode(ids, [prompts.length, tokens], { precision: this.precision });
+    try {
+      return (await out.read()) as Float32Array;
+    } finally {
+      out.destroy();
+    }
+  }
+
+  /** Tokens of a prompt before it is cut, for a warning when it is too long. */
+  countTokens(prompt: string): number | undefined {
+    return this.#text?.tokenizer.encode(prompt, { maxLength: this.maxPromptTokens }).tokenCount;
+  }
+
+  /**
+   * Generates one clip.
+   * @throws InvalidArgumentError naming the option that is out of range; the signal's reason when aborted.
+   */
+  async generate(options: GenerateOptions): Promise<Generated> {
+    const settings = {
+      ...DEFAULTS,
+      dynamicGuidance: false,
+      tiling: true,
+      mask: 'zeros' as const,
+      ...defined(options),
+    };
+    const { numFrames, height, width, seed, strength, signal } = settings;
+    const draws = options.draws ?? {};
+    const report = options.onProgress ?? (() => {});
+    this.#checkSize(numFrames, height, width, seed);
+    const size = { frames: numFrames, height, width };
+    const latent = { frames: (numFrames - 1) / 4 + 1, height: height / 8, width: width / 8 };
+    const scaling = this.vae.config.scaling_factor;
+    const count = latent.frames * LATENT * latent.height * latent.width;
+    checkDraws(draws, count);
+    const schedule = this.scheduler.schedule(settings.numInferenceSteps, { strength });
+    const guided = settings.guidanceScale > 1;
+
+    report({ stage: 'text', done: 0 });
+    const embeds = await this.#embeds(options.prompt, options.negativePrompt ?? '', guided);
+    signal?.throwIfAborted();
+
+    report({ stage: 'encode', done: 0 });
+    const needsStart = strength < 1 && !draws.latents;
+    const encodes = needsStart || typeof settings.mask !== 'string' ? 3 : 2;
+    let encoded = 0;
+    const { condition, start } = await makeConditioning(
+      this.device,
+      async (video) => {
+        const posterior = await this.vae.encode(video, size, {
+          tiling: settings.tiling,
+          signal,
+          onProgress: (done) => report({ stage: 'encode', done: Math.min(1, (encoded + done) / encodes) }),
+        });
+        encoded++;
+        return posterior;
+      },
+      { ...settings, draws, needsStart },
+      size,
+      latent,
+      scaling,
+    );
+    report({ stage: 'encode', done: 1 });
+
+    const steps = schedule.steps.length;
+    let sample = draws.latents ?? normals(seed, STREAMS.latents, count);
+    if (start) {
+      const noise = draws.start ?? normals(seed, STREAMS.start, count);
+      const { x0, noise: sigma } = schedule.startNoise;
+      sample = start.map((value, i) => x0 * value + sigma * noise[i]);
+    } else sample = sample.map((value) => value * schedule.initNoiseSigma);
+
+    const shape = {
+      latentFrames: latent.frames,
+      latentHeight: latent.height,
+      latentWidth: latent.width,
+      textLength: embeds.tokens,
+      guided,
+    };
+    const denoiser = await Denoiser.create(
+      this.device,
+      this.transformerConfig,
+      this.#transformer,
+      shape,
+      condition,
+      embeds.rows,
+      this.precision,
+    );
+    const guidance = schedule.timesteps.map((t) =>
+      settings.dynamicGuidance
+        ? dynamicGuidanceScale(settings.guidanceScale, steps, t)
+        : settings.guidanceScale,
+    );
+    try {
+      const slots: Partial<Record<Slot, Float32Array>> = { sample };
+      let drawn = 0;
+      for (const [i, recipe] of schedule.steps.entries()) {
+        const current = slots.sample!;
+        const seen = recipe.inputScale === 1 ? current : current.map((value) => value * recipe.inputScale);
+        slots.modelOutput = await denoiser.predict(seen, recipe.timestep, guidance[i], {
+          signal,
+          onProgress: (done) =>
+            report({ stage: 'denoise', done: (i + Math.min(done, 0.99)) / steps, step: i + 1, steps }),
+        });
+        drawn += recipe.noiseDraws;
+        if (recipe.needsNoise) {
+          slots.noise = draws.steps?.[i] ?? normals(seed, STREAMS.steps + drawn, count);
+        }
+        applyRecipe(recipe, slots);
+        slots.sample = slots.next;
+        slots.next = undefined;
+        const preview = slots.x0 ?? slots.sample;
+        report({ stage: 'denoise', done: (i + 1) / steps, step: i + 1, steps, preview });
+      }
+      sample = slots.sample!;
+    } finally {
+      denoiser.destroy();
+    }
+    checkFinite(sample);
+
+    report({ stage: 'decode', done: 0 });
+    const unscaled = swapFrames(sample, latent.frames, LATENT, 1 / scaling);
+    const decoded = await this.vae.decode(unscaled, latent, {
+      tiling: settings.tiling,
+      signal,
+      onProgress: (done) => report({ stage: 'decode', done }),
+    });
+    return {
+      video: toFrames(decoded, numFrames, height * width),
+      ...size,
+      latents: sample,
+      timesteps: schedule.timesteps,
+      guidance,
+    };
+  }
+
+  destroy(): void {
+    this.#transformer.destroy();
+    this.vae.destroy();
+    this.#text?.encoder.destroy();
+  }
+
+  #checkSize(numFrames: number, height: number, width: number, seed: number): void {
+    if (!Number.isInteger(numFrames) || numFrames < 1 || (numFrames - 1) % 4 !== 0) {
+      throw new InvalidArgumentError('num-frames', `expected 4k + 1 frames (1, 5, … 49), got ${numFrames}`);
+    }
+    for (const [name, value] of [
+      ['height', height],
+      ['width', width],
+    ] as const) {
+      if (!Number.isInteger(value) || value < 16 || value % 16 !== 0) {
+        throw new InvalidArgumentError(name, `expected a multiple of 16, got ${value}`);
+      }
+    }
+    const { patch_size_t: pt } = this.transformerConfig;
+    const latentFrames = (numFrames - 1) / 4 + 1;
+    if (pt && latentFrames % pt !== 0) {
+      throw new InvalidArgumentError(
+        'num-frames',
+        `this model takes latent frames ${pt} at a time; expected ${4 * (Math.ceil(latentFrames / pt) * pt - 1) + 1} frames, got ${numFrames}`,
+      );
+    }
+    if (!Number.isSafeInteger(seed) || seed < 0) {
+      throw new InvalidArgumentError('seed', `expected a whole number from 0 to 2^53 - 1, got ${seed}`);
+    }
+  }
+
+  /** Rows of embeddings: [negative, positive], or the positive one alone. */
+  async #embeds(
+    prompt: string | PromptEmbeds,
+    negative: string,
+    guided: boolean,
+  ): Promise<{ rows: Float32Array; tokens: number }> {
+    if (typeof prompt === 'string') {
+      const rows = await this.encodePrompts(guided ? [negative, prompt] : [prompt]);
+      return { rows, tokens: this.maxPromptTokens };
+    }
+    const dim = this.transformerConfig.text_embed_dim;
+    const { tokens } = prompt;
+    if (prompt.prompt.length !== tokens * dim) {
+      throw new InvalidArgumentError(
+        'prompt-embeds',
+        `prompt_embeds: expected [1, ${tokens}, ${dim}] for this model, got ${prompt.prompt.length} values`,
+      );
+    }
+    if (!guided) return { rows: prompt.prompt, tokens };
+    const low = prompt.negative ?? (this.#text ? await this.encodePrompts([negative]) : undefined);
+    if (!low) {
+      throw new InvalidArgumentError(
+        'prompt-embeds',
+        'negative_prompt_embeds is missing, which guidance above 1 needs; add it or pass --guidance-scale 1',
+      );
+    }
+    if (low.length !== prompt.prompt.length) {
+      throw new InvalidArgumentError(
+        'prompt-embeds',
+        `negative_prompt_embeds: expected ${prompt.prompt.length} values as in prompt_embeds, got ${low.length}`,
+      );
+    }
+    const rows = new Float32Array(2 * low.length);
+    rows.set(low);
+    rows.set(prompt.prompt, low.length);
+    return { rows, tokens };
+  }
+}
+
+/** The options that were really given. */
+function defined<T extends object>(options: T): Partial<T> & T {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
+}
+
+function checkDraws(draws: NonNullable<GenerateOptions['draws']>, count: number): void {
+  const named: [string, unknown][] = [
+    ['latents', draws.latents],
+    ['start', draws.start],
+    ['staticStart', draws.staticStart],
+    ['static', draws.static],
+    ['hand', draws.hand],
+    ...(draws.steps ?? []).map((x, i): [string, unknown] => [`steps[${i}]`, x]),
+  ];
+  for (const [name, value] of named) {
+    if (value instanceof Float32Array && value.length !== count) {
+      throw new InvalidArgumentError(
+        name,
+        `expected ${count} values for the latents of this size, got ${value.length}`,
+      );
+    }
+  }
+}
+
+function checkFinite(sample: Float32Array): void {
+  if (sample.every(Number.isFinite)) return;
+  throw new DwmError(
+    'not-finite',
+    'the latents are no longer finite numbers; the weights or the scheduler are damaged, or belong to another model',
+  );
+}
+
+/** Decoded [3, frames, pixels] in [-1, 1] as [frames, pixels, 3] in [0, 1]. */
+function toFrames(decoded: Float32Array, frames: number, pixels: number): Float32Array {
+  const video = new Float32Array(decoded.length);
+  for (let c = 0; c < 3; c++) {
+    for (let i = 0; i < frames * pixels; i++) {
+      video[i * 3 + c] = Math.min(1, Math.max(0, decoded[c * frames * pixels + i] / 2 + 0.5));
+    }
+  }
+  return video;
+}
+
+async function loadText(
+  device: Device,
+  folder: ModelFolder,
+  onProgress: (done: number, total: number) => void,
+): Promise<{ encoder: T5Encoder; tokenizer: T5Tokenizer } | undefined> {
+  if (!(await folder.exists('text_encoder/config.json'))) return undefined;
+  const readAll = async (path: string) => {
+    const source = await folder.open(path);
+    const bytes = await source.read(0, source.size);
+    await source.close?.();
+    return { bytes, file: source.name };
+  };
+  let tokenizer: T5Tokenizer;
+  if (await folder.exists('tokenizer/spiece.model')) {
+    const { bytes, file } = await readAll('tokenizer/spiece.model');
+    tokenizer = T5Tokenizer.fromSpieceModel(bytes, file);
+  } else {
+    const { bytes, file } = await readAll('tokenizer/tokenizer.json');
+    tokenizer = T5Tokenizer.fromTokenizerJson(new TextDecoder().decode(bytes), file);
+  }
+  return { encoder: await T5Encoder.load(device, folder, { onProgress }), tokenizer };
+}
+
+async function loadTransformer(
+  device: Device,
+  folder: ModelFolder,
+  loraFolder: ModelFolder | undefined,
+  onProgress: (done: number, total: number) => void,
+): Promise<{ config: TransformerConfig; parameters: Parameters; lora?: { rank: number; merged: number } }> {
+  const { json, file } = await readJson(folder, 'transformer/config.json');
+  const base = readTransformerConfig(json, file);
+  const lora = loraFolder && (await openLora(loraFolder));
+  const checkpoint = await openCheckpoint(folder, 'transformer/diffusion_pytorch_model');
+  try {
+    const parameters = await loadParameters(device, checkpoint, transformerParameters(base), { onProgress });
+    // An inpainting base (33 channels) becomes DWM's network (49) with zero weights for the hands.
+    const wanted = (lora && trainedChannels(lora)) ?? LATENT + CONDITION;
+    let config = base;
+    if (base.in_channels < wanted && base.patch_size_t === null) {
+      await widenChannels(device, parameters, 'patch_embed.proj.weight', wanted - base.in_channels);
+      config = { ...base, in_channels: wanted };
+    }
+    if (config.in_channels !== config.out_channels + CONDITION || config.out_channels !== LATENT) {
+      throw new InvalidFileError(
+        file,
+        `in_channels: DWM needs ${LATENT} + ${CONDITION} channels (or an inpainting base of 33), got ${base.in_channels}`,
+        { field: 'in_channels' },
+      );
+    }
+    return { config, parameters, lora: lora && (await mergeLora(device, parameters, lora)) };
+  } finally {
+    await checkpoint.close();
+    await lora?.lora.close();
+    await lora?.whole?.close();
+  }
+}

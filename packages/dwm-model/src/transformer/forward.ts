@@ -1,0 +1,175 @@
+/**
+ * The CogVideoX transformer as a function: latents, text and timestep in, prediction out. Text and video
+ * tokens live in one tensor [batch, text + video, dim] throughout; where the two are modulated differently,
+ * the row decides (`splitAt`), so nothing is concatenated or split between blocks.
+ */
+import {
+  add,
+  attention,
+  concat,
+  constant,
+  gelu,
+  geluTanh,
+  layerNorm,
+  linear,
+  mul,
+  permute,
+  reshape,
+  rotary,
+  silu,
+  slice,
+  splitAt,
+  type Tensor,
+} from '@dwm/core-tensor';
+import type { Parameters } from '../weights/parameters.ts';
+import type { TransformerConfig } from './config.ts';
+import { rotaryTables, sincosTable, type TokenGrid, tokenGrid } from './positions.ts';
+
+export interface TransformerInputs {
+  /** [batch, latent frames, in_channels, height, width]. */
+  readonly hidden: Tensor;
+  /** Text embeddings [batch, tokens, text_embed_dim]. */
+  readonly text: Tensor;
+  /** `timestepTable` of the timesteps, [batch, innerDim]. */
+  readonly time: Tensor;
+  /** `timestepTable` of the ofs value, [1, ofs_embed_dim], for models that have it. */
+  readonly ofs?: Tensor;
+}
+
+/** Called with named intermediates while tracing, for tests that compare them. */
+export type Tap = (name: string, tensor: Tensor) => void;
+
+const QK_NORM_EPS = 1e-6;
+
+/** @returns the prediction [batch, latent frames, out_channels, height, width]. */
+export function transformer(
+  config: TransformerConfig,
+  parameters: Parameters,
+  { hidden, text, time, ofs }: TransformerInputs,
+  tap: Tap = () => {},
+): Tensor {
+  const get = (name: string) => parameters.get(name);
+  const maybe = (name: string) => (parameters.has(name) ? parameters.get(name) : undefined);
+  const dense = (x: Tensor, name: string) => linear(x, get(`${name}.weight`), maybe(`${name}.bias`));
+  const norm = (x: Tensor, name: string, eps = config.norm_eps) =>
+    layerNorm(x, { eps, gamma: maybe(`${name}.weight`), beta: maybe(`${name}.bias`) });
+  const mlp = (x: Tensor, name: string) => dense(silu(dense(x, `${name}.linear_1`)), `${name}.linear_2`);
+
+  const [batch, frames, channels, height, width] = hidden.shape;
+  if (channels !== config.in_channels) {
+    throw new Error(`transformer: expected ${config.in_channels} input channels, got ${channels}`);
+  }
+  const textLength = text.shape[1];
+  const dim = config.innerDim;
+  const grid = tokenGrid(config, frames, height, width);
+  const videoLength = grid.frames * grid.rows * grid.columns;
+  const length = textLength + videoLength;
+
+  let embedding = mlp(time, 'time_embedding');
+  tap('after_time_embedding', embedding);
+  if (config.ofs_embed_dim !== null) {
+    if (!ofs) throw new Error('transformer: this model needs an ofs value');
+    const extra = mlp(ofs, 'ofs_embedding');
+    tap('after_ofs_embedding', extra);
+    embedding = add(embedding, extra);
+  }
+  const conditioning = silu(embedding);
+
+  const patchWeight = get('patch_embed.proj.weight');
+  const video = linear(
+    patchify(config, hidden, grid),
+    reshape(patchWeight, [dim, -1]),
+    maybe('patch_embed.proj.bias'),
+  );
+  let x = concat([dense(text, 'patch_embed.text_proj'), video], 1);
+  x = addPositions(config, x, textLength, grid, maybe('patch_embed.pos_embedding'));
+  tap('after_patch_embed', x);
+
+  const tables = config.use_rotary_positional_embeddings ? rotaryTables(config, grid) : undefined;
+  const tableShape = [videoLength, config.attention_head_dim];
+  const cos = tables && constant(tables.cos, tableShape);
+  const sin = tables && constant(tables.sin, tableShape);
+  const rotate = (q: Tensor) => (cos && sin ? rotary(q, cos, sin, textLength) : q);
+
+  /** Shift, scale and gate of an adaptive norm: one set for text rows, one for video rows. */
+  const modulation = (name: string) => {
+    const all = dense(conditioning, `${name}.linear`);
+    const part = (i: number) => reshape(slice(all, 1, i * dim, dim), [batch, 1, dim]);
+    const joint = (ofVideo: number, ofText: number) =>
+      splitAt([batch, length, dim], 1, textLength, part(ofText), part(ofVideo));
+    return { shift: joint(0, 3), scale: joint(1, 4), gate: joint(2, 5) };
+  };
+  const heads = (y: Tensor) =>
+    reshape(y, [batch, length, config.num_attention_heads, config.attention_head_dim]);
+  const activation = config.activation_fn === 'gelu' ? gelu : geluTanh;
+
+  for (let i = 0; i < config.num_layers; i++) {
+    const block = `transformer_blocks.${i}`;
+    const first = modulation(`${block}.norm1`);
+    const a = add(mul(norm(x, `${block}.norm1.norm`), add(first.scale, 1)), first.shift);
+    const q = rotate(norm(heads(dense(a, `${block}.attn1.to_q`)), `${block}.attn1.norm_q`, QK_NORM_EPS));
+    const k = rotate(norm(heads(dense(a, `${block}.attn1.to_k`)), `${block}.attn1.norm_k`, QK_NORM_EPS));
+    const v = heads(dense(a, `${block}.attn1.to_v`));
+    const attended = reshape(attention(q, k, v), [batch, length, dim]);
+    x = add(x, mul(first.gate, dense(attended, `${block}.attn1.to_out.0`)));
+
+    const second = modulation(`${block}.norm2`);
+    const f = add(mul(norm(x, `${block}.norm2.norm`), add(second.scale, 1)), second.shift);
+    const wide = activation(dense(f, `${block}.ff.net.0.proj`));
+    x = add(x, mul(second.gate, dense(wide, `${block}.ff.net.2`)));
+    tap(`after_block${i}.hidden`, slice(x, 1, textLength, videoLength));
+    tap(`after_block${i}.encoder`, slice(x, 1, 0, textLength));
+  }
+
+  const last = slice(norm(x, 'norm_final'), 1, textLength, videoLength);
+  const all = dense(conditioning, 'norm_out.linear');
+  const shift = reshape(slice(all, 1, 0, dim), [batch, 1, dim]);
+  const scale = reshape(slice(all, 1, dim, dim), [batch, 1, dim]);
+  const out = add(mul(norm(last, 'norm_out.norm'), add(scale, 1)), shift);
+  tap('after_norm_out', out);
+  return unpatchify(config, dense(out, 'proj_out'), grid, frames);
+}
+
+/** Latents to rows of patch values [batch, tokens, channels x (pt) x p x p]. */
+function patchify(config: TransformerConfig, hidden: Tensor, grid: TokenGrid): Tensor {
+  const [batch, , channels] = hidden.shape;
+  const { patch_size: p, patch_size_t } = config;
+  const pt = patch_size_t ?? 1;
+  const split = reshape(hidden, [batch, grid.frames, pt, channels, grid.rows, p, grid.columns, p]);
+  const tokens = permute(split, [0, 1, 4, 6, 3, 2, 5, 7]);
+  return reshape(tokens, [batch, grid.frames * grid.rows * grid.columns, channels * pt * p * p]);
+}
+
+/** Rows of patch values back to latents. */
+function unpatchify(config: TransformerConfig, x: Tensor, grid: TokenGrid, frames: number): Tensor {
+  const [batch] = x.shape;
+  const { patch_size: p, patch_size_t, out_channels: channels } = config;
+  const pt = patch_size_t ?? 1;
+  const split = reshape(x, [batch, grid.frames, grid.rows, grid.columns, channels, pt, p, p]);
+  const latents = permute(split, [0, 1, 5, 4, 2, 6, 3, 7]);
+  return reshape(latents, [batch, frames, channels, grid.rows * p, grid.columns * p]);
+}
+
+/** Absolute positions, for models without (or besides) rotary ones: nothing is added to text rows. */
+function addPositions(
+  config: TransformerConfig,
+  x: Tensor,
+  textLength: number,
+  grid: TokenGrid,
+  learned: Tensor | undefined,
+): Tensor {
+  if (learned) {
+    if (learned.shape[1] !== x.shape[1]) {
+      throw new Error(
+        `transformer: learned positions are for ${learned.shape[1]} tokens, got ${x.shape[1]}; use the size in config.json`,
+      );
+    }
+    return add(x, learned);
+  }
+  if (config.use_rotary_positional_embeddings) return x;
+  const dim = config.innerDim;
+  const table = sincosTable(config, grid);
+  const joint = new Float32Array(textLength * dim + table.length);
+  joint.set(table, textLength * dim);
+  return add(x, constant(joint, [1, joint.length / dim, dim]));
+}

@@ -1,0 +1,4 @@
+export * from './config.ts';
+export * from './forward.ts';
+export * from './parameters.ts';
+export * from './positions.ts';

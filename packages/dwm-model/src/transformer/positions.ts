@@ -1,0 +1,129 @@
+/**
+ * Position tables of the CogVideoX transformer, in float64 on the host: rotary (5B, 1.5), sin-cos (2B), and
+ * the sinusoid of the timestep. Tokens are ordered frame, row, column.
+ */
+import { roundHalfEven } from '../schedulers/index.ts';
+import type { TransformerConfig } from './config.ts';
+
+/** The video as the transformer sees it. */
+export interface TokenGrid {
+  readonly frames: number;
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** Grid of patches of latents [frames, height, width]. */
+export function tokenGrid(
+  config: TransformerConfig,
+  frames: number,
+  height: number,
+  width: number,
+): TokenGrid {
+  const { patch_size: p, patch_size_t: pt } = config;
+  return { frames: Math.ceil(frames / (pt ?? 1)), rows: height / p, columns: width / p };
+}
+
+const THETA = 10000;
+
+/** Angles position · theta^(-2i/dim) for i < dim/2. */
+function angles(position: number, dim: number): number[] {
+  return Array.from({ length: dim / 2 }, (_, i) => position / THETA ** ((2 * i) / dim));
+}
+
+/**
+ * Where the model's training grid lies for a clip of another aspect: the clip is fitted into the base grid
+ * and centred (Python's rounding, half to even).
+ */
+function cropRegion(rows: number, columns: number, baseRows: number, baseColumns: number) {
+  const tall = rows / columns > baseRows / baseColumns;
+  const height = tall ? baseRows : roundHalfEven((baseColumns / columns) * rows);
+  const width = tall ? roundHalfEven((baseRows / rows) * columns) : baseColumns;
+  const top = roundHalfEven((baseRows - height) / 2);
+  const left = roundHalfEven((baseColumns - width) / 2);
+  return { top, left, bottom: top + height, right: left + width };
+}
+
+/** n positions from start to stop·(n-1)/n, as `linspace` makes them. */
+function positions(start: number, stop: number, n: number): number[] {
+  const end = (stop * (n - 1)) / n;
+  return Array.from({ length: n }, (_, i) => (n === 1 ? start : start + ((end - start) * i) / (n - 1)));
+}
+
+/** cos and sin tables [tokens, head dim]; each angle twice in a row, as interleaved pairs want them. */
+export function rotaryTables(
+  config: TransformerConfig,
+  grid: TokenGrid,
+): { cos: Float32Array; sin: Float32Array } {
+  const { attention_head_dim: dim, patch_size: p } = config;
+  const { frames, rows, columns } = grid;
+  const whole = (n: number) => Array.from({ length: n }, (_, i) => i);
+  let y = whole(rows);
+  let x = whole(columns);
+  if (config.patch_size_t === null) {
+    const baseRows = Math.floor(config.sample_height / p);
+    const baseColumns = Math.floor(config.sample_width / p);
+    const crop = cropRegion(rows, columns, baseRows, baseColumns);
+    y = positions(crop.top, crop.bottom, rows);
+    x = positions(crop.left, crop.right, columns);
+  }
+  const dimT = Math.floor(dim / 4);
+  const dimS = Math.floor(dim / 8) * 3;
+  const cos = new Float32Array(frames * rows * columns * dim);
+  const sin = new Float32Array(cos.length);
+  let at = 0;
+  for (let t = 0; t < frames; t++) {
+    for (let r = 0; r < rows; r++) {
+      for (let c = 0; c < columns; c++) {
+        for (const angle of [...angles(t, dimT), ...angles(y[r], dimS), ...angles(x[c], dimS)]) {
+          cos[at] = cos[at + 1] = Math.cos(angle);
+          sin[at] = sin[at + 1] = Math.sin(angle);
+          at += 2;
+        }
+      }
+    }
+  }
+  return { cos, sin };
+}
+
+/** sin of all angles, then cos of all: a quarter of the width for time, three eighths each for x and y. */
+export function sincosTable(config: TransformerConfig, grid: TokenGrid): Float32Array {
+  const { innerDim, spatial_interpolation_scale: space, temporal_interpolation_scale: time } = config;
+  const dimT = innerDim / 4;
+  const dimS = (3 * innerDim) / 8;
+  const encode = (position: number, dim: number) => {
+    const a = angles(position, dim);
+    return [...a.map(Math.sin), ...a.map(Math.cos)];
+  };
+  const table = new Float32Array(grid.frames * grid.rows * grid.columns * innerDim);
+  let at = 0;
+  for (let t = 0; t < grid.frames; t++) {
+    for (let r = 0; r < grid.rows; r++) {
+      for (let c = 0; c < grid.columns; c++) {
+        const row = [...encode(t / time, dimT), ...encode(c / space, dimS), ...encode(r / space, dimS)];
+        table.set(row, at);
+        at += innerDim;
+      }
+    }
+  }
+  return table;
+}
+
+/** Sinusoidal embedding [timesteps, dim] of timesteps (or of the `ofs` value), as diffusers' `Timesteps`. */
+export function timestepTable(
+  timesteps: readonly number[],
+  dim: number,
+  { flip_sin_to_cos: flip, freq_shift: shift }: Pick<TransformerConfig, 'flip_sin_to_cos' | 'freq_shift'>,
+): Float32Array {
+  const half = Math.floor(dim / 2);
+  const table = new Float32Array(timesteps.length * dim);
+  for (const [row, t] of timesteps.entries()) {
+    for (let i = 0; i < half; i++) {
+      // Every step of this is float32 in the original, and at t = 999 its rounding shows.
+      const exponent = Math.fround(Math.fround(Math.fround(-Math.log(THETA)) * i) / (half - shift));
+      const angle = Math.fround(t * Math.fround(Math.exp(exponent)));
+      table[row * dim + i] = flip ? Math.cos(angle) : Math.sin(angle);
+      table[row * dim + half + i] = flip ? Math.sin(angle) : Math.cos(angle);
+    }
+  }
+  return table;
+}
