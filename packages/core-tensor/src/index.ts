@@ -21,3 +21,4 @@ export * from './ops/concat.ts';
 export * from './ops/embedding.ts';
 export * from './ops/attention.ts';
 export * from './ops/resize.ts';
+export * from './ops/reduce.ts';

@@ -37,3 +37,6 @@ export * from './resize/resize.ts';
 export * from './resize/reference.ts';
 export * from './resize/shapes.ts';
 export * from './resize/table.ts';
+export * from './reduce/reduce.ts';
+export * from './reduce/reference.ts';
+export * from './reduce/shapes.ts';

@@ -1,0 +1,70 @@
+import { elementCount, REDUCE_SHAPES, reduceReference } from '@dwm/kernels-wgsl';
+import { expect, test } from 'vitest';
+import { openNodeDevice } from '../node/index.ts';
+import { planProgram } from '../plan/plan.ts';
+import { trace } from '../program.ts';
+import { spec, type Tensor } from '../tensor.ts';
+import { sub } from './pointwise.ts';
+import { absMax, max, mean, sum } from './reduce.ts';
+import { randomNormals, relativeError, runOp, seeded } from './testing.ts';
+
+const device = await openNodeDevice();
+
+test.each(REDUCE_SHAPES)('$shape over $dims', async ({ shape, dims }) => {
+  const x = randomNormals(elementCount(shape), seeded(shape.length)).map((value) => value - 0.25);
+  const run = () =>
+    runOp(device, { x: spec(shape) }, { x }, (t) => ({
+      sum: sum(t.x, dims),
+      mean: mean(t.x, dims, true),
+      max: max(t.x, dims),
+      absMax: absMax(t.x, dims),
+    }));
+  const got = await run();
+  for (const name of ['sum', 'mean'] as const) {
+    expect(relativeError(got[name], reduceReference(x, shape, dims, name))).toBeLessThanOrEqual(1e-6);
+  }
+  for (const name of ['max', 'absMax'] as const) {
+    expect([...got[name]]).toEqual([...reduceReference(x, shape, dims, name)]);
+  }
+  expect(await run()).toEqual(got);
+});
+
+test('reduced dimensions go, or stay as size 1 to broadcast', async () => {
+  const x = randomNormals(2 * 3 * 4, seeded(7));
+  const outputs = trace({ x: spec([2, 3, 4]) }, (t) => ({ a: sum(t.x, [2, 0]), b: sum(t.x, [0, 2], true) }));
+  expect(outputs.a.shape).toEqual([3]);
+  expect(outputs.b.shape).toEqual([1, 3, 1]);
+  const { y } = await runOp(device, { x: spec([2, 3, 4]) }, { x }, (t) => ({
+    y: sub(t.x, mean(t.x, [0, 2], true)),
+  }));
+  const means = reduceReference(x, [2, 3, 4], [0, 2], 'mean');
+  const want = Float64Array.from(x, (value, i) => value - means[Math.floor(i / 4) % 3]);
+  expect(relativeError(y, want)).toBeLessThanOrEqual(1e-6);
+});
+
+test('maxima of negative values', async () => {
+  const x = Float32Array.from({ length: 3 * 130 }, (_, i) => -1 - (i % 130));
+  const { y } = await runOp(device, { x: spec([3, 130]) }, { x }, (t) => ({ y: max(t.x, [1]) }));
+  expect([...y]).toEqual([-1, -1, -1]);
+});
+
+test('x beyond one binding is cut; bf16 input', async () => {
+  const small = await openNodeDevice({ limits: { maxStorageBufferBindingSize: 8192 } });
+  const shape = [3, 20_001];
+  const x = randomNormals(elementCount(shape), seeded(3)).map((value) => value + 0.5);
+  const bits = new Uint16Array(new Uint32Array(x.buffer).map((word) => word >>> 16));
+  const cut = new Float32Array(Uint32Array.from(bits, (half) => half << 16).buffer);
+  const inputs = { x: spec(shape), half: spec(shape, 'bf16') };
+  const fn = (t: Record<'x' | 'half', Tensor>) => ({ y: sum(t.x, [1]), z: mean(t.half, [0, 1]) });
+  expect(planProgram(trace(inputs, fn), small.caps).dispatches.length).toBeGreaterThan(12);
+  const { y, z } = await runOp(small, inputs, { x, half: bits }, fn);
+  expect(relativeError(y, reduceReference(x, shape, [1], 'sum'))).toBeLessThanOrEqual(1e-6);
+  expect(relativeError(z, reduceReference(cut, shape, [0, 1], 'mean'))).toBeLessThanOrEqual(1e-6);
+  small.destroy();
+});
+
+test('a dimension that is not there is refused', () => {
+  expect(() => trace({ x: spec([2, 3]) }, ({ x }) => ({ y: sum(x, [2]) }))).toThrow(
+    'sum: expected different dimensions of a tensor of floats, got [2] of f32 [2,3]',
+  );
+});
