@@ -22,3 +22,4 @@ export * from './ops/embedding.ts';
 export * from './ops/attention.ts';
 export * from './ops/resize.ts';
 export * from './ops/reduce.ts';
+export * from './ops/random.ts';

@@ -40,3 +40,7 @@ export * from './resize/table.ts';
 export * from './reduce/reduce.ts';
 export * from './reduce/reference.ts';
 export * from './reduce/shapes.ts';
+export * from './random/philox.ts';
+export * from './random/random.ts';
+export * from './random/reference.ts';
+export * from './random/shapes.ts';
