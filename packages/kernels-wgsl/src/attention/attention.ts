@@ -1,0 +1,42 @@
+/**
+ * Softmax attention by blocks of keys (flash attention: Dao et al. 2022, with the online softmax of Milakov and
+ * Gimelshein 2018), in f32:
+ *
+ *     s[j]  = scale · q · k[j] + bias[j]           keys with mask[j] = 0 left out
+ *     out   = sum of exp(s[j] - m) v[j] / l,       m = max of s, l = sum of exp(s[j] - m)
+ *     lse   = m + log l
+ *
+ * A query without any key gives out = 0 and lse = -1e30, so that exp(s - lse) is 0 for a masked s.
+ * Scores below -1e30 (a bias of -infinity, say) count as masked.
+ *
+ * Layout: q and out [batch, queries, heads, headDim], k and v [batch, keys, heads, headDim], bias any shape
+ * that broadcasts to [batch, heads, queries, keys], mask u32 [batch, keys], lse [batch, heads, queries].
+ * Inputs in that order, absent ones left out; outputs out and lse are f32.
+ */
+import type { DeviceCaps } from '../caps.ts';
+import { chooseVariant, type Lowering, type Variant } from '../kernel.ts';
+import { type AttentionSpec, lowerPieces } from './pieces.ts';
+import { rowsKernel } from './rows.ts';
+import { tiledKernel } from './tiled.ts';
+
+export type { AttentionSpec } from './pieces.ts';
+
+export const ATTENTION_VARIANTS: readonly Variant<AttentionSpec>[] = [
+  {
+    name: 'rows',
+    applies: (_, { adapter, features }) =>
+      adapter.kind === 'software' &&
+      features.subgroups &&
+      features.subgroupMinSize === features.subgroupMaxSize &&
+      [4, 8, 16].includes(features.subgroupMinSize),
+    lower: (spec, caps) => lowerPieces(spec, caps, rowsKernel(spec, caps.features.subgroupMinSize)),
+  },
+  {
+    name: 'tiled',
+    applies: () => true,
+    lower: (spec, caps) => lowerPieces(spec, caps, tiledKernel(spec, caps)),
+  },
+];
+
+export const lowerAttention = (spec: AttentionSpec, caps: DeviceCaps): Lowering =>
+  chooseVariant('attention', ATTENTION_VARIANTS, spec, caps).lower(spec, caps);
