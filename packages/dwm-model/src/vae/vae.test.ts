@@ -1,0 +1,206 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import {
+  type Device,
+  DeviceTensor,
+  InvalidArgumentError,
+  InvalidFileError,
+  PlanTooLargeError,
+} from '@dwm/core-tensor';
+import { openNodeDevice } from '@dwm/core-tensor/node';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { checkVae } from '../../tests/fixtures/vae.ts';
+import { parseVaeConfig } from './config.ts';
+import { posteriorOf, samplePosterior } from './posterior.ts';
+import { normals, randomParameters, tinyConfig } from './testing.ts';
+import { CogVideoXVae } from './vae.ts';
+
+const repository = resolve(import.meta.dirname, '../../../..');
+const golden = resolve(repository, process.env.DWM_SHARED ?? '../shared', 'fixtures/vae');
+
+let device: Device;
+let vae: CogVideoXVae;
+beforeAll(async () => {
+  device = await openNodeDevice();
+  vae = new CogVideoXVae(device, tinyConfig, randomParameters(device));
+});
+afterAll(() => device?.destroy());
+
+const random = (shape: readonly number[], seed = 1) =>
+  normals(
+    shape.reduce((a, b) => a * b, 1),
+    seed,
+  );
+
+describe('golden tensors', () => {
+  // Nearly all of the time is the compilation of shaders on a CPU adapter.
+  test.for(['f32', 'f16'] as const)('%s', { timeout: 300_000 }, async (precision, { skip }) => {
+    skip(!existsSync(golden), 'skipped, no shared data');
+    const checks = await checkVae(device, golden, precision);
+    expect(checks.length).toBeGreaterThanOrEqual(36);
+    expect(checks.filter(({ error, tolerance }) => !(error <= tolerance))).toEqual([]);
+    if (precision === 'f32') expect(Math.max(...checks.map(({ error }) => error))).toBeLessThan(3e-6);
+  });
+});
+
+describe('stretches', () => {
+  test('what comes later changes nothing before', async () => {
+    const shape = [1, 5, 5, 4, 3];
+    const latents = random(shape);
+    const all = await vae.decode(latents, shape);
+    expect(all.shape).toEqual([1, 3, 9, 8, 6]);
+    const frame = 12;
+    const first = [0, 1, 2, 3, 4].flatMap((c) => [...latents.subarray(5 * c * frame, (5 * c + 3) * frame)]);
+    const begin = await vae.decode(Float32Array.from(first), [1, 5, 3, 4, 3]);
+    for (let c = 0; c < 3; c++) {
+      const part = all.data.slice(c * 9 * 48, (c * 9 + 5) * 48);
+      expect(part).toEqual(begin.data.slice(c * 5 * 48, (c + 1) * 5 * 48));
+    }
+  });
+
+  test('batch items do not see each other', async () => {
+    const shape = [2, 3, 17, 4, 6];
+    const video = random(shape);
+    const both = await vae.encode(video, shape);
+    expect(both.shape).toEqual([2, 5, 9, 2, 3]);
+    const one = await vae.encode(video.slice(video.length / 2), [1, ...shape.slice(1)]);
+    for (const part of ['mean', 'logvar', 'moments'] as const) {
+      const half = both[part].slice(both[part].length / 2);
+      for (const [i, value] of one[part].entries()) expect(half[i]).toBeCloseTo(value, 5);
+    }
+  });
+
+  test('a tensor on the device gives the same as its values, and stays', async () => {
+    const shape = [1, 5, 5, 6, 10];
+    const latents = random(shape);
+    const tensor = DeviceTensor.from(device, latents, shape, 'f32');
+    const tiling = { tileSampleMinHeight: 12, tileSampleMinWidth: 10 };
+    const got = await vae.decode(tensor, shape, { tiling });
+    expect(got).toEqual(await vae.decode(latents, shape, { tiling }));
+    expect(await tensor.read()).toEqual(latents);
+    tensor.destroy();
+  });
+});
+
+describe('tiles', () => {
+  test('a picture no larger than one is not cut', async () => {
+    const shape = [1, 3, 9, 12, 10];
+    const video = random(shape);
+    expect(await vae.encode(video, shape, { tiling: true })).toEqual(await vae.encode(video, shape));
+  });
+
+  test('a picture that tiles do not divide evenly', async () => {
+    const shape = [1, 3, 5, 24, 30];
+    const { moments, shape: latent } = await vae.encode(random(shape), shape, { tiling: true });
+    expect(latent).toEqual([1, 5, 3, 12, 15]);
+    expect(moments.every(Number.isFinite)).toBe(true);
+  });
+});
+
+describe('a call', () => {
+  const shape = [1, 3, 17, 24, 30];
+  const options = { tiling: true };
+
+  test('reports progress from 0 to 1, keeps to its estimate and gives its memory back', async () => {
+    const { memory } = device;
+    const before = memory.allocated;
+    const estimate = vae.estimateEncode(shape, options);
+    expect(memory.allocated).toBe(before);
+    expect(estimate.bytes).toBeLessThan(vae.estimateEncode(shape).bytes);
+    memory.peak = before;
+    const seen: number[] = [];
+    await vae.encode(random(shape), shape, { ...options, onProgress: (done) => seen.push(done) });
+    expect(seen).toEqual(seen.toSorted((a, b) => a - b));
+    expect(seen.at(-1)).toBeCloseTo(1, 6);
+    expect(seen.length).toBeGreaterThan(9);
+    expect(memory.allocated).toBe(before);
+    const used = memory.peak - before;
+    expect(used).toBeGreaterThan(estimate.bytes / 2);
+    // Reading a result back takes a copy of it.
+    expect(used).toBeLessThanOrEqual(estimate.bytes + 4 * 10 * 9 * 6 * 5);
+  });
+
+  test('is repeatable bit for bit', async () => {
+    const video = random(shape);
+    expect(await vae.encode(video, shape, options)).toEqual(await vae.encode(video, shape, options));
+  });
+
+  test('stops when aborted, and frees what it had', async () => {
+    const before = device.memory.allocated;
+    const controller = new AbortController();
+    const run = vae.encode(random(shape), shape, {
+      ...options,
+      signal: controller.signal,
+      onProgress: (done) => done > 0.3 && controller.abort(new Error('enough')),
+    });
+    await expect(run).rejects.toThrow('enough');
+    expect(device.memory.allocated).toBe(before);
+  });
+
+  test('that cannot fit says so before it begins', async () => {
+    const { bytes } = vae.estimateEncode(shape);
+    const { limit } = device.memory;
+    Object.assign(device.memory, { limit: device.memory.allocated + bytes - 1 });
+    const before = device.memory.allocated;
+    try {
+      await expect(vae.encode(random(shape), shape)).rejects.toThrow(PlanTooLargeError);
+      expect(device.memory.allocated).toBe(before);
+    } finally {
+      Object.assign(device.memory, { limit });
+    }
+  });
+
+  test.each([
+    [[1, 3, 9, 24, 31], /video: height and width must be multiples of 2, got 24 x 31/],
+    [[1, 4, 9, 24, 30], /video: expected 3 channels, got 4/],
+    [[3, 9, 24, 30], /video: expected a shape \[batch, channels, frames, height, width\]/],
+    [[1, 3, 0, 24, 30], /video: expected a shape/],
+  ])('of shape %j is refused', async (wrong, message) => {
+    await expect(vae.encode(random(wrong), wrong)).rejects.toThrow(message);
+    await expect(vae.encode(random(wrong), wrong)).rejects.toThrow(InvalidArgumentError);
+  });
+
+  test('with too few values, or a tensor of another shape, is refused', async () => {
+    await expect(vae.decode(new Float32Array(7), [1, 5, 1, 2, 2])).rejects.toThrow(/expected 20 values/);
+    const tensor = DeviceTensor.from(device, random([1, 5, 1, 2, 3]), [1, 5, 1, 2, 3], 'f32');
+    await expect(vae.decode(tensor, [1, 5, 1, 2, 2])).rejects.toThrow(/expected f32 \[1,5,1,2,2\]/);
+    tensor.destroy();
+  });
+});
+
+test('posterior: clamped, and sampled with its deviation', () => {
+  const data = Float32Array.of(1, 2, -50, 2 * Math.log(3), 5, 6, 40, 0);
+  const posterior = posteriorOf({ shape: [2, 2, 1, 1, 2], data });
+  expect(posterior.shape).toEqual([2, 1, 1, 1, 2]);
+  expect([...posterior.mean]).toEqual([1, 2, 5, 6]);
+  expect([...posterior.logvar]).toEqual([-30, Math.fround(2 * Math.log(3)), 20, 0]);
+  const sample = samplePosterior(posterior, Float32Array.of(1, -2, 0, 0.5));
+  expect(sample[1]).toBeCloseTo(2 - 6, 5);
+  expect([sample[2], sample[3]]).toEqual([5, 6.5]);
+});
+
+describe('config', () => {
+  const parse = (changes: object) => () => parseVaeConfig(changes, 'vae/config.json');
+
+  test('defaults are those of the class', () => {
+    const config = parse({ _class_name: 'AutoencoderKLCogVideoX' })();
+    expect(config).toMatchObject({ block_out_channels: [128, 256, 256, 512], layers_per_block: 3 });
+    expect(config.scaling_factor).toBe(1.15258426);
+  });
+
+  test.each([
+    [{ use_quant_conv: true }, /use_quant_conv: not supported/],
+    [{ latents_mean: [0, 1] }, /latents_mean: not supported/],
+    [{ shift_factor: 0.1 }, /shift_factor: not supported/],
+    [{ invert_scale_latents: true }, /invert_scale_latents: not supported/],
+    [{ act_fn: 'relu' }, /act_fn/],
+    [{ down_block_types: ['CogVideoXDownBlock3D'] }, /down_block_types: expected 4/],
+    [{ norm_num_groups: 48 }, /norm_num_groups: 48 groups do not divide the 128/],
+    [{ temporal_compression_ratio: 3 }, /temporal_compression_ratio/],
+    [{ temporal_compression_ratio: 16 }, /temporal_compression_ratio: 16 needs 5 block_out_channels/],
+    [{ mid_block_add_attention: true }, /mid_block_add_attention: unknown key/],
+  ])('%j is refused', (changes, message) => {
+    expect(parse(changes)).toThrow(message);
+    expect(parse(changes)).toThrow(InvalidFileError);
+  });
+});
