@@ -1,0 +1,120 @@
+/** The text encoder of a model folder, from token ids to the embeddings that the transformer reads. */
+import {
+  compile,
+  type Device,
+  type DeviceTensor,
+  InvalidArgumentError,
+  type ModelFolder,
+  openCheckpoint,
+  type Precision,
+  type Program,
+  spec,
+  type Tensor,
+  type TensorSpec,
+} from '@dwm/core-tensor';
+import { readJson } from '../weights/config.ts';
+import { loadParameters, type Parameters } from '../weights/parameters.ts';
+import { readT5Config, type T5Config } from './config.ts';
+import { TOKEN_TABLES, t5Encoder, t5Parameters } from './network.ts';
+
+type TokenRows = Uint32Array | readonly ArrayLike<number>[];
+
+export interface T5EncodeOptions {
+  /** 1 for tokens that are attended to, 0 for others, [batch, tokens]. By default all are, padding too. */
+  readonly mask?: TokenRows;
+  readonly precision?: Precision;
+}
+
+export class T5Encoder {
+  readonly config: T5Config;
+  readonly parameters: Parameters;
+  readonly #device: Device;
+  readonly #programs = new Map<string, Program<Record<string, TensorSpec>, { out: Tensor }>>();
+
+  constructor(device: Device, config: T5Config, parameters: Parameters) {
+    this.#device = device;
+    this.config = config;
+    this.parameters = parameters;
+  }
+
+  /**
+   * Loads `config.json` and `model.safetensors`, or its shards, of a text encoder's folder.
+   * Weights stay on the device as the file has them: f32, f16 or bf16.
+   * @throws InvalidFileError naming file and field, before any weight is read.
+   */
+  static async load(
+    device: Device,
+    folder: ModelFolder,
+    options: { readonly onProgress?: (doneBytes: number, totalBytes: number) => void } = {},
+  ): Promise<T5Encoder> {
+    const { json, file } = await readJson(folder, 'config.json');
+    const config = readT5Config(json, file);
+    const checkpoint = await openCheckpoint(folder, 'model');
+    try {
+      const table = TOKEN_TABLES.find((name) => checkpoint.tensors.has(name)) ?? TOKEN_TABLES[0];
+      const specs = t5Parameters(config, table);
+      const ignore = (name: string) => (TOKEN_TABLES as readonly string[]).includes(name);
+      const parameters = await loadParameters(device, checkpoint, specs, { ...options, ignore });
+      return new T5Encoder(device, config, parameters);
+    } finally {
+      await checkpoint.close();
+    }
+  }
+
+  /**
+   * @param ids token ids, [batch, tokens]: one row each, or all in one array.
+   * @returns [batch, tokens, width] in f32, the caller's to destroy.
+   * @throws InvalidArgumentError for ids outside the vocabulary, or rows that are not of `shape`.
+   */
+  async encode(
+    ids: TokenRows,
+    shape: readonly [batch: number, tokens: number],
+    { mask, precision = 'f32' }: T5EncodeOptions = {},
+  ): Promise<DeviceTensor> {
+    const flatIds = flatten('ids', ids, shape);
+    const outside = flatIds.find((id) => id >= this.config.vocabulary);
+    if (outside !== undefined) {
+      throw new InvalidArgumentError(
+        'ids',
+        `token ${outside | 0} is outside this text encoder's ${this.config.vocabulary}; is it the tokenizer of another model?`,
+        { expected: this.config.vocabulary, actual: outside },
+      );
+    }
+    const program = await this.#program(shape, mask !== undefined, precision);
+    const { out } = await program.run({ ids: flatIds, ...(mask && { mask: flatten('mask', mask, shape) }) });
+    return out.clone('text embeddings');
+  }
+
+  /** Frees weights and programs; embeddings that were handed out stay. */
+  destroy(): void {
+    for (const program of this.#programs.values()) program.destroy();
+    this.#programs.clear();
+    this.parameters.destroy();
+  }
+
+  async #program(shape: readonly number[], masked: boolean, precision: Precision) {
+    const key = `${shape} ${masked} ${precision}`;
+    let program = this.#programs.get(key);
+    if (!program) {
+      const tokens = spec(shape, 'u32');
+      const inputs: Record<string, TensorSpec> = masked ? { ids: tokens, mask: tokens } : { ids: tokens };
+      program = await compile(
+        this.#device,
+        inputs,
+        ({ ids, mask }) => ({ out: t5Encoder(this.config, this.parameters, ids, mask).out }),
+        precision,
+      );
+      this.#programs.set(key, program);
+    }
+    return program;
+  }
+}
+
+function flatten(field: string, rows: TokenRows, [batch, tokens]: readonly number[]): Uint32Array {
+  const fits =
+    rows instanceof Uint32Array
+      ? rows.length === batch * tokens
+      : rows.length === batch && rows.every((row) => row.length === tokens);
+  if (!fits) throw new InvalidArgumentError(field, `expected ${batch} rows of ${tokens} values`);
+  return rows instanceof Uint32Array ? rows : Uint32Array.from(rows.flatMap((row) => Array.from(row)));
+}
