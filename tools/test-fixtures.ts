@@ -1,0 +1,168 @@
+/**
+ * Golden cases against our numbers, in one process on one device:
+ *
+ *     npm run test:fixtures -- [--dir DIR] [--only NAME]
+ *
+ * DIR (else $DWM_FIXTURES, else $DWM_SHARED/fixtures, else ../shared/fixtures) holds one folder a case, or is
+ * one. NAME is a folder or a layout. $DWM_ADAPTER chooses the device; networks run in f32, and once more in f16
+ * where the device has it. Every printed group of checks counts as passed or failed, and a case that throws as
+ * failed. The exit code is 1 if anything failed or nothing ran, except where there is no shared data at all.
+ */
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import type { Device, Precision } from '@dwm/core-tensor';
+import { openNodeDevice } from '@dwm/core-tensor/node';
+import {
+  type CaseFolder,
+  type Check,
+  type Layout,
+  layoutOf,
+} from '../packages/dwm-model/tests/fixtures/index.ts';
+
+interface Job {
+  readonly title: string;
+  readonly run: () => Promise<Check[]>;
+}
+
+const counts = { passed: 0, failed: 0, skipped: 0 };
+
+function options(): { dir: string; chosen: boolean; shared: string; only: string | undefined } {
+  const { values } = parseArgs({ options: { dir: { type: 'string' }, only: { type: 'string' } } });
+  const repository = resolve(import.meta.dirname, '..');
+  const shared = resolve(repository, process.env.DWM_SHARED || '../shared', 'fixtures');
+  const chosen = values.dir ?? (process.env.DWM_FIXTURES || undefined);
+  return { dir: resolve(chosen ?? shared), chosen: chosen !== undefined, shared, only: values.only };
+}
+
+const keysOf = (file: string): Record<string, unknown> => {
+  try {
+    return Object(JSON.parse(readFileSync(file, 'utf8')));
+  } catch {
+    return {};
+  }
+};
+
+function lookAt(path: string): CaseFolder {
+  return {
+    name: basename(path),
+    path,
+    files: new Set(readdirSync(path)),
+    caseKeys: new Set(Object.keys(keysOf(join(path, 'case.json')))),
+    className: (part) => String(keysOf(join(path, part, 'config.json'))._class_name ?? ''),
+  };
+}
+
+/** `dir` itself if it is a case, else its folders. */
+function findCases(dir: string): CaseFolder[] {
+  if (existsSync(join(dir, 'case.json'))) return [lookAt(dir)];
+  return readdirSync(dir)
+    .map((name) => join(dir, name))
+    .filter((path) => statSync(path, { throwIfNoEntry: false })?.isDirectory())
+    .sort()
+    .map(lookAt);
+}
+
+/** Checks by what their names start with, up to the first dot. */
+function groups(checks: readonly Check[]): Map<string, Check[]> {
+  const byGroup = new Map<string, Check[]>();
+  for (const check of checks) {
+    const dot = check.name.indexOf('.');
+    const group = dot < 0 ? '' : check.name.slice(0, dot);
+    byGroup.set(group, [...(byGroup.get(group) ?? []), check]);
+  }
+  return byGroup;
+}
+
+/** How far a check is into its tolerance: above 1 where it fails. */
+function strain({ error, tolerance }: Check): number {
+  const share = error === 0 ? 0 : error / tolerance;
+  return Number.isNaN(share) ? Number.POSITIVE_INFINITY : share;
+}
+
+function report(group: string, checks: readonly Check[]): void {
+  const worst = checks.reduce((a, b) => (strain(b) > strain(a) ? b : a));
+  const failed = checks.filter((check) => strain(check) > 1).length;
+  const show = (value: number) => (value === 0 ? '0' : value.toExponential(1));
+  const share = failed > 0 ? `${failed} of ${checks.length} checks fail` : `${checks.length} checks`;
+  console.log(
+    `  ${failed > 0 ? 'FAIL' : 'ok  '} ${group || 'all'}: worst ${show(worst.error)} of ${show(worst.tolerance)} at ${worst.name} (${share})`,
+  );
+  counts[failed > 0 ? 'failed' : 'passed'] += 1;
+}
+
+const oneLine = (error: unknown) => (error instanceof Error ? error.message : String(error)).split('\n')[0];
+
+async function run({ title, run: check }: Job, progress: string): Promise<void> {
+  console.log(`${progress} ${title}`);
+  try {
+    const checks = await check();
+    if (checks.length === 0) throw new Error('there is nothing to compare in this folder');
+    for (const [group, members] of groups(checks)) report(group, members);
+  } catch (error) {
+    console.log(`  FAIL ${oneLine(error)}`);
+    counts.failed += 1;
+  }
+}
+
+/** Whether something ran, or could not for want of data that nobody asked for by name. */
+async function main(): Promise<boolean> {
+  const { dir, chosen, shared, only } = options();
+  if (!existsSync(dir)) {
+    if (chosen)
+      throw new Error(`${dir}: no such folder; give --dir or DWM_FIXTURES a folder of golden cases`);
+    console.log(`${dir}: skipped, no shared data`);
+    counts.skipped += 1;
+    return true;
+  }
+  const found = findCases(dir).map((folder) => ({ folder, layout: layoutOf(folder) }));
+  const cases = found.filter(({ folder, layout }) => !only || only === folder.name || only === layout?.name);
+  if (cases.length === 0) {
+    const names = found.map(({ folder }) => folder.name).join(', ') || 'nothing';
+    throw new Error(`${dir}: ${only ? `no case ${only}` : 'no cases'} in it; it holds ${names}`);
+  }
+
+  let device: Promise<Device> | undefined;
+  const openDevice = () => {
+    device ??= openNodeDevice();
+    return device;
+  };
+  const jobs: Job[] = [];
+  for (const { folder, layout } of cases) {
+    if (!layout || layout.kind === 'skipped') {
+      console.log(`skip ${folder.name}: ${layout?.reason ?? 'unknown layout'}`);
+      counts.skipped += 1;
+    } else if (layout.kind !== 'asset') {
+      jobs.push(...(await jobsOf(folder, layout)));
+    }
+  }
+
+  async function jobsOf(
+    folder: CaseFolder,
+    layout: Exclude<Layout, { kind: 'skipped' | 'asset' }>,
+  ): Promise<Job[]> {
+    if (layout.kind === 'host') {
+      const own = join(dir, 't5_tokenizer');
+      const tokenizer = existsSync(own) ? own : join(shared, 't5_tokenizer');
+      return [{ title: folder.name, run: () => layout.run(folder.path, tokenizer) }];
+    }
+    const opened = await openDevice();
+    const precisions: Precision[] = opened.caps.features.f16 ? ['f32', 'f16'] : ['f32'];
+    return precisions.map((precision) => ({
+      title: `${folder.name} ${precision}`,
+      run: () => layout.run(opened, folder.path, precision),
+    }));
+  }
+
+  for (const [i, job] of jobs.entries()) await run(job, `[${i + 1}/${jobs.length}]`);
+  (await device)?.destroy();
+  return jobs.length > 0;
+}
+
+const good = await main().catch((error) => {
+  console.log(oneLine(error));
+  return false;
+});
+const { passed, failed, skipped } = counts;
+if (!good || failed > 0) process.exitCode = 1;
+console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`);
