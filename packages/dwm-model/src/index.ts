@@ -1,6 +1,9 @@
+export * from './pipeline/index.ts';
 export * from './schedulers/index.ts';
 export * from './text-encoder/index.ts';
 export * from './tokenizer/index.ts';
 export * from './transformer/index.ts';
+export { CogVideoXVae, type VaeConfig, type VaeEstimate, vaeParameters } from './vae/index.ts';
 export * from './weights/config.ts';
+export * from './weights/lora.ts';
 export * from './weights/parameters.ts';

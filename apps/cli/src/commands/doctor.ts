@@ -25,16 +25,39 @@ function describe(
   const { adapter, features, limits } = device;
   const lines: [string, string][] = [
     ['adapter', `${adapter.description || adapter.device} (${adapter.vendor}, ${adapter.kind})`],
-    ['peak', `${peaks.gflopsF32.toFixed(1)} GFLOPS f32${peaks.gflopsF16 ? `, ${peaks.gflopsF16.toFixed(1)} f16` : ''}, copy ${peaks.copyGBps.toFixed(1)} GB/s`],
+    [
+      'peak',
+      `${peaks.gflopsF32.toFixed(1)} GFLOPS f32${peaks.gflopsF16 ? `, ${peaks.gflopsF16.toFixed(1)} f16` : ''}, copy ${peaks.copyGBps.toFixed(1)} GB/s`,
+    ],
     ['f16', features.f16 ? 'yes' : 'no'],
-    ['subgroups', features.subgroups ? `${features.subgroupMinSize} to ${features.subgroupMaxSize} lanes` : 'no'],
-    ['subgroup matrices', features.subgroupMatrixConfigs.map((c) => `${c.M}x${c.N}x${c.K} ${c.componentType} to ${c.resultComponentType}`).join(', ') || 'no'],
+    [
+      'subgroups',
+      features.subgroups ? `${features.subgroupMinSize} to ${features.subgroupMaxSize} lanes` : 'no',
+    ],
+    [
+      'subgroup matrices',
+      features.subgroupMatrixConfigs
+        .map((c) => `${c.M}x${c.N}x${c.K} ${c.componentType} to ${c.resultComponentType}`)
+        .join(', ') || 'no',
+    ],
     ['timestamps', features.timestampQuery ? 'yes' : 'no'],
-    ['largest buffer', `${size(limits.maxBufferSize)}, of which one binding sees ${size(limits.maxStorageBufferBindingSize)}`],
-    ['workgroup', `${limits.maxComputeInvocationsPerWorkgroup} invocations, ${size(limits.maxComputeWorkgroupStorageSize)}`],
+    [
+      'largest buffer',
+      `${size(limits.maxBufferSize)}, of which one binding sees ${size(limits.maxStorageBufferBindingSize)}`,
+    ],
+    [
+      'workgroup',
+      `${limits.maxComputeInvocationsPerWorkgroup} invocations, ${size(limits.maxComputeWorkgroupStorageSize)}`,
+    ],
     ...adapters.map(({ name, description }): [string, string] => [`  ${name}`, description ?? 'not here']),
-    ['system', `${system.platform}, ${system.cores} cores, ${size(system.memoryBytes)}, Node ${system.node}, Dawn ${system.dawn}`],
-    ...video.map(({ codec, task, works, reason }): [string, string] => [`${codec} ${task}`, works ? 'works' : `no: ${reason}`]),
+    [
+      'system',
+      `${system.platform}, ${system.cores} cores, ${size(system.memoryBytes)}, Node ${system.node}, Dawn ${system.dawn}`,
+    ],
+    ...video.map(({ codec, task, works, reason }): [string, string] => [
+      `${codec} ${task}`,
+      works ? 'works' : `no: ${reason}`,
+    ]),
     ...missing.map(({ what, effect, fix }): [string, string] => [`missing: ${what}`, `${effect}; ${fix}`]),
   ];
   const width = Math.max(...lines.map(([name]) => name.length));

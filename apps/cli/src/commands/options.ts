@@ -17,7 +17,9 @@ export function real(min: number, max = Number.POSITIVE_INFINITY): (text: string
     const value = Number(text);
     if (text.trim() === '' || !Number.isFinite(value) || value < min || value > max) {
       throw new InvalidArgumentError(
-        max === Number.POSITIVE_INFINITY ? `expected a number from ${min} up.` : `expected a number from ${min} to ${max}.`,
+        max === Number.POSITIVE_INFINITY
+          ? `expected a number from ${min} up.`
+          : `expected a number from ${min} to ${max}.`,
       );
     }
     return value;

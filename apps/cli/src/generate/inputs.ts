@@ -11,7 +11,8 @@ export async function readClip(path: string, fps: number): Promise<Frames> {
   const info = await stat(path).catch(() => undefined);
   if (!info?.isDirectory()) return readVideo(path);
   const names = (await readdir(path)).filter((name) => name.toLowerCase().endsWith('.png')).sort();
-  if (names.length === 0) throw new InvalidFileError(path, 'holds no PNG images; expected a video or a folder of frames');
+  if (names.length === 0)
+    throw new InvalidFileError(path, 'holds no PNG images; expected a video or a folder of frames');
   const images = await Promise.all(names.map((name) => readPng(join(path, name))));
   const [{ height, width }] = images;
   const data = new Uint8Array(images.length * height * width * 3);
@@ -42,7 +43,9 @@ function pick(file: string, tensors: ReadonlyMap<string, SafetensorsTensor>, nam
   if (!found) return undefined;
   const tensor = tensors.get(found)!;
   if (!['F32', 'F16', 'BF16', 'F64'].includes(tensor.dtype)) {
-    throw new InvalidFileError(file, `${found}: expected a floating-point tensor, got ${tensor.dtype}`, { field: found });
+    throw new InvalidFileError(file, `${found}: expected a floating-point tensor, got ${tensor.dtype}`, {
+      field: found,
+    });
   }
   return { shape: tensor.shape, values: toFloat32(tensor) };
 }
@@ -54,7 +57,9 @@ export async function readPromptEmbeds(path: string): Promise<PromptEmbeds> {
   if (!prompt) throw new InvalidFileError(path, 'prompt_embeds is missing', { field: 'prompt_embeds' });
   const { shape } = prompt;
   if (shape.length < 2 || shape.length > 3 || (shape.length === 3 && shape[0] !== 1)) {
-    throw new InvalidFileError(path, `prompt_embeds: expected [1, tokens, dim], got [${shape}]`, { field: 'prompt_embeds' });
+    throw new InvalidFileError(path, `prompt_embeds: expected [1, tokens, dim], got [${shape}]`, {
+      field: 'prompt_embeds',
+    });
   }
   const negative = pick(path, tensors, ['negative_prompt_embeds', 'in.negative_prompt_embeds']);
   return { prompt: prompt.values, negative: negative?.values, tokens: shape[shape.length - 2] };

@@ -51,7 +51,10 @@ export async function readDatasetList(file: string, options: ListOptions): Promi
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    throw new InvalidFileError(file, `cannot be read (${(error as NodeJS.ErrnoException).code}); check --dataset-file`);
+    throw new InvalidFileError(
+      file,
+      `cannot be read (${(error as NodeJS.ErrnoException).code}); check --dataset-file`,
+    );
   }
   try {
     root = await realpath(options.dataRoot);
@@ -66,7 +69,9 @@ export async function readDatasetList(file: string, options: ListOptions): Promi
     const where = `line ${number + 1} "${line}"`;
     const video = resolve(root, line);
     if (!inside(root, video)) {
-      throw new InvalidFileError(file, `${where}: leads outside the data root ${root}; ${PROBLEM}`, { line: number + 1 });
+      throw new InvalidFileError(file, `${where}: leads outside the data root ${root}; ${PROBLEM}`, {
+        line: number + 1,
+      });
     }
     if (basename(dirname(video)) !== 'videos') {
       throw new InvalidFileError(file, `${where}: ${PROBLEM}`, { line: number + 1 });
@@ -111,17 +116,25 @@ export function shardsFromEnvironment(
   flags: { shardRank?: number; numShards?: number; chunkId?: number; numChunks?: number },
   env: Readonly<Record<string, string | undefined>>,
 ): { shard: Shard; chunk: Shard } {
-  const pick = (rank: number | undefined, of: number | undefined, rankName: string, ofName: string, flag: string) => {
+  const pick = (
+    rank: number | undefined,
+    of: number | undefined,
+    rankName: string,
+    ofName: string,
+    flag: string,
+  ) => {
     const number = (name: string) => {
       if (env[name] === undefined || env[name] === '') return undefined;
       const value = Number(env[name]);
-      if (!Number.isInteger(value)) throw new InvalidArgumentError(name, `expected a whole number, got "${env[name]}"`);
+      if (!Number.isInteger(value))
+        throw new InvalidArgumentError(name, `expected a whole number, got "${env[name]}"`);
       return value;
     };
     if (rank !== undefined && of === undefined) {
       throw new InvalidArgumentError(flag, 'was given without the count that goes with it');
     }
-    const result = of !== undefined ? { rank: rank ?? 0, of } : { rank: number(rankName) ?? 0, of: number(ofName) ?? 1 };
+    const result =
+      of !== undefined ? { rank: rank ?? 0, of } : { rank: number(rankName) ?? 0, of: number(ofName) ?? 1 };
     if (result.of < 1 || result.rank < 0 || result.rank >= result.of) {
       throw new InvalidArgumentError(flag, `expected 0 to ${result.of - 1}, got ${result.rank}`);
     }

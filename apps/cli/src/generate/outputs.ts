@@ -3,7 +3,16 @@ import { mkdir, readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { saveSafetensors } from '@dwm/core-tensor/node';
 import type { Generated } from '@dwm/dwm-model';
-import { contactSheet, type Frames, frameAt, resizeArea, sideBySide, writeAtomically, writePng, writeVideo } from '@dwm/media/node';
+import {
+  contactSheet,
+  type Frames,
+  frameAt,
+  resizeArea,
+  sideBySide,
+  writeAtomically,
+  writePng,
+  writeVideo,
+} from '@dwm/media/node';
 
 export interface ClipOutputs {
   readonly video: string;
@@ -61,12 +70,16 @@ export async function writeClip(
   ];
   await writePng(paths.contactSheet, contactSheet(rows, {}));
   await writeVideo(paths.fullComparison, sideBySide(rows.map(({ frames }) => frames)));
-  if (paths.comparison) await writeVideo(paths.comparison, sideBySide(rows.slice(2).map(({ frames }) => frames)));
+  if (paths.comparison)
+    await writeVideo(paths.comparison, sideBySide(rows.slice(2).map(({ frames }) => frames)));
   await writeVideo(paths.video, generated);
 }
 
 /** The exact result before encoding: `video` [1, F, H, W, 3] in [0, 1] and `latents` [1, F', 16, h, w]. */
-export async function saveTensors(path: string, { video, latents, frames, height, width }: Generated): Promise<void> {
+export async function saveTensors(
+  path: string,
+  { video, latents, frames, height, width }: Generated,
+): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
   await saveSafetensors(
     path,

@@ -88,3 +88,12 @@ export function filesFolder(files: Iterable<File>): ModelFolder {
     },
   };
 }
+
+/** A folder inside a model folder, e.g. its `vae`. */
+export function subfolder(folder: ModelFolder, path: string): ModelFolder {
+  return {
+    name: `${folder.name}/${path}`,
+    open: (relativePath) => folder.open(`${path}/${relativePath}`),
+    exists: (relativePath) => folder.exists(`${path}/${relativePath}`),
+  };
+}

@@ -4,17 +4,11 @@
  * passed, a sample where none is; hand latents are always a sample.
  */
 import type { Device } from '@dwm/core-tensor';
-import type { Clip, ClipSize } from './clip.ts';
-import { checkClip, prepareClip } from './clip.ts';
+import { type Posterior, samplePosterior } from '../vae/index.ts';
+import { type Clip, type ClipSize, checkClip, prepareClip } from './clip.ts';
 import { binaryMask, hideMasked, latentVisibility, type Mask } from './mask.ts';
 import { normals, STREAMS } from './noise.ts';
 import type { Draws } from './options.ts';
-
-/** Posterior of the VAE: mean and clamped log-variance, [16, F', h, w]. */
-export interface Posterior {
-  readonly mean: Float32Array;
-  readonly logvar: Float32Array;
-}
 
 export interface Conditioning {
   /** [F', 1 + 16 + 16, h, w]: mask, static, hand. */
@@ -32,10 +26,6 @@ export interface ConditioningSource {
   /** Whether the run starts from the noised static video. */
   readonly needsStart: boolean;
 }
-
-/** mean + exp(logvar / 2) · noise. */
-export const sample = ({ mean, logvar }: Posterior, noise: Float32Array): Float32Array =>
-  mean.map((value, i) => value + Math.exp(logvar[i] / 2) * noise[i]);
 
 /** [channels, frames, pixels] to [frames, channels, pixels], or back; scaled on the way. */
 export function swapFrames(x: Float32Array, outer: number, inner: number, scale = 1): Float32Array {
@@ -80,12 +70,14 @@ export async function makeConditioning(
   const needsPlain = source.needsStart || (!allHidden && !someHidden);
   const plain = needsPlain ? await encode(staticVideo) : undefined;
   const hand = await encode(handVideo);
-  const handSample = draws.hand === 'mode' ? hand.mean : sample(hand, draws.hand ?? draw(STREAMS.hand));
+  const handSample =
+    draws.hand === 'mode' ? hand.mean : samplePosterior(hand, draws.hand ?? draw(STREAMS.hand));
   const handLatents = toLatents(handSample);
 
-  let staticLatents = new Float32Array(count);
+  let staticLatents: Float32Array = new Float32Array(count);
   if (someHidden) staticLatents = toLatents((await encode(hideMasked(staticVideo, hidden!))).mean);
-  else if (mask === 'none') staticLatents = toLatents(sample(plain!, draws.static ?? draw(STREAMS.static)));
+  else if (mask === 'none')
+    staticLatents = toLatents(samplePosterior(plain!, draws.static ?? draw(STREAMS.static)));
   else if (!allHidden) staticLatents = toLatents(plain!.mean);
 
   const visible = someHidden
@@ -103,7 +95,7 @@ export async function makeConditioning(
   return {
     condition,
     start: source.needsStart
-      ? toLatents(sample(plain!, draws.staticStart ?? draw(STREAMS.staticStart)))
+      ? toLatents(samplePosterior(plain!, draws.staticStart ?? draw(STREAMS.staticStart)))
       : undefined,
   };
 }

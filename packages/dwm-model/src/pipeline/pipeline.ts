@@ -13,6 +13,7 @@ import {
   type ModelFolder,
   openCheckpoint,
   type Precision,
+  subfolder,
 } from '@dwm/core-tensor';
 import {
   applyRecipe,
@@ -89,18 +90,18 @@ export class DwmPipeline {
    * @throws InvalidFileError naming file, field and what was expected.
    */
   static async load(device: Device, folder: ModelFolder, options: LoadOptions = {}): Promise<DwmPipeline> {
+    const precision = options.precision ?? 'f32';
     const report = (part: string) => (done: number, total: number) => options.onProgress?.(part, done, total);
     const schedulerFile = await readJson(folder, 'scheduler/scheduler_config.json');
     const scheduler = fromConfig(schedulerFile.json, schedulerFile.file, options.scheduler);
     const text = await loadText(device, folder, report('text encoder'));
-    const vae = await CogVideoXVae.load(device, folder, { onProgress: report('vae') });
+    const vae = await CogVideoXVae.load(device, subfolder(folder, 'vae'), { precision, onProgress: report('vae') });
     const { config, parameters, lora } = await loadTransformer(
       device,
       folder,
       options.lora,
       report('transformer'),
     );
-    const precision = options.precision ?? 'f32';
     return new DwmPipeline({
       device,
       scheduler,
@@ -184,7 +185,7 @@ export class DwmPipeline {
     const { condition, start } = await makeConditioning(
       this.device,
       async (video) => {
-        const posterior = await this.vae.encode(video, size, {
+        const posterior = await this.vae.encode(video, [1, 3, numFrames, height, width], {
           tiling: settings.tiling,
           signal,
           onProgress: (done) => report({ stage: 'encode', done: Math.min(1, (encoded + done) / encodes) }),
@@ -257,13 +258,14 @@ export class DwmPipeline {
 
     report({ stage: 'decode', done: 0 });
     const unscaled = swapFrames(sample, latent.frames, LATENT, 1 / scaling);
-    const decoded = await this.vae.decode(unscaled, latent, {
+    const latentShape = [1, LATENT, latent.frames, latent.height, latent.width];
+    const decoded = await this.vae.decode(unscaled, latentShape, {
       tiling: settings.tiling,
       signal,
       onProgress: (done) => report({ stage: 'decode', done }),
     });
     return {
-      video: toFrames(decoded, numFrames, height * width),
+      video: toFrames(decoded.data, numFrames, height * width),
       ...size,
       latents: sample,
       timesteps: schedule.timesteps,

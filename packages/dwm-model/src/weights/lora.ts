@@ -8,7 +8,6 @@ import {
   type Checkpoint,
   cast,
   type Device,
-  DeviceTensor,
   evaluate,
   InvalidFileError,
   type ModelFolder,

@@ -116,7 +116,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
 #endif
     ${rows.map((r) => `acc${r} += column_a[${r}] * row_b;`).join(' ')}
   }
-  ${rows.map((r) => `finish(batch, row + ${r}u, column, acc${r});`).join('\n  ')}
+  // A loop, not four copies: the epilogue's code is what makes compilation slow on CPU adapters.
+  var tile = array<vec4<f32>, 4>(${rows.map((r) => `acc${r}`).join(', ')});
+  for (var r = 0u; r < 4u; r++) { finish(batch, row + r, column, tile[r]); }
 }
 
 fn finish(batch: u32, row: u32, column: u32, acc: vec4<f32>) {
