@@ -2,7 +2,7 @@ import { LAYER_NORM_SHAPES, layerNormReference } from '@dwm/kernels-wgsl';
 import { expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';
-import { trace } from '../program.ts';
+import { Program, trace } from '../program.ts';
 import { spec, type Tensor } from '../tensor.ts';
 import { layerNorm, rmsNorm } from './layer-norm.ts';
 import { add, cast, mul } from './pointwise.ts';
@@ -39,6 +39,14 @@ test.each(LAYER_NORM_SHAPES)('rows $rows of $channels', async ({ rows, channels 
     expect(relativeError(got[name], want[name])).toBeLessThanOrEqual(1e-6);
   }
   expect(await run()).toEqual(got);
+
+  // The teams that a GPU gets, on this device.
+  const caps = { ...device.caps, adapter: { ...device.caps.adapter, kind: 'hardware' as const } };
+  const teams = trace(inputs, (t) => ({ y: layerNorm(t.x, { eps, gamma: t.gamma, beta: t.beta }) }));
+  const program = await Program.create<typeof inputs, typeof teams>(device, planProgram(teams, caps), inputs);
+  const { y } = await program.run({ x, gamma, beta });
+  expect(relativeError(await y.read(), want.layer)).toBeLessThanOrEqual(1e-6);
+  program.destroy();
 });
 
 test('a common offset of 1e4 standard deviations costs no precision', async () => {

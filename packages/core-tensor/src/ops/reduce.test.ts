@@ -2,7 +2,7 @@ import { elementCount, REDUCE_SHAPES, reduceReference } from '@dwm/kernels-wgsl'
 import { expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';
-import { trace } from '../program.ts';
+import { Program, trace } from '../program.ts';
 import { spec, type Tensor } from '../tensor.ts';
 import { sub } from './pointwise.ts';
 import { absMax, max, mean, sum } from './reduce.ts';
@@ -27,6 +27,16 @@ test.each(REDUCE_SHAPES)('$shape over $dims', async ({ shape, dims }) => {
     expect([...got[name]]).toEqual([...reduceReference(x, shape, dims, name)]);
   }
   expect(await run()).toEqual(got);
+
+  // The teams that a GPU gets, on this device.
+  const inputs = { x: spec(shape) };
+  const caps = { ...device.caps, adapter: { ...device.caps.adapter, kind: 'hardware' as const } };
+  const teams = trace(inputs, (t) => ({ sum: sum(t.x, dims), absMax: absMax(t.x, dims) }));
+  const program = await Program.create<typeof inputs, typeof teams>(device, planProgram(teams, caps), inputs);
+  const byTeams = await program.run({ x });
+  expect(relativeError(await byTeams.sum.read(), got.sum)).toBeLessThanOrEqual(1e-6);
+  expect([...(await byTeams.absMax.read())]).toEqual([...got.absMax]);
+  program.destroy();
 });
 
 test('reduced dimensions go, or stay as size 1 to broadcast', async () => {

@@ -48,7 +48,6 @@ export function lowerLayerNorm(spec: LayerNormSpec, caps: DeviceCaps): Lowering 
   const tile = rowTile(steps, caps);
   const type = lanes === 4 ? 'vec4<f32>' : 'f32';
   const sum = (value: string) => (lanes === 4 ? `dot(${value}, vec4<f32>(1.0))` : value);
-  const square = (value: string) => (lanes === 4 ? `dot(${value}, ${value})` : `${value} * ${value}`);
 
   const affine = [gamma, beta].filter((x) => x !== undefined);
   const gammaBinding = 2;
@@ -87,19 +86,19 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   var total = ${type}(0);
   for (var s = place; s < end; s += ${tile.team}u) { total += loadX(at + s) - origin; }
   let shift = ${type}(reduceTeam(lane, ${sum('total')}) / params.channels);
-  var squares = 0.0;
+  var squares = ${type}(0);
   for (var s = place; s < end; s += ${tile.team}u) {
     let deviation = (loadX(at + s) - origin) - shift;
-    squares += ${square('deviation')};
+    squares += deviation * deviation;
   }
 #else
-  var squares = 0.0;
+  var squares = ${type}(0);
   for (var s = place; s < end; s += ${tile.team}u) {
     let value = loadX(at + s);
-    squares += ${square('value')};
+    squares += value * value;
   }
 #endif
-  let rstd = 1.0 / sqrt(reduceTeam(lane, squares) / params.channels + params.eps);
+  let rstd = 1.0 / sqrt(reduceTeam(lane, ${sum('squares')}) / params.channels + params.eps);
 
   for (var s = place; s < end; s += ${tile.team}u) {
     var y = ${center ? '((loadX(at + s) - origin) - shift)' : 'loadX(at + s)'} * rstd;

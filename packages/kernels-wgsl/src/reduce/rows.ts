@@ -16,11 +16,11 @@ export interface RowTile {
 export const ROW_WORKGROUP = 64;
 
 /**
- * A CPU adapter runs a workgroup's invocations one after the other, so a team only pays there when it takes
- * many steps; elsewhere neighbours in a team make loads coalesce.
+ * On a CPU adapter a barrier costs as much as many steps and lanes load one by one anyway, so a team only pays
+ * for very long rows; elsewhere neighbours in a team make loads coalesce.
  */
 export function rowTile(steps: number, caps: DeviceCaps): RowTile {
-  const stepsEach = caps.adapter.kind === 'software' ? 32 : 4;
+  const stepsEach = caps.adapter.kind === 'software' ? 1024 : 4;
   let team = 1;
   while (team < ROW_WORKGROUP && team * stepsEach < steps) team *= 2;
   return { team, rows: ROW_WORKGROUP / team };
