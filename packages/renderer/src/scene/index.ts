@@ -1,0 +1,20 @@
+export { combineScenes, type Piece } from './combine.ts';
+export { defaultRig, type LightRig, type PlacedLight, STUDIO } from './lights.ts';
+export {
+  type Bounds,
+  findNode,
+  type NodePose,
+  type ScenePose,
+  worldBounds,
+  worldMatrices,
+} from './pose.ts';
+export type {
+  EncodedImage,
+  Material,
+  Primitive,
+  PunctualLight,
+  Scene,
+  SceneNode,
+  Skin,
+  TextureUse,
+} from './scene.ts';
