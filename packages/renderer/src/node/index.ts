@@ -1,0 +1,2 @@
+export { decodeImage } from './decode-image.ts';
+export { readGltfFile } from './gltf-file.ts';
