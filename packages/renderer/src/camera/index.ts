@@ -1,0 +1,20 @@
+export { fromFieldOfView, type Intrinsics, projectionMatrix } from './intrinsics.ts';
+export { type ShakeOptions, shaken } from './noise.ts';
+export { frameTimes, samplePath, type TimedPose } from './path.ts';
+export {
+  type Axes,
+  type ColmapPose,
+  cameraToWorld,
+  columnMajor,
+  type Direction,
+  fromColmap,
+  inverted,
+  type Pose,
+  placedCamera,
+  placement,
+  toColmap,
+  withAxes,
+  worldToCamera,
+} from './pose.ts';
+export { fromAxisAngle, type Quaternion, slerp, toAxisAngle, type Vec3 } from './rotation.ts';
+export { splinePath } from './spline.ts';

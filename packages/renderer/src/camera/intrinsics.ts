@@ -1,0 +1,44 @@
+/**
+ * The pinhole camera: focal lengths and principal point in pixels, the origin at the image's upper left corner,
+ * pixel centres at + 0.5, y down. No lens distortion; importers refuse files that have some.
+ */
+
+/** fx, fy, cx, cy, width and height in pixels. */
+export interface Intrinsics {
+  readonly fx: number;
+  readonly fy: number;
+  readonly cx: number;
+  readonly cy: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Centred intrinsics from a field of view in radians; square pixels without a vertical one. */
+export function fromFieldOfView(
+  width: number,
+  height: number,
+  horizontal: number,
+  vertical?: number,
+): Intrinsics {
+  const fx = width / (2 * Math.tan(horizontal / 2));
+  const fy = vertical === undefined ? fx : height / (2 * Math.tan(vertical / 2));
+  return { fx, fy, cx: width / 2, cy: height / 2, width, height };
+}
+
+/**
+ * The projection to WebGPU's clip space, [4, 4] by columns: from OpenGL camera axes (metres) to x right, y up in
+ * [-1, 1] and depth 0 at `near`, 1 at `far` (metres along the axis). Follows from u = cx + fx X / -Z,
+ * v = cy - fy Y / -Z, ndc = (2 u / width - 1, 1 - 2 v / height).
+ */
+export function projectionMatrix(camera: Intrinsics, near: number, far: number): Float32Array<ArrayBuffer> {
+  const { fx, fy, cx, cy, width, height } = camera;
+  const matrix = new Float32Array(16);
+  matrix[0] = (2 * fx) / width;
+  matrix[5] = (2 * fy) / height;
+  matrix[8] = 1 - (2 * cx) / width;
+  matrix[9] = (2 * cy) / height - 1;
+  matrix[10] = far / (near - far);
+  matrix[11] = -1;
+  matrix[14] = (near * far) / (near - far);
+  return matrix;
+}

@@ -1,0 +1,19 @@
+export { type ColmapOptions, importColmap } from './colmap.ts';
+export {
+  type DeviceCamera,
+  type DevicePath,
+  deviceTrajectory,
+  readAriaPath,
+  readHot3dPath,
+} from './device-path.ts';
+export type { TextFile } from './fields.ts';
+export { type HamerOptions, importHamer } from './hamer.ts';
+export { LANDMARK_JOINTS, landmarksToJoints } from './hand-ik.ts';
+export { hot3dTrajectory, readHot3dHands, type TimedHands } from './hot3d.ts';
+export { importMediapipe, type MediapipeOptions } from './mediapipe.ts';
+export { type NpyArray, type NpzFile, openNpz, PICKLE_CONVERTER } from './npy.ts';
+export { resample } from './resample.ts';
+export { readTransforms, writeTransforms } from './transforms-json.ts';
+export type { HandPose, Hands, ImportDefaults, Trajectory, TrajectoryFrame } from './types.ts';
+export { importWebxr } from './webxr.ts';
+export type { BinaryFile } from './zip.ts';
