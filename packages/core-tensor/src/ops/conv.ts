@@ -1,0 +1,140 @@
+/**
+ * Convolutions of channels-last images and clips, causal in time. Bias, activation and residual that follow are
+ * fused into the kernel by the plan.
+ */
+import {
+  bytesOf,
+  type ConvShape,
+  convFlops,
+  convOutputShape,
+  elementCount,
+  identity,
+  lowerConv,
+  type Padding,
+  type Upsample,
+} from '@dwm/kernels-wgsl';
+import { record, type Tensor } from '../tensor.ts';
+import { matmul } from './matmul.ts';
+import { splitAt } from './pointwise.ts';
+import { reshape, slice } from './views.ts';
+
+export interface Conv2dOptions {
+  /** In space; 1 if left out. */
+  readonly stride?: 1 | 2;
+  /** Zeros around each frame, after up-sampling; none if left out. */
+  readonly padding?: Padding;
+  /** Reads x as if `repeat` had up-sampled it first, without the memory. */
+  readonly upsample?: { readonly space?: 1 | 2 };
+}
+
+export interface Conv3dOptions extends Omit<Conv2dOptions, 'upsample'> {
+  /** [batch, kt - 1, height, width, inChannels]: the frames before x. Without it, x's frame 0 repeated. */
+  readonly cache?: Tensor;
+  /** Up-sampling in time needs kt = 1; with `keepFirst` frame 0 is not repeated. */
+  readonly upsample?: Partial<Upsample>;
+}
+
+/**
+ * @param x [batch, frames, height, width, inChannels], f32.
+ * @param weight [kt, kh, kw, inChannels, outChannels], f32, f16 or bf16.
+ * @returns [batch, frames, height', width', outChannels]; frames are those of x, up-sampled.
+ * @throws when shapes do not match, or the up-sampling is not one the kernel does.
+ */
+export function conv3d(x: Tensor, weight: Tensor, options: Conv3dOptions = {}): Tensor {
+  const { stride = 1, padding = { top: 0, bottom: 0, left: 0, right: 0 }, cache, upsample = {} } = options;
+  const { time = 1, space = 1, keepFirst = false } = upsample;
+  const wrong = (what: string) => new Error(`conv3d: ${what} (x [${x.shape}], weight [${weight.shape}])`);
+  if (x.shape.length !== 5) throw wrong('x must be [batch, frames, height, width, channels]');
+  if (weight.shape.length !== 5) throw wrong('weight must be [kt, kh, kw, in, out]');
+  if (x.dtype !== 'f32') throw wrong(`x must be f32, not ${x.dtype}`);
+  if (!['f32', 'f16', 'bf16'].includes(weight.dtype)) throw wrong(`weight cannot be ${weight.dtype}`);
+  const [batch, frames, height, width, inChannels] = x.shape;
+  const [kt, kh, kw, weightIn, outChannels] = weight.shape;
+  if (weightIn !== inChannels) throw wrong(`weight takes ${weightIn} channels, x has ${inChannels}`);
+  if (kt > 1 && time > 1) throw wrong('up-sampling in time needs a kernel of one frame');
+  if (cache) {
+    const expected = [batch, kt - 1, height, width, inChannels];
+    if (kt === 1) throw wrong('a kernel of one frame takes no cache');
+    if (cache.dtype !== 'f32' || cache.shape.join() !== expected.join()) {
+      throw wrong(`cache must be f32 [${expected}], not ${cache.dtype} [${cache.shape}]`);
+    }
+  }
+  const { top, bottom, left, right } = padding;
+  if ([top, bottom, left, right].some((size) => !Number.isInteger(size) || size < 0)) {
+    throw wrong(`padding must be whole and not negative, not ${JSON.stringify(padding)}`);
+  }
+
+  const plain = stride === 1 && time === 1 && space === 1 && top + bottom + left + right === 0;
+  if (kt * kh * kw === 1 && plain) return matmul(x, reshape(weight, [inChannels, outChannels]));
+
+  const geometry: ConvShape = {
+    ...{ batch, frames, height, width, inChannels, outChannels, stride, padding },
+    kernel: [kt, kh, kw],
+    upsample: { time, space, keepFirst },
+    cached: cache !== undefined,
+  };
+  const shape = convOutputShape(geometry);
+  if (shape.some((size) => size < 1)) throw wrong(`the kernel is larger than the padded input`);
+  const inputs = cache ? [x, weight, cache] : [x, weight];
+  const inputBytes = inputs.reduce((sum, t) => sum + elementCount(t.shape) * bytesOf(t.dtype), 0);
+  return record(
+    {
+      kind: 'kernel',
+      name: 'conv',
+      cost: { flops: convFlops(geometry), bytes: inputBytes + elementCount(shape) * 4 },
+      epilogue: true,
+      // One more than the operands and the output: the scales of f16.
+      bindings: inputs.length + 2,
+      lower: ({ caps, precision }, epilogue) =>
+        lowerConv(
+          {
+            ...geometry,
+            weightDtype: weight.dtype,
+            precision: caps.features.f16 ? precision : 'f32',
+            outputDtype: epilogue?.dtype ?? 'f32',
+            fusion: epilogue?.fusion ?? identity(shape),
+          },
+          caps,
+        ),
+    },
+    inputs,
+    [{ shape, dtype: 'f32' }],
+  )[0];
+}
+
+/**
+ * @param x [batch, height, width, inChannels], f32.
+ * @param weight [kh, kw, inChannels, outChannels], f32, f16 or bf16.
+ * @returns [batch, height', width', outChannels].
+ * @throws when shapes do not match.
+ */
+export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
+  if (x.shape.length !== 4 || weight.shape.length !== 4) {
+    throw new Error(
+      `conv2d: x must be [batch, height, width, channels] and weight [kh, kw, in, out], not [${x.shape}] and [${weight.shape}]`,
+    );
+  }
+  const out = conv3d(reshape(x, [1, ...x.shape]), reshape(weight, [1, ...weight.shape]), options);
+  return reshape(out, out.shape.slice(1));
+}
+
+/**
+ * What a streaming convolution of `kt` frames must remember after x: the last kt - 1 frames of [cache | x].
+ *
+ * @param x [batch, frames, height, width, channels].
+ * @param cache [batch, kt - 1, height, width, channels]; without it, x's frame 0 repeated.
+ * @returns [batch, kt - 1, height, width, channels].
+ * @throws when `kt` is 1: there is nothing to remember.
+ */
+export function nextCache(x: Tensor, cache: Tensor | undefined, kt: number): Tensor {
+  const kept = kt - 1;
+  const frames = x.shape[1];
+  if (kept < 1) throw new Error('nextCache: a kernel of one frame needs no cache');
+  if (frames >= kept) return slice(x, 1, frames - kept, kept);
+  const before = (frame: number) => (cache ? slice(cache, 1, frame, 1) : slice(x, 1, 0, 1));
+  const frameAt = (frame: number) => (frame < kept ? before(frame) : slice(x, 1, frame - kept, 1));
+  const shape = x.shape.map((size, d) => (d === 1 ? kept : size));
+  let remembered = frameAt(frames);
+  for (let j = 1; j < kept; j++) remembered = splitAt(shape, 1, j, remembered, frameAt(frames + j));
+  return remembered;
+}

@@ -1,0 +1,173 @@
+/**
+ * Operands of an f16 convolution without overflow. All of x (and its cache) is multiplied by one power of two
+ * and every output channel of the weight by another, so that the largest magnitude lands in [2^14, 2^15);
+ * f16 then keeps 11 bits down to 2^-28 of it. The powers are exact, and undone on the f32 sum.
+ *
+ * Dispatches: largest |x| of each of several pieces -> scratch 0; their maximum and the scale of x ->
+ * `scales[0]`, its inverse `scales[1]` (scratch 1); weight in f16 -> scratch 2, with the inverse scales of its
+ * channels in `scales[2 + n]`. Maxima are taken of the bits of |value|, which order as the values do.
+ */
+import type { DeviceCaps } from '../caps.ts';
+import { byteLength } from '../dtype.ts';
+import { WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
+import { type Dispatch, read, scratch } from '../kernel.ts';
+import { splitRange, windowOf } from '../pointwise/access.ts';
+import { offsetAlignment } from '../pointwise/fusion.ts';
+import { declare, load } from '../storage.ts';
+import { type ConvSpec, convOutputShape } from './geometry.ts';
+
+const PARTIAL = 0;
+export const SCALES = 1;
+export const STAGED_WEIGHT = 2;
+
+const WORKGROUP = 64;
+/** Elements of x whose maximum one workgroup takes. */
+const PIECE = 1 << 16;
+const MAX_PIECES = 1024;
+
+/**
+ * The exponent field of the scale for a maximum of exponent field e: e + s = 127 + 127 + 14. Kept to 253 so
+ * that its inverse, of field 254 - s, is normal too.
+ */
+const SCALE_OF = `fn scaleField(bits: u32) -> u32 { return min(268u - (bits >> 23u), 253u); }
+fn power(field: u32) -> f32 { return bitcast<f32>(field << 23u); }
+`;
+
+const reduction = (lanes: number, stride: number) => `
+  for (var step = ${lanes / 2}u; step > 0u; step >>= 1u) {
+    workgroupBarrier();
+    if (row < step) { maxima[lane] = max(maxima[lane], maxima[lane + step * ${stride}u]); }
+  }
+  workgroupBarrier();`;
+
+const maximumCode = (caps: DeviceCaps) => `
+struct Params { start: u32, end: u32, at: u32, perGroup: u32, first: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+${declare(1, 'x', 'f32', 'read', caps)}
+${declare(2, 'partial', 'u32', 'read_write', caps)}
+var<workgroup> maxima: array<u32, ${WORKGROUP}>;
+@compute @workgroup_size(${WORKGROUP})
+fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
+  let row = lane;
+  let begin = params.start + ${WORKGROUP_INDEX} * params.perGroup;
+  let end = min(params.end, begin + params.perGroup);
+  var largest = 0u;
+  for (var i = begin + lane; i < end; i += ${WORKGROUP}u) {
+    largest = max(largest, bitcast<u32>(x[params.at + i]) & 0x7fffffffu);
+  }
+  maxima[lane] = largest;
+  ${reduction(WORKGROUP, 1)}
+  if (lane == 0u) { partial[params.first + ${WORKGROUP_INDEX}] = maxima[0]; }
+}
+`;
+
+const scaleCode = (caps: DeviceCaps) => `
+struct Params { count: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+${declare(1, 'partial', 'u32', 'read', caps)}
+${declare(2, 'scales', 'f32', 'read_write', caps)}
+var<workgroup> maxima: array<u32, ${WORKGROUP}>;
+${SCALE_OF}
+@compute @workgroup_size(${WORKGROUP})
+fn main(@builtin(local_invocation_index) lane: u32) {
+  let row = lane;
+  var largest = 0u;
+  for (var i = lane; i < params.count; i += ${WORKGROUP}u) { largest = max(largest, partial[i]); }
+  maxima[lane] = largest;
+  ${reduction(WORKGROUP, 1)}
+  if (lane == 0u) {
+    let field = scaleField(maxima[0]);
+    scales[0] = power(field);
+    scales[1] = power(254u - field);
+  }
+}
+`;
+
+/** 16 channels a workgroup, 16 rows at a time. */
+const weightCode = (spec: ConvSpec, caps: DeviceCaps) => `
+enable f16;
+struct Params { rows: u32, channels: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+${declare(1, 'weight', spec.weightDtype, 'read', caps)}
+${declare(2, 'scales', 'f32', 'read_write', caps)}
+${declare(3, 'staged', 'f16', 'read_write', caps)}
+var<workgroup> maxima: array<u32, 256>;
+${SCALE_OF}
+@compute @workgroup_size(16, 16)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) id: vec3<u32>) {
+  let row = id.y;
+  let lane = row * 16u + id.x;
+  let n = workgroup.x * 16u + id.x;
+  var largest = 0u;
+  for (var k = row; k < params.rows && n < params.channels; k += 16u) {
+    let i = k * params.channels + n;
+    largest = max(largest, bitcast<u32>(${load('weight', spec.weightDtype, 'i', caps)}) & 0x7fffffffu);
+  }
+  maxima[lane] = largest;
+  ${reduction(16, 16)}
+  if (n >= params.channels) { return; }
+  let field = scaleField(maxima[id.x]);
+  let scale = power(field);
+  if (row == 0u) { scales[2u + n] = power(254u - field); }
+  for (var k = row; k < params.rows; k += 16u) {
+    let i = k * params.channels + n;
+    staged[i] = f16(${load('weight', spec.weightDtype, 'i', caps)} * scale);
+  }
+}
+`;
+
+/** The dispatches that come before an f16 convolution and the sizes of scratch 0 to 2. */
+export function stageHalves(spec: ConvSpec, caps: DeviceCaps): { dispatches: Dispatch[]; scratch: number[] } {
+  const { batch, frames, height, width, inChannels, kernel, cached } = spec;
+  const outChannels = convOutputShape(spec)[4];
+  const rows = kernel[0] * kernel[1] * kernel[2] * inChannels;
+  const frame = height * width * inChannels;
+  const sources = [{ input: 0, count: batch * frames * frame }];
+  if (cached) sources.push({ input: 2, count: batch * (kernel[0] - 1) * frame });
+
+  let partials = 0;
+  const dispatches: Dispatch[] = [];
+  for (const { input, count } of sources) {
+    const alignment = offsetAlignment(caps);
+    const window = (start: number, end: number) => windowOf(start, end - 1, count, 'f32', alignment);
+    const limit = caps.limits.maxStorageBufferBindingSize;
+    const fits = (start: number, end: number) => window(start, end).byteLength <= limit;
+    for (const [start, end] of splitRange(count, 1, fits, () => new Error('conv: no window fits'))) {
+      const perGroup = Math.max(PIECE, Math.ceil((end - start) / MAX_PIECES));
+      const groups = Math.ceil((end - start) / perGroup);
+      const { byteOffset, byteLength: length, firstElement } = window(start, end);
+      dispatches.push({
+        label: 'conv/largest',
+        wgsl: maximumCode(caps),
+        operands: [read(input, { byteOffset, byteLength: length }), scratch(PARTIAL, 'read_write')],
+        uniforms: [start, end, -firstElement >>> 0, perGroup, partials],
+        workgroups: [groups, 1, 1],
+      });
+      partials += groups;
+    }
+  }
+  dispatches.push(
+    {
+      label: 'conv/scale',
+      wgsl: scaleCode(caps),
+      operands: [scratch(PARTIAL, 'read'), scratch(SCALES, 'read_write')],
+      uniforms: [partials],
+      workgroups: [1, 1, 1],
+    },
+    {
+      label: 'conv/stage weight',
+      wgsl: weightCode(spec, caps),
+      operands: [read(1), scratch(SCALES, 'read_write'), scratch(STAGED_WEIGHT, 'read_write')],
+      uniforms: [rows, outChannels],
+      workgroups: [Math.ceil(outChannels / 16), 1, 1],
+    },
+  );
+  return {
+    dispatches,
+    scratch: [
+      byteLength(partials, 'u32'),
+      byteLength(2 + outChannels, 'f32'),
+      byteLength(rows * outChannels, 'f16'),
+    ],
+  };
+}
