@@ -63,12 +63,12 @@ function findCases(dir: string): CaseFolder[] {
     .map(lookAt);
 }
 
-/** Checks by what their names start with, up to the first dot. */
+/** Checks by what their names start with, up to the first dot or colon. */
 function groups(checks: readonly Check[]): Map<string, Check[]> {
   const byGroup = new Map<string, Check[]>();
   for (const check of checks) {
-    const dot = check.name.indexOf('.');
-    const group = dot < 0 ? '' : check.name.slice(0, dot);
+    const end = check.name.search(/[.:]/);
+    const group = end < 0 ? '' : check.name.slice(0, end);
     byGroup.set(group, [...(byGroup.get(group) ?? []), check]);
   }
   return byGroup;
