@@ -4,3 +4,4 @@ export * from './mano/index.ts';
 export * from './mesh/index.ts';
 export * from './scene/index.ts';
 export * from './trajectory/index.ts';
+export * from './splats/index.ts';

@@ -1,0 +1,6 @@
+export { type ShDegree, type SplatCloud, shCoefficients } from './cloud.ts';
+export { DEFAULT_SPLAT_NEAR } from './project.ts';
+export { readSplats } from './read.ts';
+export { readSplatImage, type SplatPixels } from './read-image.ts';
+export { type SplatImage, type SplatOptions, SplatRenderer } from './renderer.ts';
+export { SplatScene } from './scene.ts';
