@@ -35,7 +35,8 @@ function lowestFit(item: Interval, placed: readonly { item: Interval; offset: nu
 }
 
 /**
- * Greedy by size, largest first, each where it makes its slab grow least.
+ * Greedy, each item where it makes its slab grow least; once largest first and once in order of time, and the
+ * smaller arena wins.
  *
  * @param apart pairs of items that must not share a slab.
  * @param alignment every offset and size is rounded up to it.
@@ -48,11 +49,24 @@ export function placeIntervals(
   maxSlab: number,
 ): Arena {
   const aligned = items.map((item) => ({ ...item, bytes: Math.ceil(item.bytes / alignment) * alignment }));
-  const order = aligned.map((_, i) => i).sort((a, b) => aligned[b].bytes - aligned[a].bytes || a - b);
+  const indices = [...aligned.keys()];
+  const bySize = [...indices].sort((a, b) => aligned[b].bytes - aligned[a].bytes || a - b);
+  const byTime = [...indices].sort((a, b) => aligned[a].start - aligned[b].start || a - b);
+  const total = ({ slabs }: Arena) => slabs.reduce((a, b) => a + b, 0);
+  const [first, second] = [bySize, byTime].map((order) => placeInOrder(aligned, order, apart, maxSlab));
+  return total(second) < total(first) ? second : first;
+}
+
+function placeInOrder(
+  items: readonly Interval[],
+  order: readonly number[],
+  apart: ReadonlyMap<number, ReadonlySet<number>>,
+  maxSlab: number,
+): Arena {
   const placements = new Array<Placement>(items.length);
   const slabs: { bytes: number; contents: { item: Interval; offset: number; index: number }[] }[] = [];
   for (const i of order) {
-    const item = aligned[i];
+    const item = items[i];
     const enemies = apart.get(i);
     let best: { slab: number; offset: number; growth: number } | undefined;
     for (const [slab, { bytes, contents }] of slabs.entries()) {

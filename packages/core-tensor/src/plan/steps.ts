@@ -140,6 +140,7 @@ export function buildSteps(
   const nodes = reachable(outputs);
   const readers = countReaders(nodes, outputs);
   const kept = new Set(outputs.map((tensor) => denseBase(tensor)));
+  const requestedViews = new Set(outputs);
   const pending = new Map<Tensor, Pending>();
   const maxBindings = caps.limits.maxStorageBuffersPerShaderStage;
 
@@ -241,6 +242,8 @@ export function buildSteps(
       const [viewed] = node.inputs;
       // Strides cannot say it, which only happens to a reshape: copy densely in the input's own shape.
       if (resolve(output).base === output) copy(output, viewed.shape, resolve(viewed));
+      // A strided program output is copied here and not at the end, so that its base need not live on.
+      else if (requestedViews.has(output)) dense(output);
     } else if (node.op.kind === 'pointwise') {
       pointwise(node.op.expression, node.inputs, node.outputs[0]);
     } else {

@@ -406,7 +406,7 @@ async function loadText(
     const { bytes, file } = await readAll('tokenizer/tokenizer.json');
     tokenizer = T5Tokenizer.fromTokenizerJson(new TextDecoder().decode(bytes), file);
   }
-  return { encoder: await T5Encoder.load(device, folder, { onProgress }), tokenizer };
+  return { encoder: await T5Encoder.load(device, subfolder(folder, 'text_encoder'), { onProgress }), tokenizer };
 }
 
 async function loadTransformer(

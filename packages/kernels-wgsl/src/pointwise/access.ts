@@ -65,17 +65,25 @@ export function elementRange(
   end: number,
 ): [number, number] {
   const strides = contiguousStrides(shape);
-  let low = access.offset;
-  let high = access.offset;
-  let fixed = true;
-  for (let d = 0; d < shape.length; d++) {
-    const first = Math.floor(start / strides[d]) % shape[d];
-    const last = Math.floor((end - 1) / strides[d]) % shape[d];
-    low += at(access.dims[d], fixed ? first : 0);
-    high += at(access.dims[d], fixed ? last : shape[d] - 1);
-    if (first !== last) fixed = false;
-  }
-  return [low, high];
+  /** Range over dimensions d and after, while the index within them runs from `first` to `last`. */
+  const range = (d: number, first: number, last: number): [number, number] => {
+    if (d === shape.length) return [0, 0];
+    const dim = access.dims[d];
+    const row = strides[d];
+    const a = Math.floor(first / row);
+    const b = Math.floor(last / row);
+    const under = (coordinate: number, from: number, to: number): [number, number] => {
+      const [low, high] = range(d + 1, from, to);
+      return [at(dim, coordinate) + low, at(dim, coordinate) + high];
+    };
+    if (a === b) return under(a, first - a * row, last - a * row);
+    // Maps never decrease along a dimension, so whole rows between the ends are bounded by the outer two.
+    const ends = [under(a, first - a * row, row - 1), under(b, 0, last - b * row)];
+    if (b - a > 1) ends.push(under(a + 1, 0, row - 1), under(b - 1, 0, row - 1));
+    return [Math.min(...ends.map(([low]) => low)), Math.max(...ends.map(([, high]) => high))];
+  };
+  const [low, high] = range(0, start, end - 1);
+  return [access.offset + low, access.offset + high];
 }
 
 /** A window of a tensor's bytes and where the wanted element 0 lies in it (may be negative). */
