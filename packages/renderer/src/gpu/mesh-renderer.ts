@@ -109,7 +109,7 @@ export class MeshRenderer {
       colorAttachments: [
         multisampled
           ? {
-              view: multisampled.color.createView(),
+              view: multisampled.color.createView({ format: COLOR_VIEW_FORMAT }),
               resolveTarget: colorView,
               loadOp: 'clear',
               storeOp: 'discard',

@@ -48,18 +48,12 @@ export class RenderTarget {
     this.samples = samples;
     const usage =
       GPUTextureUsage.RENDER_ATTACHMENT | GPUTextureUsage.TEXTURE_BINDING | GPUTextureUsage.COPY_SRC;
-    this.color = device.gpu.createTexture({
-      label: 'colour',
-      size: [width, height],
-      format: COLOR_FORMAT,
-      viewFormats: [COLOR_VIEW_FORMAT],
-      usage: usage | GPUTextureUsage.COPY_DST,
-    });
+    this.color = this.#texture('colour', COLOR_FORMAT, usage | GPUTextureUsage.COPY_DST);
     this.depth = this.#texture('depth', DEPTH_FORMAT, usage);
     if (samples === 4) {
       const only = GPUTextureUsage.RENDER_ATTACHMENT;
       this.multisampled = {
-        color: this.#texture('colour, 4 samples', COLOR_VIEW_FORMAT, only, 4),
+        color: this.#texture('colour, 4 samples', COLOR_FORMAT, only, 4),
         depth: this.#texture('depth, 4 samples', DEPTH_FORMAT, only, 4),
       };
     }
@@ -89,6 +83,7 @@ export class RenderTarget {
       label,
       size: [this.width, this.height],
       format,
+      viewFormats: format === COLOR_FORMAT ? [COLOR_VIEW_FORMAT] : [],
       usage,
       sampleCount,
     });

@@ -1,2 +1,3 @@
 export { decodeImage } from './decode-image.ts';
+export { defaultHandPath, readDefaultHand } from './default-hands.ts';
 export { readGltfFile } from './gltf-file.ts';
