@@ -8,6 +8,7 @@ import type { Intrinsics } from '../camera/intrinsics.ts';
 import { cameraToWorld, fromColmap, inverted, withAxes } from '../camera/pose.ts';
 import { byCodePoints } from './code-points.ts';
 import type { TextFile } from './fields.ts';
+import { quote } from './quote.ts';
 import { DEFAULT_FPS, type ImportDefaults, NO_HANDS, type Trajectory } from './types.ts';
 
 export interface ColmapOptions extends ImportDefaults {
@@ -40,7 +41,10 @@ export function importColmap(cameras: TextFile, images: TextFile, options: Colma
   const frames = shots.map(({ matrix, cameraId, where }, i) => {
     const camera = intrinsics.get(cameraId);
     if (!camera)
-      throw new InvalidFileError(images.name, `${where}: camera ${cameraId} is not in ${cameras.name}`);
+      throw new InvalidFileError(
+        images.name,
+        `${where}: camera ${quote(cameraId)} is not in ${cameras.name}`,
+      );
     const scaled = matrix.map((value, at) => (at % 4 === 3 && at < 12 ? value * scale : value));
     const pose = cameraToWorld('opengl', scaled);
     return { seconds: i / fps, intrinsics: camera, camera: pose, hands: NO_HANDS };
@@ -59,7 +63,7 @@ function readCameras(file: TextFile): Map<string, Intrinsics> {
     const bad = (problem: string) => new InvalidFileError(file.name, `line ${i + 1}: ${problem}`);
     const layout = Object.hasOwn(MODELS, model ?? '') ? MODELS[model] : undefined;
     if (!layout)
-      throw bad(`camera model ${JSON.stringify(model)}, expected one of ${Object.keys(MODELS).join(', ')}`);
+      throw bad(`camera model ${quote(model ?? '')}, expected one of ${Object.keys(MODELS).join(', ')}`);
     const numbers = words.map(Number);
     if (numbers.length !== layout.count + 2 || !numbers.every(Number.isFinite))
       throw bad(`expected CAMERA_ID ${model} WIDTH HEIGHT and ${layout.count} numbers`);

@@ -77,7 +77,7 @@ describe('.npz', () => {
     expect(file.arrays).toEqual(['a', 'b', 'note']);
     expect([...(await file.array('a')).data]).toEqual(values);
     expect([...(await file.array('b')).data]).toEqual([1, 2]);
-    await expect(file.array('c')).rejects.toThrow('m.npz: has no array "c"; it holds a, b, note');
+    await expect(file.array('c')).rejects.toThrow('m.npz: has no array "c"; it holds "a", "b", "note"');
     await expect(shapedArray(file, 'a', [-1, 36])).rejects.toThrow('a has shape [3,35], expected [N,36]');
     await expect(file.array('note')).rejects.toThrow('m.npz: note: has dtype');
   });
@@ -99,8 +99,8 @@ describe('.npz', () => {
 
   test('sizes that lie are found before anything is allocated', async () => {
     for (const compress of [false, true]) {
-      await expect(claiming(24, 4e9, compress)).rejects.toThrow('a.npy claims 4000000000 bytes');
-      await expect(claiming(24, 2e8, compress)).rejects.toThrow('a.npy claims 200000000 bytes');
+      await expect(claiming(24, 4e9, compress)).rejects.toThrow('"a.npy" claims 4000000000 bytes');
+      await expect(claiming(24, 2e8, compress)).rejects.toThrow('"a.npy" claims 200000000 bytes');
       await expect(claiming(24, 100, compress)).rejects.toThrow(/claims 100 bytes|unpack to the 100 bytes/);
       await expect(claiming(20, 4e9, compress)).rejects.toThrow('the file has');
       await expect(claiming(16, 1, compress)).rejects.toThrow('checksum');

@@ -4,6 +4,7 @@
  * programs to be run, and are refused. Format: numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
  */
 import { InvalidFileError } from '@dwm/core-tensor';
+import { quote } from './quote.ts';
 import { type BinaryFile, readZipDirectory, readZipEntry } from './zip.ts';
 
 /** A numeric array in C order. Integers beyond 2^53 are rounded. */
@@ -20,6 +21,9 @@ export interface NpzFile {
   /** @throws InvalidFileError where the array is missing, damaged or not made of numbers. */
   array(name: string): Promise<NpyArray>;
 }
+
+/** As NumPy limits it: literals of plain arrays have about a hundred characters. */
+const MAX_HEADER_BYTES = 10_000;
 
 /** Turns a numpy pickle (.npy or .npz of objects, .pkl of a dict of arrays) into an .npz of plain arrays. */
 export const PICKLE_CONVERTER = `import numpy as np, sys
@@ -38,13 +42,9 @@ export function openNpz(file: BinaryFile): NpzFile {
     async array(name) {
       const entry = entries.get(`${name}.npy`);
       if (!entry)
-        throw new InvalidFileError(
-          file.name,
-          `has no array ${JSON.stringify(name)}; it holds ${list(arrays)}`,
-          {
-            field: name,
-          },
-        );
+        throw new InvalidFileError(file.name, `has no array ${quote(name)}; it holds ${list(arrays)}`, {
+          field: name,
+        });
       return parseNpy({
         name: `${file.name}: ${name}`,
         bytes: await readZipEntry(file, `${name}.npy`, entry),
@@ -56,7 +56,7 @@ export function openNpz(file: BinaryFile): NpzFile {
 const list = (names: readonly string[]) =>
   names.length === 0
     ? 'none'
-    : names.slice(0, 20).join(', ').slice(0, 300) + (names.length > 20 ? ', ...' : '');
+    : names.slice(0, 12).map(quote).join(', ').slice(0, 300) + (names.length > 12 ? ', ...' : '');
 
 const READERS: Record<
   string,
@@ -93,7 +93,7 @@ export function parseNpy({ name, bytes }: BinaryFile): NpyArray {
   const wide = bytes[6] >= 2;
   const begin = wide ? 12 : 10;
   const begun = begin + (wide ? view.getUint32(8, true) : view.getUint16(8, true));
-  if (bytes[6] < 1 || bytes[6] > 3 || begun > bytes.length || begun > 65536)
+  if (bytes[6] < 1 || bytes[6] > 3 || begun > bytes.length || begun > MAX_HEADER_BYTES)
     throw bad(
       `has .npy version ${bytes[6]} and a header up to byte ${begun} of ${bytes.length}; copy it again`,
     );
@@ -108,7 +108,7 @@ export function parseNpy({ name, bytes }: BinaryFile): NpyArray {
     );
   const reader = READERS[descr.slice(1)];
   if (!reader || !'<>|='.includes(descr[0]))
-    throw bad(`has dtype ${JSON.stringify(descr)}, expected a real number type; save it with .astype('<f4')`);
+    throw bad(`has dtype ${quote(descr)}, expected a real number type; save it with .astype('<f4')`);
   const [itemBytes, read] = reader;
   const count = shape.reduce((product, size) => product * size, 1);
   if (count * itemBytes !== bytes.length - begun)
@@ -121,17 +121,30 @@ export function parseNpy({ name, bytes }: BinaryFile): NpyArray {
 
 /** The header's dict, its keys in any order. @returns undefined for anything else. */
 function parseHeader(text: string): { descr: string; fortran: boolean; shape: number[] } | undefined {
-  const body = /^\s*\{(.*)\}\s*$/.exec(text)?.[1];
-  if (body === undefined) return undefined;
-  const descr = /(?:^|,)\s*'descr'\s*:\s*'([^']{1,16})'\s*(?:,|$)/.exec(body)?.[1];
-  const fortran = /(?:^|,)\s*'fortran_order'\s*:\s*(True|False)\s*(?:,|$)/.exec(body)?.[1];
-  const tuple = /(?:^|,)\s*'shape'\s*:\s*\(([\d\s,L]*)\)\s*(?:,|$)/.exec(body)?.[1];
-  if (!descr || !fortran || tuple === undefined) return undefined;
-  const sizes = tuple.split(',').map((size) => size.trim());
+  const dict = text.trim();
+  if (!dict.startsWith('{') || !dict.endsWith('}')) return undefined;
+  const body = dict.slice(1, -1).trimEnd();
+  const entry = /\s*'(descr|fortran_order|shape)'\s*:\s*('[^']{1,16}'|True|False|\([\d\s,L]*\))\s*(?:,|$)/y;
+  const found = new Map<string, string>();
+  while (entry.lastIndex < body.length) {
+    const match = entry.exec(body);
+    if (!match || found.has(match[1])) return undefined;
+    found.set(match[1], match[2]);
+  }
+  const [descr, fortran, shape] = ['descr', 'fortran_order', 'shape'].map((key) => found.get(key) ?? '');
+  if (!descr.startsWith("'") || !/^(True|False)$/.test(fortran) || !shape.startsWith('(')) return undefined;
+  const sizes = shape
+    .slice(1, -1)
+    .split(',')
+    .map((size) => size.trim());
   // One trailing comma belongs to the syntax, as in (3,). Python 2 wrote 3L.
   if (sizes.at(-1) === '') sizes.pop();
   if (sizes.length > 32 || !sizes.every((size) => /^\d{1,15}L?$/.test(size))) return undefined;
-  return { descr, fortran: fortran === 'True', shape: sizes.map((size) => Number.parseInt(size, 10)) };
+  return {
+    descr: descr.slice(1, -1),
+    fortran: fortran === 'True',
+    shape: sizes.map((size) => Number.parseInt(size, 10)),
+  };
 }
 
 /** Reorders numbers stored with the first index running fastest. */

@@ -24,7 +24,7 @@ export function array(shape: readonly number[], values: ArrayLike<number>, descr
 export function npy({ descr, shape, bytes, fortran = false }: ArrayToSave): Uint8Array {
   const tuple = shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(', ')})`;
   const dict = `{'descr': '${descr}', 'fortran_order': ${fortran ? 'True' : 'False'}, 'shape': ${tuple}, }`;
-  const header = Buffer.from(dict.padEnd(Math.ceil((dict.length + 11) / 64) * 64 - 11) + '\n', 'latin1');
+  const header = Buffer.from(`${dict.padEnd(Math.ceil((dict.length + 11) / 64) * 64 - 11)}\n`, 'latin1');
   const start = Buffer.from([0x93, ...Buffer.from('NUMPY'), 1, 0, header.length & 255, header.length >> 8]);
   return Buffer.concat([start, header, bytes]);
 }

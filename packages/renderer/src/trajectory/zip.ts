@@ -4,6 +4,7 @@
  * exist before anything is allocated, and every entry against its checksum. Format: PKWARE APPNOTE 6.3.
  */
 import { InvalidFileError } from '@dwm/core-tensor';
+import { quote } from './quote.ts';
 
 /** A file held in memory; `name` is what errors call it. */
 export interface BinaryFile {
@@ -64,15 +65,15 @@ export function readZipDirectory({ name, bytes }: BinaryFile): Map<string, ZipEn
     if (next > start + size) throw bad(`entry ${i} of its directory reaches past its end`);
     const nameAt = at + CENTRAL_BYTES;
     const entryName = new TextDecoder().decode(bytes.subarray(nameAt, nameAt + nameBytes));
-    if (entries.has(entryName)) throw bad(`holds ${JSON.stringify(entryName)} twice`);
+    if (entries.has(entryName)) throw bad(`holds ${quote(entryName)} twice`);
     const method = view.getUint16(at + 10, true);
     const encrypted = (view.getUint16(at + 8, true) & 1) !== 0;
     if (encrypted || (method !== 0 && method !== 8))
       throw bad(
-        `${entryName} is packed by method ${method}${encrypted ? ', encrypted' : ''}; expected numpy.savez's`,
+        `${quote(entryName)} is packed by method ${method}${encrypted ? ', encrypted' : ''}; expected numpy.savez's`,
       );
     const wide = wideFields(view, at, nameAt + nameBytes, extraBytes);
-    if (!wide) throw bad(`${entryName} has a damaged Zip64 field`);
+    if (!wide) throw bad(`${quote(entryName)} has a damaged Zip64 field`);
     entries.set(entryName, { deflated: method === 8, crc32: view.getUint32(at + 16, true), ...wide });
     at = next;
   }
@@ -119,7 +120,7 @@ export async function readZipEntry(
 ): Promise<Uint8Array> {
   const { name, bytes } = file;
   const bad = (problem: string) =>
-    new InvalidFileError(name, `${entryName} ${problem}`, { field: entryName });
+    new InvalidFileError(name, `${quote(entryName)} ${problem}`, { field: entryName });
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (entry.header + LOCAL_BYTES > bytes.length || view.getUint32(entry.header, true) !== 0x04034b50)
     throw bad('is not where the directory says; copy the file again');
