@@ -27,6 +27,17 @@ export interface Cost {
   readonly bytes: number;
 }
 
+/**
+ * An op's gradient rule: from the gradients of its outputs (undefined where nothing flows back) to those of
+ * its inputs. Inputs that nobody asks for (`needed` false) must cost nothing.
+ */
+export type Vjp = (context: {
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  readonly gradients: readonly (Tensor | undefined)[];
+  readonly needed: readonly boolean[];
+}) => readonly (Tensor | undefined)[];
+
 /** Elementwise over the broadcast inputs; free to be fused anywhere. Operand k is input k. */
 export interface PointwiseOp {
   readonly kind: 'pointwise';
@@ -40,6 +51,7 @@ export interface ViewOp {
   readonly name: string;
   /** Access over the output's dims, given the input's; undefined when no affine map does it. */
   view(input: Access): Access | undefined;
+  readonly vjp?: Vjp;
 }
 
 /** What a program is planned for. */
@@ -66,6 +78,7 @@ export interface KernelOp {
   readonly epilogue: boolean;
   /** Storage bindings that the kernels use besides the epilogue's operands. */
   readonly bindings: number;
+  readonly vjp?: Vjp;
   /** Epilogue operand k of the fusion is input `inputs.length + k` of the lowering. */
   lower(target: Target, epilogue: Epilogue | undefined): Lowering;
 }
