@@ -1,5 +1,6 @@
 /** The `dwm` command line: parses, opens what is needed, runs one command, reports. */
 import { Command, CommanderError } from 'commander';
+import { addDemo } from './commands/demo.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addDownload } from './commands/download.ts';
 import { addGenerate } from './commands/generate.ts';
@@ -14,6 +15,7 @@ const program = new Command('dwm')
   .showHelpAfterError(false)
   .exitOverride();
 addGenerate(program);
+addDemo(program);
 addDoctor(program);
 addDownload(program);
 
