@@ -9,7 +9,7 @@ import type { LightRig } from '../scene/lights.ts';
 import { MESH_SHADER } from './mesh-shader.ts';
 import { COLOR_VIEW_FORMAT, DEPTH_FORMAT, type RenderTarget } from './render-target.ts';
 import { ATTRIBUTE_WIDTHS, type DrawItem, materialLayout, type SceneModel } from './scene-model.ts';
-import { ShadowMap } from './shadow-map.ts';
+import type { ShadowMap } from './shadow-map.ts';
 import { clipMatrix, positionOf, rayMatrix, type View } from './view.ts';
 
 export interface DrawOptions {
@@ -41,8 +41,6 @@ export class MeshRenderer {
   readonly #filler: DeviceBuffer;
   readonly #frame: DeviceBuffer;
   readonly #shadowFrame: DeviceBuffer;
-  readonly #shadows = new WeakMap<SceneModel, ShadowMap>();
-  readonly #shadowMaps = new Set<ShadowMap>();
   #draws: DeviceBuffer;
   #lights: DeviceBuffer;
 
@@ -135,7 +133,6 @@ export class MeshRenderer {
     if (lit) for (const index of solid) this.#drawItem(pass, model, index, 'prepass', setup);
     for (const index of solid) this.#drawItem(pass, model, index, 'color', setup);
     pass.setPipeline(this.#backgroundPipeline(target.samples));
-    pass.setBindGroup(1, model.items[0]?.materialGroup ?? null);
     pass.draw(3);
     for (const index of blended) this.#drawItem(pass, model, index, 'color', setup);
     pass.end();
@@ -202,7 +199,6 @@ export class MeshRenderer {
   destroy(): void {
     for (const buffer of [this.#filler, this.#frame, this.#shadowFrame, this.#draws, this.#lights])
       buffer.destroy();
-    for (const map of this.#shadowMaps) map.texture.destroy();
     this.#noShadow.destroy();
   }
 
@@ -280,12 +276,7 @@ export class MeshRenderer {
   #shadow(model: SceneModel, rig: LightRig): ShadowMap | undefined {
     const light = rig.lights.find(({ castsShadow, type }) => castsShadow && type === 'directional');
     if (!light || !model.bounds) return undefined;
-    let shadow = this.#shadows.get(model);
-    if (!shadow) {
-      shadow = new ShadowMap(this.device);
-      this.#shadows.set(model, shadow);
-      this.#shadowMaps.add(shadow);
-    }
+    const shadow = model.shadowMap;
     if (!shadow.update(model.bounds, light.direction, model.version)) return shadow;
 
     // Relative to the map's own middle, in a submission of its own: the records are about to be overwritten.
@@ -439,7 +430,7 @@ export class MeshRenderer {
     if (!pipeline) {
       pipeline = this.device.gpu.createRenderPipeline({
         label: key,
-        layout: this.#layout,
+        layout: this.device.gpu.createPipelineLayout({ bindGroupLayouts: [this.#frameLayout] }),
         vertex: { module: this.#module, entryPoint: 'everywhere' },
         fragment: {
           module: this.#module,

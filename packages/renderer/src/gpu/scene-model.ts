@@ -13,6 +13,7 @@ import {
   type Scene,
   type TextureUse,
 } from '../scene/scene.ts';
+import { ShadowMap } from './shadow-map.ts';
 import { SkinnedVertices } from './skinning.ts';
 import { type DecodeImage, decodeWithBrowser, TextureCache } from './texture-cache.ts';
 
@@ -60,16 +61,20 @@ export class SceneModel {
   /** Grows with every pose, so that what depends on one knows when it is stale. */
   version = 0;
   readonly #skins: readonly { readonly node: number; readonly vertices: SkinnedVertices }[];
+  readonly #device: Device;
   readonly #release: () => void;
+  #shadowMap: ShadowMap | undefined;
   #rig: LightRig | undefined;
   #bounds: Bounds | undefined;
 
   private constructor(
+    device: Device,
     scene: Scene,
     items: readonly DrawItem[],
     skins: readonly { readonly node: number; readonly vertices: SkinnedVertices }[],
     release: () => void,
   ) {
+    this.#device = device;
     this.scene = scene;
     this.items = items;
     this.#skins = skins;
@@ -136,7 +141,7 @@ export class SceneModel {
         }
       }
       await device.done();
-      return new SceneModel(scene, items, skins, release);
+      return new SceneModel(device, scene, items, skins, release);
     } catch (error) {
       release();
       throw error;
@@ -168,6 +173,12 @@ export class SceneModel {
   get rig(): LightRig {
     this.#rig ??= defaultRig(this.scene, this.worlds);
     return this.#rig;
+  }
+
+  /** Made when it is first drawn. */
+  get shadowMap(): ShadowMap {
+    this.#shadowMap ??= new ShadowMap(this.#device);
+    return this.#shadowMap;
   }
 
   isMirrored({ node, skinned }: DrawItem): boolean {
@@ -205,6 +216,7 @@ export class SceneModel {
   }
 
   destroy(): void {
+    this.#shadowMap?.texture.destroy();
     this.#release();
   }
 }
