@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { expect, expectTypeOf, test } from 'vitest';
 import {
   add,
   compile,
@@ -53,4 +53,44 @@ test('reshape of a permuted tensor copies once; outputs may alias inputs', async
     Array.from({ length: 24 }, (_, i) => (i % 6) * 4 + Math.floor(i / 6) - 1),
   );
   expect((await g.read())[3]).toBeCloseTo(2.99636, 4);
+});
+
+test('a program takes exactly the inputs it was traced with, and gives its outputs by name', async () => {
+  const program = await compile(device, { x: spec([4]) }, ({ x }) => ({ twice: mul(x, 2) }));
+  expectTypeOf(program.run).parameter(0).toHaveProperty('x');
+  expectTypeOf(program.outputs).toHaveProperty('twice');
+  // @ts-expect-error: there is no input called y.
+  await expect(program.run({ y: new Float32Array(4) })).rejects.toThrow('input x');
+  await expect(program.run({ x: new Float32Array(5) })).rejects.toThrow('expected 4 values');
+});
+
+test('memory: what the plan says is what is allocated', async () => {
+  const before = device.memory.allocated;
+  const program = await compile(device, { x: spec([64, 64]) }, ({ x }) => {
+    const y = reshape(permute(silu(x), [1, 0]), [64, 64]);
+    return { out: add(reshape(permute(y, [1, 0]), [4096]), reshape(x, [4096])) };
+  });
+  await program.run({ x: new Float32Array(4096) });
+  expect(device.memory.allocated - before).toBeGreaterThan(0.9 * program.plan.memory.total);
+  expect(device.memory.allocated - before).toBeLessThan(1.1 * program.plan.memory.total);
+  program.destroy();
+  expect(device.memory.allocated).toBe(before);
+});
+
+test('an aborted run stops between slices with the reason of the signal', async () => {
+  const program = await compile(device, { x: spec([16]) }, ({ x }) => ({ out: silu(x) }));
+  const x = new Float32Array(16);
+  await expect(program.run({ x }, { signal: AbortSignal.abort() })).rejects.toThrow('abort');
+  const shares: number[] = [];
+  await program.run({ x }, { onProgress: (done) => shares.push(done) });
+  expect(shares.at(-1)).toBe(1);
+});
+
+test('a plan that cannot fit says so with the numbers before anything is allocated', async () => {
+  const before = device.memory.allocated;
+  const huge = compile(device, { x: spec([1 << 15, 1 << 15]) }, ({ x }) => ({
+    out: add(reshape(permute(x, [1, 0]), [1 << 30]), 1),
+  }));
+  await expect(huge).rejects.toThrow(/bytes/);
+  expect(device.memory.allocated).toBe(before);
 });

@@ -73,6 +73,17 @@ export function planProgram(
   const { steps, holders } = buildSteps(Object.values(outputs), caps);
   const outputIndex = new Map(holders.map((tensor, index) => [tensor, index]));
 
+  const { limits } = caps;
+  for (const { name, outputs: tensors } of steps) {
+    for (const tensor of tensors) {
+      if (tensorBytes(tensor) <= limits.maxBufferSize) continue;
+      throw new PlanTooLargeError(
+        `${name}: a tensor of shape [${tensor.shape}] needs ${tensorBytes(tensor)} bytes, but a buffer of this device holds at most ${limits.maxBufferSize}; use tiling or a smaller size`,
+        { neededBytes: tensorBytes(tensor), limitBytes: limits.maxBufferSize },
+      );
+    }
+  }
+
   const items: { bytes: number; start: number; end: number }[] = [];
   const itemOf = new Map<Tensor, number>();
   const externals = new Set<Tensor>();
@@ -118,14 +129,6 @@ export function planProgram(
     return { step, lowering, place };
   });
 
-  const { limits } = caps;
-  const largest = Math.max(0, ...items.map((item) => item.bytes));
-  if (largest > limits.maxBufferSize) {
-    throw new PlanTooLargeError(
-      `an intermediate needs ${largest} bytes, but a buffer of this device holds at most ${limits.maxBufferSize}; use tiling or a smaller size`,
-      { neededBytes: largest, limitBytes: limits.maxBufferSize },
-    );
-  }
   const arena = placeIntervals(items as Interval[], apart, offsetAlignment(caps), limits.maxBufferSize);
 
   let uniforms = 0;
