@@ -35,11 +35,11 @@ export interface ManoModel {
 }
 
 /** Makes the .npz from the published pickle; needs `pip install numpy scipy chumpy`. */
-export const MANO_CONVERTER = `import inspect, pickle, numpy as np
+export const MANO_CONVERTER = `import builtins, inspect, pickle, scipy.sparse, numpy as np
 inspect.getargspec = inspect.getfullargspec  # chumpy predates Python 3.11 and NumPy 1.24
-for name in 'bool int float complex object str unicode'.split(): setattr(np, name, getattr(__builtins__, name, str))
+for k in 'bool int float complex object str unicode'.split(): hasattr(np, k) or setattr(np, k, getattr(builtins, k, str))
 m = pickle.load(open('MANO_RIGHT.pkl', 'rb'), encoding='latin1')
-np.savez('MANO_RIGHT.npz', **{k: np.array(m[k].toarray() if hasattr(m[k], 'toarray') else m[k]) for k in 'v_template shapedirs posedirs J_regressor weights kintree_table hands_components hands_mean f'.split()})`;
+np.savez('MANO_RIGHT.npz', **{k: np.array(getattr(m[k], 'toarray', lambda: getattr(m[k], 'r', m[k]))()) for k in 'v_template shapedirs posedirs J_regressor weights kintree_table hands_components hands_mean f'.split()})`;
 
 /**
  * Reads a MANO model from an `.npz` (stored or compressed) of the published file's arrays. Other entries are skipped.
