@@ -46,6 +46,9 @@ const MAX_HEADER_BYTES = 1 << 18;
 /** Rows are read in pieces of about this size. */
 const PIECE_BYTES = 4 << 20;
 
+/** Words of a file as a message can hold them: short, and on one line. */
+const quoted = (text = '') => `"${text.slice(0, 80).replaceAll(/[^ -~]/g, '?')}"`;
+
 /**
  * Elements by name, all of them inside the file.
  * @throws InvalidFileError for another encoding, lists, a header that never ends, or rows beyond the file's end.
@@ -79,17 +82,19 @@ export async function readPlyHeader(source: ByteSource): Promise<Map<string, Ply
     if (keyword === 'format' && words[0] !== 'binary_little_endian') {
       throw new InvalidFileError(
         file,
-        `format is ${words[0]}, expected binary_little_endian: export it as binary PLY`,
+        `format is ${quoted(words[0])}, expected binary_little_endian: export it as binary PLY`,
       );
     } else if (keyword === 'element') {
       close();
       const [name, count] = words;
       const rows = Number(count);
-      if (!name || !/^\d+$/.test(count ?? '') || !Number.isSafeInteger(rows) || elements.has(name)) {
-        throw new InvalidFileError(
-          file,
-          `"${line.slice(0, 80)}": expected one new element and its number of rows`,
-        );
+      if (
+        !/^\w+$/.test(name ?? '') ||
+        !/^\d+$/.test(count ?? '') ||
+        !Number.isSafeInteger(rows) ||
+        elements.has(name)
+      ) {
+        throw new InvalidFileError(file, `${quoted(line)}: expected one new element and its number of rows`);
       }
       open = { name, rows, stride: 0, properties: new Map() };
     } else if (keyword === 'property') {
@@ -97,7 +102,7 @@ export async function readPlyHeader(source: ByteSource): Promise<Map<string, Ply
       if (!open || !Object.hasOwn(BYTES, type) || !name || open.properties.has(name)) {
         throw new InvalidFileError(
           file,
-          `"${line.slice(0, 80)}": expected a new number of an element, as in "property float x"`,
+          `${quoted(line)}: expected a new number of an element, as in "property float x"`,
         );
       }
       open.properties.set(name, { type: type as PlyType, offset: open.stride });

@@ -109,9 +109,16 @@ export interface RadixSort {
 /** Uniform slots that one `encode` may take: passes of 4 bits, each with its scan's levels. */
 export const SORT_SLOTS = 8 * (1 + 4);
 
-/** @param scratch keeps the table of counts. */
-export async function createRadixSort(device: Device, scratch: Scratch): Promise<RadixSort> {
-  const shape = device.caps.adapter.kind === 'software' ? ON_CPU : ON_GPU;
+/**
+ * @param scratch keeps the table of counts.
+ * @param kind what to suit.
+ */
+export async function createRadixSort(
+  device: Device,
+  scratch: Scratch,
+  kind: 'software' | 'hardware',
+): Promise<RadixSort> {
+  const shape = kind === 'software' ? ON_CPU : ON_GPU;
   const [countKeys, placeKeys, scan] = await Promise.all([
     computePipeline(device, 'radix sort count', countShader(shape)),
     computePipeline(device, 'radix sort place', placeShader(shape)),

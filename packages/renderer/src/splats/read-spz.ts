@@ -13,6 +13,7 @@ const MAGIC = 0x5053474e;
 const GZIP = 0x8b1f;
 const HEADER_BYTES = 16;
 const ANTIALIASED = 1;
+const PIECE_BYTES = 1 << 20;
 /** Colours are stored as 0.15 f_dc + 0.5 rather than with which leaves room beyond black and white. */
 const COLOR_SCALE = 0.15;
 
@@ -66,19 +67,30 @@ function arraySizes({ version, degree }: SpzHeader): number[] {
   return [version === 1 ? 6 : 9, 1, 3, 3, version < 3 ? 3 : 4, 3 * (shCoefficients(degree) - 1)];
 }
 
+/** A file piece by piece: it may be far larger than what is wanted from it. */
+function bytesOf(source: ByteSource): ReadableStream<Uint8Array<ArrayBuffer>> {
+  let at = 0;
+  return new ReadableStream({
+    async pull(controller) {
+      const length = Math.min(PIECE_BYTES, source.size - at);
+      if (length === 0) return controller.close();
+      controller.enqueue((await source.read(at, length)) as Uint8Array<ArrayBuffer>);
+      at += length;
+    },
+  });
+}
+
 async function readGzipped(source: ByteSource): Promise<SplatCloud> {
   const file = source.name;
-  const compressed = await source.read(0, source.size);
-  const stream = new Blob([compressed as Uint8Array<ArrayBuffer>])
-    .stream()
-    .pipeThrough(new DecompressionStream('gzip'));
+  const stream = bytesOf(source).pipeThrough(new DecompressionStream('gzip'));
   const reader = stream.getReader();
   let [plain, filled] = [new Uint8Array(HEADER_BYTES), 0];
   let header: SpzHeader | undefined;
   let cloud: SplatCloud | undefined;
   // What lies behind the arrays (extensions, or a bomb) is left compressed.
   while (filled < plain.length) {
-    const { value, done } = await reader.read().catch(() => {
+    const { value, done } = await reader.read().catch((error) => {
+      if (error instanceof InvalidFileError) throw error;
       throw new InvalidFileError(file, 'its gzip stream is damaged or cut: download it again');
     });
     if (done) break;
@@ -139,7 +151,9 @@ async function readStreams(source: ByteSource, header: SpzHeader): Promise<Splat
   for (let k = 0; k < wanted; k++) {
     const compressed = Number(entries.getBigUint64(16 * k, true));
     const plain = Number(entries.getBigUint64(16 * k + 8, true));
-    if (plain !== sizes[k] || at + compressed > source.size) {
+    // Zstandard never makes a stream grow by more.
+    const most = Math.min(source.size - at, plain + Math.ceil(plain / 256) + 1024);
+    if (plain !== sizes[k] || compressed > most) {
       throw new InvalidFileError(
         file,
         `stream ${k} has ${plain} bytes in ${compressed} compressed ones at ${at}, expected ${sizes[k]} bytes ` +

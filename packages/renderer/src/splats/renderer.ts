@@ -3,7 +3,8 @@
  * a few command buffers and waits once, for the number of (tile, splat) pairs, which sets the sizes of the rest.
  */
 import { type Device, type DeviceBuffer, InvalidArgumentError } from '@dwm/core-tensor';
-import type { View } from '../gpu/view.ts';
+import type { RenderTarget } from '../gpu/render-target.ts';
+import { DEFAULT_NEAR, type View } from '../gpu/view.ts';
 import { blendShader, RESOLVE_SIDE, resolveShader, tileSize } from './blend.ts';
 import { computePipeline, dispatch, Scratch, Uniforms } from './compute.ts';
 import { frameUniform, PROJECT_THREADS, PROJECTED_BYTES, projectShader } from './project.ts';
@@ -12,19 +13,18 @@ import { createScan, type Scan } from './scan.ts';
 import type { SplatScene } from './scene.ts';
 import { COUNT_TILES, EMIT_PAIRS, TILE_RUNS, TILE_THREADS } from './tiles.ts';
 
-/** (tile, splat) pairs handled at a time: 16 bytes each. */
+/** (tile, splat) pairs handled at a time, 16 bytes each, where bindings are not smaller still. */
 const WINDOW = 1 << 23;
+
+/** A pixel in `colorTensor` and `depthTensor`. */
+const COLOR_BYTES = 16;
+const DEPTH_BYTES = 8;
 
 export interface SplatOptions {
   /** Display colour behind the splats, each in [0, 1]; black by default. */
   readonly background?: readonly [number, number, number];
-  /** A rendered scene of the same view and size to draw into, in place of the background. */
-  readonly over?: {
-    /** Display colours (sampled as stored: not through an sRGB view). */
-    readonly color: GPUTextureView;
-    /** Depth along the viewing axis in the scene's unit, r32float; 0 where there is nothing. */
-    readonly depth: GPUTextureView;
-  };
+  /** Meshes drawn with the same view, in place of the background; they and the splats hide each other. */
+  readonly over?: RenderTarget;
   /**
    * Lowers opacity by what the low-pass filter adds in area (Mip-Splatting's 2D filter), for clouds trained with it;
    * by default where the file says so.
@@ -36,9 +36,9 @@ export interface SplatOptions {
 export interface SplatImage {
   readonly width: number;
   readonly height: number;
-  /** rgba16float: colour over the background, clipped to [0, 1], and coverage 1 - T. */
+  /** rgba16float: colour over the background, clipped to [0, 1], and coverage by splats. */
   readonly color: GPUTexture;
-  /** r32float: mean depth of what covers the pixel, weighted by contribution, along the viewing axis; 0 where empty. */
+  /** r32float: mean depth of what is seen, weighted by contribution, along the viewing axis; 0 where nothing is. */
   readonly depth: GPUTexture;
   /** r32float: depth of the splat that brings coverage to one half; 0 where it never gets there. */
   readonly medianDepth: GPUTexture;
@@ -72,19 +72,24 @@ export class SplatRenderer {
   readonly #scratch: Scratch;
   readonly #uniforms: Uniforms;
   readonly #tile: number;
+  readonly #window: number;
+  readonly #kind: 'software' | 'hardware';
   #pipelines: Promise<Pipelines> | undefined;
   /** Frames run one after the other: they share the scratch buffers. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(device: Device) {
+  /** @param kind whose variants to use; tests of one kind of device run the other's. */
+  constructor(device: Device, kind = device.caps.adapter.kind) {
     this.device = device;
+    this.#kind = kind;
     this.#scratch = new Scratch(device, 'splat');
     this.#uniforms = new Uniforms(device, 4 * SORT_SLOTS, 'splat');
-    this.#tile = tileSize(device.caps.adapter.kind);
+    this.#tile = tileSize(kind);
+    this.#window = Math.min(WINDOW, Math.floor(device.caps.limits.maxStorageBufferBindingSize / 4));
   }
 
   /**
-   * Draws one view. Splats with a depth of `view.near` (0.2 by default) or less are dropped.
+   * Draws one view. Splats with a depth of `view.near` (0.2 by default, unlike the meshes' 0.01) or less are dropped.
    * @throws InvalidArgumentError for a camera that makes no picture or a scene too large for this device,
    * OutOfMemoryError, DeviceLostError.
    */
@@ -104,8 +109,17 @@ export class SplatRenderer {
     checkView(this.device, view);
     const { device } = this;
     const { width, height } = view.intrinsics;
+    const { background = [0, 0, 0], over } = options;
+    if (over && (over.width !== width || over.height !== height)) {
+      const field = 'meshes to draw splats over';
+      throw new InvalidArgumentError(
+        field,
+        `expected the view's ${width}x${height} pixels, got ${over.width}x${over.height}`,
+      );
+    }
     const tiles = [Math.ceil(width / this.#tile), Math.ceil(height / this.#tile)] as const;
-    const behind = options.over;
+    const behind = over && { color: over.color.createView(), depth: over.depth.createView() };
+    const meshNear = view.near ?? DEFAULT_NEAR;
     const [pipelines, project, blend, resolve] = await Promise.all([
       this.#compile(),
       computePipeline(device, 'splat project', projectShader(scene.degree, this.#tile)),
@@ -116,12 +130,14 @@ export class SplatRenderer {
     const listed = await this.#list(pipelines, project, scene, view, tiles, compensate);
     const image = createImage(device, width, height);
     try {
-      for (let first = 0; first === 0 || first < listed.pairs; first += WINDOW) {
-        const end = Math.min(listed.pairs, first + WINDOW);
+      for (let first = 0; first === 0 || first < listed.pairs; first += this.#window) {
+        const end = Math.min(listed.pairs, first + this.#window);
         const runs = this.#scratch.get('runs', 8 * tiles[0] * tiles[1]);
         this.#submit(runs, (pass) => {
           const splats = this.#sortByTile(pass, pipelines, listed, runs, scene.count, [first, end], tiles);
-          const frame = this.#uniforms.words(width, height, tiles[0], first === 0 ? 1 : 0);
+          const words = Uint32Array.of(width, height, tiles[0], first === 0 ? 1 : 0, 0);
+          new Float32Array(words.buffer)[4] = meshNear;
+          const frame = this.#uniforms.add(words);
           const bindings = [frame, listed.projected, splats, runs, image.colorTensor, image.depthTensor];
           dispatch(device, pass, blend, behind ? [...bindings, behind.depth] : bindings, tiles);
         });
@@ -129,11 +145,18 @@ export class SplatRenderer {
       this.#submit(undefined, (pass) => {
         const frame = new Float32Array(8);
         new Uint32Array(frame.buffer).set([width, height]);
-        frame.set(options.background ?? [0, 0, 0], 4);
+        frame[2] = meshNear;
+        frame.set(background, 4);
         const textures = [image.color, image.depth, image.medianDepth].map((texture) => texture.createView());
         const bindings = [this.#uniforms.add(frame), image.colorTensor, image.depthTensor, ...textures];
         const groups = [Math.ceil(width / RESOLVE_SIDE), Math.ceil(height / RESOLVE_SIDE)] as const;
-        dispatch(device, pass, resolve, behind ? [...bindings, behind.color] : bindings, groups);
+        dispatch(
+          device,
+          pass,
+          resolve,
+          behind ? [...bindings, behind.color, behind.depth] : bindings,
+          groups,
+        );
       });
     } catch (error) {
       image.destroy();
@@ -229,7 +252,7 @@ export class SplatRenderer {
       computePipeline(device, 'splat tile counts', COUNT_TILES),
       computePipeline(device, 'splat pairs', EMIT_PAIRS),
       computePipeline(device, 'splat tile runs', TILE_RUNS),
-      createRadixSort(device, this.#scratch),
+      createRadixSort(device, this.#scratch, this.#kind),
       createScan(device, this.#scratch),
     ]).then(([count, emit, runs, sort, scan]) => ({ count, emit, runs, sort, scan }));
     return this.#pipelines;
@@ -243,6 +266,15 @@ function checkView(device: Device, { intrinsics, pose, near }: View): void {
     if (!Number.isInteger(size) || size < 1 || size > most) {
       throw new InvalidArgumentError(`camera ${field}`, `expected 1 to ${most} whole pixels, got ${size}`);
     }
+  }
+  const bytes = COLOR_BYTES * width * height;
+  const limit = device.caps.limits.maxStorageBufferBindingSize;
+  if (bytes > limit) {
+    throw new InvalidArgumentError(
+      'camera size',
+      `${width}x${height} pixels take ${bytes} bytes in one binding, this device allows ${limit}: render fewer pixels`,
+      { bytes, limit },
+    );
   }
   for (const [field, value] of Object.entries({ fx, fy, near: near ?? 1 })) {
     if (!(value > 0 && value < 1e6)) {
@@ -276,8 +308,8 @@ function createImage(device: Device, width: number, height: number): SplatImage 
     for (const held of [...textures, ...buffers]) held.destroy();
   };
   try {
-    for (const channels of [4, 2]) {
-      buffers.push(device.createBuffer(4 * channels * width * height, storage, 'splat image'));
+    for (const bytes of [COLOR_BYTES, DEPTH_BYTES]) {
+      buffers.push(device.createBuffer(bytes * width * height, storage, 'splat image'));
     }
   } catch (error) {
     destroy();
