@@ -43,6 +43,10 @@ export class Fields {
     throw new InvalidFileError(this.#file, `${where}: ${expected}, got ${shown}`, { field: where });
   }
 
+  #value(field: string, fallback: unknown): unknown {
+    return this.has(field) ? this.#json[field] : fallback;
+  }
+
   has(field: string): boolean {
     return this.#json[field] !== undefined;
   }
@@ -59,7 +63,7 @@ export class Fields {
   }
 
   list(field: string): unknown[] {
-    const value = this.#json[field] ?? [];
+    const value = this.#value(field, []);
     return Array.isArray(value) ? value : this.fail(field, 'expected a list', value);
   }
 
@@ -73,13 +77,13 @@ export class Fields {
   }
 
   string(field: string, fallback = ''): string {
-    const value = this.#json[field] ?? fallback;
+    const value = this.#value(field, fallback);
     return typeof value === 'string' ? value : this.fail(field, 'expected a text', value);
   }
 
   /** A whole number in [min, max]. */
   integer(field: string, fallback?: number, min = 0, max = Number.MAX_SAFE_INTEGER): number {
-    const value = this.#json[field] ?? fallback;
+    const value = this.#value(field, fallback);
     if (!Number.isSafeInteger(value) || (value as number) < min || (value as number) > max) {
       const limit = max < Number.MAX_SAFE_INTEGER ? `from ${min} to ${max}` : `of at least ${min}`;
       this.fail(field, `expected a whole number ${limit}`, value);
@@ -104,7 +108,7 @@ export class Fields {
   }
 
   numbers(field: string, length: number, fallback?: readonly number[]): readonly number[] {
-    const value = this.#json[field] ?? fallback;
+    const value = this.#value(field, fallback);
     if (!Array.isArray(value) || value.length !== length || !value.every(Number.isFinite)) {
       this.fail(field, `expected ${length} finite numbers`, value);
     }
