@@ -4,6 +4,7 @@ import {
   compile,
   constant,
   geluTanh,
+  matmul,
   mul,
   permute,
   planProgram,
@@ -93,4 +94,17 @@ test('a plan that cannot fit says so with the numbers before anything is allocat
   }));
   await expect(huge).rejects.toThrow(/bytes/);
   expect(device.memory.allocated).toBe(before);
+});
+
+test('a kernel reads an aligned part of a larger tensor where it lies', async () => {
+  const inputs = { packed: spec([128 + 64]), x: spec([3, 8]) };
+  const fn = ({ packed, x }: Record<'packed' | 'x', import('./index.ts').Tensor>) => ({
+    y: matmul(x, reshape(slice(packed, 0, 128, 64), [8, 8])),
+  });
+  expect(planProgram(trace(inputs, fn), device.caps).dispatches.length).toBe(1);
+  const program = await compile(device, inputs, fn);
+  const packed = Float32Array.from({ length: 192 }, (_, i) => (i < 128 ? Number.NaN : i - 128));
+  const { y } = await program.run({ packed, x: new Float32Array(24).fill(1) });
+  const got = await y.read();
+  for (let n = 0; n < 8; n++) expect(got[n]).toBe(8 * n + 8 * 28);
 });

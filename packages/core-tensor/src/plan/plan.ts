@@ -105,7 +105,7 @@ export function planProgram(
       if (outputIndex.has(tensor)) continue;
       itemOf.set(tensor, items.push({ bytes: tensorBytes(tensor), start: at, end: at }) - 1);
     }
-    for (const tensor of step.inputs) {
+    for (const { tensor } of step.inputs) {
       const item = itemOf.get(tensor);
       if (item !== undefined) items[item].end = at;
       else if (!outputIndex.has(tensor)) externals.add(tensor);
@@ -113,10 +113,14 @@ export function planProgram(
     const place = (operand: Dispatch['operands'][number]) => {
       if (operand.source === 'scratch') {
         const item = scratchItems[operand.index];
-        return { item, tensor: undefined, bytes: items[item].bytes };
+        return { item, tensor: undefined, start: 0, bytes: items[item].bytes };
       }
-      const tensor = (operand.source === 'input' ? step.inputs : step.outputs)[operand.index];
-      return { item: itemOf.get(tensor), tensor, bytes: tensorBytes(tensor) };
+      if (operand.source === 'input') {
+        const { tensor, byteOffset, bytes } = step.inputs[operand.index];
+        return { item: itemOf.get(tensor), tensor, start: byteOffset, bytes };
+      }
+      const tensor = step.outputs[operand.index];
+      return { item: itemOf.get(tensor), tensor, start: 0, bytes: tensorBytes(tensor) };
     };
     for (const { operands } of lowering.dispatches) {
       for (const reader of operands.filter((operand) => operand.access === 'read')) {
@@ -138,9 +142,9 @@ export function planProgram(
     return lowering.dispatches.map((dispatch): PlannedDispatch => {
       if (dispatch.uniforms.length > 0) uniforms += uniformStride(caps, dispatch.uniforms.length);
       const bindings = dispatch.operands.map((operand): PlannedBinding => {
-        const { item, tensor, bytes } = place(operand);
-        const byteOffset = operand.byteOffset ?? 0;
-        const length = operand.byteLength ?? bytes - byteOffset;
+        const { item, tensor, start, bytes } = place(operand);
+        const within = operand.byteOffset ?? 0;
+        const length = operand.byteLength ?? bytes - within;
         if (length > limits.maxStorageBufferBindingSize) {
           throw new PlanTooLargeError(
             `${step.name}: ${dispatch.label} binds ${length} bytes, but this device binds at most ${limits.maxStorageBufferBindingSize} at once`,
@@ -153,7 +157,7 @@ export function planProgram(
             : outputIndex.has(tensor!)
               ? { kind: 'output', index: outputIndex.get(tensor!)! }
               : { kind: 'external', tensor: tensor! };
-        return { location, access: operand.access, byteOffset, byteLength: length };
+        return { location, access: operand.access, byteOffset: start + within, byteLength: length };
       });
       const { label, wgsl, uniforms: words, workgroups } = dispatch;
       return { label: `${step.name}: ${label}`, wgsl, uniforms: words, workgroups, bindings, cost };

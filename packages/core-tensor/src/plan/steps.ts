@@ -6,6 +6,7 @@
 import {
   type Access,
   accumulator,
+  byteLength,
   bytesOf,
   type DeviceCaps,
   type Expression,
@@ -15,18 +16,26 @@ import {
   isDense,
   type Lowering,
   lowerPointwise,
+  offsetAlignment,
   operand as operandLeaf,
   storesSingly,
   substitute,
   valueType,
 } from '@dwm/kernels-wgsl';
 import { type Cost, type KernelOp, type Node, record, type Target, type Tensor } from '../tensor.ts';
-import { broadcast, denseBase, reshapeAccess, resolve } from './views.ts';
+import { broadcast, denseBase, denseWindow, reshapeAccess, resolve } from './views.ts';
+
+/** What an op reads: `bytes` from `byteOffset` on of the tensor that holds them. */
+export interface StepInput {
+  readonly tensor: Tensor;
+  readonly byteOffset: number;
+  readonly bytes: number;
+}
 
 /** One op that runs: it lowers to dispatches over `inputs` and `outputs`, which all hold bytes. */
 export interface Step {
   readonly name: string;
-  readonly inputs: readonly Tensor[];
+  readonly inputs: readonly StepInput[];
   readonly outputs: readonly Tensor[];
   readonly cost: Cost;
   lower(target: Target): Lowering;
@@ -41,12 +50,18 @@ interface Draft {
 }
 
 interface Pending {
-  kernel?: { op: KernelOp; inputs: readonly Tensor[]; outputs: readonly Tensor[] };
+  kernel?: { op: KernelOp; inputs: readonly StepInput[]; outputs: readonly Tensor[] };
   draft?: Draft;
   readonly output: Tensor;
 }
 
 const bytes = (tensor: Tensor) => elementCount(tensor.shape) * bytesOf(tensor.dtype);
+
+const whole = (tensor: Tensor): StepInput => ({
+  tensor,
+  byteOffset: 0,
+  bytes: byteLength(elementCount(tensor.shape), tensor.dtype),
+});
 
 /** Nodes that the outputs need, in creation order. */
 function reachable(outputs: readonly Tensor[]): Node[] {
@@ -163,6 +178,14 @@ export function buildSteps(
     return tensor;
   };
 
+  /** The same for a kernel's input, which may also be an aligned part of a larger tensor. */
+  const kernelInput = (tensor: Tensor): StepInput => {
+    const found = denseWindow(tensor);
+    const byteOffset = (found?.offset ?? 0) * bytesOf(tensor.dtype);
+    if (!found || byteOffset % offsetAlignment(caps) !== 0) return whole(dense(tensor));
+    return { ...whole(tensor), tensor: found.base, byteOffset };
+  };
+
   const pointwise = (expression: Expression, inputs: readonly Tensor[], output: Tensor) => {
     let draft: Draft = {
       shape: output.shape,
@@ -247,7 +270,7 @@ export function buildSteps(
     } else if (node.op.kind === 'pointwise') {
       pointwise(node.op.expression, node.inputs, node.outputs[0]);
     } else {
-      const inputs = node.inputs.map(dense);
+      const inputs = node.inputs.map(kernelInput);
       emit({ output: node.outputs[0], kernel: { op: node.op, inputs, outputs: node.outputs } });
     }
   }
@@ -289,7 +312,7 @@ function toStep(item: Pending): Step {
   if (kernel) {
     return {
       name: fusion ? `${kernel.op.name}+` : kernel.op.name,
-      inputs: [...kernel.inputs, ...(draft?.tensors ?? [])],
+      inputs: [...kernel.inputs, ...(draft?.tensors ?? []).map(whole)],
       outputs: kernel.outputs,
       cost: { flops: kernel.op.cost.flops, bytes: kernel.op.cost.bytes + fusedBytes },
       lower: (target) => kernel.op.lower(target, fusion && { fusion, dtype: output.dtype }),
@@ -298,7 +321,7 @@ function toStep(item: Pending): Step {
   const elements = elementCount(output.shape);
   return {
     name: 'pointwise',
-    inputs: draft!.tensors,
+    inputs: draft!.tensors.map(whole),
     outputs: [output],
     cost: { flops: elements, bytes: fusedBytes + bytes(output) },
     lower: ({ caps }) => lowerPointwise({ ...fusion!, dtype: output.dtype }, caps),

@@ -97,7 +97,13 @@ export function resolve(tensor: Tensor): { base: Tensor; access: Access } {
 
 /** The tensor whose bytes, from the first on, are exactly those of `tensor`, if there is one. */
 export function denseBase(tensor: Tensor): Tensor | undefined {
+  const found = denseWindow(tensor);
+  const whole = found?.offset === 0 && elementCount(found.base.shape) === elementCount(tensor.shape);
+  return whole ? found.base : undefined;
+}
+
+/** The tensor that holds the bytes of `tensor` in one dense run, and the element it starts at. */
+export function denseWindow(tensor: Tensor): { base: Tensor; offset: number } | undefined {
   const { base, access } = resolve(tensor);
-  const same = elementCount(base.shape) === elementCount(tensor.shape);
-  return same && isDense(access, tensor.shape) ? base : undefined;
+  return isDense({ ...access, offset: 0 }, tensor.shape) ? { base, offset: access.offset } : undefined;
 }
