@@ -13,7 +13,7 @@ export * from './safetensors/index.ts';
 export * from './tensor.ts';
 export * from './ops/matmul.ts';
 export * from './ops/layer-norm.ts';
-export { bytesOf, type DType, elementCount, randomReference } from '@dwm/kernels-wgsl';
+export { axisSamples, bytesOf, type DType, elementCount, randomReference } from '@dwm/kernels-wgsl';
 export * from './ops/group-norm.ts';
 export * from './ops/conv.ts';
 export * from './ops/rotary.ts';

@@ -62,7 +62,9 @@ export async function latentVisibility(
     return { out: concat(pieces, 1) };
   });
   try {
-    await program.run({ x: Float32Array.from(hidden, (value) => 1 - value) });
+    const visible = new Float32Array(hidden.length);
+    for (let i = 0; i < hidden.length; i++) visible[i] = 1 - hidden[i];
+    await program.run({ x: visible });
     return (await program.outputs.out.read()) as Float32Array;
   } finally {
     program.destroy();

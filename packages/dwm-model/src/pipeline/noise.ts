@@ -10,5 +10,5 @@ export const STREAMS = { latents: 0, start: 1, staticStart: 2, static: 3, hand: 
 /** `count` standard normals of one stream. Seeds are whole numbers below 2^53. */
 export function normals(seed: number, stream: number, count: number): Float32Array {
   const key: [number, number] = [seed >>> 0, Math.floor(seed / 2 ** 32)];
-  return Float32Array.from(randomReference({ count, distribution: 'normal', stream }, key));
+  return new Float32Array(randomReference({ count, distribution: 'normal', stream }, key));
 }

@@ -95,7 +95,10 @@ export class DwmPipeline {
     const schedulerFile = await readJson(folder, 'scheduler/scheduler_config.json');
     const scheduler = fromConfig(schedulerFile.json, schedulerFile.file, options.scheduler);
     const text = await loadText(device, folder, report('text encoder'));
-    const vae = await CogVideoXVae.load(device, subfolder(folder, 'vae'), { precision, onProgress: report('vae') });
+    const vae = await CogVideoXVae.load(device, subfolder(folder, 'vae'), {
+      precision,
+      onProgress: report('vae'),
+    });
     const { config, parameters, lora } = await loadTransformer(
       device,
       folder,
@@ -208,6 +211,7 @@ export class DwmPipeline {
       sample = start.map((value, i) => x0 * value + sigma * noise[i]);
     } else sample = sample.map((value) => value * schedule.initNoiseSigma);
 
+    report({ stage: 'denoise', done: 0, step: 1, steps });
     const shape = {
       latentFrames: latent.frames,
       latentHeight: latent.height,
@@ -406,7 +410,10 @@ async function loadText(
     const { bytes, file } = await readAll('tokenizer/tokenizer.json');
     tokenizer = T5Tokenizer.fromTokenizerJson(new TextDecoder().decode(bytes), file);
   }
-  return { encoder: await T5Encoder.load(device, subfolder(folder, 'text_encoder'), { onProgress }), tokenizer };
+  return {
+    encoder: await T5Encoder.load(device, subfolder(folder, 'text_encoder'), { onProgress }),
+    tokenizer,
+  };
 }
 
 async function loadTransformer(

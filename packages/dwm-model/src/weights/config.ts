@@ -8,19 +8,19 @@ export function readConfig<T extends z.ZodRawShape>(
   json: unknown,
   file: string,
 ): z.infer<z.ZodObject<T>> {
-  const known = Object.fromEntries(
-    Object.entries(json !== null && typeof json === 'object' ? json : {}).filter(
-      ([key]) => !key.startsWith('_'),
-    ),
-  );
+  if (json === null || typeof json !== 'object' || Array.isArray(json)) {
+    throw new InvalidFileError(file, 'expected a JSON object of settings');
+  }
+  const known = Object.fromEntries(Object.entries(json).filter(([key]) => !key.startsWith('_')));
   const result = z.strictObject(schema.shape).safeParse(known);
   if (result.success) return result.data as z.infer<z.ZodObject<T>>;
   const issue = result.error.issues[0];
   const field = issue.code === 'unrecognized_keys' ? issue.keys[0] : issue.path.join('.');
+  const missing = issue.path.length === 1 && !(issue.path[0] in known);
   const problem =
     issue.code === 'unrecognized_keys'
       ? `unknown key; known keys are ${Object.keys(schema.shape).join(', ')}`
-      : issue.message;
+      : `${missing ? 'is missing; ' : ''}${issue.message.replace(/^Invalid input: /, '').replace(/, received undefined$/, '')}`;
   throw new InvalidFileError(file, `${field}: ${problem}`, { field });
 }
 
