@@ -21,7 +21,7 @@ import {
   splitAt,
   type Tensor,
 } from '@dwm/core-tensor';
-import type { Parameters } from '../weights/parameters.ts';
+import type { Weights } from '../weights/weights.ts';
 import type { TransformerConfig } from './config.ts';
 import { rotaryTables, sincosTable, type TokenGrid, tokenGrid } from './positions.ts';
 
@@ -44,13 +44,17 @@ const QK_NORM_EPS = 1e-6;
 /** @returns the prediction [batch, latent frames, out_channels, height, width]. */
 export function transformer(
   config: TransformerConfig,
-  parameters: Parameters,
+  weights: Weights,
   { hidden, text, time, ofs }: TransformerInputs,
   tap: Tap = () => {},
 ): Tensor {
-  const get = (name: string) => parameters.get(name);
-  const maybe = (name: string) => (parameters.has(name) ? parameters.get(name) : undefined);
-  const dense = (x: Tensor, name: string) => linear(x, get(`${name}.weight`), maybe(`${name}.bias`));
+  const get = (name: string) => weights.get(name);
+  const maybe = (name: string) => (weights.has(name) ? weights.get(name) : undefined);
+  const dense = (x: Tensor, name: string) => {
+    const out = linear(x, get(`${name}.weight`), maybe(`${name}.bias`));
+    const low = weights.adapter?.(name);
+    return low ? add(out, mul(linear(linear(x, low.a), low.b), low.scale)) : out;
+  };
   const norm = (x: Tensor, name: string, eps = config.norm_eps) =>
     layerNorm(x, { eps, gamma: maybe(`${name}.weight`), beta: maybe(`${name}.bias`) });
   const mlp = (x: Tensor, name: string) => dense(silu(dense(x, `${name}.linear_1`)), `${name}.linear_2`);
