@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { openNodeDevice, openPath } from '@dwm/core-tensor/node';
+import { openNodeDevice } from '@dwm/core-tensor/node';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { placedCamera } from '../src/camera/index.ts';
-import { readSplatImage, readSplats, SplatRenderer, SplatScene } from '../src/splats/index.ts';
+import { readSplatFile } from '../src/node/splat-file.ts';
+import { readSplatImage, SplatRenderer, SplatScene } from '../src/splats/index.ts';
 import { checkSplats, rmsDifference } from './fixtures/splats.ts';
 
 const shared = process.env.DWM_SHARED ?? '../shared';
@@ -29,12 +30,10 @@ describe('the same splats in other formats', () => {
     // Its y axis points down: the camera is turned upside down.
     const view = { intrinsics: side, pose: placedCamera('opengl', [0, -0.4, -2.6], [1, 0, 0, 0]) };
     const picture = async (file: string) => {
-      const source = await openPath(join(assets, file));
-      const scene = new SplatScene(device, await readSplats(source));
+      const scene = new SplatScene(device, await readSplatFile(join(assets, file)));
       const image = await renderer.render(scene, view, { background: [1, 1, 1] });
       const { rgb, alpha } = await readSplatImage(device, image);
       for (const held of [image, scene]) held.destroy();
-      await source.close?.();
       expect(alpha.filter((value) => value > 0.9).length).toBeGreaterThan(3000);
       return rgb;
     };

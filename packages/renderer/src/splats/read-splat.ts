@@ -9,7 +9,7 @@ const ROW_BYTES = 32;
 const ROWS_AT_ONCE = 1 << 17;
 
 /** @throws InvalidFileError when the size is no multiple of 32 bytes, or numbers are none. */
-export async function readSplatFile(source: ByteSource): Promise<SplatCloud> {
+export async function readAntimatterSplats(source: ByteSource): Promise<SplatCloud> {
   const { name: file, size } = source;
   if (size % ROW_BYTES !== 0) {
     throw new InvalidFileError(

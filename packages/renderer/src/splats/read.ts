@@ -4,7 +4,7 @@ import type { SplatCloud } from './cloud.ts';
 import { readPlyHeader } from './ply-header.ts';
 import { isCompressedPly, readCompressedPly } from './read-compressed-ply.ts';
 import { readSplatPly } from './read-ply.ts';
-import { readSplatFile } from './read-splat.ts';
+import { readAntimatterSplats } from './read-splat.ts';
 import { isSpz, readSpz } from './read-spz.ts';
 
 /**
@@ -19,7 +19,7 @@ export async function readSplats(source: ByteSource): Promise<SplatCloud> {
   }
   if (isSpz(head)) return readSpz(source);
   // A .splat file has no mark of its own.
-  if (/\.splat$/i.test(source.name.replace(/[?#].*$/s, ''))) return readSplatFile(source);
+  if (/\.splat$/i.test(source.name.replace(/[?#].*$/s, ''))) return readAntimatterSplats(source);
   throw new InvalidFileError(source.name, 'is no splat file: expected .ply, .spz or .splat', {
     expected: ['.ply', '.spz', '.splat'],
   });
