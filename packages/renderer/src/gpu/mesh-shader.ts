@@ -175,7 +175,9 @@ fn shadingNormal(in: Varyings, front: bool) -> vec3f {
     let along = cross(n, px);
     tangent = across * ux.x + along * uy.x;
     bitangent = across * ux.y + along * uy.y;
-    let size = inverseSqrt(max(max(dot(tangent, tangent), dot(bitangent, bitangent)), 1e-38));
+    // Screen y grows downwards, and the surface may face away: the sign says which way round px, py, n are.
+    let size = sign(dot(cross(px, py), n)) *
+      inverseSqrt(max(max(dot(tangent, tangent), dot(bitangent, bitangent)), 1e-38));
     tangent *= size;
     // glTF's v grows downwards in the picture, its bitangent upwards.
     bitangent *= -size;
@@ -217,7 +219,9 @@ fn reflect1(s: Surface, n: vec3f, v: vec3f, l: vec3f) -> vec3f {
   let a2 = s.alpha * s.alpha;
   let d = nh * nh * (a2 - 1) + 1;
   let visibility = 0.5 / (nl * sqrt(nv * nv * (1 - a2) + a2) + nv * sqrt(nl * nl * (1 - a2) + a2));
-  let fresnel = s.f0 + (1 - s.f0) * pow(1 - max(dot(h, v), 0.0), 5);
+  let grazing = 1 - max(dot(h, v), 0.0);
+  let grazing2 = grazing * grazing;
+  let fresnel = s.f0 + (1 - s.f0) * (grazing2 * grazing2 * grazing);
   let specular = fresnel * (a2 / (3.14159265 * d * d)) * visibility;
   return ((1 - fresnel) * s.diffuse / 3.14159265 + specular) * nl;
 }
