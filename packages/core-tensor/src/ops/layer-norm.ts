@@ -1,6 +1,12 @@
 /** Layer normalization and its root-mean-square form. Elementwise work on the result fuses as an epilogue. */
-import { bytesOf, elementCount, type LayerNormSpec, lowerLayerNorm } from '@dwm/kernels-wgsl';
-import { record, type Tensor } from '../tensor.ts';
+import {
+  bytesOf,
+  elementCount,
+  type LayerNormSpec,
+  lowerLayerNorm,
+  lowerLayerNormBackward,
+} from '@dwm/kernels-wgsl';
+import { record, type Tensor, type Vjp } from '../tensor.ts';
 
 export interface LayerNormOptions {
   readonly eps: number;
@@ -50,9 +56,39 @@ function normalize(name: string, x: Tensor, { eps, gamma, beta }: LayerNormOptio
       cost: { flops: 8 * count, bytes: count * (bytesOf(x.dtype) + 4) },
       epilogue: true,
       bindings: 2 + affine.length,
+      vjp: vjpOf(name, spec),
       lower: ({ caps }, epilogue) => lowerLayerNorm({ ...spec, epilogue }, caps),
     },
     [x, ...affine],
     [{ shape: x.shape, dtype: 'f32' }],
   )[0];
 }
+
+/** Gradients of x, gamma and beta, by one kernel op that writes those needed. */
+const vjpOf =
+  (name: string, spec: LayerNormSpec): Vjp =>
+  ({ inputs: [x, ...affine], gradients: [g], needed }) => {
+    const gammaAt = spec.gamma ? 1 : -1;
+    const betaAt = spec.beta ? (spec.gamma ? 2 : 1) : -1;
+    const wanted = [0, gammaAt, betaAt].filter((k) => needed[k]);
+    if (!g || wanted.length === 0) return [];
+    const gamma = spec.gamma && affine[0];
+    const count = elementCount(x.shape);
+    const outputs = record(
+      {
+        kind: 'kernel',
+        name: `${name}Backward`,
+        cost: { flops: 16 * count, bytes: count * (bytesOf(x.dtype) + 8) },
+        epilogue: false,
+        bindings: 5,
+        lower: ({ caps }) =>
+          lowerLayerNormBackward(
+            { ...spec, dx: !!needed[0], dgamma: !!needed[gammaAt], dbeta: !!needed[betaAt] },
+            caps,
+          ),
+      },
+      gamma ? [x, g, gamma] : [x, g],
+      wanted.map((k) => ({ shape: k === 0 ? x.shape : [spec.channels], dtype: 'f32' })),
+    );
+    return needed.map((_, k) => (wanted.includes(k) ? outputs[wanted.indexOf(k)] : undefined));
+  };

@@ -6,7 +6,7 @@ import { trace } from '../program.ts';
 import { spec, type Tensor } from '../tensor.ts';
 import { add, mul } from './pointwise.ts';
 import { rotary } from './rotary.ts';
-import { randomNormals, relativeError, runOp, seeded } from './testing.ts';
+import { applyVjp, randomNormals, relativeError, runOp, seeded } from './testing.ts';
 
 const device = await openNodeDevice();
 
@@ -75,3 +75,25 @@ test('tables of another length are refused', () => {
     'rotary: cos and sin must be [6,4] of one dtype for x [1,9,2,4] and firstRow 3',
   );
 });
+
+test.each(ROTARY_SHAPES)(
+  'gradient of $batch x $rows x $heads x $headDim from row $firstRow',
+  async (shape) => {
+    const { inputs, values } = example(shape);
+    const { dx } = await runOp(device, inputs, values, (t) => {
+      const y = rotary(t.x, t.cos, t.sin, shape.firstRow);
+      const [gradient, ...none] = applyVjp(y, [t.x], [true, false, false]);
+      expect(none).toEqual([]);
+      return { dx: gradient! };
+    });
+    const want = rotaryReference(values.x, values.cos, values.sin, shape, true);
+    expect(relativeError(dx, want)).toBeLessThanOrEqual(1e-7);
+    // The adjoint: (rotary x, y) = (x, rotaryᵀ y).
+    const turned = rotaryReference(values.x, values.cos, values.sin, shape);
+    const y = randomNormals(values.x.length, seeded(9));
+    const back = rotaryReference(y, values.cos, values.sin, shape, true);
+    const dot = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+      Array.from(a).reduce((s, v, i) => s + v * b[i], 0);
+    expect(Math.abs(dot(turned, y) - dot(values.x, back))).toBeLessThan(1e-9 * values.x.length);
+  },
+);

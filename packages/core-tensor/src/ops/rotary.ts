@@ -1,6 +1,6 @@
 /** Rotary position embedding. Elementwise work on the result fuses as an epilogue. */
 import { bytesOf, elementCount, lowerRotary, type RotarySpec } from '@dwm/kernels-wgsl';
-import { record, type Tensor } from '../tensor.ts';
+import { record, type Tensor, type Vjp } from '../tensor.ts';
 
 /**
  * Turns each pair (x[2i], x[2i + 1]) by its angle, as diffusers does for CogVideoX:
@@ -29,15 +29,32 @@ export function rotary(x: Tensor, cos: Tensor, sin: Tensor, firstRow: number): T
     firstRow,
     dtype: x.dtype,
     tableDtype: cos.dtype,
+    transposed: false,
   };
+  return recordRotary('rotary', spec, x, cos, sin, ({ gradients: [g], needed }) => {
+    if (needed[1] || needed[2]) throw new Error('rotary: cos and sin have no gradient; make them constants');
+    if (!g || !needed[0]) return [];
+    return [recordRotary('rotaryBackward', { ...spec, dtype: g.dtype, transposed: true }, g, cos, sin)];
+  });
+}
+
+function recordRotary(
+  name: string,
+  spec: RotarySpec,
+  x: Tensor,
+  cos: Tensor,
+  sin: Tensor,
+  vjp?: Vjp,
+): Tensor {
   const count = elementCount(x.shape);
   return record(
     {
       kind: 'kernel',
-      name: 'rotary',
+      name,
       cost: { flops: 3 * count, bytes: count * (bytesOf(x.dtype) + 4) },
       epilogue: true,
       bindings: 4,
+      vjp,
       lower: ({ caps }, epilogue) => lowerRotary({ ...spec, epilogue }, caps),
     },
     [x, cos, sin],

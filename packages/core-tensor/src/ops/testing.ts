@@ -63,4 +63,21 @@ function poison(tensor: DeviceTensor): void {
   tensor.device.gpu.queue.writeBuffer(tensor.buffer.gpu, 0, new Uint32Array(words).fill(0x7fc07fc0));
 }
 
+/**
+ * The gradients of the op that made `output`, by its own rule, for those of its outputs; all inputs are needed
+ * unless `needed` says otherwise.
+ */
+export function applyVjp(
+  output: Tensor,
+  gradients: readonly (Tensor | undefined)[],
+  needed?: readonly boolean[],
+): readonly (Tensor | undefined)[] {
+  const { source } = output;
+  if (source.kind !== 'node' || source.node.op.kind === 'pointwise' || !source.node.op.vjp) {
+    throw new Error('the tensor was not made by an op with a gradient rule');
+  }
+  const { op, inputs, outputs } = source.node;
+  return op.vjp!({ inputs, outputs, gradients, needed: needed ?? inputs.map(() => true) });
+}
+
 export { spec };

@@ -6,6 +6,11 @@
  *
  * Operands: x [batch, rows, heads, D], D even; cos and sin [rows - firstRow, D]; then the epilogue's; out like x.
  * Rows below `firstRow` (text tokens) are copied; row firstRow + j takes row j of the tables.
+ * With `transposed` it is the adjoint map, which takes gradients back:
+ *
+ *     out[2i]     = x[2i]     * cos[2i]     + x[2i + 1] * sin[2i + 1]
+ *     out[2i + 1] = x[2i + 1] * cos[2i + 1] - x[2i]     * sin[2i]
+ *
  * Tile: 64 invocations, a step of four elements each where D is a multiple of 4, else of one.
  * Host: x longer than a binding is cut into runs of whole heads.
  */
@@ -31,13 +36,15 @@ export interface RotarySpec extends RotaryShape {
   readonly dtype: DType;
   /** Dtype of both tables. */
   readonly tableDtype: DType;
+  /** The adjoint map. */
+  readonly transposed: boolean;
   readonly epilogue?: { readonly fusion: Fusion; readonly dtype: DType };
 }
 
 const WORKGROUP = 64;
 
 export function lowerRotary(spec: RotarySpec, caps: DeviceCaps): Lowering {
-  const { batch, rows, heads, headDim, firstRow, dtype, tableDtype } = spec;
+  const { batch, rows, heads, headDim, firstRow, dtype, tableDtype, transposed } = spec;
   const count = batch * rows * heads * headDim;
   const { fusion, dtype: outDtype } = spec.epilogue ?? { fusion: identity([count]), dtype: 'f32' };
   const lanes: Lanes = headDim % 4 === 0 && takesFourLanes(fusion) ? 4 : 1;
@@ -69,12 +76,18 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   if (row >= params.firstRow) {
     let t = (row - params.firstRow) * params.headSteps + i % params.headSteps;
 #if ${lanes === 4}
-    let turned = vec4<f32>(-y.y, y.x, -y.w, y.z);
+#if ${transposed}
+    let sines4 = y * ${at('sines', tableDtype, 't')};
+    y = y * ${at('cosines', tableDtype, 't')} + vec4<f32>(sines4.y, -sines4.x, sines4.w, -sines4.z);
 #else
-    let other = loadX(at + 1u - 2u * (i & 1u));
-    let turned = select(-other, other, (i & 1u) == 1u);
+    y = y * ${at('cosines', tableDtype, 't')} + vec4<f32>(-y.y, y.x, -y.w, y.z) * ${at('sines', tableDtype, 't')};
 #endif
-    y = y * ${at('cosines', tableDtype, 't')} + turned * ${at('sines', tableDtype, 't')};
+#else
+    let pair = 1u - 2u * (i & 1u);
+    let turned = select(-1.0, 1.0, (i & 1u) == ${transposed ? 0 : 1}u) * loadX(at + pair);
+    let sine = ${transposed ? 't + pair' : 't'};
+    y = y * ${at('cosines', tableDtype, 't')} + turned * ${at('sines', tableDtype, 'sine')};
+#endif
   }
   let o = params.atOut + i;
   ${store('out', outDtype, 'o', `fused(i * ${lanes}u, y)`, caps, lanes)}
@@ -100,7 +113,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
       const out = window(start, end, outDtype);
       const { windows, uniforms } = fused.windows(start, end);
       return {
-        label: `rotary/x${lanes}`,
+        label: `rotary/${transposed ? 'transposed ' : ''}x${lanes}`,
         wgsl: code,
         operands: [
           read(0, { byteOffset: x.byteOffset, byteLength: x.byteLength }),
