@@ -38,7 +38,10 @@ const SHIFTS: Record<string, readonly [0 | 1, 0 | 1]> = {
 };
 
 async function rgba(frame: VideoFrame): Promise<Pixels> {
-  const { codedWidth: width, codedHeight: height, format } = frame;
+  const { format } = frame;
+  // What `copyTo` copies; JPEG's blocks may make the coded picture larger.
+  const width = frame.visibleRect?.width ?? frame.codedWidth;
+  const height = frame.visibleRect?.height ?? frame.codedHeight;
   const bytes = new Uint8Array(frame.allocationSize());
   const layout = await frame.copyTo(bytes);
   const data = new Uint8Array(width * height * 4).fill(255);
