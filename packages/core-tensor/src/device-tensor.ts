@@ -77,10 +77,15 @@ export class DeviceTensor implements TensorSpec {
   /** A copy in a buffer of its own. */
   clone(label = this.buffer.label): DeviceTensor {
     const copy = new DeviceTensor(this.device, this, label);
-    const encoder = this.device.gpu.createCommandEncoder();
-    encoder.copyBufferToBuffer(this.buffer.gpu, 0, copy.buffer.gpu, 0, this.buffer.bytes);
-    this.device.gpu.queue.submit([encoder.finish()]);
+    copy.copyFrom(this);
     return copy;
+  }
+
+  /** Takes over the values of a tensor of the same size. */
+  copyFrom(source: DeviceTensor): void {
+    const encoder = this.device.gpu.createCommandEncoder();
+    encoder.copyBufferToBuffer(source.buffer.gpu, 0, this.buffer.gpu, 0, this.buffer.bytes);
+    this.device.gpu.queue.submit([encoder.finish()]);
   }
 
   destroy(): void {

@@ -1,0 +1,119 @@
+/**
+ * What is trained and what is frozen. `full` trains every weight; `lora` trains low-rank updates beside the
+ * linear layers named, and whole the tensors whose names match a pattern. Frozen weights stay as they were
+ * loaded and get no gradient.
+ */
+import { elementCount, InvalidArgumentError, randomReference, type Tensor } from '@dwm/core-tensor';
+import type { Parameters } from '../weights/parameters.ts';
+import type { Weights } from '../weights/weights.ts';
+import { PackedLayout } from './packed.ts';
+
+export interface Trainable {
+  readonly layout: PackedLayout;
+  /** Starting values, packed. */
+  initial(): Promise<Float32Array>;
+  /** The network's weights, trained ones read out of `packed`; and the trained tensors by name. */
+  bind(packed: Tensor): { weights: Weights; trained: ReadonlyMap<string, Tensor> };
+}
+
+async function fill(
+  layout: PackedLayout,
+  value: (name: string, shape: readonly number[]) => Promise<Float32Array>,
+): Promise<Float32Array> {
+  const packed = new Float32Array(layout.length);
+  for (const [name, { shape }] of layout.parts) layout.values(packed, name).set(await value(name, shape));
+  return packed;
+}
+
+const readWeight = (parameters: Parameters) => async (name: string) => {
+  const tensor = parameters.tensors.get(name)!;
+  if (tensor.dtype !== 'f32') {
+    throw new InvalidArgumentError(
+      'training',
+      `${name} is ${tensor.dtype}; weights trained whole must be loaded as f32`,
+    );
+  }
+  return (await tensor.read()) as Float32Array;
+};
+
+/** Trains every weight of the network. */
+export function fullTrainable(parameters: Parameters): Trainable {
+  const shapes = Object.fromEntries([...parameters.tensors].map(([name, { shape }]) => [name, shape]));
+  const layout = new PackedLayout(shapes);
+  return {
+    layout,
+    initial: () => fill(layout, readWeight(parameters)),
+    bind(packed) {
+      const trained = new Map([...layout.parts.keys()].map((name) => [name, layout.part(packed, name)]));
+      return { trained, weights: { get: (name) => trained.get(name)!, has: (name) => trained.has(name) } };
+    },
+  };
+}
+
+export interface LoraOptions {
+  readonly rank: number;
+  readonly alpha: number;
+  /** Layers whose name ends in one of these get an update, e.g. `to_q`, `to_out.0`. */
+  readonly targetModules: readonly string[];
+  /** Tensors whose names match one of these are trained whole, e.g. `patch_embed.proj`. */
+  readonly trainablePatterns: readonly string[];
+  readonly seed: number;
+}
+
+/** Trains low-rank updates y = W x + (alpha / rank) · B (A x); A starts uniform as in PEFT, B at zero. */
+export function loraTrainable(parameters: Parameters, options: LoraOptions): Trainable {
+  const { rank, alpha, targetModules, trainablePatterns, seed } = options;
+  const modules = [...parameters.tensors.keys()]
+    .filter((name) => name.endsWith('.weight'))
+    .map((name) => name.slice(0, -'.weight'.length))
+    .filter((module) => targetModules.some((target) => module === target || module.endsWith(`.${target}`)));
+  if (modules.length === 0) {
+    throw new InvalidArgumentError(
+      'lora_target_modules',
+      `no layer of this network ends in ${targetModules.join(', ')}`,
+    );
+  }
+  const patterns = trainablePatterns.map((pattern) => new RegExp(pattern));
+  const whole = [...parameters.tensors.keys()].filter((name) =>
+    patterns.some((pattern) => pattern.test(name)),
+  );
+  const shapes: Record<string, readonly number[]> = {};
+  for (const module of modules) {
+    const [outputs, inputs] = parameters.tensors.get(`${module}.weight`)!.shape;
+    shapes[`${module}.lora_A.weight`] = [rank, inputs];
+    shapes[`${module}.lora_B.weight`] = [outputs, rank];
+  }
+  for (const name of whole) shapes[name] = parameters.tensors.get(name)!.shape;
+  const layout = new PackedLayout(shapes);
+  const read = readWeight(parameters);
+  let drawn = 0;
+  return {
+    layout,
+    initial: () =>
+      fill(layout, async (name, shape) => {
+        if (name.endsWith('.lora_B.weight')) return new Float32Array(elementCount(shape));
+        if (!name.endsWith('.lora_A.weight')) return read(name);
+        const bound = 1 / Math.sqrt(shape[1]);
+        const spec = { count: elementCount(shape), distribution: 'uniform' as const, stream: drawn++ };
+        return Float32Array.from(randomReference(spec, [seed >>> 0, LORA_KEY]), (u) => (2 * u - 1) * bound);
+      }),
+    bind(packed) {
+      const trained = new Map([...layout.parts.keys()].map((name) => [name, layout.part(packed, name)]));
+      return {
+        trained,
+        weights: {
+          get: (name) => trained.get(name) ?? parameters.get(name),
+          has: (name) => parameters.has(name),
+          adapter(module) {
+            const a = trained.get(`${module}.lora_A.weight`);
+            const b = trained.get(`${module}.lora_B.weight`);
+            return a && b && { a, b, scale: alpha / rank };
+          },
+        },
+      };
+    },
+  };
+}
+
+/** Keeps the draws of LoRA's start apart from those of training noise under the same seed. */
+const LORA_KEY = 0x4c6f5241;
