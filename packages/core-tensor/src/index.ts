@@ -1,3 +1,11 @@
+export {
+  axisSamples,
+  bytesOf,
+  type DType,
+  elementCount,
+  philox4x32,
+  randomReference,
+} from '@dwm/kernels-wgsl';
 export * from './device/browser.ts';
 export type { DeviceCaps, LimitOverrides, SubgroupMatrixConfig } from './device/caps.ts';
 export * from './device/device.ts';
@@ -5,21 +13,22 @@ export * from './device/errors.ts';
 export * from './device/probe.ts';
 export * from './device-tensor.ts';
 export * from './errors.ts';
+export { checkpoint } from './grad/checkpoint.ts';
+export { grad, valueAndGrad } from './grad/grad.ts';
+export * from './ops/attention.ts';
+export * from './ops/concat.ts';
+export * from './ops/conv.ts';
+export * from './ops/embedding.ts';
+export * from './ops/group-norm.ts';
+export * from './ops/layer-norm.ts';
+export * from './ops/matmul.ts';
 export * from './ops/pointwise.ts';
+export * from './ops/random.ts';
+export * from './ops/reduce.ts';
+export * from './ops/resize.ts';
+export * from './ops/rotary.ts';
 export * from './ops/views.ts';
 export * from './plan/plan.ts';
 export * from './program.ts';
 export * from './safetensors/index.ts';
 export * from './tensor.ts';
-export * from './ops/matmul.ts';
-export * from './ops/layer-norm.ts';
-export { axisSamples, bytesOf, type DType, elementCount, randomReference } from '@dwm/kernels-wgsl';
-export * from './ops/group-norm.ts';
-export * from './ops/conv.ts';
-export * from './ops/rotary.ts';
-export * from './ops/concat.ts';
-export * from './ops/embedding.ts';
-export * from './ops/attention.ts';
-export * from './ops/resize.ts';
-export * from './ops/reduce.ts';
-export * from './ops/random.ts';
