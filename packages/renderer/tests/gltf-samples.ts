@@ -6,6 +6,7 @@ import {
   KHRLightsPunctual,
   KHRMaterialsUnlit,
   KHRMeshQuantization,
+  KHRTextureTransform,
 } from '@gltf-transform/extensions';
 import draco from 'draco3dgltf';
 import { MeshoptEncoder } from 'meshoptimizer/encoder';
@@ -88,6 +89,7 @@ export async function writeGlb(
       KHRLightsPunctual,
       KHRMaterialsUnlit,
       KHRMeshQuantization,
+      KHRTextureTransform,
     ])
     .registerDependencies({
       'draco3d.encoder': await draco.createEncoderModule(),

@@ -107,7 +107,7 @@ export class HandRenderer {
 
   /**
    * Submits the drawing of a frame's hands into `target.color`. A hand that is missing or null is not drawn.
-   * With 4 samples the edges are smooth, which the original's are not.
+   * With 4 samples the edges are smooth, which the original's are not, and `target.depth` is left as it was.
    * @throws InvalidArgumentError when the view and the target differ in size.
    */
   draw(hands: HandPair, view: View, target: RenderTarget): void {

@@ -1,6 +1,6 @@
 import { InvalidFileError } from '@dwm/core-tensor';
 import type { GLTF } from '@gltf-transform/core';
-import { KHRLightsPunctual, KHRMaterialsUnlit } from '@gltf-transform/extensions';
+import { KHRLightsPunctual, KHRMaterialsUnlit, KHRTextureTransform } from '@gltf-transform/extensions';
 import { expect, test } from 'vitest';
 import { glb, panel, unpackGlb, writeGlb } from '../../tests/gltf-samples.ts';
 import { readGltf } from './read-gltf.ts';
@@ -71,6 +71,22 @@ test('strips, fans, sparse and normalised accessors, lights, unlit', async () =>
   expect(scene.materials[0].unlit).toBe(true);
   expect(scene.lights[0]).toMatchObject({ type: 'spot', intensity: 7 });
   expect(scene.nodes.find(({ name }) => name === 'lamp')!.light).toBe(0);
+});
+
+test('a texture transform turns coordinates counter-clockwise, v down, after scaling them', async () => {
+  const { document, primitive } = panel(1);
+  const change = document.createExtension(KHRTextureTransform).createTransform();
+  change
+    .setOffset([0.5, 0.25])
+    .setRotation(Math.PI / 2)
+    .setScale([2, 3])
+    .setTexCoord(1);
+  primitive.getMaterial()!.getBaseColorTextureInfo()!.setExtension('KHR_texture_transform', change);
+  const { transform, uvSet } = (await read(await writeGlb(document))).materials[0].baseColorTexture!;
+  [0, 3, 0.5, -2, 0, 0.25].forEach((value, i) => {
+    expect(transform[i]).toBeCloseTo(value, 6);
+  });
+  expect(uvSet).toBe(1);
 });
 
 const damage: [string, (json: GLTF.IGLTF) => unknown, string][] = [
