@@ -12,5 +12,5 @@ export {
 } from './decode.ts';
 export { defaultBitrate, type EncodeOptions, encodeVideo } from './encode.ts';
 export { type Frames, frameAt, type RgbImage } from './frames.ts';
-export { encodePng } from './png.ts';
+export { encodeGrey16Png, encodePng } from './png.ts';
 export { contactSheet, resizeArea, sideBySide } from './sheet.ts';

@@ -1,6 +1,6 @@
 import { PNG } from 'pngjs';
 import { expect, test } from 'vitest';
-import { encodePng } from './png.ts';
+import { encodeGrey16Png, encodePng } from './png.ts';
 import { seeded } from './testing.ts';
 
 for (const [height, width] of [
@@ -26,4 +26,13 @@ test('a buffer of the wrong length is refused', async () => {
   await expect(encodePng({ data: new Uint8Array(10), height: 2, width: 2 })).rejects.toThrow(
     /holds 10 bytes, expected 12/,
   );
+});
+
+test('16-bit grey comes back exactly through another decoder', async () => {
+  const random = seeded(5);
+  const values = new Uint16Array(31 * 17).map(() => Math.floor(random() * 65536));
+  const png = PNG.sync.read(Buffer.from(await encodeGrey16Png(values, 31, 17)), { skipRescale: true });
+  expect([png.height, png.width]).toEqual([31, 17]);
+  expect(Array.from({ length: values.length }, (_, i) => png.data[i * 4])).toEqual(Array.from(values));
+  await expect(encodeGrey16Png(values, 31, 16)).rejects.toThrow(/holds 527 numbers, expected 496/);
 });

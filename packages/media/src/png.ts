@@ -1,8 +1,9 @@
 /**
- * RGB pictures to PNG (ISO/IEC 15948), pixel for pixel. Written here because it has to work in a browser too
- * and needs no more than the platform's deflate: 8-bit RGB, each row filtered by its difference to the row above
- * (filter 2, "up"), which costs nothing and halves the size of rendered pictures.
+ * Pictures to PNG (ISO/IEC 15948), number for number. Written here because it has to work in a browser too and
+ * needs no more than the platform's deflate: 8-bit RGB or 16-bit grey, each row filtered by its difference to the row
+ * above (filter 2, "up"), which costs nothing and halves the size of rendered pictures.
  */
+import { InvalidArgumentError } from '@dwm/core-tensor';
 import { checkFrames, type RgbImage } from './frames.ts';
 
 const signature = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
@@ -34,14 +35,47 @@ function chunk(type: string, body: Uint8Array): Uint8Array {
 export async function encodePng(image: RgbImage): Promise<Uint8Array> {
   const { data, height, width } = image;
   checkFrames('image', { ...image, frames: 1, fps: 1 });
-  const row = width * 3;
+  return pngFile(data, height, width, [8, 2]);
+}
+
+/**
+ * The bytes of a .png file of 16-bit grey values [height, width], e.g. depth in millimetres.
+ * @throws InvalidArgumentError where the values are not height x width.
+ */
+export async function encodeGrey16Png(
+  values: Uint16Array,
+  height: number,
+  width: number,
+): Promise<Uint8Array> {
+  if (values.length !== height * width || values.length === 0) {
+    throw new InvalidArgumentError(
+      'values',
+      `holds ${values.length} numbers, expected ${height * width} for [${height}, ${width}]`,
+    );
+  }
+  const bytes = new Uint8Array(values.length * 2);
+  const view = new DataView(bytes.buffer);
+  values.forEach((value, i) => {
+    view.setUint16(2 * i, value);
+  });
+  return pngFile(bytes, height, width, [16, 0]);
+}
+
+/** @param kind bits a channel, and PNG's number of the colour type. */
+async function pngFile(
+  bytes: Uint8Array,
+  height: number,
+  width: number,
+  kind: readonly [bits: number, colorType: number],
+): Promise<Uint8Array> {
+  const row = bytes.length / height;
   const filtered = new Uint8Array((row + 1) * height);
   for (let y = 0; y < height; y++) {
     const to = y * (row + 1);
     filtered[to] = upFilter;
     for (let x = 0; x < row; x++) {
-      const above = y > 0 ? data[(y - 1) * row + x] : 0;
-      filtered[to + 1 + x] = data[y * row + x] - above;
+      const above = y > 0 ? bytes[(y - 1) * row + x] : 0;
+      filtered[to + 1 + x] = bytes[y * row + x] - above;
     }
   }
   const deflated = new Blob([filtered]).stream().pipeThrough(new CompressionStream('deflate'));
@@ -49,7 +83,7 @@ export async function encodePng(image: RgbImage): Promise<Uint8Array> {
   const view = new DataView(header.buffer);
   view.setUint32(0, width);
   view.setUint32(4, height);
-  header.set([8, 2, 0, 0, 0], 8); // 8 bits, RGB, deflate, standard filters, not interlaced
+  header.set([...kind, 0, 0, 0], 8); // deflate, standard filters, not interlaced
   const parts = [
     Uint8Array.from(signature),
     chunk('IHDR', header),

@@ -1,4 +1,5 @@
 export * from './camera/index.ts';
+export * from './clips/index.ts';
 export * from './gpu/index.ts';
 export * from './hands/index.ts';
 export * from './mano/index.ts';

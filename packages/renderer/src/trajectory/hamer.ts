@@ -8,6 +8,8 @@
  * F commutes with s, so F goes into the wrist's rotation. That turns about J_0, hence
  * orient' = F R and transl' = F (s J_0 + cam_t) - s J_0.
  */
+
+import type { BinaryFile } from '@dwm/core-tensor';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import type { Intrinsics } from '../camera/intrinsics.ts';
 import { cameraToWorld } from '../camera/pose.ts';
@@ -16,7 +18,6 @@ import type { ManoModel } from '../mano/model.ts';
 import { type HandSide, type ManoParams, manoRestJoints } from '../mano/pose.ts';
 import { openNpz, shapedArray } from './npy.ts';
 import { DEFAULT_FPS, type HandPose, type ImportDefaults, type Trajectory } from './types.ts';
-import type { BinaryFile } from './zip.ts';
 
 export interface HamerOptions extends Pick<ImportDefaults, 'fps'> {
   /** Frames of the clip; by default up to the last one with a detection. */

@@ -1,3 +1,4 @@
+export type { BinaryFile } from '@dwm/core-tensor';
 export { type ColmapOptions, importColmap } from './colmap.ts';
 export {
   type DeviceCamera,
@@ -12,8 +13,15 @@ export { LANDMARK_JOINTS, landmarksToJoints } from './hand-ik.ts';
 export { hot3dTrajectory, readHot3dHands, type TimedHands } from './hot3d.ts';
 export { importMediapipe, type MediapipeOptions } from './mediapipe.ts';
 export { type NpyArray, type NpzFile, openNpz, PICKLE_CONVERTER } from './npy.ts';
-export { resample } from './resample.ts';
+export { resample, sampleAt } from './resample.ts';
 export { readTransforms, writeTransforms } from './transforms-json.ts';
-export type { HandPose, Hands, ImportDefaults, Trajectory, TrajectoryFrame } from './types.ts';
+export {
+  type HandPose,
+  type Hands,
+  type ImportDefaults,
+  NO_HANDS,
+  SIDES,
+  type Trajectory,
+  type TrajectoryFrame,
+} from './types.ts';
 export { importWebxr } from './webxr.ts';
-export type { BinaryFile } from './zip.ts';

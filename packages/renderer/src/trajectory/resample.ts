@@ -15,9 +15,18 @@ import type { HandPose, Trajectory, TrajectoryFrame } from './types.ts';
  * @throws InvalidArgumentError where the trajectory is too short for `frames`.
  */
 export function resample(trajectory: Trajectory, fps: number, frames?: number): Trajectory {
+  const { seconds: first } = trajectory.frames[0];
+  const { seconds: last } = trajectory.frames.at(-1)!;
+  return sampleAt(trajectory, frameTimes(first, last, fps, frames), fps);
+}
+
+/**
+ * The trajectory at the given times (seconds, on its own clock), as frames of a clip of `fps` frames a second. Times
+ * beyond its ends give the end frames.
+ */
+export function sampleAt(trajectory: Trajectory, times: readonly number[], fps: number): Trajectory {
   const source = trajectory.frames;
   const seconds = source.map((frame) => frame.seconds);
-  const times = frameTimes(seconds[0], seconds.at(-1)!, fps, frames);
   return {
     fps,
     frames: times.map((time, i) => {

@@ -1,7 +1,6 @@
 /** Writes the files that the tests read: `.npz` as NumPy lays them out, and damaged copies of any file. */
 import { deflateRawSync } from 'node:zlib';
-import { DwmError } from '@dwm/core-tensor';
-import { crc32 } from './zip.ts';
+import { crc32, DwmError } from '@dwm/core-tensor';
 
 export interface ArrayToSave {
   readonly descr: string;

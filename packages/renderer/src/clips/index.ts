@@ -1,0 +1,11 @@
+export { type ClipSettings, clipTrajectory } from './clip-trajectory.ts';
+export { type CameraFit, fitCamera } from './fit-camera.ts';
+export { type HandModels, PosedHands } from './posed-hands.ts';
+export {
+  type RenderedClip,
+  type RenderOptions,
+  renderHandClip,
+  renderSceneClip,
+  type SceneRenderOptions,
+} from './render-clips.ts';
+export { type Picture, type SceneParts, StaticScene } from './static-scene.ts';
