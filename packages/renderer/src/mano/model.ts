@@ -2,9 +2,10 @@
  * A MANO hand model in memory (Romero, Tzionas, Black, "Embodied hands", 2017), read from the user's own file. The file
  * is licensed to its user and never part of this project; the published one is a pickle and must be converted once.
  */
+
+import type { BinaryFile } from '@dwm/core-tensor';
 import { InvalidFileError } from '@dwm/core-tensor';
 import { openNpz, shapedArray } from '../trajectory/npy.ts';
-import type { BinaryFile } from '../trajectory/zip.ts';
 
 export const MANO_VERTICES = 778;
 export const MANO_JOINTS = 16;
