@@ -5,11 +5,12 @@ import { addDoctor } from './commands/doctor.ts';
 import { addDownload } from './commands/download.ts';
 import { addGenerate } from './commands/generate.ts';
 import { reportError } from './report.ts';
+import { VERSION } from './version.ts';
 
 const json = process.argv.includes('--json');
 const program = new Command('dwm')
   .description('Dexterous World Models on WebGPU: generate what hands do to a scene.')
-  .version('0.1.0')
+  .version(VERSION)
   .option('--json', 'results and errors as JSON, for programs')
   .configureOutput({ outputError: () => {} })
   .showHelpAfterError(false)
@@ -24,15 +25,6 @@ try {
   else await program.parseAsync();
   process.exit(process.exitCode ?? 0);
 } catch (error) {
-  if (error instanceof CommanderError) {
-    if (error.exitCode === 0) process.exit(0);
-    const message = error.message.replace(/^error: /, '');
-    process.stderr.write(
-      json
-        ? `${JSON.stringify({ error: { code: 'invalid-argument', message } })}\n`
-        : `error: ${message}; see dwm --help\n`,
-    );
-    process.exit(1);
-  }
+  if (error instanceof CommanderError && error.exitCode === 0) process.exit(0);
   process.exit(reportError(error, json));
 }

@@ -3,6 +3,7 @@
  * itself; with `--json` programs get objects, results on standard output and errors on standard error.
  */
 import { DwmError } from '@dwm/core-tensor';
+import { CommanderError } from 'commander';
 
 export interface Reporter {
   readonly json: boolean;
@@ -42,7 +43,7 @@ export function createReporter(json: boolean): Reporter {
         if (finish) process.stderr.write(`${line}\n`);
         return;
       }
-      const padded = line.slice(0, Math.max(20, (process.stderr.columns ?? 100) - 1));
+      const padded = line.slice(0, Math.max(20, (process.stderr.columns || 100) - 1));
       process.stderr.write(`\r${padded.padEnd(shown.length)}`);
       shown = padded;
       if (finish) {
@@ -56,21 +57,40 @@ export function createReporter(json: boolean): Reporter {
 /** What went wrong, as one line or one object, and the exit code: 1, or 130 after Ctrl-C. */
 export function reportError(error: unknown, json: boolean): number {
   const aborted = error instanceof Error && error.name === 'AbortError';
-  const known = error instanceof DwmError;
-  const message = error instanceof Error ? error.message : String(error);
-  if (json) {
-    const code = aborted ? 'interrupted' : known ? error.code : 'internal';
-    process.stderr.write(
-      `${JSON.stringify({ error: { code, message, ...(known && { details: error.details }) } })}\n`,
-    );
-  } else if (aborted) {
-    process.stderr.write('\ninterrupted; finished files are kept, nothing is half written\n');
-  } else if (known) {
-    process.stderr.write(`error: ${message}\n`);
-  } else {
-    process.stderr.write(`error: ${error instanceof Error ? (error.stack ?? message) : message}\n`);
+  const { code, message, details } = describeError(error);
+  if (json) process.stderr.write(`${JSON.stringify({ error: { code, message, details } })}\n`);
+  else {
+    // The progress line may still stand there.
+    if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
+    process.stderr.write(aborted ? `${message}\n` : `error: ${message}\n`);
+    if (code === 'internal' && error instanceof Error) {
+      process.stderr.write(`This is a fault of dwm, please report it:\n${error.stack}\n`);
+    }
   }
   return aborted ? 130 : 1;
+}
+
+function describeError(error: unknown): { code: string; message: string; details?: unknown } {
+  if (error instanceof DwmError) return error;
+  if (!(error instanceof Error)) return { code: 'internal', message: String(error) };
+  if (error.name === 'AbortError') {
+    return { code: 'interrupted', message: 'interrupted; finished files are kept, nothing is half written' };
+  }
+  if (error instanceof CommanderError) {
+    const message = error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
+    return { code: 'invalid-argument', message: `${message.replace(/\.$/, '')}; see dwm --help` };
+  }
+  // Files that cannot be made, full disks and the like.
+  const { code, path, syscall } = error as NodeJS.ErrnoException;
+  if (syscall && path) {
+    const [, reason = error.message] = /^\w+: ([^,]*)/.exec(error.message) ?? [];
+    return {
+      code: 'file-system',
+      message: `${path}: ${reason} (${syscall})`,
+      details: { file: path, errno: code },
+    };
+  }
+  return { code: 'internal', message: error.message };
 }
 
 /** `1:05` or `2:03:20`. */

@@ -1,34 +1,35 @@
 /** `dwm generate`: conditioning videos and a prompt in, interaction videos out; one clip or a whole list. */
-import { mkdir } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
 import { type Device, InvalidArgumentError } from '@dwm/core-tensor';
-import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
-import { DEFAULTS, DwmPipeline, type GenerateOptions, type PromptEmbeds } from '@dwm/dwm-model';
-import type { Command } from 'commander';
-import { Option } from 'commander';
+import { openNodeDevice } from '@dwm/core-tensor/node';
+import { DEFAULTS, DwmPipeline, type GenerateOptions } from '@dwm/dwm-model';
+import { type Command, Option } from 'commander';
+import { checkJobFiles, checkText, openLoraFolder, openModel } from '../generate/check.ts';
 import { readExperiment } from '../generate/experiment.ts';
-import { readClip, readDraws, readPrompt, readPromptEmbeds } from '../generate/inputs.ts';
+import { checkWritable, exists } from '../generate/files.ts';
+import {
+  type ClipVideos,
+  readDraws,
+  readPrompt,
+  readPromptEmbeds,
+  readVideos,
+  type TextEmbeds,
+} from '../generate/inputs.ts';
 import {
   type Job,
   jobOfVideo,
   readDatasetList,
-  type Shard,
-  shardsFromEnvironment,
+  type Share,
+  shareFrom,
   shareOf,
+  WHOLE,
 } from '../generate/jobs.ts';
-import {
-  exists,
-  metadataPath,
-  outputPaths,
-  recordMetadata,
-  saveTensors,
-  toFrames,
-  writeClip,
-} from '../generate/outputs.ts';
+import { metadataPath, outputPaths, saveTensors, toFrames, writeClip } from '../generate/outputs.ts';
 import { generationProgress } from '../generate/progress.ts';
 import { interruptible } from '../interrupt.ts';
 import { clock, createReporter, type Reporter, size } from '../report.ts';
-import { integer, real } from './options.ts';
+import { VERSION } from '../version.ts';
+import { inSteps, integer, real } from './options.ts';
 
 /** Flags as commander gives them. */
 interface Flags {
@@ -122,10 +123,10 @@ export function addGenerate(program: Command): void {
     .option('--num-inference-steps <n>', 'denoising steps', integer(1, 1000), DEFAULTS.numInferenceSteps)
     .option('--guidance-scale <g>', 'classifier-free guidance; off at 1', real(0), DEFAULTS.guidanceScale)
     .option('--dynamic-guidance', 'let guidance rise over the steps')
-    .option('--num-frames <n>', '4k + 1', integer(1), DEFAULTS.numFrames)
-    .option('--height <pixels>', 'multiple of 16', integer(16), DEFAULTS.height)
-    .option('--width <pixels>', 'multiple of 16', integer(16), DEFAULTS.width)
-    .option('--fps <n>', 'frames a second of the output', real(1), 8)
+    .option('--num-frames <n>', '4k + 1', inSteps(1, 4, '4k + 1 frames: 1, 5, 9, … 49'), DEFAULTS.numFrames)
+    .option('--height <pixels>', 'multiple of 16', inSteps(16, 16, 'a multiple of 16'), DEFAULTS.height)
+    .option('--width <pixels>', 'multiple of 16', inSteps(16, 16, 'a multiple of 16'), DEFAULTS.width)
+    .option('--fps <n>', 'frames a second of the output', real(1, 240), 8)
     .option('--seed <n>', 'a list adds the place of the clip', integer(0), DEFAULTS.seed)
     .option(
       '--strength <s>',
@@ -158,10 +159,10 @@ async function generate(given: Flags, reporter: Reporter, signal: AbortSignal): 
   };
   if (!flags.model)
     throw new InvalidArgumentError('model', 'is required: a folder with transformer/, vae/ and scheduler/');
-  const shards = shardsFromEnvironment(flags, process.env);
-  const jobs = await listJobs(flags, shards);
+  checkFlags(flags);
+  const share = flags.datasetFile ? shareFrom(flags, process.env) : WHOLE;
   const todo: Job[] = [];
-  for (const job of jobs) {
+  for (const job of flags.datasetFile ? await listJobs(flags, share) : [oneJob(flags)]) {
     if (flags.skipExisting && (await exists(outputPaths(job.name, false).video))) {
       reporter.say(`${job.name}.mp4 is there already`);
     } else todo.push(job);
@@ -171,41 +172,45 @@ async function generate(given: Flags, reporter: Reporter, signal: AbortSignal): 
     return;
   }
 
-  const folder = await openDirectory(flags.model);
-  const lora = flags.checkpointPath ? await openDirectory(flags.checkpointPath) : undefined;
+  // Everything that can be wrong with the input shows here, not after minutes of loading.
+  const folder = await openModel(flags.model);
+  const lora = flags.checkpointPath ? await openLoraFolder(flags.checkpointPath) : undefined;
   const embeds = flags.promptEmbeds ? await readPromptEmbeds(flags.promptEmbeds) : undefined;
-  const draws = flags.latents ? await readDraws(flags.latents) : undefined;
+  await checkText(folder, embeds, flags.guidanceScale > 1);
+  const draws = flags.latents ? await readDraws(flags.latents, flags) : undefined;
+  await checkJobFiles(
+    todo,
+    PROMPTS.every((name) => flags[name] === undefined),
+  );
+  await checkWritable(dirname(todo[0].name));
+  if (flags.saveTensors) await checkWritable(dirname(flags.saveTensors));
+  const firstPrompt = await promptOf(flags, todo[0], embeds);
+  const firstVideos = await readVideos(todo[0], flags.fps);
 
   const device = await openNodeDevice();
-  reporter.say(`${device.caps.adapter.description || device.caps.adapter.device}`);
+  reporter.say(device.caps.adapter.description || device.caps.adapter.device);
   const pipeline = await DwmPipeline.load(device, folder, {
     lora,
     precision: flags.precision,
-    onProgress: (part, done, total) =>
-      reporter.progress(`loading the ${part}: ${size(done)} of ${size(total)}`),
+    onProgress: (part, done, total) => {
+      signal.throwIfAborted();
+      reporter.progress(`loading the ${part}: ${size(done)} of ${size(total)}`);
+    },
   });
   if (experiment.loraAlpha !== undefined && pipeline.lora && experiment.loraAlpha !== pipeline.lora.rank) {
     reporter.warn(
       `lora_alpha ${experiment.loraAlpha} in ${given.experimentConfig} differs from the rank ${pipeline.lora.rank} in the file; alpha is set to the rank`,
     );
   }
+  const context = { flags, draws, device, pipeline, reporter, signal, share };
   try {
     const results = [];
     for (const [i, job] of todo.entries()) {
+      signal.throwIfAborted();
       if (todo.length > 1) reporter.say(`clip ${i + 1} of ${todo.length}: ${basename(job.name)}`);
-      results.push(
-        await generateClip({
-          flags,
-          job,
-          embeds,
-          draws,
-          device,
-          pipeline,
-          reporter,
-          signal,
-          shard: shards.shard,
-        }),
-      );
+      const prompt = i === 0 ? firstPrompt : await promptOf(flags, job, embeds);
+      const videos = i === 0 ? firstVideos : await readVideos(job, flags.fps);
+      results.push(await generateClip(context, job, prompt, videos));
     }
     reporter.result({ clips: results }, results.map(({ video }) => video).join('\n'));
   } finally {
@@ -214,25 +219,42 @@ async function generate(given: Flags, reporter: Reporter, signal: AbortSignal): 
   }
 }
 
-/** What the flags ask for: every job's `name` is the output path without extension. */
-async function listJobs(flags: Flags, shards: { shard: Shard; chunk: Shard }): Promise<Job[]> {
-  const prompts = ['prompt', 'promptFile', 'promptEmbeds', 'useEmptyPrompts'] as const;
-  const named = prompts.filter((name) => flags[name] !== undefined);
-  if (named.length > 1)
-    throw new InvalidArgumentError('prompt', `more than one kind of prompt was given: ${named.join(', ')}`);
+const PROMPTS = ['prompt', 'promptFile', 'promptEmbeds', 'useEmptyPrompts'] as const;
 
-  if (flags.datasetFile) {
-    if (!flags.dataRoot) throw new InvalidArgumentError('data-root', 'is required with --dataset-file');
-    if (!flags.outputDir) throw new InvalidArgumentError('output-dir', 'is required with --dataset-file');
-    const all = await readDatasetList(flags.datasetFile, {
-      dataRoot: flags.dataRoot,
-      promptSubdir: flags.promptSubdir,
-      layout: flags.datasetOutputLayout,
-      maxSamples: flags.maxSamples,
-    });
-    return shareOf(all, shards).map((job) => ({ ...job, name: join(flags.outputDir!, job.name) }));
+/** Flags as they are typed. */
+const flagName = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+/** @throws InvalidArgumentError for flags that contradict each other. */
+function checkFlags(flags: Flags): void {
+  const given = (names: readonly (keyof Flags)[]) =>
+    names.filter((name) => flags[name] !== undefined).map((name) => `--${flagName(name)}`);
+  const prompts = given(PROMPTS);
+  if (prompts.length > 1)
+    throw new InvalidArgumentError('prompt', `expected one kind of prompt, got ${prompts.join(' and ')}`);
+  if (flags.out && flags.outputDir)
+    throw new InvalidArgumentError('out', 'expected --out or --output-dir, got both');
+  if (!flags.datasetFile) return;
+  const [single] = given(['out', 'staticVideo', 'handVideo', 'video', 'saveTensors']);
+  if (single)
+    throw new InvalidArgumentError(single.slice(2), 'is about one clip; leave it out with --dataset-file');
+  for (const name of ['dataRoot', 'outputDir'] as const) {
+    if (!flags[name]) throw new InvalidArgumentError(flagName(name), 'is required with --dataset-file');
   }
+}
 
+/** This process's clips of the list. Every job's `name` is the output path without extension. */
+async function listJobs(flags: Flags, share: Share): Promise<Job[]> {
+  const all = await readDatasetList(flags.datasetFile!, {
+    dataRoot: flags.dataRoot!,
+    promptSubdir: flags.promptSubdir,
+    layout: flags.datasetOutputLayout,
+    maxSamples: flags.maxSamples,
+  });
+  return shareOf(all, share).map((job) => ({ ...job, name: join(flags.outputDir!, job.name) }));
+}
+
+/** The one clip that the flags ask for. */
+function oneJob(flags: Flags): Job {
   const beside = flags.video ? jobOfVideo(flags.video, flags.promptSubdir, 0, '') : undefined;
   const staticVideo = flags.staticVideo ?? beside?.staticVideo;
   const handVideo = flags.handVideo ?? beside?.handVideo;
@@ -243,50 +265,42 @@ async function listJobs(flags: Flags, shards: { shard: Shard; chunk: Shard }): P
   const stem = flags.video ? `${basename(flags.video, extname(flags.video))}_generated` : 'generated';
   const out = flags.out ?? (flags.outputDir && join(flags.outputDir, `${stem}.mp4`));
   if (!out) throw new InvalidArgumentError('out', 'is required: the .mp4 to write');
-  if (extname(out).toLowerCase() !== '.mp4')
+  if (extname(out) !== '.mp4')
     throw new InvalidArgumentError('out', `expected a name ending in .mp4, got ${out}`);
-  if (named.length === 0 && !beside) {
+  if (!beside && PROMPTS.every((name) => flags[name] === undefined)) {
     throw new InvalidArgumentError(
       'prompt',
       'is required; or pass --prompt-file, --prompt-embeds or --use-empty-prompts',
     );
   }
-  return [
-    {
-      staticVideo,
-      handVideo,
-      truth: beside?.truth,
-      promptFile: beside?.promptFile,
-      name: out.slice(0, -4),
-      index: 0,
-    },
-  ];
+  return {
+    staticVideo,
+    handVideo,
+    truth: beside?.truth,
+    promptFile: beside?.promptFile,
+    name: out.slice(0, -4),
+    index: 0,
+  };
 }
 
 interface ClipContext {
   readonly flags: Flags;
-  readonly job: Job;
-  readonly embeds: PromptEmbeds | undefined;
   readonly draws: GenerateOptions['draws'];
   readonly device: Device;
   readonly pipeline: DwmPipeline;
   readonly reporter: Reporter;
   readonly signal: AbortSignal;
-  readonly shard: Shard;
+  readonly share: Share;
 }
 
 async function generateClip(
-  context: ClipContext,
+  { flags, draws, device, pipeline, reporter, signal, share }: ClipContext,
+  job: Job,
+  prompt: string | TextEmbeds,
+  videos: ClipVideos,
 ): Promise<{ video: string; metadata: string; seconds: number }> {
-  const { flags, job, embeds, draws, device, pipeline, reporter, signal, shard } = context;
-  const prompt = await promptOf(flags, job, embeds);
   if (typeof prompt === 'string') warnIfLong(prompt, pipeline, reporter);
-  const staticVideo = await readClip(job.staticVideo, flags.fps);
-  const handVideo = await readClip(job.handVideo, flags.fps);
-  const truth = job.truth && (await exists(job.truth)) ? await readClip(job.truth, flags.fps) : undefined;
-  const paths = outputPaths(job.name, truth !== undefined);
-  await mkdir(dirname(paths.video), { recursive: true });
-
+  const paths = outputPaths(job.name, videos.truth !== undefined);
   const settings = {
     negativePrompt: flags.negativePrompt,
     numFrames: flags.numFrames,
@@ -295,25 +309,24 @@ async function generateClip(
     numInferenceSteps: flags.numInferenceSteps,
     guidanceScale: flags.guidanceScale,
     dynamicGuidance: flags.dynamicGuidance ?? false,
-    seed: flags.datasetFile ? flags.seed + job.index : flags.seed,
+    seed: flags.seed + (flags.datasetFile ? job.index : 0),
     strength: flags.strength,
     tiling: flags.tiling,
   };
   const started = performance.now();
   const generated = await pipeline.generate({
     ...settings,
-    staticVideo,
-    handVideo,
+    ...videos,
     prompt,
     draws,
     signal,
     onProgress: generationProgress(reporter),
   });
   const seconds = (performance.now() - started) / 1000;
+  signal.throwIfAborted();
   if (flags.saveTensors) await saveTensors(flags.saveTensors, generated);
-  await writeClip(paths, toFrames(generated, flags.fps), { staticVideo, handVideo, truth });
-  const metadata = metadataPath(paths.video, shard);
-  await recordMetadata(metadata, paths.video, {
+  const metadata = metadataPath(paths.video, share);
+  const entry = {
     ...settings,
     prompt: typeof prompt === 'string' ? prompt : undefined,
     promptEmbeds: flags.promptEmbeds,
@@ -322,18 +335,23 @@ async function generateClip(
     precision: flags.precision,
     model: flags.model,
     lora: flags.checkpointPath,
+    loraRank: pipeline.lora?.rank,
     scheduler: pipeline.scheduler.className,
     staticVideo: job.staticVideo,
     handVideo: job.handVideo,
-    truth: truth && job.truth,
+    truth: videos.truth && job.truth,
     timesteps: generated.timesteps,
     guidance: generated.guidance,
     adapter: device.caps.adapter,
     peakDeviceBytes: device.memory.peak,
     seconds,
     date: new Date().toISOString(),
+    version: VERSION,
+    /** Relative paths above and in the command start here. */
+    workingDirectory: process.cwd(),
     command: process.argv.slice(2),
-  });
+  };
+  await writeClip(paths, toFrames(generated, flags.fps), videos, { file: metadata, entry });
   reporter.progress(`${paths.video}: ${clock(seconds)}`, true);
   return { video: paths.video, metadata, seconds };
 }
@@ -341,12 +359,11 @@ async function generateClip(
 async function promptOf(
   flags: Flags,
   job: Job,
-  embeds: PromptEmbeds | undefined,
-): Promise<string | PromptEmbeds> {
+  embeds: TextEmbeds | undefined,
+): Promise<string | TextEmbeds> {
   if (embeds) return embeds;
   if (flags.useEmptyPrompts) return '';
-  if (flags.prompt !== undefined) return flags.prompt;
-  return readPrompt(flags.promptFile ?? job.promptFile!);
+  return flags.prompt ?? readPrompt(flags.promptFile ?? job.promptFile!);
 }
 
 function warnIfLong(prompt: string, pipeline: DwmPipeline, reporter: Reporter): void {

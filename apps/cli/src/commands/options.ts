@@ -25,3 +25,14 @@ export function real(min: number, max = Number.POSITIVE_INFINITY): (text: string
     return value;
   };
 }
+
+/** Whole numbers of the form `step` k + `first`, k from 0 up. */
+export function inSteps(first: number, step: number, form: string): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() === '' || !Number.isInteger(value) || value < first || (value - first) % step !== 0) {
+      throw new InvalidArgumentError(`expected ${form}.`);
+    }
+    return value;
+  };
+}

@@ -9,6 +9,9 @@ export interface Experiment {
   readonly loraAlpha?: number;
 }
 
+const KEYS = ['model.base_model_name_or_path', 'data.data_root', 'training.lora_alpha'];
+
+/** @throws InvalidFileError or InvalidArgumentError naming the key, or the override, that cannot be used. */
 export async function readExperiment(
   file: string | undefined,
   overrides: readonly string[],
@@ -30,8 +33,23 @@ export async function readExperiment(
   }
   for (const override of overrides) {
     const at = override.indexOf('=');
-    if (at < 1) throw new InvalidArgumentError('override', `expected section.key=value, got "${override}"`);
-    document.setIn(override.slice(0, at).split('.'), parse(override.slice(at + 1)));
+    const path = override.slice(0, at).split('.');
+    if (at < 1 || path.includes('')) {
+      throw new InvalidArgumentError('override', `expected section.key=value, got "${override}"`);
+    }
+    // A misspelt key would otherwise change nothing and say nothing.
+    if (!KEYS.includes(path.join('.')) && !document.hasIn(path)) {
+      throw new InvalidArgumentError(
+        'override',
+        `${file} has no ${path.join('.')}; inference reads ${KEYS.join(', ')}`,
+      );
+    }
+    try {
+      document.setIn(path, parse(override.slice(at + 1)));
+    } catch (error) {
+      const [reason] = (error as Error).message.split('\n');
+      throw new InvalidArgumentError('override', `"${override}" cannot be set in ${file}: ${reason}`);
+    }
   }
   const get = <T extends 'string' | 'number'>(path: string, type: T) => {
     const value: unknown = document.getIn(path.split('.'));

@@ -5,6 +5,25 @@ import { InvalidFileError, type SafetensorsTensor, toFloat32 } from '@dwm/core-t
 import { readSafetensors } from '@dwm/core-tensor/node';
 import type { Draws, PromptEmbeds } from '@dwm/dwm-model';
 import { type Frames, readPng, readVideo } from '@dwm/media/node';
+import { exists } from './files.ts';
+import type { Job } from './jobs.ts';
+
+/** The videos of one clip. */
+export interface ClipVideos {
+  readonly staticVideo: Frames;
+  readonly handVideo: Frames;
+  readonly truth?: Frames;
+}
+
+/** @param fps rate of folders of frames, which do not say. */
+export async function readVideos(job: Job, fps: number): Promise<ClipVideos> {
+  const { truth } = job;
+  return {
+    staticVideo: await readClip(job.staticVideo, fps),
+    handVideo: await readClip(job.handVideo, fps),
+    truth: truth !== undefined && (await exists(truth)) ? await readClip(truth, fps) : undefined,
+  };
+}
 
 /** All frames of a video file, or of a folder of PNG images in the order of their names. */
 export async function readClip(path: string, fps: number): Promise<Frames> {
@@ -50,32 +69,67 @@ function pick(file: string, tensors: ReadonlyMap<string, SafetensorsTensor>, nam
   return { shape: tensor.shape, values: toFloat32(tensor) };
 }
 
+/** Embeddings and where they came from. */
+export interface TextEmbeds extends PromptEmbeds {
+  readonly file: string;
+  readonly dim: number;
+}
+
 /** `prompt_embeds` [1, tokens, dim] and, if there, `negative_prompt_embeds` of the same shape. */
-export async function readPromptEmbeds(path: string): Promise<PromptEmbeds> {
-  const tensors = await readSafetensors(path);
-  const prompt = pick(path, tensors, ['prompt_embeds', 'in.prompt_embeds']);
-  if (!prompt) throw new InvalidFileError(path, 'prompt_embeds is missing', { field: 'prompt_embeds' });
-  const { shape } = prompt;
-  if (shape.length < 2 || shape.length > 3 || (shape.length === 3 && shape[0] !== 1)) {
-    throw new InvalidFileError(path, `prompt_embeds: expected [1, tokens, dim], got [${shape}]`, {
-      field: 'prompt_embeds',
-    });
+export async function readPromptEmbeds(file: string): Promise<TextEmbeds> {
+  const tensors = await readSafetensors(file);
+  const read = (field: string) => {
+    const found = pick(file, tensors, [field, `in.${field}`]);
+    if (!found) return undefined;
+    const { shape, values } = found;
+    if (
+      shape.length < 2 ||
+      shape.length > 3 ||
+      (shape.length === 3 && shape[0] !== 1) ||
+      values.length === 0
+    ) {
+      throw new InvalidFileError(file, `${field}: expected [1, tokens, dim], got [${shape}]`, { field });
+    }
+    return { values, tokens: shape[shape.length - 2], dim: shape[shape.length - 1] };
+  };
+  const prompt = read('prompt_embeds');
+  if (!prompt) throw new InvalidFileError(file, 'prompt_embeds is missing', { field: 'prompt_embeds' });
+  const negative = read('negative_prompt_embeds');
+  const { tokens, dim } = prompt;
+  if (negative && (negative.tokens !== tokens || negative.dim !== dim)) {
+    throw new InvalidFileError(
+      file,
+      `negative_prompt_embeds: expected [1, ${tokens}, ${dim}] as prompt_embeds, got [1, ${negative.tokens}, ${negative.dim}]`,
+      { field: 'negative_prompt_embeds' },
+    );
   }
-  const negative = pick(path, tensors, ['negative_prompt_embeds', 'in.negative_prompt_embeds']);
-  return { prompt: prompt.values, negative: negative?.values, tokens: shape[shape.length - 2] };
+  return { file, prompt: prompt.values, negative: negative?.values, tokens, dim };
 }
 
 /**
  * `latents` [1, frames, 16, h, w]: the initial noise. To repeat another program's run exactly the file may
  * also hold the posterior draws `eps.hand` and `eps.static` [1, 16, frames, h, w].
+ * @param size of the video to make.
  */
-export async function readDraws(path: string): Promise<Draws> {
-  const tensors = await readSafetensors(path);
-  const latents = pick(path, tensors, ['latents', 'in.latents']);
-  if (!latents) throw new InvalidFileError(path, 'latents is missing', { field: 'latents' });
-  return {
-    latents: latents.values,
-    hand: pick(path, tensors, ['eps.hand'])?.values,
-    static: pick(path, tensors, ['eps.static'])?.values,
+export async function readDraws(
+  file: string,
+  size: { numFrames: number; height: number; width: number },
+): Promise<Draws> {
+  const tensors = await readSafetensors(file);
+  const [frames, height, width] = [(size.numFrames - 1) / 4 + 1, size.height / 8, size.width / 8];
+  const read = (names: string[], expected: number[]) => {
+    const found = pick(file, tensors, names);
+    if (found && found.shape.join() !== expected.join()) {
+      throw new InvalidFileError(
+        file,
+        `${names[0]}: expected [${expected.join(', ')}] for ${size.numFrames} frames of ${size.width}x${size.height}, got [${found.shape.join(', ')}]`,
+        { field: names[0], expected, actual: found.shape },
+      );
+    }
+    return found?.values;
   };
+  const posterior = [1, 16, frames, height, width];
+  const latents = read(['latents', 'in.latents'], [1, frames, 16, height, width]);
+  if (!latents) throw new InvalidFileError(file, 'latents is missing', { field: 'latents' });
+  return { latents, hand: read(['eps.hand'], posterior), static: read(['eps.static'], posterior) };
 }

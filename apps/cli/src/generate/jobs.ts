@@ -76,10 +76,6 @@ export async function readDatasetList(file: string, options: ListOptions): Promi
     if (basename(dirname(video)) !== 'videos') {
       throw new InvalidFileError(file, `${where}: ${PROBLEM}`, { line: number + 1 });
     }
-    const real = await realpath(video).catch(() => video);
-    if (!inside(root, real)) {
-      throw new InvalidFileError(file, `${where}: links outside the data root ${root}`, { line: number + 1 });
-    }
     const stem = basename(video).replace(/\.[^.]+$/, '');
     const sample = relative(root, dirname(dirname(video)));
     const name = options.layout === 'flat' ? stem : join(sample, stem, stem);
@@ -92,7 +88,20 @@ export async function readDatasetList(file: string, options: ListOptions): Promi
       );
     }
     names.set(name, number + 1);
-    jobs.push(jobOfVideo(video, options.promptSubdir, jobs.length, name));
+    const job = jobOfVideo(video, options.promptSubdir, jobs.length, name);
+    for (const path of [video, job.staticVideo, job.handVideo, job.promptFile!]) {
+      const real = await realpath(path).catch(() => path);
+      if (!inside(root, real)) {
+        throw new InvalidFileError(
+          file,
+          `${where}: ${path} links outside the data root, to ${real}; copy it there`,
+          {
+            line: number + 1,
+          },
+        );
+      }
+    }
+    jobs.push(job);
   }
   if (jobs.length === 0) throw new InvalidFileError(file, `lists no clips; ${PROBLEM}, one a line`);
   return jobs.slice(0, options.maxSamples ?? jobs.length);
@@ -107,47 +116,65 @@ export interface Shard {
   readonly of: number;
 }
 
+/** Which clips of a list are this process's: a run of neighbours (chunk), dealt out in turn (shard). */
+export interface Share {
+  readonly shard: Shard;
+  readonly chunk: Shard;
+}
+
+export const WHOLE: Share = { shard: { rank: 0, of: 1 }, chunk: { rank: 0, of: 1 } };
+
 /**
  * This process's share. Flags win over the environment: `--shard-rank/--num-shards` or LOCAL_RANK/WORLD_SIZE
  * deal the clips out in turn; `--chunk-id/--num-chunks` or SLURM_ARRAY_TASK_ID/COUNT first cut the list into
  * runs of neighbours.
+ * @throws InvalidArgumentError for a rank without its count or outside it, since two processes would then make
+ *   the same clips, or nobody some of them.
  */
-export function shardsFromEnvironment(
+export function shareFrom(
   flags: { shardRank?: number; numShards?: number; chunkId?: number; numChunks?: number },
   env: Readonly<Record<string, string | undefined>>,
-): { shard: Shard; chunk: Shard } {
+): Share {
+  const number = (name: string) => {
+    if (!env[name]) return undefined;
+    const value = Number(env[name]);
+    if (!Number.isInteger(value))
+      throw new InvalidArgumentError(name, `expected a whole number, got "${env[name]}"`);
+    return value;
+  };
   const pick = (
-    rank: number | undefined,
-    of: number | undefined,
-    rankName: string,
-    ofName: string,
-    flag: string,
-  ) => {
-    const number = (name: string) => {
-      if (env[name] === undefined || env[name] === '') return undefined;
-      const value = Number(env[name]);
-      if (!Number.isInteger(value))
-        throw new InvalidArgumentError(name, `expected a whole number, got "${env[name]}"`);
-      return value;
-    };
-    if (rank !== undefined && of === undefined) {
-      throw new InvalidArgumentError(flag, 'was given without the count that goes with it');
-    }
-    const result =
-      of !== undefined ? { rank: rank ?? 0, of } : { rank: number(rankName) ?? 0, of: number(ofName) ?? 1 };
-    if (result.of < 1 || result.rank < 0 || result.rank >= result.of) {
-      throw new InvalidArgumentError(flag, `expected 0 to ${result.of - 1}, got ${result.rank}`);
+    rank: { flag: string; value?: number; env: string },
+    count: { flag: string; value?: number; env: string },
+  ): Shard => {
+    const at = rank.value ?? number(rank.env);
+    const of = count.value ?? number(count.env);
+    const [rankName, countName] = [rank, count].map((x) => (x.value === undefined ? x.env : x.flag));
+    if (rank.value !== undefined && of === undefined)
+      throw new InvalidArgumentError(rank.flag, `needs ${count.flag} (or ${count.env}) too`);
+    if (at === undefined && of !== undefined && of > 1)
+      throw new InvalidArgumentError(countName, `is ${of}, so ${rank.flag} (or ${rank.env}) is needed too`);
+    const result = { rank: at ?? 0, of: of ?? 1 };
+    if (result.of < 1) throw new InvalidArgumentError(countName, `expected at least 1, got ${result.of}`);
+    if (result.rank < 0 || result.rank >= result.of) {
+      const range = result.of === 1 ? '0, as there is one process' : `0 to ${result.of - 1}`;
+      throw new InvalidArgumentError(rankName, `expected ${range}, got ${result.rank}; ranks count from 0`);
     }
     return result;
   };
   return {
-    shard: pick(flags.shardRank, flags.numShards, 'LOCAL_RANK', 'WORLD_SIZE', 'shard-rank'),
-    chunk: pick(flags.chunkId, flags.numChunks, 'SLURM_ARRAY_TASK_ID', 'SLURM_ARRAY_TASK_COUNT', 'chunk-id'),
+    shard: pick(
+      { flag: '--shard-rank', value: flags.shardRank, env: 'LOCAL_RANK' },
+      { flag: '--num-shards', value: flags.numShards, env: 'WORLD_SIZE' },
+    ),
+    chunk: pick(
+      { flag: '--chunk-id', value: flags.chunkId, env: 'SLURM_ARRAY_TASK_ID' },
+      { flag: '--num-chunks', value: flags.numChunks, env: 'SLURM_ARRAY_TASK_COUNT' },
+    ),
   };
 }
 
 /** The jobs of one chunk and shard, in order. */
-export function shareOf(jobs: readonly Job[], { shard, chunk }: { shard: Shard; chunk: Shard }): Job[] {
+export function shareOf(jobs: readonly Job[], { shard, chunk }: Share): Job[] {
   const length = Math.ceil(jobs.length / chunk.of);
   const run = jobs.slice(chunk.rank * length, (chunk.rank + 1) * length);
   return run.filter((_, i) => i % shard.of === shard.rank);

@@ -1,5 +1,5 @@
 /** Writing a generated clip: the video, comparisons, a contact sheet and the record of how it was made. */
-import { mkdir, readFile, stat } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { saveSafetensors } from '@dwm/core-tensor/node';
 import type { Generated } from '@dwm/dwm-model';
@@ -14,9 +14,11 @@ import {
   writeVideo,
 } from '@dwm/media/node';
 
+import type { ClipVideos } from './inputs.ts';
+import type { Shard, Share } from './jobs.ts';
+
 export interface ClipOutputs {
   readonly video: string;
-  readonly generated?: string;
   readonly comparison?: string;
   readonly fullComparison: string;
   readonly contactSheet: string;
@@ -32,13 +34,11 @@ export function outputPaths(stem: string, hasTruth: boolean): ClipOutputs {
   };
 }
 
-export async function exists(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined)) !== undefined;
-}
-
 /** [0, 1] floats as bytes, truncated as the original's writer does. */
 export function toFrames({ video, frames, height, width }: Generated, fps: number): Frames {
-  return { data: Uint8Array.from(video, (value) => Math.floor(value * 255)), frames, height, width, fps };
+  const data = new Uint8Array(video.length);
+  for (let i = 0; i < data.length; i++) data[i] = Math.floor(video[i] * 255);
+  return { data, frames, height, width, fps };
 }
 
 /** `clip` with the frame count and size of `like`: frames by place, pixels by area. */
@@ -53,25 +53,28 @@ function fit(clip: Frames, like: Frames): Frames {
 }
 
 /**
- * Writes everything but the metadata. Each file appears whole or not at all, the clip itself last, so that
+ * Writes a clip and its record. Each file appears whole or not at all, the clip itself last, so that
  * `--skip-existing` never takes an unfinished clip for a finished one.
+ * @param record what to enter under the clip's name into a metadata file.
  */
 export async function writeClip(
   paths: ClipOutputs,
   generated: Frames,
-  conditioning: { staticVideo: Frames; handVideo: Frames; truth?: Frames },
+  { staticVideo, handVideo, truth }: ClipVideos,
+  record?: { file: string; entry: unknown },
 ): Promise<void> {
   await mkdir(dirname(paths.video), { recursive: true });
   const rows = [
-    { label: 'static', frames: fit(conditioning.staticVideo, generated) },
-    { label: 'hands', frames: fit(conditioning.handVideo, generated) },
+    { label: 'static', frames: fit(staticVideo, generated) },
+    { label: 'hands', frames: fit(handVideo, generated) },
     { label: 'generated', frames: generated },
-    ...(conditioning.truth ? [{ label: 'truth', frames: fit(conditioning.truth, generated) }] : []),
+    ...(truth ? [{ label: 'truth', frames: fit(truth, generated) }] : []),
   ];
   await writePng(paths.contactSheet, contactSheet(rows, {}));
   await writeVideo(paths.fullComparison, sideBySide(rows.map(({ frames }) => frames)));
   if (paths.comparison)
     await writeVideo(paths.comparison, sideBySide(rows.slice(2).map(({ frames }) => frames)));
+  if (record) await recordMetadata(record.file, paths.video, record.entry);
   await writeVideo(paths.video, generated);
 }
 
@@ -94,7 +97,7 @@ export async function saveTensors(
 }
 
 /** Adds a clip's record to the `metadata.json` beside it. */
-export async function recordMetadata(file: string, clip: string, record: unknown): Promise<void> {
+async function recordMetadata(file: string, clip: string, entry: unknown): Promise<void> {
   const before = await readFile(file, 'utf8').catch(() => '{}');
   let clips: Record<string, unknown> = {};
   try {
@@ -102,10 +105,12 @@ export async function recordMetadata(file: string, clip: string, record: unknown
   } catch {
     // A damaged record is replaced: the clips themselves are whole.
   }
-  clips[basename(clip)] = record;
+  clips[basename(clip)] = entry;
   await writeAtomically(file, `${JSON.stringify({ clips }, undefined, 2)}\n`);
 }
 
-/** Where the record of a clip goes; shards that share a folder keep records of their own. */
-export const metadataPath = (clip: string, shard: { rank: number; of: number }): string =>
-  join(dirname(clip), shard.of > 1 ? `metadata.shard-${shard.rank}-of-${shard.of}.json` : 'metadata.json');
+/** Where the record of a clip goes; processes that share a folder keep records of their own. */
+export function metadataPath(clip: string, { shard, chunk }: Share): string {
+  const part = (name: string, { rank, of }: Shard) => (of > 1 ? `.${name}-${rank}-of-${of}` : '');
+  return join(dirname(clip), `metadata${part('chunk', chunk)}${part('shard', shard)}.json`);
+}

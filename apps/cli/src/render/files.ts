@@ -1,0 +1,100 @@
+/** Scenes, hands and trajectories from paths. Which kind a file is, its first bytes say and not its name. */
+import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
+import { openPath } from '@dwm/core-tensor/node';
+import {
+  combineScenes,
+  type HandModels,
+  loadMano,
+  type ManoModel,
+  readSplats,
+  readTransforms,
+  type SceneParts,
+  type SplatCloud,
+  type Trajectory,
+} from '@dwm/renderer';
+import { readDefaultHand, readGltfFile } from '@dwm/renderer/node';
+import { FORMATS, kindOf } from './kinds.ts';
+import { checkHandFlags, type HandFlags } from './options.ts';
+
+/** Everything fits in memory several times over; a larger file is not a trajectory. */
+const MAX_TRAJECTORY_BYTES = 2 ** 29;
+
+/** @throws InvalidFileError for what is missing, too large or a folder. */
+export async function readBytes(path: string): Promise<Uint8Array> {
+  const source = await openPath(path);
+  try {
+    if (source.size > MAX_TRAJECTORY_BYTES) {
+      throw new InvalidFileError(
+        path,
+        `has ${source.size} bytes, expected at most ${MAX_TRAJECTORY_BYTES}; cut the recording into pieces`,
+      );
+    }
+  } finally {
+    await source.close?.();
+  }
+  return readFile(path);
+}
+
+/**
+ * Any number of glTF files as one scene, and at most one file of splats.
+ * @throws InvalidFileError, InvalidArgumentError for a second cloud.
+ */
+export async function readScene(paths: readonly string[]): Promise<SceneParts> {
+  const meshes = [];
+  let splats: SplatCloud | undefined;
+  for (const path of paths) {
+    if (await isGltf(path)) {
+      meshes.push({ scene: await readGltfFile(path), name: basename(path) });
+      continue;
+    }
+    if (splats)
+      throw new InvalidArgumentError('scene', `${path} is a second splat file, expected one at most`);
+    const source = await openPath(path);
+    try {
+      splats = await readSplats(source);
+    } finally {
+      await source.close?.();
+    }
+  }
+  const [first] = meshes;
+  return { meshes: meshes.length > 1 ? combineScenes('scene', meshes) : first?.scene, splats };
+}
+
+async function isGltf(path: string): Promise<boolean> {
+  const source = await openPath(path);
+  try {
+    const head = new TextDecoder('latin1').decode(await source.read(0, Math.min(source.size, 64)));
+    return head.startsWith('glTF') || /^(ï»¿)?\s*\{/.test(head) || /\.(glb|gltf)$/i.test(path);
+  } finally {
+    await source.close?.();
+  }
+}
+
+export async function readMano(path: string): Promise<ManoModel> {
+  return loadMano({ name: path, bytes: await readBytes(path) });
+}
+
+/** What the hands are drawn with: the default hands unless the flags say otherwise. */
+export async function readHands(flags: HandFlags): Promise<HandModels> {
+  checkHandFlags(flags);
+  const [left, right] = flags.handGlb
+    ? await Promise.all(flags.handGlb.map((path) => readGltfFile(path)))
+    : [await readDefaultHand('left'), await readDefaultHand('right')];
+  return { rigs: { left, right }, mano: flags.mano ? await readMano(flags.mano) : undefined };
+}
+
+/** @throws InvalidFileError, with the way to import it for a recording of another format. */
+export async function readTrajectory(path: string): Promise<Trajectory> {
+  const bytes = await readBytes(path);
+  const kind = kindOf(path, bytes);
+  if (kind && kind !== 'transforms') {
+    const [format] = Object.entries(FORMATS).find(([, kinds]) => kinds.includes(kind))!;
+    throw new InvalidFileError(
+      path,
+      `is ${format}, not a trajectory; run dwm trajectory import ${path} --out T.json`,
+    );
+  }
+  return readTransforms({ name: path, text: new TextDecoder().decode(bytes) });
+}

@@ -1,0 +1,71 @@
+/**
+ * What kind of recording a file is, by its content. Some formats are one file, others need two, so files are told
+ * apart one by one and a format is a set of kinds.
+ */
+
+export type Kind =
+  | 'transforms'
+  | 'webxr'
+  | 'mediapipe'
+  | 'hamer'
+  | 'hot3d-hands'
+  | 'hot3d-headset'
+  | 'aria'
+  | 'colmap-cameras'
+  | 'colmap-images';
+
+export type Format = 'nerfstudio' | 'colmap' | 'webxr' | 'hamer' | 'hot3d' | 'aria' | 'mediapipe';
+
+/** The kinds of files of each format. */
+export const FORMATS: Readonly<Record<Format, readonly Kind[]>> = {
+  nerfstudio: ['transforms'],
+  colmap: ['colmap-cameras', 'colmap-images'],
+  webxr: ['webxr'],
+  hamer: ['hamer'],
+  hot3d: ['hot3d-hands', 'hot3d-headset'],
+  aria: ['aria'],
+  mediapipe: ['mediapipe'],
+};
+
+/** `undefined` for a file that is none of them. `name` decides nothing but between COLMAP's empty files. */
+export function kindOf(name: string, bytes: Uint8Array): Kind | undefined {
+  if (bytes[0] === 0x50 && bytes[1] === 0x4b) return 'hamer';
+  // Enough for a header; JSON is looked at whole.
+  const text = new TextDecoder().decode(bytes.subarray(0, 1 << 16)).trimStart();
+  if (text.startsWith('{')) return kindOfJson(new TextDecoder().decode(bytes));
+  const [header] = text.split(/\r?\n/, 1);
+  if (header.includes('tracking_timestamp_us')) return 'aria';
+  if (header.includes('timestamp[ns]')) return 'hot3d-headset';
+  const line = text.split(/\r?\n/).find((row) => row.trim() !== '' && !row.startsWith('#')) ?? '';
+  if (/^\S+\s+[A-Z_]+\s+\d+\s+\d+\s+\S/.test(line)) return 'colmap-cameras';
+  if (/^\S+(\s+[-+.\deE]+){7}\s+\S+\s+\S/.test(line)) return 'colmap-images';
+  if (/cameras\.txt$/.test(name)) return 'colmap-cameras';
+  if (/images\.txt$/.test(name)) return 'colmap-images';
+  return undefined;
+}
+
+const has = (value: unknown, key: string) =>
+  typeof value === 'object' && value !== null && Object.hasOwn(value, key);
+
+function kindOfJson(text: string): Kind | undefined {
+  let root: unknown;
+  try {
+    root = JSON.parse(text);
+  } catch {
+    // One object a line; a damaged JSON of another format is for its reader to report.
+    return /^[^\n]*"hand_poses"/.test(text.trimStart()) ? 'hot3d-hands' : kindOfDamaged(text);
+  }
+  if (has(root, 'hand_poses')) return 'hot3d-hands';
+  const frames = (root as { frames?: unknown }).frames;
+  if (!Array.isArray(frames)) return undefined;
+  if (frames.some((frame) => has(frame, 'transform_matrix'))) return 'transforms';
+  if (frames.some((frame) => has(frame, 'view'))) return 'webxr';
+  if (frames.some((frame) => has(frame, 'worldLandmarks'))) return 'mediapipe';
+  return undefined;
+}
+
+function kindOfDamaged(text: string): Kind | undefined {
+  if (text.includes('"transform_matrix"')) return 'transforms';
+  if (text.includes('"worldLandmarks"')) return 'mediapipe';
+  return text.includes('"projectionMatrix"') ? 'webxr' : undefined;
+}

@@ -1,0 +1,57 @@
+/** Options that every command that draws has. */
+import { InvalidArgumentError } from '@dwm/core-tensor';
+import type { CameraFit } from '@dwm/renderer';
+import { type Command, Option } from 'commander';
+import { integer, real } from '../commands/options.ts';
+
+/** What the hands are drawn with. */
+export interface HandFlags {
+  mano?: string;
+  handGlb?: string[];
+}
+
+export interface ClipFlags extends HandFlags {
+  frames: number;
+  fps: number;
+  width: number;
+  height: number;
+}
+
+export interface FitFlags {
+  fit: CameraFit;
+}
+
+export function addHandOptions(command: Command): Command {
+  return command
+    .option('--mano <file>', 'MANO model as .npz, for hands given by MANO parameters')
+    .option(
+      '--hand-glb <files...>',
+      'left and right rigged hand with WebXR joint names; else a built-in one',
+    );
+}
+
+export function addClipOptions(command: Command): Command {
+  return command
+    .option('--frames <n>', 'frames of the clip', integer(1), 49)
+    .option('--fps <n>', 'frames a second', real(1, 240), 8)
+    .option('--width <pixels>', 'of the picture', integer(2, 8192), 720)
+    .option('--height <pixels>', 'of the picture', integer(2, 8192), 480);
+}
+
+export const fitOption = () =>
+  new Option(
+    '--fit <how>',
+    'a camera of another size: scale it and cut off what hangs over, or crop the middle at its own scale',
+  )
+    .choices(['auto', 'scale', 'crop'])
+    .default('auto');
+
+/** @throws InvalidArgumentError unless there are two files, or none. */
+export function checkHandFlags({ handGlb }: HandFlags): void {
+  if (handGlb && handGlb.length !== 2) {
+    throw new InvalidArgumentError(
+      'hand-glb',
+      `expected two files, the left and the right hand, got ${handGlb.length}`,
+    );
+  }
+}
