@@ -49,10 +49,24 @@ export interface PointwiseOp {
 export interface ViewOp {
   readonly kind: 'view';
   readonly name: string;
+  /** What the view does; its gradient is the transposed map (`grad/views.ts`). */
+  readonly map: ViewMap;
   /** Access over the output's dims, given the input's; undefined when no affine map does it. */
   view(input: Access): Access | undefined;
-  readonly vjp?: Vjp;
 }
+
+export type ViewMap =
+  | { readonly kind: 'reshape' }
+  | { readonly kind: 'broadcastTo' }
+  | { readonly kind: 'stopGradient' }
+  | { readonly kind: 'permute'; readonly order: readonly number[] }
+  | { readonly kind: 'slice'; readonly dim: number; readonly start: number }
+  | {
+      readonly kind: 'repeat';
+      readonly dim: number;
+      readonly factor: number;
+      readonly keepFirst: boolean;
+    };
 
 /** What a program is planned for. */
 export interface Target {
@@ -92,6 +106,9 @@ export interface Node {
 }
 
 let created = 0;
+
+/** The id of the next tensor. */
+export const tensorsCreated = (): number => created;
 
 export class Tensor implements TensorSpec {
   readonly shape: readonly number[];

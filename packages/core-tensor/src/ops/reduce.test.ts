@@ -73,6 +73,24 @@ test('x beyond one binding is cut; bf16 input', async () => {
   small.destroy();
 });
 
+test('columns beyond one binding are cut, and so are results', async () => {
+  const small = await openNodeDevice({ limits: { maxStorageBufferBindingSize: 8192 } });
+  for (const shape of [
+    [3, 70, 301],
+    [2, 9, 600],
+    [700, 12, 4],
+  ]) {
+    const inputs = { x: spec(shape) };
+    const x = randomNormals(elementCount(shape), seeded(shape[1]));
+    const fn = (t: { x: Tensor }) => ({ y: mean(t.x, [1]), z: max(t.x, [1]) });
+    expect(planProgram(trace(inputs, fn), small.caps).dispatches.length).toBeGreaterThan(8);
+    const { y, z } = await runOp(small, inputs, { x }, fn);
+    expect(relativeError(y, reduceReference(x, shape, [1], 'mean'))).toBeLessThanOrEqual(1e-6);
+    expect([...z]).toEqual([...reduceReference(x, shape, [1], 'max')]);
+  }
+  small.destroy();
+});
+
 test('a dimension that is not there is refused', () => {
   expect(() => trace({ x: spec([2, 3]) }, ({ x }) => ({ y: sum(x, [2]) }))).toThrow(
     'sum: expected different dimensions of a tensor of floats, got [2] of f32 [2,3]',

@@ -73,7 +73,7 @@ export function applyVjp(
   needed?: readonly boolean[],
 ): readonly (Tensor | undefined)[] {
   const { source } = output;
-  if (source.kind !== 'node' || source.node.op.kind === 'pointwise' || !source.node.op.vjp) {
+  if (source.kind !== 'node' || source.node.op.kind !== 'kernel' || !source.node.op.vjp) {
     throw new Error('the tensor was not made by an op with a gradient rule');
   }
   const { op, inputs, outputs } = source.node;

@@ -1,14 +1,14 @@
 /** Views: other ways to read a tensor. They cost nothing where the reader takes strides, else one copy. */
 import { type Access, elementCount } from '@dwm/kernels-wgsl';
 import { broadcast, reshapeAccess } from '../plan/views.ts';
-import { record, type Tensor } from '../tensor.ts';
+import { record, type Tensor, type ViewMap } from '../tensor.ts';
 
 const viewOf = (
-  name: string,
+  map: ViewMap,
   a: Tensor,
   shape: readonly number[],
   view: (input: Access) => Access | undefined,
-): Tensor => record({ kind: 'view', name, view }, [a], [{ shape, dtype: a.dtype }])[0];
+): Tensor => record({ kind: 'view', name: map.kind, map, view }, [a], [{ shape, dtype: a.dtype }])[0];
 
 /** The same elements in row-major order under another shape; one size may be -1. */
 export function reshape(a: Tensor, sizes: readonly number[]): Tensor {
@@ -17,7 +17,7 @@ export function reshape(a: Tensor, sizes: readonly number[]): Tensor {
   if (elementCount(shape) !== elementCount(a.shape)) {
     throw new Error(`reshape: [${a.shape}] does not have the elements of [${sizes}]`);
   }
-  return viewOf('reshape', a, shape, (access) => reshapeAccess(access, a.shape, shape));
+  return viewOf({ kind: 'reshape' }, a, shape, (access) => reshapeAccess(access, a.shape, shape));
 }
 
 /** Dimension d of the result is dimension `order[d]` of `a`. */
@@ -26,7 +26,10 @@ export function permute(a: Tensor, order: readonly number[]): Tensor {
     throw new Error(`permute: [${order}] is not an order of ${a.shape.length} dimensions`);
   }
   const shape = order.map((d) => a.shape[d]);
-  return viewOf('permute', a, shape, ({ offset, dims }) => ({ offset, dims: order.map((d) => dims[d]) }));
+  return viewOf({ kind: 'permute', order }, a, shape, ({ offset, dims }) => ({
+    offset,
+    dims: order.map((d) => dims[d]),
+  }));
 }
 
 /** Elements [start, start + length) along dimension `dim`. */
@@ -35,7 +38,7 @@ export function slice(a: Tensor, dim: number, start: number, length: number): Te
     throw new Error(`slice: [${start}, ${start + length}) is outside dimension ${dim} of [${a.shape}]`);
   }
   const shape = a.shape.map((size, d) => (d === dim ? length : size));
-  return viewOf('slice', a, shape, ({ offset, dims }) => {
+  return viewOf({ kind: 'slice', dim, start }, a, shape, ({ offset, dims }) => {
     const along = dims[dim];
     if (along.divisor === 1) {
       return { offset: offset + along.stride * start, dims };
@@ -49,7 +52,7 @@ export function slice(a: Tensor, dim: number, start: number, length: number): Te
 
 /** `a` broadcast to `shape` as NumPy does. */
 export function broadcastTo(a: Tensor, shape: readonly number[]): Tensor {
-  return viewOf('broadcastTo', a, shape, (access) => broadcast(access, a.shape, shape));
+  return viewOf({ kind: 'broadcastTo' }, a, shape, (access) => broadcast(access, a.shape, shape));
 }
 
 /**
@@ -60,7 +63,7 @@ export function repeat(a: Tensor, dim: number, factor: number, keepFirst = false
   if (factor === 1) return a;
   const extra = keepFirst ? factor - 1 : 0;
   const shape = a.shape.map((size, d) => (d === dim ? size * factor - extra : size));
-  return viewOf('repeat', a, shape, ({ offset, dims }) => ({
+  return viewOf({ kind: 'repeat', dim, factor, keepFirst }, a, shape, ({ offset, dims }) => ({
     offset,
     dims: dims.map((x, d) =>
       d === dim ? { stride: x.stride, shift: extra + x.shift * factor, divisor: x.divisor * factor } : x,
@@ -71,3 +74,7 @@ export function repeat(a: Tensor, dim: number, factor: number, keepFirst = false
 /** Size-1 dimension inserted before dimension `dim`. */
 export const unsqueeze = (a: Tensor, dim: number): Tensor =>
   reshape(a, [...a.shape.slice(0, dim), 1, ...a.shape.slice(dim)]);
+
+/** The value of `a`, taken as a constant by `grad`: nothing flows back through it. */
+export const stopGradient = (a: Tensor): Tensor =>
+  viewOf({ kind: 'stopGradient' }, a, a.shape, (access) => access);

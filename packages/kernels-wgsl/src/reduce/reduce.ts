@@ -1,5 +1,6 @@
 /**
- * Sums, means and maxima of rows: out[r] = x[r, 0] op x[r, 1] op ... op x[r, length - 1].
+ * Sums, means and maxima of rows: out[r] = x[r, 0] op x[r, 1] op ... op x[r, length - 1]. Rows whose elements
+ * do not lie side by side are `columns.ts`.
  *
  * Operands: x [rows, length]; out [rows] f32.
  * Tile: teams of 1 to 64 invocations (`rows.ts`) on chunks of at most 1,024 elements, four a step where rows are
@@ -9,27 +10,23 @@
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
-import { byteLength, type DType } from '../dtype.ts';
+import { byteLength } from '../dtype.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Dispatch, f32Bits, type Lowering, read, scratch, write } from '../kernel.ts';
 import { splitRange, windowOf } from '../pointwise/access.ts';
 import { offsetAlignment } from '../pointwise/fusion.ts';
 import { declare, enables, type Lanes, load } from '../storage.ts';
+import { lowerColumns } from './columns.ts';
 import { ROW_WORKGROUP, reduceTeam, rowTile } from './rows.ts';
-
-export type Reduction = 'sum' | 'mean' | 'max' | 'absMax';
-
-export interface ReduceSpec {
-  readonly rows: number;
-  readonly length: number;
-  readonly reduction: Reduction;
-  /** Dtype of x. */
-  readonly dtype: DType;
-}
+import type { ReduceSpec } from './spec.ts';
 
 const CHUNK = 1024;
 
 export function lowerReduce(spec: ReduceSpec, caps: DeviceCaps): Lowering {
+  return spec.inner === 1 ? lowerRows(spec, caps) : lowerColumns(spec, caps);
+}
+
+function lowerRows(spec: ReduceSpec, caps: DeviceCaps): Lowering {
   const dispatches: Dispatch[] = [];
   const scratchBytes: number[] = [];
   let { length } = spec;

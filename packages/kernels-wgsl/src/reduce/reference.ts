@@ -1,6 +1,6 @@
 /** Reductions over any axes in float64. */
 import { contiguousStrides } from '../pointwise/access.ts';
-import type { Reduction } from './reduce.ts';
+import type { Reduction } from './spec.ts';
 
 export function reduceReference(
   x: ArrayLike<number>,
