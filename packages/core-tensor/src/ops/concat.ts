@@ -1,6 +1,6 @@
 /** Joining, padding and splitting along one dimension. Values move bit for bit. */
 import { bytesOf, type ConcatPiece, elementCount, f32Bits, lowerConcat } from '@dwm/kernels-wgsl';
-import { record, type Tensor } from '../tensor.ts';
+import { record, type Tensor, type TensorSpec } from '../tensor.ts';
 import { cast } from './pointwise.ts';
 import { slice } from './views.ts';
 
@@ -17,7 +17,7 @@ export function concat(tensors: readonly Tensor[], dim: number): Tensor {
     const got = tensors.map(({ dtype, shape }) => `${dtype} [${shape}]`).join(', ');
     throw new Error(`concat: expected one dtype and equal sizes except along dimension ${dim}, got ${got}`);
   }
-  return join(
+  return joinPieces(
     'concat',
     tensors.map((tensor) => ({ size: tensor.shape[dim], tensor })),
     first,
@@ -36,7 +36,7 @@ export function pad(x: Tensor, dim: number, before: number, after: number, value
     { size: x.shape[dim], tensor: x },
     { size: after, value },
   ];
-  return join(
+  return joinPieces(
     'pad',
     pieces.filter(({ size }) => size > 0),
     x,
@@ -57,13 +57,14 @@ export function split(x: Tensor, dim: number, sizes: readonly number[]): Tensor[
 }
 
 /** A piece along the joined dimension: a tensor, or one value everywhere. */
-interface Piece {
+export interface Piece {
   readonly size: number;
   readonly tensor?: Tensor;
   readonly value?: number;
 }
 
-function join(name: string, pieces: readonly Piece[], like: Tensor, dim: number): Tensor {
+/** The pieces one after the other; `like` gives the dtype and the sizes of the other dimensions. */
+export function joinPieces(name: string, pieces: readonly Piece[], like: TensorSpec, dim: number): Tensor {
   const { dtype } = like;
   const after = elementCount(like.shape.slice(dim + 1));
   const bytes = bytesOf(dtype);
@@ -73,7 +74,7 @@ function join(name: string, pieces: readonly Piece[], like: Tensor, dim: number)
   );
   if (!inWords) {
     const wide = pieces.map((piece) => ({ ...piece, tensor: piece.tensor && cast(piece.tensor, 'f32') }));
-    return cast(join(name, wide, cast(like, 'f32'), dim), dtype);
+    return cast(joinPieces(name, wide, { ...like, dtype: 'f32' }, dim), dtype);
   }
   const shape = like.shape.map((size, d) =>
     d === dim ? pieces.reduce((sum, piece) => sum + piece.size, 0) : size,
@@ -93,6 +94,14 @@ function join(name: string, pieces: readonly Piece[], like: Tensor, dim: number)
       epilogue: false,
       bindings: 2,
       lower: ({ caps }) => lowerConcat(spec, caps),
+      vjp: ({ gradients: [g], needed }) => {
+        const views = split(
+          g!,
+          dim,
+          pieces.map(({ size }) => size),
+        ).filter((_, k) => pieces[k].tensor);
+        return views.map((view, k) => (needed[k] ? view : undefined));
+      },
     },
     pieces.flatMap(({ tensor }) => tensor ?? []),
     [{ shape, dtype }],

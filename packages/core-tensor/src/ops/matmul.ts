@@ -2,7 +2,8 @@
 import { bytesOf, elementCount, lowerMatmul } from '@dwm/kernels-wgsl';
 import { record, type Tensor } from '../tensor.ts';
 import { add } from './pointwise.ts';
-import { reshape } from './views.ts';
+import { sum } from './reduce.ts';
+import { broadcastTo, reshape } from './views.ts';
 
 export interface MatmulOptions {
   /** `a` is stored [..., K, M]. */
@@ -60,11 +61,32 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
           },
           caps,
         ),
+      vjp: ({ gradients: [g], needed }) => [
+        needed[0] ? gradientOfA(a, b, g!, transposeA, transposeB) : undefined,
+        needed[1] ? gradientOfB(a, b, g!, transposeA, transposeB) : undefined,
+      ],
     },
     [a, b],
     [{ shape, dtype: 'f32' }],
   );
   return out[0];
+}
+
+/** G·op(B)ᵀ, or its transpose where A is stored transposed. */
+function gradientOfA(a: Tensor, b: Tensor, g: Tensor, transposeA: boolean, transposeB: boolean): Tensor {
+  if (!transposeA) return matmul(g, b, { transposeB: !transposeB });
+  const perBatch =
+    b.shape.length < a.shape.length ? broadcastTo(b, [...a.shape.slice(0, -2), ...b.shape]) : b;
+  return matmul(perBatch, g, { transposeA: transposeB, transposeB: true });
+}
+
+/** op(A)ᵀ·G, or its transpose where B is stored transposed; summed over the batch where B is shared. */
+function gradientOfB(a: Tensor, b: Tensor, g: Tensor, transposeA: boolean, transposeB: boolean): Tensor {
+  const gradient = transposeB
+    ? matmul(g, a, { transposeA: true, transposeB: transposeA })
+    : matmul(a, g, { transposeA: !transposeA });
+  const lead = gradient.shape.length - b.shape.length;
+  return lead > 0 ? sum(gradient, [...Array(lead).keys()]) : gradient;
 }
 
 /** x [..., K] through a PyTorch linear layer: weight [N, K], bias [N]. */

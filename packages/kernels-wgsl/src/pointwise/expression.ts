@@ -86,7 +86,14 @@ export const POINTWISE = {
     arity: 1,
     wgsl: ([a], t) => `gelu_${suffix(t)}(${a})`,
     reference: (a) => 0.5 * a * (1 + erf(a * Math.SQRT1_2)),
-    helpers: ['gelu'],
+    helpers: ['normalCdf', 'gelu'],
+  },
+  /** Distribution function of the standard normal, which is the derivative of GELU but for one term. */
+  normalCdf: {
+    arity: 1,
+    wgsl: ([a], t) => `normalCdf_${suffix(t)}(${a})`,
+    reference: (a) => 0.5 * (1 + erf(a * Math.SQRT1_2)),
+    helpers: ['normalCdf'],
   },
   /** 1 where a < b, else 0. */
   less: {
@@ -106,7 +113,7 @@ export type PointwiseFn = keyof typeof POINTWISE;
 
 const suffix = (type: string) => (type.startsWith('vec4') ? 'v' : 's');
 
-type HelperName = 'tanh' | 'geluTanh' | 'gelu';
+type HelperName = 'tanh' | 'geluTanh' | 'normalCdf' | 'gelu';
 
 /**
  * tanh through exp of a non-positive number, so that it cannot overflow, with the odd series near zero where
@@ -126,12 +133,16 @@ const HELPERS: Record<HelperName, (t: string) => string> = {
   return ${t}(0.5) * x * (${t}(1) + tanh_${suffix(t)}(${t}(${SQRT_2_OVER_PI}) * (x + ${t}(0.044715) * x * x * x)));
 }
 `,
-  gelu: (t) => `fn gelu_${suffix(t)}(x: ${t}) -> ${t} {
+  normalCdf: (t) => `fn normalCdf_${suffix(t)}(x: ${t}) -> ${t} {
   let a = abs(x) * ${t}(${Math.SQRT1_2});
   let k = ${t}(1) / (${t}(1) + ${t}(0.3275911) * a);
   let series = k * (${t}(0.254829592) + k * (${t}(-0.284496736) + k * (${t}(1.421413741) + k * (${t}(-1.453152027) + k * ${t}(1.061405429)))));
   let tail = series * exp(-a * a);
-  return ${t}(0.5) * x * select(${t}(2) - tail, tail, x < ${t}(0));
+  return ${t}(0.5) * select(${t}(2) - tail, tail, x < ${t}(0));
+}
+`,
+  gelu: (t) => `fn gelu_${suffix(t)}(x: ${t}) -> ${t} {
+  return x * normalCdf_${suffix(t)}(x);
 }
 `,
 };
