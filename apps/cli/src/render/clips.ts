@@ -59,7 +59,9 @@ function sayIfFitted(recorded: Trajectory, clip: Trajectory, reporter: Reporter)
 /** @throws InvalidArgumentError for hands that cannot be drawn without a MANO file. */
 export function checkHands({ frames }: Trajectory, { mano }: HandFlags): void {
   if (mano) return;
-  const bare = frames.findIndex(({ hands }) => SIDES.some((side) => hands[side]?.mano && !hands[side].joints));
+  const bare = frames.findIndex(({ hands }) =>
+    SIDES.some((side) => hands[side]?.mano && !hands[side].joints),
+  );
   if (bare >= 0) {
     throw new InvalidArgumentError(
       'mano',
