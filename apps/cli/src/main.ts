@@ -4,6 +4,7 @@ import { addDemo } from './commands/demo.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addDownload } from './commands/download.ts';
 import { addGenerate } from './commands/generate.ts';
+import { addRender } from './commands/render.ts';
 import { reportError } from './report.ts';
 import { VERSION } from './version.ts';
 
@@ -16,6 +17,7 @@ const program = new Command('dwm')
   .showHelpAfterError(false)
   .exitOverride();
 addGenerate(program);
+addRender(program);
 addDemo(program);
 addDoctor(program);
 addDownload(program);

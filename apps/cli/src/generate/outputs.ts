@@ -97,7 +97,7 @@ export async function saveTensors(
 }
 
 /** Adds a clip's record to the `metadata.json` beside it. */
-async function recordMetadata(file: string, clip: string, entry: unknown): Promise<void> {
+export async function recordMetadata(file: string, clip: string, entry: unknown): Promise<void> {
   const before = await readFile(file, 'utf8').catch(() => '{}');
   let clips: Record<string, unknown> = {};
   try {
