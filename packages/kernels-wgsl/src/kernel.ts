@@ -35,22 +35,59 @@ export interface Lowering {
   readonly scratch: readonly number[];
 }
 
+/** Values of a variant's parameters (tile sizes and the like); plain numbers, so that a choice can be kept as JSON. */
+export type Tuning = Readonly<Record<string, number>>;
+
 /** One way of computing a family's function; `lower` is only called when `applies` said yes. */
 export interface Variant<Spec> {
   readonly name: string;
   applies(spec: Spec, caps: DeviceCaps): boolean;
-  lower(spec: Spec, caps: DeviceCaps): Lowering;
+  /** Parameters worth measuring, best guess first, which is the default. Without it there are none. */
+  candidates?(spec: Spec, caps: DeviceCaps): readonly Tuning[];
+  lower(spec: Spec, caps: DeviceCaps, tuning?: Tuning): Lowering;
 }
 
-/** The first variant that applies: a family lists its variants from the most to the least special. */
+/** A measured choice. */
+export interface Choice {
+  readonly variant: string;
+  readonly tuning?: Tuning;
+}
+
+/** Which variant was taken and why. */
+export interface Receipt {
+  readonly family: string;
+  readonly variant: string;
+  /** `only`: no other applies. `default`: the most special. `tuned`: measured on this device. */
+  readonly reason: 'only' | 'default' | 'tuned';
+  readonly tuning?: Tuning;
+}
+
+const watchers = new Set<(receipt: Receipt) => void>();
+
+/** Calls `watch` at every choice, for traces; returns what ends it. */
+export function watchChoices(watch: (receipt: Receipt) => void): () => void {
+  watchers.add(watch);
+  return () => watchers.delete(watch);
+}
+
+/**
+ * `choice` where its variant applies, else the first that does: a family lists its variants from the most to
+ * the least special.
+ */
 export function chooseVariant<Spec>(
   family: string,
   variants: readonly Variant<Spec>[],
   spec: Spec,
   caps: DeviceCaps,
+  choice?: Choice,
 ): Variant<Spec> {
-  const variant = variants.find((candidate) => candidate.applies(spec, caps));
-  if (!variant) throw new Error(`${family}: no kernel variant takes ${JSON.stringify(spec)}`);
+  const applying = variants.filter((candidate) => candidate.applies(spec, caps));
+  if (applying.length === 0) throw new Error(`${family}: no kernel variant takes ${JSON.stringify(spec)}`);
+  const chosen = applying.find(({ name }) => name === choice?.variant);
+  const variant = chosen ?? applying[0];
+  const tuning = chosen ? choice?.tuning : variant.candidates?.(spec, caps)[0];
+  const reason = chosen ? 'tuned' : applying.length === 1 ? 'only' : 'default';
+  for (const watch of watchers) watch({ family, variant: variant.name, reason, tuning });
   return variant;
 }
 
