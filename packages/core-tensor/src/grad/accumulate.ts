@@ -3,7 +3,7 @@
  * arrives, so that only one sum is alive. Gradients of slices wait until all are there: slices that do not
  * overlap are laid side by side in one pass, instead of being padded with zeros and added one by one.
  */
-import { joinPieces, type Piece } from '../ops/concat.ts';
+import { type JoinedPiece, joinPieces } from '../ops/concat.ts';
 import { add } from '../ops/pointwise.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -81,8 +81,8 @@ function layers(parts: readonly Part[], dim: number): Part[][] {
 }
 
 /** The parts, and zeros in the gaps between them. */
-function withZeros(parts: readonly Part[], dim: number, tensor: Tensor): Piece[] {
-  const pieces: Piece[] = [];
+function withZeros(parts: readonly Part[], dim: number, tensor: Tensor): JoinedPiece[] {
+  const pieces: JoinedPiece[] = [];
   let at = 0;
   const fillTo = (end: number) => {
     if (end > at) pieces.push({ size: end - at, value: 0 });

@@ -13,7 +13,7 @@ import { openNodeDevice } from '../node/index.ts';
 import { randomNormals, relativeError, runOp, seeded } from '../ops/testing.ts';
 import { planProgram } from '../plan/plan.ts';
 import { trace } from '../program.ts';
-import { input, spec, type TensorSpec } from '../tensor.ts';
+import { input, record, spec, type TensorSpec } from '../tensor.ts';
 import { checkGradients } from './check-gradients.ts';
 
 const device = await openNodeDevice();
@@ -273,6 +273,37 @@ test('intermediates have gradients; a stopped gradient and an unused input have 
   expect([...got.dc]).toEqual([0, 0, 0, 0]);
 });
 
+test('gradients of gradients', async () => {
+  const x = randomNormals(7, seeded(6));
+  const { second } = await runOp(device, { x: spec([7]) }, { x }, (t) => {
+    const [first] = grad(total(mul(mul(t.x, t.x), t.x)), [t.x]);
+    return { second: grad(total(first), [t.x])[0] };
+  });
+  expect(
+    relativeError(
+      second,
+      x.map((value) => 6 * value),
+    ),
+  ).toBeLessThan(1e-6);
+});
+
+test('f16 multiplication needs no loss scaling: gradients far below f16 stay exact to f16', async () => {
+  const values = normals(mlpInputs);
+  const run = (scale: number, precision: 'f32' | 'f16') =>
+    runOp(
+      device,
+      mlpInputs,
+      values,
+      (t) => valueAndGrad(({ w1, b1, w2 }) => mul(mlp({ ...t, w1, b1, w2 }), scale), t).gradients,
+      precision,
+    );
+  const exact = await run(1e-9, 'f32');
+  const half = await run(1e-9, 'f16');
+  for (const name of ['w1', 'b1', 'w2'] as const) {
+    expect(relativeError(half[name], exact[name]), name).toBeLessThan(2e-3);
+  }
+});
+
 test('valueAndGrad names its gradients; runs repeat bit for bit', async () => {
   const values = normals(mlpInputs);
   const run = () =>
@@ -291,4 +322,14 @@ test('what cannot be differentiated says so', () => {
   expect(() => grad(x, [x])).toThrow('the loss must be one f32 value, got f32 [2,3]');
   const ids = input('ids', spec([2], 'u32'));
   expect(() => grad(total(x), [ids])).toThrow('no gradient with respect to u32 [2]');
+  const op = {
+    kind: 'kernel',
+    name: 'sort',
+    cost: { flops: 0, bytes: 0 },
+    epilogue: false,
+    bindings: 2,
+  } as const;
+  const [sorted] = record({ ...op, lower: () => ({ dispatches: [], scratch: [] }) }, [x], [spec([2, 3])]);
+  expect(() => grad(total(sorted), [x])).toThrow('sort has no gradient');
+  expect(() => grad(total(ops.stopGradient(sorted)), [x])).not.toThrow();
 });

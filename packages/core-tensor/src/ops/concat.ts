@@ -57,14 +57,19 @@ export function split(x: Tensor, dim: number, sizes: readonly number[]): Tensor[
 }
 
 /** A piece along the joined dimension: a tensor, or one value everywhere. */
-export interface Piece {
+export interface JoinedPiece {
   readonly size: number;
   readonly tensor?: Tensor;
   readonly value?: number;
 }
 
 /** The pieces one after the other; `like` gives the dtype and the sizes of the other dimensions. */
-export function joinPieces(name: string, pieces: readonly Piece[], like: TensorSpec, dim: number): Tensor {
+export function joinPieces(
+  name: string,
+  pieces: readonly JoinedPiece[],
+  like: TensorSpec,
+  dim: number,
+): Tensor {
   const { dtype } = like;
   const after = elementCount(like.shape.slice(dim + 1));
   const bytes = bytesOf(dtype);
