@@ -11,7 +11,6 @@ import {
   InvalidArgumentError,
   InvalidFileError,
   type ModelFolder,
-  openCheckpoint,
   type Precision,
   subfolder,
 } from '@dwm/core-tensor';
@@ -24,18 +23,14 @@ import {
 } from '../schedulers/index.ts';
 import { T5Encoder } from '../text-encoder/index.ts';
 import { T5Tokenizer } from '../tokenizer/index.ts';
-import {
-  readTransformerConfig,
-  type TransformerConfig,
-  transformerParameters,
-} from '../transformer/index.ts';
-import { CogVideoXVae } from '../vae/index.ts';
+import type { TransformerConfig } from '../transformer/index.ts';
+import { CogVideoXVae, type VaeConfig } from '../vae/index.ts';
 import { readJson } from '../weights/config.ts';
-import { mergeLora, openLora, trainedChannels, widenChannels } from '../weights/lora.ts';
-import { loadParameters, type Parameters } from '../weights/parameters.ts';
+import type { Parameters } from '../weights/parameters.ts';
 import { makeConditioning, swapFrames } from './conditioning.ts';
 import { Denoiser } from './denoiser.ts';
 import { dynamicGuidanceScale } from './guidance.ts';
+import { LATENT, loadTransformer } from './load-transformer.ts';
 import { normals, STREAMS } from './noise.ts';
 import { DEFAULTS, type Generated, type GenerateOptions, type PromptEmbeds } from './options.ts';
 
@@ -48,10 +43,6 @@ export interface LoadOptions {
   readonly precision?: Precision;
   readonly onProgress?: (part: string, doneBytes: number, totalBytes: number) => void;
 }
-
-/** Condition channels of DWM: mask 1, static 16, hand 16. */
-const CONDITION = 33;
-const LATENT = 16;
 
 export class DwmPipeline {
   readonly device: Device;
@@ -105,6 +96,7 @@ export class DwmPipeline {
       options.lora,
       report('transformer'),
     );
+    checkParts(folder.name, config, vae.config, text?.encoder.config.width);
     return new DwmPipeline({
       device,
       scheduler,
@@ -352,6 +344,26 @@ function defined<T extends object>(options: T): Partial<T> & T {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
 }
 
+/** @throws InvalidFileError when the parts of a model folder do not belong together. */
+function checkParts(
+  folder: string,
+  { text_embed_dim }: TransformerConfig,
+  vae: VaeConfig,
+  textWidth: number | undefined,
+): void {
+  const expected: [part: string, field: string, expected: number, actual: number][] = [
+    ['vae', 'latent_channels', LATENT, vae.latent_channels],
+    ['vae', 'temporal_compression_ratio', 4, vae.temporal_compression_ratio],
+    ['vae', 'block_out_channels: number of entries', 4, vae.block_out_channels.length],
+    ['text_encoder', 'd_model', text_embed_dim, textWidth ?? text_embed_dim],
+  ];
+  for (const [part, field, want, got] of expected) {
+    if (want === got) continue;
+    const file = `${folder}/${part}/config.json`;
+    throw new InvalidFileError(file, `${field}: this transformer goes with ${want}, got ${got}`, { field });
+  }
+}
+
 function checkDraws(draws: NonNullable<GenerateOptions['draws']>, count: number): void {
   const named: [string, unknown][] = [
     ['latents', draws.latents],
@@ -414,38 +426,4 @@ async function loadText(
     encoder: await T5Encoder.load(device, subfolder(folder, 'text_encoder'), { onProgress }),
     tokenizer,
   };
-}
-
-async function loadTransformer(
-  device: Device,
-  folder: ModelFolder,
-  loraFolder: ModelFolder | undefined,
-  onProgress: (done: number, total: number) => void,
-): Promise<{ config: TransformerConfig; parameters: Parameters; lora?: { rank: number; merged: number } }> {
-  const { json, file } = await readJson(folder, 'transformer/config.json');
-  const base = readTransformerConfig(json, file);
-  const lora = loraFolder && (await openLora(loraFolder));
-  const checkpoint = await openCheckpoint(folder, 'transformer/diffusion_pytorch_model');
-  try {
-    const parameters = await loadParameters(device, checkpoint, transformerParameters(base), { onProgress });
-    // An inpainting base (33 channels) becomes DWM's network (49) with zero weights for the hands.
-    const wanted = (lora && trainedChannels(lora)) ?? LATENT + CONDITION;
-    let config = base;
-    if (base.in_channels < wanted && base.patch_size_t === null) {
-      await widenChannels(device, parameters, 'patch_embed.proj.weight', wanted - base.in_channels);
-      config = { ...base, in_channels: wanted };
-    }
-    if (config.in_channels !== config.out_channels + CONDITION || config.out_channels !== LATENT) {
-      throw new InvalidFileError(
-        file,
-        `in_channels: DWM needs ${LATENT} + ${CONDITION} channels (or an inpainting base of 33), got ${base.in_channels}`,
-        { field: 'in_channels' },
-      );
-    }
-    return { config, parameters, lora: lora && (await mergeLora(device, parameters, lora)) };
-  } finally {
-    await checkpoint.close();
-    await lora?.lora.close();
-    await lora?.whole?.close();
-  }
 }

@@ -1,0 +1,59 @@
+/** DWM's transformer from a model folder: the network it was saved as, or an inpainting base made into it. */
+import { type Device, InvalidFileError, type ModelFolder, openCheckpoint } from '@dwm/core-tensor';
+import {
+  readTransformerConfig,
+  type TransformerConfig,
+  transformerParameters,
+} from '../transformer/index.ts';
+import { readJson } from '../weights/config.ts';
+import { mergeLora, openLora, trainedChannels, widenChannels } from '../weights/lora.ts';
+import { loadParameters, type Parameters } from '../weights/parameters.ts';
+
+/** Condition channels of DWM: mask 1, static 16, hand 16. */
+const CONDITION = 33;
+export const LATENT = 16;
+
+export interface LoadedTransformer {
+  readonly config: TransformerConfig;
+  readonly parameters: Parameters;
+  /** What the LoRA folder said, if there was one. */
+  readonly lora?: { rank: number; merged: number };
+}
+
+/**
+ * @param loraFolder fine-tuned weights to merge in.
+ * @throws InvalidFileError naming file, field and what was expected.
+ */
+export async function loadTransformer(
+  device: Device,
+  folder: ModelFolder,
+  loraFolder: ModelFolder | undefined,
+  onProgress: (done: number, total: number) => void,
+): Promise<LoadedTransformer> {
+  const { json, file } = await readJson(folder, 'transformer/config.json');
+  const base = readTransformerConfig(json, file);
+  const lora = loraFolder && (await openLora(loraFolder));
+  const checkpoint = await openCheckpoint(folder, 'transformer/diffusion_pytorch_model');
+  try {
+    const parameters = await loadParameters(device, checkpoint, transformerParameters(base), { onProgress });
+    // An inpainting base (33 channels) becomes DWM's network (49) with zero weights for the hands.
+    const wanted = (lora && trainedChannels(lora)) ?? LATENT + CONDITION;
+    let config = base;
+    if (base.in_channels < wanted && base.patch_size_t === null) {
+      await widenChannels(device, parameters, 'patch_embed.proj.weight', wanted - base.in_channels);
+      config = { ...base, in_channels: wanted };
+    }
+    if (config.in_channels !== config.out_channels + CONDITION || config.out_channels !== LATENT) {
+      throw new InvalidFileError(
+        file,
+        `in_channels: DWM needs ${LATENT} + ${CONDITION} channels (or an inpainting base of 33), got ${base.in_channels}`,
+        { field: 'in_channels' },
+      );
+    }
+    return { config, parameters, lora: lora && (await mergeLora(device, parameters, lora)) };
+  } finally {
+    await checkpoint.close();
+    await lora?.lora.close();
+    await lora?.whole?.close();
+  }
+}

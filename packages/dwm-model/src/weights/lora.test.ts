@@ -1,0 +1,213 @@
+import { existsSync } from 'node:fs';
+import { cp, mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import {
+  compile,
+  type Device,
+  InvalidFileError,
+  type ModelFolder,
+  openCheckpoint,
+  type SafetensorsTensor,
+  spec,
+  type Tensor,
+  toFloat32,
+  toNumbers,
+} from '@dwm/core-tensor';
+import { openDirectory, openNodeDevice, readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { relativeError } from '../../tests/fixtures/check.ts';
+import { loadTransformer } from '../pipeline/load-transformer.ts';
+import { timestepTable, transformer, transformerParameters } from '../transformer/index.ts';
+import { LORA_FILE, NON_LORA_FILE } from './lora.ts';
+import { loadParameters } from './parameters.ts';
+
+const repository = resolve(import.meta.dirname, '../../../..');
+const golden = resolve(repository, process.env.DWM_SHARED ?? '../shared', 'fixtures/transformer_train');
+const have = existsSync(golden);
+
+let device: Device;
+let io: Map<string, SafetensorsTensor>;
+let base: ModelFolder;
+beforeAll(async () => {
+  if (!have) return;
+  device = await openNodeDevice();
+  io = await readSafetensors(join(golden, 'io.safetensors'));
+  base = await openDirectory(join(golden, 'base'));
+});
+afterAll(() => device?.destroy());
+
+type Network = Pick<Awaited<ReturnType<typeof loadTransformer>>, 'config' | 'parameters'>;
+
+/** The prediction for the golden text and timesteps. */
+async function predict({ config, parameters }: Network, hidden: SafetensorsTensor): Promise<Float32Array> {
+  const text = io.get('in.prompt_embeds')!;
+  const timesteps = toNumbers(io.get('in.timesteps')!);
+  const inputs = {
+    hidden: spec(hidden.shape),
+    text: spec(text.shape),
+    time: spec([timesteps.length, config.innerDim]),
+  };
+  const program = await compile(device, inputs, (x: Record<'hidden' | 'text' | 'time', Tensor>) => ({
+    out: transformer(config, parameters, x),
+  }));
+  await program.run({
+    hidden: toFloat32(hidden),
+    text: toFloat32(text),
+    time: timestepTable(timesteps, config.innerDim, config),
+  });
+  const out = (await program.outputs.out.read()) as Float32Array;
+  program.destroy();
+  return out;
+}
+
+const load = async (lora?: string) =>
+  loadTransformer(device, base, lora === undefined ? undefined : await openDirectory(lora), () => {});
+
+describe.skipIf(!have)(`golden${have ? '' : ' (skipped, no shared data)'}`, () => {
+  test.each(['lora_trained', 'lora_trained_prefixed'])('%s on the base', async (name) => {
+    const network = await load(join(golden, name));
+    // Two blocks of to_q, to_k, to_v and to_out.0.
+    expect(network.lora).toEqual({ rank: 4, merged: 8 });
+    expect(network.config.in_channels).toBe(49);
+    const got = await predict(network, io.get('lora.step0.transformer_input')!);
+    const want = toFloat32(io.get('lora.final.model_output_scale_1')!);
+    expect(relativeError(got, want)).toBeLessThan(2e-5);
+    // The weights at alpha over rank give other numbers, so the scale is the right one.
+    const other = toFloat32(io.get('lora.final.model_output_scale_alpha_over_r')!);
+    expect(relativeError(got, other)).toBeGreaterThan(2e-4);
+    network.parameters.destroy();
+  });
+
+  test('a base of 33 channels, made wider, does not see the hands', async () => {
+    const wide = await load();
+    expect(wide.lora).toBeUndefined();
+    expect(wide.config.in_channels).toBe(49);
+    const input = io.get('lora.step0.transformer_input')!;
+    const [batch, frames, channels, height, width] = input.shape;
+    const values = toFloat32(input);
+    const pixels = height * width;
+    const narrow = new Float32Array(batch * frames * 33 * pixels);
+    for (let i = 0; i < batch * frames; i++) {
+      narrow.set(values.subarray(i * channels * pixels, (i * channels + 33) * pixels), i * 33 * pixels);
+    }
+    const config = { ...wide.config, in_channels: 33 };
+    const checkpoint = await openCheckpoint(base, 'transformer/diffusion_pytorch_model');
+    const parameters = await loadParameters(device, checkpoint, transformerParameters(config));
+    await checkpoint.close();
+    const [got, want] = [
+      await predict(wide, input),
+      await predict(
+        { config, parameters },
+        { dtype: 'F32', shape: [batch, frames, 33, height, width], data: narrow },
+      ),
+    ];
+    expect(relativeError(got, want)).toBeLessThan(1e-6);
+    wide.parameters.destroy();
+    parameters.destroy();
+  });
+
+  test('what a merge replaces is freed', async () => {
+    const before = device.memory.allocated;
+    const network = await load(join(golden, 'lora_trained'));
+    expect(device.memory.allocated - before).toBe(network.parameters.bytes);
+    network.parameters.destroy();
+    expect(device.memory.allocated).toBe(before);
+  });
+});
+
+describe.skipIf(!have)(`damaged folders${have ? '' : ' (skipped, no shared data)'}`, () => {
+  const Q = 'transformer_blocks.0.attn1.to_q';
+  type Change = (tensors: Map<string, SafetensorsTensor>) => void;
+  const zeros = (...shape: number[]): SafetensorsTensor => ({
+    dtype: 'F32',
+    shape,
+    data: new Float32Array(shape.reduce((a, b) => a * b, 1)),
+  });
+
+  async function changed(file: string, change: Change): Promise<string> {
+    const folder = await mkdtemp(join(tmpdir(), 'dwm-lora-'));
+    await cp(join(golden, 'lora_trained'), folder, { recursive: true });
+    const tensors = await readSafetensors(join(folder, file));
+    change(tensors);
+    await saveSafetensors(join(folder, file), tensors);
+    return folder;
+  }
+
+  test.each<[string, string, Change, string]>([
+    [
+      'a pair of half',
+      LORA_FILE,
+      (t) => t.delete(`${Q}.lora_B.weight`),
+      `${Q}.lora_A.weight: its partner lora_B is missing`,
+    ],
+    [
+      'a rank of its own',
+      LORA_FILE,
+      (t) => t.set(`${Q}.lora_A.weight`, zeros(3, 64)),
+      `${Q}.lora_B.weight has shape [64,4], expected [64,3]`,
+    ],
+    [
+      'the width of another model',
+      LORA_FILE,
+      (t) => t.set(`${Q}.lora_A.weight`, zeros(4, 48)),
+      `${Q}.lora_A.weight has shape [4,48], expected [4,64]`,
+    ],
+    [
+      'a vector for a matrix',
+      LORA_FILE,
+      (t) => t.set(`${Q}.lora_A.weight`, zeros(128)),
+      `${Q}.lora_A.weight has shape [128], expected `,
+    ],
+    [
+      'a target that is not there',
+      LORA_FILE,
+      (t) =>
+        t
+          .set('transformer_blocks.9.attn1.to_q.lora_A.weight', zeros(4, 64))
+          .set('transformer_blocks.9.attn1.to_q.lora_B.weight', zeros(64, 4)),
+      'transformer_blocks.9.attn1.to_q.lora_A.weight: belongs to no weight',
+    ],
+    [
+      'a tensor that is no LoRA',
+      LORA_FILE,
+      (t) => t.set('alpha', zeros(1)),
+      'alpha: expected a name ending in .lora_A.weight or .lora_B.weight',
+    ],
+    ['nothing', LORA_FILE, (t) => t.clear(), 'holds no LoRA weights'],
+    [
+      'an unknown whole tensor',
+      NON_LORA_FILE,
+      (t) => t.set('patch.weight', zeros(1)),
+      'patch.weight: belongs to no weight',
+    ],
+    [
+      'a whole tensor of another shape',
+      NON_LORA_FILE,
+      (t) => t.set('patch_embed.proj.bias', zeros(5)),
+      'patch_embed.proj.bias has shape [5], expected [64]',
+    ],
+  ])('%s', async (_, file, change, message) => {
+    const folder = await changed(file, change);
+    const error = await load(folder).then(
+      () => expect.fail('was accepted'),
+      (e) => e,
+    );
+    expect(error).toBeInstanceOf(InvalidFileError);
+    expect(error.message).toContain(join(folder, file));
+    expect(error.message).toContain(message);
+    expect(error.message.split('\n')).toHaveLength(1);
+  });
+
+  test('pairs of two ranks', async () => {
+    const folder = await changed(LORA_FILE, (t) =>
+      t.set(`${Q}.lora_A.weight`, zeros(3, 64)).set(`${Q}.lora_B.weight`, zeros(64, 3)),
+    );
+    await expect(load(folder)).rejects.toThrow(/expected one rank, found (3, 4|4, 3)/);
+  });
+
+  test('no LoRA file at all', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'dwm-lora-'));
+    await expect(load(folder)).rejects.toThrow(`${join(folder, LORA_FILE)}: no such file or folder`);
+  });
+});
