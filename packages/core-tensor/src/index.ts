@@ -32,4 +32,5 @@ export * from './plan/plan.ts';
 export * from './program.ts';
 export * from './safetensors/index.ts';
 export * from './tensor.ts';
+export { readTorchFile } from './torch-file/index.ts';
 export { type BinaryFile, crc32, readZipDirectory, readZipEntry, type ZipEntry } from './zip.ts';

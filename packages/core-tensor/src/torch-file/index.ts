@@ -1,0 +1,1 @@
+export { readTorchFile } from './read.ts';
