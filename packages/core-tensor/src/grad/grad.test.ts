@@ -248,6 +248,26 @@ test('frozen parameters cost nothing', () => {
   expect(work(['x', 'w1', 'b1', 'w2'])).toBe(6);
 });
 
+test('what broadcasting spreads over many rows is not kept', async () => {
+  const [rows, width, layers] = [96, 16, 6];
+  const inputs = { x: spec([rows, width]), a: spec([1, width]), b: spec([1, width]) };
+  const fn = (t: Record<'x' | 'a' | 'b', Tensor>) => {
+    let { x } = t;
+    for (let at = 0; at < layers; at++) {
+      x = silu(mul(x, add(ops.splitAt([rows, width], 0, 40, t.a, t.b), 1)));
+    }
+    const [dx, da, db] = grad(total(x), [t.x, t.a, t.b]);
+    return { dx, da, db };
+  };
+  // Every layer keeps the product and the activation, and neither the scales nor the scales plus one.
+  const kept = rows * width * 4 * 2 * layers;
+  expect(planProgram(trace(inputs, fn), device.caps).memory.arena).toBeLessThan(kept * 1.3);
+  const errors = await checkGradients(device, inputs, normals(inputs), ({ x, a, b }) =>
+    silu(mul(x, add(ops.splitAt([rows, width], 0, 40, a, b), 1))),
+  );
+  for (const [name, error] of Object.entries(errors)) expect(error, name).toBeLessThan(1e-4);
+});
+
 test('intermediates have gradients; a stopped gradient and an unused input have zeros', async () => {
   const inputs = { a: spec([2, 3]), b: spec([2, 3]), c: spec([4]) };
   const values = normals(inputs);

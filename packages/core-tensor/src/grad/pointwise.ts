@@ -5,6 +5,7 @@
  */
 import { differentiate, type Expression, operand, substitute, walk } from '@dwm/kernels-wgsl';
 import { type PointwiseOp, record, type Tensor } from '../tensor.ts';
+import { cheapest } from './recompute.ts';
 import { sumTo } from './sum-to.ts';
 
 export function pointwiseGradients(
@@ -38,7 +39,7 @@ function elementwise(
   );
   return record(
     { kind: 'pointwise', name, expression: compact },
-    read.map((index) => tensors[index]),
+    read.map((index) => cheapest(tensors[index])),
     [{ shape, dtype: 'f32' }],
   )[0];
 }
