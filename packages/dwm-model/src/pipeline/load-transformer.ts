@@ -34,8 +34,9 @@ export async function loadTransformer(
   const base = readTransformerConfig(json, file);
   const lora = loraFolder && (await openLora(loraFolder));
   const checkpoint = await openCheckpoint(folder, 'transformer/diffusion_pytorch_model');
+  let parameters: Parameters | undefined;
   try {
-    const parameters = await loadParameters(device, checkpoint, transformerParameters(base), { onProgress });
+    parameters = await loadParameters(device, checkpoint, transformerParameters(base), { onProgress });
     // An inpainting base (33 channels) becomes DWM's network (49) with zero weights for the hands.
     const wanted = (lora && trainedChannels(lora)) ?? LATENT + CONDITION;
     let config = base;
@@ -51,6 +52,9 @@ export async function loadTransformer(
       );
     }
     return { config, parameters, lora: lora && (await mergeLora(device, parameters, lora)) };
+  } catch (error) {
+    parameters?.destroy();
+    throw error;
   } finally {
     await checkpoint.close();
     await lora?.lora.close();

@@ -85,28 +85,33 @@ export class DwmPipeline {
     const report = (part: string) => (done: number, total: number) => options.onProgress?.(part, done, total);
     const schedulerFile = await readJson(folder, 'scheduler/scheduler_config.json');
     const scheduler = fromConfig(schedulerFile.json, schedulerFile.file, options.scheduler);
-    const text = await loadText(device, folder, report('text encoder'));
-    const vae = await CogVideoXVae.load(device, subfolder(folder, 'vae'), {
-      precision,
-      onProgress: report('vae'),
-    });
-    const { config, parameters, lora } = await loadTransformer(
-      device,
-      folder,
-      options.lora,
-      report('transformer'),
-    );
-    checkParts(folder.name, config, vae.config, text?.encoder.config.width);
-    return new DwmPipeline({
-      device,
-      scheduler,
-      vae,
-      config,
-      transformer: parameters,
-      text,
-      precision,
-      lora,
-    });
+    const loaded: { destroy(): void }[] = [];
+    try {
+      const text = await loadText(device, folder, report('text encoder'));
+      if (text) loaded.push(text.encoder);
+      const vae = await CogVideoXVae.load(device, subfolder(folder, 'vae'), {
+        precision,
+        onProgress: report('vae'),
+      });
+      loaded.push(vae);
+      const transformer = await loadTransformer(device, folder, options.lora, report('transformer'));
+      const { config, parameters, lora } = transformer;
+      loaded.push(parameters);
+      checkParts(folder.name, config, vae.config, text?.encoder.config.width);
+      return new DwmPipeline({
+        device,
+        scheduler,
+        vae,
+        config,
+        transformer: parameters,
+        text,
+        precision,
+        lora,
+      });
+    } catch (error) {
+      for (const part of loaded) part.destroy();
+      throw error;
+    }
   }
 
   get hasTextEncoder(): boolean {

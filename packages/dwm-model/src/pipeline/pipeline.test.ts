@@ -1,0 +1,347 @@
+import { cp, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  type Device,
+  InvalidArgumentError,
+  InvalidFileError,
+  type SafetensorsTensor,
+  toFloat32,
+} from '@dwm/core-tensor';
+import { openDirectory, openNodeDevice, readSafetensors } from '@dwm/core-tensor/node';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { GenerateOptions, Progress } from './options.ts';
+import { DwmPipeline } from './pipeline.ts';
+
+const golden = join(import.meta.dirname, '../../tests/golden/pipeline_e2e');
+
+let device: Device;
+beforeAll(async () => {
+  device = await openNodeDevice();
+});
+afterAll(() => device?.destroy());
+
+describe('damaged model folders end in one line, with nothing left on the device', () => {
+  type Header = Record<string, { dtype: string; shape: number[]; data_offsets: number[] }>;
+
+  /** A copy of the golden model. */
+  async function copied(): Promise<string> {
+    const folder = await mkdtemp(join(tmpdir(), 'dwm-model-'));
+    for (const part of ['transformer', 'vae', 'scheduler'])
+      await cp(join(golden, part), join(folder, part), { recursive: true });
+    return folder;
+  }
+
+  async function refusal(folder: string): Promise<string> {
+    const before = device.memory.allocated;
+    const error = await DwmPipeline.load(device, await openDirectory(folder)).then(
+      () => expect.fail('was accepted'),
+      (e) => e,
+    );
+    expect(error).toBeInstanceOf(InvalidFileError);
+    expect(error.message.split('\n')).toHaveLength(1);
+    expect(device.memory.allocated).toBe(before);
+    return error.message.replaceAll(`${folder}/`, '').replace(`${folder}: `, '');
+  }
+
+  const WEIGHTS = 'diffusion_pytorch_model.safetensors';
+
+  /** Rewrites the header of a weight file around the same data. */
+  async function relabel(file: string, change: (header: Header, names: string[]) => void, extra = 0) {
+    const bytes = await readFile(file);
+    const length = Number(bytes.readBigUInt64LE(0));
+    const header: Header = JSON.parse(bytes.subarray(8, 8 + length).toString());
+    const names = Object.keys(header).filter((name) => name !== '__metadata__');
+    names.sort((a, b) => header[a].data_offsets[0] - header[b].data_offsets[0]);
+    change(header, names);
+    const json = Buffer.from(JSON.stringify(header));
+    const prefix = Buffer.alloc(8);
+    prefix.writeBigUInt64LE(BigInt(json.length));
+    await writeFile(file, Buffer.concat([prefix, json, bytes.subarray(8 + length), Buffer.alloc(extra)]));
+  }
+
+  describe.each(['transformer', 'vae'])('%s weights', (part) => {
+    test.each<[string, (header: Header, names: string[]) => void, RegExp]>([
+      [
+        'an offset behind the end',
+        (h, names) => {
+          const entry = h[names.at(-1)!];
+          entry.data_offsets = entry.data_offsets.map((x) => x + 1e9);
+        },
+        /tensor ".*" leaves a hole before it: it begins at data offset \d+, expected \d+/,
+      ],
+      [
+        'two tensors in one place',
+        (h, [a, , b]) => Object.assign(h[b], { ...h[a] }),
+        /tensor ".*" overlaps the tensor before it: it begins at data offset \d+, expected \d+/,
+      ],
+      [
+        'a shape of 2^53',
+        (h, [a]) => (h[a].shape = [2 ** 53]),
+        /shape must be a list of whole numbers from 0 to 2\^53 - 1/,
+      ],
+      [
+        'a shape of 2^40 x 2^40',
+        (h, [a]) => (h[a].shape = [2 ** 40, 2 ** 40]),
+        /has more than 2\^53 - 1 bytes of F32/,
+      ],
+      [
+        'a negative offset',
+        (h, [a]) => (h[a].data_offsets[0] = -4),
+        /data_offsets must be two whole numbers/,
+      ],
+      [
+        'f16 over the bytes of f32',
+        (h, [a]) => (h[a].dtype = 'F16'),
+        /F16 of shape .* takes \d+ bytes, but data_offsets span \d+/,
+      ],
+      [
+        'whole numbers for weights',
+        (h, [a]) => (h[a].dtype = 'I32'),
+        /tensor .* has dtype I32, expected F32, F16 or BF16/,
+      ],
+      ['an unknown dtype', (h, [a]) => (h[a].dtype = 'F31'), /dtype "F31" is unknown; expected one of/],
+      [
+        'a shape of the right size but not the right one',
+        (h, [a]) => h[a].shape.push(1),
+        /tensor .* has shape \[.*,1\], expected \[.*\]; does config.json belong to these weights\?/,
+      ],
+      [
+        'a name of another network',
+        (h, [a]) => {
+          h.other = h[a];
+          delete h[a];
+        },
+        /tensor .* is missing; expected shape \[/,
+      ],
+    ])('%s', async (_, change, problem) => {
+      const folder = await copied();
+      await relabel(join(folder, part, WEIGHTS), change);
+      const message = await refusal(folder);
+      expect(message).toMatch(problem);
+      expect(message.startsWith(`${part}/${WEIGHTS}: `)).toBe(true);
+    });
+
+    test('a tensor too many', async () => {
+      const folder = await copied();
+      const add = (header: Header, names: string[]) => {
+        const end = header[names.at(-1)!].data_offsets[1];
+        header['lora.weight'] = { dtype: 'F32', shape: [2], data_offsets: [end, end + 8] };
+      };
+      await relabel(join(folder, part, WEIGHTS), add, 8);
+      expect(await refusal(folder)).toBe(
+        `${part}/${WEIGHTS}: tensor lora.weight is not part of this network; does config.json belong to these weights?`,
+      );
+    });
+
+    test('bytes after the last tensor', async () => {
+      const folder = await copied();
+      await relabel(join(folder, part, WEIGHTS), () => {}, 8);
+      expect(await refusal(folder)).toMatch(/the tensors end at byte \d+, but the file has \d+ bytes/);
+    });
+
+    test.each([0, 5, 100, 20_000])('cut to %d bytes', async (bytes) => {
+      const folder = await copied();
+      await truncate(join(folder, part, WEIGHTS), bytes);
+      expect(await refusal(folder)).toMatch(new RegExp(`^${part}/${WEIGHTS}: truncated: `));
+    });
+
+    test('no safetensors at all', async () => {
+      const folder = await copied();
+      await writeFile(
+        join(folder, part, WEIGHTS),
+        'version https://git-lfs.github.com/spec/v1\noid sha256:0\n',
+      );
+      expect(await refusal(folder)).toMatch(
+        /header length is \d+ bytes, expected at most \d+; this is not a safetensors file/,
+      );
+      await rm(join(folder, part, WEIGHTS));
+      expect(await refusal(folder)).toMatch(
+        `holds neither ${part === 'vae' ? '' : 'transformer/'}${WEIGHTS}`,
+      );
+    });
+  });
+
+  test.each<[file: string, problem: string, change: (config: Record<string, unknown>) => unknown]>([
+    [
+      'transformer/config.json',
+      'num_layer: unknown key; known keys are num_attention_heads',
+      (c) => ({ ...c, num_layer: 2 }),
+    ],
+    ['transformer/config.json', 'num_layers: is missing; expected number', ({ num_layers, ...c }) => c],
+    [
+      'transformer/config.json',
+      'num_layers: expected number, received string',
+      (c) => ({ ...c, num_layers: '2' }),
+    ],
+    ['transformer/config.json', 'tensor transformer_blocks.1', (c) => ({ ...c, num_layers: 1 })],
+    [
+      'transformer/config.json',
+      'tensor transformer_blocks.2.norm1.linear.weight is missing',
+      (c) => ({ ...c, num_layers: 3 }),
+    ],
+    [
+      'transformer/config.json',
+      'in_channels: expected original_in_channels + condition_channels = 49, got 48',
+      (c) => ({ ...c, in_channels: 48 }),
+    ],
+    ['transformer/config.json', 'expected a JSON object of settings', (c) => [c]],
+    ['vae/config.json', 'tiles: unknown key; known keys are in_channels', (c) => ({ ...c, tiles: 2 })],
+    [
+      'vae/config.json',
+      'scaling_factor: expected number, received string',
+      (c) => ({ ...c, scaling_factor: 'x' }),
+    ],
+    [
+      'vae/config.json',
+      'norm_num_groups: 3 groups do not divide the 8',
+      (c) => ({ ...c, norm_num_groups: 3 }),
+    ],
+    [
+      'scheduler/scheduler_config.json',
+      '_class_name is "HeunDiscreteScheduler", expected CogVideoXDDIMScheduler |',
+      (c) => ({ ...c, _class_name: 'HeunDiscreteScheduler' }),
+    ],
+    [
+      'scheduler/scheduler_config.json',
+      '_class_name is missing, expected CogVideoXDDIMScheduler |',
+      ({ _class_name, ...c }) => c,
+    ],
+    [
+      'scheduler/scheduler_config.json',
+      'beta_strat is not a field of a diffusers scheduler; remove it',
+      (c) => ({ ...c, beta_strat: 0.1 }),
+    ],
+    [
+      'scheduler/scheduler_config.json',
+      'beta_start is null, expected number',
+      (c) => ({ ...c, beta_start: null }),
+    ],
+    ['scheduler/scheduler_config.json', 'expected a JSON object', () => 3],
+  ])('%s: %s', async (file, problem, change) => {
+    const folder = await copied();
+    const config = JSON.parse(await readFile(join(folder, file), 'utf8'));
+    await writeFile(join(folder, file), JSON.stringify(change(config)));
+    const message = await refusal(folder);
+    expect(message).toContain(problem);
+    if (!problem.startsWith('tensor')) expect(message.startsWith(`${file}: `)).toBe(true);
+  });
+
+  test.each(['transformer/config.json', 'vae/config.json', 'scheduler/scheduler_config.json'])(
+    '%s missing, empty, or no JSON',
+    async (file) => {
+      const folder = await copied();
+      await writeFile(join(folder, file), '');
+      expect(await refusal(folder)).toContain(`${file}: not valid JSON`);
+      await writeFile(join(folder, file), '{ "a": 1,');
+      expect(await refusal(folder)).toContain(`${file}: not valid JSON`);
+      await rm(join(folder, file));
+      expect(await refusal(folder)).toBe(`${file}: no such file or folder`);
+    },
+  );
+});
+
+describe('a run', () => {
+  let pipeline: DwmPipeline;
+  let options: GenerateOptions;
+  beforeAll(async () => {
+    pipeline = await DwmPipeline.load(device, await openDirectory(golden));
+    const io = await readSafetensors(join(golden, 'io.safetensors'));
+    const clip = ({ data, shape: [frames, height, width] }: SafetensorsTensor) => ({
+      data: data as Uint8Array,
+      frames,
+      height,
+      width,
+    });
+    options = {
+      staticVideo: clip(io.get('in.static_u8')!),
+      handVideo: clip(io.get('in.hand_u8')!),
+      prompt: {
+        prompt: toFloat32(io.get('in.prompt_embeds')!),
+        negative: toFloat32(io.get('in.negative_prompt_embeds')!),
+        tokens: 8,
+      },
+      numFrames: 9,
+      height: 32,
+      width: 48,
+      numInferenceSteps: 2,
+    };
+  });
+  afterAll(() => pipeline?.destroy());
+
+  test('gives the same bits again for a seed, and others for another', async () => {
+    const one = await pipeline.generate({ ...options, seed: 5 });
+    const two = await pipeline.generate({ ...options, seed: 5 });
+    const other = await pipeline.generate({ ...options, seed: 6 });
+    expect(Buffer.from(two.video.buffer).equals(Buffer.from(one.video.buffer))).toBe(true);
+    expect(Buffer.from(two.latents.buffer).equals(Buffer.from(one.latents.buffer))).toBe(true);
+    expect(Buffer.from(other.latents.buffer).equals(Buffer.from(one.latents.buffer))).toBe(false);
+  });
+
+  test('goes through its stages in order, every step with a preview, and leaves only weights', async () => {
+    const before = device.memory.allocated;
+    const seen: Progress[] = [];
+    await pipeline.generate({ ...options, onProgress: (progress) => seen.push(progress) });
+    expect([...new Set(seen.map(({ stage }) => stage))]).toEqual(['text', 'encode', 'denoise', 'decode']);
+    for (const stage of ['encode', 'denoise', 'decode']) {
+      const done = seen.filter((progress) => progress.stage === stage).map((progress) => progress.done);
+      expect(done[0]).toBe(0);
+      expect(done).toEqual([...done].sort((a, b) => a - b));
+      expect(done.at(-1)).toBeCloseTo(1, 6);
+    }
+    expect(seen.filter(({ preview }) => preview).map(({ step }) => step)).toEqual([1, 2]);
+    expect(device.memory.allocated).toBe(before);
+  });
+
+  test('stops where it is when aborted, and frees what it used', async () => {
+    const before = device.memory.allocated;
+    for (const stop of ['encode', 'denoise', 'decode']) {
+      const controller = new AbortController();
+      const run = pipeline.generate({
+        ...options,
+        signal: controller.signal,
+        onProgress: ({ stage }) => stage === stop && controller.abort(),
+      });
+      await expect(run).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }));
+      expect(device.memory.allocated).toBe(before);
+    }
+  });
+
+  test.each<[string, Partial<GenerateOptions>, string]>([
+    ['10 frames', { numFrames: 10 }, 'num-frames: expected 4k + 1 frames (1, 5, … 49), got 10'],
+    ['0 frames', { numFrames: 0 }, 'num-frames: expected 4k + 1'],
+    ['height 40', { height: 40 }, 'height: expected a multiple of 16, got 40'],
+    ['width 0', { width: 0 }, 'width: expected a multiple of 16, got 0'],
+    ['seed -1', { seed: -1 }, 'seed: expected a whole number from 0 to 2^53 - 1, got -1'],
+    ['a prompt', { prompt: 'pour tea' }, 'prompt: this model folder has no text_encoder'],
+    [
+      'short embeddings',
+      { prompt: { prompt: new Float32Array(7), tokens: 8 } },
+      'prompt_embeds: expected [1, 8, 32]',
+    ],
+    [
+      'no negative embeddings',
+      { prompt: { prompt: new Float32Array(256), tokens: 8 } },
+      'negative_prompt_embeds is missing',
+    ],
+    ['latents of another size', { draws: { latents: new Float32Array(7) } }, 'latents: expected 1152 values'],
+    [
+      'a clip without frames',
+      { staticVideo: { data: new Uint8Array(0), frames: 0, height: 8, width: 8 } },
+      'static: the video has no frames',
+    ],
+    [
+      'a clip cut short',
+      { handVideo: { data: new Uint8Array(9), frames: 1, height: 2, width: 2 } },
+      'hands: expected 12 values for [1, 2, 2, 3], got 9',
+    ],
+  ])('refuses %s', async (_, change, message) => {
+    const error = await pipeline.generate({ ...options, ...change }).then(
+      () => expect.fail('was accepted'),
+      (e) => e,
+    );
+    expect(error).toBeInstanceOf(InvalidArgumentError);
+    expect(error.message).toContain(message);
+    expect(error.message.split('\n')).toHaveLength(1);
+  });
+});
