@@ -4,7 +4,9 @@ import { addDemo } from './commands/demo.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addDownload } from './commands/download.ts';
 import { addGenerate } from './commands/generate.ts';
+import { addPrepare } from './commands/prepare.ts';
 import { addRender } from './commands/render.ts';
+import { addTrajectory } from './commands/trajectory.ts';
 import { reportError } from './report.ts';
 import { VERSION } from './version.ts';
 
@@ -18,6 +20,8 @@ const program = new Command('dwm')
   .exitOverride();
 addGenerate(program);
 addRender(program);
+addTrajectory(program);
+addPrepare(program);
 addDemo(program);
 addDoctor(program);
 addDownload(program);

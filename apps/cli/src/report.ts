@@ -63,6 +63,8 @@ export function reportError(error: unknown, json: boolean): number {
     // The progress line may still stand there.
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
     process.stderr.write(aborted ? `${message}\n` : `error: ${message}\n`);
+    const converter = (details as { converter?: unknown } | undefined)?.converter;
+    if (typeof converter === 'string') process.stderr.write(`${converter}\n`);
     if (code === 'internal' && error instanceof Error) {
       process.stderr.write(`This is a fault of dwm, please report it:\n${error.stack}\n`);
     }

@@ -77,7 +77,7 @@ export async function encodeVideo(clip: Frames, options: EncodeOptions = {}): Pr
       options.onProgress?.(index + 1, clip.frames);
     }
     await output.finalize();
-    return new Uint8Array(output.target.buffer!);
+    return undated(new Uint8Array(output.target.buffer!));
   } catch (error) {
     await output.cancel().catch(() => {});
     const reason = (error instanceof Error ? error.message : String(error)).split('\n')[0];
@@ -88,4 +88,27 @@ export async function encodeVideo(clip: Frames, options: EncodeOptions = {}): Pr
   } finally {
     release();
   }
+}
+
+/** Boxes that hold others, and boxes that begin with a creation and a modification time. */
+const CONTAINERS = ['moov', 'trak', 'mdia'];
+const DATED = ['mvhd', 'tkhd', 'mdhd'];
+
+/** Sets the times of writing to zero, "not known", in place: the same frames are then the same file. */
+function undated(mp4: Uint8Array): Uint8Array {
+  const view = new DataView(mp4.buffer, mp4.byteOffset, mp4.length);
+  const walk = (from: number, to: number) => {
+    for (let at = from; at + 8 <= to; ) {
+      const size = view.getUint32(at);
+      // A long box (1) or one to the end of the file (0) is picture data, behind the index.
+      if (size < 8) return;
+      const type = String.fromCharCode(...mp4.subarray(at + 4, at + 8));
+      if (CONTAINERS.includes(type)) walk(at + 8, at + size);
+      // Version 1 has times of 8 bytes, version 0 of 4.
+      if (DATED.includes(type)) mp4.fill(0, at + 12, at + 12 + (mp4[at + 8] === 1 ? 16 : 8));
+      at += size;
+    }
+  };
+  walk(0, mp4.length);
+  return mp4;
 }

@@ -13,4 +13,5 @@ export {
 export { defaultBitrate, type EncodeOptions, encodeVideo } from './encode.ts';
 export { type Frames, frameAt, type RgbImage } from './frames.ts';
 export { encodeGrey16Png, encodePng } from './png.ts';
+export { resizeSmooth } from './resize.ts';
 export { contactSheet, resizeArea, sideBySide } from './sheet.ts';

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BlobSource, EncodedPacketSink, Input, MP4, VideoSampleSink } from 'mediabunny';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { blobOf, hasShared, meanColour, movingGradient, psnr, realworld, seeded } from '../testing.ts';
 import {
   decodeFrames,
@@ -40,6 +40,17 @@ describe('round trip', () => {
       const info = await videoInfo(blobOf(await encodeVideo(movingGradient(9, 32, 32, fps))));
       expect(info.fps).toBeCloseTo(fps, 3);
     }
+  });
+
+  test('the same frames are the same file, whenever they are written', async () => {
+    const clip = movingGradient(3, 32, 48, 8);
+    const clock = vi.spyOn(Date, 'now').mockReturnValue(1e12);
+    const first = await encodeVideo(clip);
+    clock.mockReturnValue(1.5e12);
+    const second = await encodeVideo(clip);
+    clock.mockRestore();
+    expect(Buffer.compare(first, second)).toBe(0);
+    expect(Buffer.from(first).includes(Buffer.from('mvhd\0\0\0\0\0\0\0\0\0\0\0\0', 'latin1'))).toBe(true);
   });
 
   test('odd sizes grow by a repeated row and column', async () => {

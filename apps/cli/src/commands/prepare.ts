@@ -1,0 +1,276 @@
+/** `dwm prepare`: a video of a camera that stands still, and its hands, as a sample that `generate` takes. */
+import { readFile } from 'node:fs/promises';
+import { basename, extname, join } from 'node:path';
+import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
+import { openNodeDevice } from '@dwm/core-tensor/node';
+import {
+  contactSheet,
+  decodeFrames,
+  type Frames,
+  frameAt,
+  videoInfo,
+  writeAtomically,
+  writePng,
+  writeVideo,
+} from '@dwm/media/node';
+import { NO_HANDS, sampleAt, type Trajectory } from '@dwm/renderer';
+import { type Command, Option } from 'commander';
+import { checkWritable } from '../generate/files.ts';
+import { readPrompt } from '../generate/inputs.ts';
+import { recordMetadata } from '../generate/outputs.ts';
+import { interruptible } from '../interrupt.ts';
+import { checkHands, drawHands, handCounts } from '../render/clips.ts';
+import { readHands, readTrajectory } from '../render/files.ts';
+import {
+  blackOutside,
+  framesAtRate,
+  type Placement,
+  place,
+  placedIntrinsics,
+  placementOf,
+  type ResizePolicy,
+} from '../render/fixed-camera.ts';
+import { addClipOptions, addHandOptions, type ClipFlags } from '../render/options.ts';
+import { frameProgress } from '../render/progress.ts';
+import { createReporter, type Reporter } from '../report.ts';
+import { integer } from './options.ts';
+
+interface Flags extends ClipFlags {
+  hands: string;
+  out: string;
+  name?: string;
+  prompt?: string;
+  promptFile?: string;
+  startFrame: number;
+  resize: ResizePolicy;
+}
+
+/** Which frames the clip is made of, and where they go. */
+interface Plan {
+  /** Seconds after the first frame of the video. */
+  readonly times: readonly number[];
+  readonly source: { readonly width: number; readonly height: number };
+  readonly placement: Placement;
+}
+
+export function addPrepare(program: Command): void {
+  const command = program
+    .command('prepare')
+    .description('make a sample of a fixed-camera video: 49 frames, the first one as the static scene, hands')
+    .argument('<video>', 'the video; its camera must not move')
+    .requiredOption('--hands <file>', 'the hands: a video of them on black, or a trajectory, .json')
+    .requiredOption('--out <dir>', 'folder of samples; a line is added to its dataset.txt')
+    .option('--name <stem>', "name of the clip; else the video's")
+    .option('--prompt <text>', 'what happens')
+    .option('--prompt-file <file>', 'text file that holds the prompt')
+    .option('--start-frame <n>', 'leave out what comes before this frame', integer(0), 0);
+  addClipOptions(command);
+  addHandOptions(command)
+    .addOption(
+      new Option('--resize <how>', 'letterbox, cut, or what loses less of the picture')
+        .choices(['auto', 'pad', 'crop'])
+        .default('auto'),
+    )
+    .action(async (video: string, flags: Flags) => {
+      const reporter = createReporter(program.opts().json === true);
+      await interruptible((signal) => prepare(video, flags, reporter, signal));
+    });
+}
+
+async function prepare(video: string, flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
+  const { out, fps, frames } = flags;
+  if (flags.prompt !== undefined && flags.promptFile !== undefined)
+    throw new InvalidArgumentError('prompt', 'expected one kind of prompt, got --prompt and --prompt-file');
+  const prompt = flags.promptFile ? await readPrompt(flags.promptFile) : flags.prompt;
+  const stem = flags.name ?? basename(video, extname(video));
+  const info = await videoInfo(video);
+  const timestamps = info.timestamps.slice(flags.startFrame);
+  if (timestamps.length === 0)
+    throw new InvalidArgumentError('start-frame', `${video} has ${info.frames} frames, expected less`);
+  const picked = framesAtRate(timestamps, fps, frames).map((index) => index + flags.startFrame);
+  const plan: Plan = {
+    times: picked.map((index) => info.timestamps[index] - info.timestamps[0]),
+    source: info,
+    placement: placementOf(info, flags, flags.resize),
+  };
+  const lasts = timestamps.at(-1)! - timestamps[0] + 1 / info.fps;
+  if (lasts < (frames - 1) / fps) {
+    reporter.warn(
+      `${video} lasts ${lasts.toFixed(1)} s of ${(frames / fps).toFixed(1)}; its last frame is repeated`,
+    );
+  }
+  await checkWritable(out);
+
+  // Hands first: what can be wrong with them should not take a decoded video to be seen.
+  const hands = /\.json$/i.test(flags.hands)
+    ? await drawnHands(plan, flags, reporter, signal)
+    : await filmedHands(plan, flags, reporter, signal);
+  const clip = await readPlaced(
+    video,
+    picked,
+    plan.placement,
+    flags,
+    frameProgress(reporter, 'video'),
+    signal,
+  );
+  const still: Frames = { ...clip, data: repeated(frameAt(clip, 0).data, frames) };
+
+  reporter.progress('writing the videos …');
+  const paths = {
+    video: join(out, 'videos', `${stem}.mp4`),
+    static: join(out, 'videos_static', `${stem}.mp4`),
+    hands: join(out, 'videos_hands', `${stem}.mp4`),
+    contactSheet: join(out, `${stem}_contact_sheet.png`),
+    dataset: join(out, 'dataset.txt'),
+  };
+  const caption = join(out, 'prompts_rewrite', `${stem}.txt`);
+  const rows = [
+    { label: 'video', frames: clip },
+    { label: 'static', frames: still },
+    { label: 'hands', frames: hands.clip },
+  ];
+  await writePng(paths.contactSheet, contactSheet(rows));
+  await writeVideo(paths.static, still);
+  await writeVideo(paths.hands, hands.clip);
+  await writeVideo(paths.video, clip);
+  if (prompt !== undefined) await writeAtomically(caption, `${prompt.trim()}\n`);
+  else reporter.warn(`no caption: write what happens into ${caption}, or pass --prompt`);
+  await addLine(paths.dataset, `videos/${stem}.mp4`);
+  const { mode, loss } = plan.placement;
+  await recordMetadata(join(out, 'metadata.json'), paths.video, {
+    video,
+    hands: flags.hands,
+    startFrame: flags.startFrame,
+    sourceFrames: picked,
+    fps,
+    frames,
+    width: flags.width,
+    height: flags.height,
+    resize: mode,
+    framesWithHands: hands.counts,
+  });
+  const shown = Object.values(paths).join('\n');
+  const lost = `${(loss * 100).toFixed(1)}%`;
+  const how =
+    mode === 'pad' ? `letterboxed, ${lost} of it black` : `centre crop, ${lost} of the video cut off`;
+  reporter.progress(`${frames} frames of ${info.frames}, ${info.width}x${info.height} ${how}`, true);
+  reporter.result({ ...paths, resize: mode, framesWithHands: hands.counts }, shown);
+}
+
+interface HandClip {
+  readonly clip: Frames;
+  /** Frames that show each hand; not known of a ready video. */
+  readonly counts?: Readonly<Record<'left' | 'right', number>>;
+}
+
+/** Whether something of this rate is cut to the clip already, rather than running beside the whole video. */
+const isReady = (rate: number, { fps }: Flags) => Math.abs(rate - fps) < 0.01 * fps;
+
+async function drawnHands(
+  { times, source, placement }: Plan,
+  flags: Flags,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<HandClip> {
+  const recorded = await readTrajectory(flags.hands);
+  const { width, height } = recorded.frames[0].intrinsics;
+  if (Math.abs((width * source.height) / (height * source.width) - 1) > 0.01) {
+    throw new InvalidFileError(
+      flags.hands,
+      `its camera has ${width}x${height} pixels, the video ${source.width}x${source.height}: expected the same shape`,
+    );
+  }
+  const first = recorded.frames[0].seconds;
+  const ready = isReady(recorded.fps, flags);
+  const wanted = times.map((time, i) => first + (ready ? i / flags.fps : time));
+  // Nobody knows where the hands are after the recording's end.
+  const end = recorded.frames.at(-1)!.seconds + 1 / recorded.fps;
+  const sampled = sampleAt(recorded, wanted, flags.fps);
+  const trajectory: Trajectory = {
+    fps: flags.fps,
+    frames: sampled.frames.map((frame, i) => ({
+      ...frame,
+      hands: wanted[i] < end ? frame.hands : NO_HANDS,
+      intrinsics: placedIntrinsics(frame.intrinsics, placement, flags),
+    })),
+  };
+  checkHands(trajectory, flags);
+  const hands = await readHands(flags);
+  const device = await openNodeDevice();
+  try {
+    const clip = await drawHands(device, { hands, trajectory }, reporter, { signal });
+    for (let i = 0; i < clip.frames; i++) blackOutside(frameAt(clip, i), placement);
+    return { clip, counts: handCounts(trajectory) };
+  } finally {
+    device.destroy();
+  }
+}
+
+/** A ready hand video: frame by frame at the clip's rate and of any size, or one that runs beside the video. */
+async function filmedHands(
+  { times, source }: Plan,
+  flags: Flags,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<HandClip> {
+  const info = await videoInfo(flags.hands);
+  const { timestamps } = info;
+  const end = timestamps.at(-1)! - timestamps[0] + 1 / info.fps;
+  const wanted = isReady(info.fps, flags) ? times.map((_, i) => i / flags.fps) : times;
+  let index = 0;
+  const indices = wanted
+    .filter((time) => time < end)
+    .map((time) => {
+      const distance = (i: number) => Math.abs(timestamps[i] - timestamps[0] - time);
+      while (index + 1 < timestamps.length && distance(index + 1) < distance(index)) index++;
+      return index;
+    });
+  const shape = ({ width, height }: { width: number; height: number }) => width / height;
+  if (Math.abs(shape(info) / shape(flags) - 1) > 0.01 && Math.abs(shape(info) / shape(source) - 1) > 0.01) {
+    throw new InvalidFileError(
+      flags.hands,
+      `has ${info.width}x${info.height} pixels, expected the shape of the video (${source.width}x${source.height}) or of the clip (${flags.width}x${flags.height})`,
+    );
+  }
+  const placement = placementOf(info, flags, flags.resize);
+  const report = frameProgress(reporter, 'hands');
+  const clip = await readPlaced(flags.hands, indices, placement, flags, report, signal);
+  return { clip };
+}
+
+/** Frames of a video at their place; black ones behind the last. */
+async function readPlaced(
+  path: string,
+  indices: readonly number[],
+  placement: Placement,
+  { frames, width, height, fps }: Flags,
+  onFrame: (done: number, frames: number) => void,
+  signal: AbortSignal,
+): Promise<Frames> {
+  const clip: Frames = { data: new Uint8Array(frames * height * width * 3), frames, height, width, fps };
+  let done = 0;
+  let rgb: Uint8Array | undefined;
+  for await (const frame of decodeFrames(path, { indices })) {
+    signal.throwIfAborted();
+    rgb = await frame.rgb(rgb);
+    place({ data: rgb, height: frame.height, width: frame.width }, placement, frameAt(clip, done));
+    onFrame(++done, indices.length);
+  }
+  return clip;
+}
+
+function repeated(frame: Uint8Array, times: number): Uint8Array {
+  const data = new Uint8Array(frame.length * times);
+  for (let i = 0; i < times; i++) data.set(frame, i * frame.length);
+  return data;
+}
+
+/** Adds a line to a list, unless it is there. */
+async function addLine(path: string, line: string): Promise<void> {
+  const before = await readFile(path, 'utf8').catch((error) => {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
+  const lines = before.split(/\r?\n/).filter((text) => text !== '');
+  if (!lines.includes(line)) await writeAtomically(path, `${[...lines, line].join('\n')}\n`);
+}
