@@ -1,0 +1,76 @@
+/** One row group of a suite: something to compute, and everyone who computes it. */
+import type { Device } from '@dwm/core-tensor';
+import { dwm, type Implementation, loaded, type Prepared } from './peers/index.ts';
+import { normals, seeded } from './random.ts';
+import {
+  type Arrays,
+  type Cost,
+  costOf,
+  count,
+  type Expected,
+  familyOf,
+  type Shape,
+  type Workload,
+} from './workloads/index.ts';
+
+export interface Case {
+  readonly name: string;
+  readonly cost: Cost;
+  open(device: Device, seed: number): Promise<OpenCase>;
+}
+
+export interface OpenCase {
+  /** Of the inputs of set 0. */
+  readonly expected: Expected;
+  /** How many sets of inputs to rotate through. */
+  readonly sets: number;
+  /** Ours is the first. */
+  readonly contenders: readonly Contender[];
+}
+
+export interface Contender {
+  readonly peer: string;
+  /** Which way of computing it, where there are several. */
+  readonly formulation: string;
+  readonly runsOn: Implementation['runsOn'];
+  /** @throws with the reason why it cannot take part. */
+  prepare(): Promise<Prepared>;
+}
+
+/** Two sets of inputs together should not fit in a CPU's last cache. */
+const LARGE_BYTES = 32 << 20;
+
+/** A case of one kernel, ours against `peers`. */
+export function kernelCase(workload: Workload, peers: readonly Implementation[]): Case {
+  const { name, task } = workload;
+  const cost = costOf(task);
+  return {
+    name,
+    cost,
+    async open(device, seed) {
+      const random = seeded(seed);
+      const family = familyOf(task);
+      const draw = (shapes: Readonly<Record<string, Shape>>): Arrays =>
+        Object.fromEntries(
+          Object.entries(shapes).map(([key, shape]) => [key, normals(count(shape), random)]),
+        );
+      const sets = cost.bytes > LARGE_BYTES ? 2 : 3;
+      const inputs = Array.from({ length: sets }, () => draw(family.inputs(task)));
+      const weights = draw(family.weights(task));
+      const contenders = [dwm, ...peers].flatMap((implementation) =>
+        implementation.formulations(task).map(
+          (formulation): Contender => ({
+            peer: implementation.name,
+            formulation,
+            runsOn: implementation.runsOn,
+            async prepare() {
+              await loaded(implementation, device);
+              return implementation.prepare(task, formulation, inputs, weights);
+            },
+          }),
+        ),
+      );
+      return { expected: family.expected(task, { ...inputs[0], ...weights }, random), sets, contenders };
+    },
+  };
+}

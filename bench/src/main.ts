@@ -1,0 +1,86 @@
+/** `npm run bench`: opens a device, measures its peaks, runs the suites and writes what it found. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Device, measurePeaks, type Peaks } from '@dwm/core-tensor';
+import { openNodeDevice, swiftShaderFolder } from '@dwm/core-tensor/node';
+import { measure } from './measure.ts';
+import { type Options, readOptions, UsageError } from './options.ts';
+import { markdownPage, type RunInfo } from './report/markdown.ts';
+import { svgPlot } from './report/svg.ts';
+import { printCase } from './report/terminal.ts';
+import { type Row, rowsOf } from './rows.ts';
+import { shareDevice } from './share-device.ts';
+import { SUITES } from './suites/index.ts';
+
+/** Milliseconds of timing for each case, beside checking and compiling. */
+const BUDGET_MS = { quick: 3000, full: 15_000 };
+const OUT = fileURLToPath(new URL('../out/', import.meta.url));
+
+async function main(options: Options): Promise<void> {
+  const device = await openNodeDevice();
+  shareDevice(device);
+  const adapter = device.caps.adapter.description || device.caps.adapter.device;
+  if (adapter.includes('SwiftShader')) await hideOtherDrivers();
+  const peaks = await measurePeaks(device);
+  console.log(
+    `${adapter}: ${peaks.gflopsF32.toFixed(1)} GFLOPS in f32, ${peaks.copyGBps.toFixed(1)} GB/s; seed ${options.seed}`,
+  );
+  const started = performance.now();
+  const rows = await runSuites(options, device, adapter, peaks);
+  const seconds = (performance.now() - started) / 1000;
+  console.log(`\n${rows.length} rows in ${seconds.toFixed(0)} s`);
+  await write({ date: new Date().toISOString().slice(0, 10), adapter, peaks, options, seconds }, rows);
+  const own = rows.filter(({ peer, reason }) => peer === 'dwm' && reason !== null);
+  for (const { workload, reason } of own) console.error(`${workload}: ours is not right: ${reason}`);
+  // Peers leave workers and timers behind.
+  process.exit(own.length > 0 ? 1 : 0);
+}
+
+async function runSuites(options: Options, device: Device, adapter: string, peaks: Peaks): Promise<Row[]> {
+  const { quick, only, seed } = options;
+  const rows: Row[] = [];
+  for (const suite of SUITES.filter(({ name }) => options.suites.includes(name))) {
+    console.log(`\n${suite.name}: ${suite.about}`);
+    for (const each of suite.cases({ kind: device.caps.adapter.kind, quick })) {
+      if (!only.test(each.name)) continue;
+      const measurements = await measure(
+        await each.open(device, seed),
+        quick ? BUDGET_MS.quick : BUDGET_MS.full,
+      );
+      const found = rowsOf(suite.name, each, measurements, adapter, peaks);
+      printCase(each.name, found);
+      rows.push(...found);
+    }
+  }
+  return rows;
+}
+
+async function write(info: RunInfo, rows: readonly Row[]): Promise<void> {
+  const files: [string, string][] = [
+    [join(OUT, 'rows.json'), JSON.stringify(rows, null, 1)],
+    [join(OUT, 'table.md'), markdownPage(info, rows)],
+    [join(OUT, 'ratios.svg'), svgPlot(info.adapter, rows)],
+  ];
+  if (info.options.json) files.push([info.options.json, JSON.stringify(rows, null, 1)]);
+  if (info.options.docs) files.push([info.options.docs, markdownPage(info, rows)]);
+  for (const [file, text] of files) {
+    await mkdir(dirname(file), { recursive: true });
+    await writeFile(file, text);
+    console.log(file);
+  }
+}
+
+/** onnxruntime-node takes the first driver it finds; leave it only the one that is measured. */
+async function hideOtherDrivers(): Promise<void> {
+  const driver = join(await swiftShaderFolder(), 'vk_swiftshader_icd.json');
+  Object.assign(process.env, { VK_ICD_FILENAMES: driver, VK_DRIVER_FILES: driver });
+}
+
+try {
+  await main(readOptions(process.argv.slice(2)));
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  console.error(error.message);
+  process.exit(2);
+}

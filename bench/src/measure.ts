@@ -1,0 +1,110 @@
+/**
+ * Checks, then times. Every contender's result is compared with the reference before any clock runs; those that
+ * are right are timed in turns (A B C A B C …), so that whatever else the machine does hits all of them, each turn
+ * on the next set of inputs. Medians are compared.
+ */
+import type { Contender, OpenCase } from './case.ts';
+import type { Prepared } from './peers/index.ts';
+import type { Expected } from './workloads/index.ts';
+
+export interface Measurement {
+  readonly contender: Contender;
+  /** Relative L2 distance from the reference; undefined when there was no result. */
+  readonly error: number | undefined;
+  /** Why it is listed and not counted. */
+  readonly reason: string | undefined;
+  /** Milliseconds of a run, one a turn; empty when it is not counted. */
+  readonly samples: readonly number[];
+}
+
+/** Done right in f32, every workload is far below; f16 inside, or a bad approximation, is above. */
+const PEER_TOLERANCE = 1e-3;
+/** What we promise of our own. */
+export const OWN_TOLERANCE = 1e-5;
+
+const MIN_TURNS = 3;
+const MAX_TURNS = 41;
+/** A turn lasts at least this long: shorter runs are repeated and averaged. */
+const TURN_MS = 5;
+
+/** @param budgetMs about how long to time all contenders together; a few turns are always done. */
+export async function measure(
+  { expected, sets, contenders }: OpenCase,
+  budgetMs: number,
+): Promise<Measurement[]> {
+  const ready: { contender: Contender; prepared: Prepared; error: number; ms: number; samples: number[] }[] =
+    [];
+  const refused: Measurement[] = [];
+  try {
+    for (const [i, contender] of contenders.entries()) {
+      let prepared: Prepared | undefined;
+      let error: number | undefined;
+      try {
+        prepared = await contender.prepare();
+        // Another set first: what set 0 gives must not depend on it.
+        await prepared.run(sets - 1);
+        const start = performance.now();
+        await prepared.run(0);
+        const ms = performance.now() - start;
+        error = relativeError(await prepared.read(), expected);
+        const tolerance = i === 0 ? OWN_TOLERANCE : PEER_TOLERANCE;
+        if (!(error <= tolerance)) throw new Error(`wrong: relative error ${error.toExponential(1)}`);
+        ready.push({ contender, prepared, error, ms, samples: [] });
+      } catch (failure) {
+        await prepared?.dispose().catch(() => {});
+        refused.push({ contender, error, reason: oneLine(failure), samples: [] });
+      }
+    }
+    // One way of each peer is timed: the fastest by this first look.
+    const others = ready.filter(({ contender: { peer }, ms }) =>
+      ready.some((other) => other.contender.peer === peer && other.ms < ms),
+    );
+    for (const other of others) {
+      ready.splice(ready.indexOf(other), 1);
+      await other.prepared.dispose();
+    }
+    const turnMs = ready.reduce((sum, { ms }) => sum + Math.max(ms, TURN_MS), 0);
+    const turns = Math.min(MAX_TURNS, Math.max(MIN_TURNS, Math.round(budgetMs / turnMs)));
+    for (let turn = 0; turn < turns; turn++) {
+      for (const { prepared, ms, samples } of ready) {
+        const runs = Math.max(1, Math.ceil(TURN_MS / ms));
+        const start = performance.now();
+        for (let run = 0; run < runs; run++) await prepared.run((turn * runs + run + 1) % sets);
+        samples.push((performance.now() - start) / runs);
+      }
+    }
+  } finally {
+    for (const { prepared } of ready) await prepared.dispose();
+  }
+  const counted = ready.map(({ contender, error, samples }) => ({
+    contender,
+    error,
+    reason: undefined,
+    samples,
+  }));
+  const order = (m: Measurement) => contenders.indexOf(m.contender);
+  return [...counted, ...refused].sort((a, b) => order(a) - order(b));
+}
+
+/** ||got - want|| / ||want|| over the elements we know. */
+function relativeError(got: Float32Array, { at, values }: Expected): number {
+  let difference = 0;
+  let norm = 0;
+  for (const [i, value] of values.entries()) {
+    difference += (got[at[i]] - value) ** 2;
+    norm += value ** 2;
+  }
+  return Math.sqrt(difference / norm);
+}
+
+const oneLine = (failure: unknown): string =>
+  (failure instanceof Error ? failure.message : String(failure)).split('\n')[0].slice(0, 200);
+
+/** The value below which the share `q` of the sorted values lies, interpolated. */
+export function quantile(values: readonly number[], q: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = q * (sorted.length - 1);
+  const low = Math.floor(at);
+  const high = Math.ceil(at);
+  return sorted[low] + (at - low) * (sorted[high] - sorted[low]);
+}

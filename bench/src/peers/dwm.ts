@@ -1,0 +1,106 @@
+/** Ours: one compiled program for each task, through the public ops. */
+import {
+  add,
+  attention,
+  compile,
+  conv3d,
+  type Device,
+  DeviceTensor,
+  div,
+  exp,
+  geluTanh,
+  groupNorm,
+  layerNorm,
+  linear,
+  matmul,
+  max,
+  mul,
+  parameter,
+  silu,
+  spec,
+  sub,
+  sum,
+  type Tensor,
+} from '@dwm/core-tensor';
+import { GROUP_NORM_EPS } from '../workloads/group-norm.ts';
+import { type Arrays, familyOf, type Shape, type Task } from '../workloads/index.ts';
+import { LAYER_NORM_EPS } from '../workloads/layer-norm.ts';
+import type { Implementation, Prepared } from './implementation.ts';
+
+let device: Device;
+
+export const dwm: Implementation = {
+  name: 'dwm',
+  runsOn: 'shared',
+  async load(shared) {
+    device = shared;
+  },
+  formulations: () => ['dwm'],
+  async prepare(task, _formulation, inputs, weights): Promise<Prepared> {
+    const family = familyOf(task);
+    const upload = (arrays: Arrays, shapes: Readonly<Record<string, Shape>>) =>
+      Object.fromEntries(
+        Object.entries(shapes).map(([name, shape]) => [
+          name,
+          DeviceTensor.from(device, arrays[name], shape, 'f32', name),
+        ]),
+      );
+    const shapes = family.inputs(task);
+    const sets = inputs.map((set) => upload(set, shapes));
+    const constants = upload(weights, family.weights(task));
+    const parameters = Object.fromEntries(
+      Object.entries(constants).map(([name, tensor]) => [name, parameter(tensor)]),
+    );
+    const specs = Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, spec(shape)]));
+    const program = await compile(device, specs, (tensors) => ({
+      out: result(task, { ...tensors, ...parameters }),
+    }));
+    return {
+      async run(set) {
+        await program.run(sets[set]);
+        await device.done();
+      },
+      async read() {
+        return (await program.outputs.out.read()) as Float32Array;
+      },
+      async dispose() {
+        program.destroy();
+        for (const tensors of [...sets, constants])
+          for (const tensor of Object.values(tensors)) tensor.destroy();
+      },
+    };
+  },
+};
+
+/** The task in our ops. */
+function result(task: Task, { x, y, ...t }: Record<string, Tensor>): Tensor {
+  switch (task.op) {
+    case 'matmul':
+      return task.linear ? linear(t.a, t.b, t.bias) : matmul(t.a, t.b);
+    case 'attention':
+      return attention(t.q, t.k, t.v);
+    case 'conv': {
+      const padding = { top: 1, bottom: 1, left: 1, right: 1 };
+      return add(conv3d(x, t.weight, { padding, cache: t.cache }), t.bias);
+    }
+    case 'layerNorm':
+      return layerNorm(x, { eps: LAYER_NORM_EPS, gamma: t.gamma, beta: t.beta });
+    case 'groupNorm':
+      return groupNorm(x, { groups: task.groups, eps: GROUP_NORM_EPS, gamma: t.gamma, beta: t.beta });
+    case 'softmax': {
+      const weights = exp(sub(x, max(x, [1], true)));
+      return div(weights, sum(weights, [1], true));
+    }
+    case 'pointwise':
+      switch (task.chain) {
+        case 'gateResidual':
+          return add(x, mul(t.gate, y));
+        case 'modulate':
+          return add(mul(x, add(t.scale, 1)), t.shift);
+        case 'gelu':
+          return geluTanh(x);
+        case 'siluMultiply':
+          return mul(silu(x), y);
+      }
+  }
+}

@@ -1,0 +1,72 @@
+/** From measured milliseconds to what is reported. */
+import type { Peaks } from '@dwm/core-tensor';
+import type { Case } from './case.ts';
+import { type Measurement, quantile } from './measure.ts';
+
+export interface Row {
+  readonly suite: string;
+  readonly workload: string;
+  /** The benchmark's adapter. */
+  readonly adapter: string;
+  /** `dwm` is ours. */
+  readonly peer: string;
+  readonly formulation: string;
+  readonly runsOn: 'shared' | 'own' | 'cpu';
+  /** The peer's median time by ours: above 1 we are faster. null where it is not counted. */
+  readonly ratio: number | null;
+  /** Median of one run. */
+  readonly ms: number | null;
+  /** Interquartile range by the median. */
+  readonly spread: number | null;
+  readonly gflops: number | null;
+  readonly gbps: number | null;
+  /** What part of the measured peak: the time that the work takes at peak, by the time it took. */
+  readonly percentOfPeak: number | null;
+  readonly bound: 'compute' | 'memory';
+  /** Relative L2 distance from float64. */
+  readonly error: number | null;
+  readonly turns: number;
+  /** Why it is not counted. */
+  readonly reason: string | null;
+}
+
+export function rowsOf(
+  suite: string,
+  { name, cost }: Case,
+  measurements: readonly Measurement[],
+  adapter: string,
+  peaks: Peaks,
+): Row[] {
+  const atPeak = { compute: cost.flops / peaks.gflopsF32 / 1e6, memory: cost.bytes / peaks.copyGBps / 1e6 };
+  const bound = atPeak.compute > atPeak.memory ? 'compute' : 'memory';
+  const ours = measurements[0].samples;
+  return measurements.map(({ contender, error, reason, samples }) => {
+    const { peer, formulation, runsOn } = contender;
+    const shared = {
+      suite,
+      workload: name,
+      adapter,
+      peer,
+      formulation,
+      runsOn,
+      bound,
+      reason: reason ?? null,
+    } as const;
+    const rest = { ...shared, error: error ?? null, turns: samples.length };
+    if (samples.length === 0)
+      return {
+        ...rest,
+        ...{ ratio: null, ms: null, spread: null, gflops: null, gbps: null, percentOfPeak: null },
+      };
+    const ms = quantile(samples, 0.5);
+    return {
+      ...rest,
+      ratio: ours.length > 0 ? ms / quantile(ours, 0.5) : null,
+      ms,
+      spread: (quantile(samples, 0.75) - quantile(samples, 0.25)) / ms,
+      gflops: cost.flops / ms / 1e6,
+      gbps: cost.bytes / ms / 1e6,
+      percentOfPeak: (100 * Math.max(atPeak.compute, atPeak.memory)) / ms,
+    };
+  });
+}

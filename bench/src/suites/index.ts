@@ -1,0 +1,7 @@
+/** The registry: a suite that is listed here can be run. */
+import { kernels } from './kernels.ts';
+import { peers } from './peers.ts';
+import type { Suite } from './suite.ts';
+
+export const SUITES: readonly Suite[] = [kernels, peers];
+export type { Machine, Suite } from './suite.ts';
