@@ -13,12 +13,7 @@ import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Device, Precision } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
-import {
-  type CaseFolder,
-  type Check,
-  type Layout,
-  layoutOf,
-} from '../packages/dwm-model/tests/fixtures/index.ts';
+import { type CaseFolder, type Check, type Layout, layoutOf } from './fixtures.ts';
 
 interface Job {
   readonly title: string;
@@ -44,11 +39,13 @@ const keysOf = (file: string): Record<string, unknown> => {
 };
 
 function lookAt(path: string): CaseFolder {
+  const spec = keysOf(join(path, 'case.json'));
   return {
     name: basename(path),
     path,
     files: new Set(readdirSync(path)),
-    caseKeys: new Set(Object.keys(keysOf(join(path, 'case.json')))),
+    caseKeys: new Set(Object.keys(spec)),
+    caseKind: String(spec.kind ?? ''),
     className: (part) => String(keysOf(join(path, part, 'config.json'))._class_name ?? ''),
   };
 }
@@ -147,6 +144,7 @@ async function main(): Promise<boolean> {
       return [{ title: folder.name, run: () => layout.run(folder.path, tokenizer) }];
     }
     const opened = await openDevice();
+    if (layout.kind === 'drawn') return [{ title: folder.name, run: () => layout.run(opened, folder.path) }];
     const precisions: Precision[] = opened.caps.features.f16 ? ['f32', 'f16'] : ['f32'];
     return precisions.map((precision) => ({
       title: `${folder.name} ${precision}`,
