@@ -30,13 +30,15 @@ import type { Parameters } from '../weights/parameters.ts';
 import { makeConditioning, swapFrames } from './conditioning.ts';
 import { Denoiser } from './denoiser.ts';
 import { dynamicGuidanceScale } from './guidance.ts';
-import { LATENT, loadTransformer } from './load-transformer.ts';
+import { LATENT, type LoadedTransformer, loadTransformer } from './load-transformer.ts';
 import { normals, STREAMS } from './noise.ts';
 import { DEFAULTS, type Generated, type GenerateOptions, type PromptEmbeds } from './options.ts';
 
 export interface LoadOptions {
   /** Folder of DWM's fine-tuned weights, merged into the base. */
   readonly lora?: ModelFolder;
+  /** A transformer that is on the device already, in place of the folder's: one that is being trained. */
+  readonly transformer?: LoadedTransformer;
   /** Scheduler to read the model's scheduler_config.json as, in place of the class it names. */
   readonly scheduler?: SchedulerName;
   /** `f16` multiplies in f16 where the adapter can; sums, norms and softmax stay in f32. */
@@ -94,9 +96,10 @@ export class DwmPipeline {
         onProgress: report('vae'),
       });
       loaded.push(vae);
-      const transformer = await loadTransformer(device, folder, options.lora, report('transformer'));
+      const transformer =
+        options.transformer ?? (await loadTransformer(device, folder, options.lora, report('transformer')));
       const { config, parameters, lora } = transformer;
-      loaded.push(parameters);
+      if (!options.transformer) loaded.push(parameters);
       checkParts(folder.name, config, vae.config, text?.encoder.config.width);
       return new DwmPipeline({
         device,

@@ -7,7 +7,7 @@
  *     loss  = mean( (x0 - video)² / (1 - alphasCumprod[t]) )
  */
 import { add, concat, constant, mean, mul, reshape, slice, sub, type Tensor } from '@dwm/core-tensor';
-import { type TransformerConfig, transformer } from '../transformer/index.ts';
+import { type Tap, type TransformerConfig, transformer } from '../transformer/index.ts';
 import type { Weights } from '../weights/weights.ts';
 
 export interface ObjectiveInputs {
@@ -44,11 +44,13 @@ export interface Objective {
   readonly x0: Tensor;
 }
 
+/** @param options `recompute`: blocks are computed again in the backward pass instead of being kept. */
 export function dwmObjective(
   config: TransformerConfig,
   weights: Weights,
   scalingFactor: number,
   inputs: ObjectiveInputs,
+  options: { readonly recompute?: boolean; readonly tap?: Tap } = {},
 ): Objective {
   const { video, noise, levels } = inputs;
   const [batch, frames, , height, width] = video.shape;
@@ -58,7 +60,8 @@ export function dwmObjective(
   const maskCount = batch * frames * height * width;
   const mask = constant(new Float32Array(maskCount).fill(scalingFactor), [batch, frames, 1, height, width]);
   const hidden = concat([noisy, mask, inputs.static, inputs.hand], 2);
-  const output = transformer(config, weights, { hidden, text: inputs.text, time: inputs.time });
+  const given = { hidden, text: inputs.text, time: inputs.time };
+  const output = transformer(config, weights, given, options.tap, options.recompute);
   const x0 = sub(mul(a, noisy), mul(s, output));
   const error = sub(x0, video);
   const loss = mean(reshape(mul(weight, mul(error, error)), [-1]), [0], true);

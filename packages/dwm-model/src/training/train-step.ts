@@ -7,6 +7,7 @@ import {
   compile,
   type Device,
   DeviceTensor,
+  DwmError,
   grad,
   mul,
   type Program,
@@ -14,17 +15,34 @@ import {
   type Tensor,
   type TensorSpec,
 } from '@dwm/core-tensor';
+import type { Tap } from '../transformer/index.ts';
+import type { Weights } from '../weights/weights.ts';
 import { type AdamWOptions, adamw, adamwScalars } from './adamw.ts';
 import type { Trainable } from './trainable.ts';
 
 /** A traced loss [1] of named inputs, with the network's weights as they are being trained. */
 export interface LossFunction<I extends Record<string, TensorSpec>> {
   readonly inputs: I;
-  loss(weights: ReturnType<Trainable['bind']>['weights'], inputs: { [K in keyof I]: Tensor }): Tensor;
+  /** @param tap sees intermediates by name, where someone looks for a fault. */
+  loss(weights: Weights, inputs: { [K in keyof I]: Tensor }, tap?: Tap): Tensor;
 }
 
 type Gradient = { loss: Tensor; gradient: Tensor };
 type Update = { theta: Tensor; m: Tensor; v: Tensor; norm: Tensor };
+
+/** A loss or a gradient that is NaN or infinite. The weights are still those before the step. */
+export class NotFiniteError extends DwmError {
+  /** The micro-batch that it came from; undefined where only the gradients' norm shows it. */
+  readonly batch: number | undefined;
+
+  constructor(step: number, what: string, batch?: number) {
+    super('not-finite', `step ${step}: ${what} is not a finite number; the weights are as before this step`, {
+      step,
+      batch,
+    });
+    this.batch = batch;
+  }
+}
 
 export class TrainStep<I extends Record<string, TensorSpec>> {
   readonly trainable: Trainable;
@@ -91,19 +109,21 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
    * One optimizer step over micro-batches of equal weight.
    * @param step counted from 1.
    * @returns the mean loss, and the gradient's norm before clipping.
+   * @throws NotFiniteError, before any weight has changed.
    */
   async run(
     batches: readonly { [K in keyof I]: Float32Array }[],
     step: number,
     learningRate: number,
-    signal?: AbortSignal,
   ): Promise<{ loss: number; norm: number }> {
     const flat = this.theta.elementCount;
     this.#sum.write(new Float32Array(flat));
     let loss = 0;
-    for (const batch of batches) {
-      await this.#gradient.run({ ...batch, theta: this.theta } as never, { signal });
-      loss += (await this.#gradient.outputs.loss.read())[0] / batches.length;
+    for (const [i, batch] of batches.entries()) {
+      await this.#gradient.run({ ...batch, theta: this.theta } as never);
+      const [value] = await this.#gradient.outputs.loss.read();
+      if (!Number.isFinite(value)) throw new NotFiniteError(step, `the loss of micro-batch ${i}`, i);
+      loss += value / batches.length;
       const share = Float32Array.of(1 / batches.length);
       await this.#accumulate.run({ sum: this.#sum, gradient: this.#gradient.outputs.gradient, share });
       this.#sum.copyFrom(this.#accumulate.outputs.sum);
@@ -111,10 +131,12 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
     const scalars = adamwScalars(step, learningRate, this.#options);
     const { theta, m, v } = this;
     const next = await this.#update.run({ theta, m, v, gradient: this.#sum, scalars });
+    const [norm] = await next.norm.read();
+    if (!Number.isFinite(norm)) throw new NotFiniteError(step, 'the norm of the gradients');
     theta.copyFrom(next.theta);
     m.copyFrom(next.m);
     v.copyFrom(next.v);
-    return { loss, norm: (await next.norm.read())[0] };
+    return { loss, norm };
   }
 
   destroy(): void {

@@ -3,7 +3,13 @@
  * linear layers named, and whole the tensors whose names match a pattern. Frozen weights stay as they were
  * loaded and get no gradient.
  */
-import { elementCount, InvalidArgumentError, randomReference, type Tensor } from '@dwm/core-tensor';
+import {
+  elementCount,
+  InvalidArgumentError,
+  randomReference,
+  type Tensor,
+  toFloat32,
+} from '@dwm/core-tensor';
 import type { Parameters } from '../weights/parameters.ts';
 import type { Weights } from '../weights/weights.ts';
 import { PackedLayout } from './packed.ts';
@@ -27,13 +33,8 @@ async function fill(
 
 const readWeight = (parameters: Parameters) => async (name: string) => {
   const tensor = parameters.tensors.get(name)!;
-  if (tensor.dtype !== 'f32') {
-    throw new InvalidArgumentError(
-      'training',
-      `${name} is ${tensor.dtype}; weights trained whole must be loaded as f32`,
-    );
-  }
-  return (await tensor.read()) as Float32Array;
+  const dtype = ({ f32: 'F32', f16: 'F16', bf16: 'BF16' } as const)[tensor.dtype as 'f32'];
+  return toFloat32({ dtype, data: await tensor.read() });
 };
 
 /** Trains every weight of the network. */

@@ -6,6 +6,7 @@
 import {
   add,
   attention,
+  checkpoint,
   concat,
   constant,
   gelu,
@@ -41,12 +42,16 @@ export type Tap = (name: string, tensor: Tensor) => void;
 
 const QK_NORM_EPS = 1e-6;
 
-/** @returns the prediction [batch, latent frames, out_channels, height, width]. */
+/**
+ * @param recompute keep only the blocks' inputs for a backward pass, and compute the rest once more there.
+ * @returns the prediction [batch, latent frames, out_channels, height, width].
+ */
 export function transformer(
   config: TransformerConfig,
   weights: Weights,
   { hidden, text, time, ofs }: TransformerInputs,
   tap: Tap = () => {},
+  recompute = false,
 ): Tensor {
   const get = (name: string) => weights.get(name);
   const maybe = (name: string) => (weights.has(name) ? weights.get(name) : undefined);
@@ -96,8 +101,8 @@ export function transformer(
   const rotate = (q: Tensor) => (cos && sin ? rotary(q, cos, sin, textLength) : q);
 
   /** Shift, scale and gate of an adaptive norm: one set for text rows, one for video rows. */
-  const modulation = (name: string) => {
-    const all = dense(conditioning, `${name}.linear`);
+  const modulation = (given: Tensor, name: string) => {
+    const all = dense(given, `${name}.linear`);
     const part = (i: number) => reshape(slice(all, 1, i * dim, dim), [batch, 1, dim]);
     const joint = (ofVideo: number, ofText: number) =>
       splitAt([batch, length, dim], 1, textLength, part(ofText), part(ofVideo));
@@ -107,20 +112,23 @@ export function transformer(
     reshape(y, [batch, length, config.num_attention_heads, config.attention_head_dim]);
   const activation = config.activation_fn === 'gelu' ? gelu : geluTanh;
 
-  for (let i = 0; i < config.num_layers; i++) {
-    const block = `transformer_blocks.${i}`;
-    const first = modulation(`${block}.norm1`);
-    const a = add(mul(norm(x, `${block}.norm1.norm`), add(first.scale, 1)), first.shift);
+  const transformerBlock = (block: string) => (input: Tensor, given: Tensor) => {
+    const first = modulation(given, `${block}.norm1`);
+    const a = add(mul(norm(input, `${block}.norm1.norm`), add(first.scale, 1)), first.shift);
     const q = rotate(norm(heads(dense(a, `${block}.attn1.to_q`)), `${block}.attn1.norm_q`, QK_NORM_EPS));
     const k = rotate(norm(heads(dense(a, `${block}.attn1.to_k`)), `${block}.attn1.norm_k`, QK_NORM_EPS));
     const v = heads(dense(a, `${block}.attn1.to_v`));
     const attended = reshape(attention(q, k, v), [batch, length, dim]);
-    x = add(x, mul(first.gate, dense(attended, `${block}.attn1.to_out.0`)));
+    const between = add(input, mul(first.gate, dense(attended, `${block}.attn1.to_out.0`)));
 
-    const second = modulation(`${block}.norm2`);
-    const f = add(mul(norm(x, `${block}.norm2.norm`), add(second.scale, 1)), second.shift);
+    const second = modulation(given, `${block}.norm2`);
+    const f = add(mul(norm(between, `${block}.norm2.norm`), add(second.scale, 1)), second.shift);
     const wide = activation(dense(f, `${block}.ff.net.0.proj`));
-    x = add(x, mul(second.gate, dense(wide, `${block}.ff.net.2`)));
+    return add(between, mul(second.gate, dense(wide, `${block}.ff.net.2`)));
+  };
+  for (let i = 0; i < config.num_layers; i++) {
+    const run = transformerBlock(`transformer_blocks.${i}`);
+    x = recompute ? checkpoint(run, [x, conditioning]) : run(x, conditioning);
     tap(`after_block${i}.hidden`, slice(x, 1, textLength, videoLength));
     tap(`after_block${i}.encoder`, slice(x, 1, 0, textLength));
   }

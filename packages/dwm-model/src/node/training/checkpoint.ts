@@ -1,0 +1,169 @@
+/**
+ * Checkpoints of a run: folders `checkpoint-<step>` that are there whole or not at all. One is written beside,
+ * as `checkpoint-<step>.tmp`, every file flushed, then renamed; one that goes is renamed away before anything
+ * in it is deleted. A run killed at any moment thus finds its last whole checkpoint.
+ */
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { InvalidFileError, type SafetensorsTensor } from '@dwm/core-tensor';
+import { readSafetensors, saveSafetensors, type TensorToSave, writeFileAtomic } from '@dwm/core-tensor/node';
+import type { LossPoint } from '../../training/loss-plot.ts';
+
+/** Everything but tensors. */
+export interface TrainingState {
+  /** Optimizer steps done. */
+  readonly step: number;
+  /** Samples seen: where the data and all random draws go on. */
+  readonly position: number;
+  readonly seed: number;
+  /** Mean loss since the checkpoint before. */
+  readonly meanLoss: number;
+  /** Logged losses so far. */
+  readonly points: readonly LossPoint[];
+  /** Names and shapes of the packed tensor. */
+  readonly layout: Readonly<Record<string, readonly number[]>>;
+  /** The experiment as it was read. */
+  readonly config: unknown;
+}
+
+/** The optimizer's tensors, packed. */
+export interface PackedState {
+  readonly theta: Float32Array;
+  readonly m: Float32Array;
+  readonly v: Float32Array;
+}
+
+export interface SavedCheckpoint {
+  readonly path: string;
+  readonly step: number;
+  readonly meanLoss: number;
+}
+
+const STATE = 'state.json';
+const OPTIMIZER = 'optimizer.safetensors';
+const VERSION = 1;
+
+export const checkpointName = (step: number): string => `checkpoint-${step}`;
+
+async function syncFolder(path: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const handle = await open(path, 'r');
+  await handle.sync().finally(() => handle.close());
+}
+
+/**
+ * Writes a checkpoint and deletes those that are neither among the last `keep` nor the best.
+ * @param weights safetensors files by their path in the folder.
+ * @param texts other files, likewise.
+ */
+export async function saveCheckpoint(
+  folder: string,
+  state: TrainingState,
+  packed: PackedState,
+  weights: ReadonlyMap<string, ReadonlyMap<string, TensorToSave>>,
+  texts: ReadonlyMap<string, string>,
+  keep: number,
+): Promise<string> {
+  await mkdir(folder, { recursive: true });
+  const path = join(folder, checkpointName(state.step));
+  const temporary = `${path}.tmp`;
+  await rm(temporary, { recursive: true, force: true });
+  await mkdir(temporary);
+  for (const [file, tensors] of weights) await saveSafetensors(join(temporary, file), tensors);
+  for (const [file, text] of texts) await writeFileAtomic(join(temporary, file), [Buffer.from(text)]);
+  const flat = (data: Float32Array): TensorToSave => ({ dtype: 'F32', shape: [data.length], data });
+  await saveSafetensors(
+    join(temporary, OPTIMIZER),
+    new Map(Object.entries({ theta: flat(packed.theta), m: flat(packed.m), v: flat(packed.v) })),
+  );
+  const sizes: Record<string, number> = {};
+  for (const file of [...weights.keys(), ...texts.keys(), OPTIMIZER]) {
+    sizes[file] = (await stat(join(temporary, file))).size;
+  }
+  const json = JSON.stringify({ version: VERSION, ...state, files: sizes }, undefined, 1);
+  await writeFileAtomic(join(temporary, STATE), [Buffer.from(`${json}\n`)]);
+  await syncFolder(temporary);
+  await remove(path);
+  await rename(temporary, path);
+  await syncFolder(folder);
+  await prune(folder, keep);
+  return path;
+}
+
+/** Away under another name first, so that what is half deleted is never taken for a checkpoint. */
+async function remove(path: string): Promise<void> {
+  const away = `${path}.old`;
+  await rm(away, { recursive: true, force: true });
+  const moved = await rename(path, away).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false;
+      throw error;
+    },
+  );
+  if (moved) await rm(away, { recursive: true, force: true });
+}
+
+async function prune(folder: string, keep: number): Promise<void> {
+  for (const name of await readdir(folder)) {
+    if (/^checkpoint-\d+\.(tmp|old)$/.test(name))
+      await rm(join(folder, name), { recursive: true, force: true });
+  }
+  const found = await listCheckpoints(folder);
+  const best = found.reduce<SavedCheckpoint | undefined>(
+    (a, b) => (a && a.meanLoss <= b.meanLoss ? a : b),
+    undefined,
+  );
+  for (const { path } of found.slice(0, Math.max(0, found.length - keep))) {
+    if (path !== best?.path) await remove(path);
+  }
+}
+
+/** Whole checkpoints of a folder, oldest first. */
+export async function listCheckpoints(folder: string): Promise<SavedCheckpoint[]> {
+  const found: SavedCheckpoint[] = [];
+  for (const name of await readdir(folder).catch(() => [] as string[])) {
+    if (!/^checkpoint-\d+$/.test(name)) continue;
+    const path = join(folder, name);
+    const state = await readState(path).catch(() => undefined);
+    if (state) found.push({ path, step: state.step, meanLoss: state.meanLoss });
+  }
+  return found.sort((a, b) => a.step - b.step);
+}
+
+/** @throws InvalidFileError unless the checkpoint is there, and whole. */
+export async function readState(path: string): Promise<TrainingState> {
+  const file = join(path, STATE);
+  let state: TrainingState & { version: number; files: Record<string, number> };
+  try {
+    state = JSON.parse(await readFile(file, 'utf8'));
+  } catch (error) {
+    throw new InvalidFileError(file, `cannot be read (${(error as Error).message.split('\n')[0]})`);
+  }
+  if (state.version !== VERSION || !Number.isInteger(state.step) || typeof state.files !== 'object') {
+    throw new InvalidFileError(file, `expected the state of a checkpoint, version ${VERSION}`);
+  }
+  for (const [name, bytes] of Object.entries(state.files)) {
+    const actual = (await stat(join(path, name)).catch(() => undefined))?.size;
+    if (actual !== bytes) {
+      throw new InvalidFileError(join(path, name), `expected ${bytes} bytes, found ${actual ?? 'no file'}`);
+    }
+  }
+  return state;
+}
+
+/** The optimizer's tensors of a checkpoint, for a packed tensor of `length`. */
+export async function readPacked(path: string, length: number): Promise<PackedState> {
+  const file = join(path, OPTIMIZER);
+  const tensors: Map<string, SafetensorsTensor> = await readSafetensors(file);
+  const read = (name: string) => {
+    const tensor = tensors.get(name);
+    if (tensor?.dtype !== 'F32' || tensor.shape.join() !== `${length}`) {
+      throw new InvalidFileError(file, `${name}: expected F32 [${length}], as the trained weights have`, {
+        field: name,
+      });
+    }
+    return tensor.data as Float32Array;
+  };
+  return { theta: read('theta'), m: read('m'), v: read('v') };
+}

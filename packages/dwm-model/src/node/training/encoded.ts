@@ -1,0 +1,89 @@
+/**
+ * Encoded clips and prompts in files: our safetensors, or the original's `.pt`, whose latents come as [32, F, h, w]
+ * or [F, 32, h, w], with or without a batch axis. Here they are always [32, F, h, w].
+ */
+import { readFile, stat } from 'node:fs/promises';
+import { InvalidFileError, readTorchFile, type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor';
+import { readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
+import { LATENT_CHANNELS, type LatentSize } from '../../training/data/batch.ts';
+
+export interface Encoded {
+  readonly shape: readonly number[];
+  readonly values: Float32Array;
+}
+
+const MOMENTS = 2 * LATENT_CHANNELS;
+
+/** The file at `<path>.safetensors` or `<path>.pt`, whichever is there. */
+export async function encodedFile(path: string): Promise<string | undefined> {
+  for (const file of [`${path}.safetensors`, `${path}.pt`]) {
+    if ((await stat(file).catch(() => undefined))?.isFile()) return file;
+  }
+  return undefined;
+}
+
+/** The one tensor of a file. @throws InvalidFileError where there are none, or several. */
+async function readOne(file: string): Promise<Encoded> {
+  const tensors: Map<string, SafetensorsTensor> = file.endsWith('.pt')
+    ? await readTorchFile({ name: file, bytes: await readFile(file) })
+    : await readSafetensors(file);
+  const [first, ...more] = tensors;
+  if (!first || more.length > 0) {
+    throw new InvalidFileError(
+      file,
+      `expected one tensor, found ${[...tensors.keys()].join(', ') || 'none'}`,
+    );
+  }
+  const [name, tensor] = first;
+  if (!['F32', 'F16', 'BF16', 'F64'].includes(tensor.dtype)) {
+    throw new InvalidFileError(
+      file,
+      `${name || 'tensor'}: expected floating-point numbers, got ${tensor.dtype}`,
+    );
+  }
+  return { shape: tensor.shape, values: toFloat32(tensor) };
+}
+
+/** Moments [32, frames, height, width] of the size that training is set up for. */
+export async function readMoments(
+  file: string,
+  { frames, height, width }: LatentSize,
+): Promise<Float32Array> {
+  const { shape: given, values } = await readOne(file);
+  const shape = given.length === 5 && given[0] === 1 ? given.slice(1) : given;
+  const expected = [MOMENTS, frames, height, width];
+  if (shape.join() === expected.join()) return values;
+  if (shape.join() === [frames, MOMENTS, height, width].join()) {
+    const pixels = height * width;
+    const out = new Float32Array(values.length);
+    for (let f = 0; f < frames; f++) {
+      for (let c = 0; c < MOMENTS; c++) {
+        const from = (f * MOMENTS + c) * pixels;
+        out.set(values.subarray(from, from + pixels), (c * frames + f) * pixels);
+      }
+    }
+    return out;
+  }
+  throw new InvalidFileError(
+    file,
+    `expected latents [${expected}] or [${[frames, MOMENTS, height, width]}] for the buckets of this run, got [${given}]; encode again with dwm encode`,
+    { expected, actual: given },
+  );
+}
+
+/** Embeddings [tokens, dim], with or without a batch axis. */
+export async function readEmbeds(file: string, dim: number): Promise<Encoded> {
+  const { shape: given, values } = await readOne(file);
+  const shape = given.length === 3 && given[0] === 1 ? given.slice(1) : given;
+  if (shape.length === 2 && shape[1] === dim && shape[0] > 0) return { shape, values };
+  throw new InvalidFileError(file, `expected prompt embeddings [tokens, ${dim}], got [${given}]`, {
+    expected: dim,
+    actual: given,
+  });
+}
+
+/** @param key of the content that this was made from; kept in the file's metadata. */
+export async function writeEncoded(file: string, { shape, values }: Encoded, key: string): Promise<void> {
+  const tensor = { dtype: 'F32' as const, shape, data: values };
+  await saveSafetensors(file, new Map([['encoded', tensor]]), { key });
+}

@@ -1,0 +1,76 @@
+/**
+ * Clips to latent moments and prompts to embeddings, each with the key that says what it was made from: the
+ * clip's or prompt's content, the weights and the settings.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { InvalidFileError } from '@dwm/core-tensor';
+import type { Clip, ClipSize } from '../../pipeline/clip.ts';
+import type { DwmPipeline } from '../../pipeline/pipeline.ts';
+import { prepareTrainingClip, trainingFrames } from '../../training/data/training-clip.ts';
+import type { Encoded } from './encoded.ts';
+import { hashFile, hashOf, hashWeights } from './fingerprint.ts';
+
+/** Decodes some frames of a video: those that `choose` picks, given how many there are. */
+export type ReadClip = (path: string, choose: (frames: number) => number[]) => Promise<Clip>;
+
+export interface EncoderOptions {
+  /** Folder of the base model. */
+  readonly model: string;
+  readonly size: ClipSize;
+  readonly tiling: boolean;
+  readonly readClip: ReadClip;
+  /** Loaded when something has to be encoded. */
+  readonly pipeline: () => Promise<DwmPipeline>;
+}
+
+export class TrainingEncoder {
+  readonly #options: EncoderOptions;
+  #vaeHash: Promise<string> | undefined;
+  #textHash: Promise<string> | undefined;
+
+  constructor(options: EncoderOptions) {
+    this.#options = options;
+  }
+
+  async clipKey(video: string): Promise<string> {
+    const { model, size, tiling } = this.#options;
+    this.#vaeHash ??= hashWeights(join(model, 'vae'), true);
+    const settings = JSON.stringify({ size, tiling, loader: 1 });
+    return hashOf(await hashFile(video), await this.#vaeHash, settings);
+  }
+
+  /** Moments [32, latent frames, height / 8, width / 8]. */
+  async encodeClip(video: string): Promise<Encoded> {
+    const { size, tiling, readClip } = this.#options;
+    const { device, vae } = await this.#options.pipeline();
+    const clip = await readClip(video, (frames) => trainingFrames(frames, size.frames));
+    const prepared = await prepareTrainingClip(device, clip, size);
+    const { shape, moments } = await vae.encode(prepared, [1, 3, size.frames, size.height, size.width], {
+      tiling,
+    });
+    return { shape: [2 * shape[1], ...shape.slice(2)], values: moments };
+  }
+
+  async promptKey(prompt: string): Promise<string> {
+    const { model } = this.#options;
+    this.#textHash ??= hashWeights(join(model, 'text_encoder'), false);
+    return hashOf(prompt, await this.#textHash, 'embeds 1');
+  }
+
+  /** Embeddings [tokens, dim]. */
+  async encodePrompt(prompt: string): Promise<Encoded> {
+    const pipeline = await this.#options.pipeline();
+    const values = await pipeline.encodePrompts([prompt]);
+    return { shape: [pipeline.maxPromptTokens, values.length / pipeline.maxPromptTokens], values };
+  }
+}
+
+/** The caption of a clip, trimmed. */
+export async function readCaption(path: string): Promise<string> {
+  try {
+    return (await readFile(path, 'utf8')).trim();
+  } catch (error) {
+    throw new InvalidFileError(path, `no caption (${(error as NodeJS.ErrnoException).code}); write one`);
+  }
+}

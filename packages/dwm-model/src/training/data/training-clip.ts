@@ -1,0 +1,56 @@
+/**
+ * Clips as the original loads them for training and for encoding, which is not as it does at inference: every
+ * `step`-th frame of the clip up to 49, bilinear in space, and only a clip with too few frames is stretched in
+ * time.
+ */
+import { axisSamples, compile, type Device, resizeLinear, spec } from '@dwm/core-tensor';
+import { type Clip, type ClipSize, checkClip } from '../../pipeline/clip.ts';
+
+/** Frames that training takes of a clip of `frames`: 0, step, 2 step, … with step = max(1, frames // most). */
+export function trainingFrames(frames: number, most: number): number[] {
+  const step = Math.max(1, Math.floor(frames / most));
+  const count = Math.min(most, Math.ceil(frames / step));
+  return Array.from({ length: count }, (_, i) => i * step);
+}
+
+/**
+ * @param clip the frames of `trainingFrames`, bytes 0 to 255.
+ * @returns [3, frames, height, width] in [-1, 1].
+ */
+export async function prepareTrainingClip(device: Device, clip: Clip, size: ClipSize): Promise<Float32Array> {
+  checkClip('clip', clip);
+  const { height, width } = size;
+  const pixels = height * width;
+  const same = clip.height === height && clip.width === width;
+  const program = same
+    ? undefined
+    : await compile(device, { x: spec([1, 1, clip.height, clip.width, 3]) }, ({ x }) => ({
+        out: resizeLinear(x, [1, height, width]),
+      }));
+  const frames: Float32Array[] = [];
+  try {
+    const values = clip.height * clip.width * 3;
+    for (let f = 0; f < clip.frames; f++) {
+      const frame = Float32Array.from(clip.data.subarray(f * values, (f + 1) * values));
+      if (!program) frames.push(frame);
+      else {
+        await program.run({ x: frame });
+        frames.push((await program.outputs.out.read()) as Float32Array);
+      }
+    }
+  } finally {
+    program?.destroy();
+  }
+  const times = axisSamples(clip.frames, size.frames, 'linear');
+  const out = new Float32Array(3 * size.frames * pixels);
+  for (const [f, { low, high, lowWeight, highWeight }] of times.entries()) {
+    const [before, after] = [frames[low], frames[high]];
+    for (let i = 0; i < pixels; i++) {
+      for (let c = 0; c < 3; c++) {
+        const value = lowWeight * before[i * 3 + c] + highWeight * after[i * 3 + c];
+        out[(c * size.frames + f) * pixels + i] = value / 127.5 - 1;
+      }
+    }
+  }
+  return out;
+}
