@@ -1,7 +1,17 @@
 /** Softmax attention over token-major tensors, without ever holding the matrix of scores. */
-import { bytesOf, elementCount, lowerAttention } from '@dwm/kernels-wgsl';
-import { record, type Tensor, type TensorSpec } from '../tensor.ts';
-import { broadcastShapes } from './pointwise.ts';
+import {
+  type AttentionSpec,
+  bytesOf,
+  elementCount,
+  type Lowering,
+  lowerAttention,
+  lowerAttentionBackward,
+  lowerAttentionBiasBackward,
+  lowerAttentionStatistics,
+} from '@dwm/kernels-wgsl';
+import { constant, record, type Target, type Tensor, type TensorSpec, type Vjp } from '../tensor.ts';
+import { broadcastShapes, where } from './pointwise.ts';
+import { broadcastTo, reshape } from './views.ts';
 
 export interface AttentionOptions {
   /** Multiplies q · k; 1 / sqrt(headDim) by default. */
@@ -18,7 +28,7 @@ export interface AttentionOptions {
  * @throws when shapes or dtypes do not match, or headDim is not a multiple of 4 from 8 to 128.
  */
 export const attention = (q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor =>
-  recordAttention(q, k, v, options, false)[0];
+  attentionWithLse(q, k, v, options)[0];
 
 /**
  * `attention` and the log-sum-exp of each query's scores, [batch, heads, queries]: what a backward pass needs to
@@ -28,19 +38,8 @@ export function attentionWithLse(
   q: Tensor,
   k: Tensor,
   v: Tensor,
-  options: AttentionOptions = {},
+  { scale, bias, mask }: AttentionOptions = {},
 ): [out: Tensor, lse: Tensor] {
-  const [out, lse] = recordAttention(q, k, v, options, true);
-  return [out, lse];
-}
-
-function recordAttention(
-  q: Tensor,
-  k: Tensor,
-  v: Tensor,
-  { scale, bias, mask }: AttentionOptions,
-  lse: boolean,
-): Tensor[] {
   const [batch, queries, heads, headDim] = q.shape;
   const keys = k.shape[1];
   if (q.shape.length !== 4 || k.shape.join() !== [batch, keys, heads, headDim].join()) {
@@ -69,39 +68,119 @@ function recordAttention(
       `attention: mask is ${mask.dtype} [${mask.shape}], but must be u32 [batch, keys] = [${batch},${keys}]`,
     );
   }
+  const spec: AttentionSpec = {
+    ...{ batch, queries, keys, heads, headDim },
+    dtypes: { q: q.dtype, k: k.dtype, v: v.dtype },
+    scale: scale ?? 1 / Math.sqrt(headDim),
+    bias: bias && { shape: bias.shape, dtype: bias.dtype },
+    mask: mask !== undefined,
+  };
   const inputs = [q, k, v, ...(bias ? [bias] : []), ...(mask ? [mask] : [])];
-  const outputs: TensorSpec[] = [
-    { shape: q.shape, dtype: 'f32' },
-    ...(lse ? [{ shape: [batch, heads, queries], dtype: 'f32' as const }] : []),
-  ];
+  // The log-sum-exp is small beside the output, so it is always there for a backward pass.
+  const [out, lse] = recordKernel(
+    { name: 'attention', products: 2, vjp: vjpOf(spec), lower: ({ caps }) => lowerAttention(spec, caps) },
+    spec,
+    inputs,
+    [q.shape, [batch, heads, queries]],
+    // One more for the state of a softmax that carries on.
+    inputs.length + 3,
+  );
+  return [out, lse];
+}
+
+/** Records a kernel op of this family; `products` counts multiply-adds of a component of a score. */
+function recordKernel(
+  op: { name: string; products: number; vjp?: Vjp; lower(target: Target): Lowering },
+  { batch, heads, queries, keys, headDim }: AttentionSpec,
+  inputs: readonly Tensor[],
+  shapes: readonly (readonly number[])[],
+  bindings = inputs.length + shapes.length,
+): Tensor[] {
+  const outputs = shapes.map((shape): TensorSpec => ({ shape, dtype: 'f32' }));
   const bytes = (tensor: TensorSpec) => elementCount(tensor.shape) * bytesOf(tensor.dtype);
+  const { products, ...rest } = op;
   return record(
     {
+      ...rest,
       kind: 'kernel',
-      name: 'attention',
       cost: {
-        flops: 4 * elementCount(scores) * headDim,
+        flops: 2 * products * batch * heads * queries * keys * headDim,
         bytes: [...inputs, ...outputs].reduce((sum, tensor) => sum + bytes(tensor), 0),
       },
       epilogue: false,
-      bindings: inputs.length + outputs.length + 1,
-      lower: ({ caps }) =>
-        lowerAttention(
-          {
-            ...{ batch, queries, keys, heads, headDim },
-            dtypes: { q: q.dtype, k: k.dtype, v: v.dtype },
-            scale: scale ?? 1 / Math.sqrt(headDim),
-            bias: bias && { shape: bias.shape, dtype: bias.dtype },
-            mask: mask !== undefined,
-            lse,
-          },
-          caps,
-        ),
+      bindings,
     },
     inputs,
     outputs,
   );
 }
+
+/** Gradients of q, k, v and the bias, from the log-sum-exp and the scores computed again. */
+const vjpOf =
+  (spec: AttentionSpec): Vjp =>
+  ({ inputs, outputs: [out, lse], gradients: [gradient, lseGradient], needed }) => {
+    const [q, k, v] = inputs;
+    const bias = spec.bias && inputs[3];
+    const mask = spec.mask ? inputs[bias ? 4 : 3] : undefined;
+    const needsBias = bias !== undefined && needed[3];
+    if (!(gradient || lseGradient) || !(needed[0] || needed[1] || needed[2] || needsBias)) return [];
+    const g = gradient ?? broadcastTo(constant(new Float32Array(1), [1]), out.shape);
+    const { batch, heads, queries, keys } = spec;
+
+    const [statistics] = recordKernel(
+      {
+        name: 'attentionStatistics',
+        products: 0,
+        lower: ({ caps }) => lowerAttentionStatistics(spec, lseGradient !== undefined, caps),
+      },
+      spec,
+      [out, g, lse, ...(lseGradient ? [lseGradient] : [])],
+      [[batch, heads, queries, 2]],
+    );
+    const read = [q, k, v, g, statistics, ...(bias ? [bias] : [])];
+    const masked = mask ? [...read, mask] : read;
+    const [dq] = needed[0]
+      ? recordKernel(
+          {
+            name: 'attentionBackwardQueries',
+            products: 3,
+            lower: ({ caps }) => lowerAttentionBackward(spec, 'query', caps),
+          },
+          spec,
+          masked,
+          [q.shape],
+        )
+      : [];
+    const [dk, dv] =
+      needed[1] || needed[2]
+        ? recordKernel(
+            {
+              name: 'attentionBackwardKeys',
+              products: 4,
+              lower: ({ caps }) => lowerAttentionBackward(spec, 'key', caps),
+            },
+            spec,
+            read,
+            [k.shape, v.shape],
+          )
+        : [];
+    // Keys take no mask: with it they would need nine bindings.
+    const ofKeys = (x: Tensor | undefined) =>
+      x && mask ? where(reshape(mask, [batch, keys, 1, 1]), x, 0) : x;
+    const [dbias] = needsBias
+      ? recordKernel(
+          {
+            name: 'attentionBackwardBias',
+            products: 2,
+            lower: ({ caps }) => lowerAttentionBiasBackward(spec, caps),
+          },
+          spec,
+          masked,
+          [bias.shape],
+        )
+      : [];
+    return [dq, needed[1] ? ofKeys(dk) : undefined, needed[2] ? ofKeys(dv) : undefined, dbias];
+  };
 
 /** Whether a tensor of shape `from` broadcasts to exactly `to`. */
 function broadcasts(from: readonly number[], to: readonly number[]): boolean {

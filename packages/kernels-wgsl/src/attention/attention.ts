@@ -15,26 +15,31 @@
  */
 import type { DeviceCaps } from '../caps.ts';
 import { chooseVariant, type Lowering, type Variant } from '../kernel.ts';
-import { type AttentionSpec, lowerPieces } from './pieces.ts';
+import { type AttentionSpec, lowerForward } from './pieces.ts';
 import { rowsKernel } from './rows.ts';
 import { tiledKernel } from './tiled.ts';
 
 export type { AttentionSpec } from './pieces.ts';
 
+/** The one size of subgroups that a CPU runs as lanes, or 0. */
+export const laneSubgroup = ({ adapter, features }: DeviceCaps): number =>
+  adapter.kind === 'software' &&
+  features.subgroups &&
+  features.subgroupMinSize === features.subgroupMaxSize &&
+  [4, 8, 16].includes(features.subgroupMinSize)
+    ? features.subgroupMinSize
+    : 0;
+
 export const ATTENTION_VARIANTS: readonly Variant<AttentionSpec>[] = [
   {
     name: 'rows',
-    applies: (_, { adapter, features }) =>
-      adapter.kind === 'software' &&
-      features.subgroups &&
-      features.subgroupMinSize === features.subgroupMaxSize &&
-      [4, 8, 16].includes(features.subgroupMinSize),
-    lower: (spec, caps) => lowerPieces(spec, caps, rowsKernel(spec, caps.features.subgroupMinSize)),
+    applies: (_, caps) => laneSubgroup(caps) > 0,
+    lower: (spec, caps) => lowerForward(spec, caps, rowsKernel(spec, laneSubgroup(caps))),
   },
   {
     name: 'tiled',
     applies: () => true,
-    lower: (spec, caps) => lowerPieces(spec, caps, tiledKernel(spec, caps)),
+    lower: (spec, caps) => lowerForward(spec, caps, tiledKernel(spec, caps)),
   },
 ];
 

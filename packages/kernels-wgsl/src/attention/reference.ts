@@ -12,7 +12,7 @@ export interface AttentionValues {
 
 /** `out` [batch, queries, heads, headDim] and `lse` [batch, heads, queries]. */
 export function attentionReference(
-  spec: Omit<AttentionSpec, 'dtypes' | 'lse'>,
+  spec: Omit<AttentionSpec, 'dtypes'>,
   { q, k, v, bias, mask }: AttentionValues,
 ): { out: Float64Array; lse: Float64Array } {
   const { batch, queries, keys, heads, headDim, scale } = spec;
@@ -46,4 +46,49 @@ export function attentionReference(
     }
   }
   return { out, lse };
+}
+
+/** Gradients of `attentionReference` for those of its `out` and, where given, its `lse`. */
+export function attentionBackwardReference(
+  spec: Omit<AttentionSpec, 'dtypes'>,
+  values: AttentionValues,
+  g: ArrayLike<number>,
+  lseGradient?: ArrayLike<number>,
+): { dq: Float64Array; dk: Float64Array; dv: Float64Array; dbias: Float64Array } {
+  const { batch, queries, keys, heads, headDim, scale } = spec;
+  const { q, k, v, bias, mask } = values;
+  const { out, lse } = attentionReference(spec, values);
+  const dq = new Float64Array(q.length);
+  const dk = new Float64Array(k.length);
+  const dv = new Float64Array(v.length);
+  const dbias = new Float64Array(bias?.length ?? 0);
+  const biasDims = bias && broadcastAccess(spec.bias!.shape, [batch, heads, queries, keys]).dims;
+  for (let b = 0; b < batch; b++)
+    for (let h = 0; h < heads; h++)
+      for (let i = 0; i < queries; i++) {
+        const queryAt = ((b * queries + i) * heads + h) * headDim;
+        const statistic = (b * heads + h) * queries + i;
+        let delta = -(lseGradient?.[statistic] ?? 0);
+        for (let d = 0; d < headDim; d++) delta += g[queryAt + d] * out[queryAt + d];
+        for (let j = 0; j < keys; j++) {
+          if (mask && mask[b * keys + j] === 0) continue;
+          const at = ((b * keys + j) * heads + h) * headDim;
+          const biasAt = biasDims ? [b, h, i, j].reduce((sum, c, d) => sum + c * biasDims[d].stride, 0) : 0;
+          let score = bias?.[biasAt] ?? 0;
+          let value = 0;
+          for (let d = 0; d < headDim; d++) {
+            score += scale * q[queryAt + d] * k[at + d];
+            value += g[queryAt + d] * v[at + d];
+          }
+          const p = Math.exp(score - lse[statistic]);
+          const ds = p * (value - delta);
+          if (bias) dbias[biasAt] += ds;
+          for (let d = 0; d < headDim; d++) {
+            dq[queryAt + d] += scale * ds * k[at + d];
+            dk[at + d] += scale * ds * q[queryAt + d];
+            dv[at + d] += p * g[queryAt + d];
+          }
+        }
+      }
+  return { dq, dk, dv, dbias };
 }

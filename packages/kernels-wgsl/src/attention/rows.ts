@@ -63,7 +63,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
     let query = min(firstQuery + r * ${lanes}u, params.queries - 1u);
     let at = queryAt(batch, head, query);
     for (var d = 0u; d < params.vectors; d++) {
-      q[r * ${vectors}u + d] = params.scale * loadQ(params.qAt + at + d);
+      q[r * ${vectors}u + d] = params.scale * load_q(at + d);
       o[r * ${vectors}u + d] = vec4<f32>();
     }
     maxima[r] = ${NO_MAXIMUM};
@@ -99,7 +99,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
     ${times(
       vectors,
       (d) => `{
-      let k = loadK(params.kAt + ownAt + ${d}u);
+      let k = load_k(ownAt + ${d}u);
       ${times(lanes, (j) => `let k${j} = subgroupBroadcast(k, ${j}u);`)}
       ${each((r, j) => dot(r, j, d))}
     }`,
@@ -116,7 +116,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
     ${times(
       vectors,
       (d) => `{
-      let v = loadV(params.vAt + ownAt + ${d}u);
+      let v = load_v(ownAt + ${d}u);
       ${times(lanes, (j) => `let v${j} = subgroupBroadcast(v, ${j}u);`)}
       ${times(rows, (r) => `var sum${r} = o[${r * vectors + d}] * fade${r};`)}
       ${each((r, j) => `sum${r} = fma(vec4<f32>(p${r}_${j}), v${j}, sum${r});`)}
@@ -135,9 +135,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
 #endif
       let at = params.outAt + queryAt(batch, head, query);
       for (var d = 0u; d < params.vectors; d++) { out[at + d] = o[r * ${vectors}u + d] * weight; }
-#if ${spec.lse}
       lse[params.lseAt + statisticsAt(batch, head, query)] = logSumExp(maxima[r], sums[r]);
-#endif
     }
   }
 }

@@ -48,20 +48,20 @@ export function tiledKernel(spec: AttentionSpec, caps: DeviceCaps): AttentionKer
   const stageQ = (at: number, count: number) =>
     stage(
       count,
-      `let source = params.qAt + queryAt(batch, head, min(firstQuery + row, params.queries - 1u)) + ${at}u + d;
-      tileQ[row * ${queryStride}u + d] = params.scale * loadQ(source);`,
+      `let source = queryAt(batch, head, min(firstQuery + row, params.queries - 1u)) + ${at}u + d;
+      tileQ[row * ${queryStride}u + d] = params.scale * load_q(source);`,
     );
   const stageK = (at: number, count: number) =>
     stage(
       count,
-      `let source = params.kAt + keysAt + min(firstKey + row, lastKey) * params.tokenStride + ${at}u + d;
-      tileKV[((row % 4u) * 8u + row / 4u) * ${keyStride}u + d] = loadK(source);`,
+      `let source = keysAt + min(firstKey + row, lastKey) * params.tokenStride + ${at}u + d;
+      tileKV[((row % 4u) * 8u + row / 4u) * ${keyStride}u + d] = load_k(source);`,
     );
   const stageV = (at: number, count: number) =>
     stage(
       count,
-      `let source = params.vAt + keysAt + min(firstKey + row, lastKey) * params.tokenStride + ${at}u + d;
-      tileKV[row * ${keyStride}u + d] = loadV(source);`,
+      `let source = keysAt + min(firstKey + row, lastKey) * params.tokenStride + ${at}u + d;
+      tileKV[row * ${keyStride}u + d] = load_v(source);`,
     );
 
   return {
@@ -197,9 +197,7 @@ ${four(
 #endif
     let at = params.outAt + queryAt(batch, head, query${r}) + c;
     ${chunks.map(({ at, width: w }, n) => `if (c < ${w}u) { out[at + ${at}u] = o${r}_${n} * weight; }`).join('\n    ')}
-#if ${spec.lse}
     if (c == 0u) { lse[params.lseAt + statisticsAt(batch, head, query${r})] = logSumExp(m${r}, sum); }
-#endif
   }`,
 )}
 }
