@@ -1,11 +1,11 @@
-import { EMBEDDING_SHAPES, embeddingReference } from '@dwm/kernels-wgsl';
+import { EMBEDDING_SHAPES, embeddingBackwardReference, embeddingReference } from '@dwm/kernels-wgsl';
 import { expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';
 import { trace } from '../program.ts';
 import { spec, type Tensor } from '../tensor.ts';
 import { embedding } from './embedding.ts';
-import { randomNormals, runOp, seeded } from './testing.ts';
+import { applyVjp, randomNormals, relativeError, runOp, seeded } from './testing.ts';
 
 const device = await openNodeDevice();
 
@@ -54,4 +54,38 @@ test('ids that are not u32 are refused', () => {
   expect(() => trace({ ids: spec([3]), table: spec([4, 2]) }, fn)).toThrow(
     'embedding: expected u32 ids and a table [V, C] of floats, got f32 [3] and f32 [4,2]',
   );
+});
+
+const gradient = (t: { ids: Tensor; table: Tensor; g: Tensor }) => {
+  const [none, dtable] = applyVjp(embedding(t.ids, t.table), [t.g]);
+  expect(none).toBeUndefined();
+  return { dtable: dtable! };
+};
+
+test.each([...EMBEDDING_SHAPES, { count: 20_000, vocabulary: 5, channels: 4 }])(
+  'gradient of $count of $vocabulary x $channels',
+  async ({ count, vocabulary, channels }) => {
+    const { ids, table } = example(count, vocabulary, channels);
+    const g = randomNormals(count * channels, seeded(3)).map((value) => value + 1);
+    const inputs = {
+      ids: spec([count], 'u32'),
+      table: spec([vocabulary, channels]),
+      g: spec([count, channels]),
+    };
+    const { dtable } = await runOp(device, inputs, { ids, table, g }, gradient);
+    const want = embeddingBackwardReference(ids, g, vocabulary);
+    expect(relativeError(dtable, want)).toBeLessThanOrEqual(2e-6);
+    expect((await runOp(device, inputs, { ids, table, g }, gradient)).dtable).toEqual(dtable);
+  },
+);
+
+test.each([12, 13])('gradients beyond one binding, %i channels', async (channels) => {
+  const small = await openNodeDevice({ limits: { maxStorageBufferBindingSize: 1024 } });
+  const { ids, table } = example(250, 150, channels);
+  const g = randomNormals(250 * channels, seeded(4));
+  const inputs = { ids: spec([250], 'u32'), table: spec([150, channels]), g: spec([250, channels]) };
+  expect(planProgram(trace(inputs, gradient), small.caps).dispatches.length).toBeGreaterThan(20);
+  const { dtable } = await runOp(small, inputs, { ids, table, g }, gradient);
+  expect(relativeError(dtable, embeddingBackwardReference(ids, g, 150))).toBeLessThanOrEqual(2e-6);
+  small.destroy();
 });

@@ -1,5 +1,5 @@
 /** Rows of a table by index. */
-import { bytesOf, elementCount, lowerEmbedding } from '@dwm/kernels-wgsl';
+import { bytesOf, elementCount, lowerEmbedding, lowerEmbeddingBackward } from '@dwm/kernels-wgsl';
 import { record, type Tensor } from '../tensor.ts';
 
 /**
@@ -22,6 +22,22 @@ export function embedding(ids: Tensor, table: Tensor): Tensor {
       cost: { flops: 0, bytes: count * (4 + channels * (4 + bytesOf(table.dtype))) },
       epilogue: false,
       bindings: 3,
+      vjp: ({ gradients: [g], needed }) => {
+        if (!g || !needed[1]) return [];
+        const [gradient] = record(
+          {
+            kind: 'kernel',
+            name: 'embeddingBackward',
+            cost: { flops: count * channels, bytes: 4 * channels * (count + vocabulary) },
+            epilogue: false,
+            bindings: 4,
+            lower: ({ caps }) => lowerEmbeddingBackward({ count, vocabulary, channels }, caps),
+          },
+          [ids, g],
+          [{ shape: table.shape, dtype: 'f32' }],
+        );
+        return [undefined, gradient];
+      },
       lower: ({ caps }) => lowerEmbedding({ count, vocabulary, channels, dtype: table.dtype }, caps),
     },
     [ids, table],

@@ -1,12 +1,14 @@
-import { GROUP_NORM_SHAPES, groupNormReference } from '@dwm/kernels-wgsl';
+import { GROUP_NORM_SHAPES, groupNormBackwardReference, groupNormReference } from '@dwm/kernels-wgsl';
 import { expect, test } from 'vitest';
+import { grad } from '../grad/grad.ts';
 import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';
 import { trace } from '../program.ts';
 import { spec, type Tensor } from '../tensor.ts';
 import { groupNorm, groupStatistics } from './group-norm.ts';
 import { add, mul, silu } from './pointwise.ts';
-import { randomNormals, relativeError, runOp, seeded } from './testing.ts';
+import { sum } from './reduce.ts';
+import { applyVjp, randomNormals, relativeError, runOp, seeded } from './testing.ts';
 
 const device = await openNodeDevice();
 const eps = 1e-6;
@@ -101,4 +103,66 @@ test('groups that do not divide the channels are refused', () => {
   expect(() => trace({ x: spec([1, 5, 10]) }, ({ x }) => ({ y: groupNorm(x, { groups: 4, eps }) }))).toThrow(
     'groupNorm: 4 groups do not divide the 10 channels of x [1,5,10]',
   );
+});
+
+function gradients(t: Record<'x' | 'g' | 'gamma' | 'beta', Tensor>, groups: number): Record<string, Tensor> {
+  const product = (y: Tensor) => sum(mul(y, t.g), [...y.shape.keys()]);
+  const affine = groupNorm(t.x, { groups, eps, gamma: t.gamma, beta: t.beta });
+  const [dx, dgamma, dbeta] = grad(product(affine), [t.x, t.gamma, t.beta]);
+  const [plain] = grad(product(groupNorm(t.x, { groups, eps })), [t.x]);
+  return { dx, dgamma, dbeta, plain };
+}
+
+// A group of few values, or one far from zero, has gradients that are small differences.
+test.each([
+  ...GROUP_NORM_SHAPES.slice(1).map((shape) => ({ ...shape, offset: 0 })),
+  { batch: 2, positions: 3000, channels: 16, groups: 2, offset: 1000.3 },
+])('gradients of $batch x $positions x $channels in $groups, about $offset', async (shape) => {
+  const { batch, positions, channels, groups, offset } = shape;
+  const random = seeded(positions + 1);
+  const normals = (count: number) => randomNormals(count, random);
+  const count = batch * positions * channels;
+  const x = offset ? normals(count).map((value) => offset + value / 10) : normals(count);
+  const values = { x, g: normals(count), gamma: normals(channels), beta: normals(channels) };
+  const inputs = {
+    ...{ x: spec([batch, positions, channels]), g: spec([batch, positions, channels]) },
+    ...{ gamma: spec([channels]), beta: spec([channels]) },
+  };
+  const run = () => runOp(device, inputs, values, (t) => gradients(t, groups));
+  const got = await run();
+  const want = groupNormBackwardReference(x, values.g, shape, eps, values.gamma);
+  const plain = groupNormBackwardReference(x, values.g, shape, eps).dx;
+  for (const [name, gradient] of Object.entries({ ...want, plain })) {
+    expect(relativeError(got[name], gradient), name).toBeLessThanOrEqual(3e-6);
+  }
+  expect(await run()).toEqual(got);
+});
+
+test('the reference of the gradients equals finite differences', () => {
+  const shape = { batch: 2, positions: 3, channels: 6, groups: 2 };
+  const random = seeded(21);
+  const [x, g] = [0, 1].map(() => randomNormals(36, random));
+  const [gamma, beta] = [0, 1].map(() => randomNormals(6, random));
+  const difference = (array: Float32Array, loss: (moved: Float64Array) => Float64Array) =>
+    Float64Array.from(array, (_, i) => {
+      const at = (h: number) =>
+        loss(Float64Array.from(array, (v, j) => (j === i ? v + h : v))).reduce((s, y, j) => s + y * g[j], 0);
+      return (at(1e-5) - at(-1e-5)) / 2e-5;
+    });
+  const want = groupNormBackwardReference(x, g, shape, eps, gamma);
+  const dx = difference(x, (moved) => groupNormReference(moved, shape, eps, gamma, beta));
+  const dgamma = difference(gamma, (moved) => groupNormReference(x, shape, eps, moved, beta));
+  const dbeta = difference(beta, (moved) => groupNormReference(x, shape, eps, gamma, moved));
+  for (const [name, gradient] of Object.entries({ dx, dgamma, dbeta })) {
+    expect(relativeError(want[name as 'dx'], gradient)).toBeLessThan(1e-7);
+  }
+});
+
+test('a frozen norm costs no gradient of its weights', () => {
+  const inputs = { x: spec([1, 5, 8]), g: spec([1, 5, 8]), gamma: spec([8]), beta: spec([8]) };
+  trace(inputs, ({ x, g, gamma, beta }) => {
+    const { scale } = groupStatistics(x, { groups: 2, eps, gamma, beta });
+    expect(applyVjp(scale, [scale, scale, scale], [false, false, false])).toEqual([]);
+    return { y: g };
+  });
 });

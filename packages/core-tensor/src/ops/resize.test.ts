@@ -1,11 +1,17 @@
-import { axisSamples, elementCount, RESIZE_SHAPES, resizeReference } from '@dwm/kernels-wgsl';
+import {
+  axisSamples,
+  elementCount,
+  RESIZE_SHAPES,
+  resizeBackwardReference,
+  resizeReference,
+} from '@dwm/kernels-wgsl';
 import { expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';
 import { trace } from '../program.ts';
 import { spec, type Tensor } from '../tensor.ts';
 import { resizeLinear, resizeNearest } from './resize.ts';
-import { randomNormals, relativeError, runOp, seeded } from './testing.ts';
+import { applyVjp, randomNormals, relativeError, runOp, seeded } from './testing.ts';
 
 const device = await openNodeDevice();
 
@@ -59,4 +65,47 @@ test('a size of two numbers is refused', () => {
   const make = () =>
     trace({ x: spec([1, 2, 3, 4, 5]) }, ({ x }) => ({ y: resizeLinear(x, [3, 4] as never) }));
   expect(make).toThrow('resizeLinear: expected x [B, T, H, W, C] and three sizes');
+});
+
+const gradients = ({ x, g }: { x: Tensor; g: Tensor }, to: readonly [number, number, number]) => ({
+  linear: applyVjp(resizeLinear(x, to), [g])[0]!,
+  nearest: applyVjp(resizeNearest(x, to), [g])[0]!,
+});
+
+test.each(RESIZE_SHAPES)('gradients of $batch x $from to $to, $channels channels', async (shape) => {
+  const { batch, from, to, channels } = shape;
+  const random = seeded(channels + 1);
+  const inputs = { x: spec([batch, ...from, channels]), g: spec([batch, ...to, channels]) };
+  const values = {
+    x: randomNormals(elementCount(inputs.x.shape), random),
+    g: randomNormals(elementCount(inputs.g.shape), random),
+  };
+  const got = await runOp(device, inputs, values, (t) => gradients(t, to));
+  expect(relativeError(got.linear, resizeBackwardReference(values.g, shape, 'linear'))).toBeLessThanOrEqual(
+    2e-6,
+  );
+  expect(relativeError(got.nearest, resizeBackwardReference(values.g, shape, 'nearest'))).toBeLessThanOrEqual(
+    2e-6,
+  );
+});
+
+test('gradients of frames beyond one binding are cut', async () => {
+  const small = await openNodeDevice({ limits: { maxStorageBufferBindingSize: 8192 } });
+  for (const to of [
+    [11, 6, 10],
+    [3, 9, 9],
+  ] as const) {
+    const shape = { batch: 2, from: [7, 8, 9], to, channels: 5 } as const;
+    const inputs = { x: spec([2, 7, 8, 9, 5]), g: spec([2, ...to, 5]) };
+    const x = randomNormals(elementCount(inputs.x.shape), seeded(2));
+    const g = randomNormals(elementCount(inputs.g.shape), seeded(3));
+    const fn = (t: { x: Tensor; g: Tensor }) => gradients(t, to);
+    expect(planProgram(trace(inputs, fn), small.caps).dispatches.length).toBeGreaterThan(6);
+    const got = await runOp(small, inputs, { x, g }, fn);
+    expect(relativeError(got.linear, resizeBackwardReference(g, shape, 'linear'))).toBeLessThanOrEqual(1e-6);
+    expect(relativeError(got.nearest, resizeBackwardReference(g, shape, 'nearest'))).toBeLessThanOrEqual(
+      1e-6,
+    );
+  }
+  small.destroy();
 });

@@ -1,5 +1,13 @@
 /** Resizing of video, sampled as torch's `interpolate` does with `align_corners=False` and a given size. */
-import { bytesOf, elementCount, lowerResize, type ResizeMode, resizeTable } from '@dwm/kernels-wgsl';
+import {
+  bytesOf,
+  elementCount,
+  lowerResize,
+  lowerResizeBackward,
+  type ResizeMode,
+  resizeAdjointTable,
+  resizeTable,
+} from '@dwm/kernels-wgsl';
 import { constant, record, type Tensor } from '../tensor.ts';
 
 /** Frames, height, width. */
@@ -41,6 +49,25 @@ function resize(name: string, x: Tensor, to: VideoSize, mode: ResizeMode): Tenso
       },
       epilogue: false,
       bindings: 3,
+      vjp: ({ inputs, gradients: [g], needed }) => {
+        if (!g || !needed[0]) return [];
+        const adjoint = resizeAdjointTable(from, to, mode);
+        return record(
+          {
+            kind: 'kernel',
+            name: `${name}Backward`,
+            cost: {
+              flops: 14 * elementCount(shape),
+              bytes: 4 * (elementCount(inputs[0].shape) + elementCount(shape)),
+            },
+            epilogue: false,
+            bindings: 3,
+            lower: ({ caps }) => lowerResizeBackward(spec, caps),
+          },
+          [g, constant(adjoint, [adjoint.length / 2, 2])],
+          [{ shape: inputs[0].shape, dtype: 'f32' }],
+        );
+      },
       lower: ({ caps }) => lowerResize(spec, caps),
     },
     [x, constant(samples, [samples.length / 4, 4])],

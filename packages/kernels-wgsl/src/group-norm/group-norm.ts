@@ -10,7 +10,7 @@
  * fewest loads it can have.
  *
  * Operands: x [batch, positions, channels]; gamma, beta [channels] where given; out mean, scale, shift, all
- * [batch, channels].
+ * [batch, channels], and (rest, rstd) [batch, groups, 2], from which gradients are computed.
  * Kernels: `partials` runs Welford's recurrence over about 1,024 elements an invocation, one group of
  * channels at some consecutive positions, on deviations from the first of them: (origin, mean, M2, count).
  * `merge` joins them by Chan's formula, one workgroup a group: every invocation every 64th partial, then a tree.
@@ -161,6 +161,7 @@ ${gamma && declare(2, 'gamma', gamma, 'read', caps)}
 ${beta && declare(betaBinding, 'beta', beta, 'read', caps)}
 #endif
 ${['mean', 'scale', 'shift'].map((name, k) => declare(2 + affine.length + k, name, 'f32', 'read_write', caps)).join('\n')}
+@group(0) @binding(${5 + affine.length}) var<storage, read_write> moments: array<vec2<f32>>;
 var<workgroup> merged: array<vec4<f32>, ${WORKGROUP}>;
 
 // Partials are (origin, mean - origin, M2, count); a count of 0 is nothing.
@@ -193,6 +194,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   // Compilers cancel the terms of a two-sum; through a cut of its bits the rounded mean is a number of its own.
   let rounded = bitcast<f32>(bitcast<u32>(all.x + all.y) & 0xfffffffeu);
   let rest = (all.x - rounded) + all.y;
+  if (lane == 0u) { moments[unit] = vec2<f32>(rest, rstd); }
   for (var c = lane; c < params.width; c += ${WORKGROUP}u) {
     let channel = group * params.width + c;
     let o = item * params.groups * params.width + channel;
@@ -206,7 +208,14 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   return {
     label: 'groupNorm/merge',
     wgsl: code,
-    operands: [scratch(0, 'read'), ...affine.map((_, k) => read(1 + k)), write(0), write(1), write(2)],
+    operands: [
+      scratch(0, 'read'),
+      ...affine.map((_, k) => read(1 + k)),
+      write(0),
+      write(1),
+      write(2),
+      write(3),
+    ],
     uniforms: [batch * groups, chunks, groups, channels / groups, f32Bits(eps)],
     workgroups: lineGrid(batch * groups, caps),
   };

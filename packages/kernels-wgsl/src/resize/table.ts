@@ -41,3 +41,53 @@ export function resizeTable(from: readonly number[], to: readonly number[], mode
   }
   return words;
 }
+
+/**
+ * The adjoint: for each input coordinate of an axis, the output coordinates that sample it, in order, with
+ * their weights. Input k's are entries [first[k], first[k + 1]).
+ */
+export function adjointSamples(
+  from: number,
+  to: number,
+  mode: ResizeMode,
+): { first: number[]; entries: { at: number; weight: number }[] } {
+  const readers: { at: number; weight: number }[][] = Array.from({ length: from }, () => []);
+  for (const [at, { low, high, lowWeight, highWeight }] of axisSamples(from, to, mode).entries()) {
+    if (low === high) readers[low].push({ at, weight: lowWeight + highWeight });
+    else {
+      readers[low].push({ at, weight: lowWeight });
+      if (highWeight > 0) readers[high].push({ at, weight: highWeight });
+    }
+  }
+  const first = [0];
+  for (const list of readers) first.push(first[first.length - 1] + list.length);
+  return { first, entries: readers.flat() };
+}
+
+/**
+ * All axes' adjoint samples, two words each: first the range of entries of every input coordinate, then the
+ * entries, output coordinate and bits of the weight.
+ */
+export function resizeAdjointTable(
+  from: readonly number[],
+  to: readonly number[],
+  mode: ResizeMode,
+): Uint32Array {
+  const axes = from.map((size, axis) => adjointSamples(size, to[axis], mode));
+  let entriesAt = from.reduce((a, b) => a + b, 0);
+  const ranges: number[] = [];
+  const entries: number[] = [];
+  const word = new Uint32Array(1);
+  const float = new Float32Array(word.buffer);
+  for (const axis of axes) {
+    for (let k = 0; k + 1 < axis.first.length; k++) {
+      ranges.push(entriesAt + axis.first[k], entriesAt + axis.first[k + 1]);
+    }
+    entriesAt += axis.entries.length;
+    for (const { at, weight } of axis.entries) {
+      float[0] = weight;
+      entries.push(at, word[0]);
+    }
+  }
+  return Uint32Array.from([...ranges, ...entries]);
+}
