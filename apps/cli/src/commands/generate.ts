@@ -27,6 +27,8 @@ import {
 import { metadataPath, outputPaths, saveTensors, toFrames, writeClip } from '../generate/outputs.ts';
 import { generationProgress } from '../generate/progress.ts';
 import { interruptible } from '../interrupt.ts';
+import { drawVideos, readClipFiles } from '../render/clips.ts';
+import { handGlbOption, manoOption } from '../render/options.ts';
 import { clock, createReporter, type Reporter, size } from '../report.ts';
 import { VERSION } from '../version.ts';
 import { inSteps, integer, real } from './options.ts';
@@ -39,6 +41,10 @@ interface Flags {
   override?: string[];
   staticVideo?: string;
   handVideo?: string;
+  scene?: string[];
+  trajectory?: string;
+  mano?: string;
+  handGlb?: string[];
   video?: string;
   prompt?: string;
   promptFile?: string;
@@ -93,6 +99,13 @@ export function addGenerate(program: Command): void {
     .optionsGroup('One clip:')
     .option('--static, --static-video <file>', 'static scene: a video, or a folder of PNG frames')
     .option('--hands, --hand-video <file>', 'hands on black: a video, or a folder of PNG frames')
+    .option(
+      '--scene <files...>',
+      'in place of the videos: draw this scene (.glb, .gltf, .ply, .splat, .spz) …',
+    )
+    .option('--trajectory <file>', '… and the hands along this camera path; see dwm trajectory')
+    .addOption(manoOption())
+    .addOption(handGlbOption())
     .option('--video <file>', '<sample>/videos/<stem>.mp4; finds the static, hand and prompt files beside it')
     .option('--prompt <text>', 'what happens')
     .option('--prompt-file <file>', 'text file that holds the prompt')
@@ -142,6 +155,7 @@ export function addGenerate(program: Command): void {
       `
 Examples:
   dwm generate --model base --lora dwm --static s.mp4 --hands h.mp4 --prompt "A hand opens the drawer." --out out.mp4
+  dwm generate --model base --lora dwm --scene room.glb --trajectory T.json --prompt "A hand opens the drawer." --out out.mp4
   dwm generate --model base --lora dwm --data-root data --dataset-file data/test.txt --output-dir out --skip-existing`,
     )
     .action(async (flags: Flags) => {
@@ -185,7 +199,12 @@ async function generate(given: Flags, reporter: Reporter, signal: AbortSignal): 
   await checkWritable(dirname(todo[0].name));
   if (flags.saveTensors) await checkWritable(dirname(flags.saveTensors));
   const firstPrompt = await promptOf(flags, todo[0], embeds);
-  const firstVideos = await readVideos(todo[0], flags.fps);
+  const { scene, trajectory } = flags;
+  const drawn =
+    scene && trajectory !== undefined
+      ? await readClipFiles({ ...flags, scene, trajectory, frames: flags.numFrames }, reporter)
+      : undefined;
+  const firstVideos = drawn ? undefined : await readVideos(todo[0], flags.fps);
 
   const device = await openNodeDevice();
   reporter.say(device.caps.adapter.description || device.caps.adapter.device);
@@ -209,7 +228,11 @@ async function generate(given: Flags, reporter: Reporter, signal: AbortSignal): 
       signal.throwIfAborted();
       if (todo.length > 1) reporter.say(`clip ${i + 1} of ${todo.length}: ${basename(job.name)}`);
       const prompt = i === 0 ? firstPrompt : await promptOf(flags, job, embeds);
-      const videos = i === 0 ? firstVideos : await readVideos(job, flags.fps);
+      const videos = drawn
+        ? await drawVideos(device, drawn, reporter, signal)
+        : i === 0 && firstVideos
+          ? firstVideos
+          : await readVideos(job, flags.fps);
       results.push(await generateClip(context, job, prompt, videos));
     }
     reporter.result({ clips: results }, results.map(({ video }) => video).join('\n'));
@@ -233,8 +256,15 @@ function checkFlags(flags: Flags): void {
     throw new InvalidArgumentError('prompt', `expected one kind of prompt, got ${prompts.join(' and ')}`);
   if (flags.out && flags.outputDir)
     throw new InvalidArgumentError('out', 'expected --out or --output-dir, got both');
+  if (flags.scene || flags.trajectory) {
+    const [video] = given(['staticVideo', 'handVideo', 'video']);
+    if (video)
+      throw new InvalidArgumentError('scene', `expected --scene and --trajectory or ${video}, got both`);
+    if (!flags.scene) throw new InvalidArgumentError('scene', 'is required with --trajectory');
+    if (!flags.trajectory) throw new InvalidArgumentError('trajectory', 'is required with --scene');
+  }
   if (!flags.datasetFile) return;
-  const [single] = given(['out', 'staticVideo', 'handVideo', 'video', 'saveTensors']);
+  const [single] = given(['out', 'staticVideo', 'handVideo', 'scene', 'trajectory', 'video', 'saveTensors']);
   if (single)
     throw new InvalidArgumentError(single.slice(2), 'is about one clip; leave it out with --dataset-file');
   for (const name of ['dataRoot', 'outputDir'] as const) {
@@ -256,11 +286,14 @@ async function listJobs(flags: Flags, share: Share): Promise<Job[]> {
 /** The one clip that the flags ask for. */
 function oneJob(flags: Flags): Job {
   const beside = flags.video ? jobOfVideo(flags.video, flags.promptSubdir, 0, '') : undefined;
-  const staticVideo = flags.staticVideo ?? beside?.staticVideo;
-  const handVideo = flags.handVideo ?? beside?.handVideo;
+  const staticVideo = flags.scene?.[0] ?? flags.staticVideo ?? beside?.staticVideo;
+  const handVideo = flags.trajectory ?? flags.handVideo ?? beside?.handVideo;
   if (!staticVideo || !handVideo) {
     const missing = staticVideo ? 'hands' : 'static';
-    throw new InvalidArgumentError(missing, 'is required, unless --video or --dataset-file is given');
+    throw new InvalidArgumentError(
+      missing,
+      'is required, unless --scene, --video or --dataset-file is given',
+    );
   }
   const stem = flags.video ? `${basename(flags.video, extname(flags.video))}_generated` : 'generated';
   const out = flags.out ?? (flags.outputDir && join(flags.outputDir, `${stem}.mp4`));
@@ -337,8 +370,10 @@ async function generateClip(
     lora: flags.checkpointPath,
     loraRank: pipeline.lora?.rank,
     scheduler: pipeline.scheduler.className,
-    staticVideo: job.staticVideo,
+    staticVideo: flags.scene ?? job.staticVideo,
     handVideo: job.handVideo,
+    mano: flags.mano,
+    handGlb: flags.handGlb,
     truth: videos.truth && job.truth,
     timesteps: generated.timesteps,
     guidance: generated.guidance,

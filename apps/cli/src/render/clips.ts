@@ -103,6 +103,17 @@ export async function drawHands(
   }
 }
 
+/** Both clips, in memory, as `dwm render` writes them. */
+export async function drawVideos(
+  device: Device,
+  files: ClipFiles,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<{ staticVideo: RenderedClip; handVideo: RenderedClip }> {
+  const staticVideo = await drawScene(device, files, reporter, { signal });
+  return { staticVideo, handVideo: await drawHands(device, files, reporter, { signal }) };
+}
+
 /** Frames that show each hand. */
 export function handCounts({ frames }: Trajectory): Record<'left' | 'right', number> {
   const count = (side: 'left' | 'right') => frames.filter(({ hands }) => hands[side]).length;

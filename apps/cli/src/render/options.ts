@@ -21,14 +21,17 @@ export interface FitFlags {
   fit: CameraFit;
 }
 
-export function addHandOptions(command: Command): Command {
-  return command
-    .option('--mano <file>', 'MANO model as .npz, for hands given by MANO parameters')
-    .option(
-      '--hand-glb <files...>',
-      'left and right rigged hand with WebXR joint names; else a built-in one',
-    );
-}
+export const manoOption = () =>
+  new Option('--mano <file>', 'MANO model as .npz, for hands given by MANO parameters');
+
+export const handGlbOption = () =>
+  new Option(
+    '--hand-glb <files...>',
+    'left and right rigged hand with WebXR joint names; else built-in ones',
+  );
+
+export const addHandOptions = (command: Command): Command =>
+  command.addOption(manoOption()).addOption(handGlbOption());
 
 export function addClipOptions(command: Command): Command {
   return command
