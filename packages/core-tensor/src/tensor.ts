@@ -93,8 +93,13 @@ export interface KernelOp {
   /** Storage bindings that the kernels use besides the epilogue's operands. */
   readonly bindings: number;
   readonly vjp?: Vjp;
-  /** Epilogue operand k of the fusion is input `inputs.length + k` of the lowering. */
-  lower(target: Target, epilogue: Epilogue | undefined): Lowering;
+  /** Whether `lower` takes elementwise work that makes its only input, instead of the input. */
+  readonly prologue?: boolean;
+  /**
+   * Epilogue operand k of the fusion is input `inputs.length + k` of the lowering; prologue operand k is input k,
+   * and its flat index is that of the input it stands for.
+   */
+  lower(target: Target, epilogue: Epilogue | undefined, prologue?: Fusion): Lowering;
 }
 
 export type Op = PointwiseOp | ViewOp | KernelOp;

@@ -1,12 +1,13 @@
-import { elementCount, REDUCE_SHAPES, reduceReference } from '@dwm/kernels-wgsl';
-import { expect, test } from 'vitest';
+import { elementCount, REDUCE_SHAPES, type Reduction, reduceReference } from '@dwm/kernels-wgsl';
+import { describe, expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';
 import { Program, trace } from '../program.ts';
 import { spec, type Tensor } from '../tensor.ts';
-import { sub } from './pointwise.ts';
+import { mul, neg, splitAt, sub } from './pointwise.ts';
 import { absMax, max, mean, sum } from './reduce.ts';
 import { randomNormals, relativeError, runOp, seeded } from './testing.ts';
+import { permute, slice } from './views.ts';
 
 const device = await openNodeDevice();
 
@@ -87,6 +88,83 @@ test('columns beyond one binding are cut, and so are results', async () => {
     const { y, z } = await runOp(small, inputs, { x }, fn);
     expect(relativeError(y, reduceReference(x, shape, [1], 'mean'))).toBeLessThanOrEqual(1e-6);
     expect([...z]).toEqual([...reduceReference(x, shape, [1], 'max')]);
+  }
+  small.destroy();
+});
+
+describe.each([
+  ['whole vec4s', [5, 12, 8]],
+  ['odd sizes', [5, 11, 7]],
+])('elementwise work and views are read as they are reduced: %s', (_, shape) => {
+  const inputs = { x: spec(shape), y: spec([shape[2], shape[1]]) };
+  const x = randomNormals(elementCount(shape), seeded(11));
+  const y = randomNormals(shape[1] * shape[2], seeded(12));
+  // x · yᵀ, rows up to the third of dimension 1 negated.
+  const product = (t: { x: Tensor; y: Tensor }) => {
+    const both = mul(t.x, permute(t.y, [1, 0]));
+    return splitAt(shape, 1, 3, neg(both), both);
+  };
+  const want = Float64Array.from(x, (value, i) => {
+    const [row, column] = [Math.floor(i / shape[2]) % shape[1], i % shape[2]];
+    return value * y[column * shape[1] + row] * (row < 3 ? -1 : 1);
+  });
+  test.each([[[0]], [[1]], [[2]], [[0, 2]]])('over %s', async (dims) => {
+    for (const [name, reduction] of Object.entries({ sum, mean, max, absMax })) {
+      const fn = (t: { x: Tensor; y: Tensor }) => ({ z: reduction(product(t), dims) });
+      const { z } = await runOp(device, inputs, { x, y }, fn);
+      const reference = reduceReference(want, shape, dims, name as Reduction);
+      expect(relativeError(z, reference)).toBeLessThanOrEqual(1e-6);
+    }
+  });
+});
+
+test('what else is read is stored once; a view of it is not copied', async () => {
+  const inputs = { x: spec([6, 8, 4]) };
+  const fn = ({ x }: { x: Tensor }) => {
+    const twice = mul(x, 2);
+    const chosen = slice(permute(x, [1, 0, 2]), 0, 2, 3);
+    return { twice, a: sum(twice, [1]), b: sum(chosen, [0, 2]), c: sum(neg(slice(x, 2, 1, 2)), [2]) };
+  };
+  const labels = planProgram(trace(inputs, fn), device.caps).dispatches.map(({ label }) => label);
+  expect(labels.filter((label) => label.startsWith('pointwise')).length).toBe(1);
+  const x = randomNormals(192, seeded(13));
+  const got = await runOp(device, inputs, { x }, fn);
+  expect(
+    relativeError(
+      got.a,
+      reduceReference(
+        x.map((v) => 2 * v),
+        [6, 8, 4],
+        [1],
+        'sum',
+      ),
+    ),
+  ).toBeLessThan(1e-6);
+  const rows = reduceReference(x, [6, 8, 4], [2], 'sum');
+  const b = Float64Array.from({ length: 6 }, (_, i) => rows[i * 8 + 2] + rows[i * 8 + 3] + rows[i * 8 + 4]);
+  expect(relativeError(got.b, b)).toBeLessThan(1e-6);
+  const c = Float64Array.from({ length: 48 }, (_, i) => -x[i * 4 + 1] - x[i * 4 + 2]);
+  expect(relativeError(got.c, c)).toBeLessThan(1e-6);
+});
+
+test('elementwise work beyond one binding is cut or stored', async () => {
+  const small = await openNodeDevice({ limits: { maxStorageBufferBindingSize: 16384 } });
+  for (const shape of [
+    [3, 70, 301],
+    [16, 240, 1],
+    [40, 96, 1],
+  ]) {
+    const inputs = { x: spec(shape), y: spec([shape[2]]) };
+    const x = randomNormals(elementCount(shape), seeded(shape[1]));
+    const y = randomNormals(shape[2], seeded(shape[2]));
+    const fn = (t: { x: Tensor; y: Tensor }) => ({
+      z: sum(mul(t.x, t.y), [1]),
+      w: sum(mul(t.x, t.y), [0, 1]),
+    });
+    const { z, w } = await runOp(small, inputs, { x, y }, fn);
+    const product = Float64Array.from(x, (value, i) => value * y[i % y.length]);
+    expect(relativeError(z, reduceReference(product, shape, [1], 'sum'))).toBeLessThanOrEqual(1e-6);
+    expect(relativeError(w, reduceReference(product, shape, [0, 1], 'sum'))).toBeLessThanOrEqual(2e-6);
   }
   small.destroy();
 });

@@ -1,5 +1,5 @@
 /** Reductions over any dimensions, in a fixed order, accumulated in f32. Equal maxima share their gradient. */
-import { bytesOf, elementCount, lowerReduce, type Reduction } from '@dwm/kernels-wgsl';
+import { bytesOf, denseSource, elementCount, lowerReduce, type Reduction } from '@dwm/kernels-wgsl';
 import { record, type Tensor } from '../tensor.ts';
 import { abs, div, less, mul, sub } from './pointwise.ts';
 import { broadcastTo, reshape } from './views.ts';
@@ -60,7 +60,9 @@ function reduceMiddle(reduction: Reduction, x: Tensor, rows: number, length: num
       cost: { flops: count, bytes: count * bytesOf(x.dtype) + 4 * rows * inner },
       epilogue: false,
       bindings: 2,
-      lower: ({ caps }) => lowerReduce({ rows, length, inner, reduction, dtype: x.dtype }, caps),
+      prologue: true,
+      lower: ({ caps }, _, source = denseSource(count, x.dtype)) =>
+        lowerReduce({ rows, length, inner, reduction, source }, caps),
       vjp: ({ inputs: [whole], outputs: [out], gradients: [g] }) => {
         const along = (tensor: Tensor) => reshape(tensor, [rows, 1, inner]);
         if (reduction === 'sum') return [broadcastTo(along(g!), whole.shape)];

@@ -1,7 +1,8 @@
 /**
  * From a graph to steps: what will really run, in order. Views disappear into the strides of their readers;
  * a pointwise node swallows the pointwise nodes that only it reads, and is swallowed as an epilogue by the
- * kernel that only it reads; what is left needs dense inputs and gets a copy where a view is not dense.
+ * kernel that only it reads, or as a prologue by a reduction that is its only reader; what is left needs dense
+ * inputs and gets a copy where a view is not dense.
  */
 import {
   type Access,
@@ -50,7 +51,13 @@ interface Draft {
 }
 
 interface Pending {
-  kernel?: { op: KernelOp; inputs: readonly StepInput[]; outputs: readonly Tensor[] };
+  kernel?: {
+    op: KernelOp;
+    inputs: readonly StepInput[];
+    outputs: readonly Tensor[];
+    /** What the kernel reads instead of its input; `inputs` are its tensors. */
+    prologue?: Draft;
+  };
   draft?: Draft;
   readonly output: Tensor;
 }
@@ -259,6 +266,19 @@ export function buildSteps(
     emit({ output, draft });
   };
 
+  /** The elementwise work behind `input`, taken off the list, if only `op` reads it and can do it itself. */
+  const swallowed = ({ tensor: input, bytes: used }: StepInput, op: KernelOp): Draft | undefined => {
+    const producer = pending.get(input);
+    if (!producer?.draft || producer.kernel || input.dtype !== 'f32' || used < bytes(input)) return undefined;
+    // A copy of a view is not counted: it is made again for another reader.
+    if ((readers.get(input) ?? 1) > 1 || kept.has(input) || requestedViews.has(input)) return undefined;
+    const { tensors } = producer.draft;
+    const bindable = tensors.every((tensor) => bytes(tensor) <= caps.limits.maxStorageBufferBindingSize);
+    if (!bindable || tensors.length - 1 + op.bindings > maxBindings) return undefined;
+    pending.delete(input);
+    return producer.draft;
+  };
+
   for (const node of nodes) {
     if (node.op.kind === 'view') {
       const [output] = node.outputs;
@@ -270,8 +290,15 @@ export function buildSteps(
     } else if (node.op.kind === 'pointwise') {
       pointwise(node.op.expression, node.inputs, node.outputs[0]);
     } else {
+      const { op, outputs } = node;
       const inputs = node.inputs.map(kernelInput);
-      emit({ output: node.outputs[0], kernel: { op: node.op, inputs, outputs: node.outputs } });
+      const prologue = op.prologue ? swallowed(inputs[0], op) : undefined;
+      emit({
+        output: outputs[0],
+        kernel: prologue
+          ? { op, inputs: prologue.tensors.map(whole), outputs, prologue }
+          : { op, inputs, outputs },
+      });
     }
   }
   const holders = outputs.map(dense);
@@ -295,27 +322,26 @@ function ownOutputs(outputs: readonly Tensor[]): Tensor[] {
   });
 }
 
+function fusionOf(draft: Draft): Fusion {
+  const operands = draft.tensors.map((tensor, k): FusedOperand => {
+    return { dtype: tensor.dtype, access: draft.accesses[k], count: elementCount(tensor.shape) };
+  });
+  return { shape: draft.shape, expression: draft.expression, operands };
+}
+
 function toStep(item: Pending): Step {
   const { kernel, draft, output } = item;
-  const operands: FusedOperand[] =
-    draft?.tensors.map((tensor, k) => ({
-      dtype: tensor.dtype,
-      access: draft.accesses[k],
-      count: elementCount(tensor.shape),
-    })) ?? [];
-  const fusion: Fusion | undefined = draft && {
-    shape: draft.shape,
-    expression: draft.expression,
-    operands,
-  };
+  const fusion = draft && fusionOf(draft);
   const fusedBytes = draft?.tensors.reduce((sum, tensor) => sum + bytes(tensor), 0) ?? 0;
   if (kernel) {
+    const { op, inputs, outputs } = kernel;
+    const prologue = kernel.prologue && fusionOf(kernel.prologue);
     return {
-      name: fusion ? `${kernel.op.name}+` : kernel.op.name,
-      inputs: [...kernel.inputs, ...(draft?.tensors ?? []).map(whole)],
-      outputs: kernel.outputs,
-      cost: { flops: kernel.op.cost.flops, bytes: kernel.op.cost.bytes + fusedBytes },
-      lower: (target) => kernel.op.lower(target, fusion && { fusion, dtype: output.dtype }),
+      name: `${prologue ? '+' : ''}${op.name}${fusion ? '+' : ''}`,
+      inputs: [...inputs, ...(draft?.tensors ?? []).map(whole)],
+      outputs,
+      cost: { flops: op.cost.flops, bytes: op.cost.bytes + fusedBytes },
+      lower: (target) => op.lower(target, fusion && { fusion, dtype: output.dtype }, prologue),
     };
   }
   const elements = elementCount(output.shape);

@@ -2,22 +2,22 @@
  * Sums, means and maxima of rows: out[r] = x[r, 0] op x[r, 1] op ... op x[r, length - 1]. Rows whose elements
  * do not lie side by side are `columns.ts`.
  *
- * Operands: x [rows, length]; out [rows] f32.
+ * Operands: those of the expression x [rows, length]; out [rows] f32.
  * Tile: teams of 1 to 64 invocations (`rows.ts`) on chunks of at most 1,024 elements, four a step where rows are
  * whole vec4s. Longer rows take several passes, each over the results of the one before: every invocation sums
  * few values, which keeps long sums accurate, and one long row fills the device.
- * Host: x longer than a binding is cut between chunks.
+ * Host: operands longer than a binding are cut between chunks.
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
-import { type Dispatch, f32Bits, type Lowering, read, scratch, write } from '../kernel.ts';
-import { splitRange, windowOf } from '../pointwise/access.ts';
-import { offsetAlignment } from '../pointwise/fusion.ts';
-import { declare, enables, type Lanes, load } from '../storage.ts';
+import { type Dispatch, f32Bits, type Lowering, scratch, write } from '../kernel.ts';
+import { splitRange } from '../pointwise/access.ts';
+import { declare } from '../storage.ts';
 import { lowerColumns } from './columns.ts';
 import { ROW_WORKGROUP, reduceTeam, rowTile } from './rows.ts';
+import { denseSource, readSource } from './source.ts';
 import type { ReduceSpec } from './spec.ts';
 
 const CHUNK = 1024;
@@ -50,9 +50,9 @@ function lowerPass(
   caps: DeviceCaps,
 ): Dispatch[] {
   const { rows, reduction } = spec;
-  const dtype = pass === 0 ? spec.dtype : 'f32';
+  const source = readSource(pass === 0 ? spec.source : denseSource(rows * length, 'f32'), length, pass, caps);
+  const { lanes } = source;
   const chunks = Math.ceil(length / CHUNK);
-  const lanes: Lanes = length % 4 === 0 ? 4 : 1;
   const type = lanes === 4 ? 'vec4<f32>' : 'f32';
   const tile = rowTile(Math.min(CHUNK, length) / lanes, caps);
   const adds = reduction === 'sum' || reduction === 'mean';
@@ -62,14 +62,15 @@ function lowerPass(
   const lanesTogether = adds
     ? 'dot(total, vec4<f32>(1.0))'
     : 'max(max(total.x, total.y), max(total.z, total.w))';
-  const value = load('x', dtype, 'at', caps, lanes);
+  const value = `fused(at * ${lanes}u, ${type}(0))`;
 
-  const code = wgsl`${enables([dtype], caps)}
-struct Params { start: u32, end: u32, chunks: u32, chunkSteps: u32, steps: u32, scale: f32, atX: u32, }
+  const code = wgsl`${source.enables}
+struct Params { start: u32, end: u32, chunks: u32, chunkSteps: u32, steps: u32, scale: f32, ${source.code.fields} }
 @group(0) @binding(0) var<uniform> params: Params;
-${declare(1, 'x', dtype, 'read', caps, lanes)}
-${declare(2, 'out', 'f32', 'read_write', caps)}
+${source.code.declarations}
+${declare(source.bindings + 1, 'out', 'f32', 'read_write', caps)}
 ${reduceTeam(tile, combine)}
+${source.code.code}
 fn loadX(at: u32) -> ${type} { return ${reduction === 'absMax' ? `abs(${value})` : value}; }
 
 @compute @workgroup_size(${ROW_WORKGROUP})
@@ -79,7 +80,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   let unit = select(params.start, own, live);
   let first = unit % params.chunks * params.chunkSteps;
   let steps = min(params.chunkSteps, params.steps - first);
-  let at = params.atX + unit / params.chunks * params.steps + first;
+  let at = unit / params.chunks * params.steps + first;
   let place = lane % ${tile.team}u;
 
   var total = ${adds ? `${type}(0)` : 'loadX(at)'};
@@ -90,24 +91,18 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
 `;
   const limit = caps.limits.maxStorageBufferBindingSize;
   const firstElement = (unit: number) => Math.floor(unit / chunks) * length + (unit % chunks) * CHUNK;
-  const window = (start: number, end: number) =>
-    windowOf(firstElement(start), firstElement(end) - 1, rows * length, dtype, offsetAlignment(caps));
   const runs = splitRange(
     rows * chunks,
     1,
-    (start, end) => window(start, end).byteLength <= limit,
+    (start, end) => source.fits(firstElement(start), firstElement(end)),
     () => new Error(`reduce: ${CHUNK} elements do not fit in a binding of ${limit} bytes`),
   );
   return runs.map(([start, end]) => {
-    const x = window(start, end);
-    const from = { byteOffset: x.byteOffset, byteLength: x.byteLength };
+    const x = source.bind(firstElement(start), firstElement(end));
     return {
       label: `reduce/${reduction} pass ${pass} team ${tile.team} x${lanes}`,
       wgsl: code,
-      operands: [
-        pass === 0 ? read(0, from) : { ...scratch(pass - 1, 'read'), ...from },
-        isLast ? write(0) : scratch(pass, 'read_write'),
-      ],
+      operands: [...x.operands, isLast ? write(0) : scratch(pass, 'read_write')],
       uniforms: [
         start,
         end,
@@ -115,7 +110,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
         CHUNK / lanes,
         length / lanes,
         f32Bits(isLast && reduction === 'mean' ? 1 / spec.length : 1),
-        (-x.firstElement / lanes) >>> 0,
+        ...x.uniforms,
       ],
       workgroups: lineGrid(Math.ceil((end - start) / tile.rows), caps),
     };

@@ -1,5 +1,5 @@
 /** What a reduction is asked to do. */
-import type { DType } from '../dtype.ts';
+import type { Fusion } from '../pointwise/fusion.ts';
 
 export type Reduction = 'sum' | 'mean' | 'max' | 'absMax';
 
@@ -9,6 +9,6 @@ export interface ReduceSpec {
   readonly length: number;
   readonly inner: number;
   readonly reduction: Reduction;
-  /** Dtype of x. */
-  readonly dtype: DType;
+  /** x: an elementwise expression, of any shape with these elements in this order. */
+  readonly source: Fusion;
 }
