@@ -19,11 +19,15 @@ export interface Finished {
   readonly stderr: string;
 }
 
-/** Runs `dwm …args`; `watch` sees the process and what it has written to standard error so far. */
+/**
+ * Runs `dwm …args`.
+ * @param options `started` sees the process, `watch` also what it has written to standard error so far.
+ */
 export function dwm(
   args: readonly string[],
   options: {
     env?: Record<string, string>;
+    started?: (child: ChildProcess) => void;
     watch?: (child: ChildProcess, stderr: string) => void;
   } = {},
 ): Promise<Finished> {
@@ -32,6 +36,7 @@ export function dwm(
       env: { ...process.env, ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    options.started?.(child);
     let stdout = '';
     let stderr = '';
     child.stdout.on('data', (text) => {

@@ -83,15 +83,14 @@ export async function saveTensors(
   path: string,
   { video, latents, frames, height, width }: Generated,
 ): Promise<void> {
+  const frame = [16, height / 8, width / 8];
+  const latentShape = [1, latents.length / (frame[0] * frame[1] * frame[2]), ...frame];
   await mkdir(dirname(path), { recursive: true });
   await saveSafetensors(
     path,
     new Map([
       ['video', { dtype: 'F32' as const, shape: [1, frames, height, width, 3], data: video }],
-      [
-        'latents',
-        { dtype: 'F32' as const, shape: [1, (frames - 1) / 4 + 1, 16, height / 8, width / 8], data: latents },
-      ],
+      ['latents', { dtype: 'F32' as const, shape: latentShape, data: latents }],
     ]),
   );
 }

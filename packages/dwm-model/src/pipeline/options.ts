@@ -18,7 +18,7 @@ export interface GenerateOptions {
   /** A prompt for the text encoder, or ready embeddings. */
   readonly prompt: string | PromptEmbeds;
   readonly negativePrompt?: string;
-  /** 4k + 1. Default 49. */
+  /** 4k + 1. Default 49. Only 8k + 1 come back as they are: the VAE makes 16 frames of 13. */
   readonly numFrames?: number;
   /** Pixels, multiples of 16. Defaults 480 and 720. */
   readonly height?: number;
@@ -68,6 +68,7 @@ export interface Progress {
 export interface Generated {
   /** [frames, height, width, 3] in [0, 1]. */
   readonly video: Float32Array;
+  /** As decoded: `numFrames` where that is 8k + 1, else up to three more. */
   readonly frames: number;
   readonly height: number;
   readonly width: number;

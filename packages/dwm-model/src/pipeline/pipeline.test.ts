@@ -278,6 +278,17 @@ describe('a run', () => {
     expect(Buffer.from(other.latents.buffer).equals(Buffer.from(one.latents.buffer))).toBe(false);
   });
 
+  test.each([
+    [1, 1],
+    [5, 8],
+    [13, 16],
+  ])('%i frames asked for decode to %i, all of them whole', async (numFrames, frames) => {
+    const seen = await pipeline.generate({ ...options, numFrames, numInferenceSteps: 1 });
+    expect(seen).toMatchObject({ frames, height: 32, width: 48 });
+    expect(seen.video).toHaveLength(frames * 32 * 48 * 3);
+    expect(seen.latents).toHaveLength(((numFrames - 1) / 4 + 1) * 16 * 4 * 6);
+  });
+
   test('goes through its stages in order, every step with a preview, and leaves only weights', async () => {
     const before = device.memory.allocated;
     const seen: Progress[] = [];

@@ -268,9 +268,13 @@ export class DwmPipeline {
       signal,
       onProgress: (done) => report({ stage: 'decode', done }),
     });
+    // An even number of latent frames decodes to 4 a latent frame, as the original has it: 13 become 16.
+    const [, , frames] = decoded.shape;
     return {
-      video: toFrames(decoded.data, numFrames, height * width),
-      ...size,
+      video: toFrames(decoded.data, frames, height * width),
+      frames,
+      height,
+      width,
       latents: sample,
       timesteps: schedule.timesteps,
       guidance,
