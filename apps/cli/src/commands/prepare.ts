@@ -30,7 +30,7 @@ import {
   placementOf,
   type ResizePolicy,
 } from '../render/fixed-camera.ts';
-import { addClipOptions, addHandOptions, type ClipFlags } from '../render/options.ts';
+import { addClipOptions, addHandOptions, type ClipFlags, checkName } from '../render/options.ts';
 import { frameProgress } from '../render/progress.ts';
 import { createReporter, type Reporter } from '../report.ts';
 import { integer } from './options.ts';
@@ -82,7 +82,7 @@ async function prepare(video: string, flags: Flags, reporter: Reporter, signal: 
   if (flags.prompt !== undefined && flags.promptFile !== undefined)
     throw new InvalidArgumentError('prompt', 'expected one kind of prompt, got --prompt and --prompt-file');
   const prompt = flags.promptFile ? await readPrompt(flags.promptFile) : flags.prompt;
-  const stem = flags.name ?? basename(video, extname(video));
+  const stem = checkName(flags.name ?? basename(video, extname(video)));
   const info = await videoInfo(video);
   const timestamps = info.timestamps.slice(flags.startFrame);
   if (timestamps.length === 0)
@@ -163,26 +163,40 @@ interface HandClip {
   readonly counts?: Readonly<Record<'left' | 'right', number>>;
 }
 
+/**
+ * Where hands go: with the video where they have its shape, over the whole clip where they have the clip's.
+ * @throws InvalidFileError for another shape.
+ */
+function placementOfHands(
+  { width, height }: { readonly width: number; readonly height: number },
+  { source, placement }: Plan,
+  flags: Flags,
+): Placement {
+  const isLike = (other: { readonly width: number; readonly height: number }) =>
+    Math.abs((width * other.height) / (height * other.width) - 1) < 0.01;
+  if (isLike(source)) return placement;
+  if (isLike(flags)) return placementOf({ width, height }, flags, 'crop');
+  throw new InvalidFileError(
+    flags.hands,
+    `is of ${width}x${height} pixels, expected the shape of the video (${source.width}x${source.height}) or of the clip (${flags.width}x${flags.height})`,
+  );
+}
+
 /** Whether something of this rate is cut to the clip already, rather than running beside the whole video. */
 const isReady = (rate: number, { fps }: Flags) => Math.abs(rate - fps) < 0.01 * fps;
 
 async function drawnHands(
-  { times, source, placement }: Plan,
+  plan: Plan,
   flags: Flags,
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<HandClip> {
   const recorded = await readTrajectory(flags.hands);
   const { width, height } = recorded.frames[0].intrinsics;
-  if (Math.abs((width * source.height) / (height * source.width) - 1) > 0.01) {
-    throw new InvalidFileError(
-      flags.hands,
-      `its camera has ${width}x${height} pixels, the video ${source.width}x${source.height}: expected the same shape`,
-    );
-  }
+  const placement = placementOfHands({ width, height }, plan, flags);
   const first = recorded.frames[0].seconds;
   const ready = isReady(recorded.fps, flags);
-  const wanted = times.map((time, i) => first + (ready ? i / flags.fps : time));
+  const wanted = plan.times.map((time, i) => first + (ready ? i / flags.fps : time));
   // Nobody knows where the hands are after the recording's end.
   const end = recorded.frames.at(-1)!.seconds + 1 / recorded.fps;
   const sampled = sampleAt(recorded, wanted, flags.fps);
@@ -208,7 +222,7 @@ async function drawnHands(
 
 /** A ready hand video: frame by frame at the clip's rate and of any size, or one that runs beside the video. */
 async function filmedHands(
-  { times, source }: Plan,
+  plan: Plan,
   flags: Flags,
   reporter: Reporter,
   signal: AbortSignal,
@@ -216,7 +230,7 @@ async function filmedHands(
   const info = await videoInfo(flags.hands);
   const { timestamps } = info;
   const end = timestamps.at(-1)! - timestamps[0] + 1 / info.fps;
-  const wanted = isReady(info.fps, flags) ? times.map((_, i) => i / flags.fps) : times;
+  const wanted = isReady(info.fps, flags) ? plan.times.map((_, i) => i / flags.fps) : plan.times;
   let index = 0;
   const indices = wanted
     .filter((time) => time < end)
@@ -225,14 +239,7 @@ async function filmedHands(
       while (index + 1 < timestamps.length && distance(index + 1) < distance(index)) index++;
       return index;
     });
-  const shape = ({ width, height }: { width: number; height: number }) => width / height;
-  if (Math.abs(shape(info) / shape(flags) - 1) > 0.01 && Math.abs(shape(info) / shape(source) - 1) > 0.01) {
-    throw new InvalidFileError(
-      flags.hands,
-      `has ${info.width}x${info.height} pixels, expected the shape of the video (${source.width}x${source.height}) or of the clip (${flags.width}x${flags.height})`,
-    );
-  }
-  const placement = placementOf(info, flags, flags.resize);
+  const placement = placementOfHands(info, plan, flags);
   const report = frameProgress(reporter, 'hands');
   const clip = await readPlaced(flags.hands, indices, placement, flags, report, signal);
   return { clip };

@@ -8,7 +8,7 @@ import { checkWritable } from '../generate/files.ts';
 import { recordMetadata } from '../generate/outputs.ts';
 import { interruptible } from '../interrupt.ts';
 import { drawHands, drawScene, handCounts, readClipFiles } from '../render/clips.ts';
-import { addClipOptions, addHandOptions, type ClipFlags, fitOption } from '../render/options.ts';
+import { addClipOptions, addHandOptions, type ClipFlags, checkName, fitOption } from '../render/options.ts';
 import { frameName, writeDepthPicture, writeDepthTensor, writeFrames } from '../render/outputs.ts';
 import { clock, createReporter, type Reporter } from '../report.ts';
 
@@ -54,7 +54,7 @@ export function addRender(program: Command): void {
 
 async function render(flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
   const { out, width, height } = flags;
-  const stem = flags.name ?? basename(flags.trajectory, extname(flags.trajectory));
+  const stem = checkName(flags.name ?? basename(flags.trajectory, extname(flags.trajectory)));
   const files = await readClipFiles(flags, reporter);
   await checkWritable(out);
   const paths = {

@@ -58,3 +58,10 @@ export function checkHandFlags({ handGlb }: HandFlags): void {
     );
   }
 }
+
+/** The name of a clip's files. @throws InvalidArgumentError for one that leads out of their folder. */
+export function checkName(name: string): string {
+  if (!/^[^\\/]+$/.test(name) || name === '.' || name === '..')
+    throw new InvalidArgumentError('name', `expected a plain file name without folders, got "${name}"`);
+  return name;
+}
