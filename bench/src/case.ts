@@ -15,13 +15,13 @@ import {
 
 export interface Case {
   readonly name: string;
-  readonly cost: Cost;
   open(device: Device, seed: number): Promise<OpenCase>;
 }
 
 export interface OpenCase {
-  /** Of the inputs of set 0. */
-  readonly expected: Expected;
+  readonly cost: Cost;
+  /** Of the inputs of set 0; `repeatable` where all we can ask for is finite values and the same bits again. */
+  readonly expected: Expected | 'repeatable';
   /** How many sets of inputs to rotate through. */
   readonly sets: number;
   /** Ours is the first. */
@@ -46,7 +46,6 @@ export function kernelCase(workload: Workload, peers: readonly Implementation[])
   const cost = costOf(task);
   return {
     name,
-    cost,
     async open(device, seed) {
       const random = seeded(seed);
       const family = familyOf(task);
@@ -70,7 +69,13 @@ export function kernelCase(workload: Workload, peers: readonly Implementation[])
           }),
         ),
       );
-      return { expected: family.expected(task, { ...inputs[0], ...weights }, random), sets, contenders };
+      const expected = family.expected(task, { ...inputs[0], ...weights }, random);
+      return {
+        cost,
+        expected,
+        sets,
+        contenders,
+      };
     },
   };
 }

@@ -9,15 +9,13 @@ export interface Options {
   readonly seed: number;
   /** File for the rows as JSON. */
   readonly json: string | undefined;
-  /** File for the generated documentation page. */
-  readonly docs: string | undefined;
 }
 
 export class UsageError extends Error {}
 
 const names = SUITES.map(({ name }) => name);
 
-export const USAGE = `npm run bench -- [--suite ${[...names, 'all'].join('|')}] [--quick] [--only REGEX] [--seed N] [--json FILE] [--docs FILE]`;
+export const USAGE = `npm run bench -- [--suite ${[...names, 'all'].join('|')}] [--quick] [--only REGEX] [--seed N] [--json FILE]`;
 
 /** @throws UsageError naming the flag. */
 export function readOptions(args: readonly string[]): Options {
@@ -27,7 +25,7 @@ export function readOptions(args: readonly string[]): Options {
   } catch (error) {
     throw new UsageError(`${(error as Error).message.split('\n')[0]}\nusage: ${USAGE}`);
   }
-  const { suite, quick, json, docs } = values;
+  const { suite, quick, json } = values;
   if (suite !== 'all' && !names.includes(suite))
     throw new UsageError(`--suite: expected one of ${[...names, 'all'].join(', ')}, got "${suite}"`);
   const seed = Number(values.seed);
@@ -39,7 +37,7 @@ export function readOptions(args: readonly string[]): Options {
   } catch (error) {
     throw new UsageError(`--only: ${(error as Error).message}`);
   }
-  return { suites: suite === 'all' ? names : [suite], quick, only, seed, json, docs };
+  return { suites: suite === 'all' ? names : [suite], quick, only, seed, json };
 }
 
 const parse = (args: readonly string[]) =>
@@ -51,6 +49,5 @@ const parse = (args: readonly string[]) =>
       only: { type: 'string', default: '' },
       seed: { type: 'string', default: '1' },
       json: { type: 'string' },
-      docs: { type: 'string' },
     },
   });

@@ -1,7 +1,7 @@
 /** From measured milliseconds to what is reported. */
 import type { Peaks } from '@dwm/core-tensor';
-import type { Case } from './case.ts';
 import { type Measurement, quantile } from './measure.ts';
+import type { Cost } from './workloads/index.ts';
 
 export interface Row {
   readonly suite: string;
@@ -30,10 +30,16 @@ export interface Row {
   readonly reason: string | null;
 }
 
+/** What was measured of one workload. */
+export interface Finding {
+  readonly suite: string;
+  readonly workload: string;
+  readonly cost: Cost;
+  readonly measurements: readonly Measurement[];
+}
+
 export function rowsOf(
-  suite: string,
-  { name, cost }: Case,
-  measurements: readonly Measurement[],
+  { suite, workload, cost, measurements }: Finding,
   adapter: string,
   peaks: Peaks,
 ): Row[] {
@@ -44,7 +50,7 @@ export function rowsOf(
     const { peer, formulation, runsOn } = contender;
     const shared = {
       suite,
-      workload: name,
+      workload,
       adapter,
       peer,
       formulation,

@@ -16,15 +16,18 @@ import {
   max,
   mul,
   parameter,
+  reshape,
   silu,
   spec,
   sub,
   sum,
   type Tensor,
 } from '@dwm/core-tensor';
+import { type Block, HEAD_DIM, QK_EPS } from '../workloads/block.ts';
 import { GROUP_NORM_EPS } from '../workloads/group-norm.ts';
 import { type Arrays, familyOf, type Shape, type Task } from '../workloads/index.ts';
 import { LAYER_NORM_EPS } from '../workloads/layer-norm.ts';
+import { RESNET_GROUPS } from '../workloads/resnet.ts';
 import type { Implementation, Prepared } from './implementation.ts';
 
 let device: Device;
@@ -91,6 +94,17 @@ function result(task: Task, { x, y, ...t }: Record<string, Tensor>): Tensor {
       const weights = exp(sub(x, max(x, [1], true)));
       return div(weights, sum(weights, [1], true));
     }
+    case 'resnet': {
+      const padding = { top: 1, bottom: 1, left: 1, right: 1 };
+      const half = (h: Tensor, i: number) => {
+        const [gamma, beta] = [t[`gamma${i}`], t[`beta${i}`]];
+        const normed = groupNorm(h, { groups: RESNET_GROUPS, eps: GROUP_NORM_EPS, gamma, beta });
+        return add(conv3d(silu(normed), t[`weight${i}`], { padding }), t[`bias${i}`]);
+      };
+      return add(x, half(half(x, 1), 2));
+    }
+    case 'block':
+      return block(task, x, t);
     case 'pointwise':
       switch (task.chain) {
         case 'gateResidual':
@@ -103,4 +117,22 @@ function result(task: Task, { x, y, ...t }: Record<string, Tensor>): Tensor {
           return mul(silu(x), y);
       }
   }
+}
+
+function block({ tokens, heads }: Block, x: Tensor, t: Record<string, Tensor>): Tensor {
+  const dense = (h: Tensor, name: string) => linear(h, t[`${name}.weight`], t[`${name}.bias`]);
+  const norm = (h: Tensor, name: string, eps: number) =>
+    layerNorm(h, { eps, gamma: t[`${name}.gamma`], beta: t[`${name}.beta`] });
+  const modulated = (h: Tensor, name: string) =>
+    add(mul(norm(h, name, LAYER_NORM_EPS), add(t[`${name}.scale`], 1)), t[`${name}.shift`]);
+  const split = (h: Tensor) => reshape(h, [1, tokens, heads, HEAD_DIM]);
+  const a = modulated(x, 'norm1');
+  const attended = attention(
+    norm(split(dense(a, 'q')), 'normQ', QK_EPS),
+    norm(split(dense(a, 'k')), 'normK', QK_EPS),
+    split(dense(a, 'v')),
+  );
+  const h = add(x, mul(t['norm1.gate'], dense(reshape(attended, x.shape), 'out')));
+  const wide = geluTanh(dense(modulated(h, 'norm2'), 'wide'));
+  return add(h, mul(t['norm2.gate'], dense(wide, 'narrow')));
 }

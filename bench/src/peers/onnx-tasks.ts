@@ -14,6 +14,7 @@ import type { Matmul } from '../workloads/matmul.ts';
 import type { Pointwise } from '../workloads/pointwise.ts';
 import { transpose, withPast } from './layout.ts';
 import type { OnnxGraph, OnnxNode, OnnxTensor } from './onnx-file.ts';
+import { blockGraph, resnetGraph } from './onnx-networks.ts';
 
 export interface OnnxFormulation {
   readonly inputs: Readonly<Record<string, readonly number[]>>;
@@ -43,6 +44,10 @@ export function onnxFormulations(task: Task): Readonly<Record<string, OnnxFormul
       return groupNorm(task);
     case 'pointwise':
       return pointwise(task);
+    case 'block':
+      return { ops: blockGraph(task) };
+    case 'resnet':
+      return { ops: resnetGraph(task) };
     case 'layerNorm': {
       const { rows, channels } = task;
       return {

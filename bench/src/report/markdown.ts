@@ -10,16 +10,17 @@ export interface RunInfo {
   readonly adapter: string;
   readonly peaks: Peaks;
   readonly options: Options;
-  readonly seconds: number;
 }
+
+export const peaksText = ({ gflopsF32, copyGBps }: Peaks): string =>
+  `${gflopsF32.toFixed(1)} GFLOPS in f32, ${copyGBps.toFixed(1)} GB/s copied`;
 
 export function markdownPage({ date, adapter, peaks, options }: RunInfo, rows: readonly Row[]): string {
   const { suites, quick, seed } = options;
-  const peak = `${peaks.gflopsF32.toFixed(1)} GFLOPS in f32, ${peaks.copyGBps.toFixed(1)} GB/s copied`;
   const lines = [
     `## ${adapter}`,
     '',
-    `${date}; suites ${suites.join(', ')}${quick ? ' (quick)' : ''}, seed ${seed}; measured peaks: ${peak}.`,
+    `${date}; suites ${suites.join(', ')}${quick ? ' (quick)' : ''}, seed ${seed}; measured peaks: ${peaksText(peaks)}.`,
     '',
     'Ratio: the time of the fastest right peer by ours, medians of interleaved runs; above 1 we are faster.',
     '',

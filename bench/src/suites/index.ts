@@ -1,7 +1,8 @@
 /** The registry: a suite that is listed here can be run. */
 import { kernels } from './kernels.ts';
+import { model } from './model.ts';
 import { peers } from './peers.ts';
 import type { Suite } from './suite.ts';
 
-export const SUITES: readonly Suite[] = [kernels, peers];
+export const SUITES: readonly Suite[] = [kernels, model, peers];
 export type { Machine, Suite } from './suite.ts';

@@ -1,20 +1,24 @@
 /** The families of workloads by the name of their op. */
 import { attentionFamily } from './attention.ts';
+import { blockFamily } from './block.ts';
 import { convFamily } from './conv.ts';
 import { groupNormFamily } from './group-norm.ts';
 import { layerNormFamily } from './layer-norm.ts';
 import { matmulFamily } from './matmul.ts';
 import { pointwiseFamily } from './pointwise.ts';
+import { resnetFamily } from './resnet.ts';
 import { softmaxFamily } from './softmax.ts';
 import { type Cost, count, type Family, type Task } from './workload.ts';
 
 const FAMILIES = {
   attention: attentionFamily,
+  block: blockFamily,
   conv: convFamily,
   groupNorm: groupNormFamily,
   layerNorm: layerNormFamily,
   matmul: matmulFamily,
   pointwise: pointwiseFamily,
+  resnet: resnetFamily,
   softmax: softmaxFamily,
 };
 
