@@ -1,1 +1,2 @@
 export * from './download/index.ts';
+export * from './training/index.ts';

@@ -139,6 +139,19 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
     return { loss, norm };
   }
 
+  /** Host copies of the optimizer's tensors. */
+  async state(): Promise<Record<'theta' | 'm' | 'v', Float32Array>> {
+    const read = async (tensor: DeviceTensor) => (await tensor.read()) as Float32Array;
+    return { theta: await read(this.theta), m: await read(this.m), v: await read(this.v) };
+  }
+
+  /** Goes on from a state that `state` gave. */
+  restore({ theta, m, v }: Record<'theta' | 'm' | 'v', Float32Array>): void {
+    this.theta.write(theta);
+    this.m.write(m);
+    this.v.write(v);
+  }
+
   destroy(): void {
     for (const program of [this.#gradient, this.#accumulate, this.#update]) program.destroy();
     for (const tensor of [this.theta, this.m, this.v, this.#sum]) tensor.destroy();

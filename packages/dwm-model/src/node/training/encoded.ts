@@ -82,8 +82,12 @@ export async function readEmbeds(file: string, dim: number): Promise<Encoded> {
   });
 }
 
-/** @param key of the content that this was made from; kept in the file's metadata. */
-export async function writeEncoded(file: string, { shape, values }: Encoded, key: string): Promise<void> {
+/** @param metadata what this was made from. */
+export async function writeEncoded(
+  file: string,
+  { shape, values }: Encoded,
+  metadata: Record<string, string>,
+): Promise<void> {
   const tensor = { dtype: 'F32' as const, shape, data: values };
-  await saveSafetensors(file, new Map([['encoded', tensor]]), { key });
+  await saveSafetensors(file, new Map([['encoded', tensor]]), metadata);
 }

@@ -54,7 +54,7 @@ export class ExampleLoader {
     const file = await encodedFile(base);
     if (file) return readMoments(file, size);
     const encoded = await encoder.encodeClip(video);
-    await writeEncoded(`${base}.safetensors`, encoded, video);
+    await writeEncoded(`${base}.safetensors`, encoded, { video });
     return encoded.values;
   }
 
@@ -97,7 +97,7 @@ export class ExampleLoader {
     const file = await encodedFile(base);
     if (file) return (await readEmbeds(file, textDim)).values;
     const encoded = await encoder.encodePrompt(prompt);
-    await writeEncoded(`${base}.safetensors`, encoded, prompt);
+    await writeEncoded(`${base}.safetensors`, encoded, { prompt });
     return encoded.values;
   }
 }

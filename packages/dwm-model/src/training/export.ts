@@ -1,0 +1,112 @@
+/**
+ * Trained weights as the files that others read: the two LoRA files of the original with its bare names, or a
+ * whole transformer; and as parameters on the device, for a validation run.
+ */
+import {
+  add,
+  cast,
+  type Device,
+  type DeviceTensor,
+  evaluate,
+  InvalidFileError,
+  type ModelFolder,
+  matmul,
+  mul,
+  parameter,
+  toFloat32,
+} from '@dwm/core-tensor';
+import { LORA_FILE, NON_LORA_FILE, openLora } from '../weights/lora.ts';
+import { Parameters } from '../weights/parameters.ts';
+import type { PackedLayout } from './packed.ts';
+import type { Trainable } from './trainable.ts';
+
+export const TRANSFORMER_FILE = 'transformer/diffusion_pytorch_model.safetensors';
+
+/** Tensors to write, as `saveSafetensors` takes them. */
+export type TensorsToSave = ReadonlyMap<
+  string,
+  { dtype: 'F32'; shape: readonly number[]; data: Float32Array }
+>;
+
+const isLora = (name: string) => /\.lora_[AB]\.weight$/.test(name);
+
+/** @returns safetensors files by path, their tensors by name in order. */
+export function weightFiles(
+  mode: 'lora' | 'full',
+  layout: PackedLayout,
+  theta: Float32Array,
+): Map<string, TensorsToSave> {
+  const pick = (wanted: (name: string) => boolean): TensorsToSave =>
+    new Map(
+      [...layout.parts]
+        .filter(([name]) => wanted(name))
+        .sort(([a], [b]) => (a < b ? -1 : 1))
+        .map(([name, { shape }]) => [name, { dtype: 'F32', shape, data: layout.values(theta, name) }]),
+    );
+  if (mode === 'full') return new Map([[TRANSFORMER_FILE, pick(() => true)]]);
+  const whole = pick((name) => !isLora(name));
+  return new Map([[LORA_FILE, pick(isLora)], ...(whole.size > 0 ? [[NON_LORA_FILE, whole] as const] : [])]);
+}
+
+/**
+ * The packed start of a training that goes on from the original's LoRA files, or ours.
+ * @throws InvalidFileError where the files hold other tensors than are trained, or of other shapes.
+ */
+export async function startFromLora(folder: ModelFolder, layout: PackedLayout): Promise<Float32Array> {
+  const { lora, whole } = await openLora(folder);
+  const theta = new Float32Array(layout.length);
+  const missing = new Set(layout.parts.keys());
+  try {
+    for (const file of [lora, ...(whole ? [whole] : [])]) {
+      for (const [stored, entry] of file.tensors) {
+        const name = stored.replace(/^transformer\./, '').replace('.default.weight', '.weight');
+        const part = layout.parts.get(name);
+        if (!part || part.shape.join() !== entry.shape.join()) {
+          throw new InvalidFileError(
+            file.name,
+            `${stored}: ${part ? `expected [${part.shape}], got [${entry.shape}]` : 'is not trained here'}; check lora_rank, lora_target_modules and trainable_parameter_patterns`,
+            { field: stored },
+          );
+        }
+        layout.values(theta, name).set(toFloat32(await file.readTensor(stored)));
+        missing.delete(name);
+      }
+    }
+    for (const name of missing) {
+      throw new InvalidFileError(folder.name, `${name} is missing; check lora_target_modules`, {
+        field: name,
+      });
+    }
+    return theta;
+  } finally {
+    await lora.close();
+    await whole?.close();
+  }
+}
+
+/**
+ * Puts the weights as they are now into `target`: W + scale · B·A, or the trained tensor itself. Untouched
+ * weights are shared with `base`.
+ */
+export async function applyTrained(
+  device: Device,
+  base: Parameters,
+  trainable: Trainable,
+  theta: DeviceTensor,
+  target: Parameters,
+): Promise<void> {
+  const { weights, trained } = trainable.bind(parameter(theta));
+  for (const [name, tensor] of base.tensors) {
+    const adapter = weights.adapter?.(name.replace(/\.weight$/, ''));
+    if (trained.has(name)) {
+      // A weight trained whole keeps its own dtype, so that kernels see what they saw.
+      target.replace(name, (await evaluate(device, { out: cast(trained.get(name)!, tensor.dtype) })).out);
+    } else if (adapter && name.endsWith('.weight')) {
+      const update = mul(matmul(adapter.b, adapter.a), adapter.scale);
+      const { out } = await evaluate(device, { out: cast(add(parameter(tensor), update), tensor.dtype) });
+      target.replace(name, out);
+    } else if (!target.has(name)) target.replace(name, tensor);
+  }
+}
+
+export const emptyParameters = (): Parameters => new Parameters(new Map());
