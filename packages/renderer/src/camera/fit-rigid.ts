@@ -43,7 +43,7 @@ const mean = (points: readonly Vec3[]): Vec3 =>
 function eigen(symmetric: readonly (readonly number[])[]): { values: number[]; vectors: number[][] } {
   const n = symmetric.length;
   const a = symmetric.map((row) => [...row]);
-  const vectors = a.map((_, i) => a.map((_, j) => (i === j ? 1 : 0)));
+  const vectors: number[][] = a.map((_, i) => a.map((_, j) => (i === j ? 1 : 0)));
   // Sweeps converge quadratically; a 4x4 is exact to rounding after about six.
   for (let sweep = 0; sweep < 12; sweep++)
     for (let p = 0; p < n; p++)
