@@ -2,7 +2,8 @@
 import { kernels } from './kernels.ts';
 import { model } from './model.ts';
 import { peers } from './peers.ts';
+import { render } from './render.ts';
 import type { Suite } from './suite.ts';
 
-export const SUITES: readonly Suite[] = [kernels, model, peers];
+export const SUITES: readonly Suite[] = [kernels, model, peers, render];
 export type { Machine, Suite } from './suite.ts';
