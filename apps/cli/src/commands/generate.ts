@@ -136,7 +136,12 @@ export function addGenerate(program: Command): void {
     .option('--num-inference-steps <n>', 'denoising steps', integer(1, 1000), DEFAULTS.numInferenceSteps)
     .option('--guidance-scale <g>', 'classifier-free guidance; off at 1', real(0), DEFAULTS.guidanceScale)
     .option('--dynamic-guidance', 'let guidance rise over the steps')
-    .option('--num-frames <n>', '4k + 1', inSteps(1, 4, '4k + 1 frames: 1, 5, 9, … 49'), DEFAULTS.numFrames)
+    .option(
+      '--num-frames <n>',
+      '4k + 1; exactly so many come out for 8k + 1',
+      inSteps(1, 4, '4k + 1 frames: 1, 5, 9, … 49'),
+      DEFAULTS.numFrames,
+    )
     .option('--height <pixels>', 'multiple of 16', inSteps(16, 16, 'a multiple of 16'), DEFAULTS.height)
     .option('--width <pixels>', 'multiple of 16', inSteps(16, 16, 'a multiple of 16'), DEFAULTS.width)
     .option('--fps <n>', 'frames a second of the output', real(1, 240), 8)
@@ -346,6 +351,7 @@ async function generateClip(
     strength: flags.strength,
     tiling: flags.tiling,
   };
+  const planned = pipeline.estimate({ ...settings, ...videos, prompt }).bytes;
   const started = performance.now();
   const generated = await pipeline.generate({
     ...settings,
@@ -378,6 +384,8 @@ async function generateClip(
     timesteps: generated.timesteps,
     guidance: generated.guidance,
     adapter: device.caps.adapter,
+    frames: generated.frames,
+    plannedDeviceBytes: planned,
     peakDeviceBytes: device.memory.peak,
     seconds,
     date: new Date().toISOString(),

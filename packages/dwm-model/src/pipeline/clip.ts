@@ -11,11 +11,14 @@ import {
   InvalidArgumentError,
   mul,
   permute,
+  planProgram,
   reshape,
   resizeLinear,
   resizeNearest,
   slice,
   spec,
+  type Tensor,
+  trace,
 } from '@dwm/core-tensor';
 
 /** Frames in [frames, height, width, 3] order: bytes 0..255, or floats in [0, 1] or already in [-1, 1]. */
@@ -46,15 +49,27 @@ export function checkClip(field: string, { data, frames, height, width }: Clip):
 /** Source values resized at a time: 64 MB on the device, whatever the length and size of the clip. */
 const GROUP_VALUES = 16 << 20;
 
+/** Output frames made at a time. */
+function groupOf(from: ClipSize, to: ClipSize): number {
+  const values = from.height * from.width * 3 * (from.frames === to.frames ? 1 : 2);
+  return Math.max(1, Math.min(to.frames, Math.floor(GROUP_VALUES / values)));
+}
+
+/** Bytes on the device while a clip of one size is made into another. */
+export function resizeBytes(device: Device, from: ClipSize, to: ClipSize): number {
+  const { inputs, network } = resizeNetwork(from, to, groupOf(from, to));
+  const { memory } = planProgram(trace(inputs, network), device.caps);
+  // The result is read back through a copy.
+  return memory.total + memory.outputs;
+}
+
 /** @returns [1, 3, frames, height, width] in [-1, 1]. */
 export async function prepareClip(device: Device, clip: Clip, size: ClipSize): Promise<Float32Array> {
-  const linear = clip.frames !== size.frames;
-  const frameValues = clip.height * clip.width * 3;
-  const group = Math.floor(GROUP_VALUES / (frameValues * (linear ? 2 : 1)));
+  const group = groupOf(clip, size);
   const video = new Float32Array(3 * size.frames * size.height * size.width);
   for (let first = 0; first < size.frames; ) {
-    const count = Math.max(1, Math.min(group, size.frames - first));
-    const resized = await resizeFrames(device, clip, size, first, count, linear);
+    const count = Math.min(group, size.frames - first);
+    const resized = await resizeFrames(device, clip, size, first, count);
     const pixels = count * size.height * size.width;
     for (let c = 0; c < 3; c++) {
       video.set(
@@ -71,34 +86,43 @@ export async function prepareClip(device: Device, clip: Clip, size: ClipSize): P
 }
 
 /**
- * Output frames [first, first + count) as [3, count, height, width]. Trilinear, each is a mix of two source
- * frames, so the resize in space comes first and no more of the clip than those is on the device.
+ * Frames [sources, count, …] resized and mixed into [3, count, height, width]. Trilinear, each is a mix of two
+ * source frames, so the resize in space comes first and no more of the clip than those is on the device.
  */
+function resizeNetwork(from: ClipSize, { frames, height, width }: ClipSize, count: number) {
+  const linear = from.frames !== frames;
+  const inputs = {
+    x: spec([linear ? 2 : 1, count, from.height, from.width, 3]),
+    weights: spec([2, count]),
+  };
+  const network = ({ x, weights }: { x: Tensor; weights: Tensor }) => {
+    const target: [number, number, number] = [count, height, width];
+    const same = from.height === height && from.width === width;
+    const resized = same ? x : linear ? resizeLinear(x, target) : resizeNearest(x, target);
+    const part = (i: number) =>
+      mul(slice(resized, 0, i, 1), reshape(slice(weights, 0, i, 1), [1, count, 1, 1, 1]));
+    return { out: permute(linear ? add(part(0), part(1)) : resized, [0, 4, 1, 2, 3]) };
+  };
+  return { inputs, network };
+}
+
+/** Output frames [first, first + count) as [3, count, height, width]. */
 async function resizeFrames(
   device: Device,
   clip: Clip,
-  { frames, height, width }: ClipSize,
+  size: ClipSize,
   first: number,
   count: number,
-  linear: boolean,
 ): Promise<Float32Array> {
-  const times = axisSamples(clip.frames, frames, linear ? 'linear' : 'nearest').slice(first, first + count);
-  const sources = [times.map(({ low }) => low), ...(linear ? [times.map(({ high }) => high)] : [])];
-  const weights = [times.map(({ lowWeight }) => lowWeight), times.map(({ highWeight }) => highWeight)];
-  const inputs = { x: spec([sources.length, count, clip.height, clip.width, 3]), weights: spec([2, count]) };
-  const program = await compile(device, inputs, ({ x, weights: w }) => {
-    const target: [number, number, number] = [count, height, width];
-    const same = clip.height === height && clip.width === width;
-    let resized = same ? x : linear ? resizeLinear(x, target) : resizeNearest(x, target);
-    if (linear) {
-      const part = (i: number) =>
-        mul(slice(resized, 0, i, 1), reshape(slice(w, 0, i, 1), [1, count, 1, 1, 1]));
-      resized = add(part(0), part(1));
-    }
-    return { out: permute(resized, [0, 4, 1, 2, 3]) };
-  });
+  const linear = clip.frames !== size.frames;
+  const samples = axisSamples(clip.frames, size.frames, linear ? 'linear' : 'nearest');
+  const times = samples.slice(first, first + count);
+  const sources = [...times.map(({ low }) => low), ...(linear ? times.map(({ high }) => high) : [])];
+  const weights = [...times.map(({ lowWeight }) => lowWeight), ...times.map(({ highWeight }) => highWeight)];
+  const { inputs, network } = resizeNetwork(clip, size, count);
+  const program = await compile(device, inputs, network);
   try {
-    await program.run({ x: gather(clip, sources.flat()), weights: Float32Array.from(weights.flat()) });
+    await program.run({ x: gather(clip, sources), weights: Float32Array.from(weights) });
     return (await program.outputs.out.read()) as Float32Array;
   } finally {
     program.destroy();

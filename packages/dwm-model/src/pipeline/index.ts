@@ -3,4 +3,4 @@ export { Denoiser, type DenoiserShape } from './denoiser.ts';
 export { dynamicGuidanceScale } from './guidance.ts';
 export type { Mask } from './mask.ts';
 export * from './options.ts';
-export { DwmPipeline, type LoadOptions } from './pipeline.ts';
+export { DwmPipeline, type LoadOptions, type MemoryEstimate } from './pipeline.ts';

@@ -27,6 +27,7 @@ import type { TransformerConfig } from '../transformer/index.ts';
 import { CogVideoXVae, type VaeConfig } from '../vae/index.ts';
 import { readJson } from '../weights/config.ts';
 import type { Parameters } from '../weights/parameters.ts';
+import { resizeBytes } from './clip.ts';
 import { makeConditioning, swapFrames } from './conditioning.ts';
 import { Denoiser } from './denoiser.ts';
 import { dynamicGuidanceScale } from './guidance.ts';
@@ -151,6 +152,45 @@ export class DwmPipeline {
   /** Tokens of a prompt before it is cut, for a warning when it is too long. */
   countTokens(prompt: string): number | undefined {
     return this.#text?.tokenizer.encode(prompt, { maxLength: this.maxPromptTokens }).tokenCount;
+  }
+
+  /**
+   * Device memory of a run before it begins, weights included: that of its greediest stage.
+   * @param options what `generate` will be given, as far as sizes depend on it.
+   * @throws as `generate`, and PlanTooLargeError when the device cannot hold a stage at all.
+   */
+  estimate(options: Omit<GenerateOptions, 'draws' | 'signal' | 'onProgress'>): MemoryEstimate {
+    const { numFrames, height, width, guidanceScale, tiling } = {
+      ...DEFAULTS,
+      tiling: true,
+      ...defined(options),
+    };
+    this.#checkSize(numFrames, height, width, 0);
+    const { staticVideo, handVideo, prompt } = options;
+    const size = { frames: numFrames, height, width };
+    const latent = {
+      latentFrames: (numFrames - 1) / 4 + 1,
+      latentHeight: height / 8,
+      latentWidth: width / 8,
+    };
+    const { latentFrames, latentHeight, latentWidth } = latent;
+    const textLength = typeof prompt === 'string' ? this.maxPromptTokens : prompt.tokens;
+    const shape = { ...latent, textLength, guided: guidanceScale > 1 };
+    const { memory } = Denoiser.plan(
+      this.device,
+      this.transformerConfig,
+      this.#transformer,
+      shape,
+      this.precision,
+    );
+    const latents = [1, LATENT, latentFrames, latentHeight, latentWidth];
+    const stages = {
+      resize: Math.max(...[staticVideo, handVideo].map((clip) => resizeBytes(this.device, clip, size))),
+      encode: this.vae.estimateEncode([1, 3, numFrames, height, width], { tiling }).bytes,
+      denoise: memory.total - memory.parameters,
+      decode: this.vae.estimateDecode(latents, { tiling }).bytes,
+    };
+    return { bytes: this.device.memory.allocated + Math.max(...Object.values(stages)), stages };
   }
 
   /**
@@ -349,6 +389,13 @@ export class DwmPipeline {
     rows.set(prompt.prompt, low.length);
     return { rows, tokens };
   }
+}
+
+/** Bytes on the device. */
+export interface MemoryEstimate {
+  readonly bytes: number;
+  /** What each stage needs beside the weights. */
+  readonly stages: Readonly<Record<'resize' | 'encode' | 'denoise' | 'decode', number>>;
 }
 
 /** The options that were really given. */

@@ -1,0 +1,92 @@
+/** What a plan says about memory, against what the device was asked for. */
+import { join } from 'node:path';
+import { type Device, toFloat32 } from '@dwm/core-tensor';
+import { openDirectory, openNodeDevice, readSafetensors } from '@dwm/core-tensor/node';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { CogVideoXVae } from '../vae/index.ts';
+import { Denoiser } from './denoiser.ts';
+import { loadTransformer } from './load-transformer.ts';
+import { normals } from './noise.ts';
+import { DwmPipeline } from './pipeline.ts';
+
+const golden = join(import.meta.dirname, '../../tests/golden/pipeline_e2e');
+
+let device: Device;
+beforeAll(async () => {
+  device = await openNodeDevice();
+});
+afterAll(() => device?.destroy());
+
+/** Most bytes in use at a time while `work` runs, beside those that were in use before. */
+async function peakOf(work: () => Promise<unknown>): Promise<number> {
+  const before = device.memory.allocated;
+  device.memory.peak = before;
+  await work();
+  expect(device.memory.allocated).toBe(before);
+  return device.memory.peak - before;
+}
+
+function expectWithin(planned: number, allocated: number): void {
+  expect(planned / allocated).toBeGreaterThan(0.9);
+  expect(planned / allocated).toBeLessThan(1.1);
+}
+
+test('the denoiser, at 480 x 720 of 17 frames', async () => {
+  const { config, parameters } = await loadTransformer(
+    device,
+    await openDirectory(golden),
+    undefined,
+    () => {},
+  );
+  const shape = { latentFrames: 5, latentHeight: 60, latentWidth: 90, textLength: 8, guided: true };
+  const pixels = 5 * 60 * 90;
+  const { memory } = Denoiser.plan(device, config, parameters, shape, 'f32');
+  const peak = await peakOf(async () => {
+    const condition = normals(1, 0, 33 * pixels);
+    const text = normals(1, 1, 2 * 8 * 32);
+    // Everything is allocated before the first step; the steps themselves are left to smaller runs.
+    const denoiser = await Denoiser.create(device, config, parameters, shape, condition, text, 'f32');
+    denoiser.destroy();
+  });
+  expectWithin(memory.total - memory.parameters, peak);
+  parameters.destroy();
+});
+
+test('the VAE, both ways', async () => {
+  const folder = await openDirectory(join(golden, 'vae'));
+  const vae = await CogVideoXVae.load(device, folder);
+  const video = [1, 3, 9, 96, 64];
+  const latents = [1, 16, 3, 12, 8];
+  const encode = await peakOf(() => vae.encode(normals(1, 0, 3 * 9 * 96 * 64), video));
+  expectWithin(vae.estimateEncode(video).bytes, encode);
+  const decode = await peakOf(() => vae.decode(normals(1, 0, 16 * 3 * 96), latents));
+  expectWithin(vae.estimateDecode(latents).bytes, decode);
+  vae.destroy();
+});
+
+test.each([
+  ['the VAE needs most', 96, 64],
+  ['resizing the given clips needs most', 300, 500],
+])('a whole run where %s', async (_, height, width) => {
+  const pipeline = await DwmPipeline.load(device, await openDirectory(golden));
+  const io = await readSafetensors(join(golden, 'io.safetensors'));
+  const data = new Uint8Array(12 * height * width * 3).map((_, i) => i % 251);
+  const clip = { data, frames: 12, height, width };
+  const options = {
+    staticVideo: clip,
+    handVideo: clip,
+    prompt: {
+      prompt: toFloat32(io.get('in.prompt_embeds')!),
+      negative: toFloat32(io.get('in.negative_prompt_embeds')!),
+      tokens: 8,
+    },
+    numFrames: 9,
+    height: 96,
+    width: 64,
+    numInferenceSteps: 1,
+  };
+  const weights = device.memory.allocated;
+  const { bytes } = pipeline.estimate(options);
+  expectWithin(bytes, weights + (await peakOf(() => pipeline.generate(options))));
+  pipeline.destroy();
+});
