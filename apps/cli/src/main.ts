@@ -3,9 +3,11 @@ import { Command, CommanderError } from 'commander';
 import { addDemo } from './commands/demo.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addDownload } from './commands/download.ts';
+import { addEncode } from './commands/encode.ts';
 import { addGenerate } from './commands/generate.ts';
 import { addPrepare } from './commands/prepare.ts';
 import { addRender } from './commands/render.ts';
+import { addTrain } from './commands/train.ts';
 import { addTrajectory } from './commands/trajectory.ts';
 import { reportError } from './report.ts';
 import { VERSION } from './version.ts';
@@ -25,6 +27,8 @@ addPrepare(program);
 addDemo(program);
 addDoctor(program);
 addDownload(program);
+addEncode(program);
+addTrain(program);
 
 try {
   if (process.argv.length <= 2) program.outputHelp();
