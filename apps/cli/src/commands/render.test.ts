@@ -6,6 +6,7 @@ import { encodeGrey16Png, frameAt, readPng, readVideo, writeVideo } from '@dwm/m
 import { defaultHandPath } from '@dwm/renderer/node';
 import { Command } from 'commander';
 import { expect, test, vi } from 'vitest';
+import { addGenerate } from './generate.ts';
 import { addPrepare } from './prepare.ts';
 import { addRender } from './render.ts';
 import { addTrajectory } from './trajectory.ts';
@@ -18,6 +19,7 @@ const scene = defaultHandPath('right');
 /** Runs a command in this process. @returns what it reports with --json. */
 async function dwm(...args: string[]): Promise<Record<string, string>> {
   const program = new Command('dwm').option('--json').exitOverride();
+  addGenerate(program);
   addRender(program);
   addTrajectory(program);
   addPrepare(program);
@@ -89,6 +91,24 @@ test('render writes both videos, frames, depth, a sheet and a record; a second r
   expect(Math.max(...near)).toBeLessThan(600);
   const grey = Buffer.from(await encodeGrey16Png(millimetres, 64, 96));
   expect(Buffer.compare(readFileSync(at('a/depth/clip/00000.png')), grey)).toBe(0);
+}, 120_000);
+
+test('generate draws for itself what render writes, bit for bit', async () => {
+  const model = join(import.meta.dirname, '../../../../packages/dwm-model/tests/golden/pipeline_e2e');
+  const small = ['--width', '48', '--height', '32'];
+  const frames = await render('c0', ...small, '--frames', '9', '--png');
+  const generate = async (name: string, ...from: string[]) => {
+    const tensors = at(`${name}.safetensors`);
+    const text = ['--prompt-embeds', join(model, 'io.safetensors')];
+    const run = ['--num-frames', '9', '--num-inference-steps', '1', '--save-tensors', tensors];
+    await dwm('generate', '--model', model, ...text, ...small, ...run, '--out', at(`${name}.mp4`), ...from);
+    return readFileSync(tensors);
+  };
+  const drawn = await generate('drawn', '--scene', scene, '--trajectory', trajectory);
+  const folders = [frames.static, frames.hands].map((video) => video.replace('.mp4', ''));
+  const read = await generate('read', '--static', folders[0], '--hands', folders[1]);
+  expect(Buffer.compare(drawn, read)).toBe(0);
+  await expect(generate('x', '--scene', scene)).rejects.toThrow(/trajectory: is required with --scene/);
 }, 120_000);
 
 test('what render cannot do is one line, and nothing is written', async () => {
