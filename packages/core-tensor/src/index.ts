@@ -34,3 +34,5 @@ export * from './safetensors/index.ts';
 export * from './tensor.ts';
 export { readTorchFile } from './torch-file/index.ts';
 export { type BinaryFile, crc32, readZipDirectory, readZipEntry, type ZipEntry } from './zip.ts';
+export * from './tune/choices.ts';
+export * from './tune/tune.ts';

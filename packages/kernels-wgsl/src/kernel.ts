@@ -57,9 +57,10 @@ export interface Choice {
 export interface Receipt {
   readonly family: string;
   readonly variant: string;
+  readonly tuning?: Tuning;
   /** `only`: no other applies. `default`: the most special. `tuned`: measured on this device. */
   readonly reason: 'only' | 'default' | 'tuned';
-  readonly tuning?: Tuning;
+  readonly spec: object;
 }
 
 const watchers = new Set<(receipt: Receipt) => void>();
@@ -70,26 +71,41 @@ export function watchChoices(watch: (receipt: Receipt) => void): () => void {
   return () => watchers.delete(watch);
 }
 
+const sameTuning = (a: Tuning | undefined, b: Tuning | undefined): boolean => {
+  const [x, y] = [a ?? {}, b ?? {}];
+  return Object.keys({ ...x, ...y }).every((name) => x[name] === y[name]);
+};
+
 /**
- * `choice` where its variant applies, else the first that does: a family lists its variants from the most to
- * the least special.
+ * The variant and its parameters: `choice` where it is among what applies to this spec, else the first variant
+ * with its first candidate. A family lists its variants from the most to the least special.
  */
-export function chooseVariant<Spec>(
+export function choose<Spec extends object>(
   family: string,
   variants: readonly Variant<Spec>[],
   spec: Spec,
   caps: DeviceCaps,
   choice?: Choice,
-): Variant<Spec> {
+): { variant: Variant<Spec>; tuning: Tuning | undefined } {
   const applying = variants.filter((candidate) => candidate.applies(spec, caps));
   if (applying.length === 0) throw new Error(`${family}: no kernel variant takes ${JSON.stringify(spec)}`);
-  const chosen = applying.find(({ name }) => name === choice?.variant);
-  const variant = chosen ?? applying[0];
-  const tuning = chosen ? choice?.tuning : variant.candidates?.(spec, caps)[0];
-  const reason = chosen ? 'tuned' : applying.length === 1 ? 'only' : 'default';
-  for (const watch of watchers) watch({ family, variant: variant.name, reason, tuning });
-  return variant;
+  const wanted = choice && applying.find(({ name }) => name === choice.variant);
+  const tunings = wanted?.candidates?.(spec, caps) ?? [undefined];
+  const tuned = wanted !== undefined && tunings.some((tuning) => sameTuning(tuning, choice?.tuning));
+  const variant = tuned ? wanted : applying[0];
+  const tuning = tuned ? choice?.tuning : variant.candidates?.(spec, caps)[0];
+  const reason = tuned ? 'tuned' : applying.length === 1 ? 'only' : 'default';
+  for (const watch of watchers) watch({ family, variant: variant.name, tuning, reason, spec });
+  return { variant, tuning };
 }
+
+/** `choose` for a family whose variants have no parameters. */
+export const chooseVariant = <Spec extends object>(
+  family: string,
+  variants: readonly Variant<Spec>[],
+  spec: Spec,
+  caps: DeviceCaps,
+): Variant<Spec> => choose(family, variants, spec, caps).variant;
 
 export const read = (index: number, window: Pick<Operand, 'byteOffset' | 'byteLength'> = {}): Operand => ({
   source: 'input',

@@ -1,6 +1,7 @@
 /** Matrix products. Adds, activations, gates and residuals that follow are fused into the kernel by the plan. */
-import { bytesOf, elementCount, lowerMatmul } from '@dwm/kernels-wgsl';
+import { bytesOf, type DeviceCaps, elementCount, lowerMatmul, type MatmulSpec } from '@dwm/kernels-wgsl';
 import { record, type Tensor } from '../tensor.ts';
+import { chosenMatmul } from '../tune/choices.ts';
 import { add } from './pointwise.ts';
 import { sum } from './reduce.ts';
 import { broadcastTo, reshape } from './views.ts';
@@ -11,6 +12,8 @@ export interface MatmulOptions {
   /** `b` is stored [..., N, K]. */
   readonly transposeB?: boolean;
 }
+
+const lower = (spec: MatmulSpec, caps: DeviceCaps) => lowerMatmul(spec, caps, chosenMatmul(spec, caps));
 
 /**
  * a [..., M, K] times b [..., K, N] (or b [K, N], shared by the whole batch): [..., M, N] in f32.
@@ -52,7 +55,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
       epilogue: true,
       bindings: 5,
       lower: ({ caps, precision }, epilogue) =>
-        lowerMatmul(
+        lower(
           {
             ...{ batch, m, n, k, transposeA, transposeB, sharedB },
             ...{ dtypeA: a.dtype, dtypeB: b.dtype, dtypeOut: epilogue?.dtype ?? 'f32' },
@@ -87,6 +90,69 @@ function gradientOfB(a: Tensor, b: Tensor, g: Tensor, transposeA: boolean, trans
     : matmul(a, g, { transposeA: !transposeA });
   const lead = gradient.shape.length - b.shape.length;
   return lead > 0 ? sum(gradient, [...Array(lead).keys()]) : gradient;
+}
+
+export interface QuantizedOptions {
+  readonly bits: 4 | 8;
+  /** Steps of K that share a scale; a multiple of 8 that divides K. */
+  readonly groupSize: number;
+}
+
+/**
+ * x [..., K] times the transpose of an integer weight [N, K]: [..., N] in f32, the weight expanded as it is loaded.
+ *
+ *     weight[n, k] = scales[n, k / groupSize] * q[n, k]
+ *
+ * @param words u32 [N, K * bits / 32]: signed integers q in two's complement, lowest bits first.
+ * @param scales f32 [N, K / groupSize].
+ * @throws when shapes or the group size do not match.
+ */
+export function quantizedMatmul(
+  x: Tensor,
+  words: Tensor,
+  scales: Tensor,
+  { bits, groupSize }: QuantizedOptions,
+): Tensor {
+  const k = x.shape[x.shape.length - 1];
+  const n = words.shape[0];
+  const m = elementCount(x.shape) / k;
+  if (k % groupSize !== 0 || groupSize % 8 !== 0) {
+    throw new Error(`quantizedMatmul: group size ${groupSize} must be a multiple of 8 that divides K = ${k}`);
+  }
+  const wanted = { words: [n, (k * bits) / 32], scales: [n, k / groupSize] };
+  if (words.dtype !== 'u32' || `${words.shape}` !== `${wanted.words}`) {
+    throw new Error(
+      `quantizedMatmul: words are ${words.dtype} [${words.shape}], expected u32 [${wanted.words}]`,
+    );
+  }
+  if (scales.dtype !== 'f32' || `${scales.shape}` !== `${wanted.scales}`) {
+    throw new Error(
+      `quantizedMatmul: scales are ${scales.dtype} [${scales.shape}], expected f32 [${wanted.scales}]`,
+    );
+  }
+  const out = record(
+    {
+      kind: 'kernel',
+      name: 'quantizedMatmul',
+      cost: { flops: 2 * m * n * k, bytes: m * k * bytesOf(x.dtype) + (n * k * bits) / 8 + m * n * 4 },
+      epilogue: true,
+      bindings: 4,
+      lower: ({ caps }, epilogue) =>
+        lower(
+          {
+            ...{ batch: 1, m, n, k, transposeA: false, transposeB: true, sharedB: true },
+            ...{ dtypeA: x.dtype, dtypeB: 'u32', dtypeOut: epilogue?.dtype ?? 'f32' },
+            quantized: { bits, groupSize },
+            halfPrecision: false,
+            epilogue: epilogue?.fusion,
+          },
+          caps,
+        ),
+    },
+    [x, words, scales],
+    [{ shape: [...x.shape.slice(0, -1), n], dtype: 'f32' }],
+  );
+  return out[0];
 }
 
 /** x [..., K] through a PyTorch linear layer: weight [N, K], bias [N]. */

@@ -1,25 +1,39 @@
 /**
- * Matmul in f16 for operands of any range: both are staged as f16 rows of length K with a power-of-two scale
- * each (`stage-half.ts`), multiplied with sums in f32, and the two scales undone before the epilogue:
+ * Matmul in f16 for operands of any range: both are staged as f16 rows along K with a power-of-two scale each
+ * (`stage-half.ts`), multiplied with sums in f32, and the two scales undone before the epilogue:
  *
  *     out[m, n] = epilogue( scaleA[m] · scaleB[n] · sum over k of halfA[m, k] · halfB[n, k] )
  *
- * Tile: as `register-tile.ts`, 4 x 4 outputs an invocation, 8 x 8 invocations.
- * Host: staged rows are cut so that each fits in a binding; the scratch holds one batch at a time.
+ * A kernel supplies `fn main` for a tile of staged rows (`a`) and columns (`b`), in a grid (columns, rows). Its
+ * indices count from the piece's first row and column; it calls `finish(row, column, sum)` for each, which
+ * ignores what lies outside. Rows are whole in 16-byte words up to `params.pitch`.
+ *
+ * `half` is the kernel without matrix units: 4 x 4 outputs an invocation, 8 x 8 invocations.
+ * Host: staged rows are cut so that each piece fits in a binding; the scratch holds one batch at a time.
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';
 import { type Dispatch, type Lowering, type Operand, read, type Variant, write } from '../kernel.ts';
 import { splitRange, windowOf } from '../pointwise/access.ts';
-import { emitFusion, identity, largestWindow, offsetAlignment, takesFourLanes } from '../pointwise/fusion.ts';
-import { declare, enables, type Lanes, store } from '../storage.ts';
+import { emitFusion, identity, largestWindow, offsetAlignment } from '../pointwise/fusion.ts';
+import { declare, enables, store } from '../storage.ts';
 import type { MatmulSpec } from './spec.ts';
 import { stageHalf } from './stage-half.ts';
 
-const TILE = 4;
-const SIDE = 8;
 const QUANTUM = 4;
+/** Staged rows are multiples: the steps of K that a matrix kernel stages at once. */
+export const PITCH_QUANTUM = 32;
+
+export interface HalfKernel {
+  readonly label: string;
+  readonly rows: number;
+  readonly columns: number;
+  readonly enables: string;
+  /** WGSL element type of `a` and `b`. */
+  readonly element: string;
+  readonly code: string;
+}
 
 /** Scratch buffers, in order. */
 const HALF_A = 0;
@@ -29,75 +43,67 @@ const SCALE_B = 3;
 
 export const half: Variant<MatmulSpec> = {
   name: 'half',
-  applies: (spec, caps) => spec.halfPrecision && caps.features.f16,
-  lower: lowerHalf,
+  applies: (spec, caps) => spec.halfPrecision && spec.m > 8 && !spec.quantized && caps.features.f16,
+  lower: (spec, caps) => lowerHalf(spec, caps, PLAIN),
 };
 
-function lowerHalf(spec: MatmulSpec, caps: DeviceCaps): Lowering {
+const FOUR = [0, 1, 2, 3];
+const four = (line: (i: number) => string) => FOUR.map(line).join('\n  ');
+
+const PLAIN: HalfKernel = {
+  label: 'half',
+  rows: 32,
+  columns: 32,
+  enables: '',
+  element: 'vec4<f16>',
+  code: wgsl`
+@compute @workgroup_size(8, 8)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  let row = id.y * 4u;
+  let column = id.x * 4u;
+  if (row >= params.rows || column >= params.columns) { return; }
+  let quads = params.pitch / 4u;
+  ${four((i) => `let a${i} = min(row + ${i}u, params.rows - 1u) * quads; let b${i} = min(column + ${i}u, params.columns - 1u) * quads;`)}
+  ${four((r) => `var acc${r} = vec4<f32>();`)}
+  for (var q = 0u; q < quads; q++) {
+    ${four((i) => `let x${i} = vec4<f32>(a[a${i} + q]); let y${i} = vec4<f32>(b[b${i} + q]);`)}
+    ${four((r) => `acc${r} += vec4<f32>(${FOUR.map((c) => `dot(x${r}, y${c})`).join(', ')});`)}
+  }
+  var sums = array<vec4<f32>, 4>(acc0, acc1, acc2, acc3);
+  for (var i = 0u; i < 16u; i++) { finish(row + i / 4u, column + i % 4u, sums[i / 4u][i % 4u]); }
+}
+`,
+};
+
+export function lowerHalf(spec: MatmulSpec, caps: DeviceCaps, kernel: HalfKernel): Lowering {
   const { batch, m, n, k, transposeA, transposeB, sharedB, dtypeA, dtypeB, dtypeOut } = spec;
   const limit = caps.limits.maxStorageBufferBindingSize;
   const alignment = offsetAlignment(caps);
   const epilogue = spec.epilogue ?? identity([batch, m, n]);
-  const outLanes: Lanes = n % 4 === 0 && takesFourLanes(epilogue) ? 4 : 1;
-  const fused = emitFusion(epilogue, 5, dtypeOut, outLanes, caps);
-  const lanes: Lanes = k % 4 === 0 ? 4 : 1;
-  const rows = [0, 1, 2, 3];
+  const fused = emitFusion(epilogue, 5, dtypeOut, 1, caps);
+  const pitch = Math.ceil(k / PITCH_QUANTUM) * PITCH_QUANTUM;
 
-  const quad = (name: string) =>
-    lanes === 4
-      ? `fn quad_${name}(row: u32, k: u32) -> vec4<f32> { return vec4<f32>(${name}[(row * params.k + k) >> 2u]); }`
-      : `fn quad_${name}(row: u32, k: u32) -> vec4<f32> {
-  let e = row * params.k;
-  let last = params.k - 1u;
-  return vec4<f32>(${rows.map((s) => `select(0.0, f32(${name}[e + min(k + ${s}u, last)]), k + ${s}u <= last)`).join(', ')});
-}`;
-  const code = wgsl`${enables([dtypeOut, 'f16', ...epilogue.operands.map((o) => o.dtype)], caps)}
+  const code = wgsl`${enables([dtypeOut, 'f16', ...epilogue.operands.map((o) => o.dtype)], caps)}${kernel.enables}
 struct Params {
-  rowStart: u32, rowEnd: u32, columnStart: u32, columnEnd: u32,
-  m: u32, n: u32, k: u32, batch: u32, atOut: u32,
+  rowStart: u32, rows: u32, columnStart: u32, columns: u32,
+  m: u32, n: u32, pitch: u32, batch: u32, atOut: u32,
   ${fused.fields}
 }
 @group(0) @binding(0) var<uniform> params: Params;
-${declare(1, 'a', 'f16', 'read', caps, lanes)}
+@group(0) @binding(1) var<storage, read> a: array<${kernel.element}>;
 ${declare(2, 'scaleA', 'f32', 'read', caps)}
-${declare(3, 'b', 'f16', 'read', caps, lanes)}
+@group(0) @binding(3) var<storage, read> b: array<${kernel.element}>;
 ${declare(4, 'scaleB', 'f32', 'read', caps)}
 ${fused.declarations}
-${declare(5 + epilogue.operands.length, 'out', dtypeOut, 'read_write', caps, outLanes)}
+${declare(5 + epilogue.operands.length, 'out', dtypeOut, 'read_write', caps)}
 ${fused.code}
-${quad('a')}
-${quad('b')}
-
-@compute @workgroup_size(${SIDE}, ${SIDE})
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let row = params.rowStart + id.y * ${TILE}u;
-  let column = params.columnStart + id.x * ${TILE}u;
-  if (row >= params.rowEnd || column >= params.columnEnd) { return; }
-  ${rows.map((r) => `let r${r} = min(row + ${r}u, params.rowEnd - 1u) - params.rowStart;`).join('\n  ')}
-  ${rows.map((c) => `let c${c} = min(column + ${c}u, params.columnEnd - 1u) - params.columnStart;`).join('\n  ')}
-  ${rows.map((r) => `var acc${r} = vec4<f32>();`).join(' ')}
-  for (var k = 0u; k < params.k; k += 4u) {
-    ${rows.map((r) => `let a${r} = quad_a(r${r}, k); let b${r} = quad_b(c${r}, k);`).join('\n    ')}
-    ${rows.map((r) => `acc${r} += vec4<f32>(${rows.map((c) => `dot(a${r}, b${c})`).join(', ')});`).join('\n    ')}
-  }
-  let scale = vec4<f32>(${rows.map((c) => `scaleB[c${c}]`).join(', ')});
-  ${rows.map((r) => `finish(row + ${r}u, column, acc${r} * scaleA[r${r}] * scale);`).join('\n  ')}
+fn finish(row: u32, column: u32, sum: f32) {
+  if (row >= params.rows || column >= params.columns) { return; }
+  let i = (params.batch * params.m + params.rowStart + row) * params.n + params.columnStart + column;
+  let o = params.atOut + i;
+  ${store('out', dtypeOut, 'o', 'fused(i, sum * scaleA[row] * scaleB[column])', caps)}
 }
-
-fn finish(row: u32, column: u32, acc: vec4<f32>) {
-  if (row >= params.rowEnd) { return; }
-  let i = (params.batch * params.m + row) * params.n + column;
-#if ${outLanes === 4}
-  let o = (params.atOut + i) >> 2u;
-  ${store('out', dtypeOut, 'o', 'fused(i, acc)', caps, 4)}
-#else
-  for (var c = 0u; c < 4u && column + c < params.columnEnd; c++) {
-    let o = params.atOut + i + c;
-    ${store('out', dtypeOut, 'o', 'fused(i + c, acc[c])', caps)}
-  }
-#endif
-}
-`;
+${kernel.code}`;
   const tooLarge = () =>
     new Error(`matmul [${m}, ${k}] x [${k}, ${n}]: four rows do not fit in a binding of ${limit} bytes`);
   const outWindow = (b: number, start: number, end: number) =>
@@ -128,7 +134,7 @@ fn finish(row: u32, column: u32, acc: vec4<f32>) {
     m,
     QUANTUM,
     (start, end) =>
-      byteLength((end - start) * k, 'f16') <= limit &&
+      byteLength((end - start) * pitch, 'f16') <= limit &&
       sourceA(batch - 1, start, end).bytes <= limit &&
       outWindow(batch - 1, start, end).byteLength + alignment <= limit &&
       largestWindow(fused, (batch - 1) * m * n + start * n, (batch - 1) * m * n + end * n) <= limit,
@@ -138,7 +144,7 @@ fn finish(row: u32, column: u32, acc: vec4<f32>) {
     n,
     QUANTUM,
     (start, end) =>
-      byteLength((end - start) * k, 'f16') <= limit &&
+      byteLength((end - start) * pitch, 'f16') <= limit &&
       sourceB(sharedB ? 0 : batch - 1, start, end).bytes <= limit,
     tooLarge,
   );
@@ -163,6 +169,7 @@ fn finish(row: u32, column: u32, acc: vec4<f32>) {
               at: fromB.at,
               rows: columnEnd - columnStart,
               k,
+              pitch,
               strideRow: transposeB ? k : 1,
               strideStep: transposeB ? 1 : n,
               half: temporary(HALF_B, 'read_write'),
@@ -177,7 +184,6 @@ fn finish(row: u32, column: u32, acc: vec4<f32>) {
         const out = outWindow(b, rowStart, rowEnd);
         const outStart = b * m * n + rowStart * n;
         const { windows, uniforms } = fused.windows(outStart, outStart + (rowEnd - rowStart) * n);
-        const tiles = (count: number) => Math.ceil(count / (TILE * SIDE));
         dispatches.push(
           stageHalf(
             {
@@ -186,6 +192,7 @@ fn finish(row: u32, column: u32, acc: vec4<f32>) {
               at: fromA.at,
               rows: rowEnd - rowStart,
               k,
+              pitch,
               strideRow: transposeA ? 1 : k,
               strideStep: transposeA ? m : 1,
               half: temporary(HALF_A, 'read_write'),
@@ -194,7 +201,7 @@ fn finish(row: u32, column: u32, acc: vec4<f32>) {
             caps,
           ),
           {
-            label: 'matmul/half',
+            label: `matmul/${kernel.label}`,
             wgsl: code,
             operands: [
               temporary(HALF_A, 'read'),
@@ -205,10 +212,15 @@ fn finish(row: u32, column: u32, acc: vec4<f32>) {
               write(0, out),
             ],
             uniforms: [
-              ...[rowStart, rowEnd, columnStart, columnEnd, m, n, k, b, -out.firstElement >>> 0],
+              ...[rowStart, rowEnd - rowStart, columnStart, columnEnd - columnStart],
+              ...[m, n, pitch, b, -out.firstElement >>> 0],
               ...uniforms,
             ],
-            workgroups: [tiles(columnEnd - columnStart), tiles(rowEnd - rowStart), 1],
+            workgroups: [
+              Math.ceil((columnEnd - columnStart) / kernel.columns),
+              Math.ceil((rowEnd - rowStart) / kernel.rows),
+              1,
+            ],
           },
         );
       }
@@ -219,9 +231,9 @@ fn finish(row: u32, column: u32, acc: vec4<f32>) {
   return {
     dispatches,
     scratch: [
-      byteLength(mostRows * k, 'f16'),
+      byteLength(mostRows * pitch, 'f16'),
       byteLength(mostRows, 'f32'),
-      byteLength(mostColumns * k, 'f16'),
+      byteLength(mostColumns * pitch, 'f16'),
       byteLength(mostColumns, 'f32'),
     ],
   };

@@ -1,10 +1,12 @@
 /**
- * Staging for f16 products: rows of a matrix become f16 rows of length K with a power-of-two scale each,
+ * Staging for f16 products: rows of a matrix become f16 rows with a power-of-two scale each,
  *
  *     half[r, k] = x[r, k] · 2^-e[r],   scale[r] = 2^e[r],   max over k of |half[r, k]| in [0.5, 1)
  *
  * so that nothing overflows whatever the range of x, and the scale is undone exactly after accumulation.
  * Element (r, k) of x is at r·strideRow + k·strideStep, which covers every transpose.
+ *
+ * Rows are `pitch` long, zeros after K, so that products need not guard their last steps.
  *
  * Tile: one workgroup of 64 a row; a fixed-order tree finds the row's largest magnitude. NaN and infinity in
  * x stay what they are.
@@ -23,6 +25,8 @@ export interface StageSpec {
   readonly at: number;
   readonly rows: number;
   readonly k: number;
+  /** Length of a staged row. */
+  readonly pitch: number;
   readonly strideRow: number;
   readonly strideStep: number;
   /** Scratch for the f16 rows, and for the f32 scales. */
@@ -32,7 +36,7 @@ export interface StageSpec {
 
 export function stageHalf(spec: StageSpec, caps: DeviceCaps): Dispatch {
   const code = wgsl`${enables([spec.dtype, 'f16'], caps)}
-struct Params { at: u32, rows: u32, k: u32, strideRow: u32, strideStep: u32 }
+struct Params { at: u32, rows: u32, k: u32, pitch: u32, strideRow: u32, strideStep: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 ${declare(1, 'x', spec.dtype, 'read', caps)}
 ${declare(2, 'half', 'f16', 'read_write', caps)}
@@ -63,7 +67,8 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   let field = clamp(bitcast<u32>(largest[0]) >> 23u, 1u, 252u);
   let up = bitcast<f32>((field + 1u) << 23u);
   let down = bitcast<f32>((253u - field) << 23u);
-  for (var k = lane; k < params.k; k += 64u) { half[row * params.k + k] = f16(element(row, k) * down); }
+  for (var k = lane; k < params.k; k += 64u) { half[row * params.pitch + k] = f16(element(row, k) * down); }
+  for (var k = params.k + lane; k < params.pitch; k += 64u) { half[row * params.pitch + k] = 0.0h; }
   if (lane == 0u) { scales[row] = up; }
 }
 `;
@@ -71,7 +76,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
     label: 'matmul/stage-half',
     wgsl: code,
     operands: [spec.source, spec.half, spec.scales],
-    uniforms: [spec.at, spec.rows, spec.k, spec.strideRow, spec.strideStep],
+    uniforms: [spec.at, spec.rows, spec.k, spec.pitch, spec.strideRow, spec.strideStep],
     workgroups: lineGrid(spec.rows, caps),
   };
 }

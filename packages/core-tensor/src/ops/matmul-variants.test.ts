@@ -1,0 +1,231 @@
+/**
+ * Every matmul variant, forced one by one, against float64: also those for hardware, which run here on whatever
+ * device there is. `DWM_SEED` changes the random shapes.
+ */
+import {
+  type DeviceCaps,
+  elementCount,
+  type Fusion,
+  type Lowering,
+  lowerHalf,
+  MATMUL_SHAPES,
+  MATMUL_VARIANTS,
+  type MatmulSpec,
+  matmulReference,
+  matrixKernel,
+  type Tuning,
+} from '@dwm/kernels-wgsl';
+import { describe, expect, test } from 'vitest';
+import { openNodeDevice } from '../node/index.ts';
+import { record, type Tensor } from '../tensor.ts';
+import { quantizedMatmul } from './matmul.ts';
+import { randomNormals, relativeError, runOp, seeded, spec } from './testing.ts';
+
+const device = await openNodeDevice();
+const seed = Number(process.env.DWM_SEED ?? 20250);
+const random = seeded(seed);
+console.log(`random matmul shapes: seed ${seed}`);
+
+/** This device, as a GPU would describe itself. */
+const asHardware: DeviceCaps = {
+  ...device.caps,
+  adapter: { ...device.caps.adapter, kind: 'hardware' },
+};
+
+interface Case {
+  readonly batch: number;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly transposeA: boolean;
+  readonly transposeB: boolean;
+}
+
+interface Forced {
+  readonly variant: string;
+  readonly tuning?: Tuning;
+  readonly half?: boolean;
+  /** Only some of the shapes, because each alignment is a pipeline that lavapipe takes seconds to compile. */
+  readonly few?: boolean;
+}
+
+type Lower = (spec: MatmulSpec) => Lowering;
+
+/** Undefined where the variant takes the case neither on this device nor on hardware. */
+function lowering(shape: Case, forced: Forced | Lower, epilogue: Fusion) {
+  const half = typeof forced !== 'function' && forced.half === true;
+  const matmulSpec: MatmulSpec = {
+    ...shape,
+    sharedB: shape.batch === 1,
+    ...{ dtypeA: 'f32', dtypeB: 'f32', dtypeOut: 'f32' },
+    halfPrecision: half,
+    epilogue,
+  };
+  if (typeof forced === 'function') return forced(matmulSpec);
+  const found = MATMUL_VARIANTS.find(({ name }) => name === forced.variant)!;
+  const caps = [device.caps, asHardware].find((c) => found.applies(matmulSpec, c));
+  if (!caps) return undefined;
+  return found.lower(matmulSpec, caps, forced.tuning);
+}
+
+/** Largest relative error of the case, or undefined where the variant does not apply. */
+async function errorOf(shape: Case, forced: Forced | Lower): Promise<number | undefined> {
+  const { batch, m, n, k, transposeA, transposeB } = shape;
+  const bias: Fusion = {
+    shape: [batch, m, n],
+    expression: {
+      kind: 'apply',
+      fn: 'add',
+      args: [{ kind: 'accumulator' }, { kind: 'operand', index: 0 }],
+    },
+    operands: [
+      {
+        dtype: 'f32',
+        access: { offset: 0, dims: [0, 0, 1].map((stride) => ({ stride, shift: 0, divisor: 1 })) },
+        count: n,
+      },
+    ],
+  };
+  const lowered = lowering(shape, forced, bias);
+  if (!lowered) return undefined;
+  const inputs = {
+    a: spec(transposeA ? [batch, k, m] : [batch, m, k]),
+    b: spec(transposeB ? [batch, n, k] : [batch, k, n]),
+    bias: spec([n]),
+  };
+  const values = {
+    a: randomNormals(elementCount(inputs.a.shape), random),
+    b: randomNormals(elementCount(inputs.b.shape), random),
+    bias: randomNormals(n, random),
+  };
+  const fn = (t: { [K in keyof typeof inputs]: Tensor }) => ({
+    out: record(
+      {
+        ...{ kind: 'kernel' as const, name: 'matmul', cost: { flops: 1, bytes: 1 } },
+        ...{ epilogue: false, bindings: 6, lower: () => lowered },
+      },
+      [t.a, t.b, t.bias],
+      [spec([batch, m, n])],
+    )[0],
+  });
+  const { out } = await runOp(device, inputs, values, fn);
+  expect((await runOp(device, inputs, values, fn)).out).toEqual(out);
+  const want = matmulReference({ ...shape, sharedB: batch === 1 }, values.a, values.b);
+  return relativeError(
+    out,
+    want.map((v, i) => v + values.bias[i % n]),
+  );
+}
+
+const TRANSPOSES = [
+  [false, false],
+  [false, true],
+  [true, false],
+  [true, true],
+] as const;
+
+const FORCED: readonly Forced[] = [
+  { variant: 'lanes', tuning: { rows: 32, columns: 4, splits: 1 } },
+  { variant: 'lanes', tuning: { rows: 8, columns: 2, splits: 3 } },
+  { variant: 'lanes', tuning: { rows: 2, columns: 4, splits: 1 } },
+  { variant: 'lanes', tuning: { rows: 1, columns: 1, splits: 1 } },
+  { variant: 'dot-rows' },
+  { variant: 'staged', tuning: { side: 4, step: 8, splits: 3 }, few: true },
+  { variant: 'half', half: true },
+];
+
+const bound = ({ half }: Forced) => (half ? 5e-3 : 1e-6);
+
+describe.each(FORCED)('$variant $tuning', (forced) => {
+  test.each(TRANSPOSES)('transposed %s %s', async (transposeA, transposeB) => {
+    for (const [i, shape] of MATMUL_SHAPES.entries()) {
+      if (forced.few && i % 5 !== 2) continue;
+      const error = await errorOf({ ...shape, transposeA, transposeB }, forced);
+      if (error !== undefined) expect(error, JSON.stringify(shape)).toBeLessThan(bound(forced));
+    }
+  });
+});
+
+// lavapipe takes seconds to compile it: once.
+test('staged 128 x 128', async () => {
+  const shape = { batch: 2, m: 131, n: 143, k: 36, transposeA: false, transposeB: true };
+  const forced = { variant: 'staged', tuning: { side: 8, step: 8, splits: 1 } };
+  expect(await errorOf(shape, forced)).toBeLessThan(1e-6);
+});
+
+test.each([
+  { side: 1, config: { M: 16, N: 16, K: 16 } },
+  { side: 2, config: { M: 8, N: 8, K: 8 } },
+])('matrix kernel without matrix units: side $side, $config', async ({ side, config }) => {
+  if (!device.caps.features.f16) return;
+  const kernel = matrixKernel(side, config, 32, true);
+  // Few, because lavapipe takes seconds to compile it for each width.
+  for (const [transposeA, transposeB] of TRANSPOSES.slice(0, 3)) {
+    const shape = { batch: 2, m: 35, n: 31, k: 65, transposeA, transposeB };
+    const error = await errorOf(shape, (matmulSpec) => lowerHalf(matmulSpec, device.caps, kernel));
+    expect(error).toBeLessThan(2e-3);
+  }
+});
+
+test('200 random shapes', async () => {
+  const upTo = (most: number) => 1 + Math.floor(random() ** 2 * most);
+  let ran = 0;
+  for (let i = 0; ran < 200; i++) {
+    const [transposeA, transposeB] = TRANSPOSES[Math.floor(random() * 4)];
+    const shape = { batch: upTo(3), m: upTo(90), n: upTo(150), k: upTo(300), transposeA, transposeB };
+    const forced = FORCED[i % FORCED.length];
+    const error = await errorOf(shape, forced);
+    if (error === undefined) continue;
+    expect(error, `${JSON.stringify({ shape, forced })} seed ${seed}`).toBeLessThan(bound(forced));
+    ran++;
+  }
+});
+
+describe.each([8, 4] as const)('%i-bit weights', (bits) => {
+  test.each([
+    [1, 40, 64, 8],
+    [5, 33, 96, 32],
+    [70, 50, 160, 16],
+  ])('%i x %i x %i, groups of %i', async (m, n, k, groupSize) => {
+    const perWord = 32 / bits;
+    const q = Int32Array.from({ length: n * k }, () => Math.floor(random() * 2 ** bits) - 2 ** (bits - 1));
+    const words = new Uint32Array((n * k) / perWord);
+    for (const [i, value] of q.entries()) {
+      words[Math.floor(i / perWord)] |= (value & (2 ** bits - 1)) << ((i % perWord) * bits);
+    }
+    const scales = randomNormals((n * k) / groupSize, random);
+    const x = randomNormals(m * k, random);
+    const weight = Float64Array.from(q, (value, i) => value * scales[Math.floor(i / groupSize)]);
+    const shape = { batch: 1, m, n, k, transposeA: false, transposeB: true, sharedB: true };
+    const want = matmulReference(shape, x, weight);
+    const inputs = {
+      x: spec([m, k]),
+      words: spec([n, k / perWord], 'u32'),
+      scales: spec([n, k / groupSize]),
+    };
+    const { out } = await runOp(device, inputs, { x, words, scales }, (t) => ({
+      out: quantizedMatmul(t.x, t.words, t.scales, { bits, groupSize }),
+    }));
+    expect(relativeError(out, want)).toBeLessThan(1e-6);
+    for (const caps of [device.caps, asHardware]) {
+      for (const variant of MATMUL_VARIANTS) {
+        const matmulSpec: MatmulSpec = {
+          ...{ ...shape, dtypeA: 'f32', dtypeB: 'u32', dtypeOut: 'f32', quantized: { bits, groupSize } },
+          ...{ halfPrecision: false, epilogue: undefined },
+        };
+        if (!variant.applies(matmulSpec, caps)) continue;
+        const { out: forced } = await runOp(device, inputs, { x, words, scales }, (t) => ({
+          out: record(
+            {
+              ...{ kind: 'kernel' as const, name: 'matmul', cost: { flops: 1, bytes: 1 } },
+              ...{ epilogue: false, bindings: 6, lower: () => variant.lower(matmulSpec, caps) },
+            },
+            [t.x, t.words, t.scales],
+            [spec([m, n])],
+          )[0],
+        }));
+        expect(relativeError(forced, want), variant.name).toBeLessThan(1e-6);
+      }
+    }
+  });
+});
