@@ -2,18 +2,9 @@
  * Convolutions of channels-last images and clips, causal in time. Bias, activation and residual that follow are
  * fused into the kernel by the plan.
  */
-import {
-  bytesOf,
-  type ConvShape,
-  convFlops,
-  convOutputShape,
-  elementCount,
-  identity,
-  lowerConv,
-  type Padding,
-  type Upsample,
-} from '@dwm/kernels-wgsl';
-import { record, type Tensor } from '../tensor.ts';
+import { type ConvShape, convOutputShape, type Padding, type Upsample } from '@dwm/kernels-wgsl';
+import type { Tensor } from '../tensor.ts';
+import { recordConv } from './conv-record.ts';
 import { matmul } from './matmul.ts';
 import { splitAt } from './pointwise.ts';
 import { reshape, slice } from './views.ts';
@@ -75,31 +66,7 @@ export function conv3d(x: Tensor, weight: Tensor, options: Conv3dOptions = {}): 
   };
   const shape = convOutputShape(geometry);
   if (shape.some((size) => size < 1)) throw wrong(`the kernel is larger than the padded input`);
-  const inputs = cache ? [x, weight, cache] : [x, weight];
-  const inputBytes = inputs.reduce((sum, t) => sum + elementCount(t.shape) * bytesOf(t.dtype), 0);
-  return record(
-    {
-      kind: 'kernel',
-      name: 'conv',
-      cost: { flops: convFlops(geometry), bytes: inputBytes + elementCount(shape) * 4 },
-      epilogue: true,
-      // One more than the operands and the output: the scales of f16.
-      bindings: inputs.length + 2,
-      lower: ({ caps, precision }, epilogue) =>
-        lowerConv(
-          {
-            ...geometry,
-            weightDtype: weight.dtype,
-            precision: caps.features.f16 ? precision : 'f32',
-            outputDtype: epilogue?.dtype ?? 'f32',
-            fusion: epilogue?.fusion ?? identity(shape),
-          },
-          caps,
-        ),
-    },
-    inputs,
-    [{ shape, dtype: 'f32' }],
-  )[0];
+  return recordConv('conv', geometry, x, weight, cache);
 }
 
 /**

@@ -46,7 +46,7 @@ export function lowerConv(spec: ConvSpec, caps: DeviceCaps): Lowering {
 }
 
 /** The one size of subgroups that a CPU runs as lanes, or 0. */
-const laneSubgroup = ({ features, adapter }: DeviceCaps): number =>
+export const laneSubgroup = ({ features, adapter }: DeviceCaps): number =>
   adapter.kind === 'software' && features.subgroups && features.subgroupMinSize === features.subgroupMaxSize
     ? features.subgroupMinSize
     : 0;
@@ -119,8 +119,10 @@ export function lowerTiled(spec: ConvSpec, tile: ConvTile, caps: DeviceCaps): Lo
   /** x's frames that output frames [start, end) read, over all clips between. */
   const xWindow = (start: number, end: number) => {
     const { first, final, from, to } = clips(start, end);
-    const low = first * frames + sourceFrame(Math.max(0, from - last), upsample);
-    const high = final * frames + sourceFrame(to, upsample);
+    // Folded, frames lie `last` further on.
+    const ahead = staged.adjoint === 'folded' ? last : 0;
+    const low = first * frames + sourceFrame(Math.max(0, from + ahead - last), upsample);
+    const high = final * frames + Math.min(frames - 1, sourceFrame(to + ahead, upsample));
     // From a clip's first frames on, the next clip's reach back no further than its own frame 0.
     return windowOf(low * inFrame, (high + 1) * inFrame - 1, batch * frames * inFrame, 'f32', alignment);
   };
@@ -184,7 +186,7 @@ export function lowerTiled(spec: ConvSpec, tile: ConvTile, caps: DeviceCaps): Lo
       outWidth,
       inChannels,
       outChannels,
-      top: staged.padding.top,
+      top: staged.padding.top >>> 0,
       tilesPerRow,
       blocks,
       groupsPerFrame,

@@ -36,6 +36,12 @@ export interface ConvShape {
   readonly upsample: Upsample;
   /** Whether the frames before x are given; else they are x's frame 0, repeated. */
   readonly cached: boolean;
+  /**
+   * Set for the convolution that takes gradients back. `touched`: frames before and after x are zero, and the
+   * output has kt - 1 frames more, every position where the kernel touches x. `folded`: the first kt of those
+   * are summed into one, as the gradient of a frame 0 that was repeated. Padding may be negative, which crops x.
+   */
+  readonly adjoint?: 'touched' | 'folded';
 }
 
 export interface ConvSpec extends ConvShape {
@@ -54,7 +60,9 @@ export function convOutputShape(shape: ConvShape): number[] {
     Math.floor((size * upsample.space + before + after - taps) / stride) + 1;
   return [
     batch,
-    frames * upsample.time - (upsample.keepFirst ? upsample.time - 1 : 0),
+    frames * upsample.time -
+      (upsample.keepFirst ? upsample.time - 1 : 0) +
+      (shape.adjoint === 'touched' ? kernel[0] - 1 : 0),
     along(height, padding.top, padding.bottom, kernel[1]),
     along(width, padding.left, padding.right, kernel[2]),
     outChannels,

@@ -178,19 +178,27 @@ export function convCode(spec: ConvSpec, tile: ConvTile, fused: FusedCode, caps:
   const last = kt - 1;
   const clip = 'clip * params.inFrames';
   const shift = upsample.keepFirst ? upsample.time - 1 : 0;
-  const walk = cached
-    ? `let split = ${last}u - min(t, ${last}u);
+  const folded = spec.adjoint === 'folded';
+  const walk = spec.adjoint
+    ? `let lastTouched = t${folded ? ` + ${last}u` : ''};
+  for (var touched = ${folded ? 'select(lastTouched, 0u, t == 0u)' : 'lastTouched'}; touched <= lastTouched; touched++) {
+    let before = ${last}u - min(touched, ${last}u);
+    let end = min(${kt}u, params.inFrames + ${last}u - touched);
+    ${taps('x', 'params.atX', `${clip} + touched + i - ${last}u`, 'before', 'end')}
+  }`
+    : cached
+      ? `let split = ${last}u - min(t, ${last}u);
   ${taps('cache', 'params.atCache', `clip * ${last}u + t + i`, '0u', 'split')}
   ${taps('x', 'params.atX', `${clip} + t + i - ${last}u`, 'split', `${kt}u`)}`
-    : taps(
-        'x',
-        'params.atX',
-        kt > 1
-          ? `${clip} + max(t + i, ${last}u) - ${last}u`
-          : `${clip} + (t + ${shift}u) / ${upsample.time}u`,
-        '0u',
-        `${kt}u`,
-      );
+      : taps(
+          'x',
+          'params.atX',
+          kt > 1
+            ? `${clip} + max(t + i, ${last}u) - ${last}u`
+            : `${clip} + (t + ${shift}u) / ${upsample.time}u`,
+          '0u',
+          `${kt}u`,
+        );
 
   const finish = range(C / V)
     .flatMap((g) => {
