@@ -20,7 +20,7 @@ export interface Row {
   readonly spread: number | null;
   readonly gflops: number | null;
   readonly gbps: number | null;
-  /** What part of the measured peak: the time that the work takes at peak, by the time it took. */
+  /** Of the adapter's measured peak: the time that the work takes at it, by the time it took. */
   readonly percentOfPeak: number | null;
   readonly bound: 'compute' | 'memory';
   /** Relative L2 distance from float64. */
@@ -72,7 +72,7 @@ export function rowsOf(
       spread: (quantile(samples, 0.75) - quantile(samples, 0.25)) / ms,
       gflops: cost.flops / ms / 1e6,
       gbps: cost.bytes / ms / 1e6,
-      percentOfPeak: (100 * Math.max(atPeak.compute, atPeak.memory)) / ms,
+      percentOfPeak: runsOn === 'cpu' ? null : (100 * Math.max(atPeak.compute, atPeak.memory)) / ms,
     };
   });
 }

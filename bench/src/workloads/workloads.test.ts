@@ -33,11 +33,15 @@ afterAll(() => device.destroy());
 // The networks compile many shaders, which on a CPU adapter is most of the time.
 const PATIENCE = 180_000;
 
-test.each(TASKS)('ours is right: $op', PATIENCE, async (task) => {
-  const [ours] = await measure(await kernelCase({ name: task.op, task }, []).open(device, 3), 0);
-  expect(ours.reason).toBeUndefined();
-  expect(ours.error).toBeGreaterThan(0);
-});
+test.each(TASKS)(
+  'ours is right: $op',
+  async (task) => {
+    const [ours] = await measure(await kernelCase({ name: task.op, task }, []).open(device, 3), 0);
+    expect(ours.reason).toBeUndefined();
+    expect(ours.error).toBeGreaterThan(0);
+  },
+  PATIENCE,
+);
 
 test('a sampled convolution equals the whole one, cached frames and borders included', () => {
   const task = { op: 'conv', kt: 3, frames: 4, height: 5, width: 6, inChannels: 3, outChannels: 2 } as const;
