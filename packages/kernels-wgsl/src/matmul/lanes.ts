@@ -91,7 +91,8 @@ function lanesKernel(spec: MatmulSpec, caps: DeviceCaps, tile: LanesTile): TileK
   const inMemory = L > 4;
   const packedHalves = (dtypeB === 'bf16' || dtypeB === 'f16') && transposeB && K % 2 === 0;
   const perWord = quantized ? 32 / quantized.bits : packedHalves ? 2 : 1;
-  const S = Math.max(inMemory ? 2 : 4, perWord, Math.ceil(L / R));
+  // Integers: a word at a time, which always divides K.
+  const S = quantized ? perWord : Math.max(inMemory ? 2 : 4, perWord, Math.ceil(L / R));
   const ragged = K % S !== 0;
   const capsB = packedHalves ? { ...caps, features: { ...caps.features, f16: false } } : caps;
   /** Rows of one load of A. */
