@@ -3,11 +3,11 @@
  * model where there is one; any other follows its joints with a rig. A hand that is not in the frame is not drawn.
  */
 import { type Device, InvalidArgumentError } from '@dwm/core-tensor';
-import { MeshHand } from '../hands/hand-geometry.ts';
 import type { HandPair } from '../hands/hand-renderer.ts';
+import { ManoHand } from '../hands/mano-hand.ts';
 import { RiggedHand } from '../hands/rigged-hand.ts';
-import { MANO_VERTICES, type ManoModel } from '../mano/model.ts';
-import { type HandSide, posedMano } from '../mano/pose.ts';
+import type { ManoModel } from '../mano/model.ts';
+import type { HandSide } from '../mano/pose.ts';
 import type { Scene } from '../scene/scene.ts';
 import { type HandPose, type Hands, SIDES } from '../trajectory/types.ts';
 
@@ -19,14 +19,13 @@ export interface HandModels {
 
 export class PosedHands {
   readonly #rigs: Readonly<Record<HandSide, RiggedHand>>;
-  readonly #mano?: { readonly model: ManoModel; readonly meshes: Readonly<Record<HandSide, MeshHand>> };
+  readonly #mano?: Readonly<Record<HandSide, ManoHand>>;
 
   /** @throws InvalidFileError for a rig that is no hand. */
   constructor(device: Device, { rigs, mano }: HandModels) {
     this.#rigs = { left: new RiggedHand(device, rigs.left), right: new RiggedHand(device, rigs.right) };
     if (mano) {
-      const mesh = (indices: Uint32Array) => new MeshHand(device, indices, MANO_VERTICES);
-      this.#mano = { model: mano, meshes: { left: mesh(mano.leftIndices), right: mesh(mano.indices) } };
+      this.#mano = { left: new ManoHand(device, mano, 'left'), right: new ManoHand(device, mano, 'right') };
     }
   }
 
@@ -39,12 +38,11 @@ export class PosedHands {
     return { left, right };
   }
 
-  #pose(side: HandSide, hand: HandPose | null): MeshHand | RiggedHand | null {
+  #pose(side: HandSide, hand: HandPose | null): ManoHand | RiggedHand | null {
     if (!hand) return null;
     if (hand.mano && this.#mano) {
-      const { model, meshes } = this.#mano;
-      meshes[side].update(posedMano(model, hand.mano, side).vertices);
-      return meshes[side];
+      this.#mano[side].pose(hand.mano);
+      return this.#mano[side];
     }
     if (!hand.joints) {
       throw new InvalidArgumentError(
@@ -59,7 +57,7 @@ export class PosedHands {
   destroy(): void {
     for (const side of SIDES) {
       this.#rigs[side].destroy();
-      this.#mano?.meshes[side].destroy();
+      this.#mano?.[side].destroy();
     }
   }
 }

@@ -1,6 +1,7 @@
 /**
- * A hand on the device, ready to draw: world vertices and normals. It is either a mesh whose vertices are made
- * elsewhere (MANO), or a rigged GLB whose 25 WebXR joints are driven (see `rigged-hand.ts`).
+ * A hand on the device, ready to draw: world vertices and normals. They are skinned on the device, from MANO's
+ * parameters (`mano-hand.ts`) or from the 25 WebXR joints of a rigged GLB (`rigged-hand.ts`), or made elsewhere and
+ * uploaded every frame (`MeshHand`, e.g. for the vertices that a hand tracker predicts).
  */
 import { type Device, type DeviceBuffer, InvalidArgumentError } from '@dwm/core-tensor';
 import { vertexNormals } from '../mano/pose.ts';

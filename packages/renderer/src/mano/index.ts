@@ -13,6 +13,7 @@ export {
   type ManoRotations,
   type ManoSkinning,
   manoRestJoints,
+  manoSkinning,
   type PosedMano,
   pcaToPose,
   posedMano,

@@ -5,7 +5,8 @@
  *   T' = T + S betas          J = J_reg T'          v = T' + P vec(R_1 - I, ..., R_15 - I)
  *   G_k = G_parent(k) [R_k | J_k - R_k J_k]         vertex = sum_k w_k G_k v
  *
- * Equations 2-10 of Loper et al., "SMPL", 2015, which MANO follows. `manoSkinning` gives what a GPU needs to do the last line itself.
+ * Equations 2-10 of Loper et al., "SMPL", 2015, which MANO follows. `manoSkinning` gives what a GPU needs to do the
+ * vertices' part of it itself (see `hands/mano-hand.ts`).
  */
 import { InvalidArgumentError } from '@dwm/core-tensor';
 import { fromAxisAngle, toMatrix3, vec3At } from '../camera/rotation.ts';
@@ -156,19 +157,43 @@ export interface ManoRotations {
 }
 
 /**
- * Poses the model.
+ * The joints' part of a pose alone, without the vertices.
  * @throws InvalidArgumentError where an array has the wrong length.
  */
-export function posedMano(model: ManoModel, params: ManoParams | ManoRotations, side: HandSide): PosedMano {
+export function manoSkinning(
+  model: ManoModel,
+  params: ManoParams | ManoRotations,
+  side: HandSide,
+): ManoSkinning {
   checkLengths(params);
+  return skinningOf(model, params, side, shapedMesh(model, params.betas));
+}
+
+function skinningOf(
+  model: ManoModel,
+  params: ManoParams | ManoRotations,
+  side: HandSide,
+  shaped: Float64Array,
+): ManoSkinning {
   const rotations = 'rotations' in params ? params.rotations : rotationsOf(model, params);
-  const mesh = shapedMesh(model, params.betas);
-  const restJoints = regressJoints(model, mesh);
+  const restJoints = regressJoints(model, shaped);
   const transforms = jointTransforms(rotations, restJoints, params.transl, side);
   const poseFeature = Float64Array.from(
     { length: 135 },
     (_, i) => rotations[9 + i] - ((i % 9) % 4 === 0 ? 1 : 0),
   );
+  return { transforms, poseFeature, restJoints };
+}
+
+/**
+ * Poses the model.
+ * @throws InvalidArgumentError where an array has the wrong length.
+ */
+export function posedMano(model: ManoModel, params: ManoParams | ManoRotations, side: HandSide): PosedMano {
+  checkLengths(params);
+  const mesh = shapedMesh(model, params.betas);
+  const skinning = skinningOf(model, params, side, mesh);
+  const { transforms, poseFeature, restJoints } = skinning;
 
   const vertices = new Float32Array(MANO_VERTICES * 3);
   const blend = new Float64Array(12);
@@ -194,7 +219,7 @@ export function posedMano(model: ManoModel, params: ManoParams | ManoRotations, 
     keypoints.set(point, 3 * to);
   });
   const indices = side === 'left' ? model.leftIndices : model.indices;
-  return { vertices, joints, keypoints, indices, skinning: { transforms, poseFeature, restJoints } };
+  return { vertices, joints, keypoints, indices, skinning };
 }
 
 function checkLengths(params: ManoParams | ManoRotations): void {
