@@ -22,7 +22,7 @@ export function markdownPage({ date, adapter, peaks, options }: RunInfo, rows: r
     '',
     `${date}; suites ${suites.join(', ')}${quick ? ' (quick)' : ''}, seed ${seed}; measured peaks: ${peaksText(peaks)}.`,
     '',
-    'Ratio: the time of the fastest right peer by ours, medians of interleaved runs; above 1 we are faster.',
+    "Ratio: each peer's time, by its fastest right way, by ours; medians of interleaved runs; above 1 we are faster.",
     '',
   ];
   for (const suite of new Set(rows.map((row) => row.suite))) {
