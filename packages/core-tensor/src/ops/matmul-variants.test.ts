@@ -24,7 +24,7 @@ import { randomNormals, relativeError, runOp, seeded, spec } from './testing.ts'
 const device = await openNodeDevice();
 const seed = Number(process.env.DWM_SEED ?? 20250);
 const random = seeded(seed);
-console.log(`random matmul shapes: seed ${seed}`);
+console.log(`random matmul shapes: DWM_SEED=${seed}`);
 
 /** This device, as a GPU would describe itself. */
 const asHardware: DeviceCaps = {
@@ -71,32 +71,29 @@ function lowering(shape: Case, forced: Forced | Lower, epilogue: Fusion) {
 /** Largest relative error of the case, or undefined where the variant does not apply. */
 async function errorOf(shape: Case, forced: Forced | Lower): Promise<number | undefined> {
   const { batch, m, n, k, transposeA, transposeB } = shape;
-  const bias: Fusion = {
-    shape: [batch, m, n],
+  // A gate of the output's shape leaves no shape in the code, so that pipelines are shared, and, unlike a sum,
+  // cancels nothing; matmul.test.ts has other epilogues.
+  const count = batch * m * n;
+  const gate: Fusion = {
+    shape: [count],
     expression: {
       kind: 'apply',
-      fn: 'add',
+      fn: 'mul',
       args: [{ kind: 'accumulator' }, { kind: 'operand', index: 0 }],
     },
-    operands: [
-      {
-        dtype: 'f32',
-        access: { offset: 0, dims: [0, 0, 1].map((stride) => ({ stride, shift: 0, divisor: 1 })) },
-        count: n,
-      },
-    ],
+    operands: [{ dtype: 'f32', access: { offset: 0, dims: [{ stride: 1, shift: 0, divisor: 1 }] }, count }],
   };
-  const lowered = lowering(shape, forced, bias);
+  const lowered = lowering(shape, forced, gate);
   if (!lowered) return undefined;
   const inputs = {
     a: spec(transposeA ? [batch, k, m] : [batch, m, k]),
     b: spec(transposeB ? [batch, n, k] : [batch, k, n]),
-    bias: spec([n]),
+    gate: spec([count]),
   };
   const values = {
     a: randomNormals(elementCount(inputs.a.shape), random),
     b: randomNormals(elementCount(inputs.b.shape), random),
-    bias: randomNormals(n, random),
+    gate: randomNormals(count, random),
   };
   const fn = (t: { [K in keyof typeof inputs]: Tensor }) => ({
     out: record(
@@ -104,7 +101,7 @@ async function errorOf(shape: Case, forced: Forced | Lower): Promise<number | un
         ...{ kind: 'kernel' as const, name: 'matmul', cost: { flops: 1, bytes: 1 } },
         ...{ epilogue: false, bindings: 6, lower: () => lowered },
       },
-      [t.a, t.b, t.bias],
+      [t.a, t.b, t.gate],
       [spec([batch, m, n])],
     )[0],
   });
@@ -113,7 +110,7 @@ async function errorOf(shape: Case, forced: Forced | Lower): Promise<number | un
   const want = matmulReference({ ...shape, sharedB: batch === 1 }, values.a, values.b);
   return relativeError(
     out,
-    want.map((v, i) => v + values.bias[i % n]),
+    want.map((v, i) => v * values.gate[i]),
   );
 }
 
@@ -135,14 +132,20 @@ const FORCED: readonly Forced[] = [
 ];
 
 const bound = ({ half }: Forced) => (half ? 5e-3 : 1e-6);
+/** Looser, for a product of few terms that happens to cancel. */
+const randomBound = ({ half }: Forced) => (half ? 5e-3 : 1e-5);
 
 describe.each(FORCED)('$variant $tuning', (forced) => {
-  test.each(TRANSPOSES)('transposed %s %s', async (transposeA, transposeB) => {
+  test.for(TRANSPOSES)('transposed %s %s', async ([transposeA, transposeB], { skip }) => {
+    let ran = 0;
     for (const [i, shape] of MATMUL_SHAPES.entries()) {
       if (forced.few && i % 5 !== 2) continue;
       const error = await errorOf({ ...shape, transposeA, transposeB }, forced);
-      if (error !== undefined) expect(error, JSON.stringify(shape)).toBeLessThan(bound(forced));
+      if (error === undefined) continue;
+      expect(error, JSON.stringify(shape)).toBeLessThan(bound(forced));
+      ran++;
     }
+    if (ran === 0) skip('the variant takes no such layout, or needs f16');
   });
 });
 
@@ -153,11 +156,11 @@ test('staged 128 x 128', async () => {
   expect(await errorOf(shape, forced)).toBeLessThan(1e-6);
 });
 
-test.each([
+test.for([
   { side: 1, config: { M: 16, N: 16, K: 16 } },
   { side: 2, config: { M: 8, N: 8, K: 8 } },
-])('matrix kernel without matrix units: side $side, $config', async ({ side, config }) => {
-  if (!device.caps.features.f16) return;
+])('matrix kernel without matrix units: side $side, $config', async ({ side, config }, { skip }) => {
+  if (!device.caps.features.f16) skip('the adapter has no f16');
   const kernel = matrixKernel(side, config, 32, true);
   // Few, because lavapipe takes seconds to compile it for each width.
   for (const [transposeA, transposeB] of TRANSPOSES.slice(0, 3)) {
@@ -176,7 +179,7 @@ test('200 random shapes', async () => {
     const forced = FORCED[i % FORCED.length];
     const error = await errorOf(shape, forced);
     if (error === undefined) continue;
-    expect(error, `${JSON.stringify({ shape, forced })} seed ${seed}`).toBeLessThan(bound(forced));
+    expect(error, `${JSON.stringify({ shape, forced })} seed ${seed}`).toBeLessThan(randomBound(forced));
     ran++;
   }
 });
