@@ -33,6 +33,6 @@ export * from './program.ts';
 export * from './safetensors/index.ts';
 export * from './tensor.ts';
 export { readTorchFile } from './torch-file/index.ts';
-export { type BinaryFile, crc32, readZipDirectory, readZipEntry, type ZipEntry } from './zip.ts';
 export * from './tune/choices.ts';
 export * from './tune/tune.ts';
+export { type BinaryFile, crc32, readZipDirectory, readZipEntry, type ZipEntry } from './zip.ts';

@@ -1,9 +1,9 @@
 /**
  * The matmul family: its variants, from the most to the least special. `spec.ts` has the maths and the layout.
  *
- *     lanes      CPU adapters: lanes of a vector are columns
  *     matrix     f16 on matrix units
  *     half       f16 without them
+ *     lanes      CPU adapters: lanes of a vector are columns
  *     dot-rows   GPUs, at most 8 rows
  *     staged     GPUs in f32, and the fallback everywhere
  */
@@ -16,7 +16,7 @@ import { matrix } from './matrix.ts';
 import type { MatmulSpec } from './spec.ts';
 import { staged } from './staged.ts';
 
-export const MATMUL_VARIANTS: readonly Variant<MatmulSpec>[] = [lanes, matrix, half, dotRows, staged];
+export const MATMUL_VARIANTS: readonly Variant<MatmulSpec>[] = [matrix, half, lanes, dotRows, staged];
 
 /** @param choice a measured choice; ignored where it does not apply. */
 export function lowerMatmul(spec: MatmulSpec, caps: DeviceCaps, choice?: Choice): Lowering {

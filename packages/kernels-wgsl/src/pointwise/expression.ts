@@ -79,7 +79,7 @@ export const POINTWISE = {
     arity: 1,
     wgsl: ([a], t) => `geluTanh_${suffix(t)}(${a})`,
     reference: (a) => 0.5 * a * (1 + Math.tanh(SQRT_2_OVER_PI * (a + 0.044715 * a ** 3))),
-    helpers: ['tanh', 'geluTanh'],
+    helpers: ['geluTanh'],
   },
   /** GELU with the error function. */
   gelu: {
@@ -129,8 +129,9 @@ const HELPERS: Record<HelperName, (t: string) => string> = {
   return sign(x) * select((${t}(1) - e) / (${t}(1) + e), near, a < ${t}(0.1));
 }
 `,
+  // x/2 (1 + tanh u) = x sigmoid(2u): one exponential, and nothing cancels.
   geluTanh: (t) => `fn geluTanh_${suffix(t)}(x: ${t}) -> ${t} {
-  return ${t}(0.5) * x * (${t}(1) + tanh_${suffix(t)}(${t}(${SQRT_2_OVER_PI}) * (x + ${t}(0.044715) * x * x * x)));
+  return x / (${t}(1) + exp(${t}(${-2 * SQRT_2_OVER_PI}) * (x + ${t}(0.044715) * x * x * x)));
 }
 `,
   normalCdf: (t) => `fn normalCdf_${suffix(t)}(x: ${t}) -> ${t} {
