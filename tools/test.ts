@@ -53,7 +53,7 @@ async function reports(): Promise<string[]> {
   const folders = await Promise.all(
     ['packages', 'apps'].map(async (parent) => (await readdir(parent)).map((name) => join(parent, name))),
   );
-  return folders.flat().map((folder) => join(folder, 'out', 'vitest.json'));
+  return [...folders.flat(), 'bench'].map((folder) => join(folder, 'out', 'vitest.json'));
 }
 
 /** Sums the reports of all packages; one that left none has failed. */
