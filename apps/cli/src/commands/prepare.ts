@@ -2,14 +2,13 @@
 import { readFile } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
-import { openNodeDevice } from '@dwm/core-tensor/node';
+import { openNodeDevice, writeFileAtomic } from '@dwm/core-tensor/node';
 import {
   contactSheet,
   decodeFrames,
   type Frames,
   frameAt,
   videoInfo,
-  writeAtomically,
   writePng,
   writeVideo,
 } from '@dwm/media/node';
@@ -133,7 +132,7 @@ async function prepare(video: string, flags: Flags, reporter: Reporter, signal: 
   await writeVideo(paths.static, still);
   await writeVideo(paths.hands, hands.clip);
   await writeVideo(paths.video, clip);
-  if (prompt !== undefined) await writeAtomically(caption, `${prompt.trim()}\n`);
+  if (prompt !== undefined) await writeFileAtomic(caption, `${prompt.trim()}\n`);
   else reporter.warn(`no caption: write what happens into ${caption}, or pass --prompt`);
   await addLine(paths.dataset, `videos/${stem}.mp4`);
   const { mode, loss } = plan.placement;
@@ -279,5 +278,5 @@ async function addLine(path: string, line: string): Promise<void> {
     throw error;
   });
   const lines = before.split(/\r?\n/).filter((text) => text !== '');
-  if (!lines.includes(line)) await writeAtomically(path, `${[...lines, line].join('\n')}\n`);
+  if (!lines.includes(line)) await writeFileAtomic(path, `${[...lines, line].join('\n')}\n`);
 }

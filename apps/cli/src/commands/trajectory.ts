@@ -1,7 +1,7 @@
 /** `dwm trajectory`: recordings into trajectories, trajectories at another rate, and a look at one. */
 import { InvalidArgumentError } from '@dwm/core-tensor';
-import { openNodeDevice } from '@dwm/core-tensor/node';
-import { contactSheet, type Frames, type RgbImage, writeAtomically, writePng } from '@dwm/media/node';
+import { openNodeDevice, writeFileAtomic } from '@dwm/core-tensor/node';
+import { contactSheet, type Frames, type RgbImage, writePng } from '@dwm/media/node';
 import { clipTrajectory, resample, SIDES, type Trajectory, writeTransforms } from '@dwm/renderer';
 import { type Command, Option } from 'commander';
 import { interruptible } from '../interrupt.ts';
@@ -86,7 +86,7 @@ async function save(
   reporter: Reporter,
   more: Record<string, unknown> = {},
 ): Promise<void> {
-  await writeAtomically(path, writeTransforms(trajectory));
+  await writeFileAtomic(path, writeTransforms(trajectory));
   const { frames, fps } = trajectory;
   const { width, height } = frames[0].intrinsics;
   const hands = handCounts(trajectory);

@@ -1,7 +1,7 @@
 /** Writing a generated clip: the video, comparisons, a contact sheet and the record of how it was made. */
 import { mkdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { saveSafetensors } from '@dwm/core-tensor/node';
+import { saveSafetensors, writeFileAtomic } from '@dwm/core-tensor/node';
 import type { Generated } from '@dwm/dwm-model';
 import {
   contactSheet,
@@ -9,7 +9,6 @@ import {
   frameAt,
   resizeArea,
   sideBySide,
-  writeAtomically,
   writePng,
   writeVideo,
 } from '@dwm/media/node';
@@ -105,7 +104,7 @@ export async function recordMetadata(file: string, clip: string, entry: unknown)
     // A damaged record is replaced: the clips themselves are whole.
   }
   clips[basename(clip)] = entry;
-  await writeAtomically(file, `${JSON.stringify({ clips }, undefined, 2)}\n`);
+  await writeFileAtomic(file, `${JSON.stringify({ clips }, undefined, 2)}\n`);
 }
 
 /** Where the record of a clip goes; processes that share a folder keep records of their own. */

@@ -1,8 +1,8 @@
 /** Writing conditioning clips: videos, frames as lossless pictures, depth. */
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { saveSafetensors } from '@dwm/core-tensor/node';
-import { encodeGrey16Png, type Frames, frameAt, writeAtomically, writePng } from '@dwm/media/node';
+import { saveSafetensors, writeFileAtomic } from '@dwm/core-tensor/node';
+import { encodeGrey16Png, type Frames, frameAt, writePng } from '@dwm/media/node';
 
 export const frameName = (index: number): string => `${String(index).padStart(5, '0')}.png`;
 
@@ -22,7 +22,7 @@ export async function writeDepthPicture(
   width: number,
 ): Promise<void> {
   const millimetres = Uint16Array.from(metres, (value) => Math.round(Math.min(value, FARTHEST) * 1000));
-  await writeAtomically(path, await encodeGrey16Png(millimetres, height, width));
+  await writeFileAtomic(path, await encodeGrey16Png(millimetres, height, width));
 }
 
 /** `depth` [frames, height, width]: metres, 0 where nothing is. */

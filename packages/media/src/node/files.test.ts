@@ -1,56 +1,10 @@
-import { spawn } from 'node:child_process';
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { codecs, installWebCodecs, readPng, writeAtomically, writePng } from './index.ts';
+import { codecs, installWebCodecs, readPng, writePng } from './index.ts';
 
 const folder = () => mkdtempSync(join(tmpdir(), 'dwm-files-'));
-
-test('writes bytes and text, makes the folder, replaces, leaves nothing else behind', async () => {
-  const place = folder();
-  const path = join(place, 'a', 'b.bin');
-  await writeAtomically(path, Uint8Array.of(1, 2, 3));
-  await writeAtomically(path, '{"x": "é"}');
-  expect(readFileSync(path, 'utf8')).toBe('{"x": "é"}');
-  expect(readdirSync(join(place, 'a'))).toEqual(['b.bin']);
-});
-
-test('a failed write keeps no temporary file', async () => {
-  const place = folder();
-  mkdirSync(join(place, 'taken'));
-  await expect(writeAtomically(join(place, 'taken'), 'x')).rejects.toThrow();
-  expect(readdirSync(place)).toEqual(['taken']);
-});
-
-test('a program killed while writing leaves the old file or the new one, whole', async () => {
-  const place = folder();
-  const path = join(place, 'big.bin');
-  const size = 8_000_000;
-  const program = join(place, 'writer.mjs');
-  writeFileSync(
-    program,
-    `import { writeAtomically } from ${JSON.stringify(new URL('./atomic.ts', import.meta.url).href)};
-     for (let i = 0; ; i++) await writeAtomically(${JSON.stringify(path)}, new Uint8Array(${size}).fill(i));`,
-  );
-  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), program]);
-  while (!existsSync(path)) await sleep(20);
-  await sleep(55);
-  child.kill('SIGINT');
-  await new Promise((resolve) => child.on('exit', resolve));
-  const bytes = readFileSync(path);
-  expect(bytes.length).toBe(size);
-  expect(bytes.every((byte) => byte === bytes[0])).toBe(true);
-}, 40_000);
 
 test('PNG files come back exactly', async () => {
   const path = join(folder(), 'x.png');

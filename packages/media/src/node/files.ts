@@ -4,10 +4,10 @@
  */
 import { access, constants, readFile, stat } from 'node:fs/promises';
 import { InvalidFileError } from '@dwm/core-tensor';
+import { writeFileAtomic } from '@dwm/core-tensor/node';
 import { FilePathSource } from 'mediabunny';
 import { PNG } from 'pngjs';
 import * as media from '../index.ts';
-import { writeAtomically } from './atomic.ts';
 import { installWebCodecs } from './webcodecs.ts';
 
 async function checkReadable(path: string, what: string): Promise<void> {
@@ -64,7 +64,7 @@ export async function writeVideo(
   clip: media.Frames,
   options?: media.EncodeOptions,
 ): Promise<void> {
-  await writeAtomically(path, await encodeVideo(clip, options));
+  await writeFileAtomic(path, await encodeVideo(clip, options));
 }
 
 /** `codecs` in Node. */
@@ -75,7 +75,7 @@ export async function codecs(): Promise<media.CodecReport[]> {
 
 /** Writes exactly these pixels as a PNG, whole or not at all. */
 export async function writePng(path: string, image: media.RgbImage): Promise<void> {
-  await writeAtomically(path, await media.encodePng(image));
+  await writeFileAtomic(path, await media.encodePng(image));
 }
 
 /** Reads any PNG as 8-bit RGB; transparency is dropped, not blended. Throws InvalidFileError. */

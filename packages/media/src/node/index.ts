@@ -1,5 +1,4 @@
 export * from '../index.ts';
-export { writeAtomically } from './atomic.ts';
 export {
   codecs,
   decodeFrames,

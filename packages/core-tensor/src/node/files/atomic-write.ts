@@ -18,13 +18,14 @@ async function syncDirectory(path: string): Promise<void> {
 }
 
 /**
- * Writes `pieces` one after another to `path`, making its folder where needed. If anything fails, `path` is
- * left as it was and no partial file remains.
+ * Writes bytes, UTF-8 text, or pieces one after another to `path`, making its folder where needed. If anything
+ * fails, `path` is left as it was and no partial file remains.
  */
 export async function writeFileAtomic(
   path: string,
-  pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  content: Uint8Array | string | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
 ): Promise<void> {
+  const pieces = typeof content === 'string' || content instanceof Uint8Array ? [content] : content;
   await mkdir(dirname(path), { recursive: true });
   const temporary = `${path}.${randomBytes(4).toString('hex')}.tmp`;
   const handle = await open(temporary, 'wx');
