@@ -1,5 +1,6 @@
 export { combineScenes, type Piece } from './combine.ts';
 export { defaultRig, type LightRig, type PlacedLight, STUDIO } from './lights.ts';
+export type { Matrix } from './matrix.ts';
 export {
   type Bounds,
   findNode,

@@ -1,0 +1,70 @@
+/**
+ * A simulated clip as plain data: what stands in the room, how its parts move frame by frame, where the camera and
+ * the hands are, and what happened. `simulate` makes it, the three render passes and the state log read it.
+ */
+import type { HandSide, LightRig, Matrix, Scene, Trajectory } from '@dwm/renderer';
+
+export const ACTIONS = [
+  'pull-drawer',
+  'push-drawer',
+  'open-door',
+  'close-door',
+  'open-lid',
+  'close-lid',
+  'flip-switch',
+  'pick-and-place',
+  'push-object',
+  'topple',
+  'pour',
+  'touch-nothing',
+] as const;
+
+export type Action = (typeof ACTIONS)[number];
+
+/** A part that physics or a joint moves: a node of the scene and its world matrix in every frame. */
+export interface MovingPart {
+  /** Index in `scene.nodes`. */
+  readonly node: number;
+  readonly name: string;
+  /** [frames] row-major 4x4, metres. */
+  readonly worlds: readonly Matrix[];
+  /** Metres (prismatic) or radians (revolute) in every frame; absent for free bodies. */
+  readonly opening?: readonly number[];
+}
+
+/** What is seen of an arm above the wrist. */
+export interface Forearm {
+  /** Elbow in world space in every frame, metres; `null` where the hand is not there. */
+  readonly elbows: readonly (readonly [number, number, number] | null)[];
+  /** Linear RGB of skin and sleeve. */
+  readonly skin: readonly [number, number, number];
+  readonly sleeve: readonly [number, number, number];
+  /** Share of the forearm that the sleeve covers, from the elbow, 0 to 1. */
+  readonly sleeveLength: number;
+}
+
+export interface Contact {
+  readonly frame: number;
+  readonly side: HandSide;
+  /** Name of the part that the hand touches. */
+  readonly part: string;
+}
+
+export interface SimulatedClip {
+  readonly seed: number;
+  readonly action: Action;
+  /** One sentence in English: what the hands do. */
+  readonly caption: string;
+  /** The room with everything at its place of frame 0. */
+  readonly scene: Scene;
+  readonly lights: LightRig;
+  readonly moving: readonly MovingPart[];
+  /** Camera and hands (25 WebXR joints with radii) in every frame; `null` hands are dropped-out frames. */
+  readonly trajectory: Trajectory;
+  /** The hands as they were, without drop-outs: what the interaction video shows. */
+  readonly acting: Trajectory;
+  readonly forearms: Readonly<Partial<Record<HandSide, Forearm>>>;
+  readonly contacts: readonly Contact[];
+  /** A fixed camera instead of a moving egocentric one. */
+  readonly fixedCamera: boolean;
+}
