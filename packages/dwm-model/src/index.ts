@@ -2,8 +2,19 @@ export * from './pipeline/index.ts';
 export * from './schedulers/index.ts';
 export * from './text-encoder/index.ts';
 export * from './tokenizer/index.ts';
+export * from './training/adamw.ts';
+export { PackedLayout } from './training/packed.ts';
 export * from './transformer/index.ts';
-export { CogVideoXVae, type VaeConfig, type VaeEstimate, vaeParameters } from './vae/index.ts';
+export {
+  CogVideoXVae,
+  type LatentSize,
+  latentSize,
+  readVaeConfig,
+  spatialRatio,
+  type VaeConfig,
+  type VaeEstimate,
+  vaeParameters,
+} from './vae/index.ts';
 export * from './weights/config.ts';
 export * from './weights/lora.ts';
 export * from './weights/parameters.ts';

@@ -1,8 +1,8 @@
 /** `dwm generate`: conditioning videos and a prompt in, interaction videos out; one clip or a whole list. */
 import { basename, dirname, extname, join } from 'node:path';
-import { type Device, InvalidArgumentError } from '@dwm/core-tensor';
+import { type Device, InvalidArgumentError, type ModelFolder, subfolder } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
-import { DEFAULTS, DwmPipeline, type GenerateOptions } from '@dwm/dwm-model';
+import { DEFAULTS, DwmPipeline, type GenerateOptions, latentSize, readVaeConfig } from '@dwm/dwm-model';
 import { type Command, Option } from 'commander';
 import { checkJobFiles, checkText, openLoraFolder, openModel } from '../generate/check.ts';
 import { readExperiment } from '../generate/experiment.ts';
@@ -196,7 +196,7 @@ async function generate(given: Flags, reporter: Reporter, signal: AbortSignal): 
   const lora = flags.checkpointPath ? await openLoraFolder(flags.checkpointPath) : undefined;
   const embeds = flags.promptEmbeds ? await readPromptEmbeds(flags.promptEmbeds) : undefined;
   await checkText(folder, embeds, flags.guidanceScale > 1);
-  const draws = flags.latents ? await readDraws(flags.latents, flags) : undefined;
+  const draws = flags.latents ? await readDraws(flags.latents, await latentsOf(folder, flags)) : undefined;
   await checkJobFiles(
     todo,
     PROMPTS.every((name) => flags[name] === undefined),
@@ -245,6 +245,11 @@ async function generate(given: Flags, reporter: Reporter, signal: AbortSignal): 
     pipeline.destroy();
     device.destroy();
   }
+}
+
+/** Latent size of the clips to make. */
+async function latentsOf(folder: ModelFolder, { numFrames, height, width }: Flags) {
+  return latentSize(await readVaeConfig(subfolder(folder, 'vae')), { frames: numFrames, height, width });
 }
 
 const PROMPTS = ['prompt', 'promptFile', 'promptEmbeds', 'useEmptyPrompts'] as const;

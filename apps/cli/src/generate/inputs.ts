@@ -3,7 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InvalidFileError, type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor';
 import { readSafetensors } from '@dwm/core-tensor/node';
-import type { Draws, PromptEmbeds } from '@dwm/dwm-model';
+import type { Draws, LatentSize, PromptEmbeds } from '@dwm/dwm-model';
 import { type Frames, readPng, readVideo } from '@dwm/media/node';
 import { exists } from './files.ts';
 import type { Job } from './jobs.ts';
@@ -107,29 +107,28 @@ export async function readPromptEmbeds(file: string): Promise<TextEmbeds> {
 }
 
 /**
- * `latents` [1, frames, 16, h, w]: the initial noise. To repeat another program's run exactly the file may
- * also hold the posterior draws `eps.hand` and `eps.static` [1, 16, frames, h, w].
- * @param size of the video to make.
+ * `latents` [1, frames, C, h, w]: the initial noise. To repeat another program's run exactly the file may
+ * also hold the posterior draws `eps.hand` and `eps.static` [1, C, frames, h, w].
+ * @param latent size of the video to make, for which see `latentSize`.
  */
 export async function readDraws(
   file: string,
-  size: { numFrames: number; height: number; width: number },
+  { channels, frames, height, width }: LatentSize,
 ): Promise<Draws> {
   const tensors = await readSafetensors(file);
-  const [frames, height, width] = [(size.numFrames - 1) / 4 + 1, size.height / 8, size.width / 8];
   const read = (names: string[], expected: number[]) => {
     const found = pick(file, tensors, names);
     if (found && found.shape.join() !== expected.join()) {
       throw new InvalidFileError(
         file,
-        `${names[0]}: expected [${expected.join(', ')}] for ${size.numFrames} frames of ${size.width}x${size.height}, got [${found.shape.join(', ')}]`,
+        `${names[0]}: expected [${expected.join(', ')}] for this model and size, got [${found.shape.join(', ')}]`,
         { field: names[0], expected, actual: found.shape },
       );
     }
     return found?.values;
   };
-  const posterior = [1, 16, frames, height, width];
-  const latents = read(['latents', 'in.latents'], [1, frames, 16, height, width]);
+  const posterior = [1, channels, frames, height, width];
+  const latents = read(['latents', 'in.latents'], [1, frames, channels, height, width]);
   if (!latents) throw new InvalidFileError(file, 'latents is missing', { field: 'latents' });
   return { latents, hand: read(['eps.hand'], posterior), static: read(['eps.static'], posterior) };
 }

@@ -70,6 +70,15 @@ test('processes that write to one folder keep records of their own', () => {
 
 test('floats become bytes as the original truncates them', () => {
   const video = Float32Array.of(0, 0.5, 1, 254.99 / 255, 0.999 / 255, 1 / 255 + 1e-6);
-  const generated = { video, frames: 1, height: 1, width: 2, latents: video, timesteps: [], guidance: [] };
+  const generated = {
+    video,
+    frames: 1,
+    height: 1,
+    width: 2,
+    latents: video,
+    latentShape: [1],
+    timesteps: [],
+    guidance: [],
+  };
   expect([...toFrames(generated, 8).data]).toEqual([0, 127, 255, 254, 0, 1]);
 });

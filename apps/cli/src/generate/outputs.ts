@@ -77,13 +77,11 @@ export async function writeClip(
   await writeVideo(paths.video, generated);
 }
 
-/** The exact result before encoding: `video` [1, F, H, W, 3] in [0, 1] and `latents` [1, F', 16, h, w]. */
+/** The exact result before encoding: `video` [1, F, H, W, 3] in [0, 1] and `latents` [1, F', C, h, w]. */
 export async function saveTensors(
   path: string,
-  { video, latents, frames, height, width }: Generated,
+  { video, latents, latentShape, frames, height, width }: Generated,
 ): Promise<void> {
-  const frame = [16, height / 8, width / 8];
-  const latentShape = [1, latents.length / (frame[0] * frame[1] * frame[2]), ...frame];
   await mkdir(dirname(path), { recursive: true });
   await saveSafetensors(
     path,

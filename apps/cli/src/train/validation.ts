@@ -16,7 +16,7 @@ export async function validate(
   step: number,
   signal: AbortSignal,
 ): Promise<string> {
-  const { size } = trainingSize(config);
+  const size = trainingSize(config);
   const folder = join(config.experiment.output_dir, 'validation', `step-${step}`);
   const number = (key: string, otherwise: number) => {
     const value = config.pipeline[key];

@@ -4,16 +4,16 @@
  * passed, a sample where none is; hand latents are always a sample.
  */
 import type { Device } from '@dwm/core-tensor';
-import { type Posterior, samplePosterior } from '../vae/index.ts';
+import { type LatentSize, type Posterior, samplePosterior } from '../vae/index.ts';
 import { type Clip, type ClipSize, checkClip, prepareClip } from './clip.ts';
 import { binaryMask, hideMasked, latentVisibility, type Mask } from './mask.ts';
 import { normals, STREAMS } from './noise.ts';
 import type { Draws } from './options.ts';
 
 export interface Conditioning {
-  /** [F', 1 + 16 + 16, h, w]: mask, static, hand. */
+  /** [F', 1 + 2 C, h, w]: mask, static, hand. */
   readonly condition: Float32Array;
-  /** Scaled sample of the static posterior [F', 16, h, w], where a start from the static video needs it. */
+  /** Scaled sample of the static posterior [F', C, h, w], where a start from the static video needs it. */
   readonly start?: Float32Array;
 }
 
@@ -43,14 +43,13 @@ export function swapFrames(x: Float32Array, outer: number, inner: number, scale 
 
 /**
  * @param encode the VAE, [1, 3, F, H, W] in [-1, 1] to a posterior.
- * @param latent frames, height and width of the latents.
  */
 export async function makeConditioning(
   device: Device,
   encode: (video: Float32Array) => Promise<Posterior>,
   source: ConditioningSource,
   size: ClipSize,
-  latent: ClipSize,
+  latent: LatentSize,
   scaling: number,
 ): Promise<Conditioning> {
   const { draws, seed, mask } = source;
@@ -64,9 +63,10 @@ export async function makeConditioning(
   const allHidden = hidden?.every((value) => value === 1) ?? false;
   const someHidden = !allHidden && (hidden?.some((value) => value === 1) ?? false);
 
-  const count = 16 * latent.frames * pixels;
+  const { channels } = latent;
+  const count = channels * latent.frames * pixels;
   const draw = (stream: number) => normals(seed, stream, count);
-  const toLatents = (x: Float32Array) => swapFrames(x, 16, latent.frames, scaling);
+  const toLatents = (x: Float32Array) => swapFrames(x, channels, latent.frames, scaling);
   const needsPlain = source.needsStart || (!allHidden && !someHidden);
   const plain = needsPlain ? await encode(staticVideo) : undefined;
   const hand = await encode(handVideo);
@@ -84,13 +84,13 @@ export async function makeConditioning(
     ? await latentVisibility(device, hidden!, size, latent)
     : new Float32Array(latent.frames * pixels).fill(allHidden ? 0 : 1);
 
-  const channels = 33;
-  const condition = new Float32Array(latent.frames * channels * pixels);
+  const one = channels * pixels;
+  const condition = new Float32Array(latent.frames * (pixels + 2 * one));
   for (let f = 0; f < latent.frames; f++) {
-    const at = f * channels * pixels;
+    const at = f * (pixels + 2 * one);
     for (let i = 0; i < pixels; i++) condition[at + i] = visible[f * pixels + i] * scaling;
-    condition.set(staticLatents.subarray(f * 16 * pixels, (f + 1) * 16 * pixels), at + pixels);
-    condition.set(handLatents.subarray(f * 16 * pixels, (f + 1) * 16 * pixels), at + 17 * pixels);
+    condition.set(staticLatents.subarray(f * one, (f + 1) * one), at + pixels);
+    condition.set(handLatents.subarray(f * one, (f + 1) * one), at + pixels + one);
   }
   return {
     condition,

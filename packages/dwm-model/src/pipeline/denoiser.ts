@@ -23,13 +23,12 @@ import {
   trace,
 } from '@dwm/core-tensor';
 import { type TransformerConfig, timestepTable, transformer } from '../transformer/index.ts';
+import type { LatentSize } from '../vae/index.ts';
 import type { Parameters } from '../weights/parameters.ts';
 
 /** Latent size and text of a run. */
 export interface DenoiserShape {
-  readonly latentFrames: number;
-  readonly latentHeight: number;
-  readonly latentWidth: number;
+  readonly latent: LatentSize;
   readonly textLength: number;
   /** Batch of two, [negative, positive]. */
   readonly guided: boolean;
@@ -45,11 +44,10 @@ type Inputs = {
 };
 
 function signature(config: TransformerConfig, shape: DenoiserShape): Record<keyof Inputs, TensorSpec> {
-  const { latentFrames: f, latentHeight: h, latentWidth: w } = shape;
-  const { out_channels: noisy, in_channels: all } = config;
+  const { channels, frames, height, width } = shape.latent;
   return {
-    sample: spec([1, f, noisy, h, w]),
-    condition: spec([1, f, all - noisy, h, w]),
+    sample: spec([1, frames, channels, height, width]),
+    condition: spec([1, frames, config.in_channels - channels, height, width]),
     text: spec([shape.guided ? 2 : 1, shape.textLength, config.text_embed_dim]),
     time: spec([1, config.innerDim]),
     guidance: spec([1]),

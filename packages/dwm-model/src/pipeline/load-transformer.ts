@@ -9,9 +9,8 @@ import { readJson } from '../weights/config.ts';
 import { mergeLora, openLora, trainedChannels, widenChannels } from '../weights/lora.ts';
 import { loadParameters, type Parameters } from '../weights/parameters.ts';
 
-/** Condition channels of DWM: mask 1, static 16, hand 16. */
-const CONDITION = 33;
-export const LATENT = 16;
+/** Channels of DWM's input for C latent channels: noisy C, mask 1, static C, hand C; its inpainting base has no hand. */
+const dwmChannels = (latent: number) => 3 * latent + 1;
 
 export interface LoadedTransformer {
   readonly config: TransformerConfig;
@@ -37,17 +36,18 @@ export async function loadTransformer(
   let parameters: Parameters | undefined;
   try {
     parameters = await loadParameters(device, checkpoint, transformerParameters(base), { onProgress });
-    // An inpainting base (33 channels) becomes DWM's network (49) with zero weights for the hands.
-    const wanted = (lora && trainedChannels(lora)) ?? LATENT + CONDITION;
+    // An inpainting base (33 channels in the 5B) becomes DWM's network (49) with zero weights for the hands.
+    const expected = dwmChannels(base.out_channels);
+    const wanted = (lora && trainedChannels(lora)) ?? expected;
     let config = base;
     if (base.in_channels < wanted && base.patch_size_t === null) {
       await widenChannels(device, parameters, 'patch_embed.proj.weight', wanted - base.in_channels);
       config = { ...base, in_channels: wanted };
     }
-    if (config.in_channels !== config.out_channels + CONDITION || config.out_channels !== LATENT) {
+    if (config.in_channels !== expected) {
       throw new InvalidFileError(
         file,
-        `in_channels: DWM needs ${LATENT} + ${CONDITION} channels (or an inpainting base of 33), got ${base.in_channels}`,
+        `in_channels: DWM needs ${expected} channels (or an inpainting base of ${expected - base.out_channels}), got ${base.in_channels}`,
         { field: 'in_channels' },
       );
     }

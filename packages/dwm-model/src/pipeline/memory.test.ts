@@ -38,7 +38,7 @@ test('the denoiser, at 480 x 720 of 17 frames', async () => {
     undefined,
     () => {},
   );
-  const shape = { latentFrames: 5, latentHeight: 60, latentWidth: 90, textLength: 8, guided: true };
+  const shape = { latent: { channels: 16, frames: 5, height: 60, width: 90 }, textLength: 8, guided: true };
   const pixels = 5 * 60 * 90;
   const { memory } = Denoiser.plan(device, config, parameters, shape, 'f32');
   const peak = await peakOf(async () => {

@@ -20,7 +20,7 @@ export interface GenerateOptions {
   readonly negativePrompt?: string;
   /** 4k + 1. Default 49. Only 8k + 1 come back as they are: the VAE makes 16 frames of 13. */
   readonly numFrames?: number;
-  /** Pixels, multiples of 16. Defaults 480 and 720. */
+  /** Pixels, multiples of the VAE's ratio times the patch (16). Defaults 480 and 720. */
   readonly height?: number;
   readonly width?: number;
   /** Default 50. */
@@ -42,7 +42,7 @@ export interface GenerateOptions {
   readonly onProgress?: (progress: Progress) => void;
 }
 
-/** Standard normals of latent shape: [1, F', 16, h, w] for latents and steps, [1, 16, F', h, w] for posteriors. */
+/** Standard normals of latent shape: [1, F', C, h, w] for latents and steps, [1, C, F', h, w] for posteriors. */
 export interface Draws {
   readonly latents?: Float32Array;
   /** Noise that a start from the static video (strength < 1) mixes in. */
@@ -61,7 +61,7 @@ export interface Progress {
   /** Of the denoising stage: the step under way or just finished, from 1, of how many. */
   readonly step?: number;
   readonly steps?: number;
-  /** The prediction of the clean latents [1, F', 16, h, w] after a step, for previews. */
+  /** The prediction of the clean latents [1, F', C, h, w] after a step, for previews. */
   readonly preview?: Float32Array;
 }
 
@@ -72,8 +72,9 @@ export interface Generated {
   readonly frames: number;
   readonly height: number;
   readonly width: number;
-  /** Final latents [1, F', 16, h, w]. */
+  /** Final latents, [1, F', C, h, w]. */
   readonly latents: Float32Array;
+  readonly latentShape: readonly number[];
   readonly timesteps: readonly number[];
   readonly guidance: readonly number[];
 }

@@ -24,14 +24,14 @@ import {
 import { T5Encoder } from '../text-encoder/index.ts';
 import { T5Tokenizer } from '../tokenizer/index.ts';
 import type { TransformerConfig } from '../transformer/index.ts';
-import { CogVideoXVae, type VaeConfig } from '../vae/index.ts';
+import { CogVideoXVae, latentSize, spatialRatio, type VaeConfig } from '../vae/index.ts';
 import { readJson } from '../weights/config.ts';
 import type { Parameters } from '../weights/parameters.ts';
 import { resizeBytes } from './clip.ts';
 import { makeConditioning, swapFrames } from './conditioning.ts';
 import { Denoiser } from './denoiser.ts';
 import { dynamicGuidanceScale } from './guidance.ts';
-import { LATENT, type LoadedTransformer, loadTransformer } from './load-transformer.ts';
+import { type LoadedTransformer, loadTransformer } from './load-transformer.ts';
 import { normals, STREAMS } from './noise.ts';
 import { DEFAULTS, type Generated, type GenerateOptions, type PromptEmbeds } from './options.ts';
 
@@ -168,14 +168,9 @@ export class DwmPipeline {
     this.#checkSize(numFrames, height, width, 0);
     const { staticVideo, handVideo, prompt } = options;
     const size = { frames: numFrames, height, width };
-    const latent = {
-      latentFrames: (numFrames - 1) / 4 + 1,
-      latentHeight: height / 8,
-      latentWidth: width / 8,
-    };
-    const { latentFrames, latentHeight, latentWidth } = latent;
+    const latent = latentSize(this.vae.config, size);
     const textLength = typeof prompt === 'string' ? this.maxPromptTokens : prompt.tokens;
-    const shape = { ...latent, textLength, guided: guidanceScale > 1 };
+    const shape = { latent, textLength, guided: guidanceScale > 1 };
     const { memory } = Denoiser.plan(
       this.device,
       this.transformerConfig,
@@ -183,7 +178,7 @@ export class DwmPipeline {
       shape,
       this.precision,
     );
-    const latents = [1, LATENT, latentFrames, latentHeight, latentWidth];
+    const latents = [1, latent.channels, latent.frames, latent.height, latent.width];
     const stages = {
       resize: Math.max(...[staticVideo, handVideo].map((clip) => resizeBytes(this.device, clip, size))),
       encode: this.vae.estimateEncode([1, 3, numFrames, height, width], { tiling }).bytes,
@@ -210,9 +205,9 @@ export class DwmPipeline {
     const report = options.onProgress ?? (() => {});
     this.#checkSize(numFrames, height, width, seed);
     const size = { frames: numFrames, height, width };
-    const latent = { frames: (numFrames - 1) / 4 + 1, height: height / 8, width: width / 8 };
+    const latent = latentSize(this.vae.config, size);
     const scaling = this.vae.config.scaling_factor;
-    const count = latent.frames * LATENT * latent.height * latent.width;
+    const count = latent.frames * latent.channels * latent.height * latent.width;
     checkDraws(draws, count);
     const schedule = this.scheduler.schedule(settings.numInferenceSteps, { strength });
     const guided = settings.guidanceScale > 1;
@@ -252,13 +247,7 @@ export class DwmPipeline {
     } else sample = sample.map((value) => value * schedule.initNoiseSigma);
 
     report({ stage: 'denoise', done: 0, step: 1, steps });
-    const shape = {
-      latentFrames: latent.frames,
-      latentHeight: latent.height,
-      latentWidth: latent.width,
-      textLength: embeds.tokens,
-      guided,
-    };
+    const shape = { latent, textLength: embeds.tokens, guided };
     const denoiser = await Denoiser.create(
       this.device,
       this.transformerConfig,
@@ -301,8 +290,8 @@ export class DwmPipeline {
     checkFinite(sample);
 
     report({ stage: 'decode', done: 0 });
-    const unscaled = swapFrames(sample, latent.frames, LATENT, 1 / scaling);
-    const latentShape = [1, LATENT, latent.frames, latent.height, latent.width];
+    const unscaled = swapFrames(sample, latent.frames, latent.channels, 1 / scaling);
+    const latentShape = [1, latent.channels, latent.frames, latent.height, latent.width];
     const decoded = await this.vae.decode(unscaled, latentShape, {
       tiling: settings.tiling,
       signal,
@@ -316,6 +305,7 @@ export class DwmPipeline {
       height,
       width,
       latents: sample,
+      latentShape: [1, latent.frames, latent.channels, latent.height, latent.width],
       timesteps: schedule.timesteps,
       guidance,
     };
@@ -331,12 +321,13 @@ export class DwmPipeline {
     if (!Number.isInteger(numFrames) || numFrames < 1 || (numFrames - 1) % 4 !== 0) {
       throw new InvalidArgumentError('num-frames', `expected 4k + 1 frames (1, 5, … 49), got ${numFrames}`);
     }
+    const unit = spatialRatio(this.vae.config) * this.transformerConfig.patch_size;
     for (const [name, value] of [
       ['height', height],
       ['width', width],
     ] as const) {
-      if (!Number.isInteger(value) || value < 16 || value % 16 !== 0) {
-        throw new InvalidArgumentError(name, `expected a multiple of 16, got ${value}`);
+      if (!Number.isInteger(value) || value < unit || value % unit !== 0) {
+        throw new InvalidArgumentError(name, `expected a multiple of ${unit}, got ${value}`);
       }
     }
     const { patch_size_t: pt } = this.transformerConfig;
@@ -406,14 +397,13 @@ function defined<T extends object>(options: T): Partial<T> & T {
 /** @throws InvalidFileError when the parts of a model folder do not belong together. */
 function checkParts(
   folder: string,
-  { text_embed_dim }: TransformerConfig,
+  { text_embed_dim, out_channels }: TransformerConfig,
   vae: VaeConfig,
   textWidth: number | undefined,
 ): void {
   const expected: [part: string, field: string, expected: number, actual: number][] = [
-    ['vae', 'latent_channels', LATENT, vae.latent_channels],
+    ['vae', 'latent_channels', out_channels, vae.latent_channels],
     ['vae', 'temporal_compression_ratio', 4, vae.temporal_compression_ratio],
-    ['vae', 'block_out_channels: number of entries', 4, vae.block_out_channels.length],
     ['text_encoder', 'd_model', text_embed_dim, textWidth ?? text_embed_dim],
   ];
   for (const [part, field, want, got] of expected) {

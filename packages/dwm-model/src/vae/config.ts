@@ -74,5 +74,27 @@ export async function readVaeConfig(folder: ModelFolder): Promise<VaeConfig> {
 export const spatialRatio = ({ block_out_channels: channels }: VaeConfig): number =>
   2 ** (channels.length - 1);
 
+/** Size of a clip's latents. */
+export interface LatentSize {
+  readonly channels: number;
+  readonly frames: number;
+  readonly height: number;
+  readonly width: number;
+}
+
+/** Of a clip whose height and width `spatialRatio` divides, and whose frames are a multiple of the ratio, plus 1. */
+export function latentSize(
+  config: VaeConfig,
+  { frames, height, width }: { frames: number; height: number; width: number },
+): LatentSize {
+  const ratio = spatialRatio(config);
+  return {
+    channels: config.latent_channels,
+    frames: (frames - 1) / config.temporal_compression_ratio + 1,
+    height: height / ratio,
+    width: width / ratio,
+  };
+}
+
 /** How many blocks halve (or double) the frames, beginning with the first. */
 export const timeLevels = ({ temporal_compression_ratio: ratio }: VaeConfig): number => Math.log2(ratio);

@@ -1,5 +1,12 @@
 export type { Clip, ClipShape } from './clip.ts';
-export { parseVaeConfig, readVaeConfig, spatialRatio, type VaeConfig } from './config.ts';
+export {
+  type LatentSize,
+  latentSize,
+  parseVaeConfig,
+  readVaeConfig,
+  spatialRatio,
+  type VaeConfig,
+} from './config.ts';
 export { decodeFrames } from './decoder.ts';
 export { encodeFrames } from './encoder.ts';
 export type { ConvCaches, Stretch } from './layers.ts';

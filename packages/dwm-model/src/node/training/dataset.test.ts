@@ -73,7 +73,7 @@ test('frames and pixels as the original loads them', async () => {
 });
 
 test('latents in either order of axes, with or without a batch; others are refused', async () => {
-  const size = { frames: 3, height: 2, width: 2 };
+  const size = { channels: 16, frames: 3, height: 2, width: 2 };
   const values = Float32Array.from({ length: 32 * 12 }, (_, i) => i);
   const turned = new Float32Array(values.length);
   for (let c = 0; c < 32; c++)

@@ -10,7 +10,7 @@ import type { ExperimentConfig } from '../../training/config.ts';
 import { readDataset, type Sample } from './dataset.ts';
 import { type Encoded, writeEncoded } from './encoded.ts';
 import { type ReadClip, readCaption, TrainingEncoder } from './encoder.ts';
-import { trainingSize } from './trainer.ts';
+import { trainingSize } from './size.ts';
 
 export interface EncodeOptions {
   readonly config: ExperimentConfig;
@@ -42,7 +42,7 @@ export async function encodeDataset(options: EncodeOptions): Promise<{ written: 
   let pipeline: Promise<DwmPipeline> | undefined;
   const encoder = new TrainingEncoder({
     model,
-    size: trainingSize(config).size,
+    size: trainingSize(config),
     tiling: training.custom_settings.enable_tiling,
     readClip: options.readClip,
     pipeline: () => {

@@ -5,14 +5,12 @@
 import { readFile, stat } from 'node:fs/promises';
 import { InvalidFileError, readTorchFile, type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor';
 import { readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
-import { LATENT_CHANNELS, type LatentSize } from '../../training/data/batch.ts';
+import type { LatentSize } from '../../vae/index.ts';
 
 export interface Encoded {
   readonly shape: readonly number[];
   readonly values: Float32Array;
 }
-
-const MOMENTS = 2 * LATENT_CHANNELS;
 
 /** The file at `<path>.safetensors` or `<path>.pt`, whichever is there. */
 export async function encodedFile(path: string): Promise<string | undefined> {
@@ -44,21 +42,22 @@ async function readOne(file: string): Promise<Encoded> {
   return { shape: tensor.shape, values: toFloat32(tensor) };
 }
 
-/** Moments [32, frames, height, width] of the size that training is set up for. */
+/** Moments [2 C, frames, height, width] of the size that training is set up for. */
 export async function readMoments(
   file: string,
-  { frames, height, width }: LatentSize,
+  { channels, frames, height, width }: LatentSize,
 ): Promise<Float32Array> {
+  const moments = 2 * channels;
   const { shape: given, values } = await readOne(file);
   const shape = given.length === 5 && given[0] === 1 ? given.slice(1) : given;
-  const expected = [MOMENTS, frames, height, width];
+  const expected = [moments, frames, height, width];
   if (shape.join() === expected.join()) return values;
-  if (shape.join() === [frames, MOMENTS, height, width].join()) {
+  if (shape.join() === [frames, moments, height, width].join()) {
     const pixels = height * width;
     const out = new Float32Array(values.length);
     for (let f = 0; f < frames; f++) {
-      for (let c = 0; c < MOMENTS; c++) {
-        const from = (f * MOMENTS + c) * pixels;
+      for (let c = 0; c < moments; c++) {
+        const from = (f * moments + c) * pixels;
         out.set(values.subarray(from, from + pixels), (c * frames + f) * pixels);
       }
     }
@@ -66,7 +65,7 @@ export async function readMoments(
   }
   throw new InvalidFileError(
     file,
-    `expected latents [${expected}] or [${[frames, MOMENTS, height, width]}] for the buckets of this run, got [${given}]; encode again with dwm encode`,
+    `expected latents [${expected}] or [${[frames, moments, height, width]}] for the buckets of this run, got [${given}]; encode again with dwm encode`,
     { expected, actual: given },
   );
 }

@@ -40,7 +40,7 @@ export class TrainingEncoder {
     return hashOf(await hashFile(video), await this.#vaeHash, settings);
   }
 
-  /** Moments [32, latent frames, height / 8, width / 8]. */
+  /** Moments [2 C, latent frames, latent height, latent width]. */
   async encodeClip(video: string): Promise<Encoded> {
     const { size, tiling, readClip } = this.#options;
     const { device, vae } = await this.#options.pipeline();

@@ -4,7 +4,8 @@
  */
 import { join } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
-import type { Example, LatentSize } from '../../training/data/batch.ts';
+import type { Example } from '../../training/data/batch.ts';
+import type { LatentSize } from '../../vae/index.ts';
 import type { Sample } from './dataset.ts';
 import { encodedFile, readEmbeds, readMoments, writeEncoded } from './encoded.ts';
 import { readCaption, type TrainingEncoder } from './encoder.ts';

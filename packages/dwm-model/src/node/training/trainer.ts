@@ -1,5 +1,5 @@
 /**
- * A training run: clips in, checkpoints out. Everything that a step does follows from the seed, the step and
+ * A training run: batches in, checkpoints out. Everything that a step does follows from the seed, the step and
  * the weights before it, so a run that was stopped, killed or lost its device goes on from its last checkpoint
  * as if nothing had happened.
  */
@@ -8,36 +8,27 @@ import { join } from 'node:path';
 import {
   type Device,
   DeviceLostError,
-  type DeviceTensor,
   DwmError,
   InvalidArgumentError,
   InvalidFileError,
 } from '@dwm/core-tensor';
-import { openDirectory, writeFileAtomic } from '@dwm/core-tensor/node';
-import { loadTransformer } from '../../pipeline/load-transformer.ts';
-import { DwmPipeline } from '../../pipeline/pipeline.ts';
-import { fromConfig } from '../../schedulers/index.ts';
+import { writeFileAtomic } from '@dwm/core-tensor/node';
 import type { ExperimentConfig } from '../../training/config.ts';
-import { type Batch, type BatchRules, batchSpecs, makeBatch } from '../../training/data/batch.ts';
-import { MixedSampler } from '../../training/data/sampler.ts';
 import { firstNotFinite } from '../../training/debug-nan.ts';
-import { applyTrained, emptyParameters, startFromLora, weightFiles } from '../../training/export.ts';
 import { lrFactor } from '../../training/learning-rate.ts';
 import { type LossPoint, lossPlot } from '../../training/loss-plot.ts';
-import { dwmObjective } from '../../training/objective.ts';
-import { type LossFunction, NotFiniteError, TrainStep } from '../../training/train-step.ts';
-import { fullTrainable, loraTrainable, type Trainable } from '../../training/trainable.ts';
-import type { TransformerConfig } from '../../transformer/index.ts';
-import { readVaeConfig } from '../../vae/index.ts';
-import { readJson } from '../../weights/config.ts';
+import { NotFiniteError, TrainStep } from '../../training/train-step.ts';
+import type { Trainable } from '../../training/trainable.ts';
 import { LORA_FILE } from '../../weights/lora.ts';
-import type { Parameters } from '../../weights/parameters.ts';
 import { listCheckpoints, readPacked, readState, saveCheckpoint, type TrainingState } from './checkpoint.ts';
 import { readDataset, type Sample } from './dataset.ts';
-import { type ReadClip, TrainingEncoder } from './encoder.ts';
+import { dwmTask } from './dwm-task.ts';
+import type { ReadClip } from './encoder.ts';
 import { EventLog } from './event-log.ts';
-import { ExampleLoader } from './example-loader.ts';
+import { initializeModel, writeModel } from './model-folder.ts';
 import { Prefetch } from './prefetch.ts';
+import type { Batch, Inputs, Shows, TrainingTask } from './task.ts';
+import { vaeTask } from './vae-task.ts';
 
 export type TrainEvent =
   | { readonly kind: 'note'; readonly text: string }
@@ -55,7 +46,7 @@ export type TrainEvent =
     }
   | { readonly kind: 'checkpoint'; readonly path: string; readonly step: number };
 
-export interface TrainOptions {
+export interface TrainOptions extends Shows {
   readonly config: ExperimentConfig;
   /** `latest`, a checkpoint, or a folder of LoRA files to start from. */
   readonly resume?: string;
@@ -65,8 +56,6 @@ export interface TrainOptions {
   readonly signal?: AbortSignal;
   readonly openDevice: () => Promise<Device>;
   readonly readClip: ReadClip;
-  /** Makes and writes validation videos. */
-  readonly validate?: (pipeline: DwmPipeline, samples: readonly Sample[], step: number) => Promise<void>;
   readonly onEvent?: (event: TrainEvent) => void;
 }
 
@@ -74,6 +63,8 @@ export interface TrainResult {
   readonly step: number;
   readonly stopped: boolean;
   readonly checkpoint: string | undefined;
+  /** Folder of the trained model, where the mode trains a whole network and the run is through. */
+  readonly model: string | undefined;
   readonly losses: readonly LossPoint[];
 }
 
@@ -105,25 +96,6 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   }
 }
 
-/** Video size, and that of its latents. */
-export function trainingSize({ data }: ExperimentConfig) {
-  const one = (name: 'height_buckets' | 'width_buckets' | 'frame_buckets') => {
-    const [value, ...more] = data[name];
-    if (value !== undefined && more.length === 0) return value;
-    throw new InvalidArgumentError(`data.${name}`, `expected one size for all clips, got [${data[name]}]`);
-  };
-  const size = { frames: one('frame_buckets'), height: one('height_buckets'), width: one('width_buckets') };
-  if ((size.frames - 1) % 4 !== 0) {
-    throw new InvalidArgumentError('data.frame_buckets', `expected 4k + 1 frames, got ${size.frames}`);
-  }
-  for (const name of ['height', 'width'] as const) {
-    if (size[name] % 16 !== 0)
-      throw new InvalidArgumentError(`data.${name}_buckets`, `expected a multiple of 16, got ${size[name]}`);
-  }
-  const latent = { frames: (size.frames - 1) / 4 + 1, height: size.height / 8, width: size.width / 8 };
-  return { size, latent };
-}
-
 /** Everything of a run that lives on one device. */
 class Session {
   /** The last checkpoint, read or written. */
@@ -131,15 +103,10 @@ class Session {
   readonly #options: TrainOptions;
   readonly #report: (event: TrainEvent) => void;
   readonly #device: Device;
-  readonly #base: Parameters;
-  readonly #trainable: Trainable;
-  readonly #step: TrainStep<ReturnType<typeof batchSpecs>>;
-  readonly #loss: LossFunction<ReturnType<typeof batchSpecs>>;
+  readonly #model: string;
+  readonly #task: TrainingTask;
+  readonly #step: TrainStep<Inputs>;
   readonly #batches: Prefetch<Batch[]>;
-  readonly #pipeline: () => Promise<DwmPipeline>;
-  readonly #current: Parameters;
-  readonly #validation: readonly Sample[];
-  readonly #configJson: unknown;
   readonly #points: LossPoint[];
   #done: number;
   /** Samples seen. */
@@ -149,29 +116,19 @@ class Session {
     options: TrainOptions;
     report: (event: TrainEvent) => void;
     device: Device;
-    base: Parameters;
-    trainable: Trainable;
-    step: TrainStep<ReturnType<typeof batchSpecs>>;
-    loss: LossFunction<ReturnType<typeof batchSpecs>>;
+    model: string;
+    task: TrainingTask;
+    step: TrainStep<Inputs>;
     batches: Prefetch<Batch[]>;
-    pipeline: () => Promise<DwmPipeline>;
-    current: Parameters;
-    validation: readonly Sample[];
-    configJson: unknown;
     start: { step: number; position: number; points: readonly LossPoint[]; path: string | undefined };
   }) {
     this.#options = parts.options;
     this.#report = parts.report;
     this.#device = parts.device;
-    this.#base = parts.base;
-    this.#trainable = parts.trainable;
+    this.#model = parts.model;
+    this.#task = parts.task;
     this.#step = parts.step;
-    this.#loss = parts.loss;
     this.#batches = parts.batches;
-    this.#pipeline = parts.pipeline;
-    this.#current = parts.current;
-    this.#validation = parts.validation;
-    this.#configJson = parts.configJson;
     this.#points = [...parts.start.points];
     this.#done = parts.start.step;
     this.#position = parts.start.position;
@@ -181,131 +138,61 @@ class Session {
   static async open(options: TrainOptions, report: (event: TrainEvent) => void): Promise<Session> {
     const { config } = options;
     const { training, data } = config;
-    const settings = training.custom_settings;
-    if (settings.random_flip) {
+    if (training.custom_settings.random_flip) {
       throw new InvalidArgumentError(
         'training.custom_settings.random_flip',
         'is not supported: a flipped clip has its hands exchanged; set it to null',
       );
     }
-    const { size, latent } = trainingSize(config);
     const datasets: Sample[][] = [];
     for (const { path } of data.dataset_file) datasets.push(await readDataset(path, data));
     const validation: Sample[] = [];
     for (const path of data.validation_set) validation.push(...(await readDataset(path, data)));
     const start = await findStart(options.resume ?? training.resume_from_checkpoint, config);
-
-    const model = config.model.base_model_name_or_path;
-    const folder = await openDirectory(model);
-    const vae = await readVaeConfig({
-      name: `${model}/vae`,
-      open: (path) => folder.open(`vae/${path}`),
-      exists: (path) => folder.exists(`vae/${path}`),
-    });
-    const schedulerFile = await readJson(folder, 'scheduler/scheduler_config.json');
-    const { alphasCumprod } = fromConfig(schedulerFile.json, schedulerFile.file);
-    if (!alphasCumprod) {
-      throw new InvalidFileError(
-        schedulerFile.file,
-        'is a flow-matching scheduler; training needs diffusion',
-      );
-    }
+    const model = await baseModel(config, report);
 
     const device = await options.openDevice();
     try {
-      const loading = (part: string, done: number, total: number) =>
-        report({ kind: 'loading', part, done, total });
-      const loaded = await loadTransformer(device, folder, undefined, (done, total) =>
-        loading('transformer', done, total),
-      );
-      const base = loaded.parameters;
-      const trainable = await trainableOf(config, base, start?.kind === 'lora' ? start.path : undefined);
-      const current = emptyParameters();
-      let pipeline: Promise<DwmPipeline> | undefined;
-      const openPipeline = () => {
-        pipeline ??= DwmPipeline.load(device, folder, {
-          transformer: { config: loaded.config, parameters: current },
-          onProgress: loading,
-        });
-        return pipeline;
-      };
-      const loader = new ExampleLoader({
-        encoder: new TrainingEncoder({
-          model,
-          size,
-          tiling: settings.enable_tiling,
-          readClip: options.readClip,
-          pipeline: openPipeline,
-        }),
-        cache: join(config.experiment.output_dir, 'cache'),
-        size: latent,
-        textDim: loaded.config.text_embed_dim,
-        hasTextEncoder: await folder.exists('text_encoder/config.json'),
-        loadTensors: settings.load_tensors,
+      const openTask = training.mode === 'vae' ? vaeTask : dwmTask;
+      const task = await openTask({
+        config,
+        device,
+        model,
+        datasets,
+        validation: validation.slice(0, Math.min(data.num_validation_videos, data.max_validation_videos)),
+        loraStart: start?.kind === 'lora' ? start.path : undefined,
+        readClip: options.readClip,
+        shows: options,
+        loading: (part, done, total) => report({ kind: 'loading', part, done, total }),
       });
-      const rules: BatchRules = {
-        seed: training.seed,
-        size: latent,
-        scalingFactor: vae.scaling_factor,
-        alphasCumprod,
-        config: loaded.config,
-        promptDropout: training.prompt_dropout_prob,
-        handDropout: training.hand_dropout_prob,
-        ...(training.prompt_dropout_prob > 0 && { emptyText: await loader.emptyText() }),
-      };
-      const textLength = (await loader.text(datasets[0][0])).length / loaded.config.text_embed_dim;
-      const loss = lossOf(
-        loaded.config,
-        rules,
-        training.batch_size,
-        textLength,
-        settings.gradient_checkpointing,
-      );
-      const step = await TrainStep.create(device, trainable, loss, {
+      const step = await TrainStep.create(device, task.trainable, task.loss, {
         beta1: training.beta1,
         beta2: training.beta2,
         eps: training.epsilon,
         weightDecay: training.weight_decay,
         maxGradNorm: training.max_grad_norm,
       });
-      if (start?.kind === 'checkpoint') await restore(step, start, trainable, report, config);
+      if (start?.kind === 'checkpoint') await restore(step, start, task.trainable, report, config);
       const done = start?.kind === 'checkpoint' ? start.state : { step: 0, position: 0, points: [] };
 
-      const sampler = new MixedSampler(
-        training.seed,
-        data.dataset_file.map(({ weight }, i) => ({ count: datasets[i].length, weight })),
-      );
       const perStep = training.batch_size * training.gradient_accumulation_steps;
       const load = async (index: number): Promise<Batch[]> => {
         const batches: Batch[] = [];
         for (let k = 0; k < training.gradient_accumulation_steps; k++) {
-          const first = done.position + (index - done.step) * perStep + k * training.batch_size;
-          const examples = [];
-          for (let i = 0; i < training.batch_size; i++) {
-            const { dataset, clip } = sampler.at(first + i);
-            examples.push(await loader.load(datasets[dataset][clip]));
-          }
-          batches.push(makeBatch(examples, first, rules));
+          batches.push(
+            await task.batch(done.position + (index - done.step) * perStep + k * training.batch_size),
+          );
         }
         return batches;
       };
-      const shown = Math.min(data.num_validation_videos, data.max_validation_videos);
       return new Session({
         options,
         report,
         device,
-        base,
-        trainable,
+        model,
+        task,
         step,
-        loss,
         batches: new Prefetch(done.step, 2, load),
-        pipeline: openPipeline,
-        current,
-        validation: validation.slice(0, shown),
-        configJson: {
-          ...((await readJson(folder, 'transformer/config.json')).json as object),
-          in_channels: loaded.config.in_channels,
-        },
         start: {
           step: done.step,
           position: done.position,
@@ -364,14 +251,21 @@ class Session {
           sinceSave = [];
         }
         if (step === data.init_validation_steps || step % data.validation_steps === 0)
-          await this.#validate(step);
+          await log.scalars(step, await this.#validate(step));
       }
       // Aborted while a batch was loading: what was done since the last checkpoint is saved too.
       if (sinceSave.length > 0) await this.#save(sinceSave);
     } finally {
       await log.close();
     }
-    return { step: this.#done, stopped: this.#done < last, checkpoint: this.saved, losses: this.#points };
+    const stopped = this.#done < last;
+    return {
+      step: this.#done,
+      stopped,
+      checkpoint: this.saved,
+      model: stopped ? undefined : await this.#finish(),
+      losses: this.#points,
+    };
   }
 
   async destroy(): Promise<void> {
@@ -387,8 +281,8 @@ class Session {
       for (const batch of batches.slice(error.batch ?? 0)) {
         const found = await firstNotFinite(
           this.#device,
-          this.#trainable,
-          this.#loss,
+          this.#task.trainable,
+          this.#task.loss,
           batch,
           this.#step.theta,
         );
@@ -413,75 +307,62 @@ class Session {
     const { config } = this.#options;
     const { training } = config;
     const packed = await this.#step.state();
-    const { layout } = this.#trainable;
     const state: TrainingState = {
       step: this.#done,
       position: this.#position,
       seed: training.seed,
       meanLoss: losses.reduce((sum, loss) => sum + loss, 0) / Math.max(1, losses.length),
       points: this.#points,
-      layout: shapesOf(this.#trainable),
+      layout: shapesOf(this.#task.trainable),
       config,
     };
-    const texts = new Map<string, string>();
-    if (training.mode === 'full') {
-      texts.set('transformer/config.json', `${JSON.stringify(this.#configJson, undefined, 2)}\n`);
-    }
     this.saved = await saveCheckpoint(
       config.experiment.output_dir,
       state,
       packed,
-      weightFiles(training.mode, layout, packed.theta),
-      texts,
+      this.#task.files(packed.theta),
       training.custom_settings.checkpoints_total_limit,
     );
     this.#report({ kind: 'checkpoint', path: this.saved, step: this.#done });
   }
 
-  async #validate(step: number): Promise<void> {
-    const { validate } = this.#options;
-    if (!validate || this.#validation.length === 0) return;
-    const theta: DeviceTensor = this.#step.theta;
+  /** @returns what it measured, for the log. */
+  async #validate(step: number): Promise<Record<string, number>> {
     await this.#batches.settle();
-    await applyTrained(this.#device, this.#base, this.#trainable, theta, this.#current);
-    await validate(await this.#pipeline(), this.#validation, step);
+    const measured = await this.#task.validate(this.#step.theta, step);
+    const numbers = Object.entries(measured).map(([name, value]) => `${name} ${value.toPrecision(4)}`);
+    if (numbers.length > 0)
+      this.#report({ kind: 'note', text: `validation at step ${step}: ${numbers.join(', ')}` });
+    return Object.fromEntries(Object.entries(measured).map(([name, value]) => [`validation/${name}`, value]));
   }
+
+  /** Writes the trained model beside the checkpoints, whole and ready for use. */
+  async #finish(): Promise<string | undefined> {
+    await this.#batches.settle();
+    const files = await this.#task.finish(this.#step.theta);
+    if (!files) return undefined;
+    const path = join(this.#options.config.experiment.output_dir, 'model');
+    await writeModel(this.#model, path, files);
+    this.#report({ kind: 'note', text: `the trained model is ${path}` });
+    return path;
+  }
+}
+
+/** Folder of the base model; from scratch, one made of its configs. */
+async function baseModel(
+  { model, experiment, training }: ExperimentConfig,
+  report: (event: TrainEvent) => void,
+): Promise<string> {
+  const base = model.base_model_name_or_path;
+  if (!model.from_scratch) return base;
+  const made = join(experiment.output_dir, 'initial');
+  const drawn = await initializeModel(base, made, training.seed);
+  if (drawn.length > 0) report({ kind: 'note', text: `random weights for ${drawn.join(', ')}` });
+  return made;
 }
 
 const shapesOf = (trainable: Trainable): Record<string, readonly number[]> =>
   Object.fromEntries([...trainable.layout.parts].map(([name, { shape }]) => [name, shape]));
-
-function lossOf(
-  config: TransformerConfig,
-  rules: BatchRules,
-  batchSize: number,
-  tokens: number,
-  recompute: boolean,
-): LossFunction<ReturnType<typeof batchSpecs>> {
-  return {
-    inputs: batchSpecs(batchSize, rules, tokens),
-    loss: (weights, inputs, tap) =>
-      dwmObjective(config, weights, rules.scalingFactor, inputs, { recompute, ...(tap && { tap }) }).loss,
-  };
-}
-
-async function trainableOf(
-  { training }: ExperimentConfig,
-  base: Parameters,
-  loraFolder: string | undefined,
-): Promise<Trainable> {
-  if (training.mode === 'full') return fullTrainable(base);
-  const trainable = loraTrainable(base, {
-    rank: training.lora_rank,
-    alpha: training.lora_alpha,
-    targetModules: training.lora_target_modules,
-    trainablePatterns: training.trainable_parameter_patterns,
-    seed: training.seed,
-  });
-  if (!loraFolder) return trainable;
-  const theta = await startFromLora(await openDirectory(loraFolder), trainable.layout);
-  return { ...trainable, initial: async () => theta };
-}
 
 type Start =
   | { readonly kind: 'checkpoint'; readonly path: string; readonly state: TrainingState }
@@ -504,7 +385,7 @@ async function findStart(given: string | null, config: ExperimentConfig): Promis
 }
 
 async function restore(
-  step: TrainStep<ReturnType<typeof batchSpecs>>,
+  step: TrainStep<Inputs>,
   { path, state }: Start & { kind: 'checkpoint' },
   trainable: Trainable,
   report: (event: TrainEvent) => void,

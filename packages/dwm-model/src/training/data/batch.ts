@@ -6,20 +6,12 @@
 import { philox4x32, randomReference, spec } from '@dwm/core-tensor';
 import type { TransformerConfig } from '../../transformer/index.ts';
 import { timestepTable } from '../../transformer/index.ts';
+import type { LatentSize } from '../../vae/index.ts';
 import { noiseLevels } from '../objective.ts';
-
-/** Latent frames, height and width. */
-export interface LatentSize {
-  readonly frames: number;
-  readonly height: number;
-  readonly width: number;
-}
-
-export const LATENT_CHANNELS = 16;
 
 /** A clip as training takes it. */
 export interface Example {
-  /** VAE moments [32, frames, height, width], mean then logarithm of the variance, not scaled. */
+  /** VAE moments [2 C, frames, height, width], mean then logarithm of the variance, not scaled. */
   readonly video: Float32Array;
   readonly static: Float32Array;
   readonly hand: Float32Array;
@@ -47,11 +39,11 @@ const KEYS = {
   hand: 0x44574d34,
 };
 
-const latentCount = ({ frames, height, width }: LatentSize) => LATENT_CHANNELS * frames * height * width;
+const latentCount = ({ channels, frames, height, width }: LatentSize) => channels * frames * height * width;
 
 /** Shapes of a batch, by the names of `makeBatch`. */
 export function batchSpecs(count: number, { config, size }: BatchRules, tokens: number) {
-  const latents = spec([count, size.frames, LATENT_CHANNELS, size.height, size.width]);
+  const latents = spec([count, size.frames, size.channels, size.height, size.width]);
   return {
     video: latents,
     static: latents,
@@ -97,16 +89,16 @@ export function makeBatch(examples: readonly Example[], position: number, rules:
 function samplePosterior(
   moments: Float32Array,
   noise: ArrayLike<number>,
-  { frames, height, width }: LatentSize,
+  { channels, frames, height, width }: LatentSize,
   scale: number,
   out: Float32Array,
 ): void {
   const pixels = height * width;
-  const variance = LATENT_CHANNELS * frames * pixels;
-  for (let c = 0; c < LATENT_CHANNELS; c++) {
+  const variance = channels * frames * pixels;
+  for (let c = 0; c < channels; c++) {
     for (let f = 0; f < frames; f++) {
       const from = (c * frames + f) * pixels;
-      const to = (f * LATENT_CHANNELS + c) * pixels;
+      const to = (f * channels + c) * pixels;
       for (let i = 0; i < pixels; i++) {
         const logvar = Math.min(20, Math.max(-30, moments[variance + from + i]));
         out[to + i] = scale * (moments[from + i] + Math.exp(logvar / 2) * noise[from + i]);
