@@ -1,0 +1,34 @@
+/**
+ * The built page's Content-Security-Policy, as a `<meta>` so that no server has to send it. A worker is not bound by
+ * its page's `<meta>`, only by a header: the README gives the same line for servers that can send one.
+ */
+import type { Plugin } from 'vite';
+
+export const POLICY = [
+  "default-src 'none'",
+  // The physics engine, Draco and MediaPipe are WebAssembly.
+  "script-src 'self' 'wasm-unsafe-eval'",
+  "style-src 'self'",
+  "img-src 'self' blob: data:",
+  "media-src 'self' blob:",
+  "font-src 'self'",
+  "connect-src 'self' blob: data:",
+  "worker-src 'self'",
+  "manifest-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+].join('; ');
+
+export function contentSecurityPolicy(): Plugin {
+  return {
+    name: 'content-security-policy',
+    apply: 'build',
+    transformIndexHtml: () => [
+      {
+        tag: 'meta',
+        attrs: { 'http-equiv': 'Content-Security-Policy', content: POLICY },
+        injectTo: 'head-prepend',
+      },
+    ],
+  };
+}

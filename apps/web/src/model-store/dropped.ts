@@ -1,0 +1,68 @@
+/** Files that the visitor dropped or picked, with their paths: read where they lie, by ranges. */
+import { blobSource, checkInside, InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
+
+export interface DroppedFile {
+  /** From the dropped folder, e.g. `vae/config.json`. */
+  readonly path: string;
+  readonly file: File;
+}
+
+export function droppedFolder(name: string, files: readonly DroppedFile[]): ModelFolder {
+  const byPath = new Map(files.map(({ path, file }) => [path, file]));
+  return {
+    name,
+    async open(path) {
+      checkInside(name, path);
+      const file = byPath.get(path);
+      if (!file) throw new InvalidFileError(`${name}/${path}`, 'is not among the dropped files');
+      return blobSource(file, `${name}/${path}`);
+    },
+    async exists(path) {
+      checkInside(name, path);
+      return byPath.has(path);
+    },
+  };
+}
+
+async function filesIn(entry: FileSystemEntry, path: string): Promise<DroppedFile[]> {
+  if (entry.isFile) {
+    const file = await new Promise<File>((resolve, reject) =>
+      (entry as FileSystemFileEntry).file(resolve, reject),
+    );
+    return [{ path, file }];
+  }
+  const reader = (entry as FileSystemDirectoryEntry).createReader();
+  const files: DroppedFile[] = [];
+  for (;;) {
+    // A reader gives at most a hundred entries at a time.
+    const entries = await new Promise<FileSystemEntry[]>((resolve, reject) =>
+      reader.readEntries(resolve, reject),
+    );
+    if (entries.length === 0) return files;
+    for (const child of entries)
+      files.push(...(await filesIn(child, path ? `${path}/${child.name}` : child.name)));
+  }
+}
+
+/** All files of a drop. The name of a folder that was dropped alone is not part of the paths. */
+export async function droppedFiles(
+  data: DataTransfer,
+): Promise<{ folder: string | undefined; files: DroppedFile[] }> {
+  // The list of items is emptied when the event is over, so the entries are taken now.
+  const entries = [...data.items].flatMap((item) => item.webkitGetAsEntry() ?? []);
+  const only = entries.length === 1 && entries[0].isDirectory ? entries[0] : undefined;
+  if (only) return { folder: only.name, files: await filesIn(only, '') };
+  const files = await Promise.all(entries.map((entry) => filesIn(entry, entry.name)));
+  return { folder: undefined, files: files.flat() };
+}
+
+/** The same for `<input type="file">`, with `webkitdirectory` or without. */
+export function pickedFiles(list: Iterable<File>): { folder: string | undefined; files: DroppedFile[] } {
+  let folder: string | undefined;
+  const files = [...list].map((file) => {
+    const [top, ...rest] = (file.webkitRelativePath || '').split('/');
+    if (rest.length > 0) folder ??= top;
+    return { path: rest.length > 0 ? rest.join('/') : file.name, file };
+  });
+  return { folder, files };
+}
