@@ -26,6 +26,8 @@ export interface OpenCase {
   readonly sets: number;
   /** Ours is the first. */
   readonly contenders: readonly Contender[];
+  /** What else the medians say, given that of each contender that counted. */
+  note?(ms: (peer: string) => number | undefined): string | undefined;
 }
 
 export interface Contender {
@@ -33,6 +35,8 @@ export interface Contender {
   /** Which way of computing it, where there are several. */
   readonly formulation: string;
   readonly runsOn: Implementation['runsOn'];
+  /** Where it computes something else than the case: a part of it. */
+  readonly expected?: Expected;
   /** @throws with the reason why it cannot take part. */
   prepare(): Promise<Prepared>;
 }

@@ -58,7 +58,10 @@ async function runSuites(
       const measurements = await measure(open, quick ? BUDGET_MS.quick : BUDGET_MS.full);
       const finding = { suite: suite.name, workload: each.name, cost: open.cost, measurements };
       findings.push(finding);
-      printCase(each.name, rowsOf(finding, adapter, peaks));
+      const rows = rowsOf(finding, adapter, peaks);
+      printCase(each.name, rows);
+      const note = open.note?.((peer) => rows.find((row) => row.peer === peer)?.ms ?? undefined);
+      if (note) console.log(`  ${note}`);
     }
   }
   return findings;

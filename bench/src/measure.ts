@@ -46,7 +46,7 @@ export async function measure(
         const start = performance.now();
         await prepared.run(0);
         const ms = performance.now() - start;
-        error = await errorOf(prepared, expected, sets);
+        error = await errorOf(prepared, contender.expected ?? expected, sets);
         const tolerance = i === 0 ? OWN_TOLERANCE : PEER_TOLERANCE;
         if (!(error <= tolerance)) throw new Error(`wrong: relative error ${error.toExponential(1)}`);
         ready.push({ contender, prepared, error, ms, samples: [] });

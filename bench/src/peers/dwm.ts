@@ -119,7 +119,8 @@ function result(task: Task, { x, y, ...t }: Record<string, Tensor>): Tensor {
   }
 }
 
-function block({ tokens, heads }: Block, x: Tensor, t: Record<string, Tensor>): Tensor {
+/** One block of the transformer, `x` [tokens, dim]. */
+export function block({ tokens, heads }: Block, x: Tensor, t: Record<string, Tensor>): Tensor {
   const dense = (h: Tensor, name: string) => linear(h, t[`${name}.weight`], t[`${name}.bias`]);
   const norm = (h: Tensor, name: string, eps: number) =>
     layerNorm(h, { eps, gamma: t[`${name}.gamma`], beta: t[`${name}.beta`] });

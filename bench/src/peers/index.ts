@@ -8,7 +8,7 @@ import { onnxruntimeWeb } from './onnxruntime-web.ts';
 import { tfjs } from './tfjs.ts';
 
 export type { Implementation, Prepared } from './implementation.ts';
-export { dwm };
+export { dwm, jaxJs, tfjs };
 
 export const WEBGPU_PEERS: readonly Implementation[] = [onnxruntimeNodeWebgpu, onnxruntimeWeb, tfjs, jaxJs];
 export const CPU_PEERS: readonly Implementation[] = [onnxruntimeNodeCpu];

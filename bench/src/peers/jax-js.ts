@@ -12,7 +12,8 @@ import { transpose, withPast } from './layout.ts';
 type JaxArray = Jax.numpy.Array;
 
 let device: Device;
-let jax: typeof Jax;
+/** Once loaded. */
+export let jax: typeof Jax;
 
 export const jaxJs: Implementation = {
   name: 'jax-js webgpu',
@@ -215,7 +216,8 @@ function resnet(
   return x.ref.add(half(half(x, 1), 2));
 }
 
-function block({ tokens, heads }: Block, x: JaxArray, t: Record<string, JaxArray>): JaxArray {
+/** One block of the transformer, `x` [tokens, dim]. */
+export function block({ tokens, heads }: Block, x: JaxArray, t: Record<string, JaxArray>): JaxArray {
   const { numpy: np, nn } = jax;
   const dense = (h: JaxArray, name: string) =>
     np.matmul(h, np.matrixTranspose(t[`${name}.weight`])).add(t[`${name}.bias`]);

@@ -51,9 +51,7 @@ export const tfjs: Implementation = {
       async run(set) {
         output?.dispose();
         output = tf.tidy(() => result(task, { ...sets[set], ...constants }));
-        // tfjs submits when asked for data; these two do it without a read-back.
-        backend.endComputePassEncoder();
-        backend.submitQueue();
+        submit();
         await device.done();
       },
       read: async () => (await output!.data()) as Float32Array,
@@ -64,6 +62,12 @@ export const tfjs: Implementation = {
     };
   },
 };
+
+/** tfjs submits when asked for data; this does it without a read-back. */
+export function submit(): void {
+  backend.endComputePassEncoder();
+  backend.submitQueue();
+}
 
 /** The task in tfjs' ops. */
 function result(task: Task, t: Record<string, tf.Tensor>): tf.Tensor {
@@ -165,7 +169,8 @@ function resnet({ frames, height, width, channels }: Resnet, t: Record<string, t
   return tf.add(tf.reshape(t.x, [positions, channels]), half(half(t.x, 1), 2));
 }
 
-function block({ tokens, heads }: Block, t: Record<string, tf.Tensor>): tf.Tensor {
+/** One block of the transformer, `t.x` [tokens, dim]. */
+export function block({ tokens, heads }: Block, t: Record<string, tf.Tensor>): tf.Tensor {
   const dense = (x: tf.Tensor, name: string) =>
     tf.fused.matMul({
       ...{
