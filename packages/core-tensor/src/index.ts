@@ -1,6 +1,8 @@
 export {
   axisSamples,
   bytesOf,
+  type Choice,
+  choicesOf,
   type DType,
   elementCount,
   philox4x32,
@@ -33,6 +35,7 @@ export * from './program.ts';
 export * from './safetensors/index.ts';
 export * from './tensor.ts';
 export { readTorchFile } from './torch-file/index.ts';
-export * from './tune/choices.ts';
+export { beforeUse } from './tune/before-use.ts';
+export * from './tune/first-use.ts';
 export * from './tune/tune.ts';
 export { type BinaryFile, crc32, readZipDirectory, readZipEntry, type ZipEntry } from './zip.ts';

@@ -15,6 +15,7 @@ import {
   uniformStride,
 } from './plan/plan.ts';
 import { type HostData, input, type Precision, type Tensor, type TensorSpec } from './tensor.ts';
+import { beforeUse } from './tune/before-use.ts';
 
 export interface RunOptions {
   readonly signal?: AbortSignal;
@@ -74,6 +75,16 @@ export class Program<I extends Record<string, TensorSpec>, O extends Record<stri
 
   /** @throws PlanTooLargeError when the device's memory is known and cannot hold the plan. */
   static async create<I extends Record<string, TensorSpec>, O extends Record<string, Tensor>>(
+    device: Device,
+    plan: Plan,
+    inputs: I,
+  ): Promise<Program<I, O>> {
+    await beforeUse.settle(device, plan);
+    return Program.build(device, plan, inputs);
+  }
+
+  /** `create` for a program that is only measured: its choices are on trial. */
+  static async build<I extends Record<string, TensorSpec>, O extends Record<string, Tensor>>(
     device: Device,
     plan: Plan,
     inputs: I,
@@ -269,8 +280,10 @@ export async function compile<I extends Record<string, TensorSpec>, O extends Re
   fn: (inputs: { [K in keyof I]: Tensor }) => O,
   precision: Precision = 'f32',
 ): Promise<Program<I, O>> {
-  const plan = planProgram(trace(inputs, fn), device.caps, precision);
-  return Program.create(device, plan, inputs);
+  const outputs = trace(inputs, fn);
+  const plan = () => planProgram(outputs, device.caps, precision);
+  await beforeUse.tune(device, plan);
+  return Program.create(device, plan(), inputs);
 }
 
 /** Runs `fn` on symbolic inputs: the graph of its results. */

@@ -3,6 +3,7 @@ export * from './attention/backward.ts';
 export * from './attention/reference.ts';
 export * from './attention/shapes.ts';
 export * from './caps.ts';
+export { type Choices, choicesOf, classOf } from './choices.ts';
 export * from './concat/concat.ts';
 export * from './concat/reference.ts';
 export * from './concat/shapes.ts';

@@ -5,6 +5,9 @@
  * Binding 0 of group 0 is the uniform `params` (left out when `uniforms` is empty); operand k is binding k + 1.
  */
 import type { DeviceCaps } from './caps.ts';
+import { type Choice, choicesOf, classOf, type Tuning } from './choices.ts';
+
+export type { Choice, Tuning } from './choices.ts';
 
 /** A range of bytes of one of the op's tensors, bound as a storage buffer. */
 export interface Operand {
@@ -35,9 +38,6 @@ export interface Lowering {
   readonly scratch: readonly number[];
 }
 
-/** Values of a variant's parameters (tile sizes and the like); plain numbers, so that a choice can be kept as JSON. */
-export type Tuning = Readonly<Record<string, number>>;
-
 /** One way of computing a family's function; `lower` is only called when `applies` said yes. */
 export interface Variant<Spec> {
   readonly name: string;
@@ -47,28 +47,32 @@ export interface Variant<Spec> {
   lower(spec: Spec, caps: DeviceCaps, tuning?: Tuning): Lowering;
 }
 
-/** A measured choice. */
-export interface Choice {
-  readonly variant: string;
-  readonly tuning?: Tuning;
-}
-
 /** Which variant was taken and why. */
 export interface Receipt {
   readonly family: string;
   readonly variant: string;
   readonly tuning?: Tuning;
-  /** `only`: no other applies. `default`: the most special. `tuned`: measured on this device. */
+  /** `only`: there is no other way. `default`: the first of several. `tuned`: measured on this device. */
   readonly reason: 'only' | 'default' | 'tuned';
   readonly spec: object;
+  /** The class of shapes that a choice holds for. */
+  readonly key: string;
+  /** Everything that could have been taken, the default first. */
+  alternatives(): readonly Choice[];
 }
 
 const watchers = new Set<(receipt: Receipt) => void>();
 
-/** Calls `watch` at every choice, for traces; returns what ends it. */
-export function watchChoices(watch: (receipt: Receipt) => void): () => void {
+/** What `fn` returns, and the choices that were made while it ran. */
+export function withReceipts<T>(fn: () => T): { result: T; receipts: readonly Receipt[] } {
+  const receipts: Receipt[] = [];
+  const watch = (receipt: Receipt) => receipts.push(receipt);
   watchers.add(watch);
-  return () => watchers.delete(watch);
+  try {
+    return { result: fn(), receipts };
+  } finally {
+    watchers.delete(watch);
+  }
 }
 
 const sameTuning = (a: Tuning | undefined, b: Tuning | undefined): boolean => {
@@ -77,35 +81,46 @@ const sameTuning = (a: Tuning | undefined, b: Tuning | undefined): boolean => {
 };
 
 /**
- * The variant and its parameters: `choice` where it is among what applies to this spec, else the first variant
- * with its first candidate. A family lists its variants from the most to the least special.
+ * The variant and its parameters: the device's choice for this class of shapes where it is among what applies to
+ * this spec, else the first variant with its first candidate. A family lists its variants from the most to the
+ * least special.
  */
 export function choose<Spec extends object>(
   family: string,
   variants: readonly Variant<Spec>[],
   spec: Spec,
   caps: DeviceCaps,
-  choice?: Choice,
 ): { variant: Variant<Spec>; tuning: Tuning | undefined } {
   const applying = variants.filter((candidate) => candidate.applies(spec, caps));
   if (applying.length === 0) throw new Error(`${family}: no kernel variant takes ${JSON.stringify(spec)}`);
+  const tuningsOf = (variant: Variant<Spec>) => variant.candidates?.(spec, caps) ?? [undefined];
+  const key = classOf(family, spec);
+  const choice = choicesOf(caps).get(key);
   const wanted = choice && applying.find(({ name }) => name === choice.variant);
-  const tunings = wanted?.candidates?.(spec, caps) ?? [undefined];
-  const tuned = wanted !== undefined && tunings.some((tuning) => sameTuning(tuning, choice?.tuning));
+  const tuned = wanted && tuningsOf(wanted).some((tuning) => sameTuning(tuning, choice.tuning));
   const variant = tuned ? wanted : applying[0];
-  const tuning = tuned ? choice?.tuning : variant.candidates?.(spec, caps)[0];
-  const reason = tuned ? 'tuned' : applying.length === 1 ? 'only' : 'default';
-  for (const watch of watchers) watch({ family, variant: variant.name, tuning, reason, spec });
+  const tuning = tuned ? choice?.tuning : tuningsOf(variant)[0];
+  const alternatives = () =>
+    applying.flatMap((each) =>
+      tuningsOf(each).map((own): Choice => ({ variant: each.name, ...(own && { tuning: own }) })),
+    );
+  const single = applying.length === 1 && tuningsOf(applying[0]).length === 1;
+  const reason = tuned ? 'tuned' : single ? 'only' : 'default';
+  for (const watch of watchers)
+    watch({ family, variant: variant.name, tuning, reason, spec, key, alternatives });
   return { variant, tuning };
 }
 
-/** `choose` for a family whose variants have no parameters. */
-export const chooseVariant = <Spec extends object>(
+/** Lowers by the variant that `choose` takes. */
+export function lowerChosen<Spec extends object>(
   family: string,
   variants: readonly Variant<Spec>[],
   spec: Spec,
   caps: DeviceCaps,
-): Variant<Spec> => choose(family, variants, spec, caps).variant;
+): Lowering {
+  const { variant, tuning } = choose(family, variants, spec, caps);
+  return variant.lower(spec, caps, tuning);
+}
 
 export const read = (index: number, window: Pick<Operand, 'byteOffset' | 'byteLength'> = {}): Operand => ({
   source: 'input',

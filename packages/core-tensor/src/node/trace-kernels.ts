@@ -1,23 +1,28 @@
-/** `DWM_TRACE=kernels`: prints each kernel choice once, when a program is planned: which variant, and why. */
-import { type Receipt, watchChoices } from '@dwm/kernels-wgsl';
+/** `DWM_TRACE=kernels`: prints, before a program first runs, the kernel of each dispatch: which variant, and why. */
+import type { PlannedDispatch } from '../plan/plan.ts';
+import { watchPrograms } from '../tune/before-use.ts';
 
-/** E.g. `kernel matmul/lanes rows=32 columns=4 splits=1 (tuned) batch=1 m=64 n=256 k=64`. */
-export function receiptLine({ family, variant, tuning, reason, spec }: Receipt): string {
-  const values = (of: object) =>
-    Object.entries(of)
-      .filter(([, value]) => typeof value === 'number' || typeof value === 'string')
-      .map(([name, value]) => `${name}=${value}`);
-  return [`kernel ${family}/${variant}`, ...values(tuning ?? {}), `(${reason})`, ...values(spec)].join(' ');
+/**
+ * E.g. `kernel matmul+: matmul/lanes 32x32 NT (tuned: lanes rows=32 columns=4 splits=1) batch=1 m=64 n=256 k=64`.
+ * `only`: there is no other way. `default`: the first of several by the family's rule. `tuned`: measured here.
+ */
+export function receiptLine({ label, receipt }: PlannedDispatch): string {
+  if (!receipt) return `kernel ${label} (only)`;
+  const { variant, tuning, reason, key, family } = receipt;
+  const values = Object.entries(tuning ?? {}).map(([name, value]) => `${name}=${value}`);
+  return `kernel ${label} (${reason}: ${[variant, ...values].join(' ')}) ${key.slice(family.length + 1)}`;
 }
 
-/** Returns what ends it. */
+/** Each line once. Returns what ends it. */
 export function traceKernels(print: (line: string) => void): () => void {
   const seen = new Set<string>();
-  return watchChoices((receipt) => {
-    const line = receiptLine(receipt);
-    if (seen.has(line)) return;
-    seen.add(line);
-    print(line);
+  return watchPrograms(({ dispatches }) => {
+    for (const dispatch of dispatches) {
+      const line = receiptLine(dispatch);
+      if (seen.has(line)) continue;
+      seen.add(line);
+      print(line);
+    }
   });
 }
 

@@ -1,7 +1,6 @@
 /** Matrix products. Adds, activations, gates and residuals that follow are fused into the kernel by the plan. */
-import { bytesOf, type DeviceCaps, elementCount, lowerMatmul, type MatmulSpec } from '@dwm/kernels-wgsl';
+import { bytesOf, elementCount, lowerMatmul } from '@dwm/kernels-wgsl';
 import { record, type Tensor } from '../tensor.ts';
-import { chosenMatmul } from '../tune/choices.ts';
 import { add } from './pointwise.ts';
 import { sum } from './reduce.ts';
 import { broadcastTo, reshape } from './views.ts';
@@ -12,8 +11,6 @@ export interface MatmulOptions {
   /** `b` is stored [..., N, K]. */
   readonly transposeB?: boolean;
 }
-
-const lower = (spec: MatmulSpec, caps: DeviceCaps) => lowerMatmul(spec, caps, chosenMatmul(spec, caps));
 
 /**
  * a [..., M, K] times b [..., K, N] (or b [K, N], shared by the whole batch): [..., M, N] in f32.
@@ -55,7 +52,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
       epilogue: true,
       bindings: 5,
       lower: ({ caps, precision }, epilogue) =>
-        lower(
+        lowerMatmul(
           {
             ...{ batch, m, n, k, transposeA, transposeB, sharedB },
             ...{ dtypeA: a.dtype, dtypeB: b.dtype, dtypeOut: epilogue?.dtype ?? 'f32' },
@@ -138,7 +135,7 @@ export function quantizedMatmul(
       epilogue: true,
       bindings: 4,
       lower: ({ caps }, epilogue) =>
-        lower(
+        lowerMatmul(
           {
             ...{ batch: 1, m, n, k, transposeA: false, transposeB: true, sharedB: true },
             ...{ dtypeA: x.dtype, dtypeB: 'u32', dtypeOut: epilogue?.dtype ?? 'f32' },

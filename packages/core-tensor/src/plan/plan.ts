@@ -2,11 +2,19 @@
  * The plan of a program: every dispatch with the bytes it binds, every intermediate with its place in the
  * arena. A plan is data; it knows FLOPs, bytes and peak memory before anything is allocated.
  */
-import { byteLength, type DeviceCaps, type Dispatch, elementCount, offsetAlignment } from '@dwm/kernels-wgsl';
+import {
+  byteLength,
+  type DeviceCaps,
+  type Dispatch,
+  elementCount,
+  offsetAlignment,
+  type Receipt,
+  withReceipts,
+} from '@dwm/kernels-wgsl';
 import { DwmError } from '../errors.ts';
-import type { Cost, Precision, Tensor, TensorSpec } from '../tensor.ts';
+import type { Cost, Precision, Target, Tensor, TensorSpec } from '../tensor.ts';
 import { type Interval, placeIntervals } from './arena.ts';
-import { buildSteps } from './steps.ts';
+import { buildSteps, type Step } from './steps.ts';
 
 /** Where a bound range of bytes lives. */
 export type Location =
@@ -25,6 +33,8 @@ export interface PlannedDispatch extends Pick<Dispatch, 'label' | 'wgsl' | 'unif
   readonly bindings: readonly PlannedBinding[];
   /** Share of the step's work that this dispatch does. */
   readonly cost: Cost;
+  /** Which variant this is and why; undefined where the family has one kernel. */
+  readonly receipt: Receipt | undefined;
 }
 
 export interface PlanMemory {
@@ -62,6 +72,28 @@ export const uniformStride = (caps: DeviceCaps, words: number): number => {
   return Math.ceil(Math.max(16, words * 4) / alignment) * alignment;
 };
 
+/** A step as it is lowered, with the choices that its lowering made. */
+export interface LoweredStep {
+  readonly step: Step;
+  readonly target: Target;
+  readonly receipts: readonly Receipt[];
+}
+
+const watchers = new Set<(lowered: LoweredStep) => void>();
+
+/** The steps that are lowered while `plan` runs. */
+export function collectSteps(plan: () => void): LoweredStep[] {
+  const collected: LoweredStep[] = [];
+  const watch = (lowered: LoweredStep) => collected.push(lowered);
+  watchers.add(watch);
+  try {
+    plan();
+  } finally {
+    watchers.delete(watch);
+  }
+  return collected;
+}
+
 const tensorBytes = (tensor: TensorSpec) => byteLength(elementCount(tensor.shape), tensor.dtype);
 
 export function planProgram(
@@ -74,6 +106,7 @@ export function planProgram(
   const outputIndex = new Map(holders.map((tensor, index) => [tensor, index]));
 
   const { limits } = caps;
+  const target: Target = { caps, precision };
   for (const { name, outputs: tensors } of steps) {
     for (const tensor of tensors) {
       if (tensorBytes(tensor) <= limits.maxBufferSize) continue;
@@ -99,7 +132,8 @@ export function planProgram(
   };
 
   const lowered = steps.map((step, at) => {
-    const lowering = step.lower({ caps, precision });
+    const { result: lowering, receipts } = withReceipts(() => step.lower(target));
+    for (const watch of watchers) watch({ step, target, receipts });
     const scratchItems = lowering.scratch.map((bytes) => items.push({ bytes, start: at, end: at }) - 1);
     for (const tensor of step.outputs) {
       if (outputIndex.has(tensor)) continue;
@@ -130,13 +164,13 @@ export function planProgram(
         }
       }
     }
-    return { step, lowering, place };
+    return { step, lowering, receipts, place };
   });
 
   const arena = placeIntervals(items as Interval[], apart, offsetAlignment(caps), limits.maxBufferSize);
 
   let uniforms = 0;
-  const dispatches = lowered.flatMap(({ step, lowering, place }) => {
+  const dispatches = lowered.flatMap(({ step, lowering, receipts, place }) => {
     const share = lowering.dispatches.length;
     const cost = { flops: step.cost.flops / share, bytes: step.cost.bytes / share };
     return lowering.dispatches.map((dispatch): PlannedDispatch => {
@@ -160,7 +194,8 @@ export function planProgram(
         return { location, access: operand.access, byteOffset: start + within, byteLength: length };
       });
       const { label, wgsl, uniforms: words, workgroups } = dispatch;
-      return { label: `${step.name}: ${label}`, wgsl, uniforms: words, workgroups, bindings, cost };
+      const name = `${step.name}: ${label}`;
+      return { label: name, wgsl, uniforms: words, workgroups, bindings, cost, receipt: receipts[0] };
     });
   });
 

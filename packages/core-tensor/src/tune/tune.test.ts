@@ -1,66 +1,262 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { MATMUL_VARIANTS, type MatmulSpec } from '@dwm/kernels-wgsl';
-import { expect, test } from 'vitest';
-import { loadTuning, openNodeDevice, saveTuning, traceKernels } from '../node/index.ts';
+import { type Choice, choicesOf, classOf } from '@dwm/kernels-wgsl';
+import { afterEach, expect, test } from 'vitest';
+import { loadTuning, openNodeDevice, resetTuning, saveTuning, traceKernels } from '../node/index.ts';
+import { attention } from '../ops/attention.ts';
+import { conv3d } from '../ops/conv.ts';
 import { matmul } from '../ops/matmul.ts';
+import { add, silu } from '../ops/pointwise.ts';
 import { spec } from '../ops/testing.ts';
 import { planProgram } from '../plan/plan.ts';
-import { trace } from '../program.ts';
-import { choicesOf, matmulClass } from './choices.ts';
-import { tuneProgram } from './tune.ts';
+import { compile, Program, trace } from '../program.ts';
+import { setFirstUse } from './before-use.ts';
+import { tuneOnFirstUse } from './first-use.ts';
+import { type Question, questionsOf, tune } from './tune.ts';
 
 const device = await openNodeDevice();
-const outputs = () =>
-  trace({ a: spec([40, 64]), b: spec([48, 64]) }, (t) => ({ out: matmul(t.a, t.b, { transposeB: true }) }));
-const matmulSpec: MatmulSpec = {
-  ...{ batch: 1, m: 40, n: 48, k: 64, transposeA: false, transposeB: true, sharedB: true },
-  ...{ dtypeA: 'f32', dtypeB: 'f32', dtypeOut: 'f32', halfPrecision: false, epilogue: undefined },
+const inputs = { a: spec([40, 64]), b: spec([48, 64]), c: spec([48]) };
+const outputs = () => trace(inputs, (t) => ({ out: silu(add(matmul(t.a, t.b, { transposeB: true }), t.c)) }));
+const plan = (caps = device.caps) => planProgram(outputs(), caps);
+
+afterEach(() => {
+  choicesOf(device.caps).clear();
+  setFirstUse(device, { tune: async () => {}, settle: async () => {} });
+});
+
+const name = ({ variant, tuning }: Choice) => `${variant} ${JSON.stringify(tuning)}`;
+
+/** A stopwatch by which `fastest` takes 1 ms and everything else 10. */
+const clockOf = (fastest: Choice) => async (choice: Choice, run: () => Promise<void>) => {
+  await run();
+  return name(choice) === name(fastest) ? 1 : 10;
 };
 
-function planned(caps = device.caps) {
-  const lines: string[] = [];
-  const stop = traceKernels((line) => lines.push(line));
-  planProgram(outputs(), caps);
-  planProgram(outputs(), caps);
-  stop();
-  expect(lines.length).toBe(1);
-  return lines[0];
-}
-
-test('measures once, keeps the choice on disk, and plans by it', async () => {
+async function temporary(use: (path: string) => Promise<void>): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'dwm-tune-'));
-  const path = join(folder, 'nested', 'tune.json');
   try {
-    expect(planned()).toMatch(/default|only/);
-    const [tuned] = await tuneProgram(device, outputs(), { budgetMs: 2000 });
-    expect(tuned.key).toBe(matmulClass(matmulSpec));
-    expect(tuned.ms).toBeLessThanOrEqual(tuned.defaultMs);
-    expect(planned()).toContain('(tuned)');
-    expect(await tuneProgram(device, outputs(), { budgetMs: 2000 })).toEqual([]);
-
-    await saveTuning(device.caps, path);
-    const again = { ...device.caps };
-    await loadTuning(again, path);
-    expect(choicesOf(again)).toEqual(choicesOf(device.caps));
-    const other = { ...device.caps, adapter: { ...device.caps.adapter, description: 'another driver' } };
-    await loadTuning(other, path);
-    expect(choicesOf(other).size).toBe(0);
-    expect(JSON.parse(await readFile(path, 'utf8')).version).toBe(1);
-    await writeFile(path, 'damaged');
-    await loadTuning(other, path);
-    expect(choicesOf(other).size).toBe(0);
+    await use(join(folder, 'nested', 'tune.json'));
   } finally {
     await rm(folder, { recursive: true });
   }
+}
+
+/** What a trace says of the one dispatch of the program. */
+async function traced(): Promise<string> {
+  const lines: string[] = [];
+  const stop = traceKernels((line) => lines.push(line));
+  for (let i = 0; i < 2; i++) (await Program.create(device, plan(), inputs)).destroy();
+  stop();
+  expect(lines).toHaveLength(1);
+  return lines[0];
+}
+
+test('classes: sizes in powers of two, small ones exact, what is fused left out', () => {
+  const base = {
+    m: 17,
+    n: 1024,
+    kernel: [3, 3, 1],
+    scale: 0.5,
+    mask: false,
+    bias: undefined,
+    types: { q: 'f16' },
+  };
+  expect(classOf('x', base)).toBe('x m=32 n=1024 kernel=3x3x1 types={q=f16}');
+  expect(classOf('x', { ...base, m: 32, fusion: { shape: [9] } })).toBe(classOf('x', base));
+  expect(classOf('x', { ...base, m: 33 })).not.toBe(classOf('x', base));
+  expect(classOf('x', { ...base, mask: true })).toContain('mask=yes');
 });
 
+test('whichever candidate is the fastest is chosen and planned', async () => {
+  const [all, ...more] = questionsOf(plan);
+  const question = {
+    ...all,
+    alternatives: all.alternatives.filter((_, i, { length }) => i < 2 || i === length - 1),
+  };
+  expect(more).toEqual([]);
+  expect(question.family).toBe('matmul');
+  expect(question.alternatives.length).toBeGreaterThan(1);
+  expect(await traced()).toContain('(default: ');
+  const { alternatives } = question;
+  for (const fastest of [alternatives[1], alternatives[alternatives.length - 1], alternatives[0]]) {
+    choicesOf(device.caps).clear();
+    const [tuned] = await tune(device, [question], { budgetMs: 60_000, time: clockOf(fastest) });
+    expect(tuned.choice).toEqual(fastest);
+    expect(tuned.ms).toBe(1);
+    expect(tuned.defaultMs).toBe(fastest === alternatives[0] ? 1 : 10);
+    expect(plan().dispatches[0].receipt).toMatchObject({ ...fastest, reason: 'tuned' });
+  }
+  expect(await traced()).toContain('(tuned: ');
+});
+
+test('every candidate computes the same', async () => {
+  const [question] = questionsOf(plan);
+  const wave = (count: number) => Float32Array.from({ length: count }, (_, i) => Math.sin(i));
+  const results = [];
+  for (const choice of question.alternatives) {
+    choicesOf(device.caps).set(question.key, choice);
+    const program = await Program.create(device, plan(), inputs);
+    const { out } = await program.run({ a: wave(40 * 64), b: wave(48 * 64), c: wave(48) });
+    results.push(await out.read());
+    program.destroy();
+  }
+  for (const result of results)
+    for (let i = 0; i < result.length; i++) expect(result[i]).toBeCloseTo(results[0][i], 4);
+});
+
+test('what is close to the default loses to it', async () => {
+  const [question] = questionsOf(plan);
+  const time = async (choice: Choice) => (name(choice) === name(question.alternatives[0]) ? 10 : 9.7);
+  const [tuned] = await tune(device, [question], { budgetMs: 60_000, time });
+  expect(tuned.choice).toEqual(question.alternatives[0]);
+});
+
+test('the budget: heaviest first, nothing begun after it, nothing that cannot fit in it', async () => {
+  const large = spec([96, 64]);
+  const both = () =>
+    planProgram(
+      trace({ ...inputs, large }, (t) => ({
+        small: matmul(t.a, t.b, { transposeB: true }),
+        out: matmul(t.large, t.b, { transposeB: true }),
+      })),
+      device.caps,
+    );
+  const questions = questionsOf(both);
+  expect(questions.map(({ key }) => key.match(/ m=(\d+)/)![1])).toEqual(['128', '64']);
+  let clock = 0;
+  const options = {
+    budgetMs: 1000,
+    now: () => clock,
+    time: async () => {
+      clock += 100;
+      return 1;
+    },
+  };
+  expect((await tune(device, questions, options)).map(({ key }) => key)).toEqual([questions[0].key]);
+
+  const { step } = questions[0];
+  const heavy: Question = { ...questions[0], step: { ...step, cost: { flops: 1e15, bytes: 0 } } };
+  expect(await tune(device, [heavy], { budgetMs: 60_000 })).toEqual([]);
+});
+
+test('measures with a real clock; convolution and attention too where they have a choice', async () => {
+  const network = () =>
+    planProgram(
+      trace({ x: spec([1, 2, 8, 12, 8]), w: spec([3, 3, 3, 8, 16]), q: spec([1, 40, 2, 16]) }, (t) => ({
+        conv: conv3d(t.x, t.w),
+        attention: attention(t.q, t.q, t.q),
+      })),
+      device.caps,
+    );
+  for (const question of [...questionsOf(plan), ...questionsOf(network)]) {
+    const [tuned] = await tune(device, [question], { budgetMs: 5000 });
+    expect(tuned.ms).toBeLessThanOrEqual(tuned.defaultMs);
+    expect(tuned.defaultMs).toBeGreaterThan(0);
+    expect(choicesOf(device.caps).get(question.key)).toEqual(tuned.choice);
+  }
+});
+
+test('on first use: decided and saved before the program runs, never twice', async () => {
+  const [question] = questionsOf(plan);
+  const fastest = question.alternatives[1];
+  const saved: (Choice | null | undefined)[] = [];
+  const heard: [number, number][] = [];
+  tuneOnFirstUse(device, {
+    budgetMs: 60_000,
+    time: clockOf(fastest),
+    save: async () => {
+      saved.push(choicesOf(device.caps).get(question.key));
+    },
+    onTuned: (tuned, unmeasured) => heard.push([tuned.length, unmeasured]),
+  });
+  for (let i = 0; i < 2; i++) {
+    const program = await compile(device, inputs, (t) => ({ out: matmul(t.a, t.b, { transposeB: true }) }));
+    expect(program.plan.dispatches[0].receipt).toMatchObject({ ...fastest, reason: 'tuned' });
+    program.destroy();
+  }
+  expect(saved).toEqual([fastest]);
+  expect(heard).toEqual([[1, 0]]);
+});
+
+test('on first use: without budget, and for programs compiled from a plan, the default is decided', async () => {
+  const [question] = questionsOf(plan);
+  const choices = choicesOf(device.caps);
+  let saves = 0;
+  const save = async () => void saves++;
+  tuneOnFirstUse(device, { budgetMs: 0, save });
+  (await compile(device, inputs, (t) => ({ out: matmul(t.a, t.b, { transposeB: true }) }))).destroy();
+  expect(choices.get(question.key)).toBeNull();
+  expect(saves).toBe(1);
+
+  choices.clear();
+  tuneOnFirstUse(device, { budgetMs: 60_000, save });
+  (await Program.create(device, plan(), inputs)).destroy();
+  expect(choices.get(question.key)).toBeNull();
+  (await compile(device, inputs, (t) => ({ out: matmul(t.a, t.b, { transposeB: true }) }))).destroy();
+  expect(choices.get(question.key)).toBeNull();
+  expect(saves).toBe(2);
+});
+
+test('the file: round trip, by device, and reset', () =>
+  temporary(async (path) => {
+    const [question] = questionsOf(plan);
+    const choices = choicesOf(device.caps);
+    choices.set(question.key, question.alternatives[1]).set('conv other=1', null);
+    await saveTuning(device.caps, { path });
+    const again = { ...device.caps };
+    expect(await loadTuning(again, { path })).toBe(2);
+    expect(choicesOf(again)).toEqual(choices);
+
+    const other = { ...device.caps, adapter: { ...device.caps.adapter, description: 'another driver' } };
+    expect(await loadTuning(other, { path })).toBe(0);
+    choicesOf(other).set('kept', null);
+    await saveTuning(other, { path });
+    await resetTuning(again, { path });
+    expect(choicesOf(again).size).toBe(0);
+    expect(await loadTuning(again, { path })).toBe(0);
+    expect(await loadTuning(other, { path })).toBe(1);
+  }));
+
+test.each([
+  ['not JSON', 'damaged'],
+  ['no object', '3'],
+  ['no version', '{"devices":{}}'],
+  ['no devices', '{"version":2}'],
+  ['a choice without a variant', '{"version":2,"devices":{"d":{"matmul":{"tuning":{}}}}}'],
+  [
+    'a tuning that is no number',
+    '{"version":2,"devices":{"d":{"matmul":{"variant":"v","tuning":{"rows":"4"}}}}}',
+  ],
+])('a damaged file (%s) is ignored with one line, and written anew', (_, text) =>
+  temporary(async (nested) => {
+    const path = join(nested, '../..', 'tune.json');
+    await writeFile(path, text);
+    const lines: string[] = [];
+    expect(await loadTuning(device.caps, { path, warn: (line) => lines.push(line) })).toBe(0);
+    expect(lines).toEqual([`${path}: is damaged and ignored; kernels are tuned anew`]);
+    choicesOf(device.caps).set('matmul', null);
+    await saveTuning(device.caps, { path });
+    expect(JSON.parse(await readFile(path, 'utf8')).version).toBe(2);
+    expect(await loadTuning(device.caps, { path, warn: (line) => lines.push(line) })).toBe(1);
+    expect(lines).toHaveLength(1);
+  }),
+);
+
 test('a choice that does not fit is ignored', () => {
-  const caps = { ...device.caps };
-  choicesOf(caps).set(matmulClass(matmulSpec), { variant: 'of an older version' });
-  expect(planned(caps)).not.toContain('(tuned)');
-  const [first] = MATMUL_VARIANTS.filter((variant) => variant.applies(matmulSpec, caps));
-  choicesOf(caps).set(matmulClass(matmulSpec), { variant: first.name, tuning: { rows: 3 } });
-  expect(planned(caps)).not.toContain('(tuned)');
+  const [{ key, alternatives }] = questionsOf(plan);
+  choicesOf(device.caps).set(key, { variant: 'of an older version' });
+  expect(plan().dispatches[0].receipt?.reason).toBe('default');
+  choicesOf(device.caps).set(key, { variant: alternatives[0].variant, tuning: { rows: 3 } });
+  expect(plan().dispatches[0].receipt?.reason).toBe('default');
+});
+
+test('a trace names the kernel of every dispatch, of families with one kernel too', async () => {
+  const lines: string[] = [];
+  const stop = traceKernels((line) => lines.push(line));
+  const program = await compile(device, { x: spec([5, 8]) }, ({ x }) => ({ out: silu(x) }));
+  stop();
+  expect(lines).toHaveLength(program.plan.dispatches.length);
+  expect(lines[0]).toMatch(/^kernel pointwise: pointwise\/.* \(only\)/);
+  program.destroy();
 });

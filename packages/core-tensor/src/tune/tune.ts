@@ -1,24 +1,47 @@
 /**
- * Choosing matmul variants by measurement. Every variant that applies runs with its best few candidates, in
- * turns (A B C A B C), and the one with the least time is kept; least, because other work only ever adds time.
+ * Choosing kernel variants by measurement, for every family that has a choice. A step of a plan runs on its own,
+ * fused work included, with each variant that applies and its best few candidates, in turns (A B C A B C); those
+ * that fall behind drop out. The one with the least time is kept; least, because other work only ever adds time.
  */
-import { type Choice, MATMUL_VARIANTS, type MatmulSpec, type Variant } from '@dwm/kernels-wgsl';
+import { type Choice, choicesOf, elementCount, type Receipt } from '@dwm/kernels-wgsl';
 import type { Device } from '../device/device.ts';
+import { DeviceLostError } from '../device/errors.ts';
 import { DeviceTensor } from '../device-tensor.ts';
-import { planProgram } from '../plan/plan.ts';
+import { collectSteps, type LoweredStep, planProgram } from '../plan/plan.ts';
 import { Program, trace } from '../program.ts';
-import { type Precision, parameter, record, spec as shaped, type Tensor } from '../tensor.ts';
-import { choicesOf, collectMatmuls, matmulClass } from './choices.ts';
+import { parameter, record, spec, type Tensor, type TensorSpec } from '../tensor.ts';
+
+/** A class of shapes with more than one way to compute it, and a step that asks for it. */
+export interface Question extends LoweredStep {
+  readonly key: string;
+  readonly family: string;
+  readonly alternatives: readonly Choice[];
+}
 
 export interface TuneOptions {
-  /** Time after which no further shape is begun; the heaviest shapes come first. */
+  /** Milliseconds after which no further class is begun; the heaviest come first. */
   readonly budgetMs: number;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: TuneProgress) => void;
+  /** Milliseconds, from any start. */
+  readonly now?: () => number;
+  /** Milliseconds that one run of `choice` takes; by default, `run` is timed. */
+  readonly time?: (choice: Choice, run: () => Promise<void>) => Promise<number>;
+}
+
+export interface TuneProgress {
+  /** Class under way. */
+  readonly key: string;
+  readonly done: number;
+  readonly total: number;
 }
 
 export interface Tuned {
   /** Class of shapes. */
   readonly key: string;
+  readonly family: string;
   readonly choice: Choice;
+  readonly defaultChoice: Choice;
   /** Milliseconds of the choice and of the default. */
   readonly ms: number;
   readonly defaultMs: number;
@@ -27,75 +50,132 @@ export interface Tuned {
 /** Candidates of a variant that are measured: their order is an estimate of their speed already. */
 const CANDIDATES = 4;
 const ROUNDS = 5;
+/** Slower than the best by this much after a round: out. */
+const BEHIND = 1.3;
 /** A choice must beat the default by this much: less is noise. */
-const MARGIN = 0.97;
+const MARGIN = 0.95;
+/** Runs of one turn take at least this long together, so that the clock and the submit count for little. */
+const TURN_MS = 4;
+const MOST_RUNS = 50;
 
-const work = ({ batch, m, n, k }: MatmulSpec) => batch * m * n * k;
+/** Guesses, on the slow side, that keep a step out that would not fit in the budget. */
+const PACE = {
+  software: { flopsPerMs: 5e6, bytesPerMs: 2e6 },
+  hardware: { flopsPerMs: 2e9, bytesPerMs: 2e8 },
+};
 
-/**
- * Measures the matmuls of the program that computes `outputs`, so that planning it again uses the results.
- * For first use: what is known is not measured again.
- */
-export function tuneProgram(
-  device: Device,
-  outputs: Readonly<Record<string, Tensor>>,
-  options: TuneOptions & { readonly precision?: Precision },
-): Promise<Tuned[]> {
-  const specs = collectMatmuls(() => planProgram(outputs, device.caps, options.precision));
-  return tuneMatmul(device, specs, options);
+/** The open questions of what is planned while `plan` runs, one a class, the heaviest step first. */
+export function questionsOf(plan: () => void): Question[] {
+  const byKey = new Map<string, Question>();
+  for (const lowered of collectSteps(plan)) {
+    for (const receipt of lowered.receipts) {
+      if (receipt.reason === 'only') continue;
+      const known = byKey.get(receipt.key);
+      if (known && work(known) >= work(lowered)) continue;
+      const { key, family } = receipt;
+      byKey.set(key, { ...lowered, key, family, alternatives: foremost(receipt) });
+    }
+  }
+  return [...byKey.values()].sort((a, b) => work(b) - work(a));
 }
 
-/** Measures the classes of `specs` that have no choice yet and keeps the results in `choicesOf(device.caps)`. */
-export async function tuneMatmul(
+const work = ({ step: { cost } }: LoweredStep) => cost.flops + cost.bytes;
+
+/** The default, and the best few of every variant. */
+function foremost({ alternatives }: Receipt): Choice[] {
+  const count = new Map<string, number>();
+  return alternatives().filter(({ variant }) => {
+    count.set(variant, (count.get(variant) ?? 0) + 1);
+    return count.get(variant)! <= CANDIDATES;
+  });
+}
+
+/**
+ * Measures each question that fits in the budget and keeps the answer in `choicesOf(device.caps)`.
+ * @throws the signal's reason when aborted; what was measured until then is kept.
+ */
+export async function tune(
   device: Device,
-  specs: readonly MatmulSpec[],
-  { budgetMs }: TuneOptions,
+  questions: readonly Question[],
+  options: TuneOptions,
 ): Promise<Tuned[]> {
-  const choices = choicesOf(device.caps);
-  const end = performance.now() + budgetMs;
+  const { budgetMs, signal, onProgress, now = () => performance.now() } = options;
+  const clock = { now, end: now() + budgetMs };
   const tuned: Tuned[] = [];
-  for (const spec of specs.toSorted((a, b) => work(b) - work(a))) {
-    const key = matmulClass(spec);
-    if (choices.has(key)) continue;
-    if (performance.now() >= end) break;
-    const result = await measure(device, { ...spec, epilogue: undefined, dtypeOut: 'f32' }, end);
+  for (const [done, question] of questions.entries()) {
+    signal?.throwIfAborted();
+    if (now() >= clock.end) break;
+    const { key, family, step, alternatives } = question;
+    onProgress?.({ key, done, total: questions.length });
+    const pace = PACE[device.caps.adapter.kind];
+    const onceMs = step.cost.flops / pace.flopsPerMs + step.cost.bytes / pace.bytesPerMs;
+    if (now() + onceMs * (alternatives.length + 2 * ROUNDS) > clock.end) continue;
+    const result = await measure(device, question, clock, options.time);
     if (!result) continue;
-    choices.set(key, result.choice);
-    tuned.push({ key, ...result });
+    choicesOf(device.caps).set(key, result.choice);
+    tuned.push({ key, family, defaultChoice: alternatives[0], ...result });
   }
   return tuned;
 }
 
 interface Contender {
   readonly choice: Choice;
-  readonly program: Program<Record<string, never>, { out: Tensor }>;
+  readonly program: Program<Record<string, never>, Record<string, Tensor>>;
   ms: number;
+}
+
+interface Clock {
+  readonly now: () => number;
+  readonly end: number;
 }
 
 async function measure(
   device: Device,
-  spec: MatmulSpec,
-  end: number,
-): Promise<Omit<Tuned, 'key'> | undefined> {
-  const { caps } = device;
-  const inputs = operands(device, spec);
+  question: Question,
+  { now, end }: Clock,
+  time?: TuneOptions['time'],
+): Promise<Pick<Tuned, 'choice' | 'ms' | 'defaultMs'> | undefined> {
+  const { step } = question;
+  const shapes = step.inputs.map(({ bytes }) => spec([Math.ceil(bytes / 4)], 'u32'));
+  if (!fits(device, [...shapes, ...step.outputs])) return undefined;
+  // Zeros do: no kernel's time depends on values.
+  const inputs = shapes.map((shape) => new DeviceTensor(device, shape, 'tune'));
   const contenders: Contender[] = [];
+  const runOnce = async ({ program }: Contender, times: number) => {
+    for (let i = 0; i < times; i++) await program.run({});
+    await device.done();
+  };
+  const stopwatch = async (contender: Contender, times: number): Promise<number> => {
+    if (time) return time(contender.choice, () => runOnce(contender, 1));
+    const start = now();
+    await runOnce(contender, times);
+    return (now() - start) / times;
+  };
   try {
-    for (const variant of MATMUL_VARIANTS.filter((candidate) => candidate.applies(spec, caps))) {
-      const tunings = variant.candidates?.(spec, caps).slice(0, CANDIDATES) ?? [undefined];
-      for (const tuning of tunings) {
-        // The default is measured whatever the budget; there is nothing to compare it with otherwise.
-        if (contenders.length > 1 && performance.now() >= end) break;
-        contenders.push(await contender(device, spec, variant, { variant: variant.name, tuning }, inputs));
+    for (const [i, choice] of question.alternatives.entries()) {
+      // The default is measured whatever the budget; there is nothing to compare it with otherwise.
+      if (i > 1 && now() >= end) break;
+      const program = await trial(device, question, choice, inputs);
+      if (!program) {
+        if (i === 0) return undefined;
+        continue;
       }
+      const contender = { choice, program, ms: Number.POSITIVE_INFINITY };
+      contenders.push(contender);
+      await runOnce(contender, 1); // the driver's own compilation happens here
     }
-    if (contenders.length < 2) return undefined;
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const one of contenders) one.ms = Math.min(one.ms, await timed(device, one));
+    const standard = contenders[0];
+    const first = await stopwatch(standard, 1);
+    const runs = Math.min(MOST_RUNS, Math.ceil(TURN_MS / Math.max(first, 0.01)));
+    let racing = contenders;
+    for (let round = 0; round < ROUNDS && racing.length > 1; round++) {
+      for (const one of racing) one.ms = Math.min(one.ms, await stopwatch(one, runs));
+      const best = Math.min(...racing.map(({ ms }) => ms));
+      racing = racing.filter((one) => one === standard || one.ms < BEHIND * best);
     }
     const best = contenders.reduce((a, b) => (b.ms < a.ms ? b : a));
-    const { ms: defaultMs } = contenders[0];
-    const { choice, ms } = best.ms < MARGIN * defaultMs ? best : contenders[0];
+    const { ms: defaultMs } = standard;
+    const { choice, ms } = best.ms < MARGIN * defaultMs ? best : standard;
     return { choice, ms, defaultMs };
   } finally {
     for (const { program } of contenders) program.destroy();
@@ -103,47 +183,40 @@ async function measure(
   }
 }
 
-/** Zeros do: no kernel's time depends on values. */
-function operands(device: Device, spec: MatmulSpec): DeviceTensor[] {
-  const { batch, m, n, k, sharedB, dtypeA, dtypeB, quantized } = spec;
-  const shapes = [shaped([batch * m * k], dtypeA)];
-  shapes.push(shaped([quantized ? (n * k * quantized.bits) / 32 : (sharedB ? 1 : batch) * n * k], dtypeB));
-  if (quantized) shapes.push(shaped([(n * k) / quantized.groupSize]));
-  return shapes.map((shape) => new DeviceTensor(device, shape, 'tune'));
+function fits({ memory }: Device, tensors: readonly TensorSpec[]): boolean {
+  const bytes = tensors.reduce((sum, { shape }) => sum + elementCount(shape) * 4, 0);
+  return memory.allocated + 2 * bytes < memory.limit;
 }
 
-async function contender(
+/** The question's step alone, by one choice; undefined where this device does not take it. */
+async function trial(
   device: Device,
-  spec: MatmulSpec,
-  variant: Variant<MatmulSpec>,
+  { step, target, key }: Question,
   choice: Choice,
   inputs: readonly DeviceTensor[],
-): Promise<Contender> {
-  const { batch, m, n, k } = spec;
-  const outputs = trace({}, () => ({
-    out: record(
+): Promise<Contender['program'] | undefined> {
+  const caps = { ...target.caps };
+  for (const [known, decided] of choicesOf(target.caps)) choicesOf(caps).set(known, decided);
+  choicesOf(caps).set(key, choice);
+  const outputs = trace({}, () => {
+    const tensors = record(
       {
-        ...{ kind: 'kernel' as const, name: 'tune', epilogue: false, bindings: 6 },
-        cost: { flops: 2 * batch * m * n * k, bytes: 0 },
-        lower: () => variant.lower(spec, device.caps, choice.tuning),
+        ...{ kind: 'kernel', name: 'tune', cost: step.cost, epilogue: false, bindings: inputs.length + 2 },
+        lower: () => step.lower({ ...target, caps }),
       },
       inputs.map(parameter),
-      [shaped([batch, m, n])],
-    )[0],
-  }));
-  const program = await Program.create<Record<string, never>, { out: Tensor }>(
-    device,
-    planProgram(outputs, device.caps),
-    {},
-  );
-  const one = { choice, program, ms: Number.POSITIVE_INFINITY };
-  await timed(device, one); // the driver's own compilation happens here
-  return one;
-}
-
-async function timed(device: Device, { program }: Contender): Promise<number> {
-  const start = performance.now();
-  await program.run({});
-  await device.done();
-  return performance.now() - start;
+      step.outputs,
+    );
+    return Object.fromEntries(tensors.map((tensor, i) => [`out${i}`, tensor]));
+  });
+  try {
+    return await Program.build<Record<string, never>, Record<string, Tensor>>(
+      device,
+      planProgram(outputs, target.caps),
+      {},
+    );
+  } catch (error) {
+    if (error instanceof DeviceLostError) throw error;
+    return undefined;
+  }
 }

@@ -14,7 +14,7 @@
  * Inputs in that order, absent ones left out; outputs out and lse are f32.
  */
 import type { DeviceCaps } from '../caps.ts';
-import { chooseVariant, type Lowering, type Variant } from '../kernel.ts';
+import { type Lowering, lowerChosen, type Variant } from '../kernel.ts';
 import { type AttentionSpec, lowerForward } from './pieces.ts';
 import { rowsKernel } from './rows.ts';
 import { tiledKernel } from './tiled.ts';
@@ -44,4 +44,4 @@ export const ATTENTION_VARIANTS: readonly Variant<AttentionSpec>[] = [
 ];
 
 export const lowerAttention = (spec: AttentionSpec, caps: DeviceCaps): Lowering =>
-  chooseVariant('attention', ATTENTION_VARIANTS, spec, caps).lower(spec, caps);
+  lowerChosen('attention', ATTENTION_VARIANTS, spec, caps);

@@ -16,7 +16,7 @@
  */
 import type { DeviceCaps } from '../caps.ts';
 import { bytesOf } from '../dtype.ts';
-import { type Lowering, read, type Variant, write } from '../kernel.ts';
+import { type Lowering, lowerChosen, read, type Variant, write } from '../kernel.ts';
 import { elementCount } from '../pointwise/access.ts';
 import { laneSubgroup } from './attention.ts';
 import {
@@ -136,10 +136,8 @@ export const ATTENTION_SWEEP_VARIANTS: readonly Variant<SweepSpec>[] = [
 ];
 
 /** dq (own 'query'), or dk and dv (own 'key'). */
-export const lowerAttentionBackward = (spec: AttentionSpec, own: SweepSide, caps: DeviceCaps): Lowering => {
-  const sweep = { ...spec, own };
-  return ATTENTION_SWEEP_VARIANTS.find((variant) => variant.applies(sweep, caps))!.lower(sweep, caps);
-};
+export const lowerAttentionBackward = (spec: AttentionSpec, own: SweepSide, caps: DeviceCaps): Lowering =>
+  lowerChosen('attention backward', ATTENTION_SWEEP_VARIANTS, { ...spec, own }, caps);
 
 /**
  * dbias: one invocation an element, which goes through what it is broadcast along, in order. A sum's inner

@@ -21,9 +21,9 @@ import type { DeviceCaps } from '../caps.ts';
 import { byteLength, bytesOf } from '../dtype.ts';
 import { lineGrid } from '../grid.ts';
 import {
-  chooseVariant,
   type Dispatch,
   type Lowering,
+  lowerChosen,
   read,
   scratch,
   type Variant,
@@ -42,7 +42,7 @@ export function lowerConv(spec: ConvSpec, caps: DeviceCaps): Lowering {
   if (spec.kernel[2] > WIDEST_KERNEL) {
     throw new Error(`conv: a kernel of width ${spec.kernel[2]} is wider than ${WIDEST_KERNEL}`);
   }
-  return chooseVariant('conv', CONV_VARIANTS, spec, caps).lower(spec, caps);
+  return lowerChosen('conv', CONV_VARIANTS, spec, caps);
 }
 
 /** The one size of subgroups that a CPU runs as lanes, or 0. */

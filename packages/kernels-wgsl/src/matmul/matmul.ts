@@ -8,7 +8,7 @@
  *     staged     GPUs in f32, and the fallback everywhere
  */
 import type { DeviceCaps } from '../caps.ts';
-import { type Choice, choose, type Lowering, type Variant } from '../kernel.ts';
+import { type Lowering, lowerChosen, type Variant } from '../kernel.ts';
 import { dotRows } from './dot-rows.ts';
 import { half } from './half.ts';
 import { lanes } from './lanes.ts';
@@ -18,8 +18,5 @@ import { staged } from './staged.ts';
 
 export const MATMUL_VARIANTS: readonly Variant<MatmulSpec>[] = [matrix, half, lanes, dotRows, staged];
 
-/** @param choice a measured choice; ignored where it does not apply. */
-export function lowerMatmul(spec: MatmulSpec, caps: DeviceCaps, choice?: Choice): Lowering {
-  const { variant, tuning } = choose('matmul', MATMUL_VARIANTS, spec, caps, choice);
-  return variant.lower(spec, caps, tuning);
-}
+export const lowerMatmul = (spec: MatmulSpec, caps: DeviceCaps): Lowering =>
+  lowerChosen('matmul', MATMUL_VARIANTS, spec, caps);
