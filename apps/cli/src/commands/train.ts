@@ -6,6 +6,7 @@ import type { Command } from 'commander';
 import { interruptible } from '../interrupt.ts';
 import { clock, createReporter, type Reporter, size } from '../report.ts';
 import { readTrainingExperiment } from '../train/experiment.ts';
+import { writeReconstructions } from '../train/reconstructions.ts';
 import { validate } from '../train/validation.ts';
 
 interface Flags {
@@ -52,6 +53,11 @@ Example:
               // Asked to stop: the run itself saves and returns.
               if (!signal.aborted) throw error;
             }
+          },
+          reconstructions: async (clips, step) => {
+            reporter.say(
+              `reconstructions: ${await writeReconstructions(config.experiment.output_dir, clips, step)}`,
+            );
           },
           onEvent: (event) => show(event, reporter),
         }),

@@ -34,7 +34,13 @@ const customSettings = z.strictObject({
 });
 
 const training = z.strictObject({
-  mode: z.enum(['lora', 'full']).default('lora'),
+  mode: z.enum(['lora', 'full', 'vae']).default('lora'),
+  /** Mode `vae`: the distance that the reconstruction is measured by, and the weights of its other terms. */
+  vae_loss: z.enum(['l1', 'mse']).default('l1'),
+  vae_kl_weight: z.number().nonnegative().default(1e-6),
+  vae_gradient_weight: z.number().nonnegative().default(1),
+  /** Mode `vae`: frames, height and width of the random crops that it trains on; null for whole clips. */
+  vae_crop: z.tuple([positive, positive, positive]).nullable().default(null),
   learning_rate: z.number().nonnegative().default(1e-4),
   batch_size: positive.default(1),
   max_train_steps: positive.default(15_000),
@@ -90,7 +96,11 @@ const schema = z.strictObject({
   pipeline: z.looseObject({}).default({}),
   training: training.prefault({}),
   data,
-  model: z.looseObject({ base_model_name_or_path: z.string() }),
+  model: z.looseObject({
+    base_model_name_or_path: z.string(),
+    /** Parts of the base model that have a config but no weights start from random ones. */
+    from_scratch: z.boolean().default(false),
+  }),
   logging: z.looseObject({ log_steps: positive.default(10) }).prefault({}),
 });
 

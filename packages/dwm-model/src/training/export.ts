@@ -16,7 +16,7 @@ import {
   toFloat32,
 } from '@dwm/core-tensor';
 import { LORA_FILE, NON_LORA_FILE, openLora } from '../weights/lora.ts';
-import { Parameters } from '../weights/parameters.ts';
+import { type ParameterSpecs, Parameters } from '../weights/parameters.ts';
 import type { PackedLayout } from './packed.ts';
 import type { Trainable } from './trainable.ts';
 
@@ -30,22 +30,65 @@ export type TensorsToSave = ReadonlyMap<
 
 const isLora = (name: string) => /\.lora_[AB]\.weight$/.test(name);
 
-/** @returns safetensors files by path, their tensors by name in order. */
-export function weightFiles(
-  mode: 'lora' | 'full',
+/** The tensors of `layout` that `wanted` picks, by name in order, in the shapes of the file. */
+function tensorsOf(
   layout: PackedLayout,
   theta: Float32Array,
-): Map<string, TensorsToSave> {
-  const pick = (wanted: (name: string) => boolean): TensorsToSave =>
-    new Map(
-      [...layout.parts]
-        .filter(([name]) => wanted(name))
-        .sort(([a], [b]) => (a < b ? -1 : 1))
-        .map(([name, { shape }]) => [name, { dtype: 'F32', shape, data: layout.values(theta, name) }]),
-    );
-  if (mode === 'full') return new Map([[TRANSFORMER_FILE, pick(() => true)]]);
-  const whole = pick((name) => !isLora(name));
-  return new Map([[LORA_FILE, pick(isLora)], ...(whole.size > 0 ? [[NON_LORA_FILE, whole] as const] : [])]);
+  wanted: (name: string) => boolean,
+  specs: ParameterSpecs = {},
+): TensorsToSave {
+  return new Map(
+    [...layout.parts]
+      .filter(([name]) => wanted(name))
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([name, { shape }]) => {
+        const values = layout.values(theta, name);
+        const { order, shape: stored = shape } = specs[name] ?? {};
+        return [
+          name,
+          { dtype: 'F32', shape: stored, data: order ? restored(values, stored, order) : values },
+        ];
+      }),
+  );
+}
+
+/** Values in the order of the file, given those of its dimensions `order`. */
+function restored(values: Float32Array, shape: readonly number[], order: readonly number[]): Float32Array {
+  const strides = new Array<number>(shape.length).fill(1);
+  let stride = 1;
+  for (const d of order.toReversed()) {
+    strides[d] = stride;
+    stride *= shape[d];
+  }
+  const out = new Float32Array(values.length);
+  const at = new Array<number>(shape.length).fill(0);
+  let from = 0;
+  for (let i = 0; i < out.length; i++) {
+    out[i] = values[from];
+    for (let d = shape.length - 1; d >= 0; d--) {
+      from += strides[d];
+      if (++at[d] < shape[d]) break;
+      from -= strides[d] * shape[d];
+      at[d] = 0;
+    }
+  }
+  return out;
+}
+
+/** @param specs where kernels want another order of dimensions than the file has. */
+export const wholeNetwork = (
+  layout: PackedLayout,
+  theta: Float32Array,
+  specs?: ParameterSpecs,
+): TensorsToSave => tensorsOf(layout, theta, () => true, specs);
+
+/** Safetensors files of a LoRA by path. */
+export function loraFiles(layout: PackedLayout, theta: Float32Array): Map<string, TensorsToSave> {
+  const whole = tensorsOf(layout, theta, (name) => !isLora(name));
+  return new Map([
+    [LORA_FILE, tensorsOf(layout, theta, isLora)],
+    ...(whole.size > 0 ? [[NON_LORA_FILE, whole] as const] : []),
+  ]);
 }
 
 /**

@@ -15,3 +15,4 @@ export { type Posterior, samplePosterior } from './posterior.ts';
 export { LATENT_FRAMES, SAMPLE_FRAMES, stretches } from './stretches.ts';
 export type { Tiling } from './tiling.ts';
 export { CogVideoXVae, type VaeEstimate, type VaeOptions, type VaeRunOptions } from './vae.ts';
+export { decodeWhole, encodeWhole } from './whole-clip.ts';

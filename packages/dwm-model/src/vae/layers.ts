@@ -16,7 +16,7 @@ import {
   slice,
   type Tensor,
 } from '@dwm/core-tensor';
-import type { Parameters } from '../weights/parameters.ts';
+import type { Weights } from '../weights/weights.ts';
 import type { VaeConfig } from './config.ts';
 
 /** Last input frames of every causal convolution, by the convolution's name. */
@@ -25,7 +25,7 @@ export type ConvCaches = Readonly<Record<string, Tensor>>;
 /** A stretch of a clip on its way through the network. */
 export interface Stretch {
   readonly config: VaeConfig;
-  readonly parameters: Parameters;
+  readonly parameters: Pick<Weights, 'get' | 'has'>;
   /** From the stretch before; undefined for the first. */
   readonly caches: ConvCaches | undefined;
   /** Filled for the stretch that follows. */

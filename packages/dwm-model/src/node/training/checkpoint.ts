@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { InvalidFileError, type SafetensorsTensor } from '@dwm/core-tensor';
 import { readSafetensors, saveSafetensors, type TensorToSave, writeFileAtomic } from '@dwm/core-tensor/node';
 import type { LossPoint } from '../../training/loss-plot.ts';
+import type { ModelFiles } from './model-folder.ts';
 
 /** Everything but tensors. */
 export interface TrainingState {
@@ -53,15 +54,13 @@ async function syncFolder(path: string): Promise<void> {
 
 /**
  * Writes a checkpoint and deletes those that are neither among the last `keep` nor the best.
- * @param weights safetensors files by their path in the folder.
- * @param texts other files, likewise.
+ * @param files what others read from it.
  */
 export async function saveCheckpoint(
   folder: string,
   state: TrainingState,
   packed: PackedState,
-  weights: ReadonlyMap<string, ReadonlyMap<string, TensorToSave>>,
-  texts: ReadonlyMap<string, string>,
+  { weights, texts }: ModelFiles,
   keep: number,
 ): Promise<string> {
   await mkdir(folder, { recursive: true });

@@ -3,4 +3,6 @@ export { listCheckpoints, readState, type SavedCheckpoint, type TrainingState } 
 export { readDataset, type Sample } from './dataset.ts';
 export { type EncodeOptions, encodeDataset } from './encode.ts';
 export { promptOf } from './prompt.ts';
-export { type TrainEvent, type TrainOptions, type TrainResult, train, trainingSize } from './trainer.ts';
+export { trainingSize } from './size.ts';
+export type { Reconstruction } from './task.ts';
+export { type TrainEvent, type TrainOptions, type TrainResult, train } from './trainer.ts';

@@ -1,0 +1,57 @@
+/** Decoded clips at the size of training, kept in memory as bytes as far as they fit. */
+import type { Device } from '@dwm/core-tensor';
+import type { ClipSize } from '../../pipeline/clip.ts';
+import { prepareTrainingClip, trainingFrames } from '../../training/data/training-clip.ts';
+import type { ReadClip } from './encoder.ts';
+
+const KEPT_BYTES = 1 << 30;
+
+export class ClipStore {
+  readonly #device: Device;
+  readonly #readClip: ReadClip;
+  readonly #size: ClipSize;
+  /** The one used last is the last one. */
+  readonly #clips = new Map<string, Uint8Array>();
+  #bytes = 0;
+
+  constructor(device: Device, readClip: ReadClip, size: ClipSize) {
+    this.#device = device;
+    this.#readClip = readClip;
+    this.#size = size;
+  }
+
+  /** [frames, height, width, 3], 0 to 255. */
+  async load(video: string): Promise<Uint8Array> {
+    const known = this.#clips.get(video);
+    if (known) {
+      this.#clips.delete(video);
+      this.#clips.set(video, known);
+      return known;
+    }
+    const clip = await this.#decode(video);
+    this.#clips.set(video, clip);
+    this.#bytes += clip.length;
+    for (const [oldest, { length }] of this.#clips) {
+      if (this.#bytes <= KEPT_BYTES) break;
+      this.#clips.delete(oldest);
+      this.#bytes -= length;
+    }
+    return clip;
+  }
+
+  async #decode(video: string): Promise<Uint8Array> {
+    const { frames, height, width } = this.#size;
+    const clip = await this.#readClip(video, (count) => trainingFrames(count, frames));
+    if (clip.frames === frames && clip.height === height && clip.width === width) {
+      return Uint8Array.from(clip.data);
+    }
+    // Rounded to bytes, as a file of this size would hold it.
+    const prepared = await prepareTrainingClip(this.#device, clip, this.#size);
+    const pixels = frames * height * width;
+    const bytes = new Uint8Array(3 * pixels);
+    for (let c = 0; c < 3; c++) {
+      for (let i = 0; i < pixels; i++) bytes[3 * i + c] = Math.round((prepared[c * pixels + i] + 1) * 127.5);
+    }
+    return bytes;
+  }
+}

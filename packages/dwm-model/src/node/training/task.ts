@@ -1,0 +1,60 @@
+/** What a mode of training is to the trainer: weights, a loss, batches, and what to show and write. */
+import type { Device, DeviceTensor, TensorSpec } from '@dwm/core-tensor';
+import type { DwmPipeline } from '../../pipeline/pipeline.ts';
+import type { ExperimentConfig } from '../../training/config.ts';
+import type { LossFunction } from '../../training/train-step.ts';
+import type { Trainable } from '../../training/trainable.ts';
+import type { Clip } from '../../vae/index.ts';
+import type { Sample } from './dataset.ts';
+import type { ReadClip } from './encoder.ts';
+import type { ModelFiles } from './model-folder.ts';
+
+export type Inputs = Record<string, TensorSpec>;
+export type Batch = Readonly<Record<string, Float32Array>>;
+
+/** A clip and what the VAE makes of it. */
+export interface Reconstruction {
+  readonly name: string;
+  /** [1, 3, frames, height, width] in [-1, 1]. */
+  readonly truth: Clip;
+  readonly reconstruction: Clip;
+  /** Decibels, both clips in [0, 1]. */
+  readonly psnr: number;
+}
+
+/** What writes the results of a validation. */
+export interface Shows {
+  /** Makes and writes validation videos. */
+  readonly validate?: (pipeline: DwmPipeline, samples: readonly Sample[], step: number) => Promise<void>;
+  /** Writes reconstructions of the VAE. */
+  readonly reconstructions?: (clips: readonly Reconstruction[], step: number) => Promise<void>;
+}
+
+/** What every mode begins with. */
+export interface TaskContext {
+  readonly config: ExperimentConfig;
+  readonly device: Device;
+  /** Folder of the base model. */
+  readonly model: string;
+  /** The clips of every dataset list. */
+  readonly datasets: readonly (readonly Sample[])[];
+  readonly validation: readonly Sample[];
+  /** A folder of LoRA weights to start from. */
+  readonly loraStart: string | undefined;
+  readonly readClip: ReadClip;
+  readonly shows: Shows;
+  readonly loading: (part: string, done: number, total: number) => void;
+}
+
+export interface TrainingTask {
+  readonly trainable: Trainable;
+  readonly loss: LossFunction<Inputs>;
+  /** The micro-batch whose first sample is the run's `position`-th. Never asked for two at a time. */
+  batch(position: number): Promise<Batch>;
+  /** What a checkpoint holds for others to read. */
+  files(theta: Float32Array): ModelFiles;
+  /** Shows what the weights can do now. @returns numbers for the log. */
+  validate(theta: DeviceTensor, step: number): Promise<Record<string, number>>;
+  /** What the finished model replaces in its base; undefined where it stays beside it, as a LoRA does. */
+  finish(theta: DeviceTensor): Promise<ModelFiles | undefined>;
+}

@@ -1,0 +1,224 @@
+/**
+ * Mode `vae`: encoder and decoder on random crops of everything that they will see: the videos, the static videos
+ * and the hands. The finished model gets the scaling factor of its own latents.
+ */
+import {
+  type DeviceTensor,
+  evaluate,
+  InvalidArgumentError,
+  parameter,
+  philox4x32,
+  randomReference,
+  spec,
+  subfolder,
+} from '@dwm/core-tensor';
+import { openDirectory } from '@dwm/core-tensor/node';
+import { MixedSampler } from '../../training/data/sampler.ts';
+import { wholeNetwork } from '../../training/export.ts';
+import { psnr } from '../../training/psnr.ts';
+import { fullTrainable } from '../../training/trainable.ts';
+import { vaeObjective } from '../../training/vae-objective.ts';
+import { CogVideoXVae, latentSize, SAMPLE_FRAMES, spatialRatio, vaeParameters } from '../../vae/index.ts';
+import { readJson } from '../../weights/config.ts';
+import { Parameters } from '../../weights/parameters.ts';
+import { ClipStore } from './clip-store.ts';
+import type { Sample } from './dataset.ts';
+import type { ModelFiles } from './model-folder.ts';
+import { trainingSize } from './size.ts';
+import type { Batch, Reconstruction, TaskContext, TrainingTask } from './task.ts';
+
+const KEYS = { choices: 0x56414530, noise: 0x56414531 };
+const WHICH = ['video', 'static', 'hand'] as const;
+const WEIGHTS = 'vae/diffusion_pytorch_model.safetensors';
+const CONFIG = 'vae/config.json';
+/** Clips that the scaling factor is measured on. */
+const SCALED_CLIPS = 48;
+
+export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
+  const { device, datasets, validation, shows, model } = context;
+  const { training, data } = context.config;
+  const { seed } = training;
+  const size = trainingSize(context.config);
+  const folder = await openDirectory(model);
+  const vae = await CogVideoXVae.load(device, subfolder(folder, 'vae'), {
+    onProgress: (done, total) => context.loading('vae', done, total),
+  });
+  const { config } = vae;
+  const specs = vaeParameters(config);
+  const json = (await readJson(folder, CONFIG)).json as object;
+  const trainable = fullTrainable(vae.parameters);
+
+  const [frames, height, width] = training.vae_crop ?? [size.frames, size.height, size.width];
+  const ratio = spatialRatio(config);
+  // Other numbers of frames come back from the decoder as more than went in.
+  const fits = (frames - 1) % SAMPLE_FRAMES === 0 && height % ratio === 0 && width % ratio === 0;
+  if (!fits || frames > size.frames || height > size.height || width > size.width) {
+    throw new InvalidArgumentError(
+      training.vae_crop ? 'training.vae_crop' : 'data buckets',
+      `the VAE learns from ${SAMPLE_FRAMES} k + 1 frames and multiples of ${ratio} pixels, at most [${size.frames}, ${size.height}, ${size.width}]; got [${frames}, ${height}, ${width}]`,
+    );
+  }
+  const latent = latentSize(config, { frames, height, width });
+  const noiseShape = [latent.frames, latent.height, latent.width, latent.channels];
+  const noiseCount = noiseShape.reduce((a, b) => a * b);
+  const clips = new ClipStore(device, context.readClip, size);
+  const sampler = new MixedSampler(
+    seed,
+    data.dataset_file.map(({ weight }, i) => ({ count: datasets[i].length, weight })),
+  );
+
+  /** The clip of a position in the run, and where its crop begins: frame, row, column. */
+  async function choose(position: number): Promise<{ clip: Uint8Array; at: number[] }> {
+    const draws = [0, 1].flatMap((word) => [
+      ...philox4x32([position >>> 0, Math.floor(position / 2 ** 32), word, 0], [seed >>> 0, KEYS.choices]),
+    ]);
+    const below = (draw: number, count: number) => Math.floor((draws[draw] / 2 ** 32) * count);
+    const { dataset, clip } = sampler.at(position);
+    const which = WHICH[below(0, WHICH.length)];
+    return {
+      clip: await clips.load(datasets[dataset][clip][which]),
+      at: [
+        below(1, size.frames - frames + 1),
+        below(2, size.height - height + 1),
+        below(3, size.width - width + 1),
+      ],
+    };
+  }
+
+  async function batch(position: number): Promise<Batch> {
+    const count = training.batch_size;
+    const pixels = frames * height * width * 3;
+    const video = new Float32Array(count * pixels);
+    const noise = new Float32Array(count * noiseCount);
+    for (let i = 0; i < count; i++) {
+      const { clip, at } = await choose(position + i);
+      const [first, top, left] = at;
+      let write = i * pixels;
+      for (let f = 0; f < frames; f++) {
+        for (let y = 0; y < height; y++) {
+          const read = (((first + f) * size.height + top + y) * size.width + left) * 3;
+          for (let x = 0; x < 3 * width; x++) video[write++] = clip[read + x] / 127.5 - 1;
+        }
+      }
+      const normals = { count: noiseCount, distribution: 'normal', stream: (position + i) >>> 0 } as const;
+      noise.set(randomReference(normals, [seed >>> 0, KEYS.noise]), i * noiseCount);
+    }
+    return { video, noise };
+  }
+
+  /** The network with the weights as they are; the caller's to destroy. */
+  async function current(theta: DeviceTensor): Promise<CogVideoXVae> {
+    const { trained } = trainable.bind(parameter(theta));
+    const tensors = await evaluate(device, Object.fromEntries(trained));
+    return new CogVideoXVae(device, config, new Parameters(new Map(Object.entries(tensors))));
+  }
+
+  const shape = [1, 3, size.frames, size.height, size.width] as const;
+
+  /** A clip as the VAE takes it, [1, 3, frames, height, width]. */
+  async function whole(path: string): Promise<Float32Array> {
+    const clip = await clips.load(path);
+    const out = new Float32Array(clip.length);
+    const pixels = clip.length / 3;
+    for (let c = 0; c < 3; c++) {
+      for (let i = 0; i < pixels; i++) out[c * pixels + i] = clip[3 * i + c] / 127.5 - 1;
+    }
+    return out;
+  }
+
+  return {
+    trainable,
+    loss: {
+      inputs: {
+        video: spec([training.batch_size, frames, height, width, 3]),
+        noise: spec([training.batch_size, ...noiseShape]),
+      },
+      loss: (weights, { video, noise }) =>
+        vaeObjective(
+          config,
+          weights,
+          { video, noise },
+          {
+            distance: training.vae_loss,
+            klWeight: training.vae_kl_weight,
+            gradientWeight: training.vae_gradient_weight,
+          },
+        ).loss,
+    },
+    batch,
+    files: (theta): ModelFiles => ({
+      weights: new Map([[WEIGHTS, wholeNetwork(trainable.layout, theta, specs)]]),
+      texts: new Map([[CONFIG, `${JSON.stringify(json, undefined, 2)}\n`]]),
+    }),
+
+    async validate(theta, step) {
+      // Without a validation set, what it learns from must do.
+      const samples: readonly Sample[] =
+        validation.length > 0 ? validation : datasets[0].slice(0, data.num_validation_videos);
+      if (samples.length === 0) return {};
+      const now = await current(theta);
+      const shown: Reconstruction[] = [];
+      const totals: Record<string, number> = {};
+      try {
+        for (const sample of samples) {
+          for (const which of WHICH) {
+            const truth = await whole(sample[which]);
+            const posterior = await now.encode(truth, shape);
+            const reconstruction = await now.decode(posterior.mean, posterior.shape);
+            const quality = psnr(reconstruction.data, truth);
+            totals[which] = (totals[which] ?? 0) + quality / samples.length;
+            const name = `${sample.name.replace(/\.[^.]+$/, '').replaceAll(/[\\/]/g, '_')} ${which}`;
+            shown.push({ name, truth: { shape, data: truth }, reconstruction, psnr: quality });
+          }
+        }
+      } finally {
+        now.destroy();
+      }
+      await shows.reconstructions?.(shown, step);
+      const numbers = Object.fromEntries(WHICH.map((which) => [`psnr_${which}`, totals[which]]));
+      return { psnr: WHICH.reduce((sum, which) => sum + totals[which], 0) / WHICH.length, ...numbers };
+    },
+
+    async finish(theta) {
+      const now = await current(theta);
+      try {
+        const scaling = await scalingFactor(
+          now,
+          async function* () {
+            for (let i = 0; i < SCALED_CLIPS; i++) {
+              const { dataset, clip } = sampler.at(i);
+              yield await whole(datasets[dataset][clip][WHICH[i % WHICH.length]]);
+            }
+          },
+          shape,
+        );
+        const host = (await theta.read()) as Float32Array;
+        const text = JSON.stringify({ ...json, scaling_factor: scaling }, undefined, 2);
+        return {
+          weights: new Map([[WEIGHTS, wholeNetwork(trainable.layout, host, specs)]]),
+          texts: new Map([[CONFIG, `${text}\n`]]),
+        };
+      } finally {
+        now.destroy();
+      }
+    },
+  };
+}
+
+/** 1 / standard deviation of the latents of `clips`, samples of the posterior as training takes them. */
+async function scalingFactor(
+  vae: CogVideoXVae,
+  clips: () => AsyncIterable<Float32Array>,
+  shape: readonly number[],
+): Promise<number> {
+  let [count, total, squares] = [0, 0, 0];
+  for await (const clip of clips()) {
+    const { mean, logvar } = await vae.encode(clip, shape);
+    for (let i = 0; i < mean.length; i++) {
+      total += mean[i];
+      squares += mean[i] * mean[i] + Math.exp(logvar[i]);
+    }
+    count += mean.length;
+  }
+  return 1 / Math.sqrt(squares / count - (total / count) ** 2);
+}
