@@ -16,5 +16,6 @@ export {
   withAxes,
   worldToCamera,
 } from './pose.ts';
+export * as rotations from './rotation.ts';
 export { fromAxisAngle, type Quaternion, slerp, toAxisAngle, type Vec3 } from './rotation.ts';
 export { splinePath } from './spline.ts';

@@ -1,3 +1,4 @@
+export { ClipReadback } from './clip-readback.ts';
 export { type FrameKind, frameTensor, packFrame, readColor, readFrame } from './frame-tensors.ts';
 export { type DrawOptions, MeshRenderer } from './mesh-renderer.ts';
 export {

@@ -6,6 +6,7 @@ import type { Device, DeviceBuffer } from '@dwm/core-tensor';
 import { InvalidArgumentError } from '@dwm/core-tensor';
 import { columnMajor } from '../camera/pose.ts';
 import type { LightRig } from '../scene/lights.ts';
+import type { Bounds } from '../scene/pose.ts';
 import { MESH_SHADER } from './mesh-shader.ts';
 import { COLOR_VIEW_FORMAT, DEPTH_FORMAT, type RenderTarget } from './render-target.ts';
 import { ATTRIBUTE_WIDTHS, type DrawItem, materialLayout, type SceneModel } from './scene-model.ts';
@@ -21,6 +22,13 @@ export interface DrawOptions {
   readonly lights?: LightRig;
   /** Linear RGB behind everything; the rig's sky by default. */
   readonly background?: readonly [number, number, number];
+  /**
+   * What the shadow map covers; the whole scene by default. Where things move, a fixed box keeps the shadows of what
+   * stands still the same to the texel.
+   */
+  readonly shadowBounds?: Bounds;
+  /** With 4 samples: whether `target.depth` is drawn too, as it is by default. */
+  readonly depth?: boolean;
 }
 
 type Pass = 'color' | 'measure' | 'depth' | 'prepass' | 'shadow';
@@ -94,7 +102,7 @@ export class MeshRenderer {
     checkSize(view, target);
     const rig = options.lights ?? model.rig;
     const lit = options.shading !== 'unlit';
-    const shadow = lit ? this.#shadow(model, rig) : undefined;
+    const shadow = lit ? this.#shadow(model, rig, options.shadowBounds ?? model.bounds) : undefined;
     const encoder = this.device.gpu.createCommandEncoder({ label: 'meshes' });
     const origin = positionOf(view);
     this.#writeFrame(model, view, rig, shadow, options);
@@ -137,7 +145,7 @@ export class MeshRenderer {
     for (const index of blended) this.#drawItem(pass, model, index, 'color', setup);
     pass.end();
 
-    if (multisampled) {
+    if (multisampled && options.depth !== false) {
       const depth = encoder.beginRenderPass({
         label: 'depth',
         colorAttachments: [],
@@ -273,11 +281,11 @@ export class MeshRenderer {
   }
 
   /** The rig's shadow map for the model's present pose, drawn now if it is stale. */
-  #shadow(model: SceneModel, rig: LightRig): ShadowMap | undefined {
+  #shadow(model: SceneModel, rig: LightRig, bounds: Bounds | undefined): ShadowMap | undefined {
     const light = rig.lights.find(({ castsShadow, type }) => castsShadow && type === 'directional');
-    if (!light || !model.bounds) return undefined;
+    if (!light || !bounds) return undefined;
     const shadow = model.shadowMap;
-    if (!shadow.update(model.bounds, light.direction, model.version)) return shadow;
+    if (!shadow.update(bounds, light.direction, model.version)) return shadow;
 
     // Relative to the map's own middle, in a submission of its own: the records are about to be overwritten.
     const { gpu } = this.device;

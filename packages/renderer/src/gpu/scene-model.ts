@@ -43,6 +43,8 @@ export interface DrawItem {
 export interface SceneModelOptions {
   /** Needed outside browsers. */
   readonly decodeImage?: DecodeImage;
+  /** Texels along an edge of the shadow map; 2048 by default, less is enough for small pictures. */
+  readonly shadowTexels?: number;
 }
 
 const SLOTS = [
@@ -63,6 +65,7 @@ export class SceneModel {
   readonly #skins: readonly { readonly node: number; readonly vertices: SkinnedVertices }[];
   readonly #device: Device;
   readonly #release: () => void;
+  readonly #shadowTexels: number;
   #shadowMap: ShadowMap | undefined;
   #rig: LightRig | undefined;
   #bounds: Bounds | undefined;
@@ -73,8 +76,10 @@ export class SceneModel {
     items: readonly DrawItem[],
     skins: readonly { readonly node: number; readonly vertices: SkinnedVertices }[],
     release: () => void,
+    shadowTexels: number,
   ) {
     this.#device = device;
+    this.#shadowTexels = shadowTexels;
     this.scene = scene;
     this.items = items;
     this.#skins = skins;
@@ -90,7 +95,7 @@ export class SceneModel {
   static async load(
     device: Device,
     scene: Scene,
-    { decodeImage = decodeWithBrowser }: SceneModelOptions = {},
+    { decodeImage = decodeWithBrowser, shadowTexels = 2048 }: SceneModelOptions = {},
   ): Promise<SceneModel> {
     const owned: { destroy(): void }[] = [];
     const own = <T extends { destroy(): void }>(resource: T): T => {
@@ -141,7 +146,7 @@ export class SceneModel {
         }
       }
       await device.done();
-      return new SceneModel(device, scene, items, skins, release);
+      return new SceneModel(device, scene, items, skins, release, shadowTexels);
     } catch (error) {
       release();
       throw error;
@@ -177,7 +182,7 @@ export class SceneModel {
 
   /** Made when it is first drawn. */
   get shadowMap(): ShadowMap {
-    this.#shadowMap ??= new ShadowMap(this.#device);
+    this.#shadowMap ??= new ShadowMap(this.#device, this.#shadowTexels);
     return this.#shadowMap;
   }
 

@@ -7,11 +7,10 @@ import { cross, multiply, normalize } from '../scene/matrix.ts';
 import type { Bounds } from '../scene/pose.ts';
 import { DEPTH_FORMAT } from './render-target.ts';
 
-const SIZE = 2048;
-
 export class ShadowMap {
   readonly texture: GPUTexture;
-  readonly size = SIZE;
+  /** Texels along an edge. */
+  readonly size: number;
   /** World position that `clip` is relative to. */
   center: readonly [number, number, number] = [0, 0, 0];
   /** Clip from world coordinates relative to `center`: [4, 4] row by row. */
@@ -19,10 +18,11 @@ export class ShadowMap {
   texelMetres = 0;
   #state = '';
 
-  constructor(device: Device) {
+  constructor(device: Device, size: number) {
+    this.size = size;
     this.texture = device.gpu.createTexture({
       label: 'shadow map',
-      size: [SIZE, SIZE],
+      size: [size, size],
       format: DEPTH_FORMAT,
       usage: GPUTextureUsage.RENDER_ATTACHMENT | GPUTextureUsage.TEXTURE_BINDING,
     });
@@ -47,7 +47,7 @@ export class ShadowMap {
       0.5,
       ...[0, 0, 0, 1],
     );
-    this.texelMetres = (2 * radius) / SIZE;
+    this.texelMetres = (2 * radius) / this.size;
     return true;
   }
 
