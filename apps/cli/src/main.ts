@@ -7,6 +7,7 @@ import { addEncode } from './commands/encode.ts';
 import { addGenerate } from './commands/generate.ts';
 import { addPrepare } from './commands/prepare.ts';
 import { addRender } from './commands/render.ts';
+import { addSynth } from './commands/synth.ts';
 import { addTrain } from './commands/train.ts';
 import { addTrajectory } from './commands/trajectory.ts';
 import { reportError } from './report.ts';
@@ -29,6 +30,7 @@ addDoctor(program);
 addDownload(program);
 addEncode(program);
 addTrain(program);
+addSynth(program);
 
 try {
   if (process.argv.length <= 2) program.outputHelp();

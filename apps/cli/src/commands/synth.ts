@@ -1,0 +1,118 @@
+/** `dwm synth`: simulated hands in made-up rooms, as training data in the original's layout. */
+import { availableParallelism } from 'node:os';
+import { InvalidArgumentError } from '@dwm/core-tensor';
+import { ACTIONS, type Action } from '@dwm/synth';
+import { type DatasetReport, FIRST_TEST_SEED, SPLITS, type Split, writeDataset } from '@dwm/synth/node';
+import { type Command, Option } from 'commander';
+import { checkWritable } from '../generate/files.ts';
+import { interruptible } from '../interrupt.ts';
+import { clock, createReporter, type Reporter } from '../report.ts';
+import { inSteps, integer, real } from './options.ts';
+
+interface Flags {
+  count: number;
+  seed: number;
+  out: string;
+  split: Split;
+  width: number;
+  height: number;
+  frames: number;
+  fps: number;
+  actions?: Action[];
+  fixedCamera?: number;
+  workers: number;
+}
+
+const even = inSteps(16, 2, 'an even number of pixels from 16 up');
+
+export function addSynth(program: Command): void {
+  program
+    .command('synth')
+    .description('make training clips: simulated hands that act in made-up rooms, in three aligned videos')
+    .requiredOption('--count <clips>', 'how many clips there are to be', integer(1))
+    .requiredOption('--out <dir>', 'folder of the data; clips that it has already are kept')
+    .option(
+      '--seed <n>',
+      'first seed; the same seed gives the same bytes',
+      integer(0, FIRST_TEST_SEED - 1),
+      0,
+    )
+    .addOption(
+      new Option('--split <name>', `train: seeds below ${FIRST_TEST_SEED}; test: ${FIRST_TEST_SEED} + seed`)
+        .choices(SPLITS)
+        .default('train'),
+    )
+    .option('--width <pixels>', 'width of the videos', even, 96)
+    .option('--height <pixels>', 'height of the videos', even, 64)
+    .option('--frames <n>', 'frames of a clip, 4 k + 1', inSteps(5, 4, '4 k + 1 frames, 5 or more'), 17)
+    .option('--fps <n>', 'frames a second', integer(1, 60), 8)
+    .option('--actions <names>', 'only these, with commas between them; else all', readActions)
+    .option('--fixed-camera <share>', 'share of clips whose camera does not move; else a quarter', real(0, 1))
+    .option('--workers <n>', 'processes that work side by side', integer(1, 256), availableParallelism())
+    .addHelpText(
+      'after',
+      `
+Actions: ${ACTIONS.join(', ')}.
+Ctrl-C finishes the clips in work; the same command goes on from there.
+Example:
+  dwm synth --count 1000 --out data/synth
+  dwm synth --count 64 --split test --out data/synth-test`,
+    )
+    .action(async (flags: Flags) => {
+      const reporter = createReporter(program.opts().json === true);
+      await interruptible((signal) => synth(flags, reporter, signal));
+    });
+}
+
+function readActions(text: string): Action[] {
+  return text.split(',').map((name) => {
+    const action = ACTIONS.find((known) => known === name.trim());
+    if (action) return action;
+    throw new InvalidArgumentError('actions', `expected some of ${ACTIONS.join(', ')}, got "${name}"`);
+  });
+}
+
+async function synth(flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
+  const { out, ...options } = flags;
+  await checkWritable(out);
+  const done = await writeDataset({
+    ...options,
+    root: out,
+    nodeArguments: ['--import', import.meta.resolve('tsx')],
+    signal,
+    onAdapter: (adapter) =>
+      reporter.say(`${flags.workers} worker${flags.workers > 1 ? 's' : ''} on ${adapter}`),
+    onClip: ({ clips, kept, count, seconds, rejected }) => {
+      const rate = (clips - kept) / seconds;
+      reporter.progress(
+        `${clips} of ${count} clips, ${rate.toFixed(2)} a second, ${rejected} rejected, ${clock((count - clips) / Math.max(rate, 1e-6))} left`,
+        clips === count,
+      );
+    },
+  });
+  reporter.result(done, describe(done));
+}
+
+function describe({
+  list,
+  clips,
+  kept,
+  rejected,
+  rejectionRate,
+  reasons,
+  actions,
+  codecPsnr,
+  ...rest
+}: DatasetReport): string {
+  const lines = (counts: Readonly<Record<string, number>>) =>
+    Object.entries(counts)
+      .sort((a, b) => b[1] - a[1])
+      .map(([name, count]) => `  ${String(count).padStart(5)}  ${name}`);
+  return [
+    `${clips} clips${kept > 0 ? `, ${kept} of them from before` : ''}: ${list}`,
+    ...lines(actions),
+    `${rejected} seeds of ${clips + rejected} rejected (${(100 * rejectionRate).toFixed(1)}%)`,
+    ...lines(reasons),
+    `${rest.clipsPerSecond.toFixed(2)} clips a second${codecPsnr === undefined ? '' : `; the video files keep ${codecPsnr.toFixed(1)} dB at least`}`,
+  ].join('\n');
+}

@@ -1,0 +1,51 @@
+/**
+ * Where a clip's files lie: the data layout of the original, a folder for every thousand seeds, and beside its four
+ * folders the trajectory (cameras and hands) and the state log. The state log is written last, so a clip that has
+ * one is whole.
+ */
+import { join } from 'node:path';
+
+export const SPLITS = ['train', 'test'] as const;
+export type Split = (typeof SPLITS)[number];
+
+/** Seeds below are for training, from here on for testing: whoever has a seed knows which it is. */
+export const FIRST_TEST_SEED = 1_000_000;
+
+export const splitOf = (seed: number): Split => (seed < FIRST_TEST_SEED ? 'train' : 'test');
+export const firstSeed = (split: Split): number => (split === 'train' ? 0 : FIRST_TEST_SEED);
+
+export interface ClipPaths {
+  readonly video: string;
+  readonly static: string;
+  readonly hands: string;
+  readonly prompt: string;
+  readonly trajectory: string;
+  readonly state: string;
+}
+
+export const stemOf = (seed: number): string => String(seed).padStart(7, '0');
+
+export function sampleOf(seed: number): string {
+  const split = splitOf(seed);
+  return `${split}-${String(Math.floor((seed - firstSeed(split)) / 1000)).padStart(3, '0')}`;
+}
+
+/** A line of the dataset's list. */
+export const listLine = (seed: number): string => `${sampleOf(seed)}/videos/${stemOf(seed)}.mp4`;
+
+export function clipPaths(root: string, seed: number): ClipPaths {
+  const sample = join(root, sampleOf(seed));
+  const file = (folder: string, extension: string) => join(sample, folder, `${stemOf(seed)}.${extension}`);
+  return {
+    video: file('videos', 'mp4'),
+    static: file('videos_static', 'mp4'),
+    hands: file('videos_hands', 'mp4'),
+    prompt: file('prompts_rewrite', 'txt'),
+    trajectory: file('trajectories', 'json'),
+    state: file('states', 'json'),
+  };
+}
+
+/** Why a seed gave no clip; kept, so that going on does not try it again. */
+export const rejectionPath = (root: string, seed: number): string =>
+  join(root, 'rejected', `${stemOf(seed)}.json`);

@@ -1,0 +1,21 @@
+export * from '../index.ts';
+export {
+  clipPaths,
+  FIRST_TEST_SEED,
+  firstSeed,
+  listLine,
+  SPLITS,
+  type Split,
+  sampleOf,
+  splitOf,
+  stemOf,
+} from './clip-files.ts';
+export { ClipMaker, type ClipRequest, type ClipResult, readStateLog } from './make-clip.ts';
+export type { FrameState, ObjectState, StateLog } from './state-log.ts';
+export {
+  clipSettings,
+  type DatasetOptions,
+  type DatasetProgress,
+  type DatasetReport,
+  writeDataset,
+} from './write-dataset.ts';

@@ -1,0 +1,347 @@
+/**
+ * N clips from a first seed on, made by several processes. Seeds are handed out in order and only as many as may
+ * still be needed, so the clips are the first N good seeds whatever the number of workers; what is on the disk
+ * already is kept, and `dataset.txt` lists what there is.
+ */
+import { type ChildProcess, fork } from 'node:child_process';
+import { readdir, readFile } from 'node:fs/promises';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { DwmError, InvalidArgumentError } from '@dwm/core-tensor';
+import { writeFileAtomic } from '@dwm/core-tensor/node';
+import { Random } from '../random.ts';
+import type { Action, ClipSettings } from '../types.ts';
+import { clipPaths, FIRST_TEST_SEED, firstSeed, listLine, rejectionPath, type Split } from './clip-files.ts';
+import type { ClipRequest, ClipResult } from './make-clip.ts';
+import type { WorkerAnswer } from './worker.ts';
+
+export interface DatasetOptions {
+  readonly root: string;
+  readonly split: Split;
+  /** First seed, counted from the split's first one. */
+  readonly seed: number;
+  /** How many clips there are to be. */
+  readonly count: number;
+  readonly width: number;
+  readonly height: number;
+  readonly frames: number;
+  readonly fps: number;
+  /** Only these; all, as the simulation mixes them, by default. */
+  readonly actions?: readonly Action[];
+  /** Share of clips with a fixed camera; the simulation's own by default. */
+  readonly fixedCamera?: number;
+  /** Processes; one a core by default. */
+  readonly workers?: number;
+  /** What Node needs to run TypeScript, e.g. `--import` and tsx. */
+  readonly nodeArguments?: readonly string[];
+  readonly signal?: AbortSignal;
+  readonly onAdapter?: (adapter: string) => void;
+  readonly onClip?: (progress: DatasetProgress) => void;
+}
+
+export interface DatasetProgress {
+  /** Clips there are, of `count`; `kept` were there before. */
+  readonly clips: number;
+  readonly kept: number;
+  readonly count: number;
+  readonly seconds: number;
+  readonly rejected: number;
+}
+
+export interface DatasetReport {
+  readonly list: string;
+  readonly clips: number;
+  readonly kept: number;
+  /** Of all seeds tried now and before. */
+  readonly rejected: number;
+  readonly rejectionRate: number;
+  readonly reasons: Readonly<Record<string, number>>;
+  readonly actions: Readonly<Record<string, number>>;
+  readonly seconds: number;
+  readonly clipsPerSecond: number;
+  /** Lowest PSNR of written videos that were measured, dB. */
+  readonly codecPsnr?: number;
+  /** Seeds of the clips, ascending. */
+  readonly seeds: readonly number[];
+}
+
+/** More in a row than bad luck explains. */
+const HOPELESS = 200;
+/** Every so many seeds the codec is measured. */
+const MEASURED = 64;
+
+/**
+ * @throws InvalidArgumentError for a seed range that leaves its split or a folder that was made with other options,
+ * DwmError where a worker fails; AbortError when stopped, with all finished clips listed.
+ */
+export async function writeDataset(options: DatasetOptions): Promise<DatasetReport> {
+  const { root, split, count, signal } = options;
+  const first = firstSeed(split) + options.seed;
+  const end = split === 'train' ? FIRST_TEST_SEED : Number.MAX_SAFE_INTEGER;
+  if (first + count > end) {
+    throw new InvalidArgumentError(
+      'seed',
+      `${count} clips from ${options.seed} on pass the last training seed, ${FIRST_TEST_SEED - 1}; start lower`,
+    );
+  }
+  await checkSettings(root, options);
+  const known = await knownResults(root);
+  const results = new Map<number, ClipResult>();
+  const started = performance.now();
+  const seconds = () => (performance.now() - started) / 1000;
+  let next = first;
+  let [good, kept, inWork, inARow] = [0, 0, 0, 0];
+  const take = (result: ClipResult, before: boolean) => {
+    results.set(result.seed, result);
+    inARow = result.rejected ? inARow + 1 : 0;
+    if (result.rejected) return;
+    good++;
+    if (before) kept++;
+  };
+  /** The next seed to work on; undefined when those in work may be enough. */
+  const nextSeed = (): number | undefined => {
+    for (; good + inWork < count && next < end; next++) {
+      const old = known.get(next);
+      if (!old) return next++;
+      take(old, true);
+    }
+    return undefined;
+  };
+  const request = (seed: number): ClipRequest => ({
+    seed,
+    settings: clipSettings(seed, options),
+    measureCodec: seed % MEASURED === 0,
+  });
+  const list = join(root, 'dataset.txt');
+  const seeds = () =>
+    [...results.values()]
+      .filter(({ rejected }) => !rejected)
+      .map(({ seed }) => seed)
+      .sort((a, b) => a - b);
+
+  const team = new Team(options);
+  try {
+    await team.run(
+      () => {
+        if (signal?.aborted) return undefined;
+        if (inARow >= HOPELESS) throw hopeless(results);
+        const seed = nextSeed();
+        if (seed === undefined) return undefined;
+        inWork++;
+        return request(seed);
+      },
+      (result) => {
+        inWork--;
+        take(result, false);
+        options.onClip?.({ clips: good, kept, count, seconds: seconds(), rejected: results.size - good });
+      },
+    );
+  } finally {
+    team.stop();
+    if (results.size > 0)
+      await writeFileAtomic(
+        list,
+        seeds()
+          .map((seed) => `${listLine(seed)}\n`)
+          .join(''),
+      );
+  }
+  signal?.throwIfAborted();
+  return report(list, [...results.values()], kept, seconds(), seeds());
+}
+
+function report(
+  list: string,
+  results: readonly ClipResult[],
+  kept: number,
+  seconds: number,
+  seeds: readonly number[],
+): DatasetReport {
+  const tally = (values: readonly (string | undefined)[]) => {
+    const counts: Record<string, number> = {};
+    for (const value of values) if (value) counts[value] = (counts[value] ?? 0) + 1;
+    return counts;
+  };
+  const good = results.filter(({ rejected }) => !rejected);
+  const measured = good.flatMap(({ codecPsnr }) => (codecPsnr === undefined ? [] : [codecPsnr]));
+  const rejected = results.length - good.length;
+  return {
+    list,
+    clips: good.length,
+    kept,
+    rejected,
+    rejectionRate: results.length > 0 ? rejected / results.length : 0,
+    reasons: tally(results.map(({ rejected, action }) => rejected && `${rejected} (${action})`)),
+    actions: tally(good.map(({ action }) => action)),
+    seconds,
+    clipsPerSecond: (good.length - kept) / Math.max(seconds, 1e-3),
+    ...(measured.length > 0 && { codecPsnr: Math.min(...measured) }),
+    seeds,
+  };
+}
+
+function hopeless(results: ReadonlyMap<number, ClipResult>): DwmError {
+  const reason = [...results.values()].at(-1)?.rejected;
+  return new DwmError(
+    'synth-rejected',
+    `actions: the last ${HOPELESS} seeds were all rejected (${reason}); ask for other actions or a larger picture`,
+  );
+}
+
+/** What a seed is asked for: its action and camera are the same whatever is made beside it. */
+export function clipSettings(
+  seed: number,
+  {
+    width,
+    height,
+    frames,
+    fps,
+    actions,
+    fixedCamera,
+  }: Omit<DatasetOptions, 'root' | 'split' | 'seed' | 'count'>,
+): ClipSettings {
+  const random = Random.fork(seed, 'dataset');
+  const [action, fixed] = [actions && random.pick(actions), random.next()];
+  return {
+    width,
+    height,
+    frames,
+    fps,
+    ...(action && { action }),
+    ...(fixedCamera !== undefined && { fixedCamera: fixed < fixedCamera }),
+  };
+}
+
+/** Clips of one folder are alike; its first run says in what. */
+async function checkSettings(root: string, options: DatasetOptions): Promise<void> {
+  const { split, width, height, frames, fps, actions, fixedCamera } = options;
+  const path = join(root, 'synth.json');
+  const now = {
+    split,
+    width,
+    height,
+    frames,
+    fps,
+    actions: actions ?? 'all',
+    fixedCamera: fixedCamera ?? 'default',
+  };
+  const before = await readFile(path, 'utf8').then(
+    (text) => JSON.parse(text) as Record<string, unknown>,
+    () => undefined,
+  );
+  if (!before) {
+    await writeFileAtomic(path, `${JSON.stringify(now, null, 2)}\n`);
+    return;
+  }
+  for (const [field, value] of Object.entries(now)) {
+    if (JSON.stringify(before[field]) === JSON.stringify(value)) continue;
+    throw new InvalidArgumentError(
+      field,
+      `${root} was made with ${JSON.stringify(before[field])}, expected the same, got ${JSON.stringify(value)}; choose another folder`,
+    );
+  }
+}
+
+/** What earlier runs left below `root`, by seed. */
+async function knownResults(root: string): Promise<Map<number, ClipResult>> {
+  const known = new Map<number, ClipResult>();
+  const names = async (folder: string) =>
+    (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.json'));
+  for (const name of await names(join(root, 'rejected'))) {
+    const seed = Number.parseInt(name, 10);
+    known.set(seed, JSON.parse(await readFile(rejectionPath(root, seed), 'utf8')));
+  }
+  for (const sample of await readdir(root).catch(() => [])) {
+    if (!/^(train|test)-\d+$/.test(sample)) continue;
+    for (const name of await names(join(root, sample, 'states'))) {
+      const seed = Number.parseInt(name, 10);
+      const { action } = JSON.parse(await readFile(clipPaths(root, seed).state, 'utf8'));
+      known.set(seed, { seed, action });
+    }
+  }
+  return known;
+}
+
+/** Worker processes that take requests as long as there are some. */
+class Team {
+  readonly #root: string;
+  readonly #size: number;
+  readonly #options: DatasetOptions;
+  readonly #members: ChildProcess[] = [];
+
+  constructor(options: DatasetOptions) {
+    this.#root = options.root;
+    this.#options = options;
+    this.#size = Math.min(options.workers ?? availableParallelism(), Math.max(1, options.count));
+  }
+
+  /** @param next gives a request or undefined for none now; @param done takes each result. */
+  run(next: () => ClipRequest | undefined, done: (result: ClipResult) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const idle: ChildProcess[] = [];
+      let busy = 0;
+      let adapter: string | undefined;
+      const feed = () => {
+        try {
+          while (idle.length > 0) {
+            const request = next();
+            if (!request) break;
+            busy++;
+            idle.pop()!.send(request);
+          }
+        } catch (error) {
+          reject(error);
+          return;
+        }
+        if (busy === 0 && idle.length > 0) resolve();
+      };
+      const member = () => {
+        const cores = availableParallelism();
+        const child = fork(fileURLToPath(new URL('./worker.ts', import.meta.url)), [this.#root], {
+          execArgv: [...(this.#options.nodeArguments ?? [])],
+          // Mesa's software driver starts a thread a core in every process otherwise.
+          env: { LP_NUM_THREADS: String(Math.max(1, Math.floor(cores / this.#size))), ...process.env },
+          // Dawn's warnings are the parent's already.
+          stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+        });
+        let complaint = '';
+        child.stderr?.on('data', (text) => {
+          complaint = `${complaint}${text}`.slice(-2000);
+        });
+        this.#members.push(child);
+        child.on('message', ({ result, error, adapter: name }: WorkerAnswer) => {
+          if (error) {
+            reject(new DwmError('synth-failed', error));
+            return;
+          }
+          if (name && !adapter) this.#options.onAdapter?.(name);
+          adapter ??= name;
+          if (result) {
+            busy--;
+            done(result);
+          }
+          idle.push(child);
+          feed();
+        });
+        child.on('exit', (code, signal) => {
+          const last = complaint.trim().split('\n').at(-1);
+          reject(
+            new DwmError(
+              'synth-failed',
+              `a worker process ended (${signal ?? `exit code ${code}`})${last ? `: ${last}` : ''}`,
+            ),
+          );
+        });
+      };
+      for (let i = 0; i < this.#size; i++) member();
+    });
+  }
+
+  stop(): void {
+    for (const child of this.#members) {
+      child.removeAllListeners('exit');
+      child.kill('SIGKILL');
+    }
+  }
+}
