@@ -1,1 +1,10 @@
+export { handScene } from './hands/hand-scene.ts';
+export { type Plan, type PlanSettings, planAction } from './motion/plan-action.ts';
+export { angles, type Closure, HAND_POSTURES } from './motion/posture.ts';
+export { type HandAngles, poseSkeleton } from './motion/skeleton.ts';
+export { type HandsRun, runHands } from './physics/run-hands.ts';
+export { Random } from './random.ts';
+export { fault, simulate } from './simulate.ts';
 export * from './types.ts';
+export { chooseAction, makeWorld } from './world/make-world.ts';
+export type { Body, Grip, Joint, World } from './world/world.ts';

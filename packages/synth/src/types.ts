@@ -68,3 +68,24 @@ export interface SimulatedClip {
   /** A fixed camera instead of a moving egocentric one. */
   readonly fixedCamera: boolean;
 }
+
+/** Why a clip is thrown away. */
+export type Rejection = 'interpenetration' | 'no-motion' | 'unwanted-contact' | 'out-of-view';
+
+export interface Rejected {
+  readonly seed: number;
+  readonly action: Action;
+  readonly rejected: Rejection;
+}
+
+export interface ClipSettings {
+  /** Pixels. */
+  readonly width: number;
+  readonly height: number;
+  readonly frames: number;
+  /** Frames a second, 8 by default. */
+  readonly fps?: number;
+  /** Chosen by the seed where they are left out. */
+  readonly action?: Action;
+  readonly fixedCamera?: boolean;
+}

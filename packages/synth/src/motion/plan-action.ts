@@ -1,0 +1,97 @@
+/**
+ * What hands do: approach, grasp, act, release, for every action, as 25 joints a hand in every frame. The plan knows
+ * where things are and not what comes of it; that is physics' part.
+ */
+import { type HandSide, type Hands, SIDES, type Trajectory, type Vec3 } from '@dwm/renderer';
+import { headPath, rightOf } from '../camera/head.ts';
+import { Random } from '../random.ts';
+import type { Action, Forearm } from '../types.ts';
+import { hsv } from '../world/look.ts';
+import type { Color } from '../world/mesh.ts';
+import type { World } from '../world/world.ts';
+import { planHands } from './actions.ts';
+import { elbowOf, shoulderOf } from './arm.ts';
+import { poseSkeleton } from './skeleton.ts';
+import { phaseAt } from './timeline.ts';
+
+export interface PlanSettings {
+  /** Pixels. */
+  readonly width: number;
+  readonly height: number;
+  readonly frames: number;
+  readonly fps: number;
+  readonly fixedCamera: boolean;
+  /** Another action than the world was made for, e.g. `touch-nothing` before a drawer. */
+  readonly action?: Action;
+}
+
+export interface Plan {
+  readonly action: Action;
+  readonly caption: string;
+  readonly acting: Trajectory;
+  readonly forearms: Readonly<Partial<Record<HandSide, Forearm>>>;
+  /** Frames in which the hands do what the action is about. */
+  readonly actingFrames: readonly number[];
+}
+
+/** Skin tones from light to dark, as displayed hue, saturation and value. */
+const SKINS = [
+  [0.06, 0.28, 0.95],
+  [0.065, 0.38, 0.87],
+  [0.07, 0.46, 0.75],
+  [0.065, 0.5, 0.6],
+  [0.06, 0.52, 0.45],
+  [0.055, 0.55, 0.33],
+] as const;
+
+export function planAction(world: World, settings: PlanSettings): Plan {
+  const action = settings.action ?? world.action;
+  const random = Random.fork(world.seed, `hands ${action}`);
+  const { frames, fps } = settings;
+  const seconds = Array.from({ length: frames }, (_, i) => i / fps);
+  const look = Random.fork(world.seed, 'camera');
+  const camera = headPath(look, world, { ...settings, seconds, fixed: settings.fixedCamera });
+  const { hands, caption } = planHands(world, action, random);
+
+  const elbows: Record<HandSide, (Vec3 | null)[]> = { left: [], right: [] };
+  const right = rightOf(world.eye, world.focus);
+  const actingFrames: number[] = [];
+  const all = seconds.map((time, i) => {
+    const part = frames > 1 ? i / (frames - 1) : 0;
+    const now: Record<HandSide, Hands[HandSide]> = { left: null, right: null };
+    for (const side of SIDES) {
+      const hand = hands[side];
+      if (!hand) {
+        elbows[side].push(null);
+        continue;
+      }
+      const { phase, u } = phaseAt(hand.phases, part);
+      const wrist = phase.wrist(u);
+      now[side] = poseSkeleton(hand.model, wrist, phase.fingers(u));
+      elbows[side].push(elbowOf(side, shoulderOf(side, camera.eyes[i], right), wrist.position, right));
+      if (phase.acts && actingFrames.at(-1) !== i) actingFrames.push(i);
+    }
+    return { seconds: time, intrinsics: camera.intrinsics, camera: camera.poses[i], hands: now };
+  });
+
+  const person = Random.fork(world.seed, 'person');
+  const skin = skinColor(person);
+  const sleeve = hsv(person.next(), person.uniform(0.1, 0.8), person.uniform(0.1, 0.9));
+  const sleeveLength = person.chance(0.25) ? 0 : person.uniform(0.5, 0.95);
+  const forearms = Object.fromEntries(
+    SIDES.filter((side) => hands[side]).map((side) => [
+      side,
+      { elbows: elbows[side], skin, sleeve, sleeveLength },
+    ]),
+  );
+  return { action, caption, acting: { fps, frames: all }, forearms, actingFrames };
+}
+
+function skinColor(random: Random): Color {
+  const [hue, saturation, value] = random.pick(SKINS);
+  return hsv(
+    hue + random.uniform(-0.008, 0.008),
+    saturation + random.uniform(-0.05, 0.05),
+    value + random.uniform(-0.04, 0.04),
+  );
+}

@@ -1,0 +1,133 @@
+/**
+ * The physics under any hand trajectory: hands push what they meet and carry what they hold; everything else is up to
+ * gravity, friction and joints. Hands move straight from frame to frame.
+ */
+import { type HandSide, type Matrix, rotations, SIDES, type Trajectory } from '@dwm/renderer';
+import type { Contact, MovingPart } from '../types.ts';
+import { type Placement, placed } from '../world/solid.ts';
+import { isJoint, placeAt, type World, worldMatrix } from '../world/world.ts';
+import { Bodies, type MovableBody } from './bodies.ts';
+import { carrier, HandNow, holders, TOUCH, touches, within } from './grasp.ts';
+import { DEFAULT_RADII, HandBody } from './hand-body.ts';
+
+export interface HandsRun {
+  /** Every body that can move, in the world's order. */
+  readonly moving: readonly MovingPart[];
+  readonly contacts: readonly Contact[];
+}
+
+/** What a hand has hold of. */
+interface Hold {
+  readonly sides: readonly HandSide[];
+  /** The body in the carrier's frame when it was taken. */
+  readonly offset: Placement;
+}
+
+type HandsNow = Partial<Record<HandSide, HandNow>>;
+
+/** @param acting camera and hands in every frame; the first frame is the world as it is. */
+export async function runHands(world: World, acting: Trajectory): Promise<HandsRun> {
+  const bodies = await Bodies.create(world);
+  try {
+    return simulateFrames(acting, bodies);
+  } finally {
+    bodies.destroy();
+  }
+}
+
+function simulateFrames({ frames, fps }: Trajectory, bodies: Bodies): HandsRun {
+  const steps = bodies.stepsPerFrame(fps);
+  const handBodies = SIDES.map((side) => {
+    const first = frames.find(({ hands }) => hands[side]?.joints);
+    return first && new HandBody(bodies, first.hands[side]!);
+  });
+  const track = bodies.movable.map(() => ({ worlds: [] as Matrix[], openings: [] as number[] }));
+  const contacts: Contact[] = [];
+  const holds = new Map<MovableBody, Hold>();
+  const leaving = new Set<MovableBody>();
+
+  const record = (frame: number, hands: HandsNow) => {
+    bodies.movable.forEach((movable, i) => {
+      const { body } = movable;
+      const opening = bodies.opening(movable);
+      const place =
+        frame === 0 && !isJoint(body.motion)
+          ? body.place
+          : opening === undefined
+            ? bodies.placement(movable)
+            : placeAt(body, opening);
+      track[i].worlds.push(worldMatrix(place));
+      if (opening !== undefined) track[i].openings.push(opening);
+      for (const side of SIDES)
+        if (hands[side] && touches(hands[side], body, place, TOUCH).length > 0)
+          contacts.push({ frame, side, part: body.name });
+    });
+  };
+
+  const updateHolds = (hands: HandsNow) => {
+    for (const movable of bodies.movable) {
+      const place = bodies.placement(movable);
+      const hold = holds.get(movable);
+      const sides = holders(hands, movable.body, place, hold !== undefined);
+      if (hold && (sides.length === 0 || hold.sides.some((side) => !hands[side]))) {
+        holds.delete(movable);
+        leaving.add(movable);
+        bodies.weigh(movable, true);
+      } else if (!hold && sides.length > 0 && !leaving.has(movable)) {
+        holds.set(movable, { sides, offset: within(carrier(hands, sides), place) });
+        bodies.collideWithHands(movable, false);
+        bodies.weigh(movable, false);
+      }
+      if (!leaving.has(movable)) continue;
+      // Fingers still inside what they let go would throw it.
+      const inside = SIDES.some(
+        (side) => hands[side] && touches(hands[side], movable.body, place, 0.001).length > 0,
+      );
+      if (inside) continue;
+      leaving.delete(movable);
+      bodies.collideWithHands(movable, true);
+    }
+  };
+
+  record(0, handsAt(frames, 0, 0));
+  for (let frame = 0; frame + 1 < frames.length; frame++) {
+    for (let step = 1; step <= steps; step++) {
+      const hands = handsAt(frames, frame, step / steps);
+      SIDES.forEach((side, i) => {
+        handBodies[i]?.moveTo(hands[side]?.joints ?? null);
+      });
+      if (step % 3 === 0 || step === steps) updateHolds(hands);
+      for (const [movable, { sides, offset }] of holds) {
+        if (sides.every((side) => hands[side])) bodies.drive(movable, placed(carrier(hands, sides), offset));
+      }
+      bodies.step();
+    }
+    record(frame + 1, handsAt(frames, frame + 1, 0));
+  }
+  const moving = bodies.movable.map(({ body }, i): MovingPart => {
+    const { worlds, openings } = track[i];
+    const part = { node: body.node, name: body.name, worlds };
+    return isJoint(body.motion) ? { ...part, opening: openings } : part;
+  });
+  return { moving, contacts };
+}
+
+/** The hands between frame `index` and the next; those of one frame only are there until the next. */
+function handsAt(frames: Trajectory['frames'], index: number, t: number): HandsNow {
+  const now: HandsNow = {};
+  for (const side of SIDES) {
+    const [from, to] = [frames[index].hands[side], frames[index + 1]?.hands[side]];
+    const pose = t < 1 ? from : to;
+    if (!pose?.joints) continue;
+    const joints = from?.joints && to?.joints ? between(from.joints, to.joints, t) : pose.joints;
+    now[side] = new HandNow(joints, pose.radii ?? DEFAULT_RADII);
+  }
+  return now;
+}
+
+function between(a: Float64Array, b: Float64Array, t: number): Float64Array {
+  const joints = a.map((value, i) => value + (b[i] - value) * t);
+  // Of the rotations only the wrist's is used here.
+  joints.set(rotations.slerp([a[3], a[4], a[5], a[6]], [b[3], b[4], b[5], b[6]], t), 3);
+  return joints;
+}

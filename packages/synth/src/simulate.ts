@@ -1,0 +1,117 @@
+/**
+ * A clip from a seed: makeWorld, planAction, runHands, and a look at the result. Clips in which hands go through
+ * furniture, nothing happens, or the hand is not seen are rejected.
+ */
+import { type HandSide, type Hands, NO_HANDS, SIDES, type Trajectory } from '@dwm/renderer';
+import { projected } from './camera/head.ts';
+import { type Plan, planAction } from './motion/plan-action.ts';
+import { handPoints } from './physics/hand-body.ts';
+import { type HandsRun, runHands } from './physics/run-hands.ts';
+import { Random } from './random.ts';
+import type { ClipSettings, MovingPart, Rejected, Rejection, SimulatedClip } from './types.ts';
+import { makeWorld } from './world/make-world.ts';
+import { distanceTo } from './world/solid.ts';
+import { findBody, isJoint, type World } from './world/world.ts';
+
+/** Share of clips with a fixed camera, and of clips in which the tracker loses a hand. */
+const FIXED_CAMERA = 0.25;
+const DROP_OUT = 0.08;
+
+/** How deep a hand may be in what stands still, metres; skin gives way, and colliders are coarser than meshes. */
+const DEEPEST = 0.022;
+
+/** @throws what Rapier throws where WebAssembly cannot run. */
+export async function simulate(seed: number, settings: ClipSettings): Promise<SimulatedClip | Rejected> {
+  const world = await makeWorld(seed, settings.action);
+  const random = Random.fork(seed, 'clip');
+  const fixedCamera = settings.fixedCamera ?? random.chance(FIXED_CAMERA);
+  const plan = planAction(world, { ...settings, fps: settings.fps ?? 8, fixedCamera });
+  const run = await runHands(world, plan.acting);
+  const rejected = fault(world, plan, run);
+  if (rejected) return { seed, action: plan.action, rejected };
+  return {
+    seed,
+    action: plan.action,
+    caption: plan.caption,
+    scene: world.scene,
+    lights: world.lights,
+    moving: run.moving,
+    trajectory: random.chance(DROP_OUT) ? withDropOut(plan.acting, random) : plan.acting,
+    acting: plan.acting,
+    forearms: plan.forearms,
+    contacts: run.contacts,
+    fixedCamera,
+  };
+}
+
+/** What is wrong with a clip; undefined where it is good. */
+export function fault(world: World, plan: Plan, run: HandsRun): Rejection | undefined {
+  if (goesThrough(world, plan.acting)) return 'interpenetration';
+  if (plan.action === 'touch-nothing') {
+    if (run.contacts.length > 0) return 'unwanted-contact';
+  } else {
+    const part = run.moving.find(({ name }) => name === world.actor)!;
+    if (!movesVisibly(world, part)) return 'no-motion';
+  }
+  return seenWell(plan) ? undefined : 'out-of-view';
+}
+
+function goesThrough(world: World, { frames }: Trajectory): boolean {
+  const fixed = world.bodies.filter(({ motion }) => motion === 'fixed');
+  return frames.some(({ hands }) =>
+    SIDES.some((side) => {
+      const pose = hands[side];
+      if (!pose?.joints || !pose.radii) return false;
+      return handPoints(pose.joints, pose.radii).some(({ point, radius }) =>
+        fixed.some(
+          ({ solids, place }) => solids.length > 0 && radius - distanceTo(solids, place, point) > DEEPEST,
+        ),
+      );
+    }),
+  );
+}
+
+/** A joint has to pass a third of its way, a thing 5 cm or a quarter turn. */
+function movesVisibly(world: World, part: MovingPart): boolean {
+  const { motion } = findBody(world, world.actor);
+  if (isJoint(motion) && part.opening) {
+    const way = Math.abs(part.opening.at(-1)! - part.opening[0]);
+    return way > 0.4 * (motion.limits[1] - motion.limits[0]);
+  }
+  const [first, last] = [part.worlds[0], part.worlds.at(-1)!];
+  const shift = Math.hypot(last[3] - first[3], last[7] - first[7], last[11] - first[11]);
+  const upright = first[1] * last[1] + first[5] * last[5] + first[9] * last[9];
+  return shift > 0.05 || upright < 0.3;
+}
+
+/** The middle of a hand is in the picture in most of the frames in which it acts. */
+function seenWell({ acting, actingFrames }: Plan): boolean {
+  const seen = actingFrames.filter((index) => {
+    const { camera, intrinsics, hands } = acting.frames[index];
+    return SIDES.some((side) => {
+      const joints = hands[side]?.joints;
+      // The middle finger's knuckle.
+      const at = joints && projected(camera, intrinsics, [joints[77], joints[78], joints[79]]);
+      return at?.every((part) => part > 0.03 && part < 0.97);
+    });
+  });
+  return seen.length >= 0.75 * actingFrames.length;
+}
+
+/** One hand is lost for a few frames, as trackers lose them. */
+function withDropOut(acting: Trajectory, random: Random): Trajectory {
+  const count = acting.frames.length;
+  const length = random.integer(1, Math.max(1, Math.floor(count / 4)));
+  const from = random.integer(0, count - length);
+  const lost: HandSide[] = random.chance(0.5) ? [...SIDES] : [random.pick(SIDES)];
+  const without = (hands: Hands): Hands => ({
+    ...hands,
+    ...Object.fromEntries(lost.map((side) => [side, NO_HANDS[side]])),
+  });
+  return {
+    ...acting,
+    frames: acting.frames.map((frame, i) =>
+      i >= from && i < from + length ? { ...frame, hands: without(frame.hands) } : frame,
+    ),
+  };
+}

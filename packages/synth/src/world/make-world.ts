@@ -1,0 +1,193 @@
+/**
+ * A room for an action, from a seed: one main piece of furniture in front of the viewer, the thing that the action is
+ * for, and clutter, brought to rest in the physics so that nothing moves or floats in frame 0.
+ */
+import type { Vec3 } from '@dwm/renderer';
+import { Bodies } from '../physics/bodies.ts';
+import { Random } from '../random.ts';
+import type { Action } from '../types.ts';
+import { SceneBuilder } from './builder.ts';
+import { addCupboard, addDrawers, addTable, type Surface } from './furniture.ts';
+import { lighting, palette } from './look.ts';
+import { addThing, type Made, THINGS } from './objects.ts';
+import { addRoom } from './room.ts';
+import type { Body, World } from './world.ts';
+
+/** How often each action comes up. */
+const SHARES: readonly (readonly [Action, number])[] = [
+  ['pull-drawer', 5],
+  ['push-drawer', 3],
+  ['open-door', 4],
+  ['close-door', 2],
+  ['pick-and-place', 4],
+  ['push-object', 3],
+  ['touch-nothing', 2],
+];
+
+export function chooseAction(random: Random): Action {
+  const all = SHARES.reduce((sum, [, share]) => sum + share, 0);
+  let left = random.uniform(0, all);
+  for (const [action, share] of SHARES) {
+    left -= share;
+    if (left < 0) return action;
+  }
+  return SHARES[0][0];
+}
+
+/** Seconds that loose things are given to come to rest. */
+const SETTLE = 0.6;
+
+/** The same seed and action give the same world. @param action chosen by the seed where it is left out. */
+export async function makeWorld(
+  seed: number,
+  action: Action = chooseAction(Random.fork(seed, 'action')),
+): Promise<World> {
+  const random = Random.fork(seed, 'world');
+  const colors = palette(random);
+  const lights = lighting(random);
+  const scene = new SceneBuilder();
+  const set = stage(scene, random, colors, action);
+  const bodies = await settled(scene.bodies);
+  return { seed, action, lights, bodies, scene: scene.scene(`seed ${seed}`, bodies), ...set };
+}
+
+type Stage = Pick<World, 'actor' | 'actorWords' | 'goal' | 'eye' | 'focus'>;
+
+function stage(
+  scene: SceneBuilder,
+  random: Random,
+  colors: ReturnType<typeof palette>,
+  action: Action,
+): Stage {
+  // Nothing is touched beside any kind of furniture.
+  const theme =
+    action === 'touch-nothing'
+      ? random.pick(['pull-drawer', 'open-door', 'pick-and-place'] as const)
+      : action;
+  switch (theme) {
+    case 'pull-drawer':
+    case 'push-drawer':
+      return drawerStage(scene, random, colors, theme === 'push-drawer');
+    case 'open-door':
+    case 'close-door':
+      return doorStage(scene, random, colors, theme === 'close-door');
+    default:
+      return tableStage(scene, random, colors, theme);
+  }
+}
+
+function drawerStage(
+  scene: SceneBuilder,
+  random: Random,
+  colors: ReturnType<typeof palette>,
+  open: boolean,
+): Stage {
+  const { actor, words, top } = addDrawers(scene, random, colors, open);
+  addRoom(scene, random, colors, { floor: 0, wall: top.back - 0.05 });
+  clutter(scene, random, top, random.integer(0, 3), []);
+  const y = actor.place.position[1];
+  const reach = random.uniform(0.62, 0.78);
+  return {
+    actor: actor.name,
+    actorWords: words,
+    eye: [random.uniform(-0.14, 0.14), y + random.uniform(0.42, 0.56), reach],
+    focus: [0, y + random.uniform(-0.03, 0.05), random.uniform(0.1, 0.17)],
+  };
+}
+
+function doorStage(
+  scene: SceneBuilder,
+  random: Random,
+  colors: ReturnType<typeof palette>,
+  open: boolean,
+): Stage {
+  const { actor, words, top, inside } = addCupboard(scene, random, colors, open);
+  addRoom(scene, random, colors, { floor: 0, wall: top.back - 0.05 });
+  clutter(scene, random, inside, random.integer(1, 3), []);
+  clutter(scene, random, top, random.integer(0, 2), []);
+  const [x, y] = actor.place.position;
+  return {
+    actor: actor.name,
+    actorWords: words,
+    eye: [x + random.uniform(-0.12, 0.12), y + random.uniform(0.22, 0.4), random.uniform(0.8, 0.95)],
+    focus: [x, y + random.uniform(-0.03, 0.04), 0.05],
+  };
+}
+
+function tableStage(
+  scene: SceneBuilder,
+  random: Random,
+  colors: ReturnType<typeof palette>,
+  action: Action,
+): Stage {
+  const table = addTable(scene, random, colors);
+  addRoom(scene, random, colors, { floor: 0, wall: table.back - random.uniform(0.08, 0.5) });
+  const side = random.sign();
+  const from: Vec3 = [side * random.uniform(0.04, 0.14), table.y, random.uniform(-0.02, 0.08)];
+  const kind = random.pick(
+    action === 'push-object'
+      ? (['box', 'book', 'cup', 'can'] as const)
+      : (['cup', 'bottle', 'box', 'can', 'ball'] as const),
+  );
+  const made = addThing(scene, random, kind, from, true);
+  const goal: Vec3 =
+    action === 'push-object'
+      ? [from[0] - side * random.uniform(0.16, 0.24), table.y, from[2] + random.uniform(-0.03, 0.03)]
+      : [from[0] - side * random.uniform(0.18, 0.28), table.y, from[2] + random.uniform(-0.08, 0.06)];
+  const keep = [from, goal, mid(from, goal)].map((at) => ({ at, radius: 0.13 }));
+  clutter(
+    scene,
+    random,
+    { ...table, halfWidth: 0.34, front: -0.06, back: Math.max(table.back, -0.28) },
+    random.integer(0, 3),
+    keep,
+  );
+  return {
+    actor: made.body.name,
+    actorWords: `the ${made.words}`,
+    goal,
+    eye: [random.uniform(-0.1, 0.1), table.y + random.uniform(0.4, 0.5), random.uniform(0.5, 0.62)],
+    focus: [mid(from, goal)[0] * 0.7, table.y + 0.05, from[2]],
+  };
+}
+
+const mid = (a: Vec3, b: Vec3): Vec3 => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2, (a[2] + b[2]) / 2];
+
+/** Things on a surface, apart from each other and from what is kept free; where none fits, fewer. */
+function clutter(
+  scene: SceneBuilder,
+  random: Random,
+  { y, halfWidth, front, back }: Surface,
+  count: number,
+  keep: readonly { readonly at: Vec3; readonly radius: number }[],
+): Made[] {
+  const taken = [...keep];
+  const made: Made[] = [];
+  for (let tries = 0; tries < 30 && made.length < count; tries++) {
+    const at: Vec3 = [
+      random.uniform(-halfWidth, halfWidth),
+      y,
+      random.uniform(Math.min(back + 0.06, front), Math.max(front - 0.06, back)),
+    ];
+    const kind = random.pick(THINGS);
+    const radius = kind === 'book' ? 0.11 : 0.06;
+    if (taken.some((other) => Math.hypot(other.at[0] - at[0], other.at[2] - at[2]) < radius + other.radius))
+      continue;
+    taken.push({ at, radius });
+    made.push(addThing(scene, random, kind, at));
+  }
+  return made;
+}
+
+/** The bodies with loose ones where they come to rest. */
+async function settled(bodies: readonly Body[]): Promise<Body[]> {
+  const physics = await Bodies.create({ bodies });
+  try {
+    const steps = Math.round(SETTLE * physics.stepsPerFrame(1));
+    for (let step = 0; step < steps; step++) physics.step();
+    const places = new Map(physics.movable.map((movable) => [movable.body, physics.placement(movable)]));
+    return bodies.map((body) => (body.motion === 'loose' ? { ...body, place: places.get(body)! } : body));
+  } finally {
+    physics.destroy();
+  }
+}

@@ -1,0 +1,178 @@
+/** Loose things that stand on surfaces: cups, bottles, boxes, books, balls. Their origin is in the middle of their foot. */
+import { rotations, type Vec3 } from '@dwm/renderer';
+import type { Random } from '../random.ts';
+import { at, box, type SceneBuilder, solid, yaw } from './builder.ts';
+import { shade, vivid } from './look.ts';
+import type { Color } from './mesh.ts';
+import type { Placement, Solid } from './solid.ts';
+import type { Body, Grip } from './world.ts';
+
+export const THINGS = ['cup', 'bottle', 'box', 'book', 'ball', 'can'] as const;
+export type Thing = (typeof THINGS)[number];
+
+const COLOR_NAMES: readonly (readonly [string, number])[] = [
+  ['red', 0],
+  ['orange', 0.08],
+  ['yellow', 0.15],
+  ['green', 0.33],
+  ['cyan', 0.5],
+  ['blue', 0.62],
+  ['purple', 0.77],
+  ['pink', 0.9],
+  ['red', 1],
+];
+
+/** What people call the colour. */
+export function colorName([r, g, b]: Color): string {
+  const [most, least] = [Math.max(r, g, b), Math.min(r, g, b)];
+  if (most - least < 0.12 * most) return most > 0.6 ? 'white' : most > 0.08 ? 'grey' : 'black';
+  const span = most - least;
+  const sixth = most === r ? ((g - b) / span + 6) % 6 : most === g ? (b - r) / span + 2 : (r - g) / span + 4;
+  const hue = sixth / 6;
+  return COLOR_NAMES.reduce((best, entry) =>
+    Math.abs(entry[1] - hue) < Math.abs(best[1] - hue) ? entry : best,
+  )[0];
+}
+
+export interface Made {
+  readonly body: Body;
+  readonly words: string;
+  /** Metres. */
+  readonly radius: number;
+  readonly height: number;
+}
+
+/** How a thing is taken: around its side, or from above. */
+function grips(radius: number, height: number, solids: readonly Solid[]): Grip[] {
+  const [up, forward]: [Vec3, Vec3] = [
+    [0, 1, 0],
+    [0, 0, -1],
+  ];
+  const middle: Vec3 = [0, Math.min(height * 0.6, height - 0.03), 0];
+  const around: Grip = { point: middle, forward, roll: 'thumb', up, posture: 'wrap', radius, solids };
+  const above: Grip = {
+    point: [0, height - 0.02, 0],
+    forward: rotations.direction([0, -0.55, -0.83])!,
+    roll: 'palm',
+    up,
+    posture: 'pinch',
+    radius,
+    solids,
+  };
+  return height > 0.075 ? [around] : [above];
+}
+
+/** @param foot where it stands; it is turned about the vertical. */
+export function addThing(scene: SceneBuilder, random: Random, kind: Thing, foot: Vec3, big = false): Made {
+  const color = vivid(random);
+  const scale = big ? random.uniform(1.05, 1.35) : random.uniform(0.8, 1.1);
+  const words = `${colorName(color)} ${kind}`;
+  const name = scene.name(kind);
+  const place: Placement = at(foot[0], foot[1], foot[2], yaw(random.uniform(-0.5, 0.5)));
+  const make = (
+    radius: number,
+    height: number,
+    body: Omit<Parameters<SceneBuilder['add']>[0], 'name' | 'motion' | 'place'>,
+    draw: Parameters<SceneBuilder['add']>[1],
+  ): Made => ({
+    body: scene.add(
+      { name, motion: 'loose', place, grips: grips(radius, height, body.solids), ...body },
+      draw,
+    ),
+    words,
+    radius,
+    height,
+  });
+  switch (kind) {
+    case 'cup':
+    case 'can': {
+      const radius = random.uniform(0.03, 0.038) * scale;
+      const height = (kind === 'cup' ? random.uniform(0.085, 0.1) : random.uniform(0.1, 0.125)) * scale;
+      const solids = [solid({ kind: 'cylinder', radius, halfHeight: height / 2 }, 0, height / 2)];
+      return make(radius, height, { solids, density: 350, surface: { roughness: 0.4 } }, (mesh) => {
+        if (kind === 'can') {
+          mesh.cylinder(radius, height / 2, color, at(0, height / 2, 0));
+          mesh.cylinder(radius * 1.01, height * 0.14, shade(color, 0.35), at(0, height * 0.55, 0));
+          return;
+        }
+        const wall = 0.004;
+        mesh.lathe(
+          [
+            [0, 0],
+            [radius * 0.92, 0],
+            [radius, height],
+            [radius - wall, height],
+            [radius * 0.92 - wall, 0.006],
+            [0, 0.006],
+          ],
+          color,
+        );
+        mesh.lathe(
+          [
+            [radius - wall, height * 0.8],
+            [0, height * 0.8],
+          ],
+          shade(color, 0.25),
+        );
+      });
+    }
+    case 'bottle': {
+      const radius = random.uniform(0.027, 0.034) * scale;
+      const height = random.uniform(0.18, 0.22) * scale;
+      const neck = radius * 0.4;
+      const solids = [
+        solid({ kind: 'cylinder', radius, halfHeight: height * 0.33 }, 0, height * 0.33),
+        solid({ kind: 'cylinder', radius: neck, halfHeight: height * 0.17 }, 0, height * 0.83),
+      ];
+      return make(radius, height, { solids, density: 250, surface: { roughness: 0.25 } }, (mesh) => {
+        mesh.lathe(
+          [
+            [0, 0],
+            [radius, 0],
+            [radius, height * 0.6],
+            [neck, height * 0.75],
+            [neck, height * 0.9],
+            [0, height * 0.9],
+          ],
+          color,
+        );
+        mesh.cylinder(neck * 1.2, height * 0.05, shade(vivid(random), 0.8), at(0, height * 0.95, 0));
+      });
+    }
+    case 'box':
+    case 'book': {
+      const half: Vec3 =
+        kind === 'box'
+          ? [
+              random.uniform(0.03, 0.04) * scale,
+              random.uniform(0.045, 0.07) * scale,
+              random.uniform(0.025, 0.035) * scale,
+            ]
+          : [
+              random.uniform(0.05, 0.07) * scale,
+              random.uniform(0.012, 0.02) * scale,
+              random.uniform(0.06, 0.08) * scale,
+            ];
+      const solids = [solid(box(...half), 0, half[1])];
+      return make(Math.min(half[0], half[2]), 2 * half[1], { solids, density: 200 }, (mesh) => {
+        mesh.box(half, color, at(0, half[1], 0));
+        const band = vivid(random);
+        if (kind === 'box')
+          mesh.box([half[0] * 1.01, half[1] * 0.3, half[2] * 1.01], band, at(0, half[1], 0));
+        else
+          mesh.box(
+            [half[0] * 0.97, half[1] * 0.8, half[2] * 1.005],
+            [0.8, 0.78, 0.7],
+            at(half[0] * 0.04, half[1], 0),
+          );
+      });
+    }
+    case 'ball': {
+      const radius = random.uniform(0.032, 0.045) * scale;
+      const solids = [solid({ kind: 'ball', radius }, 0, radius)];
+      return make(radius, 2 * radius, { solids, density: 120 }, (mesh) => {
+        mesh.ball(radius, color, at(0, radius, 0), vivid(random));
+      });
+    }
+  }
+}

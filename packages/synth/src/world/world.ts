@@ -1,0 +1,104 @@
+/**
+ * A world before anything happens: the scene to draw, and bodies made of solids that physics moves and hands hold.
+ * Up is +y; the viewer stands at +z and looks towards -z.
+ */
+import {
+  type LightRig,
+  type Matrix,
+  matrices,
+  type Quaternion,
+  rotations,
+  type Scene,
+  type Vec3,
+} from '@dwm/renderer';
+import type { Action } from '../types.ts';
+import type { Placement, Solid } from './solid.ts';
+
+/** How far a body on a joint may move: metres along the axis, or radians about it at the anchor. */
+export interface Joint {
+  readonly kind: 'prismatic' | 'revolute';
+  /** World, length one. */
+  readonly axis: Vec3;
+  /** World. */
+  readonly anchor: Vec3;
+  readonly limits: readonly [number, number];
+  /** Opening in frame 0. */
+  readonly opening: number;
+  /** How quickly it comes to rest, 1/s. */
+  readonly damping: number;
+}
+
+export const POSTURES = ['hook', 'pinch', 'wrap', 'flat', 'point', 'relaxed'] as const;
+export type PostureName = (typeof POSTURES)[number];
+
+/** A place where a hand can take hold, in the body's frame. */
+export interface Grip {
+  readonly point: Vec3;
+  /** Where the fingers point. */
+  readonly forward: Vec3;
+  /** `palm`: the back of the hand faces `up`; `thumb`: the thumb does. */
+  readonly roll: 'palm' | 'thumb';
+  readonly up: Vec3;
+  readonly posture: PostureName;
+  /** Half thickness of what is held, metres. */
+  readonly radius: number;
+  /** What the fingers close on, in the body's frame. */
+  readonly solids: readonly Solid[];
+}
+
+export interface Body {
+  readonly name: string;
+  /** Index in the scene's nodes. */
+  readonly node: number;
+  readonly motion: 'fixed' | 'loose' | Joint;
+  /** Loose: in frame 0. On a joint: at opening 0. */
+  readonly place: Placement;
+  readonly solids: readonly Solid[];
+  /** kg/m3, and the coefficient of friction. */
+  readonly density: number;
+  readonly friction: number;
+  readonly grips: readonly Grip[];
+}
+
+export interface World {
+  readonly seed: number;
+  readonly action: Action;
+  readonly scene: Scene;
+  readonly lights: LightRig;
+  readonly bodies: readonly Body[];
+  /** Name of the body that the action is for. */
+  readonly actor: string;
+  /** What the action is about, in words: "the top drawer". */
+  readonly actorWords: string;
+  /** Where a thing is put or pushed to, world; absent where the joint says it all. */
+  readonly goal?: Vec3;
+  /** Where the viewer's head may be, and what it looks at. */
+  readonly eye: Vec3;
+  readonly focus: Vec3;
+}
+
+export const isJoint = (motion: Body['motion']): motion is Joint => typeof motion === 'object';
+
+/** Where a body on a joint is at an opening. */
+export function placeAt({ motion, place }: Body, opening: number): Placement {
+  if (!isJoint(motion)) return place;
+  const { add, compose, fromAxisAngle, rotate, scale, subtract } = rotations;
+  if (motion.kind === 'prismatic')
+    return { position: add(place.position, scale(motion.axis, opening)), rotation: place.rotation };
+  const turn: Quaternion = fromAxisAngle(scale(motion.axis, opening));
+  return {
+    position: add(motion.anchor, rotate(turn, subtract(place.position, motion.anchor))),
+    rotation: compose(turn, place.rotation),
+  };
+}
+
+/** Where a body is in frame 0. */
+export const firstPlace = (body: Body): Placement =>
+  placeAt(body, isJoint(body.motion) ? body.motion.opening : 0);
+
+export const worldMatrix = ({ position, rotation }: Placement): Matrix =>
+  matrices.compose(position, rotation);
+
+export function findBody(world: World, name: string): Body {
+  return world.bodies.find((body) => body.name === name)!;
+}
