@@ -66,6 +66,10 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
     });
     return pipeline;
   };
+  const sampler = new MixedSampler(
+    training.seed,
+    data.dataset_file.map(({ weight }, i) => ({ count: datasets[i].length, weight })),
+  );
   const loader = new ExampleLoader({
     encoder: new TrainingEncoder({
       model,
@@ -79,6 +83,10 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
     textDim: loaded.config.text_embed_dim,
     hasTextEncoder: await folder.exists('text_encoder/config.json'),
     loadTensors: settings.load_tensors,
+    sampleAt(position) {
+      const { dataset, clip } = sampler.at(position);
+      return datasets[dataset][clip];
+    },
   });
   const rules: BatchRules = {
     seed: training.seed,
@@ -91,10 +99,6 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
     ...(training.prompt_dropout_prob > 0 && { emptyText: await loader.emptyText() }),
   };
   const tokens = (await loader.text(datasets[0][0])).length / loaded.config.text_embed_dim;
-  const sampler = new MixedSampler(
-    training.seed,
-    data.dataset_file.map(({ weight }, i) => ({ count: datasets[i].length, weight })),
-  );
 
   const json = {
     ...((await readJson(folder, CONFIG)).json as object),
@@ -121,10 +125,7 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
 
     async batch(position): Promise<Batch> {
       const examples = [];
-      for (let i = 0; i < training.batch_size; i++) {
-        const { dataset, clip } = sampler.at(position + i);
-        examples.push(await loader.load(datasets[dataset][clip]));
-      }
+      for (let i = 0; i < training.batch_size; i++) examples.push(await loader.load(position + i));
       return makeBatch(examples, position, rules);
     },
 

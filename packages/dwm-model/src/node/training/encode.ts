@@ -10,6 +10,7 @@ import type { ExperimentConfig } from '../../training/config.ts';
 import { readDataset, type Sample } from './dataset.ts';
 import { type Encoded, writeEncoded } from './encoded.ts';
 import { type ReadClip, readCaption, TrainingEncoder } from './encoder.ts';
+import { Prefetch } from './prefetch.ts';
 import { trainingSize } from './size.ts';
 
 export interface EncodeOptions {
@@ -24,9 +25,14 @@ export interface EncodeOptions {
 
 interface Task {
   readonly file: string;
+  /** What it is made from. */
   key(): Promise<string>;
-  encode(): Promise<Encoded>;
+  /** All that needs no device; the rest is done by what it returns. */
+  read(): Promise<() => Promise<Encoded>>;
 }
+
+/** Clips decoded ahead of the device's turn. */
+const AHEAD = 4;
 
 /** Encodes every clip of the dataset and validation lists. @returns how many files were written. */
 export async function encodeDataset(options: EncodeOptions): Promise<{ written: number; total: number }> {
@@ -62,36 +68,54 @@ export async function encodeDataset(options: EncodeOptions): Promise<{ written: 
   for (const sample of samples) {
     for (const task of tasksOf(sample, encoder, withText)) tasks.set(task.file, task);
   }
+  const list = [...tasks.values()];
+  const ahead = new Prefetch(
+    0,
+    AHEAD,
+    async (index) => {
+      const task = list[index];
+      if (!task || signal?.aborted) return undefined;
+      const key = await task.key();
+      return (await keyOf(task.file)) === key ? undefined : { key, encode: await task.read() };
+    },
+    { overlap: true },
+  );
   let written = 0;
-  let done = 0;
   try {
-    for (const { file, key, encode } of tasks.values()) {
+    for (const [done, { file }] of list.entries()) {
       signal?.throwIfAborted();
-      const wanted = await key();
-      const fresh = (await keyOf(file)) !== wanted;
+      const fresh = await ahead.take();
+      signal?.throwIfAborted();
       if (fresh) {
-        await writeEncoded(file, await encode(), { key: wanted });
+        await writeEncoded(file, await fresh.encode(), { key: fresh.key });
         written++;
       }
-      options.onFile?.(file, fresh, ++done, tasks.size);
+      options.onFile?.(file, fresh !== undefined, done + 1, list.length);
     }
   } finally {
+    await ahead.settle();
     device?.destroy();
   }
-  return { written, total: tasks.size };
+  return { written, total: list.length };
 }
 
 function tasksOf(sample: Sample, encoder: TrainingEncoder, withText: boolean): Task[] {
   const clips = (['video', 'static', 'hand'] as const).map((which) => ({
     file: `${sample.latents[which]}.safetensors`,
     key: () => encoder.clipKey(sample[which]),
-    encode: () => encoder.encodeClip(sample[which]),
+    async read() {
+      const clip = await encoder.readClip(sample[which]);
+      return () => encoder.encodeClip(clip);
+    },
   }));
   if (!withText) return clips;
   const prompt = {
     file: `${sample.promptEmbeds}.safetensors`,
     key: async () => encoder.promptKey(await readCaption(sample.prompt)),
-    encode: async () => encoder.encodePrompt(await readCaption(sample.prompt)),
+    async read() {
+      const caption = await readCaption(sample.prompt);
+      return () => encoder.encodePrompt(caption);
+    },
   };
   return [...clips, prompt];
 }

@@ -35,16 +35,21 @@ export class TrainingEncoder {
 
   async clipKey(video: string): Promise<string> {
     const { model, size, tiling } = this.#options;
-    this.#vaeHash ??= hashWeights(join(model, 'vae'), true);
+    this.#vaeHash ??= hashWeights(join(model, 'vae'));
     const settings = JSON.stringify({ size, tiling, loader: 1 });
     return hashOf(await hashFile(video), await this.#vaeHash, settings);
   }
 
-  /** Moments [2 C, latent frames, latent height, latent width]. */
-  async encodeClip(video: string): Promise<Encoded> {
-    const { size, tiling, readClip } = this.#options;
+  /** The frames of a video that training takes, as they are in the file. */
+  readClip(video: string): Promise<Clip> {
+    const { size, readClip } = this.#options;
+    return readClip(video, (frames) => trainingFrames(frames, size.frames));
+  }
+
+  /** Moments [2 C, latent frames, latent height, latent width] of frames that `readClip` gave. */
+  async encodeClip(clip: Clip): Promise<Encoded> {
+    const { size, tiling } = this.#options;
     const { device, vae } = await this.#options.pipeline();
-    const clip = await readClip(video, (frames) => trainingFrames(frames, size.frames));
     const prepared = await prepareTrainingClip(device, clip, size);
     const { shape, moments } = await vae.encode(prepared, [1, 3, size.frames, size.height, size.width], {
       tiling,
@@ -54,7 +59,7 @@ export class TrainingEncoder {
 
   async promptKey(prompt: string): Promise<string> {
     const { model } = this.#options;
-    this.#textHash ??= hashWeights(join(model, 'text_encoder'), false);
+    this.#textHash ??= hashWeights(join(model, 'text_encoder'));
     return hashOf(prompt, await this.#textHash, 'embeds 1');
   }
 

@@ -1,14 +1,17 @@
 /**
- * Clips of a dataset as training examples: from latents and embeddings that are there already, or encoded once
- * and kept in a cache on disk.
+ * Clips of a dataset as training examples, in the order of the run: from latents and embeddings that are there
+ * already, or encoded once and kept in a cache on disk. Files are read and clips decoded ahead of the device's
+ * turn, at most `AHEAD` of them: a decoded clip of full size is 50 MB.
  */
 import { join } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
+import type { Clip } from '../../pipeline/clip.ts';
 import type { Example } from '../../training/data/batch.ts';
 import type { LatentSize } from '../../vae/index.ts';
 import type { Sample } from './dataset.ts';
 import { encodedFile, readEmbeds, readMoments, writeEncoded } from './encoded.ts';
 import { readCaption, type TrainingEncoder } from './encoder.ts';
+import { Prefetch } from './prefetch.ts';
 
 export interface ExampleLoaderOptions {
   readonly encoder: TrainingEncoder;
@@ -20,42 +23,88 @@ export interface ExampleLoaderOptions {
   readonly hasTextEncoder: boolean;
   /** Latents and embeddings come with the data. */
   readonly loadTensors: boolean;
+  /** The sample at a position of the run. */
+  readonly sampleAt: (position: number) => Sample;
+}
+
+const WHICH = ['video', 'static', 'hand'] as const;
+
+/** Two triplets: one is being encoded while the next is decoded. */
+const AHEAD = 2 * WHICH.length;
+
+/** One clip of a sample: its moments, or what they will be made from. */
+interface Ready {
+  readonly sample: Sample;
+  readonly moments?: Float32Array;
+  readonly decoded?: { readonly clip: Clip; readonly video: string; readonly cached: string };
 }
 
 export class ExampleLoader {
   readonly #options: ExampleLoaderOptions;
+  #ahead: { readonly clips: Prefetch<Ready>; next: number } | undefined;
   #tokens: number | undefined;
 
   constructor(options: ExampleLoaderOptions) {
     this.#options = options;
   }
 
-  async load(sample: Sample): Promise<Example> {
-    return {
-      video: await this.#moments(sample, 'video'),
-      static: await this.#moments(sample, 'static'),
-      hand: await this.#moments(sample, 'hand'),
-      text: await this.text(sample),
-    };
+  /** @param position one after that of the call before. */
+  async load(position: number): Promise<Example> {
+    if (position !== this.#ahead?.next) await this.#begin(position);
+    const { clips } = this.#ahead!;
+    this.#ahead!.next++;
+    const moments: Float32Array[] = [];
+    let sample: Sample | undefined;
+    for (const _ of WHICH) {
+      const ready = await clips.take();
+      sample = ready.sample;
+      moments.push(await this.#momentsOf(ready));
+    }
+    const [video, still, hand] = moments;
+    return { video, static: still, hand, text: await this.text(sample!) };
   }
 
-  async #moments(sample: Sample, which: 'video' | 'static' | 'hand'): Promise<Float32Array> {
+  /** Waits until nothing is being read. */
+  async settle(): Promise<void> {
+    await this.#ahead?.clips.settle();
+  }
+
+  async #begin(position: number): Promise<void> {
+    await this.settle();
+    const { sampleAt } = this.#options;
+    const read = async (index: number) =>
+      this.#read(sampleAt(Math.floor(index / WHICH.length)), WHICH[index % WHICH.length]);
+    const clips = new Prefetch(position * WHICH.length, AHEAD, read, { overlap: true });
+    this.#ahead = { clips, next: position };
+  }
+
+  /** All that needs no device. */
+  async #read(sample: Sample, which: (typeof WHICH)[number]): Promise<Ready> {
     const { encoder, cache, size, loadTensors } = this.#options;
     if (loadTensors) {
       const path = sample.latents[which];
       const file = await encodedFile(path);
-      if (file) return readMoments(file, size);
+      if (file) return { sample, moments: await readMoments(file, size) };
       throw new InvalidFileError(
         `${path}.safetensors`,
         'no such file, and no .pt either; run dwm encode first, or set training.custom_settings.load_tensors=false',
       );
     }
     const video = sample[which];
-    const base = join(cache, 'latents', await encoder.clipKey(video));
-    const file = await encodedFile(base);
-    if (file) return readMoments(file, size);
-    const encoded = await encoder.encodeClip(video);
-    await writeEncoded(`${base}.safetensors`, encoded, { video });
+    const cached = join(cache, 'latents', await encoder.clipKey(video));
+    const file = await encodedFile(cached);
+    if (file) return { sample, moments: await readMoments(file, size) };
+    return { sample, decoded: { clip: await encoder.readClip(video), video, cached } };
+  }
+
+  async #momentsOf({ moments, decoded }: Ready): Promise<Float32Array> {
+    if (!decoded) return moments!;
+    const { clip, video, cached } = decoded;
+    // The same clip may have come up twice while it was not there yet.
+    const file = await encodedFile(cached);
+    if (file) return readMoments(file, this.#options.size);
+    const encoded = await this.#options.encoder.encodeClip(clip);
+    await writeEncoded(`${cached}.safetensors`, encoded, { video });
     return encoded.values;
   }
 
