@@ -1,10 +1,10 @@
 /** `dwm encode`: latents and prompt embeddings of a dataset, ahead of training. */
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import { encodeDataset } from '@dwm/dwm-model/node';
-import { readVideo } from '@dwm/media/node';
 import type { Command } from 'commander';
 import { interruptible } from '../interrupt.ts';
 import { clock, createReporter, size } from '../report.ts';
+import { ClipReader } from '../train/clip-reader.ts';
 import { readTrainingExperiment } from '../train/experiment.ts';
 
 export function addEncode(program: Command): void {
@@ -22,6 +22,7 @@ export function addEncode(program: Command): void {
       const config = await readTrainingExperiment(file, flags.override ?? []);
       let fresh = 0;
       let since: number | undefined;
+      const clips = new ClipReader();
       const result = await interruptible((signal) =>
         encodeDataset({
           config,
@@ -29,7 +30,7 @@ export function addEncode(program: Command): void {
           openDevice: () => openNodeDevice(),
           readClip: (path, choose) => {
             since ??= performance.now();
-            return readVideo(path, { indices: ({ frames }) => choose(frames) });
+            return clips.read(path, choose);
           },
           onLoading: (part, done, total) =>
             reporter.progress(`loading the ${part}: ${size(done)} of ${size(total)}`),
@@ -40,7 +41,7 @@ export function addEncode(program: Command): void {
             reporter.progress(`${done} of ${total} files${left}  ${path}`, done === total);
           },
         }),
-      );
+      ).finally(() => clips.close());
       reporter.result(
         result,
         `${result.written} files encoded, ${result.total - result.written} were there already`,
