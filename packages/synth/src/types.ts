@@ -36,6 +36,8 @@ export interface MovingPart {
 export interface Forearm {
   /** Elbow in world space in every frame, metres; `null` where the hand is not there. */
   readonly elbows: readonly (readonly [number, number, number] | null)[];
+  /** Shoulder in world space likewise: where the upper arm comes from. */
+  readonly shoulders: readonly (readonly [number, number, number] | null)[];
   /** Linear RGB of skin and sleeve. */
   readonly skin: readonly [number, number, number];
   readonly sleeve: readonly [number, number, number];

@@ -1,13 +1,14 @@
 /**
- * The arm between wrist and elbow: a tube of elliptical rings, skin and over it a sleeve from the elbow on. It has
- * two joints, the hand's wrist and the forearm itself, and hands over from one to the other in the first
- * centimetres, so a bent wrist has no gap. It reaches into the hand, whose cut it hides.
+ * The arm from wrist to shoulder: two tubes of elliptical rings that meet in round ends at the elbow, skin and over it
+ * a sleeve from the shoulder on. The forearm has two joints, the hand's wrist and itself, and hands over from one to
+ * the other in the first centimetres, so a bent wrist has no gap. It reaches into the hand, whose cut it hides.
  */
 import type { HandSide, Matrix, Primitive, Scene } from '@dwm/renderer';
 import { plainMaterial, plainNode } from './hand-scene.ts';
 
-/** Length at rest, metres; a pose stretches it to where the elbow is. */
-const LENGTH = 0.25;
+/** Lengths at rest of forearm and upper arm, metres; a pose stretches them to where elbow and shoulder are. */
+const LENGTH = 0.26;
+const UPPER_LENGTH = 0.3;
 const SEGMENTS = 20;
 
 /** Distance behind the wrist joint, half width and half depth of the arm, metres. */
@@ -21,8 +22,21 @@ const RINGS: readonly (readonly [number, number, number])[] = [
   [0.14, 0.039, 0.0355],
   [0.19, 0.0415, 0.039],
   [0.235, 0.0395, 0.039],
-  [0.262, 0.032, 0.033],
-  [0.276, 0.016, 0.018],
+  [0.26, 0.037, 0.038],
+  [0.278, 0.03, 0.031],
+  [0.292, 0.015, 0.016],
+];
+
+/** Distance behind the elbow, half width, half depth. */
+const UPPER_RINGS: readonly (readonly [number, number, number])[] = [
+  [-0.033, 0.014, 0.014],
+  [-0.02, 0.029, 0.03],
+  [0, 0.0365, 0.038],
+  [0.06, 0.041, 0.043],
+  [0.15, 0.046, 0.048],
+  [0.25, 0.052, 0.054],
+  [0.3, 0.05, 0.052],
+  [0.34, 0.03, 0.03],
 ];
 
 /** Half width and half depth at a distance behind the wrist. */
@@ -42,7 +56,12 @@ function elbowShare(z: number): number {
   return t * t * (3 - 2 * t);
 }
 
-function tube(rings: readonly (readonly [number, number, number])[], material: number): Primitive {
+/** Joints 0 wrist, 1 forearm, 2 upper arm. */
+function tube(
+  rings: readonly (readonly [number, number, number])[],
+  material: number,
+  upper = false,
+): Primitive {
   const positions: number[] = [];
   const normals: number[] = [];
   const joints: number[] = [];
@@ -60,8 +79,8 @@ function tube(rings: readonly (readonly [number, number, number])[], material: n
       const across = Math.hypot(...n);
       const whole = Math.hypot(1, slope);
       normals.push(n[0] / across / whole, n[1] / across / whole, -slope / whole);
-      const share = elbowShare(z);
-      joints.push(0, 1, 0, 0);
+      const share = upper ? 1 : elbowShare(z);
+      joints.push(0, upper ? 2 : 1, 0, 0);
       weights.push(1 - share, share, 0, 0);
       if (r === 0) continue;
       const [a, b] = [(r - 1) * SEGMENTS + s, (r - 1) * SEGMENTS + ((s + 1) % SEGMENTS)];
@@ -102,34 +121,38 @@ function sleeveRings(from: number): [number, number, number][] {
   return rings;
 }
 
-/** Rest: the wrist at the origin, the elbow at +z. Nodes 0 and 1 are its joints. */
+/** Rest: the wrist at the origin, the elbow at +z; the upper arm's own frame is alike. Nodes 0 to 2 are its joints. */
 export function forearmScene(
   side: HandSide,
   skin: readonly number[],
   sleeve: readonly number[],
   sleeveLength: number,
 ): Scene {
+  const upperSleeve = UPPER_RINGS.map(([z, width, depth]) => [z, width + 0.009, depth + 0.009] as const);
   const from = LENGTH * (1 - Math.min(1, Math.max(0, sleeveLength)));
   return {
     name: `${side} forearm`,
     nodes: [
       plainNode('wrist end'),
       plainNode('elbow end'),
+      plainNode('upper arm'),
       { ...plainNode(`${side} forearm`), mesh: 0, skin: 0 },
     ],
-    roots: [0, 1, 2],
+    roots: [0, 1, 2, 3],
     meshes: [
       {
         name: 'forearm',
         primitives: [
           tube(RINGS, 0),
-          ...(sleeveLength > 0 ? [tube(sleeveRings(Math.max(0.02, from)), 1)] : []),
+          ...(sleeveLength > 0
+            ? [tube(sleeveRings(Math.max(0.02, from)), 1), tube(upperSleeve, 1, true)]
+            : [tube(UPPER_RINGS, 0, true)]),
         ],
       },
     ],
     materials: [plainMaterial('skin', skin, 0.6), plainMaterial('sleeve', sleeve, 0.9)],
     images: [],
-    skins: [{ joints: [0, 1], inverseBind: [identity(), identity()] }],
+    skins: [{ joints: [0, 1, 2], inverseBind: [identity(), identity(), identity()] }],
     lights: [],
   };
 }
@@ -137,22 +160,37 @@ export function forearmScene(
 const identity = (): Matrix => Float64Array.of(1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1);
 
 /**
- * World matrix of the forearm's second joint: at the wrist, +z to the elbow, stretched to its distance, the back of
- * the arm as near to the back of the hand as it goes.
+ * World matrices of the forearm and the upper arm: each at its nearer end, +z to the farther one, stretched to its
+ * distance, the back of the arm as near to the back of the hand as it goes.
  * @param wrist world matrix of the wrist joint.
  */
-export function forearmMatrix(wrist: Matrix, elbow: readonly number[]): Matrix {
-  const at = [wrist[3], wrist[7], wrist[11]];
-  const along = elbow.map((value, axis) => value - at[axis]);
-  const length = Math.hypot(...along);
-  const z = length > 1e-6 ? along.map((value) => value / length) : [wrist[2], wrist[6], wrist[10]];
+export function armMatrices(
+  wrist: Matrix,
+  elbow: readonly number[],
+  shoulder: readonly number[],
+): [Matrix, Matrix] {
   const dorsal = [wrist[1], wrist[5], wrist[9]];
-  const lean = dorsal[0] * z[0] + dorsal[1] * z[1] + dorsal[2] * z[2];
-  const raw = dorsal.map((value, axis) => value - lean * z[axis]);
+  return [
+    boneMatrix([wrist[3], wrist[7], wrist[11]], elbow, dorsal, LENGTH),
+    boneMatrix(elbow, shoulder, dorsal, UPPER_LENGTH),
+  ];
+}
+
+function boneMatrix(
+  at: readonly number[],
+  end: readonly number[],
+  up: readonly number[],
+  rest: number,
+): Matrix {
+  const along = end.map((value, axis) => value - at[axis]);
+  const length = Math.hypot(...along);
+  const z = length > 1e-6 ? along.map((value) => value / length) : [0, 0, 1];
+  const lean = up[0] * z[0] + up[1] * z[1] + up[2] * z[2];
+  const raw = up.map((value, axis) => value - lean * z[axis]);
   const size = Math.hypot(...raw) || 1;
   const y = raw.map((value) => value / size);
   const x = [y[1] * z[2] - y[2] * z[1], y[2] * z[0] - y[0] * z[2], y[0] * z[1] - y[1] * z[0]];
-  const stretch = Math.max(0.3, length / LENGTH);
+  const stretch = Math.max(0.3, length / rest);
   return Float64Array.of(
     ...[0, 1, 2].flatMap((row) => [x[row], y[row], z[row] * stretch, at[row]]),
     ...[0, 0, 0, 1],

@@ -1,6 +1,6 @@
 import { matrices } from '@dwm/renderer';
 import { expect, test } from 'vitest';
-import { forearmMatrix, forearmScene, handScene, restJoints } from './index.ts';
+import { armMatrices, forearmScene, handScene, restJoints } from './index.ts';
 
 const { multiply, transformPoint } = matrices;
 
@@ -80,13 +80,21 @@ test('the left hand is the right one seen in a mirror', () => {
   for (const column of [1, 2]) expect(l[4 + column]).toBeCloseTo(r[4 + column], 12);
 });
 
-test('a forearm reaches from the wrist to the elbow', () => {
+test('an arm reaches from the wrist over the elbow to the shoulder', () => {
   const scene = forearmScene('right', [0.5, 0.3, 0.2], [0.1, 0.1, 0.5], 0.5);
-  expect(scene.meshes[0].primitives).toHaveLength(2);
-  expect(forearmScene('right', [1, 1, 1], [1, 1, 1], 0).meshes[0].primitives).toHaveLength(1);
+  expect(scene.meshes[0].primitives).toHaveLength(3);
+  expect(forearmScene('right', [1, 1, 1], [1, 1, 1], 0).meshes[0].primitives).toHaveLength(2);
   const wrist = Float64Array.of(1, 0, 0, 0.1, 0, 1, 0, 0.2, 0, 0, 1, 0.3, 0, 0, 0, 1);
-  const elbow = [0.1, 0.0, 0.5];
-  const matrix = forearmMatrix(wrist, elbow);
-  const [x, y, z] = transformPoint(matrix, [0, 0, 0.25]);
-  expect([x, y, z].every((value, i) => Math.abs(value - elbow[i]) < 1e-9)).toBe(true);
+  const [elbow, shoulder] = [
+    [0.1, 0.0, 0.5],
+    [0.3, 0.2, 0.6],
+  ];
+  const [forearm, upper] = armMatrices(wrist, elbow, shoulder);
+  for (const [matrix, from, to, length] of [
+    [forearm, [0.1, 0.2, 0.3], elbow, 0.26],
+    [upper, elbow, shoulder, 0.3],
+  ] as const) {
+    const ends = [...transformPoint(matrix, [0, 0, 0]), ...transformPoint(matrix, [0, 0, length])];
+    for (const [i, value] of [...from, ...to].entries()) expect(ends[i]).toBeCloseTo(value, 9);
+  }
 });

@@ -1,2 +1,2 @@
-export { forearmMatrix, forearmScene } from './forearm.ts';
+export { armMatrices, forearmScene } from './forearm.ts';
 export { handScene, restJoints } from './hand-scene.ts';

@@ -54,6 +54,7 @@ export function planAction(world: World, settings: PlanSettings): Plan {
   const { hands, caption } = planHands(world, action, random);
 
   const elbows: Record<HandSide, (Vec3 | null)[]> = { left: [], right: [] };
+  const shoulders: Record<HandSide, (Vec3 | null)[]> = { left: [], right: [] };
   const right = rightOf(world.eye, world.focus);
   const actingFrames: number[] = [];
   const all = seconds.map((time, i) => {
@@ -63,12 +64,15 @@ export function planAction(world: World, settings: PlanSettings): Plan {
       const hand = hands[side];
       if (!hand) {
         elbows[side].push(null);
+        shoulders[side].push(null);
         continue;
       }
       const { phase, u } = phaseAt(hand.phases, part);
       const wrist = phase.wrist(u);
       now[side] = poseSkeleton(hand.model, wrist, phase.fingers(u));
-      elbows[side].push(elbowOf(side, shoulderOf(side, camera.eyes[i], right), wrist.position, right));
+      const shoulder = shoulderOf(side, camera.eyes[i], right);
+      shoulders[side].push(shoulder);
+      elbows[side].push(elbowOf(side, shoulder, wrist.position, right));
       if (phase.acts && actingFrames.at(-1) !== i) actingFrames.push(i);
     }
     return { seconds: time, intrinsics: camera.intrinsics, camera: camera.poses[i], hands: now };
@@ -81,7 +85,7 @@ export function planAction(world: World, settings: PlanSettings): Plan {
   const forearms = Object.fromEntries(
     SIDES.filter((side) => hands[side]).map((side) => [
       side,
-      { elbows: elbows[side], skin, sleeve, sleeveLength },
+      { elbows: elbows[side], shoulders: shoulders[side], skin, sleeve, sleeveLength },
     ]),
   );
   return { action, caption, acting: { fps, frames: all }, forearms, actingFrames };

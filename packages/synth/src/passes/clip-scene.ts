@@ -4,7 +4,7 @@
  * the same in both to the bit.
  */
 import { combineScenes, type HandSide, matrices, type Scene, type ScenePose, SIDES } from '@dwm/renderer';
-import { forearmMatrix, forearmScene, handScene } from '../hands/index.ts';
+import { armMatrices, forearmScene, handScene } from '../hands/index.ts';
 import type { SimulatedClip } from '../types.ts';
 
 const { compose, invertAffine, multiply } = matrices;
@@ -63,14 +63,16 @@ export function clipScene(clip: SimulatedClip): ClipScene {
     for (const side of sides) {
       const joints = hands ? acting.frames[frame].hands[side]?.joints : undefined;
       const elbow = forearms[side]?.elbows[frame];
+      const shoulder = forearms[side]?.shoulders[frame];
       const { hand, arm } = firstNode[side];
       const worlds = joints && jointMatrices(joints);
       for (let j = 0; j < JOINTS; j++) all.set(hand + j, { matrix: worlds?.[j] ?? GONE });
       if (arm < 0) continue;
-      const shown = worlds && elbow;
-      // The forearm keeps no scale of the hand: its wrist end is as wide as the hand's is.
-      all.set(arm, { matrix: shown ? worlds[0] : GONE });
-      all.set(arm + 1, { matrix: shown ? forearmMatrix(worlds[0], elbow) : GONE });
+      const bones = worlds && elbow && shoulder ? armMatrices(worlds[0], elbow, shoulder) : undefined;
+      const [forearm, upper] = bones ?? [GONE, GONE];
+      all.set(arm, { matrix: bones ? worlds![0] : GONE });
+      all.set(arm + 1, { matrix: forearm });
+      all.set(arm + 2, { matrix: upper });
     }
     return all;
   };

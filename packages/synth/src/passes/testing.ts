@@ -106,6 +106,7 @@ export function slidingBox(frames = 5, width = 96, height = 64): SimulatedClip {
     forearms: {
       right: {
         elbows: Array.from({ length: frames }, (_, i) => [-0.25 + slide(i), 0.08, -0.12] as const),
+        shoulders: Array.from({ length: frames }, () => [0.15, 0.1, 0.15] as const),
         skin: [0.5, 0.28, 0.19],
         sleeve: [0.1, 0.2, 0.5],
         sleeveLength: 0.6,
