@@ -1,10 +1,10 @@
 /** `dwm train`: an experiment file in, checkpoints out; stopped and resumed at any time. */
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import { type TrainEvent, train } from '@dwm/dwm-model/node';
-import { readVideo } from '@dwm/media/node';
 import type { Command } from 'commander';
 import { interruptible } from '../interrupt.ts';
 import { clock, createReporter, type Reporter, size } from '../report.ts';
+import { ClipReader } from '../train/clip-reader.ts';
 import { readTrainingExperiment } from '../train/experiment.ts';
 import { writeReconstructions } from '../train/reconstructions.ts';
 import { validate } from '../train/validation.ts';
@@ -33,6 +33,7 @@ Example:
     .action(async (file: string, flags: Flags) => {
       const reporter = createReporter(program.opts().json === true);
       const config = await readTrainingExperiment(file, flags.override ?? []);
+      const clips = new ClipReader();
       const result = await interruptible((signal) =>
         train({
           config,
@@ -44,7 +45,7 @@ Example:
             reporter.say(device.caps.adapter.description || device.caps.adapter.device);
             return device;
           },
-          readClip: (path, choose) => readVideo(path, { indices: ({ frames }) => choose(frames) }),
+          readClip: (path, choose) => clips.read(path, choose),
           validate: async (pipeline, samples, step) => {
             reporter.progress(`step ${step}: making ${samples.length} validation videos`);
             try {
@@ -61,7 +62,7 @@ Example:
           },
           onEvent: (event) => show(event, reporter),
         }),
-      );
+      ).finally(() => clips.close());
       const loss = result.losses.at(-1)?.loss;
       const text = loss === undefined ? '' : `, loss ${loss.toPrecision(4)}`;
       const next = result.stopped ? '; go on with --resume latest' : '';
