@@ -34,7 +34,9 @@ const customSettings = z.strictObject({
 });
 
 const training = z.strictObject({
-  mode: z.enum(['lora', 'full', 'vae']).default('lora'),
+  mode: z.enum(['lora', 'full', 'vae', 'inpaint']).default('lora'),
+  /** Mode `inpaint`: share of samples in which nothing is hidden, as in DWM. */
+  inpaint_identity_prob: share.default(0.5),
   /** Mode `vae`: the distance that the reconstruction is measured by, and the weights of its other terms. */
   vae_loss: z.enum(['l1', 'mse']).default('l1'),
   vae_kl_weight: z.number().nonnegative().default(1e-6),

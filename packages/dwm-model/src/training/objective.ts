@@ -14,7 +14,10 @@ export interface ObjectiveInputs {
   /** Scaled latents [batch, latent frames, 16, h, w] of what happened, the static scene and the hands. */
   readonly video: Tensor;
   readonly static: Tensor;
-  readonly hand: Tensor;
+  /** Without it the network has no channels for hands: the inpainting prior. */
+  readonly hand?: Tensor;
+  /** Scaled visibility of `static` [batch, latent frames, 1, h, w]; all of it is visible where left out, as in DWM. */
+  readonly mask?: Tensor;
   /** Standard normals of the same shape. */
   readonly noise: Tensor;
   /** [batch, tokens, dim] */
@@ -58,8 +61,10 @@ export function dwmObjective(
   const [a, s, weight] = [level(0), level(1), level(2)];
   const noisy = add(mul(a, video), mul(s, noise));
   const maskCount = batch * frames * height * width;
-  const mask = constant(new Float32Array(maskCount).fill(scalingFactor), [batch, frames, 1, height, width]);
-  const hidden = concat([noisy, mask, inputs.static, inputs.hand], 2);
+  const mask =
+    inputs.mask ??
+    constant(new Float32Array(maskCount).fill(scalingFactor), [batch, frames, 1, height, width]);
+  const hidden = concat([noisy, mask, inputs.static, ...(inputs.hand ? [inputs.hand] : [])], 2);
   const given = { hidden, text: inputs.text, time: inputs.time };
   const output = transformer(config, weights, given, options.tap, options.recompute);
   const x0 = sub(mul(a, noisy), mul(s, output));

@@ -1,7 +1,19 @@
-/** Modes `lora` and `full`: DWM's own objective, on latents of triplets and the embeddings of their prompts. */
+/**
+ * Modes `lora` and `full`: DWM's own objective, on latents of triplets and the embeddings of their prompts. Mode
+ * `inpaint`: the prior that they start from, on the videos and the static videos of the same triplets.
+ */
 import { join } from 'node:path';
-import { InvalidArgumentError, InvalidFileError, subfolder } from '@dwm/core-tensor';
+import {
+  type Device,
+  InvalidArgumentError,
+  InvalidFileError,
+  type ModelFolder,
+  openCheckpoint,
+  subfolder,
+} from '@dwm/core-tensor';
 import { openDirectory } from '@dwm/core-tensor/node';
+import type { ClipSize } from '../../pipeline/clip.ts';
+import { swapFrames } from '../../pipeline/conditioning.ts';
 import { loadTransformer } from '../../pipeline/load-transformer.ts';
 import { DwmPipeline } from '../../pipeline/pipeline.ts';
 import { fromConfig } from '../../schedulers/index.ts';
@@ -16,11 +28,18 @@ import {
   TRANSFORMER_FILE,
   wholeNetwork,
 } from '../../training/export.ts';
+import { type InpaintRules, inpaintSpecs, makeInpaintBatch } from '../../training/inpaint.ts';
 import { dwmObjective, type ObjectiveInputs } from '../../training/objective.ts';
 import { fullTrainable, loraTrainable, type Trainable } from '../../training/trainable.ts';
-import { latentSize, readVaeConfig, spatialRatio } from '../../vae/index.ts';
+import {
+  readTransformerConfig,
+  type TransformerConfig,
+  transformerParameters,
+} from '../../transformer/index.ts';
+import { CogVideoXVae, latentSize, readVaeConfig, spatialRatio } from '../../vae/index.ts';
 import { readJson } from '../../weights/config.ts';
-import type { Parameters } from '../../weights/parameters.ts';
+import { widenChannels } from '../../weights/lora.ts';
+import { loadParameters, type Parameters } from '../../weights/parameters.ts';
 import { TrainingEncoder } from './encoder.ts';
 import { ExampleLoader } from './example-loader.ts';
 import type { ModelFiles } from './model-folder.ts';
@@ -43,9 +62,11 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
     throw new InvalidFileError(schedulerFile.file, 'is a flow-matching scheduler; training needs diffusion');
   }
 
-  const loaded = await loadTransformer(device, folder, undefined, (done, total) =>
-    loading('transformer', done, total),
-  );
+  const isPrior = training.mode === 'inpaint';
+  const onProgress = (done: number, total: number) => loading('transformer', done, total);
+  const loaded = isPrior
+    ? await loadPrior(device, folder, onProgress)
+    : await loadTransformer(device, folder, undefined, onProgress);
   const unit = spatialRatio(vae) * loaded.config.patch_size;
   for (const name of ['height', 'width'] as const) {
     if (size[name] % unit !== 0) {
@@ -58,10 +79,13 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
   const base = loaded.parameters;
   const trainable = await trainableOf(config, base, context.loraStart);
   const current = emptyParameters();
+  // What shows the prior is DWM's pipeline, for which hands make no difference.
+  const hands = isPrior ? loaded.config.out_channels : 0;
+  const dwmConfig = { ...loaded.config, in_channels: loaded.config.in_channels + hands };
   let pipeline: Promise<DwmPipeline> | undefined;
   const openPipeline = () => {
     pipeline ??= DwmPipeline.load(device, folder, {
-      transformer: { config: loaded.config, parameters: current },
+      transformer: { config: dwmConfig, parameters: current },
       onProgress: loading,
     });
     return pipeline;
@@ -100,6 +124,14 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
   };
   const tokens = (await loader.text(datasets[0][0])).length / loaded.config.text_embed_dim;
 
+  const inpaint: InpaintRules | undefined = isPrior
+    ? {
+        ...rules,
+        identity: training.inpaint_identity_prob,
+        black: await blackLatents(device, subfolder(folder, 'vae'), size, vae.scaling_factor),
+      }
+    : undefined;
+
   const json = {
     ...((await readJson(folder, CONFIG)).json as object),
     in_channels: loaded.config.in_channels,
@@ -115,7 +147,9 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
   return {
     trainable,
     loss: {
-      inputs: batchSpecs(training.batch_size, rules, tokens),
+      inputs: inpaint
+        ? inpaintSpecs(training.batch_size, inpaint, tokens)
+        : batchSpecs(training.batch_size, rules, tokens),
       loss: (weights, inputs, tap) =>
         dwmObjective(loaded.config, weights, rules.scalingFactor, inputs as unknown as ObjectiveInputs, {
           recompute: settings.gradient_checkpointing,
@@ -126,7 +160,13 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
     async batch(position): Promise<Batch> {
       const examples = [];
       for (let i = 0; i < training.batch_size; i++) examples.push(await loader.load(position + i));
-      return makeBatch(examples, position, rules);
+      if (!inpaint) return makeBatch(examples, position, rules);
+      // Videos and static videos by turns: positions of a clip change from epoch to epoch.
+      const clips = examples.map(({ text, ...clip }, i) => ({
+        video: (position + i) % 2 === 0 ? clip.video : clip.static,
+        text,
+      }));
+      return makeInpaintBatch(clips, position, inpaint);
     },
 
     files,
@@ -134,6 +174,7 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
     async validate(theta, step) {
       if (shows.validate && validation.length > 0) {
         await applyTrained(device, base, trainable, theta, current);
+        if (hands > 0) await widenChannels(device, current, 'patch_embed.proj.weight', hands);
         await shows.validate(await openPipeline(), validation, step);
       }
       return {};
@@ -143,6 +184,48 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
       return training.mode === 'lora' ? undefined : files((await theta.read()) as Float32Array);
     },
   };
+}
+
+/** The inpainting prior of a folder, without channels for hands. */
+async function loadPrior(
+  device: Device,
+  folder: ModelFolder,
+  onProgress: (done: number, total: number) => void,
+): Promise<{ config: TransformerConfig; parameters: Parameters }> {
+  const { json, file } = await readJson(folder, CONFIG);
+  const config = readTransformerConfig(json, file);
+  const expected = 2 * config.out_channels + 1;
+  if (config.in_channels !== expected) {
+    throw new InvalidFileError(
+      file,
+      `in_channels: mode inpaint trains noisy | mask | visible clip, ${expected} channels, got ${config.in_channels}`,
+      { field: 'in_channels' },
+    );
+  }
+  const checkpoint = await openCheckpoint(folder, 'transformer/diffusion_pytorch_model');
+  try {
+    const specs = transformerParameters(config);
+    return { config, parameters: await loadParameters(device, checkpoint, specs, { onProgress }) };
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+/** Scaled latents of a black clip [frames, channels, h, w]: what the hidden places of a clip hold. */
+async function blackLatents(
+  device: Device,
+  folder: ModelFolder,
+  { frames, height, width }: ClipSize,
+  scaling: number,
+): Promise<Float32Array> {
+  const vae = await CogVideoXVae.load(device, folder);
+  try {
+    const black = new Float32Array(3 * frames * height * width).fill(-1);
+    const { mean, shape } = await vae.encode(black, [1, 3, frames, height, width]);
+    return swapFrames(mean, shape[1], shape[2], scaling);
+  } finally {
+    vae.destroy();
+  }
 }
 
 async function trainableOf(
