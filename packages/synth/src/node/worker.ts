@@ -11,8 +11,7 @@ export interface WorkerAnswer {
 const root = process.argv[2];
 const send = (answer: WorkerAnswer) => process.send!(answer);
 
-// Ctrl-C reaches the whole group; the parent decides, and lets clips in work be finished.
-process.on('SIGINT', () => {});
+// The parent is gone.
 process.on('disconnect', () => process.exit(0));
 
 try {

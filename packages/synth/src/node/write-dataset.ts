@@ -302,6 +302,8 @@ class Team {
           execArgv: [...(this.#options.nodeArguments ?? [])],
           // Mesa's software driver starts a thread a core in every process otherwise.
           env: { LP_NUM_THREADS: String(Math.max(1, Math.floor(cores / this.#size))), ...process.env },
+          // A group of its own: Ctrl-C is for the parent, which lets the clips in work be finished.
+          detached: true,
           // Dawn's warnings are the parent's already.
           stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
         });
