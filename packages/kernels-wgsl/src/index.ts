@@ -1,5 +1,6 @@
 export * from './attention/attention.ts';
 export * from './attention/backward.ts';
+export { lowerMatrixAttention, matrixAttentionKernel } from './attention/matrix.ts';
 export * from './attention/reference.ts';
 export * from './attention/shapes.ts';
 export * from './caps.ts';
@@ -29,7 +30,8 @@ export * from './layer-norm/reference.ts';
 export * from './layer-norm/shapes.ts';
 export { lowerHalf } from './matmul/half.ts';
 export * from './matmul/matmul.ts';
-export { matrixKernel } from './matmul/matrix.ts';
+export { matrixMatmul } from './matmul/matrix.ts';
+export { matrixKernel } from './matmul/matrix-tile.ts';
 export * from './matmul/reference.ts';
 export * from './matmul/shapes.ts';
 export type { MatmulSpec, Quantization } from './matmul/spec.ts';

@@ -78,7 +78,12 @@ export function attentionWithLse(
   const inputs = [q, k, v, ...(bias ? [bias] : []), ...(mask ? [mask] : [])];
   // The log-sum-exp is small beside the output, so it is always there for a backward pass.
   const [out, lse] = recordKernel(
-    { name: 'attention', products: 2, vjp: vjpOf(spec), lower: ({ caps }) => lowerAttention(spec, caps) },
+    {
+      name: 'attention',
+      products: 2,
+      vjp: vjpOf(spec),
+      lower: ({ caps, precision }) => lowerAttention({ ...spec, halfPrecision: precision === 'f16' }, caps),
+    },
     spec,
     inputs,
     [q.shape, [batch, heads, queries]],

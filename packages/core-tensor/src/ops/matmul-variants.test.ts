@@ -13,6 +13,7 @@ import {
   type MatmulSpec,
   matmulReference,
   matrixKernel,
+  matrixMatmul,
   type Tuning,
 } from '@dwm/kernels-wgsl';
 import { describe, expect, test } from 'vitest';
@@ -161,7 +162,7 @@ test.for([
   { side: 2, config: { M: 8, N: 8, K: 8 } },
 ])('matrix kernel without matrix units: side $side, $config', async ({ side, config }, { skip }) => {
   if (!device.caps.features.f16) skip('the adapter has no f16');
-  const kernel = matrixKernel(side, config, 32, true);
+  const kernel = matrixMatmul((sources) => matrixKernel(side, config, 32, true, sources));
   // Few, because lavapipe takes seconds to compile it for each width.
   for (const [transposeA, transposeB] of TRANSPOSES.slice(0, 3)) {
     const shape = { batch: 2, m: 35, n: 31, k: 65, transposeA, transposeB };

@@ -15,6 +15,7 @@
  */
 import type { DeviceCaps } from '../caps.ts';
 import { type Lowering, lowerChosen, type Variant } from '../kernel.ts';
+import { matrixAttention } from './matrix.ts';
 import { type AttentionSpec, lowerForward } from './pieces.ts';
 import { rowsKernel } from './rows.ts';
 import { tiledKernel } from './tiled.ts';
@@ -31,6 +32,7 @@ export const laneSubgroup = ({ adapter, features }: DeviceCaps): number =>
     : 0;
 
 export const ATTENTION_VARIANTS: readonly Variant<AttentionSpec>[] = [
+  matrixAttention,
   {
     name: 'rows',
     applies: (_, caps) => laneSubgroup(caps) > 0,

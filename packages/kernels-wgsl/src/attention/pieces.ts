@@ -34,6 +34,8 @@ export interface AttentionSpec {
   /** Broadcasts to [batch, heads, queries, keys]. */
   readonly bias?: { readonly shape: readonly number[]; readonly dtype: DType };
   readonly mask: boolean;
+  /** May multiply in f16, rows scaled by powers of two against overflow; sums and softmax stay in f32. */
+  readonly halfPrecision?: boolean;
 }
 
 /** Score of a key that is not there: absorbs whatever is added to it. */
@@ -44,8 +46,13 @@ export const NO_KEY = '-3.4e38';
  */
 export const NO_MAXIMUM = '-1e30';
 
-/** Bindings of the forward kernels. */
-function forwardBounds(spec: AttentionSpec, split: boolean, caps: DeviceCaps): Bound[] {
+/** Bindings of the forward kernels; the state of a softmax that carries on is in `stateScratch`. */
+export function forwardBounds(
+  spec: AttentionSpec,
+  split: boolean,
+  caps: DeviceCaps,
+  stateScratch = 0,
+): Bound[] {
   const bounds = [
     tokensBound(spec, caps, 'q', read(0), spec.dtypes.q),
     tokensBound(spec, caps, 'k', read(1), spec.dtypes.k),
@@ -57,7 +64,7 @@ function forwardBounds(spec: AttentionSpec, split: boolean, caps: DeviceCaps): B
     tokensBound(spec, caps, 'out', write(0), 'f32'),
     statisticsBound(spec, caps, 'lse', write(1), 1),
   );
-  if (split) bounds.push(statisticsBound(spec, caps, 'state', scratch(0, 'read_write'), 2));
+  if (split) bounds.push(statisticsBound(spec, caps, 'state', scratch(stateScratch, 'read_write'), 2));
   return bounds;
 }
 

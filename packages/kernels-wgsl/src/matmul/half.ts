@@ -18,13 +18,11 @@ import { type Dispatch, type Lowering, type Operand, read, type Variant, write }
 import { splitRange, windowOf } from '../pointwise/access.ts';
 import { emitFusion, identity, largestWindow, offsetAlignment } from '../pointwise/fusion.ts';
 import { declare, enables, store } from '../storage.ts';
+import { STEP } from './matrix-tile.ts';
 import type { MatmulSpec } from './spec.ts';
 import { stageHalf } from './stage-half.ts';
 
 const QUANTUM = 4;
-/** Staged rows are multiples: the steps of K that a matrix kernel stages at once. */
-export const PITCH_QUANTUM = 32;
-
 export interface HalfKernel {
   readonly label: string;
   readonly rows: number;
@@ -81,7 +79,7 @@ export function lowerHalf(spec: MatmulSpec, caps: DeviceCaps, kernel: HalfKernel
   const alignment = offsetAlignment(caps);
   const epilogue = spec.epilogue ?? identity([batch, m, n]);
   const fused = emitFusion(epilogue, 5, dtypeOut, 1, caps);
-  const pitch = Math.ceil(k / PITCH_QUANTUM) * PITCH_QUANTUM;
+  const pitch = Math.ceil(k / STEP) * STEP;
 
   const code = wgsl`${enables([dtypeOut, 'f16', ...epilogue.operands.map((o) => o.dtype)], caps)}${kernel.enables}
 struct Params {

@@ -29,18 +29,21 @@ export interface StageSpec {
   readonly pitch: number;
   readonly strideRow: number;
   readonly strideStep: number;
-  /** Scratch for the f16 rows, and for the f32 scales. */
   readonly half: Operand;
-  readonly scales: Operand;
+  /** Where f32 scales go. Without it the last 8 of a row's `pitch` are for its exponent e, as an f16 number. */
+  readonly scales?: Operand;
 }
 
 export function stageHalf(spec: StageSpec, caps: DeviceCaps): Dispatch {
+  const apart = spec.scales !== undefined;
   const code = wgsl`${enables([spec.dtype, 'f16'], caps)}
 struct Params { at: u32, rows: u32, k: u32, pitch: u32, strideRow: u32, strideStep: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 ${declare(1, 'x', spec.dtype, 'read', caps)}
 ${declare(2, 'half', 'f16', 'read_write', caps)}
+#if ${apart}
 ${declare(3, 'scales', 'f32', 'read_write', caps)}
+#endif
 var<workgroup> largest: array<f32, 64>;
 
 fn element(row: u32, k: u32) -> f32 {
@@ -65,17 +68,22 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   if (!inside) { return; }
   // The exponent field of the maximum: 2^(field - 126) is the power of two just above it.
   let field = clamp(bitcast<u32>(largest[0]) >> 23u, 1u, 252u);
-  let up = bitcast<f32>((field + 1u) << 23u);
   let down = bitcast<f32>((253u - field) << 23u);
   for (var k = lane; k < params.k; k += 64u) { half[row * params.pitch + k] = f16(element(row, k) * down); }
+#if ${apart}
   for (var k = params.k + lane; k < params.pitch; k += 64u) { half[row * params.pitch + k] = 0.0h; }
-  if (lane == 0u) { scales[row] = up; }
+  if (lane == 0u) { scales[row] = bitcast<f32>((field + 1u) << 23u); }
+#else
+  for (var k = params.k + lane; k < params.pitch; k += 64u) {
+    half[row * params.pitch + k] = f16(select(0.0, f32(field) - 126.0, k == params.pitch - 8u));
+  }
+#endif
 }
 `;
   return {
     label: 'matmul/stage-half',
     wgsl: code,
-    operands: [spec.source, spec.half, spec.scales],
+    operands: [spec.source, spec.half, ...(spec.scales ? [spec.scales] : [])],
     uniforms: [spec.at, spec.rows, spec.k, spec.pitch, spec.strideRow, spec.strideStep],
     workgroups: lineGrid(spec.rows, caps),
   };

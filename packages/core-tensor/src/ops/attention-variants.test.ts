@@ -1,0 +1,216 @@
+/**
+ * Every attention variant, forced one by one, against float64: also those for hardware, which run here on whatever
+ * device there is. `DWM_SEED` changes the random shapes.
+ */
+import {
+  ATTENTION_VARIANTS,
+  type AttentionShape,
+  type AttentionSpec,
+  attentionReference,
+  type DeviceCaps,
+  elementCount,
+  type Lowering,
+  lowerMatrixAttention,
+  matrixAttentionKernel,
+} from '@dwm/kernels-wgsl';
+import { expect, test } from 'vitest';
+import type { Device } from '../device/device.ts';
+import { openNodeDevice } from '../node/index.ts';
+import { record, type Tensor } from '../tensor.ts';
+import { randomNormals, relativeError, runOp, seeded, spec } from './testing.ts';
+
+const device = await openNodeDevice();
+const seed = Number(process.env.DWM_SEED ?? 20251);
+const random = seeded(seed);
+console.log(`random attention shapes: DWM_SEED=${seed}`);
+
+type Lower = (spec: AttentionSpec) => Lowering;
+
+interface Values {
+  readonly q: Float32Array;
+  readonly k: Float32Array;
+  readonly v: Float32Array;
+  readonly bias?: Float32Array;
+  readonly mask?: Uint32Array;
+}
+
+function valuesOf(shape: AttentionShape): Values {
+  const { batch, queries, keys, heads, headDim } = shape;
+  const tokens = (count: number) => randomNormals(batch * count * heads * headDim, random);
+  return {
+    ...{ q: tokens(queries), k: tokens(keys), v: tokens(keys) },
+    ...(shape.bias && { bias: randomNormals(elementCount(shape.bias), random) }),
+    // Key 0 stays, so that every query has one.
+    ...(shape.mask && {
+      mask: Uint32Array.from({ length: batch * keys }, (_, i) => (i % keys > 0 && random() < 0.4 ? 0 : 1)),
+    }),
+  };
+}
+
+/** Relative errors of out and lse; checks that a second run gives the same bits. */
+async function errorsOf(
+  shape: AttentionShape,
+  lower: Lower,
+  values = valuesOf(shape),
+  on: Device = device,
+): Promise<{ out: number; lse: number; dispatches: number }> {
+  const { batch, queries, keys, heads, headDim } = shape;
+  const attentionSpec: AttentionSpec = {
+    ...{ batch, queries, keys, heads, headDim, mask: shape.mask === true, halfPrecision: true },
+    dtypes: { q: 'f32', k: 'f32', v: 'f32' },
+    scale: 1 / Math.sqrt(headDim),
+    bias: shape.bias && { shape: shape.bias, dtype: 'f32' },
+  };
+  const lowered = lower(attentionSpec);
+  const inputs = {
+    q: spec([batch, queries, heads, headDim]),
+    k: spec([batch, keys, heads, headDim]),
+    v: spec([batch, keys, heads, headDim]),
+    ...(shape.bias && { bias: spec(shape.bias) }),
+    ...(shape.mask && { mask: spec([batch, keys], 'u32') }),
+  };
+  const run = () =>
+    runOp(on, inputs, values as never, (t) => {
+      const [out, lse] = record(
+        {
+          ...{ kind: 'kernel' as const, name: 'attention', cost: { flops: 1, bytes: 1 } },
+          ...{ epilogue: false, bindings: 8, lower: () => lowered },
+        },
+        Object.values(t) as Tensor[],
+        [spec([batch, queries, heads, headDim]), spec([batch, heads, queries])],
+      );
+      return { out, lse };
+    });
+  const got = await run();
+  expect(await run()).toEqual(got);
+  const want = attentionReference(attentionSpec, values);
+  return {
+    out: relativeError(got.out, want.out),
+    lse: relativeError(got.lse, want.lse),
+    dispatches: lowered.dispatches.length,
+  };
+}
+
+const emulated =
+  (subgroups: number, keys: number, edge: 8 | 16, caps: DeviceCaps = device.caps): Lower =>
+  (attentionSpec) => {
+    const size = { M: edge, N: edge, K: edge };
+    const kernel = matrixAttentionKernel(attentionSpec, { subgroups, keys }, size, 32, true);
+    return lowerMatrixAttention(attentionSpec, caps, kernel);
+  };
+
+const MATRIX_CASES: readonly (readonly [string, Lower, AttentionShape])[] = [
+  [
+    'one query, one key, two subgroups',
+    emulated(2, 32, 16),
+    { batch: 1, queries: 1, keys: 1, heads: 2, headDim: 16 },
+  ],
+  [
+    'a ragged head wider than a block of keys, bias and mask',
+    emulated(1, 32, 16),
+    { batch: 2, queries: 19, keys: 70, heads: 2, headDim: 36, bias: [2, 1, 19, 70], mask: true },
+  ],
+  [
+    'matrices of 8, bias',
+    emulated(2, 32, 8),
+    { batch: 1, queries: 33, keys: 65, heads: 2, headDim: 16, bias: [65] },
+  ],
+];
+const noF16 = !device.caps.features.f16;
+
+test.for(MATRIX_CASES)('matrix kernel without matrix units: %s', async ([, lower, shape], { skip }) => {
+  if (noF16) skip('the adapter has no f16');
+  const errors = await errorsOf(shape, lower);
+  expect(errors.out).toBeLessThan(2e-3);
+  expect(errors.lse).toBeLessThan(2e-3);
+});
+
+test('matrix kernel: a maximum that grows a little or a lot from block to block', async ({ skip }) => {
+  if (noF16) skip('the adapter has no f16');
+  const shape = { batch: 1, queries: 20, keys: 200, heads: 1, headDim: 16 };
+  for (const growth of [0.03, 1]) {
+    const values = valuesOf(shape);
+    // Scores of whole numbers, which f16 holds: q is 1 in component 0, k grows along the keys.
+    values.q.fill(0);
+    for (let i = 0; i < 20; i++) values.q[16 * i] = 4;
+    for (let j = 0; j < 200; j++) values.k[16 * j] = Math.floor(growth * j);
+    const errors = await errorsOf(shape, emulated(2, 32, 16), values);
+    expect(errors.out).toBeLessThan(2e-3);
+    expect(errors.lse).toBeLessThan(1e-5);
+  }
+});
+
+test('matrix kernel: values of any range, and queries without keys', async ({ skip }) => {
+  if (noF16) skip('the adapter has no f16');
+  const shape = { batch: 2, queries: 20, keys: 70, heads: 1, headDim: 16, mask: true };
+  for (const size of [1e12, 1e-12, 0]) {
+    const values = valuesOf(shape);
+    // Each key's value has another size; the second batch has no key at all.
+    for (let i = 0; i < values.v.length; i++) values.v[i] *= size * 10 ** (Math.floor(i / 16) % 5);
+    for (let i = 0; i < values.q.length; i++) values.q[i] *= 1e9;
+    for (let i = 0; i < values.k.length; i++) values.k[i] *= 1e-9;
+    values.mask!.fill(0, 70);
+    const errors = await errorsOf(shape, emulated(2, 32, 16), values);
+    expect(errors.out).toBeLessThan(2e-3);
+    expect(errors.lse).toBeLessThan(2e-3);
+  }
+});
+
+test('matrix kernel: tokens larger than a binding, without bounds checks', async ({ skip }) => {
+  if (noF16) skip('the adapter has no f16');
+  const small = await openNodeDevice({ robustness: false, limits: { maxStorageBufferBindingSize: 32768 } });
+  const shape = { batch: 2, queries: 150, keys: 301, heads: 3, headDim: 16, mask: true };
+  const errors = await errorsOf(shape, emulated(2, 32, 16, small.caps), valuesOf(shape), small);
+  expect(errors.dispatches).toBeGreaterThan(10);
+  expect(errors.out).toBeLessThan(2e-3);
+  expect(errors.lse).toBeLessThan(2e-3);
+  small.destroy();
+});
+
+/** These capabilities, but of a GPU without subgroups. */
+const gpuCaps: DeviceCaps = {
+  ...device.caps,
+  adapter: { ...device.caps.adapter, kind: 'hardware' },
+  features: { ...device.caps.features, subgroups: false },
+};
+
+/** The variant with its k-th candidate on this device, or else on a GPU. */
+const forced =
+  (name: string, k: number): Lower =>
+  (attentionSpec) => {
+    const variant = ATTENTION_VARIANTS.find((each) => each.name === name)!;
+    const caps = [device.caps, gpuCaps].find((each) => variant.applies(attentionSpec, each))!;
+    const tunings = variant.candidates?.(attentionSpec, caps) ?? [undefined];
+    return variant.lower(attentionSpec, caps, tunings[k % tunings.length]);
+  };
+
+// Few, because lavapipe takes seconds to compile each: sizes of tokens are free.
+const RANDOM: readonly {
+  lower: Lower;
+  headDim: number;
+  bias?: true;
+  mask?: true;
+  bound: number;
+  f16?: true;
+}[] = [
+  { lower: forced('rows', 0), headDim: 16, bound: 1e-5 },
+  { lower: forced('rows', 0), headDim: 8, bias: true, mask: true, bound: 1e-5 },
+  { lower: forced('rows', 1), headDim: 20, bound: 1e-5 },
+  { lower: forced('tiled', 0), headDim: 16, bound: 1e-5 },
+  { lower: emulated(2, 32, 16), headDim: 16, bound: 5e-3, f16: true },
+];
+
+test('200 random shapes', async () => {
+  const upTo = (most: number) => 1 + Math.floor(random() ** 2 * most);
+  const runs = RANDOM.filter(({ f16 }) => !(f16 && noF16));
+  for (let i = 0; i < 200; i++) {
+    const { lower, headDim, bias, mask, bound } = runs[i % runs.length];
+    const [batch, queries, keys, heads] = [upTo(3), upTo(90), upTo(150), upTo(4)];
+    const biases = [[keys], [queries, keys], [1, heads, queries, keys], [batch, 1, 1, keys]];
+    const shape = { batch, queries, keys, heads, headDim, mask, bias: bias && biases[i % 4] };
+    const errors = await errorsOf(shape, lower);
+    const about = `${JSON.stringify(shape)} run ${i % runs.length} seed ${seed}`;
+    expect(errors.out, about).toBeLessThan(bound);
+    expect(errors.lse, about).toBeLessThan(bound);
+  }
+});
