@@ -2,7 +2,7 @@
  * CogVideoXDDIMScheduler, the sampler of the released models: a DDIM step over CogVideoX's own float64 table.
  * The original reads `clip_sample` and ignores it.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { cogVideoXAlphasCumprod } from './betas.ts';
 import { ddimFields, parseConfig } from './config.ts';
 import { ddimStep } from './ddim.ts';

@@ -4,7 +4,7 @@
  * always written are required, the later ones have its defaults, and a setting that is not supported is refused.
  */
 import { InvalidFileError } from '@dwm/core-tensor';
-import { z } from 'zod';
+import * as z from 'zod';
 
 const switchedOff = z.literal(false).nullable().default(false);
 

@@ -2,7 +2,7 @@
  * diffusers' DDIMScheduler with eta 0: predict x0, then move along the straight line between x0 and the noise
  * that the sample implies (arXiv:2010.02502, equation 12).
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { alphasCumprod } from './betas.ts';
 import { type DdimConfig, ddimFields, noThresholding, parseConfig } from './config.ts';
 import { combine, deterministicStep, type StepRecipe } from './recipe.ts';

@@ -3,7 +3,7 @@
  * by Euler in sigma (arXiv:2206.00364, algorithm 1). The network was trained on unit variance, so it sees
  * x / sqrt(sigma^2 + 1).
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { varianceExplodingTable } from './betas.ts';
 import { betaFields, finalSigmas, noSigmaConversion, parseConfig, spacing } from './config.ts';
 import {

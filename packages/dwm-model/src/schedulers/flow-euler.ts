@@ -3,7 +3,7 @@
  * velocity is integrated by Euler in sigma. The run's end points come from the shifted training table and are
  * then shifted again, as the original has it.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import {
   noDynamicShifting,
   noSigmaConversion,

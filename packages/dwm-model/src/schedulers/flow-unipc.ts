@@ -2,7 +2,7 @@
  * FlowUniPCMultistepScheduler, Wan's own UniPC (`fm_solvers_unipc.py`): UniPC over flow sigmas whose end points
  * come from a training table, sigma_max = 1 - 1/N down to 0. The shift is usually given with the run.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseConfig, shift, uniPcFields } from './config.ts';
 import { FLOW_VELOCITY, flowMix, flowSigmaOfTimestep, shiftSigma } from './flow.ts';
 import type { NoiseMix, Schedule, ScheduleOptions, Scheduler } from './recipe.ts';

@@ -1,7 +1,7 @@
 /**
  * diffusers' UniPCMultistepScheduler: with flow sigmas (as Wan is released) or over betas.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { varianceExplodingTable } from './betas.ts';
 import {
   betaFields,

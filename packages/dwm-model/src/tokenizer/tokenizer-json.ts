@@ -5,7 +5,7 @@
  * and finds `</s>` also in text that only becomes `</s>` by normalisation.)
  */
 import { InvalidFileError } from '@dwm/core-tensor';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type NormalizerSpec, type Piece, type UnigramSpec, validatePieces } from './unigram-spec.ts';
 
 /** A normalizer or pre-tokenizer; the fields depend on the type and are checked where they are used. */

@@ -1,10 +1,15 @@
-/** Rapier, loaded once: its WebAssembly is part of the package, so nothing is fetched. */
-import RAPIER from '@dimforge/rapier3d-compat';
+/** Rapier, loaded when it is first needed: its WebAssembly is part of the package's script, which is large. */
+import type RAPIER from '@dimforge/rapier3d-compat';
 
-let loading: Promise<void> | undefined;
+let loading: Promise<typeof RAPIER> | undefined;
 
-export async function loadEngine(): Promise<typeof RAPIER> {
-  loading ??= RAPIER.init();
-  await loading;
-  return RAPIER;
+async function load(): Promise<typeof RAPIER> {
+  const { default: engine } = await import('@dimforge/rapier3d-compat');
+  await engine.init();
+  return engine;
+}
+
+export function loadEngine(): Promise<typeof RAPIER> {
+  loading ??= load();
+  return loading;
 }
