@@ -24,7 +24,14 @@ function outcomeOf(test: Test): TestResult {
     file: test.file.filepath,
     name: fullName(test),
     outcome: skipped ? 'skipped' : state === 'pass' ? 'passed' : 'failed',
-    reason: state === 'pass' ? '' : line(errors?.[0] ?? { message: result?.note ?? 'by the test itself' }),
+    reason:
+      state === 'pass'
+        ? ''
+        : line(
+            errors?.[0] ?? {
+              message: (result as { note?: string } | undefined)?.note ?? 'by the test itself',
+            },
+          ),
   };
 }
 

@@ -1,0 +1,34 @@
+/** What a set of dropped files is, by its names. */
+import type { DroppedFile } from '../model-store/dropped.ts';
+
+export type Dropped =
+  | { readonly kind: 'model' }
+  | { readonly kind: 'room' }
+  | { readonly kind: 'trajectory'; readonly file: DroppedFile }
+  | { readonly kind: 'videos'; readonly scene: DroppedFile; readonly hands: DroppedFile }
+  | { readonly kind: 'unknown'; readonly reason: string };
+
+const named = (pattern: RegExp) => (file: DroppedFile) => pattern.test(file.path);
+
+export function kindOf(files: readonly DroppedFile[]): Dropped {
+  if (files.some(named(/\.(glb|gltf|ply|spz|splat)$/i))) return { kind: 'room' };
+  if (files.some(named(/(^|\/)transformer\/config\.json$|\.safetensors$/i))) return { kind: 'model' };
+  const videos = files.filter(named(/\.(mp4|mov|webm|mkv|m4v)$/i));
+  if (videos.length === 2) {
+    const hands = videos.find(named(/hand/i)) ?? videos[1];
+    return { kind: 'videos', hands, scene: videos.find((file) => file !== hands)! };
+  }
+  if (videos.length > 0) {
+    return {
+      kind: 'unknown',
+      reason: `${videos.length} video${videos.length > 1 ? 's' : ''}: drop two together, the static scene and the hands`,
+    };
+  }
+  const file = files.find(named(/\.json$/i));
+  if (file) return { kind: 'trajectory', file };
+  const names = files.map(({ path }) => path).join(', ') || 'nothing';
+  return {
+    kind: 'unknown',
+    reason: `${names}: expected a scene (.glb, .gltf, .ply, .spz, .splat), a trajectory (.json), two videos, or a model folder`,
+  };
+}

@@ -1,0 +1,142 @@
+/** Rooms, files and models to choose from. */
+import { createSignal, For, Show } from 'solid-js';
+import { pickedFiles } from '../model-store/dropped.ts';
+import type { Kept } from '../model-store/opfs.ts';
+import { DEFAULT_ROOM, type Session } from '../state/session.ts';
+import { takeIn } from './take-in.ts';
+
+const megabytes = (files: Kept['files']) =>
+  `${(files.reduce((sum, { size }) => sum + size, 0) / 1e6).toFixed(1)} MB`;
+
+export function SourcesPanel(props: { session: Session }) {
+  const { session } = props;
+  const { state } = session;
+  const busy = () => state.phase !== 'ready' || !!state.run || !!state.task;
+  const seed = () => (state.roomRef.kind === 'synthetic' ? state.roomRef.seed : DEFAULT_ROOM);
+  const useSeed = (next: number) => session.useRoom({ kind: 'synthetic', seed: next });
+  return (
+    <details class="panel">
+      <summary>Rooms, files, models</summary>
+      <div class="fields">
+        <label>
+          Room number
+          <input
+            type="number"
+            min="0"
+            step="1"
+            value={seed()}
+            disabled={busy()}
+            onChange={(event) => useSeed(event.currentTarget.valueAsNumber)}
+          />
+        </label>
+        <button type="button" disabled={busy()} onClick={() => useSeed(seed() + 1)}>
+          Another room
+        </button>
+        <label class="wide">
+          Open files: a scene (.glb, .ply, .spz, .splat), a trajectory (.json), or two videos
+          <input
+            type="file"
+            multiple
+            disabled={busy()}
+            onChange={async (event) => {
+              const input = event.currentTarget;
+              await takeIn(session, pickedFiles(input.files ?? []));
+              input.value = '';
+            }}
+          />
+        </label>
+        <ModelFields session={session} busy={busy()} />
+      </div>
+      <p class="hint">Files may also be dropped anywhere on the page.</p>
+    </details>
+  );
+}
+
+function ModelFields(props: { session: Session; busy: boolean }) {
+  const { session } = props;
+  const [keep, setKeep] = createSignal(false);
+  const [url, setUrl] = createSignal('');
+  const [kept, setKept] = createSignal<readonly Kept[]>([]);
+  const list = async () => setKept(await session.engine().call('listModels', undefined));
+  return (
+    <fieldset
+      class="wide"
+      onFocusIn={() => list().catch(() => {})}
+      onPointerEnter={() => list().catch(() => {})}
+    >
+      <legend>Model</legend>
+      <label>
+        Open a model folder
+        <input
+          type="file"
+          ref={(input) => {
+            input.webkitdirectory = true;
+          }}
+          disabled={props.busy}
+          onChange={async (event) => {
+            const input = event.currentTarget;
+            const { folder, files } = pickedFiles(input.files ?? []);
+            if (files.length > 0)
+              await session.useModel({ kind: 'files', name: folder ?? 'model', files, keep: keep() });
+            input.value = '';
+          }}
+        />
+      </label>
+      <label class="check">
+        <input type="checkbox" checked={keep()} onChange={(event) => setKeep(event.currentTarget.checked)} />
+        Keep it in this browser
+      </label>
+      <label>
+        Or its address
+        <input
+          type="url"
+          placeholder="https://…/models/dwm/"
+          value={url()}
+          disabled={props.busy}
+          onInput={(event) => setUrl(event.currentTarget.value)}
+        />
+      </label>
+      <button
+        type="button"
+        disabled={props.busy || url() === ''}
+        onClick={() => session.useModel({ kind: 'url', url: url() })}
+      >
+        Fetch and keep
+      </button>
+      <ul class="kept">
+        <For each={kept()}>
+          {(model) => (
+            <li>
+              {model.name}, {megabytes(model.files)}
+              <button
+                type="button"
+                disabled={props.busy}
+                onClick={() => session.useModel({ kind: 'kept', id: model.id })}
+              >
+                Use
+              </button>
+              <button
+                type="button"
+                disabled={props.busy}
+                aria-label={`Remove ${model.name} from this browser`}
+                onClick={async () => {
+                  await session.engine().call('forgetModel', model.id);
+                  await list();
+                }}
+              >
+                Remove
+              </button>
+            </li>
+          )}
+        </For>
+      </ul>
+      <Show when={props.session.state.model}>
+        {(model) => (
+          <small>
+            Now: {model().name}, {(model().bytes / 1e6).toFixed(0)} MB on the device
+          </small>
+        )}
+      </Show>
+    </fieldset>
+  );
+}

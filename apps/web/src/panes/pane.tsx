@@ -1,0 +1,32 @@
+/** A labelled clip at the clock's frame. */
+import { createEffect, type JSX, Show } from 'solid-js';
+import type { Clip } from '../worker/protocol.ts';
+import { drawFrame } from './picture.ts';
+
+export function Pane(props: {
+  label: string;
+  clip: Clip | undefined;
+  frame: number;
+  /** Under the picture: what it is, or why it is not there. */
+  note?: string;
+  children?: JSX.Element;
+}) {
+  let canvas!: HTMLCanvasElement;
+  createEffect(() => {
+    if (props.clip) drawFrame(canvas, props.clip, props.frame);
+  });
+  return (
+    <figure class="pane" data-pane={props.label.toLowerCase()}>
+      <figcaption>
+        <span>{props.label}</span>
+        <Show when={props.note}>
+          <small>{props.note}</small>
+        </Show>
+      </figcaption>
+      <div class="picture">
+        <canvas ref={canvas} role="img" aria-label={`${props.label}, frame ${props.frame + 1}`} />
+        {props.children}
+      </div>
+    </figure>
+  );
+}

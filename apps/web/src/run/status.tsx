@@ -1,0 +1,40 @@
+/** What the engine does at the moment, and what went wrong, in one line each. */
+import { Show } from 'solid-js';
+import type { Session } from '../state/session.ts';
+
+export function Status(props: { session: Session }) {
+  const { state } = props.session;
+  return (
+    <>
+      <div class="status" role="status" aria-live="polite">
+        <Show when={state.task}>
+          {(task) => (
+            <>
+              <span>{task().what} …</span>
+              <progress max="1" value={task().done || undefined} aria-label={task().what} />
+            </>
+          )}
+        </Show>
+      </div>
+      <Show when={state.error}>
+        {(error) => (
+          <div class="error" role="alert">
+            <span>{error()}</span>
+            <Show
+              when={state.phase === 'lost' || state.phase === 'failed'}
+              fallback={
+                <button type="button" onClick={() => props.session.dismiss()}>
+                  Close
+                </button>
+              }
+            >
+              <button type="button" onClick={() => props.session.restart()}>
+                Start again
+              </button>
+            </Show>
+          </div>
+        )}
+      </Show>
+    </>
+  );
+}

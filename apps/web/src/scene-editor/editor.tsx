@@ -1,0 +1,226 @@
+/** The room to move in: the live picture, the hand to drag, and what to do with it. */
+import type { Trajectory } from '@dwm/renderer';
+import { createEffect, createSignal, For, onCleanup, onMount, Show } from 'solid-js';
+import { unwrap } from 'solid-js/store';
+import { takeIn } from '../files/take-in.ts';
+import { pickedFiles } from '../model-store/dropped.ts';
+import type { Session } from '../state/session.ts';
+import { rigOf } from './camera-rig.ts';
+import { attachControls, type Rigs } from './controls.ts';
+import { drawGhostPlane } from './ghost-plane.ts';
+import { handBefore, POSTURES, type Posture } from './hand-rig.ts';
+import { PRESET_NAMES, PRESETS, type PresetName, presetTrajectory } from './presets.ts';
+import { frameOf, type Recording, record } from './recorder.ts';
+
+/** Pixels of the live picture's longer side; a software device draws a quarter of them. */
+const LIVE_SIZE = { hardware: 720, software: 360 };
+
+export function Editor(props: { session: Session; onDone: () => void }) {
+  const { session } = props;
+  const { state } = session;
+  const settings = () => state.settings!;
+  const camera = rigOf(unwrap(state).motions!.present.frames[0].camera);
+  const [rigs, setRigs] = createSignal<Rigs>({ camera, hand: handBefore(camera, 'right') });
+  const [recorded, setRecorded] = createSignal<number>();
+  const [playing, setPlaying] = createSignal(false);
+  let recording: Recording | undefined;
+  let surface!: HTMLDivElement;
+  let live!: HTMLCanvasElement;
+  let ghost!: HTMLCanvasElement;
+
+  /** The lens of the motion there is, for a picture of the live size. */
+  const lens = () => {
+    const own = state.motions!.present.frames[0].intrinsics;
+    const longer = state.device?.software ? LIVE_SIZE.software : LIVE_SIZE.hardware;
+    const scale = longer / Math.max(own.width, own.height);
+    const { fx, fy, cx, cy, width, height } = own;
+    return {
+      fx: fx * scale,
+      fy: fy * scale,
+      cx: cx * scale,
+      cy: cy * scale,
+      width: Math.round(width * scale),
+      height: Math.round(height * scale),
+    };
+  };
+  const runLens = () => ({ ...unwrap(state).motions!.present.frames[0].intrinsics });
+  const look = (frame: Trajectory['frames'][number]) =>
+    session
+      .engine()
+      .call('look', { frame: { ...unwrap(frame), intrinsics: lens() } })
+      .catch((error) => session.complain(error));
+
+  onMount(() => {
+    const offscreen = live.transferControlToOffscreen();
+    session
+      .engine()
+      .call('attachView', offscreen, { transfer: [offscreen] })
+      .then(() => look(frameOf(rigs(), lens())))
+      .catch((error) => session.complain(error));
+    onCleanup(attachControls(surface, rigs, lens, (change) => setRigs(change)));
+    surface.focus();
+  });
+  onCleanup(() => recording?.stop());
+
+  let asked = 0;
+  createEffect(() => {
+    const now = rigs();
+    if (playing()) return;
+    cancelAnimationFrame(asked);
+    asked = requestAnimationFrame(() => {
+      look(frameOf(now, lens()));
+      drawGhostPlane(ghost, now, lens());
+    });
+  });
+  onCleanup(() => cancelAnimationFrame(asked));
+
+  // The motion there is, played in the room.
+  createEffect(() => {
+    if (!playing()) return;
+    let frame = 0;
+    const { frames, fps } = unwrap(state).motions!.present;
+    const timer = setInterval(() => look(frames[frame++ % frames.length]), 1000 / fps);
+    onCleanup(() => clearInterval(timer));
+  });
+
+  const toggleRecording = () => {
+    if (recording) {
+      recording.stop();
+      return;
+    }
+    setPlaying(false);
+    recording = record(
+      () => frameOf(rigs(), runLens()),
+      settings(),
+      setRecorded,
+      (trajectory) => {
+        recording = undefined;
+        setRecorded(undefined);
+        if (trajectory) session.useMotion(trajectory);
+      },
+    );
+  };
+  const preset = (name: PresetName) => {
+    const { hand, camera: from } = rigs();
+    session.useMotion(presetTrajectory(name, hand, from, runLens(), settings()));
+    setPlaying(true);
+  };
+  const blocked = () => !!state.task || recorded() !== undefined;
+  const editorKeys = (event: KeyboardEvent) => {
+    if ((event.ctrlKey || event.metaKey) && event.code === 'KeyZ') {
+      event.preventDefault();
+      if (event.shiftKey) session.redo();
+      else session.undo();
+    } else if (event.code === 'KeyR' && !event.ctrlKey && event.target === surface) toggleRecording();
+    else if (event.code === 'Escape') props.onDone();
+  };
+
+  return (
+    <section class="editor" aria-label="Move the hand" onKeyDown={editorKeys}>
+      <div
+        class="surface"
+        ref={surface}
+        tabindex="0"
+        role="application"
+        aria-label="The room. Arrow keys move the hand, Page Up and Page Down move it away and near, Z and X turn it, G grasps, W A S D walk, Q and E go down and up, R records."
+      >
+        <canvas ref={live} width="360" height="240" />
+        <canvas ref={ghost} class="ghost" />
+        <Show when={recorded() !== undefined}>
+          <span class="recording" role="status">
+            ● {recorded()} / {settings().frames}
+          </span>
+        </Show>
+      </div>
+      <p class="hint">
+        Drag the hand; Shift or the wheel moves it near and away, Alt turns it. Drag beside it to orbit, WASD
+        to walk, G to grasp, R to record.
+      </p>
+      <div class="buttons">
+        <button type="button" class="main" aria-pressed={recorded() !== undefined} onClick={toggleRecording}>
+          {recorded() === undefined ? `Record ${(settings().frames / settings().fps).toFixed(1)} s` : 'Stop'}
+        </button>
+        <button type="button" aria-pressed={playing()} onClick={() => setPlaying(!playing())}>
+          {playing() ? 'Stop playing' : 'Play the motion'}
+        </button>
+        <button
+          type="button"
+          disabled={blocked() || !state.motions?.past.length}
+          onClick={() => session.undo()}
+        >
+          Undo
+        </button>
+        <button
+          type="button"
+          disabled={blocked() || !state.motions?.future.length}
+          onClick={() => session.redo()}
+        >
+          Redo
+        </button>
+      </div>
+      <div class="fields">
+        <label>
+          Grasp
+          <input
+            type="range"
+            min="0"
+            max="1"
+            step="0.01"
+            value={rigs().hand.grasp}
+            onInput={(event) => {
+              const grasp = event.currentTarget.valueAsNumber;
+              setRigs(({ camera: same, hand }) => ({ camera: same, hand: { ...hand, grasp } }));
+            }}
+          />
+        </label>
+        <label>
+          Posture
+          <select
+            value={rigs().hand.posture}
+            onChange={(event) => {
+              const posture = event.currentTarget.value as Posture;
+              setRigs(({ camera: same, hand }) => ({ camera: same, hand: { ...hand, posture } }));
+            }}
+          >
+            <For each={POSTURES}>{(name) => <option value={name}>{name}</option>}</For>
+          </select>
+        </label>
+        <label>
+          Hand
+          <select
+            value={rigs().hand.side}
+            onChange={(event) => {
+              const side = event.currentTarget.value as 'left' | 'right';
+              setRigs(({ camera: same }) => ({ camera: same, hand: handBefore(same, side) }));
+            }}
+          >
+            <option value="right">right</option>
+            <option value="left">left</option>
+          </select>
+        </label>
+        <label>
+          Load a motion (.json)
+          <input
+            type="file"
+            accept=".json,application/json"
+            onChange={async (event) => {
+              const input = event.currentTarget;
+              await takeIn(session, pickedFiles(input.files ?? []));
+              input.value = '';
+            }}
+          />
+        </label>
+      </div>
+      <fieldset class="buttons">
+        <legend>Ready motions, from where the hand is</legend>
+        <For each={PRESET_NAMES}>
+          {(name) => (
+            <button type="button" disabled={blocked()} onClick={() => preset(name)}>
+              {PRESETS[name].label}
+            </button>
+          )}
+        </For>
+      </fieldset>
+    </section>
+  );
+}

@@ -1,0 +1,63 @@
+/** One run of the model: progress with the time that is left, a preview after each step, and the finished clip. */
+import type { LoadedModel } from './model.ts';
+import { Previews } from './previews.ts';
+import type { Clip, GenerateProgress, Settings } from './protocol.ts';
+
+export interface RunInput {
+  readonly scene: Clip;
+  readonly hands: Clip;
+  readonly settings: Settings;
+}
+
+const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1];
+
+/** @throws what the pipeline throws; the signal's reason when aborted. */
+export async function generate(
+  { pipeline, embeds }: LoadedModel,
+  { scene, hands, settings }: RunInput,
+  report: (progress: GenerateProgress) => void,
+  signal: AbortSignal,
+): Promise<{ video: Clip; seconds: number }> {
+  const began = performance.now();
+  const steps: number[] = [];
+  let last = 0;
+  let shown: GenerateProgress = { stage: 'text', done: 0, step: 0, steps: settings.steps };
+  const show = (change: Partial<GenerateProgress>) => {
+    shown = { ...shown, ...change, preview: undefined };
+    report({ ...shown, preview: change.preview });
+  };
+  const previews = new Previews(pipeline, settings, (preview) => show({ preview }));
+  try {
+    const { video, frames, height, width } = await pipeline.generate({
+      staticVideo: scene,
+      handVideo: hands,
+      prompt: embeds ?? settings.prompt,
+      numFrames: settings.frames,
+      height: settings.height,
+      width: settings.width,
+      numInferenceSteps: settings.steps,
+      guidanceScale: settings.guidance,
+      seed: settings.seed,
+      signal,
+      onProgress({ stage, done, step = 0, steps: count = settings.steps, preview }) {
+        const now = performance.now();
+        if (stage === 'denoise' && shown.stage !== 'denoise') last = now;
+        if (preview) {
+          steps.push((now - last) / 1000);
+          last = now;
+          previews.offer(preview);
+        }
+        const secondsPerStep = steps.length > 0 ? median(steps) : undefined;
+        const secondsLeft = secondsPerStep && secondsPerStep * Math.max(0, count - steps.length);
+        show({ stage, done, step, steps: count, secondsPerStep, secondsLeft });
+      },
+    });
+    const data = Uint8Array.from(video, (value) => Math.round(value * 255));
+    return {
+      video: { data, frames, height, width, fps: settings.fps },
+      seconds: (performance.now() - began) / 1000,
+    };
+  } finally {
+    await previews.end();
+  }
+}

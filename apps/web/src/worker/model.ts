@@ -1,0 +1,83 @@
+/** The loaded model with what the page needs to know of it, and the size of run that it was made for. */
+import { type Device, type ModelFolder, openSafetensors, toFloat32 } from '@dwm/core-tensor';
+import { DwmPipeline, type PromptEmbeds } from '@dwm/dwm-model';
+import type { ModelInfo, ModelProgress, Settings } from './protocol.ts';
+
+export interface LoadedModel {
+  readonly pipeline: DwmPipeline;
+  readonly info: ModelInfo;
+  /** What a run is told in place of a prompt, where there is no text encoder. */
+  readonly embeds: PromptEmbeds | undefined;
+}
+
+const LARGE: Settings = {
+  width: 720,
+  height: 480,
+  frames: 49,
+  fps: 8,
+  steps: 50,
+  guidance: 6,
+  seed: 42,
+  prompt: '',
+};
+const SMALL: Settings = { ...LARGE, width: 96, height: 64, frames: 17, steps: 10, guidance: 1 };
+
+/** Networks narrower than this are toys or were trained for small pictures. */
+const SMALL_WIDTH = 1024;
+
+/** @throws InvalidFileError naming file and field. */
+export async function loadModel(
+  device: Device,
+  folder: ModelFolder,
+  report: (progress: ModelProgress) => void,
+): Promise<LoadedModel> {
+  const before = device.memory.allocated;
+  const pipeline = await DwmPipeline.load(device, folder, {
+    precision: device.caps.features.f16 && device.caps.adapter.kind === 'hardware' ? 'f16' : 'f32',
+    onProgress: (part, done, total) => report({ part, done, total }),
+  });
+  const small = pipeline.transformerConfig.innerDim < SMALL_WIDTH;
+  return {
+    pipeline,
+    embeds: pipeline.hasTextEncoder ? undefined : await promptEmbeds(pipeline, folder),
+    info: {
+      name: folder.name,
+      takesText: pipeline.hasTextEncoder,
+      bytes: device.memory.allocated - before,
+      settings: { ...(small ? SMALL : LARGE), ...(await ownSettings(folder)) },
+    },
+  };
+}
+
+/** `generation.json`, where a model says what it was trained for. */
+async function ownSettings(folder: ModelFolder): Promise<Partial<Settings>> {
+  if (!(await folder.exists('generation.json'))) return {};
+  const source = await folder.open('generation.json');
+  const json = JSON.parse(new TextDecoder().decode(await source.read(0, source.size)));
+  const known: [keyof Settings, string][] = [
+    ['width', 'width'],
+    ['height', 'height'],
+    ['frames', 'num_frames'],
+    ['fps', 'fps'],
+    ['steps', 'num_inference_steps'],
+    ['guidance', 'guidance_scale'],
+  ];
+  return Object.fromEntries(
+    known.flatMap(([own, theirs]) => (typeof json[theirs] === 'number' ? [[own, json[theirs]]] : [])),
+  );
+}
+
+/** The embeddings that come with the model; zeros, the empty prompt of models trained without text, else. */
+async function promptEmbeds(pipeline: DwmPipeline, folder: ModelFolder): Promise<PromptEmbeds> {
+  const tokens = pipeline.maxPromptTokens;
+  const zeros = () => new Float32Array(tokens * pipeline.transformerConfig.text_embed_dim);
+  if (!(await folder.exists('prompt_embeds.safetensors')))
+    return { prompt: zeros(), negative: zeros(), tokens };
+  const file = await openSafetensors(await folder.open('prompt_embeds.safetensors'));
+  try {
+    const tensor = await file.readTensor('prompt_embeds');
+    return { prompt: toFloat32(tensor), negative: zeros(), tokens: tensor.shape[1] };
+  } finally {
+    await file.close();
+  }
+}

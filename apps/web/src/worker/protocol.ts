@@ -1,0 +1,146 @@
+/**
+ * What the page and the engine's worker say to each other. A call has one argument and one result; while it runs it
+ * may report progress, and the page may cancel it. Pictures travel as transferred buffers, never copied.
+ */
+import type { Bounds, Trajectory } from '@dwm/renderer';
+import type { DroppedFile } from '../model-store/dropped.ts';
+import type { Kept } from '../model-store/opfs.ts';
+import type { ModelRef } from '../model-store/sources.ts';
+
+/** Displayed RGB bytes [frames, height, width, 3]. */
+export interface Clip {
+  readonly data: Uint8Array;
+  readonly frames: number;
+  readonly height: number;
+  readonly width: number;
+  readonly fps: number;
+}
+
+export interface DeviceInfo {
+  readonly name: string;
+  /** Drawn by the processor: correct, and slow. */
+  readonly software: boolean;
+  readonly f16: boolean;
+}
+
+/** What the model was made for, and what it takes. */
+export interface ModelInfo {
+  readonly name: string;
+  readonly takesText: boolean;
+  /** Device memory of its weights. */
+  readonly bytes: number;
+  readonly settings: Settings;
+}
+
+export interface Settings {
+  readonly width: number;
+  readonly height: number;
+  readonly frames: number;
+  readonly fps: number;
+  readonly steps: number;
+  readonly guidance: number;
+  readonly seed: number;
+  /** Only for models with a text encoder. */
+  readonly prompt: string;
+}
+
+export type RoomRef =
+  | { readonly kind: 'synthetic'; readonly seed: number }
+  | { readonly kind: 'files'; readonly files: readonly DroppedFile[] };
+
+export interface RoomInfo {
+  readonly name: string;
+  /** Camera and hands to begin with, at the settings' size and rate, where the room comes with them. */
+  readonly trajectory?: Trajectory;
+  /** Of rooms that come without, so that a camera can be put somewhere. */
+  readonly bounds?: Bounds;
+  /** What the hands do, in words. */
+  readonly caption: string;
+}
+
+export interface Conditioning {
+  readonly scene: Clip;
+  readonly hands: Clip;
+}
+
+export interface MemoryPlan {
+  readonly bytes: number;
+  readonly limit: number;
+  readonly fits: boolean;
+  /** Sizes that would fit, the largest first, where these do not. */
+  readonly instead?: {
+    readonly width: number;
+    readonly height: number;
+    readonly frames: number;
+    readonly bytes: number;
+  };
+}
+
+export interface GenerateProgress {
+  readonly stage: 'text' | 'encode' | 'denoise' | 'decode';
+  /** Of the stage, 0 to 1. */
+  readonly done: number;
+  readonly step: number;
+  readonly steps: number;
+  /** Median of the steps so far, and what is left after them; once a step is done. */
+  readonly secondsPerStep?: number;
+  readonly secondsLeft?: number;
+  readonly preview?: Clip;
+}
+
+export interface ModelProgress {
+  readonly part: string;
+  readonly done: number;
+  readonly total: number;
+}
+
+interface Call<A, R, P = never> {
+  readonly argument: A;
+  readonly result: R;
+  readonly progress: P;
+}
+
+export interface Calls {
+  open: Call<void, DeviceInfo>;
+  loadModel: Call<ModelRef, ModelInfo, ModelProgress>;
+  listModels: Call<void, readonly Kept[]>;
+  forgetModel: Call<string, void>;
+  openRoom: Call<{ readonly room: RoomRef; readonly settings: Settings }, RoomInfo>;
+  condition: Call<
+    { readonly trajectory: Trajectory; readonly settings: Settings },
+    Conditioning,
+    { readonly done: number }
+  >;
+  readVideo: Call<{ readonly file: File; readonly settings: Settings }, Clip, { readonly done: number }>;
+  plan: Call<{ readonly settings: Settings; readonly limit: number }, MemoryPlan>;
+  generate: Call<
+    { readonly scene: Clip; readonly hands: Clip; readonly settings: Settings },
+    { readonly video: Clip; readonly seconds: number },
+    GenerateProgress
+  >;
+  attachView: Call<OffscreenCanvas, void>;
+  /** Draws the room with hands in it; a newer one replaces one that waits. */
+  look: Call<{ readonly frame: Trajectory['frames'][number] }, void>;
+  mp4: Call<{ readonly clips: readonly Clip[] }, Uint8Array>;
+  gif: Call<{ readonly clips: readonly Clip[] }, Uint8Array>;
+  sheet: Call<{ readonly rows: readonly { readonly label: string; readonly frames: Clip }[] }, Uint8Array>;
+}
+
+export type CallName = keyof Calls;
+
+export type ToWorker =
+  | { readonly id: number; readonly name: CallName; readonly argument: unknown }
+  | { readonly cancel: number };
+
+/** An error as it crosses: one line, and a code that a program can act on. */
+export interface Failure {
+  readonly code: string;
+  readonly message: string;
+}
+
+export type FromWorker =
+  | { readonly id: number; readonly result: unknown }
+  | { readonly id: number; readonly failure: Failure }
+  | { readonly id: number; readonly progress: unknown }
+  /** The device is gone: everything in this worker is useless. */
+  | { readonly lost: string };

@@ -1,0 +1,232 @@
+/**
+ * The room on the device, with a pair of hands that can be put anywhere in it or taken out. The same model is drawn
+ * for the visitor, hands in it, and for the model's static video, hands out of it.
+ */
+import { blobSource, type Device, DwmError, InvalidFileError } from '@dwm/core-tensor';
+import {
+  type Bounds,
+  ClipReadback,
+  combineScenes,
+  HandRenderer,
+  type Hands,
+  type LightRig,
+  MeshRenderer,
+  matrices,
+  PosedHands,
+  RenderTarget,
+  readGltf,
+  readSplatImage,
+  readSplats,
+  type Scene,
+  SceneModel,
+  type ScenePose,
+  SIDES,
+  type SplatCloud,
+  SplatRenderer,
+  SplatScene,
+  type Trajectory,
+  type View,
+  worldBounds,
+} from '@dwm/renderer';
+import { handScene, simulate } from '@dwm/synth';
+import type { DroppedFile } from '../model-store/dropped.ts';
+import type { Clip, Conditioning, RoomInfo, RoomRef, Settings } from './protocol.ts';
+import type { CallContext } from './serve.ts';
+
+interface RoomParts {
+  readonly info: RoomInfo;
+  readonly meshes?: Scene;
+  readonly splats?: SplatCloud;
+  readonly lights?: LightRig;
+}
+
+const JOINTS = 25;
+/** All vertices in one point: nothing is drawn. */
+const GONE = Float64Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
+
+/** A simulated clip's room, with the motion that was planned for it. */
+async function simulated(seed: number, settings: Settings): Promise<RoomParts> {
+  const { width, height, frames, fps } = settings;
+  // Seeds whose motion does not work out are passed over, always the same ones.
+  for (let tried = seed; tried < seed + 20; tried++) {
+    const clip = await simulate(tried, { width, height, frames, fps });
+    if ('rejected' in clip) continue;
+    const { trajectory, caption, scene, lights } = clip;
+    return { info: { name: `Room ${tried}`, trajectory, caption }, meshes: scene, lights };
+  }
+  throw new DwmError('no-room', `none of the rooms ${seed} to ${seed + 19} works out; choose another number`);
+}
+
+const isGltf = ({ path }: DroppedFile) => /\.(glb|gltf)$/i.test(path);
+const isSplats = ({ path }: DroppedFile) => /\.(ply|spz|splat)$/i.test(path);
+
+async function fromFiles(files: readonly DroppedFile[]): Promise<RoomParts> {
+  const gltf = files.find(isGltf);
+  const cloud = files.find(isSplats);
+  const main = gltf ?? cloud;
+  if (!main)
+    throw new InvalidFileError(files[0].path, 'is no scene; expected .glb, .gltf, .ply, .spz or .splat');
+  const bytesOf = async ({ file }: DroppedFile) => new Uint8Array(await file.arrayBuffer());
+  const meshes =
+    gltf &&
+    (await readGltf(await bytesOf(gltf), {
+      name: gltf.path,
+      dracoDecoder: () => import('./draco.ts').then(({ loadDraco }) => loadDraco()),
+      readUri: async (uri) => {
+        const wanted = decodeURIComponent(uri);
+        const found = files.find(({ path }) => path === wanted || path.endsWith(`/${wanted}`));
+        if (!found)
+          throw new InvalidFileError(gltf.path, `${uri} is missing; drop it together with the .gltf`);
+        return bytesOf(found);
+      },
+    }));
+  const splats = cloud && (await readSplats(blobSource(cloud.file, cloud.path)));
+  const bounds = meshes ? worldBounds(meshes) : splats && cloudBounds(splats);
+  return { info: { name: main.path, caption: '', bounds }, meshes, splats };
+}
+
+/** The middle nine tenths in every direction: scans have stray splats far away. */
+function cloudBounds({ positions }: SplatCloud): Bounds {
+  const axes = [0, 1, 2].map((axis) => {
+    const values = Float32Array.from({ length: positions.length / 3 }, (_, i) => positions[3 * i + axis]);
+    return values.sort();
+  });
+  const at = (share: number) => axes.map((values) => values[Math.floor(share * (values.length - 1))]);
+  return { min: at(0.05), max: at(0.95) };
+}
+
+export class Room {
+  readonly info: RoomInfo;
+  readonly #device: Device;
+  readonly #model: SceneModel;
+  readonly #meshes: MeshRenderer;
+  readonly #lights: LightRig | undefined;
+  readonly #bounds: Bounds | undefined;
+  readonly #splats: { readonly scene: SplatScene; readonly renderer: SplatRenderer } | undefined;
+  /** The first joint of each hand among the model's nodes. */
+  readonly #firstJoint: Readonly<Record<'left' | 'right', number>>;
+
+  private constructor(
+    device: Device,
+    { info, lights, meshes }: RoomParts,
+    model: SceneModel,
+    firstJoint: Readonly<Record<'left' | 'right', number>>,
+    splats: SplatScene | undefined,
+  ) {
+    this.info = info;
+    this.#device = device;
+    this.#model = model;
+    this.#meshes = new MeshRenderer(device);
+    this.#lights = lights;
+    this.#bounds = meshes && worldBounds(meshes);
+    this.#firstJoint = firstJoint;
+    this.#splats = splats && { scene: splats, renderer: new SplatRenderer(device) };
+  }
+
+  /** @throws InvalidFileError for a file that is no scene; OutOfMemoryError. */
+  static async open(device: Device, ref: RoomRef, settings: Settings): Promise<Room> {
+    const parts = ref.kind === 'files' ? await fromFiles(ref.files) : await simulated(ref.seed, settings);
+    const pieces = [
+      ...(parts.meshes ? [{ scene: parts.meshes, name: 'room' }] : []),
+      ...SIDES.map((side) => ({ scene: handScene(side), name: `${side} hand` })),
+    ];
+    const firstJoint = { left: 0, right: 0 };
+    let next = parts.meshes ? parts.meshes.nodes.length + 1 : 0;
+    for (const side of SIDES) {
+      firstJoint[side] = next + 1;
+      next += handScene(side).nodes.length + 1;
+    }
+    const model = await SceneModel.load(device, combineScenes(parts.info.name, pieces));
+    try {
+      const splats = parts.splats && new SplatScene(device, parts.splats);
+      return new Room(device, parts, model, firstJoint, splats);
+    } catch (error) {
+      model.destroy();
+      throw error;
+    }
+  }
+
+  get hasSplats(): boolean {
+    return this.#splats !== undefined;
+  }
+
+  /** Draws the room with hands into the target's colour, or, where there are splats, gives its bytes. */
+  async draw(view: View, target: RenderTarget, hands: Hands | undefined): Promise<Uint8Array | undefined> {
+    this.#model.pose(this.#pose(hands));
+    this.#meshes.draw(this.#model, view, target, {
+      ...(this.#lights && { lights: this.#lights }),
+      ...(this.#bounds && { shadowBounds: this.#bounds }),
+    });
+    if (!this.#splats) return undefined;
+    const { scene, renderer } = this.#splats;
+    const image = await renderer.render(scene, view, { over: target });
+    try {
+      const { rgb } = await readSplatImage(this.#device, image);
+      return Uint8Array.from(rgb, (value) => Math.round(255 * value));
+    } finally {
+      image.destroy();
+    }
+  }
+
+  destroy(): void {
+    this.#model.destroy();
+    this.#meshes.destroy();
+    this.#splats?.scene.destroy();
+    this.#splats?.renderer.destroy();
+  }
+
+  #pose(hands: Hands | undefined): ScenePose {
+    const pose = new Map<number, { readonly matrix: Float64Array }>();
+    for (const side of SIDES) {
+      const joints = hands?.[side]?.joints;
+      for (let joint = 0; joint < JOINTS; joint++) {
+        const number = (i: number) => joints![7 * joint + i];
+        const matrix = joints ? matrices.compose([0, 1, 2].map(number), [3, 4, 5, 6].map(number)) : GONE;
+        pose.set(this.#firstJoint[side] + joint, { matrix });
+      }
+    }
+    return pose;
+  }
+}
+
+/** The two videos that the model is given: the room without hands, and the hands alone on black. */
+export async function conditioning(
+  device: Device,
+  room: Room,
+  trajectory: Trajectory,
+  { signal, report }: CallContext<{ done: number }>,
+): Promise<Conditioning> {
+  const { frames, fps } = trajectory;
+  const { width, height } = frames[0].intrinsics;
+  const clip = (): Clip => ({
+    data: new Uint8Array(frames.length * height * width * 3),
+    frames: frames.length,
+    height,
+    width,
+    fps,
+  });
+  const [scene, hands] = [clip(), clip()];
+  const smooth = new RenderTarget(device, width, height, { samples: 4 });
+  const plain = new RenderTarget(device, width, height);
+  const renderer = new HandRenderer(device);
+  const posed = new PosedHands(device, { rigs: { left: handScene('left'), right: handScene('right') } });
+  const readback = new ClipReadback(device, 2 * frames.length, width, height);
+  try {
+    for (const [i, { intrinsics, camera, hands: pose }] of frames.entries()) {
+      signal.throwIfAborted();
+      const view = { intrinsics, pose: camera };
+      const drawn = await room.draw(view, smooth, undefined);
+      if (drawn) scene.data.set(drawn, i * drawn.length);
+      else readback.copy(smooth.color, i);
+      renderer.draw(posed.pose(pose), view, plain);
+      readback.copy(plain.color, frames.length + i);
+      report({ done: (i + 1) / frames.length });
+    }
+    const all = await readback.read();
+    if (!room.hasSplats) scene.data.set(all.subarray(0, scene.data.length));
+    hands.data.set(all.subarray(scene.data.length));
+    return { scene, hands };
+  } finally {
+    for (const held of [smooth, plain, renderer, posed, readback]) held.destroy();
+  }
+}

@@ -1,0 +1,63 @@
+/** The engine: everything that touches the device happens here, off the page's thread. */
+import { type Device, DwmError, openBrowserDevice } from '@dwm/core-tensor';
+import { forget, listKept } from '../model-store/opfs.ts';
+import { openModel } from '../model-store/sources.ts';
+import { generate } from './generate.ts';
+import { LiveView } from './live-view.ts';
+import { planMemory } from './memory-plan.ts';
+import { type LoadedModel, loadModel } from './model.ts';
+import { conditioning, Room } from './room.ts';
+import { announceLoss, serve } from './serve.ts';
+
+let device: Device | undefined;
+let model: LoadedModel | undefined;
+let room: Room | undefined;
+let view: LiveView | undefined;
+
+function ready<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new DwmError('not-ready', `there is no ${what} yet`);
+  return value;
+}
+
+serve({
+  async open() {
+    device = await openBrowserDevice();
+    device.lost.then(({ reason, message }) => announceLoss(`${reason}: ${message}`));
+    const { adapter, features } = device.caps;
+    const name = adapter.description || [adapter.vendor, adapter.architecture].filter(Boolean).join(' ');
+    return { name, software: adapter.kind === 'software', f16: features.f16 };
+  },
+  async loadModel(ref, { report, signal }) {
+    const folder = await openModel(ref, (done, total) => report({ part: 'files', done, total }), signal);
+    const loaded = await loadModel(ready(device, 'device'), folder, report);
+    model?.pipeline.destroy();
+    model = loaded;
+    return loaded.info;
+  },
+  listModels: async () => listKept().catch(() => []),
+  forgetModel: (id) => forget(id),
+  async openRoom({ room: ref, settings }) {
+    const opened = await Room.open(ready(device, 'device'), ref, settings);
+    room?.destroy();
+    room = opened;
+    return opened.info;
+  },
+  condition: ({ trajectory }, context) =>
+    conditioning(ready(device, 'device'), ready(room, 'room'), trajectory, context),
+  async readVideo({ file, settings }, { report }) {
+    const { readVideo } = await import('./read-video.ts');
+    return readVideo(file, settings, (done) => report({ done }));
+  },
+  plan: async ({ settings, limit }) => planMemory(ready(model, 'model'), settings, limit),
+  generate: (input, { report, signal }) => generate(ready(model, 'model'), input, report, signal),
+  async attachView(canvas) {
+    view?.destroy();
+    view = new LiveView(ready(device, 'device'), canvas);
+  },
+  async look({ frame }) {
+    if (room && view) await view.show(room, frame);
+  },
+  mp4: async ({ clips }) => (await import('./take-away.ts')).toMp4(clips),
+  gif: async ({ clips }) => (await import('./take-away.ts')).toGif(clips),
+  sheet: async ({ rows }) => (await import('./take-away.ts')).toSheet(rows),
+});
