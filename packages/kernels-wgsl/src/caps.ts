@@ -47,3 +47,15 @@ export interface DeviceCaps {
     readonly maxStorageBuffersPerShaderStage: number;
   };
 }
+
+/**
+ * Lanes of a CPU's vector, where a subgroup of the device is one: there a workgroup of several subgroups costs as
+ * much as many steps, and a loop in one subgroup costs nothing. 0 on other devices.
+ */
+export const cpuLanes = ({ features, adapter }: DeviceCaps): number =>
+  adapter.kind === 'software' &&
+  features.subgroups &&
+  features.subgroupMinSize === features.subgroupMaxSize &&
+  [4, 8, 16].includes(features.subgroupMinSize)
+    ? features.subgroupMinSize
+    : 0;

@@ -134,6 +134,84 @@ export interface FusedCode {
   windows(start: number, end: number): { windows: Window[]; uniforms: number[] };
 }
 
+/** `stride * floor((c + shift) / divisor)` in WGSL, for a stride that is not 0. */
+export function indexTerm({ stride, shift, divisor }: AccessDim, c: string): string {
+  const shifted = shift > 0 ? `(${c} + ${shift}u)` : c;
+  const divided = divisor > 1 ? `(${shifted} / ${divisor}u)` : shifted;
+  return stride === 1 ? divided : `${divided} * ${stride}u`;
+}
+
+/** The parts that functions over a fusion are put together from. */
+export interface FusionParts {
+  readonly type: string;
+  readonly declarations: string;
+  readonly fields: string;
+  /** Elements that are loaded one by one for a step of operand k: four where its lanes lie apart, else one. */
+  indices(k: number): number;
+  /** WGSL value of operand k from the names of its element indices. */
+  value(k: number, indices: readonly string[]): string;
+  /** The expression, given the names of coordinates; operand k is named `x<k>`, the accumulator `acc`. */
+  body(coordinate: (d: number) => string): string;
+  windows: FusedCode['windows'];
+}
+
+/** @param fusion collapsed. */
+export function fusionParts(
+  fusion: Fusion,
+  firstBinding: number,
+  dtype: DType,
+  lanes: Lanes,
+  caps: DeviceCaps,
+): FusionParts {
+  const { shape, operands, expression } = fusion;
+  const scalar = valueType(dtype);
+  const type = lanesType(dtype, lanes);
+  const modes = operands.map((operand) => (lanes === 1 ? 'splat' : laneMode(operand)));
+  const convert = (k: number, value: string, n: Lanes) =>
+    valueType(operands[k].dtype) === scalar ? value : `${lanesType(dtype, n)}(${value})`;
+  const declarations = operands
+    .map((operand, k) =>
+      declare(firstBinding + k, `operand${k}`, operand.dtype, 'read', caps, modes[k] === 'vector' ? 4 : 1),
+    )
+    .join('\n');
+  return {
+    type,
+    declarations: `${declarations}\n${helperFunctions(expression, type)}`,
+    fields: operands.map((_, k) => `at${k}: u32,`).join(' '),
+    indices: (k) => (modes[k] === 'gather' ? 4 : 1),
+    value(k, indices) {
+      const name = `operand${k}`;
+      if (modes[k] === 'vector') {
+        // `load` reads its index twice; only packed dtypes do, and theirs is shifted once by the compiler.
+        return convert(k, load(name, operands[k].dtype, `(${indices[0]} >> 2u)`, caps, 4), 4);
+      }
+      const values = indices.map((index) => convert(k, load(name, operands[k].dtype, index, caps), 1));
+      return lanes === 1 ? values[0] : `${type}(${values.join(', ')})`;
+    },
+    body: (coordinate) =>
+      toWgsl(expression, type, (leaf) => {
+        if (leaf.kind === 'operand') return `x${leaf.index}`;
+        if (leaf.kind === 'accumulator') return 'acc';
+        if (leaf.kind !== 'coordinate') throw new Error(`unexpected leaf ${leaf.kind}`);
+        const c = coordinate(leaf.dim);
+        if (lanes === 1) return `${scalar}(${c})`;
+        return leaf.dim === shape.length - 1
+          ? `${type}(${[0, 1, 2, 3].map((l) => `${scalar}(${c} + ${l}u)`).join(', ')})`
+          : `${type}(${scalar}(${c}))`;
+      }),
+    windows(start, end) {
+      const windows = operands.map(({ access, count, dtype: operandType }) => {
+        const [low, high] = elementRange(access, shape, start, end);
+        return windowOf(low, Math.min(high, count - 1), count, operandType, offsetAlignment(caps));
+      });
+      return {
+        windows,
+        uniforms: operands.map(({ access }, k) => (access.offset - windows[k].firstElement) >>> 0),
+      };
+    },
+  };
+}
+
 /**
  * @param firstBinding binding index of operand 0; the others follow.
  * @param dtype output dtype; fixes the type T of values (f32, i32 or u32).
@@ -147,94 +225,42 @@ export function emitFusion(
   caps: DeviceCaps,
 ): FusedCode {
   const fusion = collapse(original);
-  const { shape, operands, expression } = fusion;
-  const scalar = valueType(dtype);
-  const type = lanesType(dtype, lanes);
+  const { shape, operands } = fusion;
+  const parts = fusionParts(fusion, firstBinding, dtype, lanes, caps);
   const strides = contiguousStrides(shape);
-  const modes = operands.map((operand) => (lanes === 1 ? 'splat' : laneMode(operand)));
-
-  const coordinateName = (d: number) => `c${d}`;
   const needed = new Set<number>();
-  const indexOf = (k: number, lane: number): string => {
-    const terms = [`params.at${k}`];
-    for (const [d, dim] of operands[k].access.dims.entries()) {
-      if (dim.stride === 0) continue;
-      needed.add(d);
-      let c = coordinateName(d);
-      if (lane > 0 && d === shape.length - 1) c = `(${c} + ${lane}u)`;
-      if (dim.shift > 0) c = `(${c} + ${dim.shift}u)`;
-      if (dim.divisor > 1) c = `(${c} / ${dim.divisor}u)`;
-      terms.push(dim.stride === 1 ? c : `${c} * ${dim.stride}u`);
-    }
-    return terms.join(' + ');
+  const coordinate = (d: number) => {
+    needed.add(d);
+    return `c${d}`;
   };
-
-  const convert = (k: number, value: string, n: Lanes) =>
-    valueType(operands[k].dtype) === scalar ? value : `${lanesType(dtype, n)}(${value})`;
-  const loads = operands.map((operand, k) => {
-    const name = `operand${k}`;
-    const one = (lane: number) => {
-      const index = `e${k}_${lane}`;
-      return {
-        let: `  let ${index} = ${indexOf(k, lane)};\n`,
-        value: convert(k, load(name, operand.dtype, index, caps), 1),
-      };
-    };
-    if (lanes === 1) {
-      const { let: index, value } = one(0);
-      return `${index}  let x${k} = ${value};\n`;
-    }
-    if (modes[k] === 'splat') {
-      const { let: index, value } = one(0);
-      return `${index}  let x${k} = ${type}(${value});\n`;
-    }
-    if (modes[k] === 'vector') {
-      return `  let e${k} = (${indexOf(k, 0)}) >> 2u;\n  let x${k} = ${convert(k, load(name, operand.dtype, `e${k}`, caps, 4), 4)};\n`;
-    }
-    const four = [0, 1, 2, 3].map(one);
-    return `${four.map((x) => x.let).join('')}  let x${k} = ${type}(${four.map((x) => x.value).join(', ')});\n`;
+  const loads = operands.map(({ access }, k) => {
+    const indices = Array.from({ length: parts.indices(k) }, (_, lane) => {
+      const terms = access.dims.flatMap((dim, d) => {
+        if (dim.stride === 0) return [];
+        const c = coordinate(d);
+        return [indexTerm(dim, lane > 0 && d === shape.length - 1 ? `(${c} + ${lane}u)` : c)];
+      });
+      return [`params.at${k}`, ...terms].join(' + ');
+    });
+    const lets = indices.map((index, lane) => `  let e${k}_${lane} = ${index};\n`).join('');
+    return `${lets}  let x${k} = ${parts.value(
+      k,
+      indices.map((_, lane) => `e${k}_${lane}`),
+    )};\n`;
   });
-
-  const body = toWgsl(expression, type, (leaf) => {
-    if (leaf.kind === 'operand') return `x${leaf.index}`;
-    if (leaf.kind === 'accumulator') return 'acc';
-    if (leaf.kind !== 'coordinate') throw new Error(`unexpected leaf ${leaf.kind}`);
-    needed.add(leaf.dim);
-    const c = `${scalar}(${coordinateName(leaf.dim)})`;
-    if (lanes === 1) return c;
-    const isLast = leaf.dim === shape.length - 1;
-    return isLast
-      ? `${type}(${[0, 1, 2, 3].map((l) => `${scalar}(${coordinateName(leaf.dim)} + ${l}u)`).join(', ')})`
-      : `${type}(${c})`;
-  });
+  const body = parts.body(coordinate);
   const coordinates = [...needed]
     .sort((a, b) => a - b)
     .map((d) => {
       const row = strides[d] === 1 ? 'i' : `i / ${strides[d]}u`;
-      return `  let ${coordinateName(d)} = ${d === 0 ? row : `(${row}) % ${shape[d]}u`};\n`;
+      return `  let c${d} = ${d === 0 ? row : `(${row}) % ${shape[d]}u`};\n`;
     })
     .join('');
-
-  const declarations = operands
-    .map((operand, k) =>
-      declare(firstBinding + k, `operand${k}`, operand.dtype, 'read', caps, modes[k] === 'vector' ? 4 : 1),
-    )
-    .join('\n');
-
   return {
-    declarations: `${declarations}\n${helperFunctions(expression, type)}`,
-    fields: operands.map((_, k) => `at${k}: u32,`).join(' '),
-    code: `fn fused(i: u32, acc: ${type}) -> ${type} {\n${coordinates}${loads.join('')}  return ${body};\n}\n`,
-    windows(start, end) {
-      const windows = operands.map(({ access, count, dtype: operandType }) => {
-        const [low, high] = elementRange(access, shape, start, end);
-        return windowOf(low, Math.min(high, count - 1), count, operandType, offsetAlignment(caps));
-      });
-      return {
-        windows,
-        uniforms: operands.map(({ access }, k) => (access.offset - windows[k].firstElement) >>> 0),
-      };
-    },
+    declarations: parts.declarations,
+    fields: parts.fields,
+    code: `fn fused(i: u32, acc: ${parts.type}) -> ${parts.type} {\n${coordinates}${loads.join('')}  return ${body};\n}\n`,
+    windows: parts.windows,
   };
 }
 

@@ -1,23 +1,37 @@
 /**
  * Elementwise kernel: out[i] = expression(operands at i), any number of broadcast, strided or up-sampled
- * operands, one pass over memory.
+ * operands, one pass over memory. A step is four consecutive elements when rows allow, else one.
  *
- * Tile: 64 invocations, one step each; a step is four consecutive elements when rows allow, else one.
- * Host: outputs and operands longer than a binding are cut into runs of whole steps.
+ * Tile: `grid` 64 invocations of one step each. Where a subgroup is a CPU's vector, one subgroup a workgroup that
+ * runs through a block of steps: `rows` through the rows of a block of columns, so that what the column decides is
+ * loaded once (`row-fusion.ts`); `line` straight on, where there are no rows or they are shorter than the vector.
+ * Host: outputs and operands longer than a binding are cut into runs of whole steps, or of whole blocks of rows.
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import type { DeviceCaps } from '../caps.ts';
+import { cpuLanes, type DeviceCaps } from '../caps.ts';
 import { byteLength, type DType } from '../dtype.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
-import { type Dispatch, type Lowering, read, scratch, write } from '../kernel.ts';
-import { declare, enables, type Lanes, PACK_BF16, store, storesSingly } from '../storage.ts';
-import { elementCount, splitRange, strided, windowOf } from './access.ts';
+import { type Dispatch, type Lowering, type Operand, read, scratch, write } from '../kernel.ts';
+import { declare, enables, type Lanes, lanesType, PACK_BF16, store, storesSingly } from '../storage.ts';
+import { elementCount, splitRange, strided, type Window, windowOf } from './access.ts';
 import { operand as operandLeaf } from './expression.ts';
-import { emitFusion, type Fusion, largestWindow, offsetAlignment, takesFourLanes } from './fusion.ts';
+import {
+  collapse,
+  emitFusion,
+  type FusedCode,
+  type Fusion,
+  largestWindow,
+  offsetAlignment,
+  takesFourLanes,
+} from './fusion.ts';
+import { emitRowFusion } from './row-fusion.ts';
 
 const WORKGROUP = 64;
 /** Runs are cut at multiples of this many elements. */
 const QUANTUM = 1024;
+/** Steps of a block that one subgroup runs through, and blocks that keep a few cores busy. */
+const BLOCK_STEPS = 2048;
+const ENOUGH_BLOCKS = 16;
 
 export interface PointwiseSpec extends Fusion {
   readonly dtype: DType;
@@ -50,53 +64,210 @@ export function lowerPointwise(spec: PointwiseSpec, caps: DeviceCaps): Lowering 
   return { dispatches: [...compute, ...pack], scratch: [byteLength(count, 'f32')] };
 }
 
+/** Independent steps in flight: more of them hide the latency of loads, and take longer to compile. */
+export const stepsInFlight = (vector: number): number => (vector > 4 ? 2 : 4);
+
 function runs(spec: PointwiseSpec, lanes: Lanes, caps: DeviceCaps): Dispatch[] {
-  const outBinding = spec.operands.length + 1;
+  const vector = cpuLanes(caps);
+  if (vector === 0) return grid(spec, lanes, caps);
+  const { shape } = collapse(spec);
+  const columns = shape[shape.length - 1] ?? 1;
+  const walked = shape.length > 1 && columns >= vector * lanes && rows(spec, columns, lanes, vector, caps);
+  return walked || line(spec, lanes, vector, caps);
+}
+
+function grid(spec: PointwiseSpec, lanes: Lanes, caps: DeviceCaps): Dispatch[] {
   const fused = emitFusion(spec, 1, spec.dtype, lanes, caps);
-  const code = wgsl`${enables([spec.dtype, ...spec.operands.map((o) => o.dtype)], caps)}
-struct Params { start: u32, end: u32, atOut: u32, ${fused.fields} }
-@group(0) @binding(0) var<uniform> params: Params;
-${fused.declarations}
-${declare(outBinding, 'out', spec.dtype, 'read_write', caps, lanes)}
-#if ${spec.dtype === 'bf16'}
-${PACK_BF16}
-#endif
-${fused.code}
+  const code = `${head(spec, lanes, 'start: u32, end: u32', fused, caps)}
 @compute @workgroup_size(${WORKGROUP})
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
-  let i = params.start + (${WORKGROUP_INDEX} * ${WORKGROUP}u + lane) * ${lanes}u;
-  if (i >= params.end) { return; }
-  let o = (params.atOut + i) / ${lanes}u;
-  ${store('out', spec.dtype, 'o', `fused(i, ${lanes === 4 ? 'vec4' : ''}${lanes === 4 ? `<${accType(spec.dtype)}>` : accType(spec.dtype)}(0))`, caps, lanes)}
+  let s = params.start + ${WORKGROUP_INDEX} * ${WORKGROUP}u + lane;
+  if (s < params.end) { ${storeStep(spec, lanes, 's', `fused(s * ${lanes}u, zero)`, caps)} }
 }
 `;
-  const count = elementCount(spec.shape);
-  const alignment = offsetAlignment(caps);
-  const limit = caps.limits.maxStorageBufferBindingSize;
-  const outWindow = (start: number, end: number) => windowOf(start, end - 1, count, spec.dtype, alignment);
-  const pieces = splitRange(
-    count,
-    QUANTUM,
-    (start, end) => outWindow(start, end).byteLength <= limit && largestWindow(fused, start, end) <= limit,
-    () =>
-      new Error(`pointwise: an operand of shape [${spec.shape}] does not fit in a binding of ${limit} bytes`),
-  );
-  return pieces.map(([start, end]) => {
-    const out = outWindow(start, end);
-    const { windows, uniforms } = fused.windows(start, end);
+  return cutElements(spec, fused, caps).map((run) => {
+    const [start, end] = [run.start / lanes, Math.ceil(run.end / lanes)];
     return {
       label: `pointwise/x${lanes}`,
       wgsl: code,
-      operands: [
-        ...windows.map(({ byteOffset, byteLength: length }, k) =>
-          read(k, { byteOffset, byteLength: length }),
-        ),
-        write(0, { byteOffset: out.byteOffset, byteLength: out.byteLength }),
-      ],
-      uniforms: [start, end, -out.firstElement >>> 0, ...uniforms],
-      workgroups: lineGrid(Math.ceil((end - start) / (WORKGROUP * lanes)), caps),
+      operands: run.operands,
+      uniforms: [(-run.atOut / lanes) >>> 0, start, end, ...run.uniforms],
+      workgroups: lineGrid(Math.ceil((end - start) / WORKGROUP), caps),
     };
   });
 }
 
-const accType = (dtype: DType) => (dtype === 'i32' || dtype === 'u32' ? dtype : 'f32');
+function line(spec: PointwiseSpec, lanes: Lanes, vector: number, caps: DeviceCaps): Dispatch[] {
+  const fused = emitFusion(spec, 1, spec.dtype, lanes, caps);
+  const flights = stepsInFlight(vector);
+  const flight = flights * vector;
+  const step = (at: string) => storeStep(spec, lanes, at, `fused(${at} * ${lanes}u, zero)`, caps);
+  const code = `${head(spec, lanes, 'start: u32, end: u32, block: u32', fused, caps)}
+@compute @workgroup_size(${vector})
+fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
+  let first = params.start + ${WORKGROUP_INDEX} * params.block;
+  let end = min(first + params.block, params.end);
+  var s = first;
+  for (; s + ${flight}u <= end; s += ${flight}u) {
+    ${Array.from({ length: flights }, (_, k) => `{ let at = s + lane + ${k * vector}u; ${step('at')} }`).join('\n    ')}
+  }
+  for (s += lane; s < end; s += ${vector}u) { ${step('s')} }
+}
+`;
+  return cutElements(spec, fused, caps).map((run) => {
+    const [start, end] = [run.start / lanes, Math.ceil(run.end / lanes)];
+    const block = Math.ceil(Math.min(BLOCK_STEPS, (end - start) / ENOUGH_BLOCKS) / flight) * flight;
+    return {
+      label: `pointwise/line x${lanes}`,
+      wgsl: code,
+      operands: run.operands,
+      uniforms: [(-run.atOut / lanes) >>> 0, start, end, block, ...run.uniforms],
+      workgroups: lineGrid(Math.ceil((end - start) / block), caps),
+    };
+  });
+}
+
+function rows(
+  spec: PointwiseSpec,
+  columns: number,
+  lanes: Lanes,
+  vector: number,
+  caps: DeviceCaps,
+): Dispatch[] | undefined {
+  const fused = emitRowFusion(spec, columns, 1, spec.dtype, lanes, caps);
+  const steps = columns / lanes;
+  const flights = stepsInFlight(vector);
+  const columnSteps = Math.min(steps, BLOCK_STEPS);
+  const columnBlocks = Math.ceil(steps / columnSteps);
+  const wanted = Math.min(BLOCK_STEPS, (fused.outers * fused.rows * steps) / ENOUGH_BLOCKS) / columnSteps;
+  const blockRows = Math.max(1, Math.round(wanted / flights)) * flights;
+  const blocks = Math.ceil(fused.rows / blockRows);
+  const step = (k: number) =>
+    storeStep(spec, lanes, `o + ${k * steps}u`, `fusedRow(column, r + ${k}u, zero)`, caps);
+  const fields = 'start: u32, end: u32, blocks: u32, blockRows: u32, rows: u32';
+  const code = wgsl`${head(spec, lanes, fields, fused, caps)}
+@compute @workgroup_size(${vector})
+fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
+  let index = ${WORKGROUP_INDEX};
+  let block = params.start + index / ${columnBlocks}u;
+  if (block >= params.end) { return; }
+  let firstRow = block % params.blocks * params.blockRows;
+  let endRow = min(firstRow + params.blockRows, params.rows);
+  let firstColumn = index % ${columnBlocks}u * ${columnSteps}u;
+  let endColumn = min(firstColumn + ${columnSteps}u, ${steps}u);
+  let outer = fusedOuter(block / params.blocks);
+  for (var s = firstColumn; s < endColumn; s += ${vector}u) {
+    let c = s + lane;
+#if ${steps % vector !== 0}
+    if (c >= endColumn) { continue; }
+#endif
+    let column = fusedColumn(outer, c * ${lanes}u);
+    var o = (block / params.blocks * params.rows + firstRow) * ${steps}u + c;
+    var r = firstRow;
+    for (; r + ${flights}u <= endRow; r += ${flights}u) {
+      ${Array.from({ length: flights }, (_, k) => step(k)).join('\n      ')}
+      o += ${flights * steps}u;
+    }
+#if ${fused.rows % flights !== 0}
+    for (; r < endRow; r++) {
+      ${step(0)}
+      o += ${steps}u;
+    }
+#endif
+  }
+}
+`;
+  const firstElement = (block: number) =>
+    (Math.floor(block / blocks) * fused.rows + Math.min(fused.rows, (block % blocks) * blockRows)) * columns;
+  return cut(spec, fused, fused.outers * blocks, 1, firstElement, caps)?.map((run) => ({
+    label: `pointwise/rows x${lanes}`,
+    wgsl: code,
+    operands: run.operands,
+    uniforms: [
+      (-run.atOut / lanes) >>> 0,
+      run.start,
+      run.end,
+      blocks,
+      blockRows,
+      fused.rows,
+      ...run.uniforms,
+    ],
+    workgroups: lineGrid((run.end - run.start) * columnBlocks, caps),
+  }));
+}
+
+/** Everything before `main`. */
+function head(
+  { dtype, operands }: PointwiseSpec,
+  lanes: Lanes,
+  fields: string,
+  fused: FusedCode,
+  caps: DeviceCaps,
+): string {
+  return wgsl`${enables([dtype, ...operands.map((operand) => operand.dtype)], caps)}
+struct Params { atOut: u32, ${fields}, ${fused.fields} }
+@group(0) @binding(0) var<uniform> params: Params;
+${fused.declarations}
+${declare(operands.length + 1, 'out', dtype, 'read_write', caps, lanes)}
+#if ${dtype === 'bf16'}
+${PACK_BF16}
+#endif
+const zero = ${lanesType(dtype, lanes)}(0);
+${fused.code}
+`;
+}
+
+/** Stores the value of the step `s` of the whole output; only elements from `atOut` on are bound. */
+const storeStep = ({ dtype }: PointwiseSpec, lanes: Lanes, s: string, value: string, caps: DeviceCaps) =>
+  store('out', dtype, `params.atOut + ${s}`, value, caps, lanes);
+
+interface Run {
+  readonly start: number;
+  readonly end: number;
+  readonly operands: Operand[];
+  /** Of the fusion. */
+  readonly uniforms: readonly number[];
+  /** The first element of the output that is bound. */
+  readonly atOut: number;
+}
+
+/** Runs of units of work that fit in bindings, unit u from element `firstElement(u)` on; undefined where one does not. */
+function cut(
+  spec: PointwiseSpec,
+  fused: FusedCode,
+  units: number,
+  quantum: number,
+  firstElement: (unit: number) => number,
+  caps: DeviceCaps,
+): Run[] | undefined {
+  const count = elementCount(spec.shape);
+  const limit = caps.limits.maxStorageBufferBindingSize;
+  const elements = (start: number, end: number) => [firstElement(start), firstElement(end)] as const;
+  const outWindow = (first: number, end: number) =>
+    windowOf(first, end - 1, count, spec.dtype, offsetAlignment(caps));
+  let tooLarge = false;
+  const fits = (start: number, end: number) => {
+    const range = elements(start, end);
+    const fit = outWindow(...range).byteLength <= limit && largestWindow(fused, ...range) <= limit;
+    if (!fit && end - start <= quantum) tooLarge = true;
+    return fit || tooLarge;
+  };
+  const pieces = splitRange(units, quantum, fits, () => new Error('a unit of work that does not fit'));
+  if (tooLarge) return undefined;
+  return pieces.map(([start, end]) => {
+    const range = elements(start, end);
+    const out = outWindow(...range);
+    const { windows, uniforms } = fused.windows(...range);
+    const bound = ({ byteOffset, byteLength: length }: Window) => ({ byteOffset, byteLength: length });
+    const operands = [...windows.map((window, k) => read(k, bound(window))), write(0, bound(out))];
+    return { start, end, operands, uniforms, atOut: out.firstElement };
+  });
+}
+
+function cutElements(spec: PointwiseSpec, fused: FusedCode, caps: DeviceCaps): Run[] {
+  const found = cut(spec, fused, elementCount(spec.shape), QUANTUM, (element) => element, caps);
+  if (found) return found;
+  throw new Error(
+    `pointwise: an operand of shape [${spec.shape}] does not fit in a binding of ${caps.limits.maxStorageBufferBindingSize} bytes`,
+  );
+}

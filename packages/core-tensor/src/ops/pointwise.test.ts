@@ -1,0 +1,161 @@
+/**
+ * Elementwise kernels over random shapes, broadcasts and views against float64, on this device and as a GPU would
+ * get them. `DWM_SEED` changes the shapes.
+ */
+import {
+  type DeviceCaps,
+  elementCount,
+  type Fusion,
+  fusionReference,
+  lowerPointwise,
+} from '@dwm/kernels-wgsl';
+import { expect, test } from 'vitest';
+import { openNodeDevice } from '../node/index.ts';
+import { planProgram } from '../plan/plan.ts';
+import { trace } from '../program.ts';
+import { record, type Tensor } from '../tensor.ts';
+import { add, cast, geluTanh, mul } from './pointwise.ts';
+import { randomNormals, relativeError, runOp, seeded, spec } from './testing.ts';
+
+const device = await openNodeDevice();
+const seed = Number(process.env.DWM_SEED ?? 20251);
+console.log(`random elementwise shapes: DWM_SEED=${seed}`);
+
+/** This device, as a GPU would describe itself. */
+const asHardware: DeviceCaps = { ...device.caps, adapter: { ...device.caps.adapter, kind: 'hardware' } };
+
+/**
+ * Random expressions of three operands over a random shape, each read through its own affine map: some that differ
+ * in the leading dimension only, which share their pipeline.
+ */
+function randomFusions(random: () => number, leading: number): Fusion[] {
+  const upTo = (most: number) => 1 + Math.floor(random() ** 2 * most);
+  const most = [[3000], [60, 130], [5, 30, 70], [3, 4, 12, 40]][Math.floor(random() * 4)];
+  const inner = most.slice(1).map(upTo);
+  if (inner.length > 0 && random() < 0.4) inner.push(4 * Math.ceil(inner.pop()! / 4));
+  const chance = Array.from({ length: 40 }, random);
+  const fn = Math.floor(random() * 3);
+  return Array.from({ length: leading }, () => fusionOf([upTo(most[0]), ...inner], chance, fn));
+}
+
+/** @param chance numbers in [0, 1) that decide on the operands. */
+function fusionOf(shape: readonly number[], chance: readonly number[], fn: number): Fusion {
+  let drawn = 0;
+  const random = () => chance[drawn++ % chance.length];
+  const operands = [0, 1, 2].map(() => {
+    const offset = random() < 0.2 ? Math.floor(random() * 9) : 0;
+    let stride = 1;
+    let end = offset;
+    const dims = shape.map(() => ({ stride: 0, shift: 0, divisor: 1 }));
+    const order = [...shape.keys()].reverse();
+    if (random() < 0.2) order.splice(0, order.length - 1, ...order.slice(0, -1).reverse());
+    for (const d of order) {
+      if (random() < 0.3) continue;
+      const doubled = random() < 0.1;
+      dims[d] = { stride, shift: doubled ? 1 : 0, divisor: doubled ? 2 : 1 };
+      const size = doubled ? Math.floor(shape[d] / 2) + 1 : shape[d];
+      end += (size - 1) * stride;
+      stride *= size;
+    }
+    return { dtype: 'f32' as const, access: { offset, dims }, count: end + 1 };
+  });
+  const x = (index: number) => ({ kind: 'operand' as const, index });
+  const coordinate = { kind: 'coordinate' as const, dim: Math.floor(random() * shape.length) };
+  const product = { kind: 'apply' as const, fn: 'mul' as const, args: [x(1), x(2)] };
+  const which = { kind: 'apply' as const, fn: 'less' as const, args: [coordinate, x(1)] };
+  const expressions: readonly Fusion['expression'][] = [
+    { kind: 'apply', fn: 'add', args: [x(0), product] },
+    { kind: 'apply', fn: 'geluTanh', args: [{ kind: 'apply', fn: 'max', args: [x(0), product] }] },
+    { kind: 'apply', fn: 'where', args: [which, x(0), x(2)] },
+  ];
+  return { shape, operands, expression: expressions[fn] };
+}
+
+test('200 random shapes', async () => {
+  const random = seeded(seed);
+  // Many in one program, whose pipelines are compiled side by side.
+  for (let batch = 0; batch < 2; batch++) {
+    const fusions = Array.from({ length: 20 }, () => randomFusions(random, 5)).flat();
+    const values: Record<string, Float32Array> = {};
+    for (const [i, { operands }] of fusions.entries())
+      for (const [k, { count }] of operands.entries()) values[`x${i}_${k}`] = randomNormals(count, random);
+    const inputs = Object.fromEntries(
+      Object.entries(values).map(([name, { length }]) => [name, spec([length])]),
+    );
+    const fn = (t: Record<string, Tensor>) =>
+      Object.fromEntries(
+        fusions.map((fusion, i) => {
+          const caps = i % 20 < 5 ? asHardware : device.caps;
+          const op = {
+            ...{ kind: 'kernel' as const, name: 'pointwise', cost: { flops: 1, bytes: 1 } },
+            ...{
+              epilogue: false,
+              bindings: 4,
+              lower: () => lowerPointwise({ ...fusion, dtype: 'f32' }, caps),
+            },
+          };
+          const operands = fusion.operands.map((_, k) => t[`x${i}_${k}`]);
+          return [`y${i}`, record(op, operands, [spec(fusion.shape)])[0]];
+        }),
+      );
+    const got = await runOp(device, inputs, values, fn);
+    for (const [i, fusion] of fusions.entries()) {
+      const want = fusionReference(
+        fusion,
+        fusion.operands.map((_, k) => values[`x${i}_${k}`]),
+      );
+      expect(
+        relativeError(got[`y${i}`], want),
+        `seed ${seed}: ${JSON.stringify(fusion)}`,
+      ).toBeLessThanOrEqual(1e-6);
+    }
+    if (batch === 0) expect(await runOp(device, inputs, values, fn)).toEqual(got);
+  }
+});
+
+// Several blocks of rows, of columns and of outer indices, with and without a rest.
+test.each([
+  [1, 67, 9000],
+  [3, 65, 1028],
+  [2, 1, 40_004],
+  [5, 129, 33],
+])('gate and residual of %i x %i x %i, broadcast along rows', async (batch, rows, columns) => {
+  const random = seeded(columns);
+  const count = batch * rows * columns;
+  const values = {
+    ...{ x: randomNormals(count, random), y: randomNormals(count, random) },
+    gate: randomNormals(batch * columns, random),
+  };
+  const shape = [batch, rows, columns];
+  const inputs = { x: spec(shape), y: spec(shape), gate: spec([batch, 1, columns]) };
+  const fn = (t: Record<keyof typeof inputs, Tensor>) => ({ out: add(t.x, mul(t.gate, t.y)) });
+  const want = Float64Array.from(values.x, (x, i) => {
+    const at = Math.floor(i / (rows * columns)) * columns + (i % columns);
+    return x + values.gate[at] * values.y[i];
+  });
+  const { out } = await runOp(device, inputs, values, fn);
+  expect(relativeError(out, want)).toBeLessThanOrEqual(1e-6);
+  expect((await runOp(device, inputs, values, fn)).out).toEqual(out);
+
+  const small = await openNodeDevice({ limits: { maxStorageBufferBindingSize: 1 << 17 } });
+  expect(planProgram(trace(inputs, fn), small.caps).dispatches.length).toBeGreaterThan(
+    elementCount(shape) > 1 << 15 ? 1 : 0,
+  );
+  expect((await runOp(small, inputs, values, fn)).out).toEqual(out);
+  small.destroy();
+});
+
+test('a line of many blocks, bf16 in and out', async () => {
+  const count = 300_007;
+  const x = randomNormals(count, seeded(1));
+  const bits = new Uint16Array(new Uint32Array(x.buffer).map((word) => word >>> 16));
+  const cut = new Float32Array(Uint32Array.from(bits, (half) => half << 16).buffer);
+  const { y } = await runOp(device, { x: spec([count], 'bf16') }, { x: bits }, (t) => ({
+    y: cast(cast(geluTanh(t.x), 'bf16'), 'f32'),
+  }));
+  const want = Float64Array.from(
+    cut,
+    (v) => 0.5 * v * (1 + Math.tanh(0.7978845608028654 * (v + 0.044715 * v ** 3))),
+  );
+  expect(relativeError(y, want)).toBeLessThan(4e-3);
+});
