@@ -10,6 +10,7 @@ import { addRender } from './commands/render.ts';
 import { addSynth } from './commands/synth.ts';
 import { addTrain } from './commands/train.ts';
 import { addTrajectory } from './commands/trajectory.ts';
+import { addTune } from './commands/tune.ts';
 import { reportError } from './report.ts';
 import { VERSION } from './version.ts';
 
@@ -30,6 +31,7 @@ addDoctor(program);
 addDownload(program);
 addEncode(program);
 addTrain(program);
+addTune(program);
 addSynth(program);
 
 try {

@@ -16,7 +16,8 @@ import {
 } from '@dwm/core-tensor';
 import {
   Parameters,
-  readTransformerConfig,
+  type PublishedModel,
+  publishedTransformer,
   type TransformerConfig,
   transformer,
   transformerParameters,
@@ -33,40 +34,18 @@ export interface StepSize {
   readonly textLength?: number;
 }
 
-/** Of the published `config.json`s; `tiny` is of our tests' size. */
-const MODELS = {
-  tiny: { heads: 4, layers: 2, headDim: 16, timeDim: 64, textDim: 64, textLength: 32, rotary: true },
-  '2B': { heads: 30, layers: 30, headDim: 64, timeDim: 512, textDim: 4096, textLength: 226, rotary: false },
-  '5B': { heads: 48, layers: 42, headDim: 64, timeDim: 512, textDim: 4096, textLength: 226, rotary: true },
-} as const;
-
-const IN_CHANNELS = 49;
-
-function configOf(model: keyof typeof MODELS, { layers, latents }: StepSize): TransformerConfig {
-  const { heads, headDim, timeDim, textDim, textLength, rotary } = MODELS[model];
-  return readTransformerConfig(
-    {
-      ...{ num_attention_heads: heads, attention_head_dim: headDim, num_layers: layers },
-      ...{ in_channels: IN_CHANNELS, out_channels: 16, patch_size: 2 },
-      ...{ text_embed_dim: textDim, time_embed_dim: timeDim, max_text_seq_length: textLength },
-      ...{ sample_frames: 4 * (latents[0] - 1) + 1, sample_height: latents[1], sample_width: latents[2] },
-      ...{ temporal_compression_ratio: 4, spatial_interpolation_scale: 1.875 },
-      ...{ temporal_interpolation_scale: 1, use_rotary_positional_embeddings: rotary },
-      ...{ attention_bias: true, norm_elementwise_affine: true, norm_eps: 1e-5 },
-      ...{ flip_sin_to_cos: true, freq_shift: 0, activation_fn: 'gelu-approximate' },
-      timestep_activation_fn: 'silu',
-    },
-    `${model}/config.json`,
-  );
+function configOf(model: PublishedModel, { layers, latents: [frames, height, width] }: StepSize) {
+  const sample = { sample_frames: 4 * (frames - 1) + 1, sample_height: height, sample_width: width };
+  return { ...publishedTransformer(model), ...sample, num_layers: layers };
 }
 
-export function stepCase(model: keyof typeof MODELS, size: StepSize): Case {
-  const { layers: all, textLength: wholeText } = MODELS[model];
+export function stepCase(model: PublishedModel, size: StepSize): Case {
+  const { num_layers: all, max_text_seq_length: wholeText } = publishedTransformer(model);
   const { layers, latents, textLength = wholeText } = size;
   const config = configOf(model, size);
   const [frames, height, width] = latents;
   const inputs = {
-    sample: spec([2, frames, IN_CHANNELS, height, width]),
+    sample: spec([2, frames, config.in_channels, height, width]),
     text: spec([2, textLength, config.text_embed_dim]),
     time: spec([2, config.innerDim]),
   };

@@ -5,14 +5,15 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor';
-import { openDirectory, openNodeDevice, readSafetensors } from '@dwm/core-tensor/node';
+import { beforeUse, type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor';
+import { openDirectory, readSafetensors } from '@dwm/core-tensor/node';
 import { DwmPipeline } from '@dwm/dwm-model';
 import type { Command } from 'commander';
 import { outputPaths, toFrames, writeClip } from '../generate/outputs.ts';
 import { generationProgress } from '../generate/progress.ts';
 import { interruptible } from '../interrupt.ts';
 import { createReporter } from '../report.ts';
+import { openTunedDevice } from '../tuning.ts';
 
 const GOLDEN = join(import.meta.dirname, '../../../../packages/dwm-model/tests/golden/pipeline_e2e');
 const FPS = 8;
@@ -35,22 +36,25 @@ export function addDemo(program: Command): void {
       const handVideo = clip('in.hand_u8');
       const floats = (from: Map<string, SafetensorsTensor>, name: string) => toFloat32(from.get(name)!);
 
-      const device = await openNodeDevice();
-      reporter.say(`${device.caps.adapter.description || device.caps.adapter.device}`);
+      const device = await openTunedDevice(reporter);
       const pipeline = await DwmPipeline.load(device, await openDirectory(GOLDEN));
+      const settings = {
+        staticVideo,
+        handVideo,
+        prompt: {
+          prompt: floats(io, 'in.prompt_embeds'),
+          negative: floats(io, 'in.negative_prompt_embeds'),
+          tokens: io.get('in.prompt_embeds')!.shape[1],
+        },
+        numFrames: staticVideo.frames,
+        height: staticVideo.height,
+        width: staticVideo.width,
+        numInferenceSteps: 4,
+      };
+      await beforeUse.tune(device, () => pipeline.estimate(settings));
       const generated = await interruptible((signal) =>
         pipeline.generate({
-          staticVideo,
-          handVideo,
-          prompt: {
-            prompt: floats(io, 'in.prompt_embeds'),
-            negative: floats(io, 'in.negative_prompt_embeds'),
-            tokens: io.get('in.prompt_embeds')!.shape[1],
-          },
-          numFrames: staticVideo.frames,
-          height: staticVideo.height,
-          width: staticVideo.width,
-          numInferenceSteps: 4,
+          ...settings,
           draws: { latents: floats(io, 'in.latents'), hand: floats(original, 'eps.hand') },
           signal,
           onProgress: generationProgress(reporter),

@@ -1,7 +1,6 @@
 /** `dwm generate`: conditioning videos and a prompt in, interaction videos out; one clip or a whole list. */
 import { basename, dirname, extname, join } from 'node:path';
-import { type Device, InvalidArgumentError, type ModelFolder, subfolder } from '@dwm/core-tensor';
-import { openNodeDevice } from '@dwm/core-tensor/node';
+import { beforeUse, type Device, InvalidArgumentError, type ModelFolder, subfolder } from '@dwm/core-tensor';
 import { DEFAULTS, DwmPipeline, type GenerateOptions, latentSize, readVaeConfig } from '@dwm/dwm-model';
 import { type Command, Option } from 'commander';
 import { checkJobFiles, checkText, openLoraFolder, openModel } from '../generate/check.ts';
@@ -30,6 +29,7 @@ import { interruptible } from '../interrupt.ts';
 import { drawVideos, readClipFiles } from '../render/clips.ts';
 import { handGlbOption, manoOption } from '../render/options.ts';
 import { clock, createReporter, type Reporter, size } from '../report.ts';
+import { openTunedDevice } from '../tuning.ts';
 import { VERSION } from '../version.ts';
 import { inSteps, integer, real } from './options.ts';
 
@@ -211,8 +211,7 @@ async function generate(given: Flags, reporter: Reporter, signal: AbortSignal): 
       : undefined;
   const firstVideos = drawn ? undefined : await readVideos(todo[0], flags.fps);
 
-  const device = await openNodeDevice();
-  reporter.say(device.caps.adapter.description || device.caps.adapter.device);
+  const device = await openTunedDevice(reporter);
   const pipeline = await DwmPipeline.load(device, folder, {
     lora,
     precision: flags.precision,
@@ -356,7 +355,9 @@ async function generateClip(
     strength: flags.strength,
     tiling: flags.tiling,
   };
-  const planned = pipeline.estimate({ ...settings, ...videos, prompt }).bytes;
+  const estimate = () => pipeline.estimate({ ...settings, ...videos, prompt });
+  await beforeUse.tune(device, estimate);
+  const planned = estimate().bytes;
   const started = performance.now();
   const generated = await pipeline.generate({
     ...settings,

@@ -1,5 +1,5 @@
 /** `dwm train`: an experiment file in, checkpoints out; stopped and resumed at any time. */
-import { openNodeDevice } from '@dwm/core-tensor/node';
+import { join } from 'node:path';
 import { type TrainEvent, train } from '@dwm/dwm-model/node';
 import type { Command } from 'commander';
 import { interruptible } from '../interrupt.ts';
@@ -8,6 +8,7 @@ import { ClipReader } from '../train/clip-reader.ts';
 import { readTrainingExperiment } from '../train/experiment.ts';
 import { writeReconstructions } from '../train/reconstructions.ts';
 import { validate } from '../train/validation.ts';
+import { openTunedDevice } from '../tuning.ts';
 
 interface Flags {
   override?: string[];
@@ -40,11 +41,7 @@ Example:
           resume: flags.resume,
           debugNan: flags.debugNan,
           signal,
-          openDevice: async () => {
-            const device = await openNodeDevice();
-            reporter.say(device.caps.adapter.description || device.caps.adapter.device);
-            return device;
-          },
+          openDevice: () => openTunedDevice(reporter, join(config.experiment.output_dir, 'tune.json')),
           readClip: (path, choose) => clips.read(path, choose),
           validate: async (pipeline, samples, step) => {
             reporter.progress(`step ${step}: making ${samples.length} validation videos`);

@@ -21,6 +21,7 @@ export interface Question extends LoweredStep {
 export interface TuneOptions {
   /** Milliseconds after which no further class is begun; the heaviest come first. */
   readonly budgetMs: number;
+  /** When aborted, the class under way is the last. */
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: TuneProgress) => void;
   /** Milliseconds, from any start. */
@@ -50,6 +51,11 @@ export interface Tuned {
 /** Candidates of a variant that are measured: their order is an estimate of their speed already. */
 const CANDIDATES = 4;
 const ROUNDS = 5;
+/** Of steps that take longer than this a few rounds are enough, and a first run far behind says all. */
+const LONG_MS = 200;
+const LONG_ROUNDS = 2;
+/** What a driver may take to compile. */
+const COMPILE_MS = 2000;
 /** Slower than the best by this much after a round: out. */
 const BEHIND = 1.3;
 /** A choice must beat the default by this much: less is noise. */
@@ -92,7 +98,6 @@ function foremost({ alternatives }: Receipt): Choice[] {
 
 /**
  * Measures each question that fits in the budget and keeps the answer in `choicesOf(device.caps)`.
- * @throws the signal's reason when aborted; what was measured until then is kept.
  */
 export async function tune(
   device: Device,
@@ -103,13 +108,12 @@ export async function tune(
   const clock = { now, end: now() + budgetMs };
   const tuned: Tuned[] = [];
   for (const [done, question] of questions.entries()) {
-    signal?.throwIfAborted();
-    if (now() >= clock.end) break;
+    if (signal?.aborted || now() >= clock.end) break;
     const { key, family, step, alternatives } = question;
     onProgress?.({ key, done, total: questions.length });
     const pace = PACE[device.caps.adapter.kind];
     const onceMs = step.cost.flops / pace.flopsPerMs + step.cost.bytes / pace.bytesPerMs;
-    if (now() + onceMs * (alternatives.length + 2 * ROUNDS) > clock.end) continue;
+    if (now() + onceMs * (alternatives.length + ROUNDS) > clock.end) continue;
     const result = await measure(device, question, clock, options.time);
     if (!result) continue;
     choicesOf(device.caps).set(key, result.choice);
@@ -151,6 +155,7 @@ async function measure(
     await runOnce(contender, times);
     return (now() - start) / times;
   };
+  let first = 0;
   try {
     for (const [i, choice] of question.alternatives.entries()) {
       // The default is measured whatever the budget; there is nothing to compare it with otherwise.
@@ -162,13 +167,17 @@ async function measure(
       }
       const contender = { choice, program, ms: Number.POSITIVE_INFINITY };
       contenders.push(contender);
+      const start = now();
       await runOnce(contender, 1); // the driver's own compilation happens here
+      if (i === 0) contender.ms = first = await stopwatch(contender, 1);
+      else if (!time && first > LONG_MS && now() - start > COMPILE_MS + 2 * first)
+        contenders.pop()!.program.destroy();
     }
     const standard = contenders[0];
-    const first = await stopwatch(standard, 1);
     const runs = Math.min(MOST_RUNS, Math.ceil(TURN_MS / Math.max(first, 0.01)));
+    const rounds = first > LONG_MS ? LONG_ROUNDS : ROUNDS;
     let racing = contenders;
-    for (let round = 0; round < ROUNDS && racing.length > 1; round++) {
+    for (let round = 0; round < rounds && racing.length > 1; round++) {
       for (const one of racing) one.ms = Math.min(one.ms, await stopwatch(one, runs));
       const best = Math.min(...racing.map(({ ms }) => ms));
       racing = racing.filter((one) => one === standard || one.ms < BEHIND * best);

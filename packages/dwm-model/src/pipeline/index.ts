@@ -4,3 +4,4 @@ export { dynamicGuidanceScale } from './guidance.ts';
 export type { Mask } from './mask.ts';
 export * from './options.ts';
 export { DwmPipeline, type LoadOptions, type MemoryEstimate } from './pipeline.ts';
+export * from './plan-model.ts';

@@ -5,6 +5,7 @@
  */
 import {
   bytesOf,
+  choicesOf,
   type Device,
   DeviceTensor,
   elementCount,
@@ -150,7 +151,9 @@ export class ClipNetwork {
     caches: PlannedStretch['caches'] | undefined,
     keepsCaches: boolean,
   ): PlannedStretch {
-    const key = `${shape}, ${caches ? 'next' : 'first'}, ${keepsCaches}`;
+    // Kernels that were decided since make another plan.
+    const decided = choicesOf(this.#device.caps).size;
+    const key = `${shape}, ${caches ? 'next' : 'first'}, ${keepsCaches}, ${decided}`;
     let planned = this.#plans.get(key);
     if (planned) return planned;
     const inputs = { ...caches, clip: spec(shape) };

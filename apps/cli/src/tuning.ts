@@ -1,0 +1,55 @@
+/**
+ * The device of a command that runs a model: with the kernels that were decided for it before, and a few seconds
+ * to decide those that were not. `DWM_TUNE` is the seconds, 0 to use what is known and measure nothing, or `off`
+ * for every kernel's default.
+ */
+import { existsSync } from 'node:fs';
+import { type Device, InvalidArgumentError, tuneOnFirstUse } from '@dwm/core-tensor';
+import { loadTuning, openNodeDevice, saveTuning } from '@dwm/core-tensor/node';
+import type { Reporter } from './report.ts';
+
+const SECONDS = 5;
+
+/** @throws InvalidArgumentError */
+export function tuneSeconds(given = process.env.DWM_TUNE): number | 'off' {
+  if (!given) return SECONDS;
+  if (given === 'off') return given;
+  const seconds = Number(given);
+  if (!(seconds >= 0 && Number.isFinite(seconds))) {
+    throw new InvalidArgumentError(
+      'DWM_TUNE',
+      `expected seconds, 0 to measure nothing, or off; got "${given}"`,
+    );
+  }
+  return seconds;
+}
+
+/**
+ * @param run the file of a run that can be resumed: it keeps the run's kernels, whatever is tuned in between.
+ */
+export async function openTunedDevice(reporter: Reporter, run?: string): Promise<Device> {
+  const seconds = tuneSeconds();
+  const device = await openNodeDevice();
+  const { caps } = device;
+  reporter.say(caps.adapter.description || caps.adapter.device);
+  if (seconds === 'off') return device;
+  const warn = (line: string) => reporter.warn(line);
+  const resumed = run !== undefined && existsSync(run);
+  await loadTuning(caps, { path: resumed ? run : undefined, warn });
+  const save = async () => {
+    if (!resumed) await saveTuning(caps, { warn });
+    if (run !== undefined) await saveTuning(caps, { path: run, warn });
+  };
+  if (run !== undefined && !resumed) await saveTuning(caps, { path: run, warn });
+  if (seconds === 0) return device;
+  tuneOnFirstUse(device, {
+    budgetMs: seconds * 1000,
+    save,
+    onProgress: ({ done, total }) => reporter.progress(`tuning kernels for this device: ${done} of ${total}`),
+    onTuned: (tuned, unmeasured) => {
+      const left = unmeasured > 0 ? `; ${unmeasured} keep their default, dwm tune measures them` : '';
+      reporter.say(`tuned ${tuned.length} kernels for this device${left}`);
+    },
+  });
+  return device;
+}
