@@ -92,13 +92,14 @@ async function errorsOf(
 }
 
 const emulated =
-  (subgroups: number, keys: number, edge: 8 | 16, caps: DeviceCaps = device.caps): Lower =>
+  (subgroups: number, keys: number, edge: 8 | 16, lanes = 32, caps: DeviceCaps = device.caps): Lower =>
   (attentionSpec) => {
     const size = { M: edge, N: edge, K: edge };
-    const kernel = matrixAttentionKernel(attentionSpec, { subgroups, keys }, size, 32, true);
+    const kernel = matrixAttentionKernel(attentionSpec, { subgroups, keys }, size, lanes, true);
     return lowerMatrixAttention(attentionSpec, caps, kernel);
   };
 
+// Few and small, because lavapipe takes seconds to compile each.
 const MATRIX_CASES: readonly (readonly [string, Lower, AttentionShape])[] = [
   [
     'one query, one key, two subgroups',
@@ -107,14 +108,10 @@ const MATRIX_CASES: readonly (readonly [string, Lower, AttentionShape])[] = [
   ],
   [
     'a ragged head wider than a block of keys, bias and mask',
-    emulated(1, 32, 16),
-    { batch: 2, queries: 19, keys: 70, heads: 2, headDim: 36, bias: [2, 1, 19, 70], mask: true },
+    emulated(1, 16, 16),
+    { batch: 2, queries: 19, keys: 70, heads: 2, headDim: 20, bias: [2, 1, 19, 70], mask: true },
   ],
-  [
-    'matrices of 8, bias',
-    emulated(2, 32, 8),
-    { batch: 1, queries: 33, keys: 65, heads: 2, headDim: 16, bias: [65] },
-  ],
+  ['matrices of 8', emulated(1, 16, 8, 16), { batch: 1, queries: 33, keys: 65, heads: 2, headDim: 8 }],
 ];
 const noF16 = !device.caps.features.f16;
 
@@ -160,7 +157,7 @@ test('matrix kernel: tokens larger than a binding, without bounds checks', async
   if (noF16) skip('the adapter has no f16');
   const small = await openNodeDevice({ robustness: false, limits: { maxStorageBufferBindingSize: 32768 } });
   const shape = { batch: 2, queries: 150, keys: 301, heads: 3, headDim: 16, mask: true };
-  const errors = await errorsOf(shape, emulated(2, 32, 16, small.caps), valuesOf(shape), small);
+  const errors = await errorsOf(shape, emulated(2, 32, 16, 32, small.caps), valuesOf(shape), small);
   expect(errors.dispatches).toBeGreaterThan(10);
   expect(errors.out).toBeLessThan(2e-3);
   expect(errors.lse).toBeLessThan(2e-3);
@@ -195,7 +192,6 @@ const RANDOM: readonly {
 }[] = [
   { lower: forced('rows', 0), headDim: 16, bound: 1e-5 },
   { lower: forced('rows', 0), headDim: 8, bias: true, mask: true, bound: 1e-5 },
-  { lower: forced('rows', 1), headDim: 20, bound: 1e-5 },
   { lower: forced('tiled', 0), headDim: 16, bound: 1e-5 },
   { lower: emulated(2, 32, 16), headDim: 16, bound: 5e-3, f16: true },
 ];
@@ -205,7 +201,9 @@ test('200 random shapes', async () => {
   const runs = RANDOM.filter(({ f16 }) => !(f16 && noF16));
   for (let i = 0; i < 200; i++) {
     const { lower, headDim, bias, mask, bound } = runs[i % runs.length];
-    const [batch, queries, keys, heads] = [upTo(3), upTo(90), upTo(150), upTo(4)];
+    // Fewer queries are another pipeline.
+    const queries = bias ? 25 + upTo(60) : upTo(90);
+    const [batch, keys, heads] = [upTo(3), upTo(150), upTo(4)];
     const biases = [[keys], [queries, keys], [1, heads, queries, keys], [batch, 1, 1, keys]];
     const shape = { batch, queries, keys, heads, headDim, mask, bias: bias && biases[i % 4] };
     const errors = await errorsOf(shape, lower);
