@@ -71,7 +71,7 @@ function goesThrough(world: World, { frames }: Trajectory): boolean {
   );
 }
 
-/** A joint has to pass a third of its way, a thing 5 cm or a quarter turn. */
+/** A joint has to pass 40% of its way; a thing that is put somewhere has to be there; others move 5 cm or fall over. */
 function movesVisibly(world: World, part: MovingPart): boolean {
   const { motion } = findBody(world, world.actor);
   if (isJoint(motion) && part.opening) {
@@ -79,6 +79,10 @@ function movesVisibly(world: World, part: MovingPart): boolean {
     return way > 0.4 * (motion.limits[1] - motion.limits[0]);
   }
   const [first, last] = [part.worlds[0], part.worlds.at(-1)!];
+  if (world.action === 'pick-and-place') {
+    const off = Math.hypot(...world.goal!.map((value, axis) => last[3 + 4 * axis] - value));
+    return off < 0.06 && last[5] > 0.9;
+  }
   const shift = Math.hypot(last[3] - first[3], last[7] - first[7], last[11] - first[11]);
   const upright = first[1] * last[1] + first[5] * last[5] + first[9] * last[9];
   return shift > 0.05 || upright < 0.3;

@@ -1,9 +1,10 @@
 /** The phases of every action's hands. */
 import { type HandSide, rotations, type Vec3 } from '@dwm/renderer';
 import { rightOf } from '../camera/head.ts';
+import { handPoints } from '../physics/hand-body.ts';
 import type { Random } from '../random.ts';
 import type { Action } from '../types.ts';
-import { type Placement, placePoint } from '../world/solid.ts';
+import { distanceTo, type Placement, placePoint } from '../world/solid.ts';
 import {
   type Body,
   findBody,
@@ -15,7 +16,7 @@ import {
   type World,
 } from '../world/world.ts';
 import { angles, type Closure, closeUntilContact, mixAngles, OPEN } from './posture.ts';
-import { boneFrame, type HandAngles, type HandModel } from './skeleton.ts';
+import { boneFrame, type HandAngles, type HandModel, poseSkeleton } from './skeleton.ts';
 import { blend, minimumJerk, type Phase, throughPlaces } from './timeline.ts';
 import { gripRotation, withdrawn, wristAt } from './wrist.ts';
 
@@ -61,7 +62,8 @@ const oneHand = (model: HandModel, phases: readonly Phase[]): HandsPlan['hands']
 const LIMP = angles('relaxed', OPEN);
 
 /** Where a hand waits: low and to its side of the picture, fingers ahead. */
-function restPlace(world: World, { side }: HandModel, random: Random): Placement {
+function restPlace(world: World, model: HandModel, random: Random): Placement {
+  const { side } = model;
   const { eye, focus } = world;
   const ahead = direction(subtract(focus, eye))!;
   const right = rightOf(eye, focus);
@@ -73,7 +75,27 @@ function restPlace(world: World, { side }: HandModel, random: Random): Placement
     scale(up, -random.uniform(0.13, 0.18)),
   ].reduce((sum, part) => add(sum, part), eye);
   const inwards = add(ahead, scale(right, -out * random.uniform(0.1, 0.35)));
-  return { position, rotation: boneFrame(inwards, add(up, scale(right, out * random.uniform(0.1, 0.7)))) };
+  const rotation = boneFrame(inwards, add(up, scale(right, out * random.uniform(0.1, 0.7))));
+  return lifted(world, model, { position, rotation });
+}
+
+/** Raised until the hand is clear of everything. */
+function lifted(world: World, model: HandModel, wrist: Placement): Placement {
+  let place = wrist;
+  for (let tries = 0; tries < 12; tries++) {
+    const { joints, radii } = poseSkeleton(model, place, LIMP);
+    const points = handPoints(joints, radii);
+    const clear = world.bodies.every(
+      (body) =>
+        body.solids.length === 0 ||
+        points.every(
+          ({ point, radius }) => distanceTo(body.solids, firstPlace(body), point) > radius + 0.006,
+        ),
+    );
+    if (clear) break;
+    place = { ...place, position: add(place.position, [0, 0.015, 0]) };
+  }
+  return place;
 }
 
 /** Shares of the clip for approach, closing, acting, opening and going back, a little different every time. */
@@ -99,14 +121,21 @@ function graspPhases(
   const rest = restPlace(world, model, random);
   const [start, end] = [wristAlong(0), wristAlong(1)];
   const [opened, closed] = [angles(posture, OPEN), angles(posture, closure)];
-  const reach = throughPlaces([rest, withdrawn(start, back, out), start], [0, 0.72, 1]);
+  const reach = throughPlaces(
+    [rest, withdrawn(start, back + 0.06, out + 0.04), withdrawn(start, back, out), start],
+    [0, 0.5, 0.76, 1],
+  );
   const away = throughPlaces(
     [end, withdrawn(end, back, out), blend(end, restPlace(world, model, random), 0.7)],
     [0, 0.35, 1],
   );
   const opening = mixEvenly(closed, opened);
   return [
-    { share: approach, wrist: (u) => reach(minimumJerk(u)), fingers: mixEvenly(LIMP, opened) },
+    {
+      share: approach,
+      wrist: (u) => reach(minimumJerk(u)),
+      fingers: (u) => mixEvenly(LIMP, opened)(Math.min(1, u / 0.55)),
+    },
     { share: close, wrist: still(start), fingers: mixEvenly(opened, closed) },
     { share: act, wrist: (u) => wristAlong(minimumJerk(u)), fingers: still(closed), acts: true },
     { share: open, wrist: still(end), fingers: opening },
@@ -197,7 +226,7 @@ function carry(world: World, body: Body, random: Random): HandsPlan {
     hands: {
       [side]: {
         model,
-        phases: graspPhases(world, random, model, grip.posture, closure, along, [0.07, 0.05]),
+        phases: graspPhases(world, random, model, grip.posture, closure, along, [0.07, 0.055]),
       },
     },
     caption: `${sentence(words(model))} picks up ${world.actorWords} and puts it down on the ${goal[0] > from[0] ? 'right' : 'left'}.`,

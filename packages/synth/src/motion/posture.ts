@@ -39,7 +39,7 @@ const thumb = (opposition: number, middle: number, end: number): ThumbAngles => 
 });
 /** Four alike, bent a little more from finger to finger. */
 const alike = (knuckle: number, middle: number, end: number): FingerAngles[] =>
-  [0, 1, 2, 3].map((i) => finger(knuckle + 2 * i, middle + 2 * i, end));
+  [0, 1, 2, 3].map((i) => finger(knuckle + i, middle + i, end));
 
 const RELAXED: HandAngles = { thumb: thumb(0.35, 12, 15), fingers: alike(16, 26, 14) };
 
@@ -59,8 +59,8 @@ export const HAND_POSTURES: Readonly<Record<PostureName, Posture>> = {
     },
   },
   wrap: {
-    open: { thumb: thumb(0.7, 0, 0), fingers: alike(8, 12, 6) },
-    closed: { thumb: thumb(1, 45, 55), fingers: alike(78, 85, 50) },
+    open: { thumb: thumb(-0.35, 0, 0), fingers: alike(-10, 8, 3) },
+    closed: { thumb: thumb(0.95, 45, 55), fingers: alike(78, 85, 50) },
   },
   flat: {
     open: { thumb: thumb(0.1, 5, 5), fingers: alike(4, 6, 3) },
@@ -104,7 +104,7 @@ export function holdPoint(posture: PostureName, radius: number): Vec3 {
     case 'pinch':
       return [-0.018, -0.066, -0.118];
     case 'wrap':
-      return [0.002, -0.024 - radius, -0.078 - 0.15 * radius];
+      return [0.002, -0.022 - radius, -0.09 - 0.3 * radius];
     case 'flat':
       return [0.002, -0.018, -0.105];
     case 'point':

@@ -17,7 +17,7 @@ export interface FingerAngles {
 }
 
 export interface HandAngles {
-  /** `opposition`: 0 beside the palm, 1 under it. */
+  /** `opposition`: 0 beside the palm, 1 under it, below 0 stretched away. */
   readonly thumb: { readonly opposition: number; readonly middle: number; readonly end: number };
   /** Index, middle, ring, little finger. */
   readonly fingers: readonly FingerAngles[];

@@ -80,30 +80,34 @@ export class Bodies {
     return Math.min(motion.limits[1], Math.max(motion.limits[0], value));
   }
 
-  /** Moves a body so that it is at `target` after the next step, as far as what is in its way lets it. */
+  /** Moves a loose body so that it is at `target` after the next step, as far as what is in its way lets it. */
   drive({ body, rigid }: MovableBody, target: Placement): void {
-    const { motion } = body;
     const rate = 1 / this.physics.timestep;
     const now = this.placement({ body, rigid });
-    const shift = limited(scale(subtract(target.position, now.position), rate), 4);
     const twist = rotations.toAxisAngle(compose(target.rotation, inverse(now.rotation)));
     const spin = limited(scale(twist, rate), 20);
-    if (isJoint(motion) && motion.kind === 'revolute') {
-      const speed = dot(motion.axis, spin);
-      const centre = rigid.worldCom();
-      const arm = subtract([centre.x, centre.y, centre.z], motion.anchor);
-      rigid.setAngvel(vector(scale(motion.axis, speed)), true);
-      rigid.setLinvel(vector(cross(scale(motion.axis, speed), arm)), true);
-      return;
-    }
     // Velocity belongs to the centre of mass.
     const centre = rigid.localCom();
     const arm = rotate(now.rotation, [centre.x, centre.y, centre.z]);
-    const velocity = isJoint(motion)
-      ? scale(motion.axis, dot(motion.axis, shift))
-      : rotations.add(shift, cross(spin, arm));
-    rigid.setLinvel(vector(velocity), true);
-    rigid.setAngvel(vector(isJoint(motion) ? [0, 0, 0] : spin), true);
+    const shift = limited(scale(subtract(target.position, now.position), rate), 4);
+    rigid.setLinvel(vector(rotations.add(shift, cross(spin, arm))), true);
+    rigid.setAngvel(vector(spin), true);
+  }
+
+  /** Moves a body on a joint towards an opening, metres or radians. */
+  driveTo(movable: MovableBody, opening: number): void {
+    const { body, rigid } = movable;
+    const { motion } = body;
+    if (!isJoint(motion)) return;
+    const [low, high] = motion.limits;
+    const way = Math.min(high, Math.max(low, opening)) - this.opening(movable)!;
+    const speed = Math.min(12, Math.max(-12, way / this.physics.timestep));
+    const along = scale(motion.axis, speed);
+    const centre = rigid.worldCom();
+    const arm = subtract([centre.x, centre.y, centre.z], motion.anchor);
+    const turns = motion.kind === 'revolute';
+    rigid.setLinvel(vector(turns ? cross(along, arm) : along), true);
+    rigid.setAngvel(vector(turns ? along : [0, 0, 0]), true);
   }
 
   /** Whether hands push this body; one that is held they do not. */

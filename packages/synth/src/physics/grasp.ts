@@ -31,6 +31,7 @@ export class HandNow {
 }
 
 export interface Touch {
+  readonly point: Vec3;
   readonly normal: Vec3;
   readonly finger: number;
 }
@@ -39,7 +40,7 @@ export interface Touch {
 export function touches({ points }: HandNow, body: Body, place: Placement, reach: number): Touch[] {
   return points.flatMap(({ point, radius, finger }) =>
     distanceTo(body.solids, place, point) < radius + reach
-      ? [{ normal: normalTo(body.solids, place, point), finger }]
+      ? [{ point, normal: normalTo(body.solids, place, point), finger }]
       : [],
   );
 }
@@ -93,3 +94,17 @@ export const within = (frame: Placement, place: Placement): Placement => ({
   position: unplacePoint(frame, place.position),
   rotation: rotations.compose(rotations.inverse(frame.rotation), place.rotation),
 });
+
+/** The middle of where hands touch a body, world. */
+export function touchedPoint(
+  hands: Readonly<Partial<Record<HandSide, HandNow>>>,
+  sides: readonly HandSide[],
+  body: Body,
+  place: Placement,
+): Vec3 {
+  const points = sides.flatMap((side) =>
+    touches(hands[side]!, body, place, LET_GO).map(({ point }) => point),
+  );
+  const sum = points.reduce((a, b) => rotations.add(a, b), [0, 0, 0]);
+  return rotations.scale(sum, 1 / Math.max(1, points.length));
+}

@@ -43,6 +43,9 @@ export const DEFAULT_RADII = Float64Array.from({ length: 25 }, (_, joint) =>
   joint === 0 ? 0.022 : joint === 1 || (joint >= 5 && joint % 5 === 0) ? 0.02 : 0.009,
 );
 
+/** Flesh gives way: this share of a finger's thickness pushes, so that what is grasped is touched before it is pushed. */
+const FIRM = 0.5;
+
 export class HandBody {
   readonly #bones: readonly RAPIER.RigidBody[];
   #there = false;
@@ -55,7 +58,7 @@ export class HandBody {
         engine.RigidBodyDesc.kinematicPositionBased().setTranslation(...AWAY),
       );
       const long = length(subtract(jointAt(joints!, b), jointAt(joints!, a)));
-      const shape = engine.ColliderDesc.capsule(long / 2, Math.min(0.017, (radii[a] + radii[b]) / 2))
+      const shape = engine.ColliderDesc.capsule(long / 2, FIRM * Math.min(0.017, (radii[a] + radii[b]) / 2))
         .setFriction(0.8)
         .setCollisionGroups(HAND_GROUPS);
       physics.createCollider(shape, rigid);

@@ -2,12 +2,12 @@
  * The physics under any hand trajectory: hands push what they meet and carry what they hold; everything else is up to
  * gravity, friction and joints. Hands move straight from frame to frame.
  */
-import { type HandSide, type Matrix, rotations, SIDES, type Trajectory } from '@dwm/renderer';
+import { type HandSide, type Matrix, rotations, SIDES, type Trajectory, type Vec3 } from '@dwm/renderer';
 import type { Contact, MovingPart } from '../types.ts';
-import { type Placement, placed } from '../world/solid.ts';
-import { isJoint, placeAt, type World, worldMatrix } from '../world/world.ts';
+import { type Placement, placed, placePoint, unplacePoint } from '../world/solid.ts';
+import { isJoint, openingFor, placeAt, type World, worldMatrix } from '../world/world.ts';
 import { Bodies, type MovableBody } from './bodies.ts';
-import { carrier, HandNow, holders, TOUCH, touches, within } from './grasp.ts';
+import { carrier, HandNow, holders, TOUCH, touchedPoint, touches, within } from './grasp.ts';
 import { DEFAULT_RADII, HandBody } from './hand-body.ts';
 
 export interface HandsRun {
@@ -21,6 +21,9 @@ interface Hold {
   readonly sides: readonly HandSide[];
   /** The body in the carrier's frame when it was taken. */
   readonly offset: Placement;
+  /** The middle of what was touched then, in the carrier's and in the body's frame. */
+  readonly grip: Vec3;
+  readonly local: Vec3;
 }
 
 type HandsNow = Partial<Record<HandSide, HandNow>>;
@@ -74,7 +77,14 @@ function simulateFrames({ frames, fps }: Trajectory, bodies: Bodies): HandsRun {
         leaving.add(movable);
         bodies.weigh(movable, true);
       } else if (!hold && sides.length > 0 && !leaving.has(movable)) {
-        holds.set(movable, { sides, offset: within(carrier(hands, sides), place) });
+        const frame = carrier(hands, sides);
+        const point = touchedPoint(hands, sides, movable.body, place);
+        holds.set(movable, {
+          sides,
+          offset: within(frame, place),
+          grip: unplacePoint(frame, point),
+          local: unplacePoint(place, point),
+        });
         bodies.collideWithHands(movable, false);
         bodies.weigh(movable, false);
       }
@@ -97,8 +107,11 @@ function simulateFrames({ frames, fps }: Trajectory, bodies: Bodies): HandsRun {
         handBodies[i]?.moveTo(hands[side]?.joints ?? null);
       });
       if (step % 3 === 0 || step === steps) updateHolds(hands);
-      for (const [movable, { sides, offset }] of holds) {
-        if (sides.every((side) => hands[side])) bodies.drive(movable, placed(carrier(hands, sides), offset));
+      for (const [movable, hold] of holds) {
+        if (hold.sides.some((side) => !hands[side])) continue;
+        const frame = carrier(hands, hold.sides);
+        if (movable.body.motion === 'loose') bodies.drive(movable, placed(frame, hold.offset));
+        else bodies.driveTo(movable, openingFor(movable.body, hold.local, placePoint(frame, hold.grip)));
       }
       bodies.step();
     }

@@ -134,7 +134,7 @@ export function addDrawers(scene: SceneBuilder, random: Random, colors: Palette,
     grain,
   );
   const which = random.integer(0, Math.min(1, count - 1));
-  const reach = Math.min(depth - 0.12, random.uniform(0.22, 0.36));
+  const reach = Math.min(depth - 0.12, random.uniform(0.2, 0.31));
   const style = random.next() * 2 ** 32;
   let actor: Body | undefined;
   for (let i = 0; i < count; i++) {

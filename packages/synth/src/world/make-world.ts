@@ -86,12 +86,11 @@ function drawerStage(
   addRoom(scene, random, colors, { floor: 0, wall: top.back - 0.05 });
   clutter(scene, random, top, random.integer(0, 3), []);
   const y = actor.place.position[1];
-  const reach = random.uniform(0.62, 0.78);
   return {
     actor: actor.name,
     actorWords: words,
-    eye: [random.uniform(-0.14, 0.14), y + random.uniform(0.42, 0.56), reach],
-    focus: [0, y + random.uniform(-0.03, 0.05), random.uniform(0.1, 0.17)],
+    eye: [random.uniform(-0.14, 0.14), y + random.uniform(0.34, 0.44), random.uniform(0.62, 0.74)],
+    focus: [0, y + random.uniform(-0.03, 0.02), random.uniform(0.16, 0.22)],
   };
 }
 
@@ -109,7 +108,7 @@ function doorStage(
   return {
     actor: actor.name,
     actorWords: words,
-    eye: [x + random.uniform(-0.12, 0.12), y + random.uniform(0.22, 0.4), random.uniform(0.8, 0.95)],
+    eye: [x + random.uniform(-0.12, 0.12), y + random.uniform(0.15, 0.32), random.uniform(0.68, 0.8)],
     focus: [x, y + random.uniform(-0.03, 0.04), 0.05],
   };
 }
@@ -146,7 +145,7 @@ function tableStage(
     actor: made.body.name,
     actorWords: `the ${made.words}`,
     goal,
-    eye: [random.uniform(-0.1, 0.1), table.y + random.uniform(0.4, 0.5), random.uniform(0.5, 0.62)],
+    eye: [random.uniform(-0.1, 0.1), table.y + random.uniform(0.36, 0.46), random.uniform(0.44, 0.54)],
     focus: [mid(from, goal)[0] * 0.7, table.y + 0.05, from[2]],
   };
 }

@@ -48,7 +48,7 @@ function grips(radius: number, height: number, solids: readonly Solid[]): Grip[]
     [0, 1, 0],
     [0, 0, -1],
   ];
-  const middle: Vec3 = [0, Math.min(height * 0.6, height - 0.03), 0];
+  const middle: Vec3 = [0, Math.max(0.052, Math.min(height * 0.6, 0.09)), 0];
   const around: Grip = { point: middle, forward, roll: 'thumb', up, posture: 'wrap', radius, solids };
   const above: Grip = {
     point: [0, height - 0.02, 0],

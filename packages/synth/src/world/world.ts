@@ -102,3 +102,16 @@ export const worldMatrix = ({ position, rotation }: Placement): Matrix =>
 export function findBody(world: World, name: string): Body {
   return world.bodies.find((body) => body.name === name)!;
 }
+
+/** The opening that brings a point of the body, given in its frame, nearest to a point of the world. */
+export function openingFor(body: Body, local: Vec3, point: Vec3): number {
+  const { motion, place } = body;
+  if (!isJoint(motion)) return 0;
+  const { add, cross, dot, rotate, subtract, scale } = rotations;
+  const start = add(place.position, rotate(place.rotation, local));
+  const { axis, anchor } = motion;
+  if (motion.kind === 'prismatic') return dot(axis, subtract(point, start));
+  const flat = (v: Vec3) => subtract(v, scale(axis, dot(axis, v)));
+  const [a, b] = [flat(subtract(start, anchor)), flat(subtract(point, anchor))];
+  return Math.atan2(dot(axis, cross(a, b)), dot(a, b));
+}
