@@ -1,8 +1,17 @@
 /** `dwm synth`: simulated hands in made-up rooms, as training data in the original's layout. */
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { InvalidArgumentError } from '@dwm/core-tensor';
 import { ACTIONS, type Action } from '@dwm/synth';
-import { type DatasetReport, FIRST_TEST_SEED, SPLITS, type Split, writeDataset } from '@dwm/synth/node';
+import {
+  type DatasetReport,
+  FIRST_TEST_SEED,
+  SPLITS,
+  type Split,
+  writeDataset,
+  writeGifSheet,
+  writeSheet,
+} from '@dwm/synth/node';
 import { type Command, Option } from 'commander';
 import { checkWritable } from '../generate/files.ts';
 import { interruptible } from '../interrupt.ts';
@@ -21,7 +30,11 @@ interface Flags {
   actions?: Action[];
   fixedCamera?: number;
   workers: number;
+  gifSheet?: true;
 }
+
+/** Clips on the contact sheet. */
+const SHOWN = 12;
 
 const even = inSteps(16, 2, 'an even number of pixels from 16 up');
 
@@ -49,6 +62,7 @@ export function addSynth(program: Command): void {
     .option('--actions <names>', 'only these, with commas between them; else all', readActions)
     .option('--fixed-camera <share>', 'share of clips whose camera does not move; else a quarter', real(0, 1))
     .option('--workers <n>', 'processes that work side by side', integer(1, 256), availableParallelism())
+    .option('--gif-sheet', `the first ${SHOWN} clips as a moving picture too`)
     .addHelpText(
       'after',
       `
@@ -73,7 +87,7 @@ function readActions(text: string): Action[] {
 }
 
 async function synth(flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
-  const { out, ...options } = flags;
+  const { out, gifSheet, ...options } = flags;
   await checkWritable(out);
   const done = await writeDataset({
     ...options,
@@ -90,7 +104,12 @@ async function synth(flags: Flags, reporter: Reporter, signal: AbortSignal): Pro
       );
     },
   });
-  reporter.result(done, describe(done));
+  const shown = done.seeds.slice(0, SHOWN);
+  const sheet = join(out, 'sheet.png');
+  const gif = gifSheet && join(out, 'sheet.gif');
+  await writeSheet(sheet, out, shown);
+  if (gif) await writeGifSheet(gif, out, shown);
+  reporter.result({ ...done, sheet, gif }, [describe(done), sheet, ...(gif ? [gif] : [])].join('\n'));
 }
 
 function describe({

@@ -11,6 +11,7 @@ export {
   stemOf,
 } from './clip-files.ts';
 export { ClipMaker, type ClipRequest, type ClipResult, readStateLog } from './make-clip.ts';
+export { writeGifSheet, writeSheet } from './sheet.ts';
 export type { FrameState, ObjectState, StateLog } from './state-log.ts';
 export {
   clipSettings,
