@@ -11,7 +11,7 @@ import { svgPlot } from './report/svg.ts';
 import { printCase } from './report/terminal.ts';
 import { type Finding, type Row, rowsOf } from './rows.ts';
 import { shareDevice } from './share-device.ts';
-import { SUITES } from './suites/index.ts';
+import { type Machine, SUITES } from './suites/index.ts';
 
 /** Milliseconds of timing for each case, beside checking and compiling. */
 const BUDGET_MS = { quick: 2000, full: 15_000 };
@@ -43,6 +43,11 @@ const best = (a: Peaks, b: Peaks): Peaks => ({
   copyGBps: Math.max(a.copyGBps, b.copyGBps),
 });
 
+function machineOf({ caps: { adapter, features } }: Device, quick: boolean): Machine {
+  const { kind } = adapter;
+  return { kind, quick, narrow: kind === 'software' && features.subgroupMaxSize < 8 };
+}
+
 async function runSuites(
   { suites, quick, only, seed }: Options,
   device: Device,
@@ -52,7 +57,7 @@ async function runSuites(
   const findings: Finding[] = [];
   for (const suite of SUITES.filter(({ name }) => suites.includes(name))) {
     console.log(`\n${suite.name}: ${suite.about}`);
-    for (const each of suite.cases({ kind: device.caps.adapter.kind, quick })) {
+    for (const each of suite.cases(machineOf(device, quick))) {
       if (!only.test(each.name)) continue;
       const open = await each.open(device, seed);
       const measurements = await measure(open, quick ? BUDGET_MS.quick : BUDGET_MS.full);

@@ -61,7 +61,7 @@ export const chain = (
   task: { op: 'pointwise', chain: name, rows, channels },
 });
 
-function workloads({ kind, quick }: Machine): Workload[] {
+function workloads({ kind, quick, narrow }: Machine): Workload[] {
   if (kind === 'hardware') {
     const tokens = quick ? 4096 : CLIP_TOKENS;
     return [
@@ -80,6 +80,24 @@ function workloads({ kind, quick }: Machine): Workload[] {
       chain('gateResidual', tokens, 3072),
       chain('modulate', tokens, 3072),
       chain('gelu', tokens, 12288),
+    ];
+  }
+  if (quick && narrow) {
+    return [
+      cube(512),
+      linear('tiny q', 256, 64, 64),
+      linear('2B q', 32, 1920, 1920),
+      linear('5B q', 16, 3072, 3072),
+      attention(256, 8),
+      attention(1024, 1),
+      conv(1, 1, 32, 48, 64),
+      conv(3, 2, 16, 24, 64),
+      groupNorm(2, 30, 45, 128),
+      layerNorm(512, 3072),
+      softmax(512, 2048),
+      chain('gateResidual', 512, 3072),
+      chain('modulate', 512, 3072),
+      chain('gelu', 128, 12288),
     ];
   }
   const small = [
