@@ -19,8 +19,9 @@ import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Dispatch, f32Bits, type Lowering, read, scratch, write } from '../kernel.ts';
 import { splitRange, type Window, windowOf } from '../pointwise/access.ts';
 import { offsetAlignment } from '../pointwise/fusion.ts';
-import { ROW_WORKGROUP, reduceTeam, rowTile } from '../reduce/rows.ts';
+import { eachStep, rowOfLane, rowTile } from '../reduce/rows.ts';
 import { declare, enables, type Lanes, load } from '../storage.ts';
+import { rowMoments } from './moments.ts';
 
 export interface LayerNormBackwardSpec {
   readonly rows: number;
@@ -74,8 +75,10 @@ function rowKernels(spec: LayerNormBackwardSpec, caps: DeviceCaps): Dispatch[] {
   const type = lanes === 4 ? 'vec4<f32>' : 'f32';
   const sum = (value: string) => (lanes === 4 ? `dot(${value}, vec4<f32>(1.0))` : value);
   const outBinding = 3 + (gamma ? 1 : 0);
+  const whole = steps % tile.team === 0;
+  const gradient = `g[atG + s]${gamma ? ` * ${load('gamma', gamma, 's', caps, lanes)}` : ''}`;
 
-  const code = wgsl`${enables([dtype, ...(gamma ? [gamma] : [])], caps)}
+  const code = wgsl`${tile.enables}${enables([dtype, ...(gamma ? [gamma] : [])], caps)}
 struct Params {
   start: u32, end: u32, steps: u32, channels: f32, eps: f32, atX: u32, atG: u32, atDx: u32, atStatistics: u32,
 }
@@ -93,54 +96,44 @@ ${declare(outBinding, 'dx', 'f32', 'read_write', caps, lanes)}
 #if ${dgamma}
 @group(0) @binding(${dx ? outBinding + 1 : 2}) var<storage, read_write> statistics: array<vec4<f32>>;
 #endif
-${reduceTeam(tile, (a, b) => `${a} + ${b}`)}
 fn loadX(at: u32) -> ${type} { return ${load('x', dtype, 'at', caps, lanes)}; }
+${rowMoments(tile, steps, lanes, center)}
 
-@compute @workgroup_size(${ROW_WORKGROUP})
+@compute @workgroup_size(${tile.workgroup})
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
-  let row = params.start + ${WORKGROUP_INDEX} * ${tile.rows}u + lane / ${tile.team}u;
+  let row = params.start + ${WORKGROUP_INDEX} * ${tile.rows}u + ${rowOfLane(tile)};
   let live = row < params.end;
   let first = select(params.start, row, live) * params.steps;
-  let end = select(0u, params.steps, live);
-  let place = lane % ${tile.team}u;
+  let steps = select(0u, params.steps, live);
   let at = params.atX + first;
-
-#if ${center}
-  let start = ${lanes === 4 ? 'loadX(at).x' : 'loadX(at)'};
-  let origin = ${type}(start);
-  var total = ${type}(0);
-  for (var s = place; s < end; s += ${tile.team}u) { total += loadX(at + s) - origin; }
-  let mean = reduceTeam(lane, ${sum('total')}) / params.channels;
-  let shift = ${type}(mean);
-#else
-  let start = 0.0;
-  let mean = 0.0;
-#endif
-  var squares = ${type}(0);
-  for (var s = place; s < end; s += ${tile.team}u) {
-    let deviation = ${center ? '(loadX(at + s) - origin) - shift' : 'loadX(at + s)'};
-    squares += deviation * deviation;
-  }
-  let rstd = 1.0 / sqrt(reduceTeam(lane, ${sum('squares')}) / params.channels + params.eps);
+  let moments = rowMoments(lane, at, steps);
 #if ${dgamma}
-  if (live && place == 0u) { statistics[params.atStatistics + row] = vec4<f32>(start, mean, rstd, 0.0); }
+  if (live && lane % ${tile.team}u == 0u) {
+    statistics[params.atStatistics + row] = vec4<f32>(moments.origin, moments.mean, moments.rstd, 0.0);
+  }
 #endif
 #if ${dx}
   let atG = params.atG + first;
   var sumG = ${type}(0);
   var sumGh = ${type}(0);
-  for (var s = place; s < end; s += ${tile.team}u) {
-    let gradient = g[atG + s]${gamma ? ` * ${load('gamma', gamma, 's', caps, lanes)}` : ''};
+  ${eachStep(
+    tile,
+    'steps',
+    whole,
+    `    let gradient = ${gradient};
     sumG += gradient;
-    sumGh += gradient * (${center ? '((loadX(at + s) - origin) - shift)' : 'loadX(at + s)'} * rstd);
-  }
-  let meanG = ${center ? `${type}(reduceTeam(lane, ${sum('sumG')}) / params.channels)` : `${type}(0)`};
-  let meanGh = reduceTeam(lane, ${sum('sumGh')}) / params.channels;
-  for (var s = place; s < end; s += ${tile.team}u) {
-    let gradient = g[atG + s]${gamma ? ` * ${load('gamma', gamma, 's', caps, lanes)}` : ''};
-    let h = ${center ? '((loadX(at + s) - origin) - shift)' : 'loadX(at + s)'} * rstd;
-    dx[params.atDx + first + s] = rstd * ((gradient - meanG) - h * meanGh);
-  }
+    sumGh += gradient * normalized(loadX(at + s), moments);`,
+  )}
+  let meanG = ${center ? `${type}(team_add(lane, ${sum('sumG')}) / params.channels)` : `${type}(0)`};
+  let meanGh = team_add(lane, ${sum('sumGh')}) / params.channels;
+  ${eachStep(
+    tile,
+    'steps',
+    whole,
+    `    let gradient = ${gradient};
+    let h = normalized(loadX(at + s), moments);
+    dx[params.atDx + first + s] = moments.rstd * ((gradient - meanG) - h * meanGh);`,
+  )}
 #endif
 }
 `;

@@ -5,27 +5,36 @@
  *     rms:                rstd = 1 / sqrt(sum(x^2) / C + eps),           y = x * rstd * gamma
  *
  * Operands: x [rows, C]; gamma [C] and beta [C] where given, in this order; then the epilogue's; out [rows, C].
- * Tile: teams of 1 to 64 invocations a row (`reduce/rows.ts`), four channels a step where C is a multiple of 4.
- * Deviations are taken from the row's first element before they are summed, so that a large common offset
- * costs no precision; the variance is a second pass over deviations from the mean.
+ * Tile: `teams` of 1 to 64 invocations a row (`reduce/rows.ts`), four channels a step where C is a multiple of 4.
+ * Where a subgroup is a CPU's vector, `vectors`: it takes a few rows, finds their moments one by one (`moments.ts`)
+ * and then walks down them column by column, so that gamma, beta and the epilogue's vectors are loaded once.
  * Host: rows longer in total than a binding are cut into runs of whole rows.
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
-import { f32Bits, type Lowering, read, write } from '../kernel.ts';
-import { splitRange, windowOf } from '../pointwise/access.ts';
+import { type Dispatch, f32Bits, type Lowering, type Operand, read, write } from '../kernel.ts';
+import { splitRange, type Window, windowOf } from '../pointwise/access.ts';
 import {
   emitFusion,
+  type FusedCode,
   type Fusion,
   identity,
   largestWindow,
   offsetAlignment,
   takesFourLanes,
 } from '../pointwise/fusion.ts';
-import { ROW_WORKGROUP, reduceTeam, rowTile } from '../reduce/rows.ts';
-import { declare, enables, type Lanes, load, store } from '../storage.ts';
+import { stepsInFlight } from '../pointwise/pointwise.ts';
+import { emitRowFusion } from '../pointwise/row-fusion.ts';
+import { eachStep, type RowTile, rowOfLane, rowTile } from '../reduce/rows.ts';
+import { declare, enables, type Lanes, lanesType, load, store } from '../storage.ts';
+import { rowMoments } from './moments.ts';
+
+interface Epilogue {
+  readonly fusion: Fusion;
+  readonly dtype: DType;
+}
 
 export interface LayerNormSpec {
   readonly rows: number;
@@ -37,126 +46,211 @@ export interface LayerNormSpec {
   readonly dtype: DType;
   readonly gamma?: DType;
   readonly beta?: DType;
-  readonly epilogue?: { readonly fusion: Fusion; readonly dtype: DType };
+  readonly epilogue?: Epilogue;
 }
 
 export function lowerLayerNorm(spec: LayerNormSpec, caps: DeviceCaps): Lowering {
-  const { rows, channels, dtype, gamma, beta, center } = spec;
-  const { fusion, dtype: outDtype } = spec.epilogue ?? { fusion: identity([rows * channels]), dtype: 'f32' };
-  const lanes: Lanes = channels % 4 === 0 && takesFourLanes(fusion) ? 4 : 1;
+  const { rows, channels } = spec;
+  const epilogue = spec.epilogue ?? { fusion: identity([rows * channels]), dtype: 'f32' as const };
+  const lanes: Lanes = channels % 4 === 0 && takesFourLanes(epilogue.fusion) ? 4 : 1;
+  const tile = rowTile(channels / lanes, caps);
+  return { scratch: [], dispatches: (tile.subgroup ? vectors : teams)(spec, epilogue, lanes, tile, caps) };
+}
+
+/** One subgroup a workgroup, which takes a few rows of one outer index of the epilogue. */
+function vectors(
+  spec: LayerNormSpec,
+  { fusion, dtype: outDtype }: Epilogue,
+  lanes: Lanes,
+  tile: RowTile,
+  caps: DeviceCaps,
+): Dispatch[] {
+  const { channels, gamma, beta } = spec;
   const steps = channels / lanes;
-  const tile = rowTile(steps, caps);
-  const type = lanes === 4 ? 'vec4<f32>' : 'f32';
-  const sum = (value: string) => (lanes === 4 ? `dot(${value}, vec4<f32>(1.0))` : value);
+  const fused = emitRowFusion(fusion, channels, fusionBinding(spec), outDtype, lanes, caps);
+  const flights = Array.from({ length: Math.min(fused.rows, stepsInFlight(tile.team)) }, (_, k) => k);
+  const ragged = fused.rows % flights.length !== 0;
+  const output = (k: number) => {
+    const value = `fusedRow(column, firstRow + ${k}u, y${k})`;
+    const stored = store('out', outDtype, `params.atOut + row${k} * params.steps + s`, value, caps, lanes);
+    return `    let y${k} = affine(normalized(loadX(at${k} + s), moments${k}), gammaS, betaS);
+    ${ragged && k > 0 ? `if (firstRow + ${k}u < params.rows) { ${stored} }` : stored}`;
+  };
+  const none = `${lanesType('f32', lanes)}(0)`;
+  const code = wgsl`${head(spec, { fusion, dtype: outDtype }, lanes, tile, fused, caps)}
+@compute @workgroup_size(${tile.workgroup})
+fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
+  let block = params.start + ${WORKGROUP_INDEX};
+  if (block >= params.end) { return; }
+  let outerIndex = block / params.blocks;
+  let firstRow = block % params.blocks * ${flights.length}u;
+  ${flights
+    .map((k) => {
+      const row = ragged && k > 0 ? `min(firstRow + ${k}u, params.rows - 1u)` : `firstRow + ${k}u`;
+      return `let row${k} = outerIndex * params.rows + ${row};
+  let at${k} = params.atX + row${k} * params.steps;
+  let moments${k} = rowMoments(lane, at${k}, params.steps);`;
+    })
+    .join('\n  ')}
+  let outer = fusedOuter(outerIndex);
+  ${eachStep(
+    tile,
+    'params.steps',
+    steps % tile.team === 0,
+    `    let column = fusedColumn(outer, s * ${lanes}u);
+    let gammaS = ${gamma ? load('gamma', gamma, 's', caps, lanes) : none};
+    let betaS = ${beta ? load('beta', beta, 's', caps, lanes) : none};
+${flights.map(output).join('\n')}`,
+  )}
+}
+`;
+  const blocks = Math.ceil(fused.rows / flights.length);
+  const firstRow = (block: number) =>
+    Math.floor(block / blocks) * fused.rows + Math.min(fused.rows, (block % blocks) * flights.length);
+  return runs(spec, outDtype, lanes, fused, fused.outers * blocks, firstRow, caps).map((run) => ({
+    label: `${spec.center ? 'layerNorm' : 'rmsNorm'}/vectors x${lanes}`,
+    wgsl: code,
+    operands: run.operands,
+    uniforms: [...run.uniforms, fused.rows, blocks, ...run.fused],
+    workgroups: lineGrid(run.end - run.start, caps),
+  }));
+}
 
-  const affine = [gamma, beta].filter((x) => x !== undefined);
-  const gammaBinding = 2;
-  const betaBinding = gamma ? 3 : 2;
-  const fused = emitFusion(fusion, 2 + affine.length, outDtype, lanes, caps);
-  const outBinding = 2 + affine.length + fusion.operands.length;
-  const dtypes = [dtype, outDtype, ...affine, ...fusion.operands.map((operand) => operand.dtype)];
+/** A few rows a workgroup, each by a team of invocations. */
+function teams(
+  spec: LayerNormSpec,
+  { fusion, dtype: outDtype }: Epilogue,
+  lanes: Lanes,
+  tile: RowTile,
+  caps: DeviceCaps,
+): Dispatch[] {
+  const { rows, channels, gamma, beta } = spec;
+  const steps = channels / lanes;
+  const fused = emitFusion(fusion, fusionBinding(spec), outDtype, lanes, caps);
+  const none = `${lanesType('f32', lanes)}(0)`;
+  const code = wgsl`${head(spec, { fusion, dtype: outDtype }, lanes, tile, fused, caps)}
+@compute @workgroup_size(${tile.workgroup})
+fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
+  let row = params.start + ${WORKGROUP_INDEX} * ${tile.rows}u + ${rowOfLane(tile)};
+  let live = row < params.end;
+  let first = select(params.start, row, live) * params.steps;
+  let steps = select(0u, params.steps, live);
+  let moments = rowMoments(lane, params.atX + first, steps);
+  ${eachStep(
+    tile,
+    'steps',
+    steps % tile.team === 0,
+    `    let gammaS = ${gamma ? load('gamma', gamma, 's', caps, lanes) : none};
+    let betaS = ${beta ? load('beta', beta, 's', caps, lanes) : none};
+    let y = affine(normalized(loadX(params.atX + first + s), moments), gammaS, betaS);
+    ${store('out', outDtype, 'params.atOut + first + s', `fused((first + s) * ${lanes}u, y)`, caps, lanes)}`,
+  )}
+}
+`;
+  return runs(spec, outDtype, lanes, fused, rows, (row) => row, caps).map((run) => ({
+    label: `${spec.center ? 'layerNorm' : 'rmsNorm'}/team ${tile.team} x${lanes}`,
+    wgsl: code,
+    operands: run.operands,
+    uniforms: [...run.uniforms, rows, rows, ...run.fused],
+    workgroups: lineGrid(Math.ceil((run.end - run.start) / tile.rows), caps),
+  }));
+}
 
-  const code = wgsl`${enables(dtypes, caps)}
-struct Params { start: u32, end: u32, steps: u32, channels: f32, eps: f32, atX: u32, atOut: u32, ${fused.fields} }
+/** The first binding of the epilogue's operands. */
+const fusionBinding = ({ gamma, beta }: LayerNormSpec) => 2 + (gamma ? 1 : 0) + (beta ? 1 : 0);
+
+/** Everything before `main`. */
+function head(
+  spec: LayerNormSpec,
+  { fusion, dtype: outDtype }: Epilogue,
+  lanes: Lanes,
+  tile: RowTile,
+  fused: FusedCode,
+  caps: DeviceCaps,
+): string {
+  const { dtype, gamma, beta, center, channels } = spec;
+  const type = lanesType('f32', lanes);
+  const dtypes = [dtype, outDtype, ...fusion.operands.map((operand) => operand.dtype)];
+  for (const one of [gamma, beta]) if (one) dtypes.push(one);
+  return wgsl`${tile.enables}${enables(dtypes, caps)}
+struct Params {
+  start: u32, end: u32, steps: u32, channels: f32, eps: f32, atX: u32, atOut: u32, rows: u32, blocks: u32, ${fused.fields}
+}
 @group(0) @binding(0) var<uniform> params: Params;
 ${declare(1, 'x', dtype, 'read', caps, lanes)}
 #if ${gamma}
-${gamma && declare(gammaBinding, 'gamma', gamma, 'read', caps, lanes)}
+${gamma && declare(2, 'gamma', gamma, 'read', caps, lanes)}
 #endif
 #if ${beta}
-${beta && declare(betaBinding, 'beta', beta, 'read', caps, lanes)}
+${beta && declare(gamma ? 3 : 2, 'beta', beta, 'read', caps, lanes)}
 #endif
 ${fused.declarations}
-${declare(outBinding, 'out', outDtype, 'read_write', caps, lanes)}
+${declare(fusionBinding(spec) + fusion.operands.length, 'out', outDtype, 'read_write', caps, lanes)}
 ${fused.code}
-${reduceTeam(tile, (a, b) => `${a} + ${b}`)}
 fn loadX(at: u32) -> ${type} { return ${load('x', dtype, 'at', caps, lanes)}; }
-
-@compute @workgroup_size(${ROW_WORKGROUP})
-fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
-  let row = params.start + ${WORKGROUP_INDEX} * ${tile.rows}u + lane / ${tile.team}u;
-  let live = row < params.end;
-  let first = select(params.start, row, live) * params.steps;
-  let end = select(0u, params.steps, live);
-  let place = lane % ${tile.team}u;
-  let at = params.atX + first;
-
-#if ${center}
-  let origin = ${lanes === 4 ? 'vec4<f32>(loadX(at).x)' : 'loadX(at)'};
-  var total = ${type}(0);
-  for (var s = place; s < end; s += ${tile.team}u) { total += loadX(at + s) - origin; }
-  let shift = ${type}(reduceTeam(lane, ${sum('total')}) / params.channels);
-  var squares = ${type}(0);
-  for (var s = place; s < end; s += ${tile.team}u) {
-    let deviation = (loadX(at + s) - origin) - shift;
-    squares += deviation * deviation;
-  }
-#else
-  var squares = ${type}(0);
-  for (var s = place; s < end; s += ${tile.team}u) {
-    let value = loadX(at + s);
-    squares += value * value;
-  }
-#endif
-  let rstd = 1.0 / sqrt(reduceTeam(lane, ${sum('squares')}) / params.channels + params.eps);
-
-  for (var s = place; s < end; s += ${tile.team}u) {
-    var y = ${center ? '((loadX(at + s) - origin) - shift)' : 'loadX(at + s)'} * rstd;
-#if ${gamma}
-    y *= ${gamma && load('gamma', gamma, 's', caps, lanes)};
-#endif
-#if ${beta}
-    y += ${beta && load('beta', beta, 's', caps, lanes)};
-#endif
-    let o = params.atOut + first + s;
-    ${store('out', outDtype, 'o', `fused((first + s) * ${lanes}u, y)`, caps, lanes)}
-  }
-}
+fn affine(h: ${type}, gamma: ${type}, beta: ${type}) -> ${type} { return h${gamma ? ' * gamma' : ''}${beta ? ' + beta' : ''}; }
+${rowMoments(tile, channels / lanes, lanes, center)}
 `;
+}
 
-  const count = rows * channels;
-  const alignment = offsetAlignment(caps);
+interface Run {
+  readonly start: number;
+  readonly end: number;
+  readonly operands: readonly Operand[];
+  /** From `start` to `atOut`. */
+  readonly uniforms: readonly number[];
+  /** Those of the fusion. */
+  readonly fused: readonly number[];
+}
+
+/** Units of work, unit u from row `firstRow(u)` on, in runs that fit in bindings. */
+function runs(
+  { rows, channels, dtype, gamma, beta, eps }: LayerNormSpec,
+  outDtype: DType,
+  lanes: Lanes,
+  fused: FusedCode,
+  units: number,
+  firstRow: (unit: number) => number,
+  caps: DeviceCaps,
+): Run[] {
   const limit = caps.limits.maxStorageBufferBindingSize;
-  const window = (start: number, end: number, type: DType) =>
-    windowOf(start * channels, end * channels - 1, count, type, alignment);
+  const elements = (start: number, end: number) =>
+    [firstRow(start) * channels, firstRow(end) * channels] as const;
+  const window = ([first, end]: readonly [number, number], type: DType) =>
+    windowOf(first, end - 1, rows * channels, type, offsetAlignment(caps));
   const pieces = splitRange(
-    rows,
+    units,
     1,
-    (start, end) =>
-      window(start, end, dtype).byteLength <= limit &&
-      window(start, end, outDtype).byteLength <= limit &&
-      largestWindow(fused, start * channels, end * channels) <= limit,
+    (start, end) => {
+      const range = elements(start, end);
+      return (
+        window(range, dtype).byteLength <= limit &&
+        window(range, outDtype).byteLength <= limit &&
+        largestWindow(fused, ...range) <= limit
+      );
+    },
     () => new Error(`layerNorm: a row of ${channels} does not fit in a binding of ${limit} bytes`),
   );
-  return {
-    scratch: [],
-    dispatches: pieces.map(([start, end]) => {
-      const x = window(start, end, dtype);
-      const out = window(start, end, outDtype);
-      const { windows, uniforms } = fused.windows(start * channels, end * channels);
-      return {
-        label: `${center ? 'layerNorm' : 'rmsNorm'}/team ${tile.team} x${lanes}`,
-        wgsl: code,
-        operands: [
-          read(0, { byteOffset: x.byteOffset, byteLength: x.byteLength }),
-          ...affine.map((_, k) => read(1 + k)),
-          ...windows.map(({ byteOffset, byteLength }, k) =>
-            read(1 + affine.length + k, { byteOffset, byteLength }),
-          ),
-          write(0, { byteOffset: out.byteOffset, byteLength: out.byteLength }),
-        ],
-        uniforms: [
-          start,
-          end,
-          steps,
-          f32Bits(channels),
-          f32Bits(spec.eps),
-          (-x.firstElement / lanes) >>> 0,
-          (-out.firstElement / lanes) >>> 0,
-          ...uniforms,
-        ],
-        workgroups: lineGrid(Math.ceil((end - start) / tile.rows), caps),
-      };
-    }),
-  };
+  const bound = ({ byteOffset, byteLength }: Window) => ({ byteOffset, byteLength });
+  const affine = [gamma, beta].filter((one) => one !== undefined).length;
+  return pieces.map(([start, end]) => {
+    const range = elements(start, end);
+    const [x, out] = [window(range, dtype), window(range, outDtype)];
+    const { windows, uniforms } = fused.windows(...range);
+    return {
+      start,
+      end,
+      operands: [
+        read(0, bound(x)),
+        ...Array.from({ length: affine }, (_, k) => read(1 + k)),
+        ...windows.map((one, k) => read(1 + affine + k, bound(one))),
+        write(0, bound(out)),
+      ],
+      uniforms: [
+        ...[start, end, channels / lanes, f32Bits(channels), f32Bits(eps)],
+        ...[x, out].map(({ firstElement }) => (-firstElement / lanes) >>> 0),
+      ],
+      fused: uniforms,
+    };
+  });
 }

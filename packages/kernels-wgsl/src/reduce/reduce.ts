@@ -16,7 +16,7 @@ import { type Dispatch, f32Bits, type Lowering, scratch, write } from '../kernel
 import { splitRange } from '../pointwise/access.ts';
 import { declare } from '../storage.ts';
 import { lowerColumns } from './columns.ts';
-import { ROW_WORKGROUP, reduceTeam, rowTile } from './rows.ts';
+import { eachStep, reduceTeam, rowOfLane, rowTile } from './rows.ts';
 import { denseSource, readSource } from './source.ts';
 import type { ReduceSpec } from './spec.ts';
 
@@ -64,29 +64,27 @@ function lowerPass(
     : 'max(max(total.x, total.y), max(total.z, total.w))';
   const value = `fused(at * ${lanes}u, ${type}(0))`;
 
-  const code = wgsl`${source.enables}
+  const code = wgsl`${tile.enables}${source.enables}
 struct Params { start: u32, end: u32, chunks: u32, chunkSteps: u32, steps: u32, scale: f32, ${source.code.fields} }
 @group(0) @binding(0) var<uniform> params: Params;
 ${source.code.declarations}
 ${declare(source.bindings + 1, 'out', 'f32', 'read_write', caps)}
-${reduceTeam(tile, combine)}
+${reduceTeam(tile, adds ? 'add' : 'max')}
 ${source.code.code}
 fn loadX(at: u32) -> ${type} { return ${reduction === 'absMax' ? `abs(${value})` : value}; }
 
-@compute @workgroup_size(${ROW_WORKGROUP})
+@compute @workgroup_size(${tile.workgroup})
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
-  let own = params.start + ${WORKGROUP_INDEX} * ${tile.rows}u + lane / ${tile.team}u;
+  let own = params.start + ${WORKGROUP_INDEX} * ${tile.rows}u + ${rowOfLane(tile)};
   let live = own < params.end;
   let unit = select(params.start, own, live);
   let first = unit % params.chunks * params.chunkSteps;
   let steps = min(params.chunkSteps, params.steps - first);
   let at = unit / params.chunks * params.steps + first;
-  let place = lane % ${tile.team}u;
-
   var total = ${adds ? `${type}(0)` : 'loadX(at)'};
-  for (var s = place; s < steps; s += ${tile.team}u) { total = ${combine('total', 'loadX(at + s)')}; }
-  let result = reduceTeam(lane, ${lanes === 4 ? lanesTogether : 'total'});
-  if (live && place == 0u) { out[unit] = result * params.scale; }
+  ${eachStep(tile, 'steps', false, `    total = ${combine('total', 'loadX(at + s)')};`)}
+  let result = team_${adds ? 'add' : 'max'}(lane, ${lanes === 4 ? lanesTogether : 'total'});
+  if (live && lane % ${tile.team}u == 0u) { out[unit] = result * params.scale; }
 }
 `;
   const limit = caps.limits.maxStorageBufferBindingSize;
