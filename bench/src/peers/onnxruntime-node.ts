@@ -2,11 +2,18 @@
  * onnxruntime-node. Its WebGPU provider brings its own Dawn and picks its own adapter: the first that Vulkan
  * lists. Tensors stay on its device; reading one element back is how we wait, since `run` returns earlier.
  */
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Arrays } from '../workloads/index.ts';
 import type { Implementation, Prepared } from './implementation.ts';
 import { encodeOnnx, type OnnxGraph } from './onnx-file.ts';
 import { graphOf, type OnnxFormulation, onnxFormulations } from './onnx-tasks.ts';
+
+/** Loaded late: its native library is not packed for machines with a GPU. */
+let ort: typeof import('onnxruntime-node');
+
+async function loadRuntime(): Promise<void> {
+  ort = await import('onnxruntime-node');
+}
 
 /** Refusals come as exceptions; no need to print them too. */
 const FATAL = 4;
@@ -19,7 +26,7 @@ const WEBGPU: InferenceSession.SessionOptions = {
 const STAYS: InferenceSession.SessionOptions = { ...WEBGPU, preferredOutputLocation: 'gpu-buffer' };
 
 const session = (graph: OnnxGraph, options: InferenceSession.SessionOptions) =>
-  InferenceSession.create(encodeOnnx(graph), options);
+  ort.InferenceSession.create(encodeOnnx(graph), options);
 
 const unary = (op: string, shape: readonly number[], output: readonly number[] = shape): OnnxGraph => ({
   nodes: [{ op, inputs: ['x', ...(op === 'Slice' ? ['starts', 'ends'] : [])] }],
@@ -39,7 +46,7 @@ const feeds = (formulation: OnnxFormulation, inputs: Arrays): Record<string, Ten
   return Object.fromEntries(
     Object.entries(formulation.inputs).map(([name, shape]) => [
       name,
-      new Tensor('float32', arrays[name], [...shape]),
+      new ort.Tensor('float32', arrays[name], [...shape]),
     ]),
   );
 };
@@ -48,6 +55,7 @@ export const onnxruntimeNodeWebgpu: Implementation = {
   name: 'onnxruntime-node webgpu',
   runsOn: 'own',
   async load() {
+    await loadRuntime();
     await (await session(unary('Abs', [4]), WEBGPU)).release();
   },
   formulations: (task) => Object.keys(onnxFormulations(task)),
@@ -97,7 +105,7 @@ export const onnxruntimeNodeWebgpu: Implementation = {
 export const onnxruntimeNodeCpu: Implementation = {
   name: 'onnxruntime-node cpu',
   runsOn: 'cpu',
-  async load() {},
+  load: loadRuntime,
   formulations: (task) => Object.keys(onnxFormulations(task)),
   async prepare(task, name, inputs, weights): Promise<Prepared> {
     const formulation = onnxFormulations(task)[name];
