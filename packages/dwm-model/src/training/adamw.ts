@@ -30,6 +30,13 @@ export interface AdamWState {
   readonly v: Tensor;
 }
 
+/** @returns the gradient with a norm of at most `most`, and its norm before. */
+export function clipped(gradient: Tensor, most: number): { gradient: Tensor; norm: Tensor } {
+  const norm = sqrt(sum(mul(gradient, gradient), [0], true));
+  if (!Number.isFinite(most)) return { gradient, norm };
+  return { gradient: mul(gradient, minimum(div(most, add(norm, 1e-6)), 1)), norm };
+}
+
 /**
  * One step for all parameters.
  * @param gradient packed, already averaged over micro-batches.
@@ -44,10 +51,7 @@ export function adamw(
 ): AdamWState & { norm: Tensor } {
   const { beta1, beta2, eps, maxGradNorm } = options;
   const scalar = (i: number) => slice(scalars, 0, i, 1);
-  const norm = sqrt(sum(mul(gradient, gradient), [0], true));
-  const g = Number.isFinite(maxGradNorm)
-    ? mul(gradient, minimum(div(maxGradNorm, add(norm, 1e-6)), 1))
-    : gradient;
+  const { gradient: g, norm } = clipped(gradient, maxGradNorm);
   const nextM = add(mul(m, beta1), mul(g, 1 - beta1));
   const nextV = add(mul(v, beta2), mul(mul(g, g), 1 - beta2));
   const denominator = add(mul(sqrt(nextV), scalar(2)), eps);

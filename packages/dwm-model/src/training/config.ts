@@ -47,10 +47,13 @@ const training = z.strictObject({
   batch_size: positive.default(1),
   max_train_steps: positive.default(15_000),
   gradient_accumulation_steps: positive.default(1),
-  optimizer: z
-    .string()
-    .regex(/^adamw$/i, 'only adamw is supported')
-    .default('adamw'),
+  /** `sgd` is for tests. */
+  optimizer: z.preprocess(
+    (name) => (typeof name === 'string' ? name.toLowerCase().replaceAll(/[_-]/g, '') : name),
+    z.enum(['adamw', 'sgd']).default('adamw'),
+  ),
+  /** Keeps a running average of the weights, for validation and export; null for none. */
+  ema_decay: z.number().gt(0).lt(1).nullable().default(null),
   weight_decay: z.number().nonnegative().default(0.01),
   lr_scheduler: z.enum(LR_SCHEDULES).default('cosine_with_restarts'),
   lr_warmup_steps: count.default(100),

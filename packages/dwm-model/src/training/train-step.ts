@@ -1,23 +1,30 @@
 /**
- * Training as three small programs over packed tensors: the gradient of one micro-batch, its average over
- * micro-batches, and the optimizer's step. Nothing but the loss and the gradient's norm leaves the device.
+ * Training as small programs over packed tensors: the gradient of one micro-batch, its average over micro-batches,
+ * and the optimizer's step. The update exists twice, each reading what the other wrote, so nothing is copied
+ * and a step that must not count is simply not taken. One readback a step: the losses and the gradient's norm.
  */
 import {
   add,
   compile,
+  concat,
   type Device,
   DeviceTensor,
   DwmError,
   grad,
+  type HostData,
   mul,
   type Program,
+  slice,
   spec,
   type Tensor,
   type TensorSpec,
+  where,
 } from '@dwm/core-tensor';
 import type { Tap } from '../transformer/index.ts';
 import type { Weights } from '../weights/weights.ts';
-import { type AdamWOptions, adamw, adamwScalars } from './adamw.ts';
+import { clipped } from './adamw.ts';
+import { LossScale } from './loss-scale.ts';
+import type { Optimizer } from './optimizer.ts';
 import type { Trainable } from './trainable.ts';
 
 /** A traced loss [1] of named inputs, with the network's weights as they are being trained. */
@@ -27,8 +34,30 @@ export interface LossFunction<I extends Record<string, TensorSpec>> {
   loss(weights: Weights, inputs: { [K in keyof I]: Tensor }, tap?: Tap): Tensor;
 }
 
-type Gradient = { loss: Tensor; gradient: Tensor };
-type Update = { theta: Tensor; m: Tensor; v: Tensor; norm: Tensor };
+export interface TrainStepOptions {
+  readonly optimizer: Optimizer;
+  /** Largest norm of the whole gradient; Infinity leaves it alone. */
+  readonly maxGradNorm: number;
+  /** Micro-batches of a step; 1 if left out. */
+  readonly microBatches?: number;
+  /** Keeps a running average of the weights: average += (1 - decay) · (weights - average). */
+  readonly emaDecay?: number;
+  /** Products in f16 with a scaled loss, where the device can. */
+  readonly halfPrecision?: boolean;
+}
+
+export interface StepResult {
+  /** Mean over the micro-batches. */
+  readonly loss: number;
+  /** Of the gradient before clipping. */
+  readonly norm: number;
+  /** The gradient overflowed in f16: the weights stay, and the loss is scaled less from now on. */
+  readonly skipped: boolean;
+}
+
+type Specs = Record<string, TensorSpec>;
+type Tensors = Record<string, Tensor>;
+const STATS = 'stats';
 
 /** A loss or a gradient that is NaN or infinite. The weights are still those before the step. */
 export class NotFiniteError extends DwmError {
@@ -44,60 +73,109 @@ export class NotFiniteError extends DwmError {
   }
 }
 
+/**
+ * Average of the weights after `updates` steps decays by this: slowly from nothing, so that the start is soon forgotten
+ * (diffusers' EMAModel).
+ */
+export const emaDecayAt = (updates: number, decay: number): number =>
+  Math.min(decay, (1 + updates) / (10 + updates));
+
 export class TrainStep<I extends Record<string, TensorSpec>> {
   readonly trainable: Trainable;
-  /** Packed weights, first and second moments. */
-  readonly theta: DeviceTensor;
-  readonly m: DeviceTensor;
-  readonly v: DeviceTensor;
-  readonly #options: AdamWOptions;
-  readonly #sum: DeviceTensor;
-  readonly #gradient: Program<I & { theta: TensorSpec }, Gradient>;
-  readonly #accumulate: Program<Record<'sum' | 'gradient' | 'share', TensorSpec>, { sum: Tensor }>;
-  readonly #update: Program<Record<'theta' | 'm' | 'v' | 'gradient' | 'scalars', TensorSpec>, Update>;
+  readonly #options: TrainStepOptions;
+  readonly #scale: LossScale | undefined;
+  readonly #gradient: Program<Specs, { loss: Tensor; gradient: Tensor }>;
+  readonly #accumulate: Program<Specs, { sum: Tensor; losses: Tensor }> | undefined;
+  readonly #updates: readonly [Program<Specs, Tensors>, Program<Specs, Tensors>];
+  readonly #average: { readonly sum: DeviceTensor; readonly losses: DeviceTensor } | undefined;
+  /** The update whose outputs are the weights and all that goes with them. */
+  #current = 0;
 
   private constructor(parts: {
     trainable: Trainable;
-    options: AdamWOptions;
-    state: Record<'theta' | 'm' | 'v' | 'sum', DeviceTensor>;
-    gradient: Program<I & { theta: TensorSpec }, Gradient>;
-    accumulate: Program<Record<'sum' | 'gradient' | 'share', TensorSpec>, { sum: Tensor }>;
-    update: Program<Record<'theta' | 'm' | 'v' | 'gradient' | 'scalars', TensorSpec>, Update>;
+    options: TrainStepOptions;
+    scale: LossScale | undefined;
+    gradient: Program<Specs, { loss: Tensor; gradient: Tensor }>;
+    accumulate: Program<Specs, { sum: Tensor; losses: Tensor }> | undefined;
+    average: { sum: DeviceTensor; losses: DeviceTensor } | undefined;
+    updates: readonly [Program<Specs, Tensors>, Program<Specs, Tensors>];
   }) {
     this.trainable = parts.trainable;
     this.#options = parts.options;
-    ({ theta: this.theta, m: this.m, v: this.v, sum: this.#sum } = parts.state);
+    this.#scale = parts.scale;
     this.#gradient = parts.gradient;
     this.#accumulate = parts.accumulate;
-    this.#update = parts.update;
+    this.#average = parts.average;
+    this.#updates = parts.updates;
   }
 
   static async create<I extends Record<string, TensorSpec>>(
     device: Device,
     trainable: Trainable,
     { inputs, loss }: LossFunction<I>,
-    options: AdamWOptions,
+    options: TrainStepOptions,
   ): Promise<TrainStep<I>> {
-    const flat = spec([trainable.layout.length]);
-    const gradient = await compile(device, { ...inputs, theta: flat }, (given) => {
-      const { weights, trained } = trainable.bind(given.theta);
-      const value = loss(weights, given);
-      const gradients = grad(value, [...trained.values()]);
-      const byName = new Map([...trained.keys()].map((name, i) => [name, gradients[i]]));
-      return { loss: value, gradient: trainable.layout.pack(byName) };
-    });
-    const accumulate = await compile(device, { sum: flat, gradient: flat, share: spec([1]) }, (x) => ({
-      sum: add(x.sum, mul(x.gradient, x.share)),
-    }));
-    const update = await compile(
+    const { optimizer, maxGradNorm, microBatches = 1, emaDecay, halfPrecision = false } = options;
+    const { layout } = trainable;
+    const flat = spec([layout.length]);
+    const one = spec([1]);
+    const scale = halfPrecision ? new LossScale() : undefined;
+    const gradient = await compile<Specs, { loss: Tensor; gradient: Tensor }>(
       device,
-      { theta: flat, m: flat, v: flat, gradient: flat, scalars: spec([3]) },
-      ({ gradient: g, scalars, ...state }): Update => ({ ...adamw(state, g, scalars, options) }),
+      { ...inputs, theta: flat, ...(scale && { scale: one }) },
+      (given) => {
+        const { weights, trained } = trainable.bind(given.theta);
+        const value = loss(weights, given as { [K in keyof I]: Tensor });
+        const gradients = grad(scale ? mul(value, given.scale) : value, [...trained.values()]);
+        const byName = new Map([...trained.keys()].map((name, i) => [name, gradients[i]]));
+        return { loss: value, gradient: layout.pack(byName) };
+      },
+      halfPrecision ? 'f16' : 'f32',
     );
-    const tensor = (label: string) => new DeviceTensor(device, flat, label);
-    const state = { theta: tensor('weights'), m: tensor('m'), v: tensor('v'), sum: tensor('gradient sum') };
-    state.theta.write(await trainable.initial());
-    return new TrainStep({ trainable, options, state, gradient, accumulate, update });
+    const many = microBatches > 1;
+    const losses = spec([microBatches]);
+    const accumulate = many
+      ? await compile<Specs, { sum: Tensor; losses: Tensor }>(
+          device,
+          { sum: flat, gradient: flat, losses, loss: one, isFirst: one, place: losses },
+          (x) => ({
+            sum: add(where(x.isFirst, 0, x.sum), mul(x.gradient, 1 / microBatches)),
+            losses: where(x.place, x.loss, x.losses),
+          }),
+        )
+      : undefined;
+    const averaged: Specs = emaDecay === undefined ? {} : { ema: flat };
+    const scalarCount = 2 + optimizer.scalarCount;
+    const states = { theta: flat, ...optimizer.state, ...averaged };
+    const compileUpdate = () =>
+      compile<Specs, Tensors>(
+        device,
+        { ...states, gradient: flat, losses, scalars: spec([scalarCount]) },
+        ({ theta, ema, gradient: scaled, losses: all, scalars, ...state }) => {
+          const unscaled = scale ? mul(scaled, slice(scalars, 0, 0, 1)) : scaled;
+          const { gradient: g, norm } = clipped(unscaled, maxGradNorm);
+          const own = slice(scalars, 0, 2, optimizer.scalarCount);
+          const next = optimizer.update(theta, state, g, own);
+          const results: Tensors = { theta: next.theta, ...next.state };
+          if (ema) {
+            const share = slice(scalars, 0, 1, 1);
+            results.ema = add(mul(ema, add(mul(share, -1), 1)), mul(next.theta, share));
+          }
+          results[STATS] = concat([norm, all], 0);
+          return results;
+        },
+      );
+    const updates = [await compileUpdate(), await compileUpdate()] as const;
+    const initial = await trainable.initial();
+    updates[0].outputs.theta.write(initial);
+    if (emaDecay !== undefined) updates[0].outputs.ema.write(initial);
+    const average = many
+      ? {
+          sum: new DeviceTensor(device, flat, 'gradient sum'),
+          losses: new DeviceTensor(device, losses, 'losses'),
+        }
+      : undefined;
+    return new TrainStep({ trainable, options, scale, gradient, accumulate, average, updates });
   }
 
   /** Memory of the gradient program, which dominates. */
@@ -105,55 +183,98 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
     return this.#gradient.plan;
   }
 
+  /** Packed weights as they are trained. Another tensor after every step. */
+  get theta(): DeviceTensor {
+    return this.#updates[this.#current].outputs.theta;
+  }
+
+  /** Packed weights as they are used: their running average where there is one. */
+  get weights(): DeviceTensor {
+    return this.#updates[this.#current].outputs.ema ?? this.theta;
+  }
+
   /**
    * One optimizer step over micro-batches of equal weight.
    * @param step counted from 1.
-   * @returns the mean loss, and the gradient's norm before clipping.
    * @throws NotFiniteError, before any weight has changed.
    */
   async run(
     batches: readonly { [K in keyof I]: Float32Array }[],
     step: number,
     learningRate: number,
-  ): Promise<{ loss: number; norm: number }> {
-    const flat = this.theta.elementCount;
-    this.#sum.write(new Float32Array(flat));
-    let loss = 0;
-    for (const [i, batch] of batches.entries()) {
-      await this.#gradient.run({ ...batch, theta: this.theta } as never);
-      const [value] = await this.#gradient.outputs.loss.read();
-      if (!Number.isFinite(value)) throw new NotFiniteError(step, `the loss of micro-batch ${i}`, i);
-      loss += value / batches.length;
-      const share = Float32Array.of(1 / batches.length);
-      await this.#accumulate.run({ sum: this.#sum, gradient: this.#gradient.outputs.gradient, share });
-      this.#sum.copyFrom(this.#accumulate.outputs.sum);
+  ): Promise<StepResult> {
+    const { optimizer, microBatches = 1, emaDecay } = this.#options;
+    if (batches.length !== microBatches) {
+      throw new Error(`train step: expected ${microBatches} micro-batches, got ${batches.length}`);
     }
-    const scalars = adamwScalars(step, learningRate, this.#options);
-    const { theta, m, v } = this;
-    const next = await this.#update.run({ theta, m, v, gradient: this.#sum, scalars });
-    const [norm] = await next.norm.read();
-    if (!Number.isFinite(norm)) throw new NotFiniteError(step, 'the norm of the gradients');
-    theta.copyFrom(next.theta);
-    m.copyFrom(next.m);
-    v.copyFrom(next.v);
-    return { loss, norm };
+    const now = this.#updates[this.#current].outputs;
+    const scale = this.#scale?.state.scale ?? 1;
+    for (const [i, batch] of batches.entries()) {
+      const scaled = this.#scale && { scale: Float32Array.of(scale) };
+      const { loss, gradient } = await this.#gradient.run({ ...batch, ...scaled, theta: now.theta });
+      if (!this.#accumulate || !this.#average) continue;
+      const { sum, losses } = this.#average;
+      const place = new Float32Array(batches.length);
+      place[i] = 1;
+      const isFirst = Float32Array.of(i === 0 ? 1 : 0);
+      const next = await this.#accumulate.run({ sum, losses, gradient, loss, isFirst, place });
+      sum.copyFrom(next.sum);
+      losses.copyFrom(next.losses);
+    }
+    const { loss, gradient } = this.#gradient.outputs;
+    const given = this.#average
+      ? { gradient: this.#average.sum, losses: this.#average.losses }
+      : { gradient, losses: loss };
+    const updates = step - (this.#scale?.state.skipped ?? 0);
+    const scalars = Float32Array.of(
+      1 / scale,
+      emaDecay === undefined ? 0 : 1 - emaDecayAt(updates, emaDecay),
+      ...optimizer.scalars(updates, learningRate),
+    );
+    const { [STATS]: _, ...states } = now;
+    const next = await this.#updates[1 - this.#current].run({ ...states, ...given, scalars });
+    const [norm, ...losses] = await next[STATS].read();
+    const bad = losses.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0) throw new NotFiniteError(step, `the loss of micro-batch ${bad}`, bad);
+    const mean = losses.reduce((sum, value) => sum + value / losses.length, 0);
+    if (!Number.isFinite(norm)) {
+      if (this.#scale?.overflow()) return { loss: mean, norm, skipped: true };
+      throw new NotFiniteError(step, 'the norm of the gradients');
+    }
+    this.#scale?.succeed();
+    this.#current = 1 - this.#current;
+    return { loss: mean, norm, skipped: false };
   }
 
-  /** Host copies of the optimizer's tensors. */
-  async state(): Promise<Record<'theta' | 'm' | 'v', Float32Array>> {
-    const read = async (tensor: DeviceTensor) => (await tensor.read()) as Float32Array;
-    return { theta: await read(this.theta), m: await read(this.m), v: await read(this.v) };
+  /** Host copies of the weights and all that the optimizer remembers, by name, and the loss scale. */
+  async state(): Promise<TrainStepState> {
+    const { [STATS]: _, ...tensors } = this.#updates[this.#current].outputs;
+    const host: Record<string, HostData> = {};
+    for (const [name, tensor] of Object.entries(tensors)) host[name] = await tensor.read();
+    return { tensors: host, ...(this.#scale && { lossScale: this.#scale.state }) };
+  }
+
+  /** What `state` holds, by name. */
+  get stateSpecs(): Readonly<Record<string, TensorSpec>> {
+    const { [STATS]: _, ...tensors } = this.#updates[this.#current].outputs;
+    return tensors;
   }
 
   /** Goes on from a state that `state` gave. */
-  restore({ theta, m, v }: Record<'theta' | 'm' | 'v', Float32Array>): void {
-    this.theta.write(theta);
-    this.m.write(m);
-    this.v.write(v);
+  restore({ tensors, lossScale }: TrainStepState): void {
+    const { outputs } = this.#updates[this.#current];
+    for (const name of Object.keys(this.stateSpecs)) outputs[name].write(tensors[name]);
+    if (lossScale) this.#scale?.restore(lossScale);
   }
 
   destroy(): void {
-    for (const program of [this.#gradient, this.#accumulate, this.#update]) program.destroy();
-    for (const tensor of [this.theta, this.m, this.v, this.#sum]) tensor.destroy();
+    for (const program of [this.#gradient, this.#accumulate, ...this.#updates]) program?.destroy();
+    this.#average?.sum.destroy();
+    this.#average?.losses.destroy();
   }
+}
+
+export interface TrainStepState {
+  readonly tensors: Readonly<Record<string, HostData>>;
+  readonly lossScale?: LossScale['state'];
 }

@@ -5,9 +5,17 @@
  */
 import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InvalidFileError, type SafetensorsTensor } from '@dwm/core-tensor';
+import {
+  elementCount,
+  type HostData,
+  InvalidFileError,
+  type SafetensorsTensor,
+  type TensorSpec,
+} from '@dwm/core-tensor';
 import { readSafetensors, saveSafetensors, type TensorToSave, writeFileAtomic } from '@dwm/core-tensor/node';
 import type { LossPoint } from '../../training/loss-plot.ts';
+import type { LossScaleState } from '../../training/loss-scale.ts';
+import type { TrainStepState } from '../../training/train-step.ts';
 import type { ModelFiles } from './model-folder.ts';
 
 /** Everything but tensors. */
@@ -23,16 +31,14 @@ export interface TrainingState {
   readonly points: readonly LossPoint[];
   /** Names and shapes of the packed tensor. */
   readonly layout: Readonly<Record<string, readonly number[]>>;
+  /** Where the loss is scaled. */
+  readonly lossScale?: LossScaleState;
   /** The experiment as it was read. */
   readonly config: unknown;
 }
 
-/** The optimizer's tensors, packed. */
-export interface PackedState {
-  readonly theta: Float32Array;
-  readonly m: Float32Array;
-  readonly v: Float32Array;
-}
+/** The packed weights and what the optimizer remembers, by name. */
+export type PackedState = TrainStepState['tensors'];
 
 export interface SavedCheckpoint {
   readonly path: string;
@@ -70,11 +76,11 @@ export async function saveCheckpoint(
   await mkdir(temporary);
   for (const [file, tensors] of weights) await saveSafetensors(join(temporary, file), tensors);
   for (const [file, text] of texts) await writeFileAtomic(join(temporary, file), [Buffer.from(text)]);
-  const flat = (data: Float32Array): TensorToSave => ({ dtype: 'F32', shape: [data.length], data });
-  await saveSafetensors(
-    join(temporary, OPTIMIZER),
-    new Map(Object.entries({ theta: flat(packed.theta), m: flat(packed.m), v: flat(packed.v) })),
-  );
+  const tensors = Object.entries(packed).map(([name, data]): [string, TensorToSave] => [
+    name,
+    { dtype: data instanceof Float32Array ? 'F32' : 'U32', shape: [data.length], data },
+  ]);
+  await saveSafetensors(join(temporary, OPTIMIZER), new Map(tensors));
   const sizes: Record<string, number> = {};
   for (const file of [...weights.keys(), ...texts.keys(), OPTIMIZER]) {
     sizes[file] = (await stat(join(temporary, file))).size;
@@ -151,18 +157,25 @@ export async function readState(path: string): Promise<TrainingState> {
   return state;
 }
 
-/** The optimizer's tensors of a checkpoint, for a packed tensor of `length`. */
-export async function readPacked(path: string, length: number): Promise<PackedState> {
+/** The packed tensors of a checkpoint, as `specs` says that they are. */
+export async function readPacked(
+  path: string,
+  specs: Readonly<Record<string, TensorSpec>>,
+): Promise<PackedState> {
   const file = join(path, OPTIMIZER);
   const tensors: Map<string, SafetensorsTensor> = await readSafetensors(file);
-  const read = (name: string) => {
+  const packed: Record<string, HostData> = {};
+  for (const [name, { dtype, shape }] of Object.entries(specs)) {
     const tensor = tensors.get(name);
-    if (tensor?.dtype !== 'F32' || tensor.shape.join() !== `${length}`) {
-      throw new InvalidFileError(file, `${name}: expected F32 [${length}], as the trained weights have`, {
-        field: name,
-      });
+    const [type, length] = [dtype.toUpperCase(), elementCount(shape)];
+    if (tensor?.dtype !== type || tensor.shape.join() !== `${length}`) {
+      throw new InvalidFileError(
+        file,
+        `${name}: expected ${type} [${length}], found ${tensor ? `${tensor.dtype} [${tensor.shape}]` : 'none'}; check training.optimizer and ema_decay`,
+        { field: name },
+      );
     }
-    return tensor.data as Float32Array;
-  };
-  return { theta: read('theta'), m: read('m'), v: read('v') };
+    packed[name] = tensor.data as HostData;
+  }
+  return packed;
 }

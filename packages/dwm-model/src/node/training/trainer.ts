@@ -17,6 +17,7 @@ import type { ExperimentConfig } from '../../training/config.ts';
 import { firstNotFinite } from '../../training/debug-nan.ts';
 import { lrFactor } from '../../training/learning-rate.ts';
 import { type LossPoint, lossPlot } from '../../training/loss-plot.ts';
+import { adamwOptimizer, type Optimizer, sgdOptimizer } from '../../training/optimizer.ts';
 import { NotFiniteError, TrainStep } from '../../training/train-step.ts';
 import type { Trainable } from '../../training/trainable.ts';
 import { LORA_FILE } from '../../weights/lora.ts';
@@ -166,11 +167,11 @@ class Session {
         loading: (part, done, total) => report({ kind: 'loading', part, done, total }),
       });
       const step = await TrainStep.create(device, task.trainable, task.loss, {
-        beta1: training.beta1,
-        beta2: training.beta2,
-        eps: training.epsilon,
-        weightDecay: training.weight_decay,
+        optimizer: optimizerOf(config, task.trainable.layout.length),
         maxGradNorm: training.max_grad_norm,
+        microBatches: training.gradient_accumulation_steps,
+        ...(training.ema_decay !== null && { emaDecay: training.ema_decay }),
+        halfPrecision: training.custom_settings.mixed_precision === 'fp16',
       });
       if (start?.kind === 'checkpoint') await restore(step, start, task.trainable, report, config);
       const done = start?.kind === 'checkpoint' ? start.state : { step: 0, position: 0, points: [] };
@@ -226,7 +227,11 @@ class Session {
             totalSteps: last,
             cycles: training.lr_num_cycles,
           });
-        const { loss, norm } = await this.#checked(batches, step, lr);
+        const { loss, norm, skipped } = await this.#checked(batches, step, lr);
+        if (skipped) {
+          const text = `step ${step}: a gradient left the range of f16; the step is left out, and the loss scaled by half of before`;
+          this.#report({ kind: 'warning', text });
+        }
         this.#done = step;
         this.#position += perStep;
         sinceSave.push(loss);
@@ -306,7 +311,7 @@ class Session {
   async #save(losses: readonly number[]): Promise<void> {
     const { config } = this.#options;
     const { training } = config;
-    const packed = await this.#step.state();
+    const { tensors, lossScale } = await this.#step.state();
     const state: TrainingState = {
       step: this.#done,
       position: this.#position,
@@ -314,13 +319,14 @@ class Session {
       meanLoss: losses.reduce((sum, loss) => sum + loss, 0) / Math.max(1, losses.length),
       points: this.#points,
       layout: shapesOf(this.#task.trainable),
+      ...(lossScale && { lossScale }),
       config,
     };
     this.saved = await saveCheckpoint(
       config.experiment.output_dir,
       state,
-      packed,
-      this.#task.files(packed.theta),
+      tensors,
+      this.#task.files((tensors.ema ?? tensors.theta) as Float32Array),
       training.custom_settings.checkpoints_total_limit,
     );
     this.#report({ kind: 'checkpoint', path: this.saved, step: this.#done });
@@ -329,7 +335,7 @@ class Session {
   /** @returns what it measured, for the log. */
   async #validate(step: number): Promise<Record<string, number>> {
     await this.#batches.settle();
-    const measured = await this.#task.validate(this.#step.theta, step);
+    const measured = await this.#task.validate(this.#step.weights, step);
     const numbers = Object.entries(measured).map(([name, value]) => `${name} ${value.toPrecision(4)}`);
     if (numbers.length > 0)
       this.#report({ kind: 'note', text: `validation at step ${step}: ${numbers.join(', ')}` });
@@ -339,7 +345,7 @@ class Session {
   /** Writes the trained model beside the checkpoints, whole and ready for use. */
   async #finish(): Promise<string | undefined> {
     await this.#batches.settle();
-    const files = await this.#task.finish(this.#step.theta);
+    const files = await this.#task.finish(this.#step.weights);
     if (!files) return undefined;
     const path = join(this.#options.config.experiment.output_dir, 'model');
     await writeModel(this.#model, path, files);
@@ -359,6 +365,12 @@ async function baseModel(
   const drawn = await initializeModel(base, made, training.seed);
   if (drawn.length > 0) report({ kind: 'note', text: `random weights for ${drawn.join(', ')}` });
   return made;
+}
+
+function optimizerOf({ training }: ExperimentConfig, length: number): Optimizer {
+  const { optimizer, beta1, beta2, epsilon: eps, weight_decay: weightDecay } = training;
+  if (optimizer === 'sgd') return sgdOptimizer(weightDecay);
+  return adamwOptimizer(length, { beta1, beta2, eps, weightDecay });
 }
 
 const shapesOf = (trainable: Trainable): Record<string, readonly number[]> =>
@@ -397,7 +409,8 @@ async function restore(
       'holds other trained weights than this experiment; check mode, lora_rank, lora_target_modules and the base model',
     );
   }
-  step.restore(await readPacked(path, trainable.layout.length));
+  const tensors = await readPacked(path, step.stateSpecs);
+  step.restore({ tensors, lossScale: state.lossScale });
   report({ kind: 'note', text: `going on after step ${state.step} from ${path}` });
   if (state.seed !== training.seed) {
     report({ kind: 'warning', text: `seed ${training.seed} differs from ${state.seed} of the run so far` });
