@@ -38,8 +38,8 @@ export function recordConv(
       name,
       cost: { flops: convFlops(geometry), bytes: inputBytes + elementCount(shape) * 4 },
       epilogue: true,
-      // One more than the operands and the output: the scales of f16.
-      bindings: inputs.length + 2,
+      // The operands, or in a frame cut by rows the weight and a frame for each tap; the output, the scales of f16.
+      bindings: Math.max(inputs.length, 1 + geometry.kernel[0]) + 2,
       vjp: vjpOf(geometry),
       lower: ({ caps, precision }, epilogue) =>
         lowerConv(

@@ -11,29 +11,22 @@
  * [kt, kh, kw, inChannels, outChannels] in f32, f16 or bf16; sums are f32 in a fixed order.
  *
  * Inputs: 0 x, 1 weight, 2 the cache if there is one, then the epilogue's. Tiles: see `tile.ts`.
- * Host: an output or x longer than a binding is cut into runs of whole output frames; the weight, the cache and
- * the kt frames that one output frame reads must fit in one binding each.
+ * Host: what does not fit in a binding is cut into runs of output frames, and of rows (`pieces.ts`); the weight must
+ * fit.
  *
  * With `precision: 'f16'` x and weight are rounded to f16 as `staging.ts` scales them, and multiplied exactly:
  * what a matrix unit does with f16 operands and f32 sums.
  */
 import type { DeviceCaps } from '../caps.ts';
-import { byteLength, bytesOf } from '../dtype.ts';
+import { byteLength } from '../dtype.ts';
 import { lineGrid } from '../grid.ts';
-import {
-  type Dispatch,
-  type Lowering,
-  lowerChosen,
-  read,
-  scratch,
-  type Variant,
-  write,
-} from '../kernel.ts';
-import { elementCount, splitRange, windowOf } from '../pointwise/access.ts';
-import { emitFusion, largestWindow, offsetAlignment } from '../pointwise/fusion.ts';
-import { type ConvSpec, convOutputShape, sourceFrame } from './geometry.ts';
+import { type Dispatch, type Lowering, lowerChosen, read, scratch, type Variant, write } from '../kernel.ts';
+import { elementCount } from '../pointwise/access.ts';
+import { emitFusion } from '../pointwise/fusion.ts';
+import { type ConvSpec, convOutputShape } from './geometry.ts';
+import { convPieces } from './pieces.ts';
 import { SCALES, STAGED_WEIGHT, stageHalves } from './staging.ts';
-import { CONV_FIELDS, type ConvTile, convCode, convLanes, WIDEST_KERNEL } from './tile.ts';
+import { CONV_FIELDS, type ConvTile, convCode, convLanes, sourceNames, WIDEST_KERNEL } from './tile.ts';
 
 export function lowerConv(spec: ConvSpec, caps: DeviceCaps): Lowering {
   if (spec.kernel[0] > 1 && spec.upsample.time > 1) {
@@ -89,95 +82,41 @@ export const CONV_VARIANTS: readonly Variant<ConvSpec>[] = [
 export function lowerTiled(spec: ConvSpec, tile: ConvTile, caps: DeviceCaps): Lowering {
   const half = spec.precision === 'f16';
   const staged: ConvSpec = half ? { ...spec, weightDtype: 'f16' } : spec;
-  const { batch, frames, height, width, inChannels, outChannels, kernel, upsample, cached } = staged;
+  const { frames, height, width, inChannels, outChannels, kernel, cached } = staged;
   const [, outFrames, outHeight, outWidth] = convOutputShape(staged);
-  const last = kernel[0] - 1;
-  const operands = 2 + (cached ? 1 : 0);
-  const fused = emitFusion(
-    staged.fusion,
-    operands + (half ? 2 : 1),
-    staged.outputDtype,
-    convLanes(staged, tile),
-    caps,
-  );
-  const code = convCode(staged, tile, fused, caps);
+  const inputs = 2 + (cached ? 1 : 0);
+  const builds = [false, true].map((byTaps) => {
+    const names = sourceNames(staged, byTaps);
+    const firstBinding = 2 + names.length + (half ? 1 : 0);
+    const fused = emitFusion(staged.fusion, firstBinding, staged.outputDtype, convLanes(staged, tile), caps);
+    return { fused, code: () => convCode(staged, tile, names, fused, caps) };
+  });
 
-  const alignment = offsetAlignment(caps);
   const limit = caps.limits.maxStorageBufferBindingSize;
-  const inFrame = height * width * inChannels;
-  const outFrame = outHeight * outWidth * outChannels;
   const weightBytes = byteLength(elementCount(kernel) * inChannels * outChannels, spec.weightDtype);
   if (weightBytes > limit) {
     throw new Error(`conv: a weight of ${weightBytes} bytes does not fit in a binding of ${limit} bytes`);
   }
-
-  const clips = (start: number, end: number) => {
-    const first = Math.floor(start / outFrames);
-    const final = Math.floor((end - 1) / outFrames);
-    return { first, final, from: start - first * outFrames, to: end - 1 - final * outFrames };
-  };
-  /** x's frames that output frames [start, end) read, over all clips between. */
-  const xWindow = (start: number, end: number) => {
-    const { first, final, from, to } = clips(start, end);
-    // Folded, frames lie `last` further on.
-    const ahead = staged.adjoint === 'folded' ? last : 0;
-    const low = first * frames + sourceFrame(Math.max(0, from + ahead - last), upsample);
-    const high = final * frames + Math.min(frames - 1, sourceFrame(to + ahead, upsample));
-    // From a clip's first frames on, the next clip's reach back no further than its own frame 0.
-    return windowOf(low * inFrame, (high + 1) * inFrame - 1, batch * frames * inFrame, 'f32', alignment);
-  };
-  const cacheWindow = (start: number, end: number) => {
-    const { first, final, from, to } = clips(start, end);
-    const low = first * last + Math.min(from, last - 1);
-    const high = final * last + (first === final && from >= last ? Math.min(to, last - 1) : last - 1);
-    return windowOf(low * inFrame, (high + 1) * inFrame - 1, batch * last * inFrame, 'f32', alignment);
-  };
-  const outWindow = (start: number, end: number) =>
-    windowOf(
-      start * outFrame,
-      end * outFrame - 1,
-      batch * outFrames * outFrame,
-      staged.outputDtype,
-      alignment,
-    );
-  const fits = (start: number, end: number) =>
-    Math.max(
-      xWindow(start, end).byteLength,
-      cached ? cacheWindow(start, end).byteLength : 0,
-      outWindow(start, end).byteLength,
-      largestWindow(fused, start * outFrame, end * outFrame),
-    ) <= limit;
-  const pieces = splitRange(
-    batch * outFrames,
-    1,
-    fits,
-    () =>
-      new Error(
-        `conv: one output frame reads ${kernel[0]} frames of ${inFrame * 4} bytes and writes ${outFrame * bytesOf(staged.outputDtype)}, which does not fit in bindings of ${limit} bytes; use tiling or a smaller size`,
-      ),
+  const pieces = convPieces(staged, 'f32', builds[0].fused, caps);
+  const codes = builds.map(({ code }, byTaps) =>
+    pieces.some((piece) => piece.byTaps === (byTaps === 1)) ? code() : '',
   );
 
   const tilesPerRow = Math.ceil(outWidth / tile.pixels);
-  const tiles = tilesPerRow * outHeight;
   const blocks = Math.ceil(outChannels / tile.channels);
-  const groupsPerFrame =
-    tile.share > 0
-      ? blocks * Math.ceil(tiles / tile.workgroup)
-      : Math.ceil((blocks * tiles) / tile.workgroup);
-  const bound = ({ byteOffset, byteLength: length }: { byteOffset: number; byteLength: number }) => ({
-    byteOffset,
-    byteLength: length,
-  });
-
   const staging = half ? stageHalves(spec, caps) : { dispatches: [], scratch: [] };
-  const main = pieces.map(([start, end]): Dispatch => {
-    const x = xWindow(start, end);
-    const cache = cached ? cacheWindow(start, end) : undefined;
-    const out = outWindow(start, end);
-    const { windows, uniforms } = fused.windows(start * outFrame, end * outFrame);
+  const main = pieces.map(({ frames: [start, end], rows, sources, byTaps, out, elements }): Dispatch => {
+    const { windows, uniforms } = builds[Number(byTaps)].fused.windows(...elements);
+    const tiles = tilesPerRow * (rows[1] - rows[0]);
+    const groupsPerFrame =
+      tile.share > 0
+        ? blocks * Math.ceil(tiles / tile.workgroup)
+        : Math.ceil((blocks * tiles) / tile.workgroup);
     const fields: Record<(typeof CONV_FIELDS)[number], number> = {
       firstFrame: start,
       lastFrame: end,
+      firstRow: rows[0],
+      lastRow: rows[1],
       inFrames: frames,
       outFrames,
       height,
@@ -190,22 +129,19 @@ export function lowerTiled(spec: ConvSpec, tile: ConvTile, caps: DeviceCaps): Lo
       tilesPerRow,
       blocks,
       groupsPerFrame,
-      atX: -x.firstElement >>> 0,
-      atCache: cache ? -cache.firstElement >>> 0 : 0,
       atOut: -out.firstElement >>> 0,
     };
     return {
       label: `conv/${tile.share > 0 ? 'shared' : 'plain'} ${tile.pixels}x${tile.channels}${half ? ' f16' : ''}`,
-      wgsl: code,
+      wgsl: codes[Number(byTaps)],
       operands: [
-        read(0, bound(x)),
         half ? scratch(STAGED_WEIGHT, 'read') : read(1),
-        ...(cache ? [read(2, bound(cache))] : []),
+        ...sources.map(({ name, window }) => read(name === 'x' ? 0 : 2, window)),
         ...(half ? [scratch(SCALES, 'read')] : []),
-        ...windows.map((window, k) => read(operands + k, bound(window))),
-        write(0, bound(out)),
+        ...windows.map((window, k) => read(inputs + k, window)),
+        write(0, out),
       ],
-      uniforms: [...CONV_FIELDS.map((field) => fields[field]), ...uniforms],
+      uniforms: [...CONV_FIELDS.map((field) => fields[field]), ...sources.map(({ at }) => at), ...uniforms],
       workgroups: lineGrid(groupsPerFrame * (end - start), caps),
     };
   });

@@ -38,6 +38,8 @@ export const WIDEST_KERNEL = 25;
 export const CONV_FIELDS = [
   'firstFrame', // of this dispatch, counted over the batch
   'lastFrame', // exclusive
+  'firstRow', // of the output
+  'lastRow', // exclusive
   'inFrames', // of x in one clip
   'outFrames',
   'height',
@@ -50,10 +52,12 @@ export const CONV_FIELDS = [
   'tilesPerRow',
   'blocks', // of C output channels
   'groupsPerFrame',
-  'atX', // where element 0 lies in the bound window, modulo 2^32
-  'atCache',
-  'atOut',
+  'atOut', // where element 0 lies in the bound window, modulo 2^32
 ] as const;
+
+/** What is bound of x: itself and the cache, or its frames by taps in time. Uniforms at<name> are their places. */
+export const sourceNames = ({ kernel, cached }: ConvSpec, byTaps: boolean): string[] =>
+  byTaps ? range(kernel[0]).map((i) => `Tap${i}`) : cached ? ['X', 'Cache'] : ['X'];
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 
@@ -61,8 +65,14 @@ const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 export const convLanes = (spec: ConvSpec, tile: ConvTile): Lanes =>
   tile.channels % 4 === 0 && spec.outChannels % 4 === 0 && takesFourLanes(spec.fusion) ? 4 : 1;
 
-/** Bindings: x, weight, cache if there is one, scales if f16, the epilogue's, out. */
-export function convCode(spec: ConvSpec, tile: ConvTile, fused: FusedCode, caps: DeviceCaps): string {
+/** Bindings: weight, `sources` as `sourceNames` has them, scales if f16, the epilogue's, out. */
+export function convCode(
+  spec: ConvSpec,
+  tile: ConvTile,
+  sources: readonly string[],
+  fused: FusedCode,
+  caps: DeviceCaps,
+): string {
   const { outChannels, kernel, stride, padding, upsample, cached, weightDtype } = spec;
   const { pixels: P, channels: C, share, workgroup } = tile;
   const [kt, kh, kw] = kernel;
@@ -75,7 +85,7 @@ export function convCode(spec: ConvSpec, tile: ConvTile, fused: FusedCode, caps:
   const wLanes: Lanes = share === 0 && V === 4 && outChannels % 4 === 0 ? 4 : 1;
   const outLanes = convLanes(spec, tile);
   const ragged = outChannels % C !== 0;
-  const scalesAt = cached ? 4 : 3;
+  const scalesAt = 2 + sources.length;
   const outAt = scalesAt + (half ? 1 : 0) + spec.fusion.operands.length;
 
   // Pixel p at tap dx reads up-sampled column p*stride + dx - left of the tile, which is one of `columns`.
@@ -153,9 +163,9 @@ export function convCode(spec: ConvSpec, tile: ConvTile, fused: FusedCode, caps:
       .join('\n');
 
   /** Taps [from, to) in time, out of one source. */
-  const taps = (source: string, at: string, frame: string, from: string, to: string): string => `
+  const taps = (source: string, frame: string, from: string, to: string): string => `
   for (var i = ${from}; i < ${to}; i++) {
-    let frameAt = ${at} + (${frame}) * frameSize;
+    let frameAt = params.at${source} + (${frame}) * frameSize;
     for (var dy = 0u; dy < ${kh}u; dy++) {
       let up = i32(y * ${stride}u + dy) - i32(params.top);
       let row = u32(clamp(up, 0, i32(params.height * ${upsample.space}u) - 1)) / ${upsample.space}u;
@@ -163,7 +173,7 @@ export function convCode(spec: ConvSpec, tile: ConvTile, fused: FusedCode, caps:
       let at = frameAt + row * params.width * params.inChannels;
       let tapAt = (i * ${kh}u + dy) * ${kw}u * params.inChannels;
       for (var c = 0u; c < params.inChannels; c += ${K}u) {
-        ${columns.map((column) => loadColumn(source, column)).join('\n')}
+        ${columns.map((column) => loadColumn(`x${source}`, column)).join('\n')}
         ${range(kw)
           .map((dx) => {
             const wAt = `let wAt = (tapAt + ${dx}u * params.inChannels + c) * params.outChannels;`;
@@ -179,26 +189,30 @@ export function convCode(spec: ConvSpec, tile: ConvTile, fused: FusedCode, caps:
   const clip = 'clip * params.inFrames';
   const shift = upsample.keepFirst ? upsample.time - 1 : 0;
   const folded = spec.adjoint === 'folded';
-  const walk = spec.adjoint
-    ? `let lastTouched = t${folded ? ` + ${last}u` : ''};
+  const byTaps = sources.includes('Tap0');
+  const walk = byTaps
+    ? range(kt)
+        .map((i) => taps(`Tap${i}`, '0u', `${i}u`, `${i + 1}u`))
+        .join('\n')
+    : spec.adjoint
+      ? `let lastTouched = t${folded ? ` + ${last}u` : ''};
   for (var touched = ${folded ? 'select(lastTouched, 0u, t == 0u)' : 'lastTouched'}; touched <= lastTouched; touched++) {
     let before = ${last}u - min(touched, ${last}u);
     let end = min(${kt}u, params.inFrames + ${last}u - touched);
-    ${taps('x', 'params.atX', `${clip} + touched + i - ${last}u`, 'before', 'end')}
+    ${taps('X', `${clip} + touched + i - ${last}u`, 'before', 'end')}
   }`
-    : cached
-      ? `let split = ${last}u - min(t, ${last}u);
-  ${taps('cache', 'params.atCache', `clip * ${last}u + t + i`, '0u', 'split')}
-  ${taps('x', 'params.atX', `${clip} + t + i - ${last}u`, 'split', `${kt}u`)}`
-      : taps(
-          'x',
-          'params.atX',
-          kt > 1
-            ? `${clip} + max(t + i, ${last}u) - ${last}u`
-            : `${clip} + (t + ${shift}u) / ${upsample.time}u`,
-          '0u',
-          `${kt}u`,
-        );
+      : cached
+        ? `let split = ${last}u - min(t, ${last}u);
+  ${taps('Cache', `clip * ${last}u + t + i`, '0u', 'split')}
+  ${taps('X', `${clip} + t + i - ${last}u`, 'split', `${kt}u`)}`
+        : taps(
+            'X',
+            kt > 1
+              ? `${clip} + max(t + i, ${last}u) - ${last}u`
+              : `${clip} + (t + ${shift}u) / ${upsample.time}u`,
+            '0u',
+            `${kt}u`,
+          );
 
   const finish = range(C / V)
     .flatMap((g) => {
@@ -221,13 +235,10 @@ export function convCode(spec: ConvSpec, tile: ConvTile, fused: FusedCode, caps:
 #if ${share > 0}
 enable subgroups;
 #endif
-struct Params { ${CONV_FIELDS.map((field) => `${field}: u32,`).join(' ')} ${fused.fields} }
+struct Params { ${CONV_FIELDS.map((field) => `${field}: u32,`).join(' ')} ${sources.map((name) => `at${name}: u32,`).join(' ')} ${fused.fields} }
 @group(0) @binding(0) var<uniform> params: Params;
-${declare(1, 'x', 'f32', 'read', caps, xLanes)}
-${declare(2, 'weight', weightDtype, 'read', caps, wLanes)}
-#if ${cached}
-${declare(3, 'cache', 'f32', 'read', caps, xLanes)}
-#endif
+${declare(1, 'weight', weightDtype, 'read', caps, wLanes)}
+${sources.map((name, k) => declare(2 + k, `x${name}`, 'f32', 'read', caps, xLanes)).join('\n')}
 #if ${half}
 ${declare(scalesAt, 'scales', 'f32', 'read', caps)}
 #endif
@@ -240,7 +251,7 @@ fn main(${WORKGROUP_BUILTINS},
   let group = ${WORKGROUP_INDEX};
   let frame = params.firstFrame + group / params.groupsPerFrame;
   let inFrame = group % params.groupsPerFrame;
-  let tiles = params.tilesPerRow * params.outHeight;
+  let tiles = params.tilesPerRow * (params.lastRow - params.firstRow);
 #if ${share > 0}
   let n0 = inFrame % params.blocks * ${C}u;
   let tile = inFrame / params.blocks * ${workgroup}u + lane;
@@ -250,7 +261,7 @@ fn main(${WORKGROUP_BUILTINS},
   let tile = id / params.blocks;
 #endif
   // Invocations without work compute the last tile and store nothing: lanes that share must stay together.
-  let y = min(tile, tiles - 1u) / params.tilesPerRow;
+  let y = params.firstRow + min(tile, tiles - 1u) / params.tilesPerRow;
   let pixel0 = min(tile, tiles - 1u) % params.tilesPerRow * ${P}u;
   let clip = min(frame, params.lastFrame - 1u) / params.outFrames;
   let t = min(frame, params.lastFrame - 1u) % params.outFrames;
