@@ -48,12 +48,15 @@ async function filesIn(entry: FileSystemEntry, path: string): Promise<DroppedFil
 export async function droppedFiles(
   data: DataTransfer,
 ): Promise<{ folder: string | undefined; files: DroppedFile[] }> {
-  // The list of items is emptied when the event is over, so the entries are taken now.
-  const entries = [...data.items].flatMap((item) => item.webkitGetAsEntry() ?? []);
-  const only = entries.length === 1 && entries[0].isDirectory ? entries[0] : undefined;
+  // The list of items is emptied when the event is over, so all is taken now.
+  const items = [...data.items].map((item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }));
+  const only = items.length === 1 && items[0].entry?.isDirectory ? items[0].entry : undefined;
   if (only) return { folder: only.name, files: await filesIn(only, '') };
-  const files = await Promise.all(entries.map((entry) => filesIn(entry, entry.name)));
-  return { folder: undefined, files: files.flat() };
+  const files = items.map(async ({ entry, file }): Promise<DroppedFile[]> => {
+    if (entry?.isDirectory) return filesIn(entry, entry.name);
+    return file ? [{ path: file.name, file }] : [];
+  });
+  return { folder: undefined, files: (await Promise.all(files)).flat() };
 }
 
 /** The same for `<input type="file">`, with `webkitdirectory` or without. */

@@ -1,5 +1,6 @@
 /** Scene, hands and generated side by side, or scene and generated swiped over one another. */
 import { createSignal, Show } from 'solid-js';
+import { unwrap } from 'solid-js/store';
 import type { Session } from '../state/session.ts';
 import type { Clock } from './clock.ts';
 import { Pane } from './pane.tsx';
@@ -8,12 +9,18 @@ import { Swipe } from './swipe.tsx';
 export function Panes(props: { session: Session; clock: Clock }) {
   const { state } = props.session;
   const [comparing, setComparing] = createSignal(false);
-  const result = () => state.generated?.video ?? state.preview;
+  const recorded = () => {
+    const { recorded: example, motions, run, source } = state;
+    const same = example && motions && unwrap(example).of === unwrap(motions).present;
+    return same && !run && source === 'drawn' ? example.video : undefined;
+  };
+  const result = () => state.generated?.video ?? state.preview ?? recorded();
   const note = () => {
     const { generated, run, preview } = state;
     if (generated) return `seed ${generated.of.seed}, ${generated.seconds.toFixed(1)} s`;
     if (preview && run) return `after step ${run.step} of ${run.steps}`;
-    return run ? 'generating …' : 'press Generate';
+    if (run) return 'generating …';
+    return recorded() ? 'recorded before; press Generate' : 'press Generate';
   };
   return (
     <section aria-label="Videos">

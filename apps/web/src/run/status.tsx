@@ -11,7 +11,7 @@ export function Status(props: { session: Session }) {
           {(task) => (
             <>
               <span>{task().what} …</span>
-              <progress max="1" value={task().done || undefined} aria-label={task().what} />
+              <progress max="1" value={task().done} aria-label={task().what} />
             </>
           )}
         </Show>

@@ -5,8 +5,10 @@
 import type { Trajectory } from '@dwm/renderer';
 import { batch } from 'solid-js';
 import { createStore, unwrap } from 'solid-js/store';
+import example from '../example.mp4';
 import { onGrid, readLink, type Shared } from '../export/link.ts';
 import type { ModelRef } from '../model-store/sources.ts';
+import { lastThird } from '../panes/picture.ts';
 import { begin, type History, push, redo, undo } from '../scene-editor/history.ts';
 import { EngineClient, EngineError } from '../worker/client.ts';
 import type {
@@ -46,6 +48,8 @@ export interface State {
   readonly source: 'drawn' | 'videos';
   readonly run?: GenerateProgress;
   readonly preview?: Clip;
+  /** A run from the build, of the motion that the page begins with. */
+  readonly recorded?: { readonly of: Trajectory; readonly video: Clip };
   readonly generated?: { readonly video: Clip; readonly seconds: number; readonly of: Settings };
 }
 
@@ -118,7 +122,17 @@ export function createSession() {
     busy('Building the room');
     const room = await engine.call('openRoom', { room: ref, settings });
     const trajectory = onGrid(fitted(given ?? startingTrajectory(room, settings), settings));
-    batch(() => set({ roomRef: ref, room, motions: begin(trajectory), source: 'drawn' }));
+    // Models that read are told what the planned motion is, until the visitor says otherwise.
+    const prompt = given ? settings.prompt : room.caption;
+    batch(() =>
+      set({
+        roomRef: ref,
+        room,
+        motions: begin(trajectory),
+        source: 'drawn',
+        settings: { ...settings, prompt },
+      }),
+    );
     await condition();
   }
 
@@ -133,6 +147,13 @@ export function createSession() {
       { onProgress: ({ done }) => turn === conditioned && busy('Drawing the scene and the hands', done) },
     );
     if (turn === conditioned) set({ ...clips, source: 'drawn', generated: undefined, preview: undefined });
+  }
+
+  /** The recorded run of the first room stands in until the visitor makes one. */
+  async function showRecorded(): Promise<void> {
+    const file = new File([await (await fetch(example)).blob()], 'example.mp4');
+    const all = await engine.call('readVideo', { file, settings: now().settings! });
+    set({ recorded: { of: now().motions!.present, video: lastThird(all) } });
   }
 
   async function planRun(): Promise<void> {
@@ -168,6 +189,7 @@ export function createSession() {
       await openRoom(ref, motion);
       await planRun();
       set({ phase: 'ready' });
+      if (!again && !shared) await showRecorded();
     } catch (error) {
       if (state.phase !== 'lost') set({ phase: 'failed', error: words(error) });
     } finally {

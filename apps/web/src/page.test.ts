@@ -1,0 +1,343 @@
+/** The built page, driven as a visitor would: in Chromium on SwiftShader. Pictures of it are left in `out/pictures`. */
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
+import { fromFieldOfView } from '@dwm/renderer';
+import type { Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findChromium, NO_CHROMIUM } from '../../../tools/chromium/browser.ts';
+import { modelFolder } from '../build/default-model.ts';
+import { writeLink } from './export/link.ts';
+import { handBefore } from './scene-editor/hand-rig.ts';
+import { presetTrajectory } from './scene-editor/presets.ts';
+import { boxGlb } from './testing/box-glb.ts';
+import { BUILT, type OpenPage, PageServer } from './testing/open-page.ts';
+import { generate } from './worker/generate.ts';
+import { loadModel } from './worker/model.ts';
+import type { Settings } from './worker/protocol.ts';
+
+const PICTURES = join(import.meta.dirname, '../out/pictures');
+const PATIENCE = 120_000;
+
+/** As small as a run gets, so that many fit into a test. */
+const SMALL: Settings = {
+  width: 48,
+  height: 32,
+  frames: 9,
+  fps: 8,
+  steps: 2,
+  guidance: 1,
+  seed: 7,
+  prompt: '',
+};
+
+const smallLink = (steps = SMALL.steps) => {
+  const camera = { position: [0, 1.5, 0.4] as const, yaw: 0, pitch: -0.3 };
+  const lens = fromFieldOfView(SMALL.width, SMALL.height, 1.2);
+  const trajectory = presetTrajectory('pull', handBefore(camera, 'right'), camera, lens, SMALL);
+  return writeLink({ room: 1_000_003, settings: { ...SMALL, steps }, trajectory });
+};
+
+const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true });
+const ready = (page: Page) =>
+  button(page, 'Generate').and(page.locator(':enabled')).waitFor({ timeout: PATIENCE });
+const generated = (page: Page) =>
+  page.locator('[data-pane=generated] small', { hasText: /^seed/ }).waitFor({ timeout: PATIENCE });
+const picture = (page: Page, name: string) => page.screenshot({ path: join(PICTURES, `${name}.png`) });
+
+/** Drops a file on the page. */
+async function drop(page: Page, name: string, content: Uint8Array): Promise<void> {
+  await page.evaluate(
+    ([file, bytes]) => {
+      const data = new DataTransfer();
+      data.items.add(new File([Uint8Array.from(bytes)], file));
+      const event = new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true });
+      document.querySelector('.page')!.dispatchEvent(event);
+    },
+    [name, [...content]] as const,
+  );
+}
+
+/** The same run by the same engine in Node, on SwiftShader there too. */
+async function generateInNode(scene: readonly number[], hands: readonly number[]): Promise<Uint8Array> {
+  const device = await openNodeDevice({ adapter: 'swiftshader' });
+  const model = await loadModel(device, await openDirectory(modelFolder()), () => {});
+  const clip = (data: readonly number[]) => ({ ...SMALL, data: Uint8Array.from(data) });
+  const { video } = await generate(
+    model,
+    { scene: clip(scene), hands: clip(hands), settings: SMALL },
+    () => {},
+    new AbortController().signal,
+  );
+  model.pipeline.destroy();
+  device.destroy();
+  return video.data;
+}
+
+/** Decibels, of bytes. */
+function psnr(got: readonly number[], want: Uint8Array): number {
+  expect(got.length).toBe(want.length);
+  const square = got.reduce((sum, value, i) => sum + (value - want[i]) ** 2, 0) / want.length;
+  return 10 * Math.log10(255 ** 2 / square);
+}
+
+/** All frames of a pane as it shows them. */
+async function framesOf(page: Page, pane: string, frames: number): Promise<number[][]> {
+  const all: number[][] = [];
+  for (let frame = 0; frame < frames; frame++) {
+    await page.getByLabel('Frame', { exact: true }).fill(String(frame));
+    all.push(
+      await page.locator(`[data-pane=${pane}] canvas`).evaluate((canvas: HTMLCanvasElement) => {
+        const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
+        return Array.from(data).filter((_, i) => i % 4 !== 3);
+      }),
+    );
+  }
+  return all;
+}
+
+describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, () => {
+  let server: PageServer;
+  let open: OpenPage;
+  beforeAll(async () => {
+    mkdirSync(PICTURES, { recursive: true });
+    server = await PageServer.start();
+  }, PATIENCE);
+  afterAll(() => server?.close());
+
+  test(
+    'a first visit: the panes play, one button generates, and the page is never blocked',
+    async () => {
+      open = await server.open();
+      const { page, complaints } = open;
+      await ready(page);
+      await page
+        .locator('[data-pane=generated] small', { hasText: 'recorded' })
+        .waitFor({ timeout: PATIENCE });
+      await picture(page, '1-first-visit');
+      await page.getByText('Settings').click();
+      await page.getByLabel('Steps').fill('2');
+      await page.getByLabel('Steps').blur();
+      await ready(page);
+      await page.evaluate(() => {
+        const blocked: number[] = [];
+        Object.assign(globalThis, { blocked });
+        new PerformanceObserver((list) => {
+          for (const { duration } of list.getEntries()) blocked.push(duration);
+        }).observe({ entryTypes: ['longtask'] });
+      });
+      await button(page, 'Generate').click();
+      await generated(page);
+      const blocked = await page.evaluate(() => (globalThis as unknown as { blocked: number[] }).blocked);
+      expect(Math.max(0, ...blocked)).toBeLessThan(50);
+      await picture(page, '2-generated');
+      const shown = await framesOf(page, 'generated', 2);
+      expect(new Set(shown[0]).size).toBeGreaterThan(10);
+      expect(complaints).toEqual([]);
+    },
+    PATIENCE,
+  );
+
+  test(
+    'a hand dragged in the room, recorded, and generated from',
+    async () => {
+      const { page, complaints } = open;
+      await button(page, 'Move the hand yourself').click();
+      const room = page.getByRole('application');
+      await room.waitFor();
+      const box = (await room.boundingBox())!;
+      const before = await page.locator('.surface canvas').first().screenshot();
+      await button(page, 'Record 2.1 s').click();
+      // From the hand, which starts to the right below the middle, to the left and up.
+      await page.mouse.move(box.x + box.width * 0.6, box.y + box.height * 0.7);
+      await page.mouse.down();
+      for (let i = 1; i <= 10; i++) {
+        await page.mouse.move(box.x + box.width * (0.6 - 0.03 * i), box.y + box.height * (0.7 - 0.02 * i));
+        await page.waitForTimeout(60);
+      }
+      await page.mouse.up();
+      await room.press('KeyG');
+      await page
+        .getByRole('button', { name: 'Undo' })
+        .and(page.locator(':enabled'))
+        .waitFor({ timeout: PATIENCE });
+      await ready(page);
+      expect((await page.locator('.surface canvas').first().screenshot()).equals(before)).toBe(false);
+      await picture(page, '3-dragged');
+      await button(page, 'Back to the videos').click();
+      const hands = await framesOf(page, 'hands', 2);
+      expect(hands[0].some((value) => value > 0)).toBe(true);
+      await button(page, 'Generate').click();
+      await generated(page);
+      await picture(page, '4-generated-from-drag');
+      expect(complaints).toEqual([]);
+      await open.close();
+    },
+    PATIENCE,
+  );
+
+  test(
+    'a link brings everything back, and the same numbers as in Node',
+    async () => {
+      open = await server.open(await smallLink());
+      const { page, complaints } = open;
+      await ready(page);
+      await button(page, 'Generate').click();
+      await generated(page);
+      const [scene, hands, video] = [
+        await framesOf(page, 'scene', SMALL.frames),
+        await framesOf(page, 'hands', SMALL.frames),
+        await framesOf(page, 'generated', SMALL.frames),
+      ];
+      const want = await generateInNode(scene.flat(), hands.flat());
+      expect(psnr(video.flat(), want)).toBeGreaterThanOrEqual(45);
+      await page.getByText('Take away').click();
+      await button(page, 'Link').click();
+      const address = await page.getByLabel('The link').inputValue();
+      expect(new URL(address).hash).toBe(await smallLink());
+      for (const [name, start] of [
+        ['Video (mp4)', [0, 0, 0]],
+        ['GIF', [0x47, 0x49, 0x46]],
+        ['Contact sheet (png)', [0x89, 0x50, 0x4e]],
+        ['Motion (json)', [0x7b, 0x22, 0x66]],
+      ] as const) {
+        const download = page.waitForEvent('download', { timeout: PATIENCE });
+        await button(page, name).click();
+        const bytes = readFileSync(await (await download).path());
+        expect([...bytes.subarray(0, 3)], name).toEqual(start);
+        expect(bytes.length, name).toBeGreaterThan(1000);
+      }
+      expect(complaints).toEqual([]);
+    },
+    PATIENCE,
+  );
+
+  test(
+    'a scene is dropped, a broken one leaves the page as it was',
+    async () => {
+      const { page, complaints } = open;
+      await drop(page, 'box.glb', boxGlb());
+      await page.locator('[data-pane=scene] small', { hasText: 'box.glb' }).waitFor({ timeout: PATIENCE });
+      await ready(page);
+      const [scene] = await framesOf(page, 'scene', 1);
+      await picture(page, '5-dropped-scene');
+      await drop(page, 'broken.glb', boxGlb().subarray(0, 300));
+      await page.getByRole('alert').filter({ hasText: 'broken.glb' }).waitFor({ timeout: PATIENCE });
+      await picture(page, '6-broken-scene');
+      await ready(page);
+      expect(await framesOf(page, 'scene', 1)).toEqual([scene]);
+      await drop(page, 'motion.json', new TextEncoder().encode('{"frames": 3}'));
+      await page.getByRole('alert').filter({ hasText: 'motion.json' }).waitFor({ timeout: PATIENCE });
+      await page.getByRole('alert').getByRole('button', { name: 'Close' }).click();
+      expect(complaints).toEqual([]);
+      await open.close();
+    },
+    PATIENCE,
+  );
+
+  test(
+    'a run that is cancelled ends within a step, and one that does not fit is refused',
+    async () => {
+      open = await server.open(await smallLink(500));
+      const { page } = open;
+      await ready(page);
+      await button(page, 'Generate').click();
+      await page.getByText(/step \d+ of 500, .* a step/).waitFor({ timeout: PATIENCE });
+      await picture(page, '7-running');
+      const began = Date.now();
+      await button(page, 'Cancel').click();
+      await ready(page);
+      expect(Date.now() - began).toBeLessThan(5000);
+      await page.getByText('Settings').click();
+      await page.getByLabel('Width, pixels').fill('1440');
+      await page.getByLabel('Width, pixels').blur();
+      await page.getByLabel('Graphics memory, GB').fill('0.1');
+      await page.getByLabel('Graphics memory, GB').blur();
+      await page.getByRole('button', { name: /^Use \d+×\d+/ }).waitFor({ timeout: PATIENCE });
+      expect(await button(page, 'Generate').isDisabled()).toBe(true);
+      await picture(page, '8-refused');
+      await open.close();
+    },
+    PATIENCE,
+  );
+
+  test(
+    'device loss is said, and the page recovers with what was made',
+    async () => {
+      open = await server.open(await smallLink());
+      const { page } = open;
+      await ready(page);
+      const gone = await page.context().newPage();
+      // It ends the browser's GPU process, and never answers.
+      await gone.goto('chrome://gpucrash', { timeout: 2000 }).catch(() => {});
+      await page
+        .getByRole('alert')
+        .filter({ hasText: 'graphics device was lost' })
+        .waitFor({ timeout: PATIENCE });
+      await picture(page, '9-device-lost');
+      await button(page, 'Start again').click();
+      await ready(page);
+      await button(page, 'Generate').click();
+      await generated(page);
+      await open.close();
+    },
+    PATIENCE,
+  );
+
+  test(
+    'the page is usable on a phone, in the dark, and by keyboard',
+    async () => {
+      const phone = { viewport: { width: 380, height: 800 }, colorScheme: 'dark' as const, hasTouch: true };
+      open = await server.open(await smallLink(), phone);
+      const { page } = open;
+      await ready(page);
+      const width = await page.evaluate(() => document.documentElement.scrollWidth);
+      expect(width).toBeLessThanOrEqual(380);
+      await page.screenshot({ path: join(PICTURES, '10-phone.png'), fullPage: true });
+      const reached: string[] = [];
+      for (let i = 0; i < 12; i++) {
+        await page.keyboard.press('Tab');
+        reached.push(
+          await page.evaluate(
+            () => document.activeElement?.textContent || document.activeElement?.ariaLabel || '',
+          ),
+        );
+      }
+      for (const name of ['Generate', 'Move the hand yourself', 'Settings', 'Frame'])
+        expect(reached).toContain(name);
+      const unnamed = await page.evaluate(() =>
+        [...document.querySelectorAll('button, input, select, textarea')]
+          .filter(
+            (field) => !field.ariaLabel && !field.textContent && !(field as HTMLInputElement).labels?.length,
+          )
+          .map((field) => field.outerHTML),
+      );
+      expect(unnamed).toEqual([]);
+      await open.close();
+    },
+    PATIENCE,
+  );
+
+  test('scripts of the first load are under 400 KB gzipped', () => {
+    const assets = join(BUILT, 'assets');
+    const first = readdirSync(assets).filter((name) => /^(index|worker)-.*\.js$/.test(name));
+    expect(first).toHaveLength(2);
+    const bytes = first.reduce((sum, name) => sum + gzipSync(readFileSync(join(assets, name))).length, 0);
+    expect(bytes).toBeLessThan(400_000);
+  });
+
+  test(
+    'without WebGPU the page says which browsers work, and shows a recording',
+    async () => {
+      const without = await PageServer.start({ webgpu: false });
+      const { page, complaints } = await without.open();
+      await page.getByRole('heading', { name: 'Browsers that work' }).waitFor({ timeout: PATIENCE });
+      await page.waitForFunction(() => (document.querySelector('video')?.readyState ?? 0) >= 2);
+      await picture(page, '11-no-webgpu');
+      expect(complaints).toEqual([]);
+      await without.close();
+    },
+    PATIENCE,
+  );
+});

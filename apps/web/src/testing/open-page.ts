@@ -1,0 +1,67 @@
+/** The built page in Chromium for tests: built once, served below a sub-path, with what it asked for and complained of. */
+import { join } from 'node:path';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { build } from 'vite';
+import { type LaunchOptions, launchChromium } from '../../../../tools/chromium/browser.ts';
+import { type FileServer, serveFiles } from '../../../../tools/chromium/file-server.ts';
+
+const APP = join(import.meta.dirname, '../..');
+const BUILT = join(APP, 'out/page');
+/** Static hosts put pages below a path. */
+const PATH = '/some/path/';
+
+export interface OpenPage {
+  readonly page: Page;
+  /** Requests that left the page's origin, policy violations and errors of the page. */
+  readonly complaints: string[];
+  close(): Promise<void>;
+}
+
+let built: Promise<unknown> | undefined;
+
+function buildPage(): Promise<unknown> {
+  built ??= build({
+    configFile: join(APP, 'vite.config.ts'),
+    logLevel: 'error',
+    build: { outDir: BUILT, emptyOutDir: true },
+  });
+  return built;
+}
+
+export class PageServer {
+  readonly #server: FileServer;
+  readonly #browser: Browser;
+
+  private constructor(server: FileServer, browser: Browser) {
+    this.#server = server;
+    this.#browser = browser;
+  }
+
+  static async start(options: LaunchOptions = {}): Promise<PageServer> {
+    await buildPage();
+    return new PageServer(await serveFiles({ [PATH]: BUILT }), await launchChromium(options));
+  }
+
+  async open(hash = '', context?: Parameters<Browser['newContext']>[0]): Promise<OpenPage> {
+    const own: BrowserContext = await this.#browser.newContext(context);
+    const page = await own.newPage();
+    const complaints: string[] = [];
+    page.on('pageerror', ({ message }) => complaints.push(message));
+    page.on('console', (message) => {
+      if (message.type() === 'error') complaints.push(message.text());
+    });
+    own.on('request', (request) => {
+      const url = request.url();
+      if (!url.startsWith(this.#server.origin) && !/^(blob|data):/.test(url)) complaints.push(`asked ${url}`);
+    });
+    await page.goto(this.#server.origin + PATH + hash);
+    return { page, complaints, close: () => own.close() };
+  }
+
+  async close(): Promise<void> {
+    await this.#browser.close();
+    await this.#server.close();
+  }
+}
+
+export { BUILT };
