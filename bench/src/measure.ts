@@ -66,7 +66,7 @@ export async function measure(
       ready.splice(ready.indexOf(other), 1);
       await other.prepared.dispose();
     }
-    // Its first look is its time: on a software adapter a slow peer would take most of the whole run.
+    // They run in the first turn only: on a software adapter a slow peer would take most of the whole run.
     const [fastest] = ready.toSorted((a, b) => a.ms - b.ms);
     const late = ready.filter(
       ({ contender, ms }) =>
@@ -77,7 +77,7 @@ export async function measure(
     const turnMs = racing.reduce((sum, { ms }) => sum + Math.max(ms, TURN_MS), 0);
     const turns = Math.min(MAX_TURNS, Math.max(MIN_TURNS, Math.round(budgetMs / turnMs)));
     for (let turn = 0; turn < turns; turn++) {
-      for (const { prepared, ms, samples } of racing) {
+      for (const { prepared, ms, samples } of turn === 0 ? ready : racing) {
         const runs = Math.max(1, Math.ceil(TURN_MS / ms));
         const start = performance.now();
         for (let run = 0; run < runs; run++) await prepared.run((turn * runs + run + 1) % sets);

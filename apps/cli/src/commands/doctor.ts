@@ -1,5 +1,5 @@
 /** `dwm doctor`: what this machine can run, how fast, and what is missing. */
-import { doctorReport } from '@dwm/core-tensor/node';
+import { doctorReport, loadTuning, tuneCachePath } from '@dwm/core-tensor/node';
 import { codecs, installWebCodecs } from '@dwm/media/node';
 import type { Command } from 'commander';
 import { createReporter, size } from '../report.ts';
@@ -14,12 +14,15 @@ export function addDoctor(program: Command): void {
       const report = await doctorReport();
       await installWebCodecs();
       const video = await codecs();
-      reporter.result({ ...report, codecs: video }, describe(report, video));
+      const decided = await loadTuning(report.device, { warn: (line) => reporter.warn(line) });
+      const kernels = { decided, file: tuneCachePath() };
+      reporter.result({ ...report, kernels, codecs: video }, describe(report, kernels, video));
     });
 }
 
 function describe(
   { device, peaks, adapters, system, missing }: Awaited<ReturnType<typeof doctorReport>>,
+  kernels: { decided: number; file: string },
   video: Awaited<ReturnType<typeof codecs>>,
 ): string {
   const { adapter, features, limits } = device;
@@ -48,6 +51,12 @@ function describe(
     [
       'workgroup',
       `${limits.maxComputeInvocationsPerWorkgroup} invocations, ${size(limits.maxComputeWorkgroupStorageSize)}`,
+    ],
+    [
+      'kernels',
+      kernels.decided > 0
+        ? `${kernels.decided} classes of shapes decided, in ${kernels.file}`
+        : 'by their default rules; dwm tune measures them',
     ],
     ...adapters.map(({ name, description }): [string, string] => [`  ${name}`, description ?? 'not here']),
     [
