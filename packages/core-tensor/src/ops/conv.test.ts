@@ -317,6 +317,57 @@ describe('a device with small bindings', async () => {
     }
   });
 
+  test.each([
+    ['without a cache', { frames: 2 }],
+    ['with a cache', { frames: 2, cached: true }],
+    ['two images, stride 2', { batch: 2, stride: 2, kernel: [1, 3, 3] }],
+    ['up-sampled', { frames: 2, kernel: [1, 3, 3], upsample: { time: 2, space: 2, keepFirst: true } }],
+  ] as [string, Partial<ConvShape>][])('cuts frames larger than a binding into rows: %s', async (_, more) => {
+    // 71,680 bytes a frame.
+    const shape: ConvShape = {
+      ...{ ...CONV_SHAPES[6], batch: 1, frames: 1, height: 80, width: 28, inChannels: 8, outChannels: 8 },
+      ...{ cached: false, ...more },
+    };
+    const inputs = operandsOf(shape);
+    const values = valuesOf(inputs, 18);
+    const residual = spec(convOutputShape(shape));
+    const extra = valuesOf({ residual }, 19);
+    const want = convReference(shape, values.x, values.weight, values.cache).map(
+      (v, i) => v + extra.residual[i],
+    );
+    for (const precision of small.caps.features.f16 ? (['f32', 'f16'] as const) : (['f32'] as const)) {
+      const program = await compile(
+        small,
+        { ...inputs, residual },
+        (t) => ({ out: add(run(shape, t as Operands), t.residual) }),
+        precision,
+      );
+      const { out } = await program.run({ ...values, ...extra } as never);
+      expect(relativeError(await out.read(), want)).toBeLessThan(precision === 'f32' ? 1e-6 : 1e-3);
+      program.destroy();
+    }
+  });
+
+  test('a tile of the real decoder can be planned', () => {
+    const caps = {
+      ...device.caps,
+      limits: { ...device.caps.limits, maxStorageBufferBindingSize: 2 ** 27, maxBufferSize: 2 ** 32 },
+    };
+    const tile = spec([1, 9, 240, 360, 256]);
+    const inputs = {
+      x: tile,
+      weight: spec([3, 3, 3, 256, 256], 'bf16'),
+      cache: spec([1, 2, 240, 360, 256]),
+    };
+    const outputs = trace(inputs, ({ x, weight, cache }) => ({
+      out: conv3d(x, weight, { padding: same, cache }),
+    }));
+    const { dispatches } = planProgram(outputs, caps);
+    expect(dispatches.length).toBe(9);
+    for (const { bindings } of dispatches)
+      for (const { byteLength } of bindings) expect(byteLength).toBeLessThanOrEqual(2 ** 27);
+  });
+
   test('says what does not fit', () => {
     const plan = (x: number[], weight: number[]) =>
       planProgram(
