@@ -6,21 +6,17 @@ import {
   conv3d,
   type Device,
   DeviceTensor,
-  div,
-  exp,
   geluTanh,
   groupNorm,
   layerNorm,
   linear,
   matmul,
-  max,
   mul,
   parameter,
   reshape,
   silu,
+  softmax,
   spec,
-  sub,
-  sum,
   type Tensor,
 } from '@dwm/core-tensor';
 import { type Block, HEAD_DIM, QK_EPS } from '../workloads/block.ts';
@@ -90,10 +86,8 @@ function result(task: Task, { x, y, ...t }: Record<string, Tensor>): Tensor {
       return layerNorm(x, { eps: LAYER_NORM_EPS, gamma: t.gamma, beta: t.beta });
     case 'groupNorm':
       return groupNorm(x, { groups: task.groups, eps: GROUP_NORM_EPS, gamma: t.gamma, beta: t.beta });
-    case 'softmax': {
-      const weights = exp(sub(x, max(x, [1], true)));
-      return div(weights, sum(weights, [1], true));
-    }
+    case 'softmax':
+      return softmax(x);
     case 'resnet': {
       const padding = { top: 1, bottom: 1, left: 1, right: 1 };
       const half = (h: Tensor, i: number) => {

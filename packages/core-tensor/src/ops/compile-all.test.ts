@@ -35,7 +35,8 @@ import { randomNormal } from './random.ts';
 import { absMax, sum } from './reduce.ts';
 import { resizeLinear } from './resize.ts';
 import { rotary } from './rotary.ts';
-import { spec } from './testing.ts';
+import { softmax } from './softmax.ts';
+import { applyVjp, spec } from './testing.ts';
 
 const device = await openNodeDevice({ adapter: 'null' });
 
@@ -127,6 +128,16 @@ op('norms', { x: [[2, 50, 64]], g: [[64], 'bf16'] }, (t) => [
   layerNorm(t.x, { eps: 1e-5, gamma: t.g, beta: t.g }),
   rmsNorm(t.x, { eps: 1e-5, gamma: t.g }),
   groupNorm(t.x, { groups: 8, eps: 1e-5, gamma: t.g, beta: t.g }),
+]);
+op('wide norms', { x: [[2, 9, 1024]], g: [[1024], 'bf16'], s: [[2, 1, 1024]] }, (t) => [
+  mul(layerNorm(t.x, { eps: 1e-5, gamma: t.g, beta: t.g }), t.s),
+  rmsNorm(t.x, { eps: 1e-5, gamma: t.g }),
+  ...applyVjp(layerNorm(t.x, { eps: 1e-5, gamma: t.g }), [t.x]).map((g) => g!),
+]);
+op('softmax', { x: [[70, 226]], y: [[5, 9], 'bf16'] }, (t) => [
+  softmax(t.x),
+  mul(softmax(t.y), 2),
+  applyVjp(softmax(t.x), [t.x])[0]!,
 ]);
 op('rotary', { x: [[1, 9, 2, 8]], cos: [[7, 8]] }, (t) => rotary(t.x, t.cos, t.cos, 2));
 op('joins', { x: [[3, 5]], y: [[3, 7]] }, (t) => [concat([t.x, t.y], 1), pad(t.x, 0, 1, 2)]);
