@@ -121,14 +121,12 @@ function graspPhases(
   const rest = restPlace(world, model, random);
   const [start, end] = [wristAlong(0), wristAlong(1)];
   const [opened, closed] = [angles(posture, OPEN), angles(posture, closure)];
-  const reach = throughPlaces(
-    [rest, withdrawn(start, back + 0.06, out + 0.04), withdrawn(start, back, out), start],
-    [0, 0.5, 0.76, 1],
-  );
-  const away = throughPlaces(
-    [end, withdrawn(end, back, out), blend(end, restPlace(world, model, random), 0.7)],
-    [0, 0.35, 1],
-  );
+  // Hooked fingers have to pass over what they hook on.
+  const beside = (place: Placement) => withdrawn(place, posture === 'hook' ? 0.008 : back, out);
+  const apart = (place: Placement) => withdrawn(place, back + 0.06, out + 0.04);
+  const reach = throughPlaces([rest, apart(start), beside(start), start], [0, 0.5, 0.76, 1]);
+  const home = blend(end, restPlace(world, model, random), 0.7);
+  const away = throughPlaces([end, beside(end), apart(end), home], [0, 0.25, 0.5, 1]);
   const opening = mixEvenly(closed, opened);
   return [
     {

@@ -45,13 +45,13 @@ const RELAXED: HandAngles = { thumb: thumb(0.35, 12, 15), fingers: alike(16, 26,
 
 export const HAND_POSTURES: Readonly<Record<PostureName, Posture>> = {
   hook: {
-    open: { thumb: thumb(0.3, 5, 5), fingers: alike(4, 58, 22) },
+    open: { thumb: thumb(0.3, 5, 5), fingers: alike(2, 34, 12) },
     closed: { thumb: thumb(0.75, 40, 45), fingers: alike(62, 98, 50) },
   },
   pinch: {
     open: {
       thumb: thumb(0.85, 0, 0),
-      fingers: [finger(28, 24, 8), finger(30, 26, 8), finger(36, 34, 14), finger(40, 40, 20)],
+      fingers: [finger(24, 20, 6), finger(25, 20, 6), finger(28, 20, 6), finger(30, 20, 6)],
     },
     closed: {
       thumb: thumb(1, 30, 40),

@@ -5,7 +5,7 @@
 import type RAPIER from '@dimforge/rapier3d-compat';
 import { type Quaternion, rotations, type Vec3 } from '@dwm/renderer';
 import type { Placement, Shape } from '../world/solid.ts';
-import { type Body, firstPlace, isJoint, type World } from '../world/world.ts';
+import { type Body, firstPlace, isJoint, type Joint, type World } from '../world/world.ts';
 import { loadEngine } from './engine.ts';
 
 const { cross, dot, rotate, scale, subtract, compose, inverse } = rotations;
@@ -70,14 +70,18 @@ export class Bodies {
 
   /** Metres or radians, within the joint's limits; undefined for loose bodies. */
   opening(movable: MovableBody): number | undefined {
-    const { motion, place } = movable.body;
+    const { motion } = movable.body;
     if (!isJoint(motion)) return undefined;
+    return Math.min(motion.limits[1], Math.max(motion.limits[0], this.#rawOpening(movable, motion)));
+  }
+
+  /** A push can bring a body a little beyond its limits. */
+  #rawOpening(movable: MovableBody, motion: Joint): number {
+    const { place } = movable.body;
     const now = this.placement(movable);
-    const value =
-      motion.kind === 'prismatic'
-        ? dot(motion.axis, subtract(now.position, place.position))
-        : angleAbout(motion.axis, compose(now.rotation, inverse(place.rotation)));
-    return Math.min(motion.limits[1], Math.max(motion.limits[0], value));
+    return motion.kind === 'prismatic'
+      ? dot(motion.axis, subtract(now.position, place.position))
+      : angleAbout(motion.axis, compose(now.rotation, inverse(place.rotation)));
   }
 
   /** Moves a loose body so that it is at `target` after the next step, as far as what is in its way lets it. */
@@ -94,13 +98,13 @@ export class Bodies {
     rigid.setAngvel(vector(spin), true);
   }
 
-  /** Moves a body on a joint towards an opening, metres or radians. */
-  driveTo(movable: MovableBody, opening: number): void {
+  /** Moves a body on a joint towards an opening, metres or radians. @returns false for one beyond its limits. */
+  driveTo(movable: MovableBody, opening: number): boolean {
     const { body, rigid } = movable;
     const { motion } = body;
-    if (!isJoint(motion)) return;
+    if (!isJoint(motion)) return false;
     const [low, high] = motion.limits;
-    const way = Math.min(high, Math.max(low, opening)) - this.opening(movable)!;
+    const way = Math.min(high, Math.max(low, opening)) - this.#rawOpening(movable, motion);
     const speed = Math.min(12, Math.max(-12, way / this.physics.timestep));
     const along = scale(motion.axis, speed);
     const centre = rigid.worldCom();
@@ -108,6 +112,7 @@ export class Bodies {
     const turns = motion.kind === 'revolute';
     rigid.setLinvel(vector(turns ? cross(along, arm) : along), true);
     rigid.setAngvel(vector(turns ? along : [0, 0, 0]), true);
+    return opening >= low && opening <= high;
   }
 
   /** Whether hands push this body; one that is held they do not. */

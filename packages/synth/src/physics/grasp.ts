@@ -12,7 +12,7 @@ import { bendOf, type HandPoint, handPoints } from './hand-body.ts';
 export const TOUCH = 0.008;
 const LET_GO = 0.013;
 /** Radians from which on a finger holds. */
-const BENT = 0.85;
+const BENT = 1;
 
 export class HandNow {
   readonly joints: Float64Array;

@@ -3,9 +3,10 @@
  * gravity, friction and joints. Hands move straight from frame to frame.
  */
 import { type HandSide, type Matrix, rotations, SIDES, type Trajectory, type Vec3 } from '@dwm/renderer';
+import { jointAt } from '../motion/skeleton.ts';
 import type { Contact, MovingPart } from '../types.ts';
 import { type Placement, placed, placePoint, unplacePoint } from '../world/solid.ts';
-import { isJoint, openingFor, placeAt, type World, worldMatrix } from '../world/world.ts';
+import { type Body, isJoint, openingFor, placeAt, type World, worldMatrix } from '../world/world.ts';
 import { Bodies, type MovableBody } from './bodies.ts';
 import { carrier, HandNow, holders, TOUCH, touchedPoint, touches, within } from './grasp.ts';
 import { DEFAULT_RADII, HandBody } from './hand-body.ts';
@@ -25,6 +26,11 @@ interface Hold {
   readonly grip: Vec3;
   readonly local: Vec3;
 }
+
+/** Every so many steps it is looked at what hands hold. */
+const HOLD_STEPS = 3;
+/** Metres a second: a hand that is slower takes hold. */
+const CALM = 0.2;
 
 type HandsNow = Partial<Record<HandSide, HandNow>>;
 
@@ -67,6 +73,15 @@ function simulateFrames({ frames, fps }: Trajectory, bodies: Bodies): HandsRun {
     });
   };
 
+  const before: Partial<Record<HandSide, Vec3>> = {};
+  /** A hand takes hold of nothing in passing. */
+  const calm = (sides: readonly HandSide[], hands: HandsNow) =>
+    sides.every((side) => {
+      const from = before[side];
+      const way = from && rotations.length(rotations.subtract(jointAt(hands[side]!.joints, 0), from));
+      return way !== undefined && way * fps * steps < CALM * HOLD_STEPS;
+    });
+
   const updateHolds = (hands: HandsNow) => {
     for (const movable of bodies.movable) {
       const place = bodies.placement(movable);
@@ -76,15 +91,8 @@ function simulateFrames({ frames, fps }: Trajectory, bodies: Bodies): HandsRun {
         holds.delete(movable);
         leaving.add(movable);
         bodies.weigh(movable, true);
-      } else if (!hold && sides.length > 0 && !leaving.has(movable)) {
-        const frame = carrier(hands, sides);
-        const point = touchedPoint(hands, sides, movable.body, place);
-        holds.set(movable, {
-          sides,
-          offset: within(frame, place),
-          grip: unplacePoint(frame, point),
-          local: unplacePoint(place, point),
-        });
+      } else if (!hold && sides.length > 0 && !leaving.has(movable) && calm(sides, hands)) {
+        holds.set(movable, takeHold(hands, sides, movable.body, place));
         bodies.collideWithHands(movable, false);
         bodies.weigh(movable, false);
       }
@@ -97,6 +105,7 @@ function simulateFrames({ frames, fps }: Trajectory, bodies: Bodies): HandsRun {
       leaving.delete(movable);
       bodies.collideWithHands(movable, true);
     }
+    for (const side of SIDES) before[side] = hands[side] && jointAt(hands[side].joints, 0);
   };
 
   record(0, handsAt(frames, 0, 0));
@@ -106,12 +115,13 @@ function simulateFrames({ frames, fps }: Trajectory, bodies: Bodies): HandsRun {
       SIDES.forEach((side, i) => {
         handBodies[i]?.moveTo(hands[side]?.joints ?? null);
       });
-      if (step % 3 === 0 || step === steps) updateHolds(hands);
+      if (step % HOLD_STEPS === 0) updateHolds(hands);
       for (const [movable, hold] of holds) {
         if (hold.sides.some((side) => !hands[side])) continue;
         const frame = carrier(hands, hold.sides);
         if (movable.body.motion === 'loose') bodies.drive(movable, placed(frame, hold.offset));
-        else bodies.driveTo(movable, openingFor(movable.body, hold.local, placePoint(frame, hold.grip)));
+        else if (!bodies.driveTo(movable, openingFor(movable.body, hold.local, placePoint(frame, hold.grip))))
+          holds.set(movable, takeHold(hands, hold.sides, movable.body, bodies.placement(movable)));
       }
       bodies.step();
     }
@@ -123,6 +133,17 @@ function simulateFrames({ frames, fps }: Trajectory, bodies: Bodies): HandsRun {
     return isJoint(body.motion) ? { ...part, opening: openings } : part;
   });
   return { moving, contacts };
+}
+
+function takeHold(hands: HandsNow, sides: readonly HandSide[], body: Body, place: Placement): Hold {
+  const frame = carrier(hands, sides);
+  const point = touchedPoint(hands, sides, body, place);
+  return {
+    sides,
+    offset: within(frame, place),
+    grip: unplacePoint(frame, point),
+    local: unplacePoint(place, point),
+  };
 }
 
 /** The hands between frame `index` and the next; those of one frame only are there until the next. */

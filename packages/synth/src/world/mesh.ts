@@ -26,8 +26,13 @@ export class MeshBuilder {
     };
   }
 
-  /** `paint` gives the colour of a point of the surface, in the box's own frame. */
+  /**
+   * `color` may give the colour of a point of the surface, in the box's own frame: once for each of the squares that
+   * faces are cut into, `pieces` along the longest edge.
+   */
   box(half: Vec3, color: Color | ((point: Vec3) => Color), at: Placement = IN_PLACE, pieces = 1): this {
+    const longest = Math.max(...half);
+    const cuts = half.map((size) => Math.max(1, Math.round((pieces * size) / longest)));
     for (let axis = 0; axis < 3; axis++)
       for (const side of [-1, 1]) {
         const [u, v] = [(axis + 1) % 3, (axis + 2) % 3];
@@ -40,23 +45,23 @@ export class MeshBuilder {
         };
         const normal = [0, 0, 0];
         normal[axis] = side;
-        this.#patch(corner, normal as unknown as Vec3, color, at, pieces);
+        this.#patch(corner, normal as unknown as Vec3, color, at, [cuts[u], cuts[v]]);
       }
     return this;
   }
 
-  /** A rectangle facing `normal`, from `corner(-1, -1)` to `corner(1, 1)`, cut into pieces x pieces. */
+  /** A rectangle facing `normal`, from `corner(-1, -1)` to `corner(1, 1)`, cut into pieces[0] x pieces[1]. */
   #patch(
     corner: (a: number, b: number) => Vec3,
     normal: Vec3,
     color: Color | ((point: Vec3) => Color),
     at: Placement,
-    pieces: number,
+    pieces: readonly number[],
   ): void {
-    for (let i = 0; i < pieces; i++)
-      for (let j = 0; j < pieces; j++) {
-        const edge = (k: number) => -1 + (2 * k) / pieces;
-        const middle = corner(edge(i + 0.5), edge(j + 0.5));
+    for (let i = 0; i < pieces[0]; i++)
+      for (let j = 0; j < pieces[1]; j++) {
+        const [across, up] = pieces.map((count) => (k: number) => -1 + (2 * k) / count);
+        const middle = corner(across(i + 0.5), up(j + 0.5));
         const paint = typeof color === 'function' ? color(middle) : color;
         const first = this.#positions.length / 3;
         for (const [a, b] of [
@@ -65,7 +70,7 @@ export class MeshBuilder {
           [i + 1, j + 1],
           [i, j + 1],
         ])
-          this.#vertex(corner(edge(a), edge(b)), normal, paint, at);
+          this.#vertex(corner(across(a), up(b)), normal, paint, at);
         this.#indices.push(first, first + 1, first + 2, first, first + 2, first + 3);
       }
   }
