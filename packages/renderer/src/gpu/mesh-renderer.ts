@@ -29,6 +29,11 @@ export interface DrawOptions {
   readonly shadowBounds?: Bounds;
   /** With 4 samples: whether `target.depth` is drawn too, as it is by default. */
   readonly depth?: boolean;
+  /**
+   * Depth before colour, the default, so that costly shading runs for what is seen only. In thumbnails the vertices
+   * cost more than the pixels, and once is enough.
+   */
+  readonly prepass?: boolean;
 }
 
 type Pass = 'color' | 'measure' | 'depth' | 'prepass' | 'shadow';
@@ -136,9 +141,9 @@ export class MeshRenderer {
       culling: options.backFaceCulling ?? false,
       samples: target.samples,
       hasShadow: !!shadow,
+      prepassed: lit && options.prepass !== false,
     };
-    // Depth first, so that costly shading runs for what is seen only.
-    if (lit) for (const index of solid) this.#drawItem(pass, model, index, 'prepass', setup);
+    if (setup.prepassed) for (const index of solid) this.#drawItem(pass, model, index, 'prepass', setup);
     for (const index of solid) this.#drawItem(pass, model, index, 'color', setup);
     pass.setPipeline(this.#backgroundPipeline(target.samples));
     pass.draw(3);
@@ -197,7 +202,13 @@ export class MeshRenderer {
     });
     pass.setBindGroup(0, this.#frameGroup(this.#noShadow, this.#frame));
     const { solid, blended } = sorted(model, positionOf(view));
-    const setup = { lit: false, culling: backFaceCulling, samples: 1 as const, hasShadow: false };
+    const setup = {
+      lit: false,
+      culling: backFaceCulling,
+      samples: 1 as const,
+      hasShadow: false,
+      prepassed: false,
+    };
     for (const index of [...solid, ...blended.reverse()])
       this.#drawItem(pass, model, index, 'measure', setup);
     pass.end();
@@ -310,7 +321,7 @@ export class MeshRenderer {
     pass.setBindGroup(0, this.#frameGroup(this.#noShadow, this.#shadowFrame));
     const { solid } = sorted(model, shadow.center);
     // A single-sided wall seen from behind is not there, so a room whose walls face inwards gets light.
-    const setup = { lit: false, culling: true, samples: 1 as const, hasShadow: false };
+    const setup = { lit: false, culling: true, samples: 1 as const, hasShadow: false, prepassed: false };
     for (const index of solid) this.#drawItem(pass, model, index, 'shadow', setup);
     pass.end();
     gpu.queue.submit([encoder.finish()]);
@@ -356,7 +367,7 @@ export class MeshRenderer {
         unlit: +!lit,
       });
     }
-    const prepassed = kind === 'color' && setup.lit;
+    const prepassed = kind === 'color' && setup.prepassed;
     const key = JSON.stringify([
       kind,
       present,
@@ -471,6 +482,8 @@ interface Setup {
   readonly culling: boolean;
   readonly samples: 1 | 4;
   readonly hasShadow: boolean;
+  /** Whether depth is drawn before colour. */
+  readonly prepassed: boolean;
 }
 
 /** Depth alone needs no fragment shader, unless the material has holes. */

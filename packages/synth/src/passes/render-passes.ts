@@ -29,8 +29,9 @@ export interface ClipPasses {
   readonly after: Frames;
 }
 
-/** Larger pictures show the texels of a small map. */
-const shadowTexels = (width: number): number => (width > 200 ? 2048 : 1024);
+/** Small pictures hide the texels of a small shadow map, and their pixels cost less than the vertices. */
+const isThumbnail = (width: number): boolean => width <= 200;
+const shadowTexels = (width: number): number => (isThumbnail(width) ? 1024 : 2048);
 
 export class PassRenderer {
   readonly #device: Device;
@@ -67,6 +68,7 @@ export class PassRenderer {
           lights: clip.lights,
           shadowBounds: worldBounds(clip.scene),
           depth: false,
+          prepass: !isThumbnail(width),
         });
       const views = frames.map(({ intrinsics, camera }): View => ({ intrinsics, pose: camera }));
       const last = frames.length - 1;
