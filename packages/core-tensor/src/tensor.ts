@@ -71,7 +71,7 @@ export type ViewMap =
 /** What a program is planned for. */
 export interface Target {
   readonly caps: DeviceCaps;
-  /** `f16` lets matmul and convolution multiply in f16, scaled against overflow; sums stay in f32. */
+  /** `f16` lets matmul, convolution and attention multiply in f16, scaled against overflow; sums stay in f32. */
   readonly precision: Precision;
 }
 

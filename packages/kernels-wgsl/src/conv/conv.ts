@@ -24,6 +24,7 @@ import { type Dispatch, type Lowering, lowerChosen, read, scratch, type Variant,
 import { elementCount } from '../pointwise/access.ts';
 import { emitFusion } from '../pointwise/fusion.ts';
 import { type ConvSpec, convOutputShape } from './geometry.ts';
+import { matrixConv } from './matrix.ts';
 import { convPieces } from './pieces.ts';
 import { SCALES, STAGED_WEIGHT, stageHalves } from './staging.ts';
 import { CONV_FIELDS, type ConvTile, convCode, convLanes, sourceNames, WIDEST_KERNEL } from './tile.ts';
@@ -53,6 +54,7 @@ function pixelsOf(spec: ConvSpec, most: 4 | 8): number {
 }
 
 export const CONV_VARIANTS: readonly Variant<ConvSpec>[] = [
+  matrixConv,
   {
     name: 'shared',
     applies: (_, caps) => [4, 8].includes(laneSubgroup(caps)),

@@ -5,11 +5,12 @@
  *
  * Dispatches: largest |x| of each of several pieces -> scratch 0; their maximum and the scale of x ->
  * `scales[0]`, its inverse `scales[1]` (scratch 1); weight in f16 -> scratch 2, with the inverse scales of its
- * channels in `scales[2 + n]`. Maxima are taken of the bits of |value|, which order as the values do.
+ * channels in `scales[2 + n]`. Maxima are taken of the bits of |value|, which order as the values do. Matrix units
+ * want x itself in f16 too (`stageX`); others round it as they read it.
  */
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';
-import { WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
+import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Dispatch, read, scratch } from '../kernel.ts';
 import { splitRange, windowOf } from '../pointwise/access.ts';
 import { offsetAlignment } from '../pointwise/fusion.ts';
@@ -116,58 +117,116 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 }
 `;
 
-/** The dispatches that come before an f16 convolution and the sizes of scratch 0 to 2. */
-export function stageHalves(spec: ConvSpec, caps: DeviceCaps): { dispatches: Dispatch[]; scratch: number[] } {
-  const { batch, frames, height, width, inChannels, kernel, cached } = spec;
-  const outChannels = convOutputShape(spec)[4];
-  const rows = kernel[0] * kernel[1] * kernel[2] * inChannels;
-  const frame = height * width * inChannels;
-  const sources = [{ input: 0, count: batch * frames * frame }];
-  if (cached) sources.push({ input: 2, count: batch * (kernel[0] - 1) * frame });
+/** Runs of [0, count) elements of f32 that fit in a binding each; cuts are multiples of `quantum`. */
+function runs(count: number, quantum: number, caps: DeviceCaps) {
+  const alignment = offsetAlignment(caps);
+  const window = (start: number, end: number) => windowOf(start, end - 1, count, 'f32', alignment);
+  const limit = caps.limits.maxStorageBufferBindingSize;
+  const fits = (start: number, end: number) => window(start, end).byteLength <= limit;
+  return splitRange(count, quantum, fits, () => new Error('conv: no window fits')).map(([start, end]) => {
+    const { firstElement, ...bound } = window(start, end);
+    return { start, end, bound, firstElement };
+  });
+}
 
+/** Inputs that hold frames: x, and the cache if there is one. */
+const frameInputs = ({ batch, frames, height, width, inChannels, kernel, cached }: ConvSpec) => {
+  const frame = height * width * inChannels;
+  const x = { input: 0, count: batch * frames * frame };
+  return cached ? [x, { input: 2, count: batch * (kernel[0] - 1) * frame }] : [x];
+};
+
+/** The dispatches that find the scale of x, and the size of scratch 0. */
+export function stageScale(spec: ConvSpec, caps: DeviceCaps): { dispatches: Dispatch[]; partial: number } {
   let partials = 0;
   const dispatches: Dispatch[] = [];
-  for (const { input, count } of sources) {
-    const alignment = offsetAlignment(caps);
-    const window = (start: number, end: number) => windowOf(start, end - 1, count, 'f32', alignment);
-    const limit = caps.limits.maxStorageBufferBindingSize;
-    const fits = (start: number, end: number) => window(start, end).byteLength <= limit;
-    for (const [start, end] of splitRange(count, 1, fits, () => new Error('conv: no window fits'))) {
+  for (const { input, count } of frameInputs(spec)) {
+    for (const { start, end, bound, firstElement } of runs(count, 1, caps)) {
       const perGroup = Math.max(PIECE, Math.ceil((end - start) / MAX_PIECES));
       const groups = Math.ceil((end - start) / perGroup);
-      const { byteOffset, byteLength: length, firstElement } = window(start, end);
       dispatches.push({
         label: 'conv/largest',
         wgsl: maximumCode(caps),
-        operands: [read(input, { byteOffset, byteLength: length }), scratch(PARTIAL, 'read_write')],
+        operands: [read(input, bound), scratch(PARTIAL, 'read_write')],
         uniforms: [start, end, -firstElement >>> 0, perGroup, partials],
         workgroups: [groups, 1, 1],
       });
       partials += groups;
     }
   }
-  dispatches.push(
-    {
-      label: 'conv/scale',
-      wgsl: scaleCode(caps),
-      operands: [scratch(PARTIAL, 'read'), scratch(SCALES, 'read_write')],
-      uniforms: [partials],
-      workgroups: [1, 1, 1],
-    },
-    {
-      label: 'conv/stage weight',
-      wgsl: weightCode(spec, caps),
-      operands: [read(1), scratch(SCALES, 'read_write'), scratch(STAGED_WEIGHT, 'read_write')],
-      uniforms: [rows, outChannels],
-      workgroups: [Math.ceil(outChannels / 16), 1, 1],
-    },
-  );
+  dispatches.push({
+    label: 'conv/scale',
+    wgsl: scaleCode(caps),
+    operands: [scratch(PARTIAL, 'read'), scratch(SCALES, 'read_write')],
+    uniforms: [partials],
+    workgroups: [1, 1, 1],
+  });
+  return { dispatches, partial: byteLength(partials, 'u32') };
+}
+
+/** The dispatches that come before an f16 convolution and the sizes of scratch 0 to 2. */
+export function stageHalves(spec: ConvSpec, caps: DeviceCaps): { dispatches: Dispatch[]; scratch: number[] } {
+  const { inChannels, kernel } = spec;
+  const outChannels = convOutputShape(spec)[4];
+  const rows = kernel[0] * kernel[1] * kernel[2] * inChannels;
+  const { dispatches, partial } = stageScale(spec, caps);
+  dispatches.push({
+    label: 'conv/stage weight',
+    wgsl: weightCode(spec, caps),
+    operands: [read(1), scratch(SCALES, 'read_write'), scratch(STAGED_WEIGHT, 'read_write')],
+    uniforms: [rows, outChannels],
+    workgroups: [Math.ceil(outChannels / 16), 1, 1],
+  });
   return {
     dispatches,
-    scratch: [
-      byteLength(partials, 'u32'),
-      byteLength(2 + outChannels, 'f32'),
-      byteLength(rows * outChannels, 'f16'),
-    ],
+    scratch: [partial, byteLength(2 + outChannels, 'f32'), byteLength(rows * outChannels, 'f16')],
   };
+}
+
+/** 8 elements an invocation. */
+const xCode = (caps: DeviceCaps) => `
+struct Params { words: u32, at: u32 }
+@group(0) @binding(0) var<uniform> params: Params;
+${declare(1, 'x', 'f32', 'read', caps, 4)}
+${declare(2, 'scales', 'f32', 'read', caps)}
+@group(0) @binding(3) var<storage, read_write> staged: array<vec4<u32>>;
+@compute @workgroup_size(${WORKGROUP})
+fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
+  let i = ${WORKGROUP_INDEX} * ${WORKGROUP}u + lane;
+  if (i >= params.words) { return; }
+  let low = x[params.at + 2u * i] * scales[0];
+  let high = x[params.at + 2u * i + 1u] * scales[0];
+  staged[i] = vec4<u32>(
+    pack2x16float(low.xy), pack2x16float(low.zw), pack2x16float(high.xy), pack2x16float(high.zw));
+}
+`;
+
+/**
+ * Scaled halves of x -> scratch `first`, and of the cache -> the next, and the sizes of both; after `stageScale`.
+ * Channels must be a multiple of 8.
+ */
+export function stageX(
+  spec: ConvSpec,
+  first: number,
+  caps: DeviceCaps,
+): { dispatches: Dispatch[]; scratch: number[] } {
+  const inputs = frameInputs(spec);
+  // Windows of halves start at multiples of the alignment too.
+  const quantum = offsetAlignment(caps);
+  const dispatches = inputs.flatMap(({ input, count }, k) =>
+    runs(count, quantum, caps).map(
+      ({ start, end, bound, firstElement }): Dispatch => ({
+        label: 'conv/stage x',
+        wgsl: xCode(caps),
+        operands: [
+          read(input, bound),
+          scratch(SCALES, 'read'),
+          { ...scratch(first + k, 'read_write'), byteOffset: 2 * start, byteLength: 2 * (end - start) },
+        ],
+        uniforms: [(end - start) / 8, (start - firstElement) / 4],
+        workgroups: lineGrid(Math.ceil((end - start) / 8 / WORKGROUP), caps),
+      }),
+    ),
+  );
+  return { dispatches, scratch: inputs.map(({ count }) => byteLength(count, 'f16')) };
 }
