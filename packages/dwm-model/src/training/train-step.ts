@@ -5,11 +5,13 @@
  */
 import {
   add,
+  bytesOf,
   compile,
   concat,
   type Device,
   DeviceTensor,
   DwmError,
+  elementCount,
   grad,
   type HostData,
   mul,
@@ -87,6 +89,7 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
   readonly #gradient: Program<Specs, { loss: Tensor; gradient: Tensor }>;
   readonly #accumulate: Program<Specs, { sum: Tensor; losses: Tensor }> | undefined;
   readonly #updates: readonly [Program<Specs, Tensors>, Program<Specs, Tensors>];
+  readonly #batch: readonly TensorSpec[];
   readonly #average: { readonly sum: DeviceTensor; readonly losses: DeviceTensor } | undefined;
   /** The update whose outputs are the weights and all that goes with them. */
   #current = 0;
@@ -97,6 +100,7 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
     scale: LossScale | undefined;
     gradient: Program<Specs, { loss: Tensor; gradient: Tensor }>;
     accumulate: Program<Specs, { sum: Tensor; losses: Tensor }> | undefined;
+    batch: readonly TensorSpec[];
     average: { sum: DeviceTensor; losses: DeviceTensor } | undefined;
     updates: readonly [Program<Specs, Tensors>, Program<Specs, Tensors>];
   }) {
@@ -105,6 +109,7 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
     this.#scale = parts.scale;
     this.#gradient = parts.gradient;
     this.#accumulate = parts.accumulate;
+    this.#batch = parts.batch;
     this.#average = parts.average;
     this.#updates = parts.updates;
   }
@@ -175,12 +180,28 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
           losses: new DeviceTensor(device, losses, 'losses'),
         }
       : undefined;
-    return new TrainStep({ trainable, options, scale, gradient, accumulate, average, updates });
+    const batch = Object.values<TensorSpec>(inputs);
+    return new TrainStep({ trainable, options, scale, gradient, accumulate, batch, average, updates });
   }
 
   /** Memory of the gradient program, which dominates. */
   get plan() {
     return this.#gradient.plan;
+  }
+
+  /** Bytes that the device holds for training, by the programs' plans: all but weights that stay frozen. */
+  get plannedBytes(): number {
+    const bytes = (tensors: readonly TensorSpec[]) =>
+      tensors.reduce((sum, { shape, dtype }) => sum + elementCount(shape) * bytesOf(dtype), 0);
+    const programs = [this.#gradient, this.#accumulate, ...this.#updates].filter(
+      (program) => program !== undefined,
+    );
+    const own = programs.reduce(
+      (sum, { plan: { memory } }) => sum + memory.total - memory.parameters - memory.inputs,
+      0,
+    );
+    // Inputs are bound where they are, but for the batch, which comes from the host.
+    return own + bytes(this.#batch) + bytes(this.#average ? Object.values(this.#average) : []);
   }
 
   /** Packed weights as they are trained. Another tensor after every step. */

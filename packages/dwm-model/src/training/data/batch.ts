@@ -42,7 +42,11 @@ const KEYS = {
 const latentCount = ({ channels, frames, height, width }: LatentSize) => channels * frames * height * width;
 
 /** Shapes of a batch, by the names of `makeBatch`. */
-export function batchSpecs(count: number, { config, size }: BatchRules, tokens: number) {
+export function batchSpecs(
+  count: number,
+  { config, size }: Pick<BatchRules, 'config' | 'size'>,
+  tokens: number,
+) {
   const latents = spec([count, size.frames, size.channels, size.height, size.width]);
   return {
     video: latents,
