@@ -1,0 +1,112 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readVideo } from '@dwm/media/node';
+import { readTransforms } from '@dwm/renderer';
+import { expect, test } from 'vitest';
+import {
+  clipPaths,
+  clipSettings,
+  type DatasetOptions,
+  FIRST_TEST_SEED,
+  listLine,
+  sampleOf,
+  splitOf,
+  writeDataset,
+} from './index.ts';
+
+const options = (root: string, change: Partial<DatasetOptions> = {}): DatasetOptions => ({
+  root,
+  split: 'test',
+  seed: 0,
+  count: 3,
+  width: 48,
+  height: 32,
+  frames: 9,
+  fps: 8,
+  actions: ['pull-drawer', 'touch-nothing'],
+  fixedCamera: 0.5,
+  workers: 2,
+  nodeArguments: ['--import', import.meta.resolve('tsx')],
+  ...change,
+});
+const folder = () => mkdtempSync(join(tmpdir(), 'dwm-synth-'));
+/** Every file below, with its bytes. */
+function contents(root: string): Map<string, string> {
+  const files = readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return new Map(
+    files
+      .map(({ parentPath, name }) => join(parentPath, name))
+      .sort()
+      .map((path) => [path.slice(root.length), readFileSync(path).toString('base64')]),
+  );
+}
+
+test('a seed says its split and its place', () => {
+  expect(splitOf(999_999)).toBe('train');
+  expect(splitOf(FIRST_TEST_SEED)).toBe('test');
+  expect(sampleOf(12_345)).toBe('train-012');
+  expect(listLine(FIRST_TEST_SEED + 7)).toBe('test-000/videos/1000007.mp4');
+});
+
+test('action and camera follow the seed and nothing else', () => {
+  const { root, split, seed, count, ...rest } = options('');
+  const settings = Array.from({ length: 200 }, (_, i) => clipSettings(i, rest));
+  expect(settings).toEqual(Array.from({ length: 200 }, (_, i) => clipSettings(i, rest)));
+  const share = settings.filter(({ fixedCamera }) => fixedCamera).length / 200;
+  expect(share).toBeGreaterThan(0.35);
+  expect(share).toBeLessThan(0.65);
+  expect(new Set(settings.map(({ action }) => action)).size).toBe(2);
+});
+
+test('two workers, one that is interrupted and goes on: the same files; all of them are there and readable', async () => {
+  const [whole, parts] = [folder(), folder()];
+  try {
+    const first = await writeDataset(options(whole));
+    expect([first.clips, first.kept]).toEqual([3, 0]);
+    const line = readFileSync(first.list, 'utf8').split('\n').slice(0, 3);
+    expect(line).toEqual(first.seeds.map(listLine));
+
+    const controller = new AbortController();
+    const stopped = writeDataset(
+      options(parts, { workers: 1, signal: controller.signal, onClip: () => controller.abort() }),
+    );
+    await expect(stopped).rejects.toThrow(/abort/i);
+    const second = await writeDataset(options(parts, { workers: 1 }));
+    expect(second.clips).toBe(3);
+    expect([...contents(parts).keys()]).toEqual([...contents(whole).keys()]);
+    for (const [path, bytes] of contents(whole)) expect(contents(parts).get(path) === bytes, path).toBe(true);
+
+    const seed = first.seeds[0];
+    const paths = clipPaths(whole, seed);
+    for (const path of [paths.video, paths.static, paths.hands]) {
+      const video = await readVideo(path);
+      expect([video.frames, video.height, video.width, video.fps]).toEqual([9, 32, 48, 8]);
+    }
+    expect(readFileSync(paths.prompt, 'utf8')).toMatch(/^The .* hand .*\.\n$/);
+    const trajectory = readTransforms({ name: 'clip', text: readFileSync(paths.trajectory, 'utf8') });
+    expect(trajectory.frames).toHaveLength(9);
+    expect(trajectory.frames[0].intrinsics.width).toBe(48);
+    const state = JSON.parse(readFileSync(paths.state, 'utf8'));
+    expect(state.frames).toHaveLength(9);
+    expect(state.seed).toBe(seed);
+    expect(Object.keys(state.frames[0].objects).length).toBeGreaterThan(0);
+  } finally {
+    for (const root of [whole, parts]) rmSync(root, { recursive: true }, 240_000);
+  }
+});
+
+test('a folder made with other options, and seeds that run into the other split, are refused', async () => {
+  const root = folder();
+  try {
+    await writeDataset(options(root, { count: 1, actions: ['touch-nothing'], workers: 1 }));
+    await expect(writeDataset(options(root, { count: 1, workers: 1 }))).rejects.toThrow(
+      /actions: .* was made with \["touch-nothing"\]/,
+    );
+    await expect(writeDataset(options(root, { split: 'train', seed: 999_999, count: 2 }))).rejects.toThrow(
+      /pass the last training seed, 999999/,
+    );
+  } finally {
+    rmSync(root, { recursive: true });
+  }
+}, 240_000);
