@@ -47,10 +47,10 @@ const training = z.strictObject({
   batch_size: positive.default(1),
   max_train_steps: positive.default(15_000),
   gradient_accumulation_steps: positive.default(1),
-  /** `sgd` is for tests. */
+  /** `adamw8bit` keeps the moments in 8 bits; `sgd` is for tests. */
   optimizer: z.preprocess(
     (name) => (typeof name === 'string' ? name.toLowerCase().replaceAll(/[_-]/g, '') : name),
-    z.enum(['adamw', 'sgd']).default('adamw'),
+    z.enum(['adamw', 'adamw8bit', 'sgd']).default('adamw'),
   ),
   /** Keeps a running average of the weights, for validation and export; null for none. */
   ema_decay: z.number().gt(0).lt(1).nullable().default(null),

@@ -2,7 +2,16 @@
  * Optimizers of one packed tensor: what they remember, the numbers that change from step to step, and the graph of a
  * step. The gradient comes averaged, unscaled and clipped.
  */
-import { mul, slice, spec, sub, type Tensor, type TensorSpec } from '@dwm/core-tensor';
+import {
+  adamw8bit,
+  adamw8bitState,
+  mul,
+  slice,
+  spec,
+  sub,
+  type Tensor,
+  type TensorSpec,
+} from '@dwm/core-tensor';
 import { type AdamWOptions, adamw, adamwScalars } from './adamw.ts';
 
 export interface Optimizer {
@@ -33,6 +42,25 @@ export function adamwOptimizer(length: number, rates: AdamWRates): Optimizer {
     update(theta, { m, v }, gradient, scalars) {
       const next = adamw({ theta, m, v }, gradient, scalars, options);
       return { theta: next.theta, state: { m: next.m, v: next.v } };
+    },
+  };
+}
+
+/**
+ * AdamW with moments of 8 bits: 2 bytes an element instead of 8, see the kernel for the code. The number of a step seeds the
+ * rounding, so a run repeats bit for bit.
+ */
+export function adamw8bitOptimizer(length: number, rates: AdamWRates): Optimizer {
+  const options = { ...rates, maxGradNorm: Number.POSITIVE_INFINITY };
+  const { beta1, beta2, eps } = rates;
+  return {
+    state: adamw8bitState(length),
+    scalarCount: 4,
+    scalars: (step, learningRate) => Float32Array.of(...adamwScalars(step, learningRate, options), step),
+    update(theta, { codes, maxima }, gradient, scalars) {
+      const given = { theta, gradient, codes, maxima, scalars };
+      const { theta: next, ...state } = adamw8bit(given, { beta1, beta2, eps });
+      return { theta: next, state };
     },
   };
 }

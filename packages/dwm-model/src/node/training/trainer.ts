@@ -17,7 +17,12 @@ import type { ExperimentConfig } from '../../training/config.ts';
 import { firstNotFinite } from '../../training/debug-nan.ts';
 import { lrFactor } from '../../training/learning-rate.ts';
 import { type LossPoint, lossPlot } from '../../training/loss-plot.ts';
-import { adamwOptimizer, type Optimizer, sgdOptimizer } from '../../training/optimizer.ts';
+import {
+  adamw8bitOptimizer,
+  adamwOptimizer,
+  type Optimizer,
+  sgdOptimizer,
+} from '../../training/optimizer.ts';
 import { NotFiniteError, TrainStep } from '../../training/train-step.ts';
 import type { Trainable } from '../../training/trainable.ts';
 import { LORA_FILE } from '../../weights/lora.ts';
@@ -370,7 +375,8 @@ async function baseModel(
 function optimizerOf({ training }: ExperimentConfig, length: number): Optimizer {
   const { optimizer, beta1, beta2, epsilon: eps, weight_decay: weightDecay } = training;
   if (optimizer === 'sgd') return sgdOptimizer(weightDecay);
-  return adamwOptimizer(length, { beta1, beta2, eps, weightDecay });
+  const rates = { beta1, beta2, eps, weightDecay };
+  return optimizer === 'adamw8bit' ? adamw8bitOptimizer(length, rates) : adamwOptimizer(length, rates);
 }
 
 const shapesOf = (trainable: Trainable): Record<string, readonly number[]> =>
