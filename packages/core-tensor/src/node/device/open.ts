@@ -7,6 +7,7 @@ import { create, globals } from 'webgpu';
 import { type Device, type OpenOptions, openAdapter } from '../../device/device.ts';
 import { NoAdapterError } from '../../device/errors.ts';
 import { InvalidArgumentError } from '../../errors.ts';
+import { pollPatiently } from './patient-polling.ts';
 import { withSwiftShader } from './swiftshader.ts';
 
 export const ADAPTERS = ['hardware', 'lavapipe', 'swiftshader', 'null'] as const;
@@ -44,6 +45,7 @@ export async function openNodeDevice(options: NodeOpenOptions = {}): Promise<Dev
   instances.add(instance);
   try {
     const software = adapter.info.isFallbackAdapter ?? false;
+    if (software) pollPatiently();
     const device = await openAdapter(adapter, options, software ? softwareMemoryLimit() : undefined);
     device.lost.then(forget);
     return device;
