@@ -5,7 +5,7 @@
 import type RAPIER from '@dimforge/rapier3d-compat';
 import { type Quaternion, rotations, type Vec3 } from '@dwm/renderer';
 import type { Placement, Shape } from '../world/solid.ts';
-import { type Body, firstPlace, isJoint, type Joint, type World } from '../world/world.ts';
+import { type Body, firstPlace, isJoint, type Joint, placeAt, type World } from '../world/world.ts';
 import { loadEngine } from './engine.ts';
 
 const { cross, dot, rotate, scale, subtract, compose, inverse } = rotations;
@@ -60,6 +60,21 @@ export class Bodies {
 
   step(): void {
     this.physics.step();
+    for (const movable of this.movable) this.#stop(movable);
+  }
+
+  /** Limits are springs to Rapier, and a hand that pushes is infinitely heavy: here they are walls. */
+  #stop(movable: MovableBody): void {
+    const { body, rigid } = movable;
+    if (!isJoint(body.motion)) return;
+    const raw = this.#rawOpening(movable, body.motion);
+    const opening = Math.min(body.motion.limits[1], Math.max(body.motion.limits[0], raw));
+    if (Math.abs(raw - opening) < 1e-4) return;
+    const { position, rotation } = placeAt(body, opening);
+    rigid.setTranslation(vector(position), true);
+    rigid.setRotation(turn(rotation), true);
+    rigid.setLinvel(vector([0, 0, 0]), true);
+    rigid.setAngvel(vector([0, 0, 0]), true);
   }
 
   /** Where a body is; one on a joint is kept to it exactly. */
@@ -75,7 +90,6 @@ export class Bodies {
     return Math.min(motion.limits[1], Math.max(motion.limits[0], this.#rawOpening(movable, motion)));
   }
 
-  /** A push can bring a body a little beyond its limits. */
   #rawOpening(movable: MovableBody, motion: Joint): number {
     const { place } = movable.body;
     const now = this.placement(movable);
