@@ -46,7 +46,7 @@ export function App() {
             <Scrubber clock={clock} frames={frames()} fps={fps()} dropouts={dropouts()} />
           </Match>
         </Switch>
-        <GenerateBar session={session} acting={acting()} onAct={() => setActing(!acting())} />
+        <GenerateBar session={session} acting={acting()} onAct={setActing} />
         <div class="panels">
           <SourcesPanel session={session} />
           <SettingsPanel session={session} />

@@ -8,7 +8,7 @@ import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findChromium, NO_CHROMIUM } from '../../../tools/chromium/browser.ts';
 import { modelFolder } from '../build/default-model.ts';
-import { writeLink } from './export/link.ts';
+import { readLink, writeLink } from './export/link.ts';
 import { handBefore } from './scene-editor/hand-rig.ts';
 import { presetTrajectory } from './scene-editor/presets.ts';
 import { boxGlb } from './testing/box-glb.ts';
@@ -18,7 +18,8 @@ import { loadModel } from './worker/model.ts';
 import type { Settings } from './worker/protocol.ts';
 
 const PICTURES = join(import.meta.dirname, '../out/pictures');
-const PATIENCE = 120_000;
+/** A software adapter on a busy machine. */
+const PATIENCE = 240_000;
 
 /** As small as a run gets, so that many fit into a test. */
 const SMALL: Settings = {
@@ -195,7 +196,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       await page.getByText('Take away').click();
       await button(page, 'Link').click();
       const address = await page.getByLabel('The link').inputValue();
-      expect(new URL(address).hash).toBe(await smallLink());
+      expect(await readLink(new URL(address).hash)).toEqual(await readLink(await smallLink()));
       for (const [name, start] of [
         ['Video (mp4)', [0, 0, 0]],
         ['GIF', [0x47, 0x49, 0x46]],
@@ -250,9 +251,9 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       await ready(page);
       expect(Date.now() - began).toBeLessThan(5000);
       await page.getByText('Settings').click();
-      await page.getByLabel('Width, pixels').fill('1440');
+      await page.getByLabel('Width, pixels').fill('480');
       await page.getByLabel('Width, pixels').blur();
-      await page.getByLabel('Graphics memory, GB').fill('0.1');
+      await page.getByLabel('Graphics memory, GB').fill('0.012');
       await page.getByLabel('Graphics memory, GB').blur();
       await page.getByRole('button', { name: /^Use \d+×\d+/ }).waitFor({ timeout: PATIENCE });
       expect(await button(page, 'Generate').isDisabled()).toBe(true);
@@ -268,9 +269,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       open = await server.open(await smallLink());
       const { page } = open;
       await ready(page);
-      const gone = await page.context().newPage();
-      // It ends the browser's GPU process, and never answers.
-      await gone.goto('chrome://gpucrash', { timeout: 2000 }).catch(() => {});
+      await server.crashGpu();
       await page
         .getByRole('alert')
         .filter({ hasText: 'graphics device was lost' })

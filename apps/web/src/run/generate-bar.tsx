@@ -28,17 +28,21 @@ function share({ stage, done }: GenerateProgress): number {
 
 const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(bytes < 1e9 ? 2 : 1)} GB`;
 
-export function GenerateBar(props: { session: Session; acting: boolean; onAct: () => void }) {
+export function GenerateBar(props: { session: Session; acting: boolean; onAct: (on: boolean) => void }) {
   const { session } = props;
   const { state } = session;
   const refused = () => state.plan && !state.plan.fits;
   const able = () => state.phase === 'ready' && !state.task && !state.run && !refused() && !!state.scene;
+  const generate = () => {
+    props.onAct(false);
+    session.generate();
+  };
   return (
     <section class="generate" aria-label="Generate">
       <Show
         when={state.run}
         fallback={
-          <button type="button" class="main" disabled={!able()} onClick={() => session.generate()}>
+          <button type="button" class="main" disabled={!able()} onClick={generate}>
             Generate
           </button>
         }
@@ -51,7 +55,7 @@ export function GenerateBar(props: { session: Session; acting: boolean; onAct: (
         type="button"
         aria-pressed={props.acting}
         disabled={state.phase !== 'ready' || !!state.run || state.source === 'videos'}
-        onClick={() => props.onAct()}
+        onClick={() => props.onAct(!props.acting)}
       >
         {props.acting ? 'Back to the videos' : 'Move the hand yourself'}
       </button>

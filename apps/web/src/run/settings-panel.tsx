@@ -41,9 +41,9 @@ export function SettingsPanel(props: { session: Session }) {
           Graphics memory, GB
           <input
             type="number"
-            min="0.1"
+            min="0.001"
             max="512"
-            step="0.1"
+            step="0.001"
             value={state.memoryLimit}
             disabled={!!state.run || !!state.task}
             onChange={(event) => {

@@ -126,7 +126,7 @@ export function createSession() {
     const prompt = given ? settings.prompt : room.caption;
     batch(() =>
       set({
-        roomRef: ref,
+        roomRef: room.seed === undefined ? ref : { kind: 'synthetic', seed: room.seed, exact: true },
         room,
         motions: begin(trajectory),
         source: 'drawn',
@@ -185,7 +185,7 @@ export function createSession() {
       await loadModel(modelRef);
       if (kept) set({ settings: kept });
       const motion = again ? now().motions?.present : shared?.trajectory;
-      const ref = shared ? ({ kind: 'synthetic', seed: shared.room } as const) : now().roomRef;
+      const ref = shared ? ({ kind: 'synthetic', seed: shared.room, exact: true } as const) : now().roomRef;
       await openRoom(ref, motion);
       await planRun();
       set({ phase: 'ready' });

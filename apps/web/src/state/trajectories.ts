@@ -11,8 +11,16 @@ const EYE_HEIGHT = 1.5;
 export const lensOf = ({ width, height }: Pick<Settings, 'width' | 'height'>) =>
   fromFieldOfView(width, height, FIELD_OF_VIEW);
 
-/** The first frames of a motion, at the run's rate and picture size; a short one stays in its last frame. */
+/** The first frames of a motion, at the run's rate and picture size; a short one stays in its last frame. One
+ * that fits is given back itself. */
 export function fitted(trajectory: Trajectory, { frames, fps, width, height }: Settings): Trajectory {
+  const fits =
+    trajectory.fps === fps &&
+    trajectory.frames.length === frames &&
+    trajectory.frames.every(
+      (frame) => frame.intrinsics.width === width && frame.intrinsics.height === height,
+    );
+  if (fits) return trajectory;
   const last = trajectory.frames.at(-1)!;
   const missing = Math.ceil(((frames + 1) * trajectory.fps) / fps) - trajectory.frames.length;
   const more = Array.from({ length: Math.max(0, missing) }, (_, i) => ({

@@ -38,7 +38,7 @@ export function boxGlb(): Uint8Array {
   const glb = new Uint8Array(12 + 8 + text.length + 8 + binary.length);
   const view = new DataView(glb.buffer);
   const words = [0x46546c67, 2, glb.length, text.length, 0x4e4f534a];
-  words.forEach((word, i) => view.setUint32(4 * i, word, true));
+  for (const [i, word] of words.entries()) view.setUint32(4 * i, word, true);
   glb.set(text, 20);
   view.setUint32(20 + text.length, binary.length, true);
   view.setUint32(24 + text.length, 0x004e4942, true);

@@ -58,6 +58,12 @@ export class PageServer {
     return { page, complaints, close: () => own.close() };
   }
 
+  /** Ends the browser's GPU process, as a driver's crash does. */
+  async crashGpu(): Promise<void> {
+    const session = await this.#browser.newBrowserCDPSession();
+    await session.send('Browser.crashGpuProcess');
+  }
+
   async close(): Promise<void> {
     await this.#browser.close();
     await this.#server.close();

@@ -1,15 +1,16 @@
 /**
- * What the visitor sees while moving: the room and the hands, drawn straight into the page's canvas. Only the newest
- * view is drawn; those that came while the last one was drawn are left out.
+ * What the visitor sees while moving: the room and the hands, drawn into the page's canvas from here. Only the newest
+ * view is drawn; those that came while the last one was drawn are left out. The pixels are read back: a canvas that
+ * WebGPU presents itself takes the whole device down where the adapter is a software one (Chromium 156, SwiftShader).
  */
 import type { Device } from '@dwm/core-tensor';
-import { COLOR_FORMAT, RenderTarget, type TrajectoryFrame } from '@dwm/renderer';
+import { RenderTarget, readColor, type TrajectoryFrame } from '@dwm/renderer';
 import type { Room } from './room.ts';
 
 export class LiveView {
   readonly #device: Device;
   readonly #canvas: OffscreenCanvas;
-  readonly #context: GPUCanvasContext;
+  readonly #context: OffscreenCanvasRenderingContext2D;
   #target: RenderTarget | undefined;
   #next: TrajectoryFrame | undefined;
   #drawing: Promise<void> | undefined;
@@ -17,13 +18,7 @@ export class LiveView {
   constructor(device: Device, canvas: OffscreenCanvas) {
     this.#device = device;
     this.#canvas = canvas;
-    this.#context = canvas.getContext('webgpu')!;
-    this.#context.configure({
-      device: device.gpu,
-      format: COLOR_FORMAT,
-      usage: GPUTextureUsage.RENDER_ATTACHMENT | GPUTextureUsage.COPY_DST,
-      alphaMode: 'opaque',
-    });
+    this.#context = canvas.getContext('2d', { alpha: false })!;
   }
 
   /** @param frame its intrinsics decide the canvas's size. */
@@ -37,7 +32,6 @@ export class LiveView {
 
   destroy(): void {
     this.#target?.destroy();
-    this.#context.unconfigure();
   }
 
   async #drawAll(room: Room): Promise<void> {
@@ -51,23 +45,17 @@ export class LiveView {
         this.#target = new RenderTarget(this.#device, width, height, { samples });
         Object.assign(this.#canvas, { width, height });
       }
-      const rgb = await room.draw({ intrinsics, pose: camera }, this.#target, hands);
-      const texture = this.#context.getCurrentTexture();
-      if (rgb) this.#write(texture, rgb, width, height);
-      else this.#copy(this.#target.color, texture);
-      await this.#device.done();
+      const drawn = await room.draw({ intrinsics, pose: camera }, this.#target, hands);
+      this.#put(drawn ?? (await readColor(this.#device, this.#target.color)), width, height);
     }
   }
 
-  #copy(color: GPUTexture, texture: GPUTexture): void {
-    const encoder = this.#device.gpu.createCommandEncoder({ label: 'live view' });
-    encoder.copyTextureToTexture({ texture: color }, { texture }, [texture.width, texture.height]);
-    this.#device.gpu.queue.submit([encoder.finish()]);
-  }
-
-  #write(texture: GPUTexture, rgb: Uint8Array, width: number, height: number): void {
-    const rgba = new Uint8Array(width * height * 4).fill(255);
-    for (let i = 0; i < width * height; i++) for (let c = 0; c < 3; c++) rgba[i * 4 + c] = rgb[i * 3 + c];
-    this.#device.gpu.queue.writeTexture({ texture }, rgba, { bytesPerRow: width * 4 }, [width, height]);
+  #put(rgb: Uint8Array, width: number, height: number): void {
+    const image = new ImageData(width, height);
+    for (let i = 0; i < width * height; i++) {
+      for (let c = 0; c < 3; c++) image.data[i * 4 + c] = rgb[i * 3 + c];
+      image.data[i * 4 + 3] = 255;
+    }
+    this.#context.putImageData(image, 0, 0);
   }
 }

@@ -45,11 +45,14 @@ export interface Settings {
 }
 
 export type RoomRef =
-  | { readonly kind: 'synthetic'; readonly seed: number }
+  /** `exact`: this room and no other, also where its motion does not work out. */
+  | { readonly kind: 'synthetic'; readonly seed: number; readonly exact?: boolean }
   | { readonly kind: 'files'; readonly files: readonly DroppedFile[] };
 
 export interface RoomInfo {
   readonly name: string;
+  /** Of synthetic rooms: the one that was found. */
+  readonly seed?: number;
   /** Camera and hands to begin with, at the settings' size and rate, where the room comes with them. */
   readonly trajectory?: Trajectory;
   /** Of rooms that come without, so that a camera can be put somewhere. */

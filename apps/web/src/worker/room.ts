@@ -28,7 +28,7 @@ import {
   type View,
   worldBounds,
 } from '@dwm/renderer';
-import { handScene, simulate } from '@dwm/synth';
+import { handScene, makeWorld, planAction, simulate } from '@dwm/synth';
 import type { DroppedFile } from '../model-store/dropped.ts';
 import type { Clip, Conditioning, RoomInfo, RoomRef, Settings } from './protocol.ts';
 import type { CallContext } from './serve.ts';
@@ -44,17 +44,31 @@ const JOINTS = 25;
 /** All vertices in one point: nothing is drawn. */
 const GONE = Float64Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
 
+/** Rooms are made in a second at most; of three, one works out at least. */
+const TRIES = 20;
+
 /** A simulated clip's room, with the motion that was planned for it. */
-async function simulated(seed: number, settings: Settings): Promise<RoomParts> {
-  const { width, height, frames, fps } = settings;
-  // Seeds whose motion does not work out are passed over, always the same ones.
-  for (let tried = seed; tried < seed + 20; tried++) {
+async function simulated(
+  { seed, exact }: Extract<RoomRef, { kind: 'synthetic' }>,
+  { width, height, frames, fps }: Settings,
+): Promise<RoomParts> {
+  for (let tried = seed; tried < seed + TRIES; tried++) {
+    const name = `Room ${tried}`;
+    if (exact) {
+      const world = await makeWorld(seed);
+      const { acting, caption } = planAction(world, { width, height, frames, fps, fixedCamera: false });
+      return { info: { name, seed, trajectory: acting, caption }, meshes: world.scene, lights: world.lights };
+    }
+    // Seeds whose motion does not work out are passed over.
     const clip = await simulate(tried, { width, height, frames, fps });
     if ('rejected' in clip) continue;
     const { trajectory, caption, scene, lights } = clip;
-    return { info: { name: `Room ${tried}`, trajectory, caption }, meshes: scene, lights };
+    return { info: { name, seed: tried, trajectory, caption }, meshes: scene, lights };
   }
-  throw new DwmError('no-room', `none of the rooms ${seed} to ${seed + 19} works out; choose another number`);
+  throw new DwmError(
+    'no-room',
+    `none of the rooms ${seed} to ${seed + TRIES - 1} works out; choose another number`,
+  );
 }
 
 const isGltf = ({ path }: DroppedFile) => /\.(glb|gltf)$/i.test(path);
@@ -125,7 +139,7 @@ export class Room {
 
   /** @throws InvalidFileError for a file that is no scene; OutOfMemoryError. */
   static async open(device: Device, ref: RoomRef, settings: Settings): Promise<Room> {
-    const parts = ref.kind === 'files' ? await fromFiles(ref.files) : await simulated(ref.seed, settings);
+    const parts = ref.kind === 'files' ? await fromFiles(ref.files) : await simulated(ref, settings);
     const pieces = [
       ...(parts.meshes ? [{ scene: parts.meshes, name: 'room' }] : []),
       ...SIDES.map((side) => ({ scene: handScene(side), name: `${side} hand` })),
