@@ -13,11 +13,12 @@
  * [batch, channels], and (rest, rstd) [batch, groups, 2], from which gradients are computed.
  * Kernels: `partials` runs Welford's recurrence over about 1,024 elements an invocation, one group of
  * channels at some consecutive positions, on deviations from the first of them: (origin, mean, M2, count).
- * `merge` joins them by Chan's formula, one workgroup a group: every invocation every 64th partial, then a tree.
+ * `merge` joins them by Chan's formula, one workgroup a group: every invocation one in so many partials, then a
+ * tree. Workgroups are a CPU's vector where a subgroup is one, else 64.
  * Host: x longer than a binding is cut between chunks of positions.
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import type { DeviceCaps } from '../caps.ts';
+import { cpuLanes, type DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Dispatch, f32Bits, type Lowering, read, scratch, write } from '../kernel.ts';
@@ -60,6 +61,7 @@ function partials(
   caps: DeviceCaps,
 ): Dispatch[] {
   const width = channels / groups;
+  const workgroup = cpuLanes(caps) || WORKGROUP;
   const lanes = width % 4 === 0 ? 4 : 1;
   const type = lanes === 4 ? 'vec4<f32>' : 'f32';
   const code = wgsl`${enables([dtype], caps)}
@@ -71,9 +73,9 @@ ${declare(1, 'x', dtype, 'read', caps, lanes)}
 @group(0) @binding(2) var<storage, read_write> partials: array<vec4<f32>>;
 fn loadX(at: u32) -> ${type} { return ${load('x', dtype, 'at', caps, lanes)}; }
 
-@compute @workgroup_size(${WORKGROUP})
+@compute @workgroup_size(${workgroup})
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
-  let unit = params.start * params.groups + ${WORKGROUP_INDEX} * ${WORKGROUP}u + lane;
+  let unit = params.start * params.groups + ${WORKGROUP_INDEX} * ${workgroup}u + lane;
   let chunk = unit / params.groups;
   if (chunk >= params.end) { return; }
   let row = (chunk % params.chunks) * params.chunkRows;
@@ -86,7 +88,12 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   var m2 = ${type}(0);
   var n = 0.0;
   for (var r = 0u; r < rows; r++) {
+#if ${width === lanes}
+    {
+      let s = 0u;
+#else
     for (var s = 0u; s < params.steps; s++) {
+#endif
       n += 1.0;
       let value = loadX(at + s) - origin;
       let before = value - mean;
@@ -141,7 +148,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
         channels / lanes,
         (-first / lanes) >>> 0,
       ],
-      workgroups: lineGrid(Math.ceil(((end - start) * groups) / WORKGROUP), caps),
+      workgroups: lineGrid(Math.ceil(((end - start) * groups) / workgroup), caps),
     };
   });
 }
@@ -150,6 +157,7 @@ function merge(spec: GroupStatisticsSpec, chunks: number, caps: DeviceCaps): Dis
   const { batch, channels, groups, gamma, beta, eps } = spec;
   const affine = [gamma, beta].filter((x) => x !== undefined);
   const betaBinding = gamma ? 3 : 2;
+  const workgroup = cpuLanes(caps) || WORKGROUP;
   const code = wgsl`${enables(affine, caps)}
 struct Params { units: u32, chunks: u32, groups: u32, width: u32, eps: f32, }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -162,7 +170,7 @@ ${beta && declare(betaBinding, 'beta', beta, 'read', caps)}
 #endif
 ${['mean', 'scale', 'shift'].map((name, k) => declare(2 + affine.length + k, name, 'f32', 'read_write', caps)).join('\n')}
 @group(0) @binding(${5 + affine.length}) var<storage, read_write> moments: array<vec2<f32>>;
-var<workgroup> merged: array<vec4<f32>, ${WORKGROUP}>;
+var<workgroup> merged: array<vec4<f32>, ${workgroup}>;
 
 // Partials are (origin, mean - origin, M2, count); a count of 0 is nothing.
 fn join(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
@@ -174,17 +182,17 @@ fn join(a: vec4<f32>, b: vec4<f32>) -> vec4<f32> {
   return vec4<f32>(a.x, a.y + apart * part, a.z + b.z + apart * apart * a.w * part, count);
 }
 
-@compute @workgroup_size(${WORKGROUP})
+@compute @workgroup_size(${workgroup})
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   let unit = min(${WORKGROUP_INDEX}, params.units - 1u);
   let item = unit / params.groups;
   let group = unit % params.groups;
   var own = vec4<f32>(0);
-  for (var c = lane; c < params.chunks; c += ${WORKGROUP}u) {
+  for (var c = lane; c < params.chunks; c += ${workgroup}u) {
     own = join(own, partials[(item * params.chunks + c) * params.groups + group]);
   }
   merged[lane] = own;
-  for (var half = ${WORKGROUP / 2}u; half > 0u; half /= 2u) {
+  for (var half = ${workgroup / 2}u; half > 0u; half /= 2u) {
     workgroupBarrier();
     if (lane < half) { merged[lane] = join(merged[lane], merged[lane + half]); }
   }
@@ -195,7 +203,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   let rounded = bitcast<f32>(bitcast<u32>(all.x + all.y) & 0xfffffffeu);
   let rest = (all.x - rounded) + all.y;
   if (lane == 0u) { moments[unit] = vec2<f32>(rest, rstd); }
-  for (var c = lane; c < params.width; c += ${WORKGROUP}u) {
+  for (var c = lane; c < params.width; c += ${workgroup}u) {
     let channel = group * params.width + c;
     let o = item * params.groups * params.width + channel;
     let s = rstd${gamma ? ` * ${load('gamma', gamma, 'channel', caps)}` : ''};

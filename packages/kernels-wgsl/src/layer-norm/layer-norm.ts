@@ -25,7 +25,6 @@ import {
   offsetAlignment,
   takesFourLanes,
 } from '../pointwise/fusion.ts';
-import { stepsInFlight } from '../pointwise/pointwise.ts';
 import { emitRowFusion } from '../pointwise/row-fusion.ts';
 import { eachStep, type RowTile, rowOfLane, rowTile } from '../reduce/rows.ts';
 import { declare, enables, type Lanes, lanesType, load, store } from '../storage.ts';
@@ -57,6 +56,9 @@ export function lowerLayerNorm(spec: LayerNormSpec, caps: DeviceCaps): Lowering 
   return { scratch: [], dispatches: (tile.subgroup ? vectors : teams)(spec, epilogue, lanes, tile, caps) };
 }
 
+/** Rows that share the loads of gamma and beta: more take longer to compile. */
+const ROWS_TOGETHER = 4;
+
 /** One subgroup a workgroup, which takes a few rows of one outer index of the epilogue. */
 function vectors(
   spec: LayerNormSpec,
@@ -68,7 +70,7 @@ function vectors(
   const { channels, gamma, beta } = spec;
   const steps = channels / lanes;
   const fused = emitRowFusion(fusion, channels, fusionBinding(spec), outDtype, lanes, caps);
-  const flights = Array.from({ length: Math.min(fused.rows, stepsInFlight(tile.team)) }, (_, k) => k);
+  const flights = Array.from({ length: Math.min(fused.rows, ROWS_TOGETHER) }, (_, k) => k);
   const ragged = fused.rows % flights.length !== 0;
   const output = (k: number) => {
     const value = `fusedRow(column, firstRow + ${k}u, y${k})`;
