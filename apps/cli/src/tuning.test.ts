@@ -37,7 +37,7 @@ test('the table says what was chosen, and what it gains', () => {
   expect(tuningTable([], { known: 0, unmeasured: 0 })).toBe('nothing measured');
 });
 
-test('dwm tune: help, bad flags, a model that is not there', async () => {
+test('dwm tune: help, bad flags, a model that is not there', { timeout: 180_000 }, async () => {
   const help = await dwm(['tune', '--help']);
   expect(help.code).toBe(0);
   for (const flag of ['--model', '--budget', '--reset', '--again', 'DWM_TUNE'])
@@ -50,7 +50,9 @@ test('dwm tune: help, bad flags, a model that is not there', async () => {
   expect(ownLines(missing)).toEqual([expect.stringContaining('/nowhere: no such folder')]);
 });
 
-test('dwm tune keeps what it measures, goes on where it stopped, and forgets it with --reset', async () => {
+test('dwm tune keeps what it measures, goes on where it stopped, and forgets it with --reset', {
+  timeout: 180_000,
+}, async () => {
   const folder = await temporaryFolder();
   try {
     const env = { XDG_CACHE_HOME: folder };
