@@ -25,6 +25,14 @@ test.each([
     },
   ],
   ['full', { mode: 'full', learning_rate: 1e-3 }],
+  [
+    'lora, averaged, moments of 8 bits, products in f16',
+    {
+      ema_decay: 0.9,
+      optimizer: 'AdamW8bit',
+      custom_settings: { load_tensors: true, checkpointing_steps: 2, mixed_precision: 'fp16' },
+    },
+  ],
 ])(
   '%s: stopped after any step and resumed, the bits are those of a run never stopped',
   async (name, training) => {
@@ -49,6 +57,27 @@ test.each([
   },
   300_000,
 );
+
+test('what is exported is the running average, what goes on are the weights themselves', async () => {
+  const folder = join(tiny.folder, 'lora, averaged, moments of 8 bits, products in f16 whole/checkpoint-6');
+  const tensors = await readSafetensors(join(folder, 'optimizer.safetensors'));
+  expect([...tensors.keys()]).toEqual(['theta', 'codes', 'maxima', 'ema']);
+  expect(tensors.get('codes')!.dtype).toBe('U32');
+  const lora = await readSafetensors(join(folder, 'pytorch_lora_weights.safetensors'));
+  const all = (name: string) => new Set([...(tensors.get(name)!.data as Float32Array)]);
+  const [average, theta] = [all('ema'), all('theta')];
+  const trained = [...lora]
+    .filter(([name]) => name.endsWith('lora_B.weight'))
+    .flatMap(([, { data }]) => [...(data as Float32Array)]);
+  expect(trained.every((value) => average.has(value))).toBe(true);
+  expect(trained.filter((value) => theta.has(value)).length).toBeLessThan(trained.length / 10);
+  const state = JSON.parse(await readFile(join(folder, 'state.json'), 'utf8'));
+  expect(state.lossScale).toEqual({ scale: 65536, good: 6, skipped: 0 });
+  const other = tiny.config('lora, averaged, moments of 8 bits, products in f16 whole', { ema_decay: 0.9 });
+  await expect(train({ ...tinyOptions(other), resume: 'latest' })).rejects.toThrow(
+    /m: expected F32 \[\d+\], found none; check training.optimizer and ema_decay/,
+  );
+}, 60_000);
 
 test('checkpoints: the last ones and the best are kept, with the original names; a LoRA merges and goes on', async () => {
   const folder = join(tiny.folder, 'lora whole');
