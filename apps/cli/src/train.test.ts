@@ -15,7 +15,7 @@ const BASE = join(import.meta.dirname, '../../../configs/dwm-tiny/base');
 const STEMS = ['a', 'b', 'c'];
 const STEPS = 5;
 /** Shader compilation on a busy CPU. */
-const PATIENCE = 300_000;
+const PATIENCE = 600_000;
 
 let folder: string;
 beforeAll(async () => {
@@ -146,7 +146,7 @@ test(
       custom_settings: { checkpointing_steps: STEPS, load_tensors: true },
     });
     expect(await failure(['train', config])).toMatch(
-      /no such file, and no \.pt either; run dwm encode first/,
+      /video_latents\/a\.safetensors \(or \.pt\): no such file \(and 8 more of 9\); run dwm encode first/,
     );
     const first = await run(['encode', config]);
     expect(first).toMatchObject({ code: 0, stdout: '12 files encoded, 0 were there already\n' });
@@ -154,6 +154,46 @@ test(
     expect(second).toMatchObject({ code: 0, stdout: '0 files encoded, 12 were there already\n' });
     expect(await run(['train', config])).toMatchObject({ code: 0 });
     expect(await weights('encoded')).toEqual(await weights('whole'));
+  },
+  PATIENCE,
+);
+
+test(
+  'what is wrong with an experiment or its data is one line that names file and fix, before anything runs',
+  async () => {
+    const train = (name: string, training: object, sections: object = {}) =>
+      experiment(name, training, sections).then((config) => failure(['train', config]));
+    expect(await train('e1', { lora_rnk: 8 })).toMatch(/e1\.yaml: training\.lora_rnk: unknown key$/);
+    expect(await train('e2', {}, { data: { dataset_file: join(folder, 'none.txt') } })).toMatch(
+      /none\.txt: cannot be read \(ENOENT\); check data\.dataset_file$/,
+    );
+
+    const data = join(folder, 'broken');
+    await cp(join(folder, 'data'), data, { recursive: true });
+    const list = join(folder, 'list.txt');
+    const sizes = { height_buckets: 32, width_buckets: 48, frame_buckets: 5 };
+    const broken = { data: { data_root: data, dataset_file: [list], ...sizes } };
+    const both = async (name: string) => {
+      const config = await experiment(name, {}, broken);
+      return [await failure(['train', config]), await failure(['encode', config])];
+    };
+    const longer = join(data, 's/videos_static/b.mp4');
+    await writeVideo(longer, clip(9, 1));
+    for (const line of await both('e3')) {
+      expect(line).toMatch(
+        /\.mp4: has \d frames, but .*\.mp4 has \d; clips of one sample must show the same moments/,
+      );
+      expect(line).toContain('/b.mp4');
+    }
+    await rm(join(data, 's/prompts_rewrite/c.txt'));
+    for (const line of await both('e4'))
+      expect(line).toMatch(/prompts_rewrite\/c\.txt: no such file; write the caption of the clip into it$/);
+    await rm(join(data, 's/videos_hands/a.mp4'));
+    await rm(longer);
+    for (const line of await both('e5'))
+      expect(line).toMatch(
+        /videos_hands\/a\.mp4: no such file \(and 1 more of 9\); add it, or take the clip out/,
+      );
   },
   PATIENCE,
 );

@@ -79,7 +79,7 @@ export interface InpaintRules extends Omit<BatchRules, 'handDropout'> {
 
 /** Shapes of a batch, by the names of `makeInpaintBatch`. */
 export function inpaintSpecs(count: number, rules: InpaintRules, tokens: number): Record<string, TensorSpec> {
-  const { hand: _, ...specs } = batchSpecs(count, { ...rules, handDropout: 1 }, tokens);
+  const { hand: _, ...specs } = batchSpecs(count, rules, tokens);
   const { frames, height, width } = rules.size;
   return { ...specs, mask: spec([count, frames, 1, height, width]) };
 }

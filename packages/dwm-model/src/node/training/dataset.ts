@@ -2,10 +2,11 @@
  * The clips of dataset lists, with the files that belong to each: the layout that the original trains from. A
  * list may not reach outside its data root, neither by `..` nor by a link.
  */
-import { readFile, realpath } from 'node:fs/promises';
+import { readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve, sep } from 'node:path';
 import { InvalidFileError } from '@dwm/core-tensor';
 import type { ExperimentConfig } from '../../training/config.ts';
+import { encodedFile } from './encoded.ts';
 
 /** Files of one clip; they need not exist. Latents and embeddings are without extension: .safetensors or .pt. */
 export interface Sample {
@@ -18,6 +19,10 @@ export interface Sample {
   readonly latents: { readonly video: string; readonly static: string; readonly hand: string };
   readonly promptEmbeds: string;
 }
+
+/** The clips of a sample, all of the same moments. */
+export const CLIPS = ['video', 'static', 'hand'] as const;
+export type ClipName = (typeof CLIPS)[number];
 
 const PROBLEM = 'expected <sample>/videos/<stem>.mp4 relative to data.data_root';
 
@@ -50,6 +55,32 @@ export async function readDataset(file: string, data: ExperimentConfig['data']):
   }
   if (samples.length === 0) throw new InvalidFileError(file, `lists no clips; ${PROBLEM}`);
   return samples;
+}
+
+/**
+ * Looks for every file that a run will ask for, before its first step rather than days into it.
+ * @param needs what a sample needs; encoded files come without an extension.
+ * @throws InvalidFileError naming the first that is missing, and how many are.
+ */
+export async function checkFiles(
+  samples: readonly Sample[],
+  needs: (sample: Sample) => { readonly files?: readonly string[]; readonly encoded?: readonly string[] },
+  hint: string,
+): Promise<void> {
+  const missing: string[] = [];
+  let total = 0;
+  for (const sample of samples) {
+    const { files = [], encoded = [] } = needs(sample);
+    total += files.length + encoded.length;
+    for (const path of files) if (!(await stat(path).catch(() => undefined))?.isFile()) missing.push(path);
+    for (const path of encoded) if (!(await encodedFile(path))) missing.push(`${path}.safetensors (or .pt)`);
+  }
+  if (missing.length === 0) return;
+  const others = missing.length > 1 ? ` (and ${missing.length - 1} more of ${total})` : '';
+  throw new InvalidFileError(missing[0], `no such file${others}; ${hint}`, {
+    missing: missing.length,
+    total,
+  });
 }
 
 function sampleOf(name: string, video: string, data: ExperimentConfig['data']): Sample {

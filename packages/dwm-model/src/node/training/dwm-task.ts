@@ -112,6 +112,7 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
       return datasets[dataset][clip];
     },
   });
+  await loader.check(datasets.flat());
   const rules: BatchRules = {
     seed: training.seed,
     size: latent,

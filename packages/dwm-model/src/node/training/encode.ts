@@ -2,13 +2,15 @@
  * Encoding a dataset ahead of training: latents and prompt embeddings beside the clips, in the original's
  * folders. What is there already, made from the same content with the same weights, is left alone.
  */
-import { type Device, openSafetensors } from '@dwm/core-tensor';
-import { openDirectory, openPath } from '@dwm/core-tensor/node';
-import { loadTransformer } from '../../pipeline/load-transformer.ts';
+import type { Device } from '@dwm/core-tensor';
+import { openDirectory } from '@dwm/core-tensor/node';
 import { DwmPipeline } from '../../pipeline/pipeline.ts';
 import type { ExperimentConfig } from '../../training/config.ts';
-import { readDataset, type Sample } from './dataset.ts';
-import { type Encoded, writeEncoded } from './encoded.ts';
+import { emptyParameters } from '../../training/export.ts';
+import { readTransformerConfig } from '../../transformer/index.ts';
+import { readJson } from '../../weights/config.ts';
+import { CLIPS, checkFiles, readDataset, type Sample } from './dataset.ts';
+import { type Encoded, encodedFrom, writeEncoded } from './encoded.ts';
 import { type ReadClip, readCaption, TrainingEncoder } from './encoder.ts';
 import { Prefetch } from './prefetch.ts';
 import { trainingSize } from './size.ts';
@@ -27,8 +29,10 @@ interface Task {
   readonly file: string;
   /** What it is made from. */
   key(): Promise<string>;
+  /** Looks at what was encoded before, and is what it should be. */
+  known?(from: Readonly<Record<string, string>>): void;
   /** All that needs no device; the rest is done by what it returns. */
-  read(): Promise<() => Promise<Encoded>>;
+  read(): Promise<{ readonly encode: () => Promise<Encoded>; readonly from?: Record<string, string> }>;
 }
 
 /** Clips decoded ahead of the device's turn. */
@@ -54,16 +58,19 @@ export async function encodeDataset(options: EncodeOptions): Promise<{ written: 
     pipeline: () => {
       pipeline ??= (async () => {
         device = await options.openDevice();
-        const loading = options.onLoading ?? (() => {});
-        const transformer = await loadTransformer(device, folder, undefined, (done, total) =>
-          loading('transformer', done, total),
-        );
-        return DwmPipeline.load(device, folder, { transformer, onProgress: loading });
+        // The transformer has no part in encoding: its config is enough.
+        const { json, file } = await readJson(folder, 'transformer/config.json');
+        const transformer = { config: readTransformerConfig(json, file), parameters: emptyParameters() };
+        return DwmPipeline.load(device, folder, { transformer, onProgress: options.onLoading });
       })();
       return pipeline;
     },
   });
   const withText = await folder.exists('text_encoder/config.json');
+  const clips = (sample: Sample) => ({ files: CLIPS.map((which) => sample[which]) });
+  await checkFiles(samples, clips, 'add it, or take the clip out of its list');
+  const captions = ({ prompt }: Sample) => ({ files: [prompt] });
+  if (withText) await checkFiles(samples, captions, 'write the caption of the clip into it');
   const tasks = new Map<string, Task>();
   for (const sample of samples) {
     for (const task of tasksOf(sample, encoder, withText)) tasks.set(task.file, task);
@@ -76,7 +83,10 @@ export async function encodeDataset(options: EncodeOptions): Promise<{ written: 
       const task = list[index];
       if (!task || signal?.aborted) return undefined;
       const key = await task.key();
-      return (await keyOf(task.file)) === key ? undefined : { key, encode: await task.read() };
+      const found = await encodedFrom(task.file);
+      if (found?.key !== key) return { key, ...(await task.read()) };
+      task.known?.(found);
+      return undefined;
     },
     { overlap: true },
   );
@@ -87,7 +97,7 @@ export async function encodeDataset(options: EncodeOptions): Promise<{ written: 
       const fresh = await ahead.take();
       signal?.throwIfAborted();
       if (fresh) {
-        await writeEncoded(file, await fresh.encode(), { key: fresh.key });
+        await writeEncoded(file, await fresh.encode(), { key: fresh.key, ...fresh.from });
         written++;
       }
       options.onFile?.(file, fresh !== undefined, done + 1, list.length);
@@ -100,12 +110,15 @@ export async function encodeDataset(options: EncodeOptions): Promise<{ written: 
 }
 
 function tasksOf(sample: Sample, encoder: TrainingEncoder, withText: boolean): Task[] {
-  const clips = (['video', 'static', 'hand'] as const).map((which) => ({
+  const clips = CLIPS.map((which) => ({
     file: `${sample.latents[which]}.safetensors`,
     key: () => encoder.clipKey(sample[which]),
+    known({ frames }: Readonly<Record<string, string>>) {
+      if (frames) encoder.checkLength(sample, which, Number(frames));
+    },
     async read() {
-      const clip = await encoder.readClip(sample[which]);
-      return () => encoder.encodeClip(clip);
+      const { clip, length } = await encoder.readClip(sample, which);
+      return { encode: () => encoder.encodeClip(clip), from: { frames: String(length) } };
     },
   }));
   if (!withText) return clips;
@@ -114,19 +127,8 @@ function tasksOf(sample: Sample, encoder: TrainingEncoder, withText: boolean): T
     key: async () => encoder.promptKey(await readCaption(sample.prompt)),
     async read() {
       const caption = await readCaption(sample.prompt);
-      return () => encoder.encodePrompt(caption);
+      return { encode: () => encoder.encodePrompt(caption) };
     },
   };
   return [...clips, prompt];
-}
-
-/** What a file says it was made from; undefined where there is none, or it is damaged. */
-async function keyOf(file: string): Promise<string | undefined> {
-  try {
-    const checkpoint = await openSafetensors(await openPath(file));
-    await checkpoint.close();
-    return checkpoint.metadata.key;
-  } catch {
-    return undefined;
-  }
 }

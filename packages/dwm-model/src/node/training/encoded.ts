@@ -3,8 +3,14 @@
  * or [F, 32, h, w], with or without a batch axis. Here they are always [32, F, h, w].
  */
 import { readFile, stat } from 'node:fs/promises';
-import { InvalidFileError, readTorchFile, type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor';
-import { readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
+import {
+  InvalidFileError,
+  openSafetensors,
+  readTorchFile,
+  type SafetensorsTensor,
+  toFloat32,
+} from '@dwm/core-tensor';
+import { openPath, readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
 import type { LatentSize } from '../../vae/index.ts';
 
 export interface Encoded {
@@ -81,7 +87,18 @@ export async function readEmbeds(file: string, dim: number): Promise<Encoded> {
   });
 }
 
-/** @param metadata what this was made from. */
+/** What a file says it was made from; undefined where there is none, or it is damaged. */
+export async function encodedFrom(file: string): Promise<Readonly<Record<string, string>> | undefined> {
+  try {
+    const checkpoint = await openSafetensors(await openPath(file));
+    await checkpoint.close();
+    return checkpoint.metadata;
+  } catch {
+    return undefined;
+  }
+}
+
+/** @param metadata what this was made from: `key`, and of a clip `frames`, how many its file has. */
 export async function writeEncoded(
   file: string,
   { shape, values }: Encoded,

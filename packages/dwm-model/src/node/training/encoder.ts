@@ -8,11 +8,18 @@ import { InvalidFileError } from '@dwm/core-tensor';
 import type { Clip, ClipSize } from '../../pipeline/clip.ts';
 import type { DwmPipeline } from '../../pipeline/pipeline.ts';
 import { prepareTrainingClip, trainingFrames } from '../../training/data/training-clip.ts';
+import type { ClipName, Sample } from './dataset.ts';
 import type { Encoded } from './encoded.ts';
 import { hashFile, hashOf, hashWeights } from './fingerprint.ts';
 
 /** Decodes some frames of a video: those that `choose` picks, given how many there are. */
 export type ReadClip = (path: string, choose: (frames: number) => number[]) => Promise<Clip>;
+
+export interface ReadyClip {
+  readonly clip: Clip;
+  /** Frames in the file, of which training may take some. */
+  readonly length: number;
+}
 
 export interface EncoderOptions {
   /** Folder of the base model. */
@@ -28,6 +35,8 @@ export class TrainingEncoder {
   readonly #options: EncoderOptions;
   #vaeHash: Promise<string> | undefined;
   #textHash: Promise<string> | undefined;
+  /** Of each sample, a clip that was read. */
+  readonly #lengths = new Map<string, { readonly path: string; readonly frames: number }>();
 
   constructor(options: EncoderOptions) {
     this.#options = options;
@@ -40,10 +49,35 @@ export class TrainingEncoder {
     return hashOf(await hashFile(video), await this.#vaeHash, settings);
   }
 
-  /** The frames of a video that training takes, as they are in the file. */
-  readClip(video: string): Promise<Clip> {
+  /** The frames of a sample's clip that training takes, as they are in the file. Throws as `checkLength` does. */
+  async readClip(sample: Sample, which: ClipName): Promise<ReadyClip> {
     const { size, readClip } = this.#options;
-    return readClip(video, (frames) => trainingFrames(frames, size.frames));
+    let length = 0;
+    const clip = await readClip(sample[which], (frames) => {
+      length = frames;
+      this.checkLength(sample, which, frames);
+      return trainingFrames(frames, size.frames);
+    });
+    return { clip, length };
+  }
+
+  /**
+   * @param frames of the clip as it is in its file.
+   * @throws InvalidFileError when another clip of the sample has another length: frames would not belong together.
+   *   One frame alone stands for a scene at rest.
+   */
+  checkLength(sample: Sample, which: ClipName, frames: number): void {
+    if (frames === 1) return;
+    const path = sample[which];
+    const other = this.#lengths.get(sample.video);
+    if (other && other.frames !== frames) {
+      throw new InvalidFileError(
+        path,
+        `has ${frames} frames, but ${other.path} has ${other.frames}; clips of one sample must show the same moments`,
+        { frames, expected: other.frames },
+      );
+    }
+    this.#lengths.set(sample.video, { path, frames });
   }
 
   /** Moments [2 C, latent frames, latent height, latent width] of frames that `readClip` gave. */

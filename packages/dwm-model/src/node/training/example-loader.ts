@@ -5,12 +5,11 @@
  */
 import { join } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
-import type { Clip } from '../../pipeline/clip.ts';
 import type { Example } from '../../training/data/batch.ts';
 import type { LatentSize } from '../../vae/index.ts';
-import type { Sample } from './dataset.ts';
-import { encodedFile, readEmbeds, readMoments, writeEncoded } from './encoded.ts';
-import { readCaption, type TrainingEncoder } from './encoder.ts';
+import { CLIPS, type ClipName, checkFiles, type Sample } from './dataset.ts';
+import { encodedFile, encodedFrom, readEmbeds, readMoments, writeEncoded } from './encoded.ts';
+import { type ReadyClip, readCaption, type TrainingEncoder } from './encoder.ts';
 import { Prefetch } from './prefetch.ts';
 
 export interface ExampleLoaderOptions {
@@ -27,16 +26,14 @@ export interface ExampleLoaderOptions {
   readonly sampleAt: (position: number) => Sample;
 }
 
-const WHICH = ['video', 'static', 'hand'] as const;
-
 /** Two triplets: one is being encoded while the next is decoded. */
-const AHEAD = 2 * WHICH.length;
+const AHEAD = 2 * CLIPS.length;
 
 /** One clip of a sample: its moments, or what they will be made from. */
 interface Ready {
   readonly sample: Sample;
   readonly moments?: Float32Array;
-  readonly decoded?: { readonly clip: Clip; readonly video: string; readonly cached: string };
+  readonly decoded?: ReadyClip & { readonly video: string; readonly cached: string };
 }
 
 export class ExampleLoader {
@@ -48,6 +45,31 @@ export class ExampleLoader {
     this.#options = options;
   }
 
+  /** @throws InvalidFileError naming a file that some of `samples` needs and that is not there. */
+  async check(samples: readonly Sample[]): Promise<void> {
+    const { hasTextEncoder, loadTensors } = this.#options;
+    if (loadTensors) {
+      await checkFiles(
+        samples,
+        ({ latents }) => ({ encoded: CLIPS.map((which) => latents[which]) }),
+        'run dwm encode first, or set training.custom_settings.load_tensors=false',
+      );
+    } else {
+      const clips = (sample: Sample) => ({ files: CLIPS.map((which) => sample[which]) });
+      await checkFiles(samples, clips, 'add it, or take the clip out of its list');
+    }
+    if (!hasTextEncoder) {
+      const why = 'the base model has no text encoder, so embeddings must be given';
+      await checkFiles(samples, ({ promptEmbeds }) => ({ encoded: [promptEmbeds] }), why);
+    } else if (!loadTensors) {
+      await checkFiles(
+        samples,
+        ({ prompt }) => ({ files: [prompt] }),
+        'write the caption of the clip into it',
+      );
+    }
+  }
+
   /** @param position one after that of the call before. */
   async load(position: number): Promise<Example> {
     if (position !== this.#ahead?.next) await this.#begin(position);
@@ -55,7 +77,7 @@ export class ExampleLoader {
     this.#ahead!.next++;
     const moments: Float32Array[] = [];
     let sample: Sample | undefined;
-    for (const _ of WHICH) {
+    for (const _ of CLIPS) {
       const ready = await clips.take();
       sample = ready.sample;
       moments.push(await this.#momentsOf(ready));
@@ -73,13 +95,13 @@ export class ExampleLoader {
     await this.settle();
     const { sampleAt } = this.#options;
     const read = async (index: number) =>
-      this.#read(sampleAt(Math.floor(index / WHICH.length)), WHICH[index % WHICH.length]);
-    const clips = new Prefetch(position * WHICH.length, AHEAD, read, { overlap: true });
+      this.#read(sampleAt(Math.floor(index / CLIPS.length)), CLIPS[index % CLIPS.length]);
+    const clips = new Prefetch(position * CLIPS.length, AHEAD, read, { overlap: true });
     this.#ahead = { clips, next: position };
   }
 
   /** All that needs no device. */
-  async #read(sample: Sample, which: (typeof WHICH)[number]): Promise<Ready> {
+  async #read(sample: Sample, which: ClipName): Promise<Ready> {
     const { encoder, cache, size, loadTensors } = this.#options;
     if (loadTensors) {
       const path = sample.latents[which];
@@ -93,18 +115,22 @@ export class ExampleLoader {
     const video = sample[which];
     const cached = join(cache, 'latents', await encoder.clipKey(video));
     const file = await encodedFile(cached);
-    if (file) return { sample, moments: await readMoments(file, size) };
-    return { sample, decoded: { clip: await encoder.readClip(video), video, cached } };
+    if (file) {
+      const frames = (await encodedFrom(file))?.frames;
+      if (frames) encoder.checkLength(sample, which, Number(frames));
+      return { sample, moments: await readMoments(file, size) };
+    }
+    return { sample, decoded: { ...(await encoder.readClip(sample, which)), video, cached } };
   }
 
   async #momentsOf({ moments, decoded }: Ready): Promise<Float32Array> {
     if (!decoded) return moments!;
-    const { clip, video, cached } = decoded;
+    const { clip, length, video, cached } = decoded;
     // The same clip may have come up twice while it was not there yet.
     const file = await encodedFile(cached);
     if (file) return readMoments(file, this.#options.size);
     const encoded = await this.#options.encoder.encodeClip(clip);
-    await writeEncoded(`${cached}.safetensors`, encoded, { video });
+    await writeEncoded(`${cached}.safetensors`, encoded, { video, frames: String(length) });
     return encoded.values;
   }
 
