@@ -51,7 +51,7 @@ export function fault(world: World, plan: Plan, run: HandsRun): Rejection | unde
     if (run.contacts.length > 0) return 'unwanted-contact';
   } else {
     const part = run.moving.find(({ name }) => name === world.actor)!;
-    if (!movesVisibly(world, part)) return 'no-motion';
+    if (!movesVisibly(world, part, run)) return 'no-motion';
   }
   return seenWell(plan) ? undefined : 'out-of-view';
 }
@@ -72,13 +72,15 @@ function goesThrough(world: World, { frames }: Trajectory): boolean {
 }
 
 /** A joint has to pass 40% of its way; a thing that is put somewhere has to be there; others move 5 cm or fall over. */
-function movesVisibly(world: World, part: MovingPart): boolean {
+function movesVisibly(world: World, part: MovingPart, run: HandsRun): boolean {
   const { motion } = findBody(world, world.actor);
   if (isJoint(motion) && part.opening) {
     const way = Math.abs(part.opening.at(-1)! - part.opening[0]);
     return way > 0.4 * (motion.limits[1] - motion.limits[0]);
   }
   const [first, last] = [part.worlds[0], part.worlds.at(-1)!];
+  if (world.action === 'topple') return last[5] < 0.5;
+  if (world.action === 'pour') return pouredOut(world, run) >= 5;
   if (world.action === 'pick-and-place') {
     const off = Math.hypot(...world.goal!.map((value, axis) => last[3 + 4 * axis] - value));
     return off < 0.06 && last[5] > 0.9;
@@ -86,6 +88,14 @@ function movesVisibly(world: World, part: MovingPart): boolean {
   const shift = Math.hypot(last[3] - first[3], last[7] - first[7], last[11] - first[11]);
   const upright = first[1] * last[1] + first[5] * last[5] + first[9] * last[9];
   return shift > 0.05 || upright < 0.3;
+}
+
+/** Beads that end within 8 cm of the middle of the goal. */
+function pouredOut(world: World, { moving }: HandsRun): number {
+  return moving.filter(({ name, worlds }) => {
+    const last = worlds.at(-1)!;
+    return name.startsWith('bead') && Math.hypot(last[3] - world.goal![0], last[11] - world.goal![2]) < 0.08;
+  }).length;
 }
 
 /** The middle of a hand is in the picture in most of the frames in which it acts. */

@@ -1,10 +1,10 @@
 /** The phases of every action's hands. */
-import { type HandSide, rotations, type Vec3 } from '@dwm/renderer';
+import { type HandSide, rotations, SIDES, type Vec3 } from '@dwm/renderer';
 import { rightOf } from '../camera/head.ts';
 import { handPoints } from '../physics/hand-body.ts';
 import type { Random } from '../random.ts';
 import type { Action } from '../types.ts';
-import { distanceTo, type Placement, placePoint } from '../world/solid.ts';
+import { distanceTo, halfExtents, type Placement, placed, placePoint } from '../world/solid.ts';
 import {
   type Body,
   findBody,
@@ -35,15 +35,22 @@ export interface HandsPlan {
 export function planHands(world: World, action: Action, random: Random): HandsPlan {
   const body = findBody(world, world.actor);
   switch (action) {
-    case 'pull-drawer':
     case 'push-drawer':
+      return pushDrawer(world, body, random);
+    case 'pull-drawer':
     case 'open-door':
     case 'close-door':
+    case 'open-lid':
+    case 'close-lid':
+    case 'flip-switch':
       return moveJoint(world, body, action, random);
     case 'pick-and-place':
-      return carry(world, body, random);
+      return body.grips.length > 0 ? carry(world, body, random) : carryWithBoth(world, body, random);
     case 'push-object':
-      return push(world, body, random);
+    case 'topple':
+      return push(world, body, action === 'topple', random);
+    case 'pour':
+      return pour(world, body, random);
     default:
       return touchNothing(world, body, random);
   }
@@ -100,12 +107,21 @@ function lifted(world: World, model: HandModel, wrist: Placement): Placement {
 
 /** Shares of the clip for approach, closing, acting, opening and going back, a little different every time. */
 function shares(random: Random): [number, number, number, number, number] {
-  const approach = random.uniform(0.28, 0.36);
+  const approach = random.uniform(0.26, 0.32);
   const close = 0.075;
-  const act = random.uniform(0.34, 0.42);
-  const open = 0.075;
+  const act = random.uniform(0.33, 0.4);
+  const open = 0.07;
   return [approach, close, act, open, 1 - approach - close - act - open];
 }
+
+/** Next to where the hand holds; hooked fingers have to pass over what they hook on. */
+const beside = (place: Placement, posture: PostureName, [back, out]: readonly [number, number]) =>
+  withdrawn(place, posture === 'hook' ? 0.008 : back, out);
+const apart = (place: Placement, [back, out]: readonly [number, number]) =>
+  withdrawn(place, back + 0.06, out + 0.04);
+
+const reachFor = (rest: Placement, start: Placement, posture: PostureName, off: readonly [number, number]) =>
+  throughPlaces([rest, apart(start, off), beside(start, posture, off), start], [0, 0.5, 0.76, 1]);
 
 /** Reach, grasp, act along `wristAlong`, let go, go back. */
 function graspPhases(
@@ -116,17 +132,17 @@ function graspPhases(
   closure: Closure,
   wristAlong: (u: number) => Placement,
   [back, out]: readonly [number, number],
+  [approach, close, act, open, leave] = shares(random),
 ): Phase[] {
-  const [approach, close, act, open, leave] = shares(random);
   const rest = restPlace(world, model, random);
   const [start, end] = [wristAlong(0), wristAlong(1)];
   const [opened, closed] = [angles(posture, OPEN), angles(posture, closure)];
-  // Hooked fingers have to pass over what they hook on.
-  const beside = (place: Placement) => withdrawn(place, posture === 'hook' ? 0.008 : back, out);
-  const apart = (place: Placement) => withdrawn(place, back + 0.06, out + 0.04);
-  const reach = throughPlaces([rest, apart(start), beside(start), start], [0, 0.5, 0.76, 1]);
+  const reach = reachFor(rest, start, posture, [back, out]);
   const home = blend(end, restPlace(world, model, random), 0.7);
-  const away = throughPlaces([end, beside(end), apart(end), home], [0, 0.25, 0.5, 1]);
+  const away = throughPlaces(
+    [end, beside(end, posture, [back, out]), apart(end, [back, out]), home],
+    [0, 0.25, 0.5, 1],
+  );
   const opening = mixEvenly(closed, opened);
   return [
     {
@@ -147,9 +163,10 @@ function moveJoint(world: World, body: Body, action: Action, random: Random): Ha
   const { motion } = body;
   if (!isJoint(motion)) return touchNothing(world, body, random);
   const grip = random.pick(body.grips);
-  const opens = action === 'pull-drawer' || action === 'open-door';
   const [low, high] = motion.limits;
-  const target = opens ? high - (high - low) * random.uniform(0.05, 0.2) : low;
+  // What is open is closed, and the other way round.
+  const opens = motion.opening < (low + high) / 2;
+  const target = opens ? high - (high - low) * random.uniform(0, 0.15) : low;
   const from = motion.opening;
   const handle = placePoint(placeAt(body, 0), grip.point)[0];
   const natural: HandSide = handle > 0 ? 'right' : 'left';
@@ -165,18 +182,72 @@ function moveJoint(world: World, body: Body, action: Action, random: Random): Ha
   };
   const closure = closeUntilContact(model, along(0), grip.posture, grip.solids, firstPlace(body));
   const off: [number, number] = grip.posture === 'hook' ? [0.03, 0.045] : [0.07, 0.01];
-  const verb = {
-    'pull-drawer': 'pulls open',
-    'push-drawer': 'pushes',
-    'open-door': 'opens',
-    'close-door': 'closes',
-  }[action as 'pull-drawer'];
   return {
-    hands: {
-      [side]: { model, phases: graspPhases(world, random, model, grip.posture, closure, along, off) },
-    },
-    caption: `${sentence(words(model))} ${verb} ${world.actorWords}${action === 'push-drawer' ? ' shut' : ''}.`,
+    hands: oneHand(model, graspPhases(world, random, model, grip.posture, closure, along, off)),
+    caption: `${sentence(words(model))} ${verb(action, opens)(world.actorWords)}.`,
   };
+}
+
+function verb(action: Action, opens: boolean): (part: string) => string {
+  if (action === 'pull-drawer') return (part) => `pulls open ${part}`;
+  if (action === 'flip-switch') return (part) => `flips ${part} ${opens ? 'up' : 'down'}`;
+  return (part) => `${opens ? 'opens' : 'closes'} ${part}`;
+}
+
+/** The palm pushes the drawer in by its handle. */
+function pushDrawer(world: World, body: Body, random: Random): HandsPlan {
+  const { motion } = body;
+  if (!isJoint(motion)) return touchNothing(world, body, random);
+  const model = handOf(random.chance(0.65) ? 'right' : 'left', random);
+  const forward = direction([
+    (model.side === 'right' ? -1 : 1) * random.uniform(0, 0.35),
+    1,
+    -random.uniform(0.5, 1),
+  ])!;
+  const handle = body.grips[0];
+  const aside = random.uniform(-0.03, 0.03);
+  const rotation = boneFrame(forward, [0, 0.2, 1]);
+  const grip: Grip = { ...handle, posture: 'flat', radius: 0 };
+  const palm = (gap: number) => (opening: number) => {
+    const { position } = placeAt(body, opening);
+    const shifted: Placement = { position: add(position, [aside, 0, gap]), rotation: [0, 0, 0, 1] };
+    return wristAt(model, grip, shifted, rotation);
+  };
+  const ahead = handle.radius + 0.012;
+  const [approach, , act] = shares(random);
+  const along = (u: number) =>
+    palm(ahead + 0.02 * (1 - u) - 0.008 * u)(motion.opening * (1 - minimumJerk(u)));
+  return {
+    hands: oneHand(
+      model,
+      pushPhases(world, random, model, along, withdrawn(along(0), 0.04, 0.06), approach, act + 0.1),
+    ),
+    caption: `${sentence(words(model))} pushes ${world.actorWords} shut.`,
+  };
+}
+
+/** Reach by way of `before`, push along `wristAlong`, and go back. */
+function pushPhases(
+  world: World,
+  random: Random,
+  model: HandModel,
+  wristAlong: (u: number) => Placement,
+  before: Placement,
+  approach: number,
+  act: number,
+): Phase[] {
+  const rest = restPlace(world, model, random);
+  const flat = angles('flat', OPEN);
+  const [start, end] = [wristAlong(0), wristAlong(1)];
+  const to = throughPlaces([rest, before, start], [0, 0.7, 1]);
+  // Off the way it came, so that nothing is dragged along.
+  const off = withdrawn(end, 0.02, 0.06);
+  const away = throughPlaces([end, off, blend(off, rest, 0.7)], [0, 0.4, 1]);
+  return [
+    { share: approach, wrist: (u) => to(minimumJerk(u)), fingers: mixEvenly(LIMP, flat) },
+    { share: act, wrist: wristAlong, fingers: still(flat), acts: true },
+    { share: 1 - approach - act, wrist: (u) => away(minimumJerk(u)), fingers: mixEvenly(flat, LIMP) },
+  ];
 }
 
 const sentence = (text: string) => text[0].toUpperCase() + text.slice(1);
@@ -200,57 +271,137 @@ function sideGrip(world: World, grip: Grip, body: Placement, { side }: HandModel
 
 const WORLD: Placement = { position: [0, 0, 0], rotation: [0, 0, 0, 1] };
 
+/** Up, across and down: how a thing that stands at `from` is moved, and turned about the vertical. */
+function carryPath(from: Vec3, goal: Vec3, random: Random): (u: number) => Placement {
+  const height = random.uniform(0.07, 0.12);
+  const turned = rotations.fromAxisAngle([0, random.uniform(-0.3, 0.3), 0]);
+  return (u) => {
+    const across = minimumJerk(Math.min(1, Math.max(0, (u - 0.12) / 0.76)));
+    const rise = height * (1 - (2 * u - 1) ** 4) + 0.002 * u;
+    return {
+      position: add(from, add(scale(subtract(goal, from), across), [0, rise, 0])),
+      rotation: slerp([0, 0, 0, 1], turned, across),
+    };
+  };
+}
+
+/** A wrist that goes with what it holds. */
+const carriedBy = (path: (u: number) => Placement, wrist: Placement) => {
+  const offset = { position: subtract(wrist.position, path(0).position), rotation: wrist.rotation };
+  return (u: number) => placed(path(u), offset);
+};
+
 function carry(world: World, body: Body, random: Random): HandsPlan {
+  const place = firstPlace(body);
+  const goal = world.goal!;
+  const side: HandSide = place.position[0] > 0 ? 'right' : 'left';
+  const model = handOf(side, random);
+  const grip = sideGrip(world, random.pick(body.grips), place, model, random);
+  const wrist = wristAt(model, grip, WORLD);
+  const along = carriedBy(carryPath(place.position, goal, random), wrist);
+  const closure = closeUntilContact(model, wrist, grip.posture, body.solids, place);
+  return {
+    hands: oneHand(model, graspPhases(world, random, model, grip.posture, closure, along, [0.07, 0.055])),
+    caption: `${sentence(words(model))} picks up ${world.actorWords} and puts it down on the ${wayOf(place.position, goal)}.`,
+  };
+}
+
+const wayOf = (from: Vec3, goal: Vec3) => (goal[0] > from[0] ? 'right' : 'left');
+
+/** Two flat hands press a thing from both sides and carry it together. */
+function carryWithBoth(world: World, body: Body, random: Random): HandsPlan {
+  const place = firstPlace(body);
+  const goal = world.goal!;
+  const [{ shape }] = body.solids;
+  const [halfWidth, halfHeight] = shape.kind === 'box' ? shape.half : [0.1, 0.07];
+  const path = carryPath(place.position, goal, random);
+  const size = random.uniform(0.92, 1.12);
+  const timing = shares(random);
+  const hands = Object.fromEntries(
+    SIDES.map((side) => {
+      const out = side === 'right' ? 1 : -1;
+      const model: HandModel = { side, size };
+      const grip: Grip = {
+        point: add(place.position, [out * (halfWidth + 0.002), Math.max(halfHeight, 0.055), 0.01]),
+        forward: direction([-out * 0.05, -0.1, -1])!,
+        roll: 'palm',
+        up: [out, 0, 0],
+        posture: 'flat',
+        radius: 0,
+        solids: body.solids,
+      };
+      const wrist = wristAt(model, grip, WORLD);
+      const along = carriedBy(path, wrist);
+      return [
+        side,
+        { model, phases: graspPhases(world, random, model, 'flat', OPEN, along, [0.03, 0.06], timing) },
+      ];
+    }),
+  );
+  return {
+    hands,
+    caption: `Both hands lift ${world.actorWords} and put it down on the ${wayOf(place.position, goal)}.`,
+  };
+}
+
+/** Lift, bring it beside the goal, and tip it over. */
+function pour(world: World, body: Body, random: Random): HandsPlan {
   const place = firstPlace(body);
   const from = place.position;
   const goal = world.goal!;
   const side: HandSide = from[0] > 0 ? 'right' : 'left';
   const model = handOf(side, random);
+  const out = side === 'right' ? 1 : -1;
   const grip = sideGrip(world, random.pick(body.grips), place, model, random);
   const wrist = wristAt(model, grip, WORLD);
-  const height = random.uniform(0.07, 0.13);
-  const turned = rotations.fromAxisAngle([0, random.uniform(-0.3, 0.3), 0]);
-  const along = (u: number): Placement => {
-    const across = minimumJerk(Math.min(1, Math.max(0, (u - 0.12) / 0.76)));
-    const rise = height * (1 - (2 * u - 1) ** 4) + 0.002 * u;
-    const shift = add(scale(subtract(goal, from), across), [0, rise, 0]);
-    const turn = slerp([0, 0, 0, 1], turned, across);
-    // The hand turns about the thing that it holds.
-    const position = add(add(from, shift), rotations.rotate(turn, subtract(wrist.position, from)));
-    return { position, rotation: rotations.compose(turn, wrist.rotation) };
+  const above: Vec3 = [
+    goal[0] + out * random.uniform(0.07, 0.09),
+    goal[1] + random.uniform(0.09, 0.12),
+    goal[2],
+  ];
+  const tilt = out * random.uniform(1.9, 2.2);
+  const path = (u: number): Placement => {
+    const moved = minimumJerk(Math.min(1, u / 0.5));
+    const lift = Math.min(1, moved * 1.6);
+    const tipped = minimumJerk(Math.min(1, Math.max(0, (u - 0.35) / 0.5)));
+    return {
+      position: [
+        from[0] + (above[0] - from[0]) * moved,
+        from[1] + (above[1] - from[1]) * lift,
+        from[2] + (above[2] - from[2]) * moved,
+      ],
+      rotation: rotations.fromAxisAngle([0, 0, tilt * tipped]),
+    };
   };
-  const closure = closeUntilContact(model, wrist, grip.posture, body.solids, place);
+  const along = carriedBy(path, wrist);
+  const closure = closeUntilContact(model, wrist, grip.posture, grip.solids, place);
+  const [opened, closed] = [angles(grip.posture, OPEN), angles(grip.posture, closure)];
+  const [approach, close] = shares(random);
+  const to = reachFor(restPlace(world, model, random), wrist, grip.posture, [0.07, 0.055]);
   return {
-    hands: {
-      [side]: {
-        model,
-        phases: graspPhases(world, random, model, grip.posture, closure, along, [0.07, 0.055]),
+    hands: oneHand(model, [
+      {
+        share: approach,
+        wrist: (u) => to(minimumJerk(u)),
+        fingers: (u) => mixEvenly(LIMP, opened)(Math.min(1, u / 0.55)),
       },
-    },
-    caption: `${sentence(words(model))} picks up ${world.actorWords} and puts it down on the ${goal[0] > from[0] ? 'right' : 'left'}.`,
+      { share: close, wrist: still(wrist), fingers: mixEvenly(opened, closed) },
+      { share: 1 - approach - close, wrist: along, fingers: still(closed), acts: true },
+    ]),
+    caption: `${sentence(words(model))} pours beads from ${world.actorWords} into the bowl.`,
   };
 }
 
-function push(world: World, body: Body, random: Random): HandsPlan {
+function push(world: World, body: Body, over: boolean, random: Random): HandsPlan {
   const from = firstPlace(body).position;
   const goal = world.goal!;
   const way = direction(subtract(goal, from))!;
   const side: HandSide = way[0] < 0 ? 'right' : 'left';
   const model = handOf(side, random);
-  const solids = body.solids;
-  // Thumb up, the palm ahead: its back looks where the thing came from.
-  const top = Math.max(
-    ...solids.map(
-      (s) =>
-        s.position[1] +
-        (s.shape.kind === 'box'
-          ? s.shape.half[1]
-          : s.shape.kind === 'ball'
-            ? s.shape.radius
-            : s.shape.halfHeight),
-    ),
-  );
-  const level = Math.max(0.052 * model.size, Math.min(0.07, top * 0.6));
+  const { solids } = body;
+  const top = Math.max(...solids.map(({ shape, position }) => position[1] + halfExtents(shape)[1]));
+  const level = over ? top * 0.85 : Math.max(0.052 * model.size, Math.min(0.07, top * 0.6));
+  // Thumb up, the palm ahead.
   const forward = direction([way[0] * 0.35, -0.12, -1 + way[2] * 0.2])!;
   const rotation = boneFrame(forward, scale(way, -1));
   const grip: Grip = {
@@ -264,35 +415,21 @@ function push(world: World, body: Body, random: Random): HandsPlan {
   };
   const hold = (distance: number): Placement =>
     wristAt(model, { ...grip, point: add(add(from, [0, level, 0]), scale(way, distance)) }, WORLD, rotation);
-  const reach = rotations.length(subtract(goal, from));
   const size = Math.max(
-    ...solids.map(({ shape }) =>
-      shape.kind === 'box' ? Math.hypot(shape.half[0], shape.half[2]) : shape.radius,
-    ),
+    ...solids.map(({ shape }) => Math.hypot(halfExtents(shape)[0], halfExtents(shape)[2])),
   );
+  const reach = over ? 0.12 : rotations.length(subtract(goal, from));
   const start = -size - 0.03;
-  const [approach, , act, , leave] = shares(random);
-  const rest = restPlace(world, model, random);
-  const posed = angles('flat', OPEN);
-  const first = hold(start);
-  const lifted = { ...first, position: add(first.position, [side === 'right' ? 0.05 : -0.05, 0.06, 0.05]) };
-  const to = throughPlaces([rest, lifted, first], [0, 0.7, 1]);
-  const end = hold(start + reach + 0.03);
-  const backOff = hold(start + reach - 0.05);
-  const away = throughPlaces([end, backOff, blend(backOff, rest, 0.7)], [0, 0.4, 1]);
-  const rim = 0.15;
+  const along = (u: number) => hold(start + (reach + 0.03) * minimumJerk(u));
+  const first = along(0);
+  const before = { ...first, position: add(first.position, [side === 'right' ? 0.05 : -0.05, 0.06, 0.05]) };
+  const [approach, , act] = shares(random);
+  const what = over
+    ? `tips ${world.actorWords} over`
+    : `pushes ${world.actorWords} to the ${wayOf(from, goal)}`;
   return {
-    hands: oneHand(model, [
-      { share: approach, wrist: (u) => to(minimumJerk(u)), fingers: mixEvenly(LIMP, posed) },
-      {
-        share: act + rim,
-        wrist: (u) => blend(first, end, minimumJerk(u)),
-        fingers: still(posed),
-        acts: true,
-      },
-      { share: leave, wrist: (u) => away(minimumJerk(u)), fingers: mixEvenly(posed, LIMP) },
-    ]),
-    caption: `${sentence(words(model))} pushes ${world.actorWords} to the ${way[0] > 0 ? 'right' : 'left'}.`,
+    hands: oneHand(model, pushPhases(world, random, model, along, before, approach, act + 0.1)),
+    caption: `${sentence(words(model))} ${what}.`,
   };
 }
 
@@ -304,9 +441,9 @@ function touchNothing(world: World, body: Body, random: Random): HandsPlan {
   const thing = firstPlace(body);
   const grip = body.grips[0];
   const near = add(grip ? placePoint(thing, grip.point) : thing.position, [
-    out * random.uniform(-0.02, 0.12),
-    random.uniform(0.06, 0.12),
-    random.uniform(0.13, 0.2),
+    out * random.uniform(-0.03, 0.08),
+    random.uniform(0.01, 0.09),
+    random.uniform(0.1, 0.16),
   ]);
   const forward = direction([-out * random.uniform(0, 0.5), random.uniform(-0.3, 0.5), -1])!;
   const up: Vec3 = direction([out * random.uniform(0, 1.2), 1, 0])!;

@@ -50,8 +50,8 @@ export const HAND_POSTURES: Readonly<Record<PostureName, Posture>> = {
   },
   pinch: {
     open: {
-      thumb: thumb(0.85, 0, 0),
-      fingers: [finger(24, 20, 6), finger(25, 20, 6), finger(28, 20, 6), finger(30, 20, 6)],
+      thumb: thumb(0.45, 0, 0),
+      fingers: [finger(38, 26, 10), finger(38, 26, 10), finger(44, 30, 12), finger(48, 32, 14)],
     },
     closed: {
       thumb: thumb(1, 30, 40),
@@ -102,7 +102,7 @@ export function holdPoint(posture: PostureName, radius: number): Vec3 {
     case 'hook':
       return [0.004, -0.036 - 0.5 * radius, -0.108];
     case 'pinch':
-      return [-0.018, -0.066, -0.118];
+      return betweenTips(radius);
     case 'wrap':
       return [0.002, -0.022 - radius, -0.09 - 0.3 * radius];
     case 'flat':
@@ -111,6 +111,24 @@ export function holdPoint(posture: PostureName, radius: number): Vec3 {
       return [-0.022, -0.022, -0.178];
     case 'relaxed':
       return [0, -0.03, -0.13];
+  }
+}
+
+/** The middle between the tips of thumb and first two fingers when they are as far apart as what is between them is thick. */
+function betweenTips(radius: number): Vec3 {
+  const model: HandModel = { side: 'right', size: 1 };
+  const wrist: Placement = { position: [0, 0, 0], rotation: [0, 0, 0, 1] };
+  for (let step = 0; ; step++) {
+    const closure = step / 24;
+    const { joints, radii } = poseSkeleton(
+      model,
+      wrist,
+      angles('pinch', [closure, closure, closure, closure, closure]),
+    );
+    const opposite = rotations.lerp(jointAt(joints, 9), jointAt(joints, 14), 0.5);
+    const tip = jointAt(joints, 4);
+    const gap = rotations.length(rotations.subtract(tip, opposite)) - radii[4] - radii[9];
+    if (gap <= 2 * radius || step === 24) return rotations.lerp(tip, opposite, 0.5);
   }
 }
 

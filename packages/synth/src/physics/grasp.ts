@@ -1,6 +1,6 @@
 /**
- * When a hand holds a thing: it touches it on sides that face apart, with the thumb, the palm or bent fingers, or two
- * hands press it from both sides. What is held goes with the hand until the hand opens.
+ * When a hand holds a thing: it touches it on sides that face apart, or hangs on it with bent fingers, or two hands press
+ * it from both sides. What is held goes with the hand until the hand opens.
  */
 import { type HandSide, rotations, SIDES, type Vec3 } from '@dwm/renderer';
 import { wristOf } from '../motion/skeleton.ts';
@@ -65,10 +65,11 @@ export function holders(
   const all = sides.map((side) => touches(hands[side]!, body, place, reach));
   const alone = sides.filter((side, i) => {
     const { joints } = hands[side]!;
-    const holding = all[i].filter(({ finger }) => finger < 1 || bendOf(joints, finger) > BENT);
+    const onJoint = isJoint(body.motion);
+    const holding = all[i].filter(({ finger }) => !onJoint || finger < 1 || bendOf(joints, finger) > BENT);
     if (!holding.some(({ finger }) => finger > 0)) return false;
     // A handle hangs on bent fingers; a thing without a joint needs something that presses against them.
-    return widest(holding, holding) < (isJoint(body.motion) ? 0.2 : -0.3);
+    return widest(holding, holding) < (onJoint ? 0.2 : -0.3);
   });
   if (alone.length > 0) return alone.slice(0, 1);
   return sides.length === 2 && widest(all[0], all[1]) < -0.7 ? [...sides] : [];

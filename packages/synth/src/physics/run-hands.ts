@@ -29,6 +29,8 @@ interface Hold {
 
 /** Every so many steps it is looked at what hands hold. */
 const HOLD_STEPS = 3;
+/** Metres between a hand and what it let go before it can push it again. */
+const CLEAR = 0.03;
 /** Metres a second: a hand that is slower takes hold. */
 const CALM = 0.2;
 
@@ -97,9 +99,9 @@ function simulateFrames({ frames, fps }: Trajectory, bodies: Bodies): HandsRun {
         bodies.weigh(movable, false);
       }
       if (!leaving.has(movable)) continue;
-      // Fingers still inside what they let go would throw it.
+      // Fingers still around what they let go would throw it or drag it along.
       const inside = SIDES.some(
-        (side) => hands[side] && touches(hands[side], movable.body, place, 0.001).length > 0,
+        (side) => hands[side] && touches(hands[side], movable.body, place, CLEAR).length > 0,
       );
       if (inside) continue;
       leaving.delete(movable);

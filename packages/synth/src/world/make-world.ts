@@ -7,9 +7,10 @@ import { Bodies } from '../physics/bodies.ts';
 import { Random } from '../random.ts';
 import type { Action } from '../types.ts';
 import { SceneBuilder } from './builder.ts';
+import { addBowl, addChest, addLever, addPitcher } from './containers.ts';
 import { addCupboard, addDrawers, addTable, type Surface } from './furniture.ts';
 import { lighting, palette } from './look.ts';
-import { addThing, type Made, THINGS } from './objects.ts';
+import { addCrate, addThing, type Made, THINGS, type Thing } from './objects.ts';
 import { addRoom } from './room.ts';
 import type { Body, World } from './world.ts';
 
@@ -19,9 +20,14 @@ const SHARES: readonly (readonly [Action, number])[] = [
   ['push-drawer', 3],
   ['open-door', 4],
   ['close-door', 2],
+  ['open-lid', 2],
+  ['close-lid', 1.5],
+  ['flip-switch', 2],
   ['pick-and-place', 4],
   ['push-object', 3],
-  ['touch-nothing', 2],
+  ['topple', 2],
+  ['pour', 2],
+  ['touch-nothing', 3],
 ];
 
 export function chooseAction(random: Random): Action {
@@ -62,7 +68,14 @@ function stage(
   // Nothing is touched beside any kind of furniture.
   const theme =
     action === 'touch-nothing'
-      ? random.pick(['pull-drawer', 'open-door', 'pick-and-place'] as const)
+      ? random.pick([
+          'pull-drawer',
+          'push-drawer',
+          'open-door',
+          'open-lid',
+          'pick-and-place',
+          'flip-switch',
+        ] as const)
       : action;
   switch (theme) {
     case 'pull-drawer':
@@ -71,9 +84,103 @@ function stage(
     case 'open-door':
     case 'close-door':
       return doorStage(scene, random, colors, theme === 'close-door');
+    case 'open-lid':
+    case 'close-lid':
+      return lidStage(scene, random, colors, theme === 'close-lid');
+    case 'flip-switch':
+      return leverStage(scene, random, colors);
+    case 'pour':
+      return pourStage(scene, random, colors);
     default:
       return tableStage(scene, random, colors, theme);
   }
+}
+
+/** What an action is done to. */
+const KINDS: Partial<Record<Action, readonly Thing[]>> = {
+  'push-object': ['box', 'book', 'cup', 'can'],
+  topple: ['bottle', 'bottle', 'box', 'can'],
+  'pick-and-place': ['cup', 'bottle', 'box', 'can', 'ball'],
+};
+
+function lidStage(
+  scene: SceneBuilder,
+  random: Random,
+  colors: ReturnType<typeof palette>,
+  open: boolean,
+): Stage {
+  const table = addTable(scene, random, colors);
+  addRoom(scene, random, colors, { floor: 0, wall: table.back - random.uniform(0.08, 0.4) });
+  const foot: Vec3 = [random.uniform(-0.05, 0.05), table.y, random.uniform(-0.06, 0.02)];
+  const { actor, floor, halfWidth, halfDepth } = addChest(scene, random, colors, foot, open);
+  if (random.chance(0.75))
+    addThing(
+      scene,
+      random,
+      random.pick(['ball', 'ball', 'book'] as const),
+      [foot[0] + random.uniform(-0.3, 0.3) * halfWidth, floor, foot[2] + 0.2 * halfDepth],
+      false,
+      0.6,
+    );
+  clutter(
+    scene,
+    random,
+    { ...table, halfWidth: 0.34, front: -0.06, back: Math.max(table.back, -0.28) },
+    random.integer(0, 2),
+    [{ at: foot, radius: 0.2 }],
+  );
+  return {
+    actor: actor.name,
+    actorWords: 'the lid of the box',
+    eye: [
+      random.uniform(-0.1, 0.1),
+      table.y + random.uniform(0.42, 0.5),
+      foot[2] + random.uniform(0.46, 0.54),
+    ],
+    focus: [foot[0], table.y + 0.13, foot[2] + 0.03],
+  };
+}
+
+function leverStage(scene: SceneBuilder, random: Random, colors: ReturnType<typeof palette>): Stage {
+  addRoom(scene, random, colors, { floor: 0, wall: 0 });
+  const at = [random.uniform(-0.05, 0.05), random.uniform(1.1, 1.3)] as const;
+  const up = random.chance(0.5);
+  const actor = addLever(scene, random, at, up);
+  return {
+    actor: actor.name,
+    actorWords: 'the lever',
+    eye: [at[0] + random.uniform(-0.14, 0.14), at[1] + random.uniform(0.12, 0.24), random.uniform(0.5, 0.58)],
+    focus: [at[0], at[1] - 0.01, 0.08],
+  };
+}
+
+function pourStage(scene: SceneBuilder, random: Random, colors: ReturnType<typeof palette>): Stage {
+  const table = addTable(scene, random, colors);
+  addRoom(scene, random, colors, { floor: 0, wall: table.back - random.uniform(0.08, 0.5) });
+  const side = random.sign();
+  const from: Vec3 = [side * random.uniform(0.1, 0.14), table.y, random.uniform(-0.02, 0.04)];
+  const goal: Vec3 = [-side * random.uniform(0.05, 0.09), table.y, from[2] + random.uniform(-0.02, 0.02)];
+  addBowl(scene, random, { position: goal, rotation: [0, 0, 0, 1] });
+  const { body, words } = addPitcher(scene, random, from);
+  const keep = [from, goal].map((at) => ({ at, radius: 0.15 }));
+  clutter(
+    scene,
+    random,
+    { ...table, halfWidth: 0.34, front: -0.1, back: Math.max(table.back, -0.28) },
+    random.integer(0, 2),
+    keep,
+  );
+  return {
+    actor: body.name,
+    actorWords: `the ${words}`,
+    goal,
+    eye: [
+      random.uniform(-0.06, 0.06),
+      table.y + random.uniform(0.38, 0.46),
+      from[2] + random.uniform(0.46, 0.54),
+    ],
+    focus: [mid(from, goal)[0], table.y + 0.1, from[2]],
+  };
 }
 
 function drawerStage(
@@ -108,8 +215,12 @@ function doorStage(
   return {
     actor: actor.name,
     actorWords: words,
-    eye: [x + random.uniform(-0.12, 0.12), y + random.uniform(0.15, 0.32), random.uniform(0.68, 0.8)],
-    focus: [x, y + random.uniform(-0.03, 0.04), 0.05],
+    eye: [
+      x + random.uniform(-0.12, 0.12),
+      y + random.uniform(0.15, 0.32),
+      random.uniform(0.7, 0.82) + (open ? 0.08 : 0),
+    ],
+    focus: [x, y + random.uniform(-0.03, 0.04), open ? 0.16 : 0.08],
   };
 }
 
@@ -123,12 +234,10 @@ function tableStage(
   addRoom(scene, random, colors, { floor: 0, wall: table.back - random.uniform(0.08, 0.5) });
   const side = random.sign();
   const from: Vec3 = [side * random.uniform(0.04, 0.14), table.y, random.uniform(-0.02, 0.08)];
-  const kind = random.pick(
-    action === 'push-object'
-      ? (['box', 'book', 'cup', 'can'] as const)
-      : (['cup', 'bottle', 'box', 'can', 'ball'] as const),
-  );
-  const made = addThing(scene, random, kind, from, true);
+  const made =
+    action === 'pick-and-place' && random.chance(0.25)
+      ? addCrate(scene, random, from)
+      : addThing(scene, random, random.pick(KINDS[action] ?? KINDS['pick-and-place']!), from, true);
   const goal: Vec3 =
     action === 'push-object'
       ? [from[0] - side * random.uniform(0.16, 0.24), table.y, from[2] + random.uniform(-0.03, 0.03)]

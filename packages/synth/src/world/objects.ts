@@ -1,8 +1,8 @@
 /** Loose things that stand on surfaces: cups, bottles, boxes, books, balls. Their origin is in the middle of their foot. */
-import { rotations, type Vec3 } from '@dwm/renderer';
+import type { Vec3 } from '@dwm/renderer';
 import type { Random } from '../random.ts';
 import { at, box, type SceneBuilder, solid, yaw } from './builder.ts';
-import { shade, vivid } from './look.ts';
+import { hsv, shade, vivid } from './look.ts';
 import type { Color } from './mesh.ts';
 import type { Placement, Solid } from './solid.ts';
 import type { Body, Grip } from './world.ts';
@@ -50,22 +50,37 @@ function grips(radius: number, height: number, solids: readonly Solid[]): Grip[]
   ];
   const middle: Vec3 = [0, Math.max(0.052, Math.min(height * 0.6, 0.09)), 0];
   const around: Grip = { point: middle, forward, roll: 'thumb', up, posture: 'wrap', radius, solids };
-  const above: Grip = {
-    point: [0, height - 0.02, 0],
-    forward: rotations.direction([0, -0.55, -0.83])!,
-    roll: 'palm',
-    up,
-    posture: 'pinch',
-    radius,
-    solids,
-  };
-  return height > 0.075 ? [around] : [above];
+  return [around];
+}
+
+/** A box for two hands. */
+export function addCrate(scene: SceneBuilder, random: Random, [x, y, z]: Vec3): Made {
+  const half: Vec3 = [random.uniform(0.085, 0.11), random.uniform(0.06, 0.08), random.uniform(0.06, 0.08)];
+  const color = random.chance(0.5)
+    ? hsv(0.08, random.uniform(0.3, 0.5), random.uniform(0.55, 0.8))
+    : vivid(random);
+  const solids = [solid(box(...half), 0, half[1])];
+  const body = scene.add(
+    { name: scene.name('crate'), motion: 'loose', place: at(x, y, z), solids, density: 120 },
+    (mesh) => {
+      mesh.box(half, color, at(0, half[1], 0));
+      mesh.box([half[0] * 0.15, half[1] * 1.005, half[2] * 1.005], vivid(random), at(0, half[1], 0));
+    },
+  );
+  return { body, words: 'box', radius: half[0], height: 2 * half[1] };
 }
 
 /** @param foot where it stands; it is turned about the vertical. */
-export function addThing(scene: SceneBuilder, random: Random, kind: Thing, foot: Vec3, big = false): Made {
+export function addThing(
+  scene: SceneBuilder,
+  random: Random,
+  kind: Thing,
+  foot: Vec3,
+  big = false,
+  factor = 1,
+): Made {
   const color = vivid(random);
-  const scale = big ? random.uniform(1.05, 1.35) : random.uniform(0.8, 1.1);
+  const scale = factor * (big ? random.uniform(1.05, 1.35) : random.uniform(0.8, 1.1));
   const words = `${colorName(color)} ${kind}`;
   const name = scene.name(kind);
   const place: Placement = at(foot[0], foot[1], foot[2], yaw(random.uniform(-0.5, 0.5)));
