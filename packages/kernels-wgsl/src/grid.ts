@@ -2,7 +2,7 @@
  * One-dimensional work folded into a grid: no dimension of a dispatch may exceed 65,535 workgroups, so long
  * lists of workgroups are laid out in rows, and `WORKGROUP_INDEX` in the kernel undoes it.
  */
-import type { DeviceCaps } from './caps.ts';
+import { cpuLanes, type DeviceCaps } from './caps.ts';
 
 /** Grid for `count` workgroups in a line. The kernel must ignore indices >= `count`. */
 export function lineGrid(count: number, caps: DeviceCaps): [number, number, number] {
@@ -18,3 +18,23 @@ export const WORKGROUP_BUILTINS =
 
 /** The index of this workgroup in the line. */
 export const WORKGROUP_INDEX = '(workgroup.x + workgroup.y * grid.x)';
+
+/** How a line of steps is cut into workgroups: each runs through a block of them. */
+export interface LineTile {
+  readonly workgroup: number;
+  readonly block: number;
+}
+
+/** A step an invocation; where a subgroup is a CPU's vector, one subgroup loops. */
+export function lineTile(caps: DeviceCaps): LineTile {
+  const vector = cpuLanes(caps);
+  return vector > 0 ? { workgroup: vector, block: 64 * vector } : { workgroup: 64, block: 64 };
+}
+
+/** The loop over the steps `i` of this workgroup's block between `params.start` and `params.end`. */
+export const eachInLine = ({ workgroup, block }: LineTile, body: string): string =>
+  `let first = params.start + ${WORKGROUP_INDEX} * ${block}u;
+  let end = min(first + ${block}u, params.end);
+  for (var i = first + lane; i < end; i += ${workgroup}u) {
+${body}
+  }`;

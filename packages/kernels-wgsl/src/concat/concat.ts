@@ -6,12 +6,12 @@
  *
  * Operands: the pieces that are tensors, in order, [rows, words_k]; out [rows, sum of words]. All are 32-bit
  * words, moved as they are, so the dtype does not matter; packed halves need rows of whole words.
- * Tile: one dispatch a piece, 64 invocations of one step: four words where sizes and offset allow, else one.
+ * Tile: one dispatch a piece, lines of steps (`grid.ts`): four words where sizes and offset allow, else one.
  * Host: pieces or outputs longer than a binding are cut.
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
-import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
+import { eachInLine, lineGrid, lineTile, WORKGROUP_BUILTINS } from '../grid.ts';
 import { type Dispatch, type Lowering, read, write } from '../kernel.ts';
 import { splitRange, windowOf } from '../pointwise/access.ts';
 import { offsetAlignment } from '../pointwise/fusion.ts';
@@ -28,8 +28,6 @@ export interface ConcatSpec {
   readonly rows: number;
   readonly pieces: readonly ConcatPiece[];
 }
-
-const WORKGROUP = 64;
 
 export function lowerConcat({ rows, pieces }: ConcatSpec, caps: DeviceCaps): Lowering {
   const rowWords = pieces.reduce((sum, { words }) => sum + words, 0);
@@ -54,6 +52,7 @@ function copyPiece(
 ): Dispatch[] {
   const lanes = words % 4 === 0 && rowWords % 4 === 0 && offset % 4 === 0 ? 4 : 1;
   const copies = fill === undefined;
+  const tile = lineTile(caps);
   const code = wgsl`
 struct Params { start: u32, end: u32, steps: u32, rowSteps: u32, atPiece: u32, atOut: u32, fill: u32, }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -62,12 +61,13 @@ ${declare(1, 'piece', 'u32', 'read', caps, lanes)}
 #endif
 ${declare(copies ? 2 : 1, 'out', 'u32', 'read_write', caps, lanes)}
 
-@compute @workgroup_size(${WORKGROUP})
+@compute @workgroup_size(${tile.workgroup})
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
-  let i = params.start + ${WORKGROUP_INDEX} * ${WORKGROUP}u + lane;
-  if (i >= params.end) { return; }
-  let o = params.atOut + i / params.steps * params.rowSteps + i % params.steps;
-  out[o] = ${copies ? 'piece[params.atPiece + i]' : `${lanes === 4 ? 'vec4<u32>' : 'u32'}(params.fill)`};
+  ${eachInLine(
+    tile,
+    `  let o = params.atOut + i / params.steps * params.rowSteps + i % params.steps;
+  out[o] = ${copies ? 'piece[params.atPiece + i]' : `${lanes === 4 ? 'vec4<u32>' : 'u32'}(params.fill)`};`,
+  )}
 }
 `;
   const alignment = offsetAlignment(caps);
@@ -109,7 +109,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
         ((offset - out.firstElement) / lanes) >>> 0,
         fill ?? 0,
       ],
-      workgroups: lineGrid(Math.ceil((end - start) / lanes / WORKGROUP), caps),
+      workgroups: lineGrid(Math.ceil((end - start) / lanes / tile.block), caps),
     };
   });
 }

@@ -4,14 +4,14 @@
  *     out[b, t, h, w, c] = sum over the neighbours (t', h', w') of weight_t * weight_h * weight_w * x[b, t', h', w', c]
  *
  * Operands: x; the samples of all axes (`table.ts`), vec4<u32> [T' + H' + W']; out [batch, T', H', W', C] f32.
- * Tile: 64 invocations of one step: four channels where C is a multiple of 4, else one. An axis that keeps its
+ * Tile: lines of steps (`grid.ts`): four channels where C is a multiple of 4, else one. An axis that keeps its
  * size, or is sampled at the nearest element, reads one neighbour.
  * Host: frames longer in total than a binding are cut into runs of output frames.
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';
-import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
+import { eachInLine, lineGrid, lineTile, WORKGROUP_BUILTINS } from '../grid.ts';
 import { type Lowering, read, write } from '../kernel.ts';
 import { elementCount, splitRange, windowOf } from '../pointwise/access.ts';
 import { offsetAlignment } from '../pointwise/fusion.ts';
@@ -24,8 +24,6 @@ export interface ResizeSpec extends ResizeShape {
   /** Dtype of x. */
   readonly dtype: DType;
 }
-
-const WORKGROUP = 64;
 
 export function lowerResize(
   { batch, from, to, channels, mode, dtype }: ResizeSpec,
@@ -46,6 +44,7 @@ export function lowerResize(
     return `(bitcast<f32>(${axes[axis]}.z) * ${neighbour('x')} + bitcast<f32>(${axes[axis]}.w) * ${neighbour('y')})`;
   };
 
+  const tile = lineTile(caps);
   const code = wgsl`${enables([dtype], caps)}
 struct Params {
   start: u32, end: u32, steps: u32,
@@ -58,11 +57,11 @@ ${declare(1, 'x', dtype, 'read', caps, lanes)}
 ${declare(3, 'out', 'f32', 'read_write', caps, lanes)}
 fn loadX(at: u32) -> ${lanes === 4 ? 'vec4<f32>' : 'f32'} { return ${load('x', dtype, 'at', caps, lanes)}; }
 
-@compute @workgroup_size(${WORKGROUP})
+@compute @workgroup_size(${tile.workgroup})
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
-  let i = params.start + ${WORKGROUP_INDEX} * ${WORKGROUP}u + lane;
-  if (i >= params.end) { return; }
-  let column = i / params.steps;
+  ${eachInLine(
+    tile,
+    `  let column = i / params.steps;
   let row = column / params.toW;
   let frame = row / params.toH;
   let t = samples[frame % params.toT];
@@ -70,7 +69,8 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   let w = samples[params.toT + params.toH + column % params.toW];
   let base = params.atX + frame / params.toT * params.fromT * params.fromH * params.fromW * params.steps
     + i % params.steps;
-  out[params.atOut + i] = ${sampled(0, 'base')};
+  out[params.atOut + i] = ${sampled(0, 'base')};`,
+  )}
 }
 `;
 
@@ -119,7 +119,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
           (-x.firstElement / lanes) >>> 0,
           (-out.firstElement / lanes) >>> 0,
         ],
-        workgroups: lineGrid(Math.ceil(((end - start) * toFrame) / lanes / WORKGROUP), caps),
+        workgroups: lineGrid(Math.ceil(((end - start) * toFrame) / lanes / tile.block), caps),
       };
     }),
   };

@@ -11,13 +11,13 @@
  *     out[2i]     = x[2i]     * cos[2i]     + x[2i + 1] * sin[2i + 1]
  *     out[2i + 1] = x[2i + 1] * cos[2i + 1] - x[2i]     * sin[2i]
  *
- * Tile: 64 invocations, a step of four elements each where D is a multiple of 4, else of one.
+ * Tile: lines of steps (`grid.ts`), a step of four elements where D is a multiple of 4, else of one.
  * Host: x longer than a binding is cut into runs of whole heads.
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';
-import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
+import { eachInLine, lineGrid, lineTile, WORKGROUP_BUILTINS } from '../grid.ts';
 import { type Lowering, read, write } from '../kernel.ts';
 import { splitRange, windowOf } from '../pointwise/access.ts';
 import {
@@ -41,8 +41,6 @@ export interface RotarySpec extends RotaryShape {
   readonly epilogue?: { readonly fusion: Fusion; readonly dtype: DType };
 }
 
-const WORKGROUP = 64;
-
 export function lowerRotary(spec: RotarySpec, caps: DeviceCaps): Lowering {
   const { batch, rows, heads, headDim, firstRow, dtype, tableDtype, transposed } = spec;
   const count = batch * rows * heads * headDim;
@@ -53,6 +51,7 @@ export function lowerRotary(spec: RotarySpec, caps: DeviceCaps): Lowering {
   const dtypes = [dtype, tableDtype, outDtype, ...fusion.operands.map((operand) => operand.dtype)];
   const at = (name: string, table: DType, i: string) => load(name, table, i, caps, lanes);
 
+  const tile = lineTile(caps);
   const code = wgsl`${enables(dtypes, caps)}
 struct Params {
   start: u32, end: u32, headSteps: u32, rowSteps: u32, rows: u32, firstRow: u32, atX: u32, atOut: u32, ${fused.fields}
@@ -66,11 +65,11 @@ ${declare(4 + fusion.operands.length, 'out', outDtype, 'read_write', caps, lanes
 ${fused.code}
 fn loadX(at: u32) -> ${type} { return ${at('x', dtype, 'at')}; }
 
-@compute @workgroup_size(${WORKGROUP})
+@compute @workgroup_size(${tile.workgroup})
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
-  let i = params.start + ${WORKGROUP_INDEX} * ${WORKGROUP}u + lane;
-  if (i >= params.end) { return; }
-  let at = params.atX + i;
+  ${eachInLine(
+    tile,
+    wgsl`  let at = params.atX + i;
   var y = loadX(at);
   let row = (i / params.rowSteps) % params.rows;
   if (row >= params.firstRow) {
@@ -90,7 +89,8 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
 #endif
   }
   let o = params.atOut + i;
-  ${store('out', outDtype, 'o', `fused(i * ${lanes}u, y)`, caps, lanes)}
+  ${store('out', outDtype, 'o', `fused(i * ${lanes}u, y)`, caps, lanes)}`,
+  )}
 }
 `;
 
@@ -133,7 +133,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
           (-out.firstElement / lanes) >>> 0,
           ...uniforms,
         ],
-        workgroups: lineGrid(Math.ceil((end - start) / lanes / WORKGROUP), caps),
+        workgroups: lineGrid(Math.ceil((end - start) / lanes / tile.block), caps),
       };
     }),
   };
