@@ -1,10 +1,12 @@
 /** The room to move in: the live picture, the hand to drag, and what to do with it. */
-import type { Trajectory } from '@dwm/renderer';
+import type { Intrinsics, Trajectory } from '@dwm/renderer';
 import { createEffect, createSignal, For, onCleanup, onMount, Show } from 'solid-js';
 import { unwrap } from 'solid-js/store';
 import { takeIn } from '../files/take-in.ts';
 import { pickedFiles } from '../model-store/dropped.ts';
 import type { Session } from '../state/session.ts';
+import { type Tracked, trackedFrame } from '../tracking/tracked.ts';
+import { Trackers } from '../tracking/trackers.tsx';
 import { rigOf } from './camera-rig.ts';
 import { attachControls, type Rigs } from './controls.ts';
 import { drawGhostPlane } from './ghost-plane.ts';
@@ -23,6 +25,7 @@ export function Editor(props: { session: Session; onDone: () => void }) {
   const [rigs, setRigs] = createSignal<Rigs>({ camera, hand: handBefore(camera, 'right') });
   const [recorded, setRecorded] = createSignal<number>();
   const [playing, setPlaying] = createSignal(false);
+  const [tracked, setTracked] = createSignal<Tracked>();
   let recording: Recording | undefined;
   let surface!: HTMLDivElement;
   let live!: HTMLCanvasElement;
@@ -43,6 +46,11 @@ export function Editor(props: { session: Session; onDone: () => void }) {
       height: Math.round(height * scale),
     };
   };
+  /** What is seen and recorded: the followed hands where there are any, else the one that is dragged. */
+  const current = (intrinsics: Intrinsics) => {
+    const followed = tracked();
+    return followed ? trackedFrame(rigs().camera, followed, intrinsics) : frameOf(rigs(), intrinsics);
+  };
   const runLens = () => ({ ...unwrap(state).motions!.present.frames[0].intrinsics });
   const look = (frame: Trajectory['frames'][number]) =>
     session
@@ -55,7 +63,7 @@ export function Editor(props: { session: Session; onDone: () => void }) {
     session
       .engine()
       .call('attachView', offscreen, { transfer: [offscreen] })
-      .then(() => look(frameOf(rigs(), lens())))
+      .then(() => look(current(lens())))
       .catch((error) => session.complain(error));
     onCleanup(attachControls(surface, rigs, lens, (change) => setRigs(change)));
     surface.focus();
@@ -64,11 +72,11 @@ export function Editor(props: { session: Session; onDone: () => void }) {
 
   let asked = 0;
   createEffect(() => {
-    const now = rigs();
+    const [now, frame] = [rigs(), current(lens())];
     if (playing()) return;
     cancelAnimationFrame(asked);
     asked = requestAnimationFrame(() => {
-      look(frameOf(now, lens()));
+      look(frame);
       drawGhostPlane(ghost, now, lens());
     });
   });
@@ -90,7 +98,7 @@ export function Editor(props: { session: Session; onDone: () => void }) {
     }
     setPlaying(false);
     recording = record(
-      () => frameOf(rigs(), runLens()),
+      () => current(runLens()),
       settings(),
       setRecorded,
       (trajectory) => {
@@ -211,6 +219,7 @@ export function Editor(props: { session: Session; onDone: () => void }) {
           />
         </label>
       </div>
+      <Trackers session={session} onTracked={setTracked} />
       <fieldset class="buttons">
         <legend>Ready motions, from where the hand is</legend>
         <For each={PRESET_NAMES}>

@@ -17,6 +17,15 @@ export interface OpenPage {
   close(): Promise<void>;
 }
 
+export interface TraceEvent {
+  readonly name: string;
+  readonly pid: number;
+  readonly tid: number;
+  /** Microseconds of processor time. */
+  readonly tdur?: number;
+  readonly args: { readonly name?: string };
+}
+
 let built: Promise<unknown> | undefined;
 
 function buildPage(): Promise<unknown> {
@@ -56,6 +65,16 @@ export class PageServer {
     });
     await page.goto(this.#server.origin + PATH + hash);
     return { page, complaints, close: () => own.close() };
+  }
+
+  /** Begins a record of every task of the page's threads. */
+  trace(page: Page): Promise<void> {
+    return this.#browser.startTracing(page, { categories: ['toplevel', 'devtools.timeline', '__metadata'] });
+  }
+
+  /** Ends the record, and gives its events in Chromium's trace format. */
+  async traced(): Promise<TraceEvent[]> {
+    return JSON.parse((await this.#browser.stopTracing()).toString()).traceEvents;
   }
 
   /** Ends the browser's GPU process, as a driver's crash does. */
