@@ -47,6 +47,13 @@ function valuesOf(shape: AttentionShape): Values {
   };
 }
 
+const specOf = (shape: AttentionShape): AttentionSpec => ({
+  ...shape,
+  ...{ mask: shape.mask === true, halfPrecision: true, scale: 1 / Math.sqrt(shape.headDim) },
+  dtypes: { q: 'f32', k: 'f32', v: 'f32' },
+  bias: shape.bias && { shape: shape.bias, dtype: 'f32' },
+});
+
 /** Relative errors of out and lse; checks that a second run gives the same bits. */
 async function errorsOf(
   shape: AttentionShape,
@@ -55,12 +62,7 @@ async function errorsOf(
   on: Device = device,
 ): Promise<{ out: number; lse: number; dispatches: number }> {
   const { batch, queries, keys, heads, headDim } = shape;
-  const attentionSpec: AttentionSpec = {
-    ...{ batch, queries, keys, heads, headDim, mask: shape.mask === true, halfPrecision: true },
-    dtypes: { q: 'f32', k: 'f32', v: 'f32' },
-    scale: 1 / Math.sqrt(headDim),
-    bias: shape.bias && { shape: shape.bias, dtype: 'f32' },
-  };
+  const attentionSpec = specOf(shape);
   const lowered = lower(attentionSpec);
   const inputs = {
     q: spec([batch, queries, heads, headDim]),
@@ -171,15 +173,28 @@ const gpuCaps: DeviceCaps = {
   features: { ...device.caps.features, subgroups: false },
 };
 
-/** The variant with its k-th candidate on this device, or else on a GPU. */
+const variantOf = (name: string) => ATTENTION_VARIANTS.find((each) => each.name === name)!;
+
+/** The variant with its default tile, on this device, or else as on a GPU. */
 const forced =
-  (name: string, k: number): Lower =>
+  (name: string): Lower =>
   (attentionSpec) => {
-    const variant = ATTENTION_VARIANTS.find((each) => each.name === name)!;
-    const caps = [device.caps, gpuCaps].find((each) => variant.applies(attentionSpec, each))!;
-    const tunings = variant.candidates?.(attentionSpec, caps) ?? [undefined];
-    return variant.lower(attentionSpec, caps, tunings[k % tunings.length]);
+    const caps = [device.caps, gpuCaps].find((each) => variantOf(name).applies(attentionSpec, each))!;
+    return variantOf(name).lower(attentionSpec, caps);
   };
+
+test.for(['rows', 'tiled'])('every candidate of %s', async (name, { skip }) => {
+  const { applies, candidates, lower } = variantOf(name);
+  const shape = { batch: 1, queries: 131, keys: 70, heads: 2, headDim: 16 };
+  if (!applies(specOf(shape), device.caps)) skip('the adapter has no lanes');
+  const tiles = candidates!(specOf(shape), device.caps);
+  expect(tiles.length).toBeGreaterThan(1);
+  for (const tile of tiles) {
+    const errors = await errorsOf(shape, (attentionSpec) => lower(attentionSpec, device.caps, tile));
+    expect(errors.out, JSON.stringify(tile)).toBeLessThan(1e-6);
+    expect(errors.lse, JSON.stringify(tile)).toBeLessThan(1e-6);
+  }
+});
 
 // Few, because lavapipe takes seconds to compile each: sizes of tokens are free.
 const RANDOM: readonly {
@@ -190,9 +205,9 @@ const RANDOM: readonly {
   bound: number;
   f16?: true;
 }[] = [
-  { lower: forced('rows', 0), headDim: 16, bound: 1e-5 },
-  { lower: forced('rows', 0), headDim: 8, bias: true, mask: true, bound: 1e-5 },
-  { lower: forced('tiled', 0), headDim: 16, bound: 1e-5 },
+  { lower: forced('rows'), headDim: 16, bound: 1e-5 },
+  { lower: forced('rows'), headDim: 8, bias: true, mask: true, bound: 1e-5 },
+  { lower: forced('tiled'), headDim: 16, bound: 1e-5 },
   { lower: emulated(2, 32, 16), headDim: 16, bound: 5e-3, f16: true },
 ];
 

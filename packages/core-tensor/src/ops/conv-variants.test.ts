@@ -29,6 +29,12 @@ const noF16 = !device.caps.features.f16;
 
 type Lower = (spec: ConvSpec) => Lowering;
 
+const specOf = (shape: ConvShape, precision: ConvSpec['precision']): ConvSpec => ({
+  ...shape,
+  ...{ weightDtype: 'f32', precision, outputDtype: 'f32' },
+  fusion: identity([elementCount(convOutputShape(shape))]),
+});
+
 /** Relative error; checks that a second run gives the same bits. */
 async function errorOf(
   shape: ConvShape,
@@ -47,10 +53,7 @@ async function errorOf(
   for (const [name, input] of Object.entries(inputs)) {
     values[name] = randomNormals(elementCount(input.shape), random);
   }
-  const lowered = lower({
-    ...shape,
-    ...{ weightDtype: 'f32', precision, outputDtype: 'f32', fusion: identity([elementCount(outShape)]) },
-  });
+  const lowered = lower(specOf(shape, precision));
   const run = () =>
     runOp(on, inputs, values as never, (t) => ({
       out: record(
@@ -79,14 +82,14 @@ const gpuCaps: DeviceCaps = {
   features: { ...device.caps.features, subgroups: false },
 };
 
-/** The variant with its k-th candidate, on this device, or else as on a GPU. */
+const variantOf = (name: string) => CONV_VARIANTS.find((each) => each.name === name)!;
+
+/** The variant with its default tile, on this device, or else as on a GPU. */
 const forced =
-  (name: string, k = 0): Lower =>
+  (name: string): Lower =>
   (convSpec) => {
-    const variant = CONV_VARIANTS.find((each) => each.name === name)!;
-    const caps = [device.caps, gpuCaps].find((each) => variant.applies(convSpec, each))!;
-    const tunings = variant.candidates?.(convSpec, caps) ?? [undefined];
-    return variant.lower(convSpec, caps, tunings[k % tunings.length]);
+    const caps = [device.caps, gpuCaps].find((each) => variantOf(name).applies(convSpec, each))!;
+    return variantOf(name).lower(convSpec, caps);
   };
 
 const shapeOf = (more: Partial<ConvShape>): ConvShape => ({
@@ -127,6 +130,23 @@ test('matrix kernel: frames and rows larger than a binding, without bounds check
     }
   }
   small.destroy();
+});
+
+// Compilers take long for the tiles of GPUs, so this is the smallest shape that fills them.
+test.for([
+  ['shared', device.caps, { outChannels: 16, height: 3 }],
+  ['shared', device.caps, { outChannels: 5, stride: 2 }],
+  ['plain', gpuCaps, { outChannels: 16, height: 3, inChannels: 4 }],
+] as const)('every candidate of %s', { timeout: 240_000 }, async ([name, caps, more], { skip }) => {
+  const shape = shapeOf({ kernel: [1, 2, 1], width: 13, ...more });
+  const { applies, candidates, lower } = variantOf(name);
+  if (!applies(specOf(shape, 'f32'), caps)) skip('the adapter has no lanes');
+  const tiles = candidates!(specOf(shape, 'f32'), caps);
+  expect(tiles.length).toBeGreaterThan(2);
+  for (const tile of tiles) {
+    const error = await errorOf(shape, (convSpec) => lower(convSpec, caps, tile), 'f32');
+    expect(error, JSON.stringify(tile)).toBeLessThan(1e-6);
+  }
 });
 
 interface Run {

@@ -17,8 +17,8 @@ import type { DeviceCaps } from '../caps.ts';
 import { type Lowering, lowerChosen, type Variant } from '../kernel.ts';
 import { matrixAttention } from './matrix.ts';
 import { type AttentionSpec, lowerForward } from './pieces.ts';
-import { rowsKernel } from './rows.ts';
-import { tiledKernel } from './tiled.ts';
+import { rowsCandidates, rowsKernel } from './rows.ts';
+import { queriesFit, tiledKernel } from './tiled.ts';
 
 export type { AttentionSpec } from './pieces.ts';
 
@@ -31,17 +31,32 @@ export const laneSubgroup = ({ adapter, features }: DeviceCaps): number =>
     ? features.subgroupMinSize
     : 0;
 
+/**
+ * From the most to the least special:
+ *
+ *     matrix     f16 on matrix units
+ *     rows       CPU adapters: an invocation keeps whole rows
+ *     tiled      GPUs in f32, and the fallback everywhere
+ */
 export const ATTENTION_VARIANTS: readonly Variant<AttentionSpec>[] = [
   matrixAttention,
   {
     name: 'rows',
     applies: (_, caps) => laneSubgroup(caps) > 0,
-    lower: (spec, caps) => lowerForward(spec, caps, rowsKernel(spec, laneSubgroup(caps))),
+    candidates: (spec, caps) => rowsCandidates(spec, laneSubgroup(caps)).map((rows) => ({ rows })),
+    lower(spec, caps, tuning) {
+      const lanes = laneSubgroup(caps);
+      const rows = tuning?.rows ?? rowsCandidates(spec, lanes)[0];
+      return lowerForward(spec, caps, rowsKernel(spec, lanes, rows));
+    },
   },
   {
     name: 'tiled',
     applies: () => true,
-    lower: (spec, caps) => lowerForward(spec, caps, tiledKernel(spec, caps)),
+    candidates: (spec, caps) =>
+      queriesFit(spec, caps) ? [{ resident: 1 }, { resident: 0 }] : [{ resident: 0 }],
+    lower: (spec, caps, tuning) =>
+      lowerForward(spec, caps, tiledKernel(spec, tuning ? tuning.resident === 1 : queriesFit(spec, caps))),
   },
 ];
 

@@ -30,7 +30,7 @@ import {
   tokensBound,
 } from './cut.ts';
 import { type AttentionKernel, type AttentionSpec, lowerPieces, type TokenWork } from './pieces.ts';
-import { rowsSweep } from './rows-sweep.ts';
+import { rowsSweep, sweepCandidates } from './rows-sweep.ts';
 import { tiledSweep } from './tiled-sweep.ts';
 
 const WORKGROUP = 64;
@@ -126,7 +126,12 @@ export const ATTENTION_SWEEP_VARIANTS: readonly Variant<SweepSpec>[] = [
   {
     name: 'rows',
     applies: (_, caps) => laneSubgroup(caps) > 0,
-    lower: (spec, caps) => lowerSweep(spec, caps, rowsSweep(spec, spec.own, laneSubgroup(caps))),
+    candidates: (spec, caps) => sweepCandidates(spec, spec.own, laneSubgroup(caps)).map((rows) => ({ rows })),
+    lower(spec, caps, tuning) {
+      const lanes = laneSubgroup(caps);
+      const rows = tuning?.rows ?? sweepCandidates(spec, spec.own, lanes)[0];
+      return lowerSweep(spec, caps, rowsSweep(spec, spec.own, lanes, rows));
+    },
   },
   {
     name: 'tiled',

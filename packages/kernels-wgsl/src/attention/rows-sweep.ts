@@ -11,15 +11,28 @@ import { WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import type { AttentionKernel, AttentionSpec } from './pieces.ts';
 
 /** Tokens of a subgroup: 32 are a third faster than 16, but the code of wide heads takes long to compile. */
-const tokensOf = (headDim: number) => (headDim > 64 ? 8 : 32);
+const tokensOf = (headDim: number) => (headDim > 64 ? [8, 16] : [32, 16, 8]);
+
+/** Tokens that a lane keeps. */
+export const sweepCandidates = (spec: AttentionSpec, own: 'query' | 'key', lanes: number): number[] => {
+  const tokens = own === 'key' ? spec.keys : spec.queries;
+  return [
+    ...new Set(
+      tokensOf(spec.headDim).map((count) => Math.min(Math.max(1, count / lanes), Math.ceil(tokens / lanes))),
+    ),
+  ];
+};
 
 const times = (n: number, line: (i: number) => string): string =>
   Array.from({ length: n }, (_, i) => line(i)).join('\n');
 
-export function rowsSweep(spec: AttentionSpec, own: 'query' | 'key', lanes: number): AttentionKernel {
+export function rowsSweep(
+  spec: AttentionSpec,
+  own: 'query' | 'key',
+  lanes: number,
+  rows: number,
+): AttentionKernel {
   const byKeys = own === 'key';
-  const tokens = byKeys ? spec.keys : spec.queries;
-  const rows = Math.min(Math.max(1, tokensOf(spec.headDim) / lanes), Math.ceil(tokens / lanes));
   const vectors = spec.headDim / 4;
   const each = (line: (r: number, j: number) => string) =>
     times(lanes, (j) => times(rows, (r) => line(r, j)));

@@ -13,8 +13,19 @@ import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type AttentionKernel, type AttentionSpec, NO_MAXIMUM } from './pieces.ts';
 
-/** Queries of a subgroup: where lavapipe (8 lanes) and SwiftShader (4 lanes) are fastest. */
-const QUERIES = 32;
+/** Queries of a subgroup, best guess first: where lavapipe (8 lanes) and SwiftShader (4 lanes) are fastest. */
+const QUERIES = [32, 16, 64, 8];
+/** Products of the innermost loops, which are unrolled: more take compilers long. */
+const MOST_PRODUCTS = 1024;
+
+/** Queries that a lane keeps. */
+export const rowsCandidates = ({ queries, headDim }: AttentionSpec, lanes: number): number[] => [
+  ...new Set(
+    QUERIES.filter((count, i) => i === 0 || count * (headDim / 4) <= MOST_PRODUCTS).map((count) =>
+      Math.max(1, Math.min(count / lanes, Math.ceil(queries / lanes))),
+    ),
+  ),
+];
 
 const times = (n: number, line: (i: number) => string): string =>
   Array.from({ length: n }, (_, i) => line(i)).join('\n');
@@ -26,8 +37,7 @@ function tree(terms: readonly string[], join: (a: string, b: string) => string):
   return join(tree(terms.slice(0, half), join), tree(terms.slice(half), join));
 }
 
-export function rowsKernel(spec: AttentionSpec, lanes: number): AttentionKernel {
-  const rows = Math.min(QUERIES / lanes, Math.ceil(spec.queries / lanes));
+export function rowsKernel(spec: AttentionSpec, lanes: number, rows: number): AttentionKernel {
   const vectors = spec.headDim / 4;
   const each = (line: (r: number, j: number) => string) =>
     times(lanes, (j) => times(rows, (r) => line(r, j)));

@@ -26,15 +26,21 @@ const tileBytes = (vectors: number) => 32 * (vectors + 1) * 16;
 const FOUR = [0, 1, 2, 3];
 const four = (line: (i: number) => string): string => FOUR.map(line).join('\n');
 
-export function tiledKernel(spec: AttentionSpec, caps: DeviceCaps): AttentionKernel {
+/** Whether the queries can stay in workgroup memory beside the rest. */
+export function queriesFit({ headDim }: AttentionSpec, caps: DeviceCaps): boolean {
+  const vectors = headDim / 4;
+  const others = tileBytes(Math.min(CHUNK, vectors)) + tileBytes(KEYS / 4) + QUERIES * 9 * 4;
+  return tileBytes(vectors) + others <= caps.limits.maxComputeWorkgroupStorageSize;
+}
+
+/** @param resident keeps the queries in workgroup memory, which must hold them. */
+export function tiledKernel(spec: AttentionSpec, resident: boolean): AttentionKernel {
   const vectors = spec.headDim / 4;
   const width = Math.min(CHUNK, vectors);
   const chunks = Array.from({ length: Math.ceil(vectors / CHUNK) }, (_, i) => ({
     at: i * CHUNK,
     width: Math.min(CHUNK, vectors - i * CHUNK),
   }));
-  const others = tileBytes(width) + tileBytes(KEYS / 4) + QUERIES * 9 * 4;
-  const resident = tileBytes(vectors) + others <= caps.limits.maxComputeWorkgroupStorageSize;
   const queryStride = (resident ? vectors : width) + 1;
   const keyStride = width + 1;
 

@@ -45,38 +45,69 @@ export const laneSubgroup = ({ features, adapter }: DeviceCaps): number =>
     ? features.subgroupMinSize
     : 0;
 
-/** Pixels of a tile: at most `most`, and no more than a row has. */
-function pixelsOf(spec: ConvSpec, most: 4 | 8): number {
+/** `first` and what differs from it as `others` say, each once; a row has no more pixels than the output. */
+function tiles(spec: ConvSpec, first: ConvTile, others: readonly Partial<ConvTile>[]): ConvTile[] {
   const width = convOutputShape(spec)[3];
-  let pixels = 2;
-  while (pixels < most && pixels < width) pixels *= 2;
-  return pixels;
+  const narrow = (tile: ConvTile): ConvTile => {
+    let pixels = 2;
+    while (pixels < tile.pixels && pixels < width) pixels *= 2;
+    return { ...tile, pixels };
+  };
+  const all = [first, ...others.map((other) => ({ ...first, ...other }) as ConvTile)].map(narrow);
+  return [...new Map(all.map((tile) => [JSON.stringify(tile), tile])).values()];
 }
 
+function sharedTiles(spec: ConvSpec, caps: DeviceCaps): ConvTile[] {
+  const share = laneSubgroup(caps);
+  const wide = spec.outChannels % 16 === 0;
+  const channels = wide ? 16 : Math.min(8, spec.outChannels);
+  // Lavapipe's GFLOPS: 16x8 14, 8x8 18, 4x8 17 in half the time to compile, 4x16 21 to 26. One subgroup a workgroup
+  // wastes least of a small frame.
+  const first: ConvTile = { pixels: 4, channels, share, workgroup: share, step: 1 };
+  return tiles(spec, first, [
+    ...(spec.stride === 1 ? [{ pixels: 8, channels: Math.min(8, channels) }] : []),
+    { workgroup: 4 * share },
+    ...(wide ? [{ channels: 8 }] : []),
+    { pixels: 2 },
+  ]);
+}
+
+function plainTiles(spec: ConvSpec, caps: DeviceCaps): ConvTile[] {
+  const channels = spec.outChannels % 8 === 0 ? 8 : Math.min(4, spec.outChannels);
+  // The columns of a stride of 2 must stay in registers too.
+  const pixels = spec.stride === 2 ? 4 : 8;
+  const step = spec.inChannels % 4 === 0 && caps.adapter.kind === 'hardware' ? 4 : 1;
+  return tiles(spec, { pixels, channels, share: 0, workgroup: 64, step }, [
+    ...(spec.outChannels % 16 === 0 ? [{ pixels: 4, channels: 16 }] : []),
+    { pixels: 4 },
+    { workgroup: 128 },
+    ...(channels === 8 ? [{ channels: 4 }] : []),
+    ...(step === 4 ? [{ step: 1 } as const] : []),
+  ]);
+}
+
+/**
+ * From the most to the least special:
+ *
+ *     matrix     f16 on matrix units
+ *     shared     CPU adapters: the lanes of a subgroup share weights
+ *     plain      all others
+ */
 export const CONV_VARIANTS: readonly Variant<ConvSpec>[] = [
   matrixConv,
   {
     name: 'shared',
     applies: (_, caps) => [4, 8].includes(laneSubgroup(caps)),
-    lower: (spec, caps) => {
-      const share = laneSubgroup(caps);
-      const channels = spec.outChannels % 16 === 0 ? 16 : Math.min(8, spec.outChannels);
-      // Lavapipe's GFLOPS: 16x8 14, 8x8 18, 4x8 17 in half the time to compile, 4x16 21 to 26.
-      const pixels = pixelsOf(spec, 4);
-      // One subgroup a workgroup wastes least of a small frame.
-      return lowerTiled(spec, { pixels, channels, share, workgroup: share, step: 1 }, caps);
-    },
+    candidates: sharedTiles,
+    lower: (spec, caps, tuning) =>
+      lowerTiled(spec, (tuning as ConvTile | undefined) ?? sharedTiles(spec, caps)[0], caps),
   },
   {
     name: 'plain',
     applies: () => true,
-    lower: (spec, caps) => {
-      const channels = spec.outChannels % 8 === 0 ? 8 : Math.min(4, spec.outChannels);
-      // The columns of a stride of 2 must stay in registers too.
-      const pixels = pixelsOf(spec, spec.stride === 2 ? 4 : 8);
-      const step = spec.inChannels % 4 === 0 && caps.adapter.kind === 'hardware' ? 4 : 1;
-      return lowerTiled(spec, { pixels, channels, share: 0, workgroup: 64, step }, caps);
-    },
+    candidates: plainTiles,
+    lower: (spec, caps, tuning) =>
+      lowerTiled(spec, (tuning as ConvTile | undefined) ?? plainTiles(spec, caps)[0], caps),
   },
 ];
 

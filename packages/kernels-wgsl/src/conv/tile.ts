@@ -15,11 +15,12 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
+import type { Tuning } from '../kernel.ts';
 import { type FusedCode, takesFourLanes } from '../pointwise/fusion.ts';
 import { declare, enables, type Lanes, load, store } from '../storage.ts';
 import type { ConvSpec } from './geometry.ts';
 
-export interface ConvTile {
+export interface ConvTile extends Tuning {
   /** P, even. */
   readonly pixels: number;
   /** C; with `share` a multiple of it or all output channels. */
