@@ -16,6 +16,7 @@ import {
   type HostData,
   mul,
   type Program,
+  reshape,
   slice,
   spec,
   type Tensor,
@@ -29,7 +30,7 @@ import { LossScale } from './loss-scale.ts';
 import type { Optimizer } from './optimizer.ts';
 import type { Trainable } from './trainable.ts';
 
-/** A traced loss [1] of named inputs, with the network's weights as they are being trained. */
+/** A traced loss, one value, of named inputs, with the network's weights as they are being trained. */
 export interface LossFunction<I extends Record<string, TensorSpec>> {
   readonly inputs: I;
   /** @param tap sees intermediates by name, where someone looks for a fault. */
@@ -133,7 +134,7 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
         const value = loss(weights, given as { [K in keyof I]: Tensor });
         const gradients = grad(scale ? mul(value, given.scale) : value, [...trained.values()]);
         const byName = new Map([...trained.keys()].map((name, i) => [name, gradients[i]]));
-        return { loss: value, gradient: layout.pack(byName) };
+        return { loss: reshape(value, [1]), gradient: layout.pack(byName) };
       },
       halfPrecision ? 'f16' : 'f32',
     );

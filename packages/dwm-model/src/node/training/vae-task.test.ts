@@ -23,7 +23,11 @@ beforeAll(async () => {
       if (name.endsWith('.json')) await cp(join(TINY_MODEL, part, name), join(folder, 'configs', part, name));
     }
   }
-  await mkdir(join(folder, 'data/sample/videos'), { recursive: true });
+  // That they are there is looked at; what they show is made up below.
+  for (const which of ['videos', 'videos_static', 'videos_hands']) {
+    await mkdir(join(folder, 'data/sample', which), { recursive: true });
+    for (const stem of ['a', 'b']) await writeFile(join(folder, 'data/sample', which, `${stem}.mp4`), '');
+  }
   await writeFile(join(folder, 'list.txt'), 'sample/videos/a.mp4\nsample/videos/b.mp4\n');
 });
 afterAll(() => rm(folder, { recursive: true }));

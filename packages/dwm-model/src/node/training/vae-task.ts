@@ -22,13 +22,12 @@ import { CogVideoXVae, latentSize, SAMPLE_FRAMES, spatialRatio, vaeParameters } 
 import { readJson } from '../../weights/config.ts';
 import { Parameters } from '../../weights/parameters.ts';
 import { ClipStore } from './clip-store.ts';
-import type { Sample } from './dataset.ts';
+import { CLIPS, checkFiles, type Sample } from './dataset.ts';
 import type { ModelFiles } from './model-folder.ts';
 import { trainingSize } from './size.ts';
 import type { Batch, Reconstruction, TaskContext, TrainingTask } from './task.ts';
 
 const KEYS = { choices: 0x56414530, noise: 0x56414531 };
-const WHICH = ['video', 'static', 'hand'] as const;
 const WEIGHTS = 'vae/diffusion_pytorch_model.safetensors';
 const CONFIG = 'vae/config.json';
 /** Clips that the scaling factor is measured on. */
@@ -39,6 +38,8 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
   const { training, data } = context.config;
   const { seed } = training;
   const size = trainingSize(context.config);
+  const clipsOf = (sample: Sample) => ({ files: CLIPS.map((which) => sample[which]) });
+  await checkFiles(datasets.flat(), clipsOf, 'add it, or take the clip out of its list');
   const folder = await openDirectory(model);
   const vae = await CogVideoXVae.load(device, subfolder(folder, 'vae'), {
     onProgress: (done, total) => context.loading('vae', done, total),
@@ -74,7 +75,7 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
     ]);
     const below = (draw: number, count: number) => Math.floor((draws[draw] / 2 ** 32) * count);
     const { dataset, clip } = sampler.at(position);
-    const which = WHICH[below(0, WHICH.length)];
+    const which = CLIPS[below(0, CLIPS.length)];
     return {
       clip: await clips.load(datasets[dataset][clip][which]),
       at: [
@@ -161,7 +162,7 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
       const totals: Record<string, number> = {};
       try {
         for (const sample of samples) {
-          for (const which of WHICH) {
+          for (const which of CLIPS) {
             const truth = await whole(sample[which]);
             const posterior = await now.encode(truth, shape);
             const reconstruction = await now.decode(posterior.mean, posterior.shape);
@@ -175,8 +176,8 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
         now.destroy();
       }
       await shows.reconstructions?.(shown, step);
-      const numbers = Object.fromEntries(WHICH.map((which) => [`psnr_${which}`, totals[which]]));
-      return { psnr: WHICH.reduce((sum, which) => sum + totals[which], 0) / WHICH.length, ...numbers };
+      const numbers = Object.fromEntries(CLIPS.map((which) => [`psnr_${which}`, totals[which]]));
+      return { psnr: CLIPS.reduce((sum, which) => sum + totals[which], 0) / CLIPS.length, ...numbers };
     },
 
     async finish(theta) {
@@ -187,7 +188,7 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
           async function* () {
             for (let i = 0; i < SCALED_CLIPS; i++) {
               const { dataset, clip } = sampler.at(i);
-              yield await whole(datasets[dataset][clip][WHICH[i % WHICH.length]]);
+              yield await whole(datasets[dataset][clip][CLIPS[i % CLIPS.length]]);
             }
           },
           shape,
