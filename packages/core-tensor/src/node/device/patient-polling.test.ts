@@ -1,3 +1,4 @@
+import { performance } from 'node:perf_hooks';
 import { expect, test } from 'vitest';
 import { compile, matmul, spec } from '../../index.ts';
 import { openNodeDevice } from './open.ts';
