@@ -1,0 +1,22 @@
+import { expect, test } from 'vitest';
+import { kindOf } from './kinds.ts';
+
+const files = (...paths: string[]) => paths.map((path) => ({ path, file: new File([], path) }));
+
+test.each([
+  [['kitchen.glb'], 'room'],
+  [['scan.compressed.ply'], 'room'],
+  [['transformer/config.json', 'vae/config.json'], 'model'],
+  [['path.json'], 'trajectory'],
+  [['a_static.mp4', 'a_hands.mp4'], 'videos'],
+  [['a.mp4'], 'unknown'],
+  [['notes.txt'], 'unknown'],
+  [[], 'unknown'],
+])('%j is %s', (paths, kind) => {
+  expect(kindOf(files(...paths)).kind).toBe(kind);
+});
+
+test('of two videos the one named after hands is the hands, whatever the order', () => {
+  const what = kindOf(files('clip_hands.mp4', 'clip.mp4'));
+  expect(what).toMatchObject({ hands: { path: 'clip_hands.mp4' }, scene: { path: 'clip.mp4' } });
+});

@@ -1,0 +1,60 @@
+import { fromFieldOfView, LANDMARK_JOINTS, matrices, NO_HANDS, placement } from '@dwm/renderer';
+import { angles, poseSkeleton } from '@dwm/synth';
+import { expect, test } from 'vitest';
+import { fromStart, startOf, trackedFrame } from './tracked.ts';
+import { handsOf } from './webcam.ts';
+
+const at = (joints: ArrayLike<number>, joint: number) => [0, 1, 2].map((i) => joints[7 * joint + i]);
+
+test('what a tracker sees is put where the camera is, turned with it', () => {
+  const { joints } = poseSkeleton(
+    { side: 'right', size: 1 },
+    { position: [0.1, -0.1, -0.5], rotation: [0, 0, 0, 1] },
+    angles('flat', [0, 0, 0, 0, 0]),
+  );
+  const rig = { position: [1, 1.5, 2] as const, yaw: Math.PI / 2, pitch: 0 };
+  const frame = trackedFrame(rig, { hands: { ...NO_HANDS, right: { joints } } }, fromFieldOfView(96, 64, 1));
+  // Looking along -x, ahead is -x and right is -z.
+  const [x, y, z] = at(frame.hands.right!.joints!, 0);
+  expect([x, y, z].map((value) => value.toFixed(6))).toEqual(['0.500000', '1.400000', '1.900000']);
+  expect(placement(frame.camera).position).toEqual([1, 1.5, 2]);
+});
+
+test('a head begins at the origin, level, looking ahead', () => {
+  const rotation = [0, Math.sin(0.6), 0, Math.cos(0.6)] as const;
+  const start = startOf(matrices.compose([3, 1, -2], rotation));
+  const { position, rotation: turned } = fromStart(start, [3, 1, -2], rotation);
+  expect(position.map(Math.abs)).toEqual([0, 0, 0]);
+  expect(Math.abs(turned[3])).toBeCloseTo(1, 9);
+});
+
+test("a webcam's hand comes out before the visitor, on its own side, with its bones' lengths", () => {
+  // A right hand held up, half a metre before the webcam, seen from there: unmirrored, to the left of the picture.
+  const { joints } = poseSkeleton(
+    { side: 'right', size: 1 },
+    { position: [-0.12, -0.1, -0.5], rotation: [Math.SQRT1_2, 0, 0, Math.SQRT1_2] },
+    angles('flat', [0, 0, 0, 0, 0]),
+  );
+  const points = LANDMARK_JOINTS.map((joint) => at(joints, joint));
+  const camera = fromFieldOfView(640, 480, Math.PI / 3);
+  const landmarks = points.map(([x, y, z]) => ({
+    x: (camera.cx + (camera.fx * x) / -z) / 640,
+    y: (camera.cy - (camera.fy * y) / -z) / 480,
+    z: 0,
+  }));
+  const worldLandmarks = points.map(([x, y, z]) => ({ x, y: -y, z: -(z + 0.5) }));
+  const handedness = [[{ categoryName: 'Left' }]];
+  const hands = handsOf({
+    w: 640,
+    h: 480,
+    frames: [{ landmarks: [landmarks], worldLandmarks: [worldLandmarks], handedness }],
+  });
+  expect(hands.left).toBeNull();
+  const [x, y, z] = at(hands.right!.joints!, 0);
+  expect(x).toBeCloseTo(0.12, 2);
+  expect(y).toBeCloseTo(-0.15, 2);
+  expect(z).toBeCloseTo(-0.4, 2);
+  const length = (all: ArrayLike<number>, a: number, b: number) =>
+    Math.hypot(...at(all, a).map((value, i) => value - at(all, b)[i]));
+  expect(length(hands.right!.joints!, 6, 7)).toBeCloseTo(length(joints, 6, 7), 6);
+});
