@@ -80,8 +80,9 @@ export function planAction(world: World, settings: PlanSettings): Plan {
 
   const person = Random.fork(world.seed, 'person');
   const skin = skinColor(person);
-  const sleeve = hsv(person.next(), person.uniform(0.1, 0.8), person.uniform(0.1, 0.9));
-  const sleeveLength = person.chance(0.25) ? 0 : person.uniform(0.5, 0.95);
+  // Nothing that a model is given tells the sleeve, so it is muted and always there.
+  const sleeve = hsv(person.uniform(0.55, 0.68), person.uniform(0.15, 0.4), person.uniform(0.2, 0.4));
+  const sleeveLength = person.uniform(0.55, 0.75);
   const forearms = Object.fromEntries(
     SIDES.filter((side) => hands[side]).map((side) => [
       side,
