@@ -89,6 +89,22 @@ describe('tiles', () => {
     expect(await vae.encode(video, shape, { tiling: true })).toEqual(await vae.encode(video, shape));
   });
 
+  test('a picture of the size of the VAE or less is whole where its tiles do not add up to it', async () => {
+    const config = { ...tinyConfig, sample_height: 16, sample_width: 24 };
+    const small = new CogVideoXVae(device, config, randomParameters(device));
+    const shape = [1, 3, 5, 16, 24];
+    const video = random(shape);
+    const tiling = { tileSampleMinHeight: 8, tileSampleMinWidth: 12 };
+    await expect(small.encode(video, shape, { tiling })).rejects.toThrow('add up to');
+    const posterior = await small.encode(video, shape, { tiling: true });
+    expect(posterior).toEqual(await small.encode(video, shape));
+    const decoded = await small.decode(posterior.mean, posterior.shape, { tiling: true });
+    expect(decoded).toEqual(await small.decode(posterior.mean, posterior.shape));
+    const large = [1, 3, 5, 20, 24];
+    await expect(small.encode(random(large), large, { tiling: true })).rejects.toThrow('add up to');
+    small.destroy();
+  });
+
   test('a picture that tiles do not divide evenly', async () => {
     const shape = [1, 3, 5, 24, 30];
     const { moments, shape: latent } = await vae.encode(random(shape), shape, { tiling: true });

@@ -203,20 +203,30 @@ export class CogVideoXVae {
     return { flops, bytes };
   }
 
-  /** A picture no larger than a tile is not cut, in neither dimension. */
+  /**
+   * A picture no larger than a tile is not cut, in neither dimension; nor is one of the size that the VAE was made for
+   * or less, where the config's tiles do not add up to it, as those of a small model may not.
+   */
   #tiles(
     { from, to, resize }: Direction,
     [, , , height, width]: ClipShape,
     tiling: boolean | Tiling = false,
   ): { rows: TileAxis; columns: TileAxis } {
+    const whole = { rows: wholeAxis(height, resize(height)), columns: wholeAxis(width, resize(width)) };
     const tile = tiling && tileSizes(this.config, tiling === true ? {} : tiling);
-    if (!tile || (height <= tile.height[from] && width <= tile.width[from])) {
-      return { rows: wholeAxis(height, resize(height)), columns: wholeAxis(width, resize(width)) };
+    if (!tile || (height <= tile.height[from] && width <= tile.width[from])) return whole;
+    try {
+      return {
+        rows: tileAxis('tileSampleMinHeight', height, tile.height, from, to, resize),
+        columns: tileAxis('tileSampleMinWidth', width, tile.width, from, to, resize),
+      };
+    } catch (error) {
+      const { sample_height, sample_width } = this.config;
+      const unit = from === 'latent' ? spatialRatio(this.config) : 1;
+      const isSmall = height * unit <= sample_height && width * unit <= sample_width;
+      if (tiling === true && isSmall && error instanceof InvalidArgumentError) return whole;
+      throw error;
     }
-    return {
-      rows: tileAxis('tileSampleMinHeight', height, tile.height, from, to, resize),
-      columns: tileAxis('tileSampleMinWidth', width, tile.width, from, to, resize),
-    };
   }
 
   #checkedShape({ what, channels, from }: Direction, shape: readonly number[]): ClipShape {
