@@ -361,9 +361,9 @@ function pour(world: World, body: Body, random: Random): HandsPlan {
   ];
   const tilt = out * random.uniform(1.9, 2.2);
   const path = (u: number): Placement => {
-    const moved = minimumJerk(Math.min(1, u / 0.5));
+    const moved = minimumJerk(Math.min(1, u / 0.42));
     const lift = Math.min(1, moved * 1.6);
-    const tipped = minimumJerk(Math.min(1, Math.max(0, (u - 0.35) / 0.5)));
+    const tipped = minimumJerk(Math.min(1, Math.max(0, (u - 0.26) / 0.44)));
     return {
       position: [
         from[0] + (above[0] - from[0]) * moved,
@@ -400,7 +400,7 @@ function push(world: World, body: Body, over: boolean, random: Random): HandsPla
   const model = handOf(side, random);
   const { solids } = body;
   const top = Math.max(...solids.map(({ shape, position }) => position[1] + halfExtents(shape)[1]));
-  const level = over ? top * 0.85 : Math.max(0.052 * model.size, Math.min(0.07, top * 0.6));
+  const level = over ? Math.max(0.06, top * 0.9) : Math.max(0.052 * model.size, Math.min(0.07, top * 0.6));
   // Thumb up, the palm ahead.
   const forward = direction([way[0] * 0.35, -0.12, -1 + way[2] * 0.2])!;
   const rotation = boneFrame(forward, scale(way, -1));
@@ -418,7 +418,7 @@ function push(world: World, body: Body, over: boolean, random: Random): HandsPla
   const size = Math.max(
     ...solids.map(({ shape }) => Math.hypot(halfExtents(shape)[0], halfExtents(shape)[2])),
   );
-  const reach = over ? 0.12 : rotations.length(subtract(goal, from));
+  const reach = over ? 0.19 : rotations.length(subtract(goal, from));
   const start = -size - 0.03;
   const along = (u: number) => hold(start + (reach + 0.03) * minimumJerk(u));
   const first = along(0);

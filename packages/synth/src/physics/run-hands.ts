@@ -9,7 +9,7 @@ import { type Placement, placed, placePoint, unplacePoint } from '../world/solid
 import { type Body, isJoint, openingFor, placeAt, type World, worldMatrix } from '../world/world.ts';
 import { Bodies, type MovableBody } from './bodies.ts';
 import { carrier, HandNow, holders, TOUCH, touchedPoint, touches, within } from './grasp.ts';
-import { DEFAULT_RADII, HandBody } from './hand-body.ts';
+import { bendOf, DEFAULT_RADII, HandBody } from './hand-body.ts';
 
 export interface HandsRun {
   /** Every body that can move, in the world's order. */
@@ -25,10 +25,14 @@ interface Hold {
   /** The middle of what was touched then, in the carrier's and in the body's frame. */
   readonly grip: Vec3;
   readonly local: Vec3;
+  /** The most that the fingers were bent while they held, radians. */
+  bend: number;
 }
 
 /** Every so many steps it is looked at what hands hold. */
 const HOLD_STEPS = 3;
+/** Radians by which fingers on average unbend when they let go. */
+const UNBENT = 0.2;
 /** Metres between a hand and what it let go before it can push it again. */
 const CLEAR = 0.03;
 /** Metres a second: a hand that is slower takes hold. */
@@ -84,12 +88,19 @@ function simulateFrames({ frames, fps }: Trajectory, bodies: Bodies): HandsRun {
       return way !== undefined && way * fps * steps < CALM * HOLD_STEPS;
     });
 
+  /** Fingers that unbend let go. */
+  const opens = (hold: Hold, hands: HandsNow) => {
+    const bend = meanBend(hands, hold.sides);
+    hold.bend = Math.max(hold.bend, bend);
+    return bend < hold.bend - UNBENT;
+  };
+
   const updateHolds = (hands: HandsNow) => {
     for (const movable of bodies.movable) {
       const place = bodies.placement(movable);
       const hold = holds.get(movable);
       const sides = holders(hands, movable.body, place, hold !== undefined);
-      if (hold && (sides.length === 0 || hold.sides.some((side) => !hands[side]))) {
+      if (hold && (sides.length === 0 || hold.sides.some((side) => !hands[side]) || opens(hold, hands))) {
         holds.delete(movable);
         leaving.add(movable);
         bodies.weigh(movable, true);
@@ -123,7 +134,10 @@ function simulateFrames({ frames, fps }: Trajectory, bodies: Bodies): HandsRun {
         const frame = carrier(hands, hold.sides);
         if (movable.body.motion === 'loose') bodies.drive(movable, placed(frame, hold.offset));
         else if (!bodies.driveTo(movable, openingFor(movable.body, hold.local, placePoint(frame, hold.grip))))
-          holds.set(movable, takeHold(hands, hold.sides, movable.body, bodies.placement(movable)));
+          holds.set(movable, {
+            ...takeHold(hands, hold.sides, movable.body, bodies.placement(movable)),
+            bend: hold.bend,
+          });
       }
       bodies.step();
     }
@@ -137,6 +151,13 @@ function simulateFrames({ frames, fps }: Trajectory, bodies: Bodies): HandsRun {
   return { moving, contacts };
 }
 
+const meanBend = (hands: HandsNow, sides: readonly HandSide[]) =>
+  sides.reduce(
+    (sum, side) => sum + [1, 2, 3, 4].reduce((all, finger) => all + bendOf(hands[side]!.joints, finger), 0),
+    0,
+  ) /
+  (4 * sides.length);
+
 function takeHold(hands: HandsNow, sides: readonly HandSide[], body: Body, place: Placement): Hold {
   const frame = carrier(hands, sides);
   const point = touchedPoint(hands, sides, body, place);
@@ -145,6 +166,7 @@ function takeHold(hands: HandsNow, sides: readonly HandSide[], body: Body, place
     offset: within(frame, place),
     grip: unplacePoint(frame, point),
     local: unplacePoint(place, point),
+    bend: meanBend(hands, sides),
   };
 }
 

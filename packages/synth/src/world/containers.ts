@@ -34,7 +34,7 @@ export function addChest(
   [x, y, z]: Vec3,
   open: boolean,
 ): Chest {
-  const [w, d, h] = [random.uniform(0.11, 0.16), random.uniform(0.085, 0.115), random.uniform(0.045, 0.065)];
+  const [w, d, h] = [random.uniform(0.1, 0.14), random.uniform(0.07, 0.095), random.uniform(0.04, 0.055)];
   const wall = 0.006;
   const grain = boards(random, colors.furniture, 0, random.uniform(0.03, 0.08));
   const parts: readonly (readonly [Vec3, Vec3])[] = [
@@ -76,7 +76,7 @@ export function addChest(
   const lidColor = random.chance(0.5) ? colors.top : shade(colors.furniture, random.uniform(0.75, 1.2));
   const radius = random.uniform(0.012, 0.016);
   const knob: Vec3 = [0, 0, d + 0.032];
-  const most = random.uniform(1.25, 1.65);
+  const most = random.uniform(1, 1.35);
   const half: Vec3 = [w + 0.006, thick, d + 0.006];
   const lid = boards(random, lidColor, 0, 0.06);
   const actor = scene.add(
@@ -209,7 +209,7 @@ export interface Pitcher {
 
 /** A jug with beads in it. */
 export function addPitcher(scene: SceneBuilder, random: Random, [x, y, z]: Vec3): Pitcher {
-  const [radius, height] = [random.uniform(0.034, 0.038), random.uniform(0.115, 0.135)];
+  const [radius, height] = [random.uniform(0.031, 0.034), random.uniform(0.115, 0.135)];
   const color = vivid(random);
   const solids = [
     ...staves(radius, height, 0.008),
@@ -253,14 +253,14 @@ export function addPitcher(scene: SceneBuilder, random: Random, [x, y, z]: Vec3)
     },
   );
   const beadColor: Color = vivid(random);
-  const size = 0.0115;
-  const beads = Array.from({ length: 14 }, (_, i) => {
+  const size = 0.012;
+  const beads = Array.from({ length: 12 }, (_, i) => {
     const [layer, angle] = [Math.floor(i / 3), (i % 3) * 2.1 + Math.floor(i / 3)];
     return scene.add(
       {
         name: scene.name('bead'),
         motion: 'loose',
-        place: at(x + 0.017 * Math.cos(angle), y + 0.025 + layer * 0.024, z + 0.017 * Math.sin(angle)),
+        place: at(x + 0.0155 * Math.cos(angle), y + 0.025 + layer * 0.024, z + 0.0155 * Math.sin(angle)),
         solids: [solid({ kind: 'ball', radius: size })],
         density: 600,
         friction: 0.25,

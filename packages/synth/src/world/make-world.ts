@@ -137,7 +137,7 @@ function lidStage(
       table.y + random.uniform(0.42, 0.5),
       foot[2] + random.uniform(0.46, 0.54),
     ],
-    focus: [foot[0], table.y + 0.13, foot[2] + 0.03],
+    focus: [foot[0], table.y + 0.15, foot[2] + 0.02],
   };
 }
 
