@@ -1,3 +1,4 @@
+export * from './metrics/index.ts';
 export * from './pipeline/index.ts';
 export * from './schedulers/index.ts';
 export * from './text-encoder/index.ts';

@@ -1,0 +1,54 @@
+/**
+ * Peak signal-to-noise ratio with data range 1, in decibels. Over a whole clip it is 10 log10(1 / MSE) of all frames
+ * together, as torchmetrics has it; the mean of the frames' own numbers is another, higher figure.
+ */
+import type { MetricClip } from './clip.ts';
+
+/** What equal pictures get, and the most there is: a mean and JSON cannot hold infinity. */
+export const BEST_PSNR = 100;
+
+const decibels = (mse: number) => (mse > 0 ? Math.min(BEST_PSNR, -10 * Math.log10(mse)) : BEST_PSNR);
+
+/** Mean squared error of values in [0, 1], of every frame; over the `region`'s pixels [frames, height, width] alone. */
+function errors(prediction: MetricClip, truth: MetricClip, region?: Uint8Array, inside = 1) {
+  const pixels = truth.height * truth.width;
+  return Array.from({ length: truth.frames }, (_, f) => {
+    let sum = 0;
+    let count = 0;
+    for (let p = f * pixels; p < (f + 1) * pixels; p++) {
+      if (region && region[p] !== inside) continue;
+      count += 3;
+      for (let i = 3 * p; i < 3 * p + 3; i++) sum += (prediction.data[i] - truth.data[i]) ** 2;
+    }
+    return { sum: sum / 255 ** 2, count };
+  });
+}
+
+function overall(parts: readonly { sum: number; count: number }[]): number | undefined {
+  const count = parts.reduce((total, part) => total + part.count, 0);
+  return count > 0 ? decibels(parts.reduce((total, part) => total + part.sum, 0) / count) : undefined;
+}
+
+export interface Psnr {
+  readonly wholeClip: number;
+  readonly meanOfFrames: number;
+  readonly frames: readonly number[];
+}
+
+export function clipPsnr(prediction: MetricClip, truth: MetricClip): Psnr {
+  const parts = errors(prediction, truth);
+  const frames = parts.map(({ sum, count }) => decibels(sum / count));
+  return {
+    wholeClip: overall(parts)!,
+    meanOfFrames: frames.reduce((a, b) => a + b, 0) / frames.length,
+    frames,
+  };
+}
+
+/** PSNR of the pixels at which `region` is `inside`, of all frames together; undefined where there are none. */
+export const regionPsnr = (
+  prediction: MetricClip,
+  truth: MetricClip,
+  region: Uint8Array,
+  inside: 0 | 1,
+): number | undefined => overall(errors(prediction, truth, region, inside));

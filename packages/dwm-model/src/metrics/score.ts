@@ -1,0 +1,71 @@
+/** Every metric of one clip: what a row of an evaluation holds. */
+import { checkSameSize, type NamedClip } from './clip.ts';
+import { temporalFlicker } from './flicker.ts';
+import { handAgreement } from './hand-agreement.ts';
+import { clipPsnr, regionPsnr } from './psnr.ts';
+import { changedRegion } from './region.ts';
+import { clipSsim } from './ssim.ts';
+
+export interface ScoreInput {
+  readonly prediction: NamedClip;
+  /** What happened. */
+  readonly truth: NamedClip;
+  /** The static scene: needed for regions, flicker and hands. */
+  readonly static?: NamedClip;
+  /** The hand render, for hand agreement. */
+  readonly hands?: NamedClip;
+  /** `changedRegion` of truth and static, where it is known already. */
+  readonly region?: Uint8Array;
+}
+
+/** Numbers of one clip; `null` where the clip has nothing to measure, e.g. no changed pixel. */
+export interface Score {
+  /** dB, all frames together. */
+  readonly psnr: number;
+  /** dB, mean of the frames' own. */
+  readonly psnrFrames: number;
+  readonly ssim: number;
+  readonly psnrChanged?: number | null;
+  readonly psnrUnchanged?: number | null;
+  readonly ssimChanged?: number | null;
+  readonly ssimUnchanged?: number | null;
+  /** 8-bit steps a frame. */
+  readonly flicker?: number | null;
+  /** Intersection over union, 0 to 1. */
+  readonly handIou?: number | null;
+  readonly overTime: {
+    readonly psnr: readonly number[];
+    readonly ssim: readonly number[];
+    readonly handIou?: readonly (number | null)[];
+  };
+}
+
+const orNull = (value: number | undefined) => value ?? null;
+
+/** @throws DwmError naming two clips whose lengths or sizes differ. */
+export function scoreClip({ prediction, truth, static: still, hands, region }: ScoreInput): Score {
+  checkSameSize([truth, prediction, ...(still ? [still] : []), ...(hands ? [hands] : [])]);
+  const [p, t] = [prediction.clip, truth.clip];
+  const psnr = clipPsnr(p, t);
+  const changed = still && (region ?? changedRegion(t, still.clip));
+  const ssim = clipSsim(p, t, changed);
+  const agreement = still && hands && handAgreement(p, still.clip, hands.clip);
+  return {
+    psnr: psnr.wholeClip,
+    psnrFrames: psnr.meanOfFrames,
+    ssim: ssim.mean,
+    ...(changed && {
+      psnrChanged: orNull(regionPsnr(p, t, changed, 1)),
+      psnrUnchanged: orNull(regionPsnr(p, t, changed, 0)),
+      ssimChanged: orNull(ssim.changed),
+      ssimUnchanged: orNull(ssim.unchanged),
+      flicker: orNull(temporalFlicker(p, still.clip, changed).mean),
+    }),
+    ...(agreement && { handIou: orNull(agreement.iou) }),
+    overTime: {
+      psnr: psnr.frames,
+      ssim: ssim.frames,
+      ...(agreement && { handIou: agreement.frames.map(orNull) }),
+    },
+  };
+}
