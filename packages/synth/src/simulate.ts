@@ -83,7 +83,7 @@ function movesVisibly(world: World, part: MovingPart, run: HandsRun): boolean {
   if (world.action === 'pour') return pouredOut(world, run) >= 5;
   if (world.action === 'pick-and-place') {
     const off = Math.hypot(...world.goal!.map((value, axis) => last[3 + 4 * axis] - value));
-    return off < 0.06 && last[5] > 0.9;
+    return off < 0.08 && last[5] > 0.9;
   }
   const shift = Math.hypot(last[3] - first[3], last[7] - first[7], last[11] - first[11]);
   const upright = first[1] * last[1] + first[5] * last[5] + first[9] * last[9];

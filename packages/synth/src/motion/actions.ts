@@ -83,24 +83,31 @@ function restPlace(world: World, model: HandModel, random: Random): Placement {
   ].reduce((sum, part) => add(sum, part), eye);
   const inwards = add(ahead, scale(right, -out * random.uniform(0.1, 0.35)));
   const rotation = boneFrame(inwards, add(up, scale(right, out * random.uniform(0.1, 0.7))));
-  return lifted(world, model, { position, rotation });
+  return clearOf(world, model, { position, rotation }, LIMP, [0, 0.015, 0], 0.006);
 }
 
-/** Raised until the hand is clear of everything. */
-function lifted(world: World, model: HandModel, wrist: Placement): Placement {
+/** The hand moved by `step` until it is `margin` metres clear of everything. */
+function clearOf(
+  world: World,
+  model: HandModel,
+  wrist: Placement,
+  fingers: HandAngles,
+  step: Vec3,
+  margin: number,
+): Placement {
   let place = wrist;
   for (let tries = 0; tries < 12; tries++) {
-    const { joints, radii } = poseSkeleton(model, place, LIMP);
+    const { joints, radii } = poseSkeleton(model, place, fingers);
     const points = handPoints(joints, radii);
     const clear = world.bodies.every(
       (body) =>
         body.solids.length === 0 ||
         points.every(
-          ({ point, radius }) => distanceTo(body.solids, firstPlace(body), point) > radius + 0.006,
+          ({ point, radius }) => distanceTo(body.solids, firstPlace(body), point) > radius + margin,
         ),
     );
     if (clear) break;
-    place = { ...place, position: add(place.position, [0, 0.015, 0]) };
+    place = { ...place, position: add(place.position, step) };
   }
   return place;
 }
@@ -438,22 +445,25 @@ function touchNothing(world: World, body: Body, random: Random): HandsPlan {
   const side: HandSide = random.chance(0.65) ? 'right' : 'left';
   const model = handOf(side, random);
   const out = side === 'right' ? 1 : -1;
-  const thing = firstPlace(body);
   const grip = body.grips[0];
-  const near = add(grip ? placePoint(thing, grip.point) : thing.position, [
+  const thing = grip ? placePoint(firstPlace(body), grip.point) : firstPlace(body).position;
+  // What sticks out towards the viewer is not where the picture's middle is.
+  const near = add(rotations.lerp(world.focus, thing, 0.4), [
     out * random.uniform(-0.03, 0.08),
-    random.uniform(0.01, 0.09),
-    random.uniform(0.1, 0.16),
+    random.uniform(0, 0.07),
+    random.uniform(0, 0.08),
   ]);
   const forward = direction([-out * random.uniform(0, 0.5), random.uniform(-0.3, 0.5), -1])!;
   const up: Vec3 = direction([out * random.uniform(0, 1.2), 1, 0])!;
   const posture = random.pick(['relaxed', 'flat', 'point'] as const);
   const tip: Vec3 = rotations.rotate(boneFrame(forward, up), [0, 0, -0.17 * model.size]);
-  const place: Placement = { position: subtract(near, tip), rotation: boneFrame(forward, up) };
-  const rest = restPlace(world, model, random);
   const posed = angles(posture, [0.2, 0.2, 0.2, 0.2, 0.2]);
-  const waves = random.integer(0, 2);
+  const aimed: Placement = { position: subtract(near, tip), rotation: boneFrame(forward, up) };
+  const back: Vec3 = scale(direction(subtract(world.eye, near))!, 0.02);
   const width = random.uniform(0.03, 0.06);
+  const place = clearOf(world, model, aimed, posed, back, width + 0.02);
+  const rest = restPlace(world, model, random);
+  const waves = random.integer(0, 2);
   const swing = (u: number): Placement => {
     const aside = width * Math.sin(2 * Math.PI * waves * u);
     return {
@@ -463,7 +473,7 @@ function touchNothing(world: World, body: Body, random: Random): HandsPlan {
   };
   const approach = random.uniform(0.3, 0.4);
   const act = random.uniform(0.3, 0.4);
-  const back = blend(place, rest, random.uniform(0.5, 1));
+  const home = blend(place, rest, random.uniform(0.5, 1));
   return {
     hands: oneHand(model, [
       {
@@ -474,7 +484,7 @@ function touchNothing(world: World, body: Body, random: Random): HandsPlan {
       { share: act, wrist: swing, fingers: still(posed), acts: true },
       {
         share: 1 - approach - act,
-        wrist: (u) => blend(place, back, minimumJerk(u)),
+        wrist: (u) => blend(place, home, minimumJerk(u)),
         fingers: mixEvenly(posed, LIMP),
       },
     ]),

@@ -99,8 +99,8 @@ function stage(
 /** What an action is done to. */
 const KINDS: Partial<Record<Action, readonly Thing[]>> = {
   'push-object': ['box', 'book', 'cup', 'can'],
-  topple: ['bottle', 'bottle', 'box', 'can'],
-  'pick-and-place': ['cup', 'bottle', 'box', 'can', 'ball'],
+  topple: ['bottle', 'bottle', 'carton'],
+  'pick-and-place': ['cup', 'bottle', 'box', 'carton', 'can', 'ball'],
 };
 
 function lidStage(

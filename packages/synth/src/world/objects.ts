@@ -7,8 +7,27 @@ import type { Color } from './mesh.ts';
 import type { Placement, Solid } from './solid.ts';
 import type { Body, Grip } from './world.ts';
 
-export const THINGS = ['cup', 'bottle', 'box', 'book', 'ball', 'can'] as const;
+export const THINGS = ['cup', 'bottle', 'box', 'carton', 'book', 'ball', 'can'] as const;
 export type Thing = (typeof THINGS)[number];
+
+/** Half sizes, from and to, metres. */
+const BOXES = {
+  box: [
+    [0.03, 0.04],
+    [0.045, 0.07],
+    [0.025, 0.035],
+  ],
+  carton: [
+    [0.026, 0.032],
+    [0.075, 0.095],
+    [0.02, 0.028],
+  ],
+  book: [
+    [0.05, 0.07],
+    [0.012, 0.02],
+    [0.06, 0.08],
+  ],
+} as const;
 
 const COLOR_NAMES: readonly (readonly [string, number])[] = [
   ['red', 0],
@@ -155,24 +174,14 @@ export function addThing(
       });
     }
     case 'box':
+    case 'carton':
     case 'book': {
-      const half: Vec3 =
-        kind === 'box'
-          ? [
-              random.uniform(0.03, 0.04) * scale,
-              random.uniform(0.045, 0.07) * scale,
-              random.uniform(0.025, 0.035) * scale,
-            ]
-          : [
-              random.uniform(0.05, 0.07) * scale,
-              random.uniform(0.012, 0.02) * scale,
-              random.uniform(0.06, 0.08) * scale,
-            ];
+      const half = BOXES[kind].map(([low, high]) => random.uniform(low, high) * scale) as unknown as Vec3;
       const solids = [solid(box(...half), 0, half[1])];
       return make(Math.min(half[0], half[2]), 2 * half[1], { solids, density: 200 }, (mesh) => {
         mesh.box(half, color, at(0, half[1], 0));
         const band = vivid(random);
-        if (kind === 'box')
+        if (kind !== 'book')
           mesh.box([half[0] * 1.01, half[1] * 0.3, half[2] * 1.01], band, at(0, half[1], 0));
         else
           mesh.box(
@@ -183,7 +192,7 @@ export function addThing(
       });
     }
     case 'ball': {
-      const radius = random.uniform(0.032, 0.045) * scale;
+      const radius = Math.min(0.042, random.uniform(0.028, 0.04) * scale);
       const solids = [solid({ kind: 'ball', radius }, 0, radius)];
       return make(radius, 2 * radius, { solids, density: 120 }, (mesh) => {
         mesh.ball(radius, color, at(0, radius, 0), vivid(random));
