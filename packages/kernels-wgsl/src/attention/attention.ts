@@ -13,7 +13,7 @@
  * that broadcasts to [batch, heads, queries, keys], mask u32 [batch, keys], lse [batch, heads, queries].
  * Inputs in that order, absent ones left out; outputs out and lse are f32.
  */
-import type { DeviceCaps } from '../caps.ts';
+import { cpuLanes, type DeviceCaps } from '../caps.ts';
 import { type Lowering, lowerChosen, type Variant } from '../kernel.ts';
 import { matrixAttention } from './matrix.ts';
 import { type AttentionSpec, lowerForward } from './pieces.ts';
@@ -21,15 +21,6 @@ import { rowsCandidates, rowsKernel } from './rows.ts';
 import { queriesFit, tiledKernel } from './tiled.ts';
 
 export type { AttentionSpec } from './pieces.ts';
-
-/** The one size of subgroups that a CPU runs as lanes, or 0. */
-export const laneSubgroup = ({ adapter, features }: DeviceCaps): number =>
-  adapter.kind === 'software' &&
-  features.subgroups &&
-  features.subgroupMinSize === features.subgroupMaxSize &&
-  [4, 8, 16].includes(features.subgroupMinSize)
-    ? features.subgroupMinSize
-    : 0;
 
 /**
  * From the most to the least special:
@@ -42,10 +33,10 @@ export const ATTENTION_VARIANTS: readonly Variant<AttentionSpec>[] = [
   matrixAttention,
   {
     name: 'rows',
-    applies: (_, caps) => laneSubgroup(caps) > 0,
-    candidates: (spec, caps) => rowsCandidates(spec, laneSubgroup(caps)).map((rows) => ({ rows })),
+    applies: (_, caps) => cpuLanes(caps) > 0,
+    candidates: (spec, caps) => rowsCandidates(spec, cpuLanes(caps)).map((rows) => ({ rows })),
     lower(spec, caps, tuning) {
-      const lanes = laneSubgroup(caps);
+      const lanes = cpuLanes(caps);
       const rows = tuning?.rows ?? rowsCandidates(spec, lanes)[0];
       return lowerForward(spec, caps, rowsKernel(spec, lanes, rows));
     },

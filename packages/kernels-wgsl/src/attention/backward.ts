@@ -14,11 +14,10 @@
  * writes dbias. The last three take q, k, v, g, statistics, then the bias and the mask where there are; `keys`
  * takes no mask: rows of masked keys come out as nonsense, to be replaced by zero.
  */
-import type { DeviceCaps } from '../caps.ts';
+import { cpuLanes, type DeviceCaps } from '../caps.ts';
 import { bytesOf } from '../dtype.ts';
 import { type Lowering, lowerChosen, read, type Variant, write } from '../kernel.ts';
 import { elementCount } from '../pointwise/access.ts';
-import { laneSubgroup } from './attention.ts';
 import {
   type Bound,
   biasBound,
@@ -125,10 +124,10 @@ const lowerSweep = (spec: SweepSpec, caps: DeviceCaps, kernel: AttentionKernel):
 export const ATTENTION_SWEEP_VARIANTS: readonly Variant<SweepSpec>[] = [
   {
     name: 'rows',
-    applies: (_, caps) => laneSubgroup(caps) > 0,
-    candidates: (spec, caps) => sweepCandidates(spec, spec.own, laneSubgroup(caps)).map((rows) => ({ rows })),
+    applies: (_, caps) => cpuLanes(caps) > 0,
+    candidates: (spec, caps) => sweepCandidates(spec, spec.own, cpuLanes(caps)).map((rows) => ({ rows })),
     lower(spec, caps, tuning) {
-      const lanes = laneSubgroup(caps);
+      const lanes = cpuLanes(caps);
       const rows = tuning?.rows ?? sweepCandidates(spec, spec.own, lanes)[0];
       return lowerSweep(spec, caps, rowsSweep(spec, spec.own, lanes, rows));
     },

@@ -12,23 +12,13 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import type { AttentionKernel, AttentionSpec } from './pieces.ts';
-
-const TOKENS = 32;
-const THREADS = 64;
-const CHUNK = 8;
-
-const FOUR = [0, 1, 2, 3];
-const four = (line: (i: number) => string): string => FOUR.map(line).join('\n');
+import { addChunk, chunksOf, FOUR, four, SCORED, scoreChunk, stage, THREADS, TOKENS } from './tiles.ts';
 
 export function tiledSweep(spec: AttentionSpec, own: 'query' | 'key'): AttentionKernel {
   const byKeys = own === 'key';
   const vectors = spec.headDim / 4;
-  const width = Math.min(CHUNK, vectors);
-  const stride = width + 1;
-  const chunks = Array.from({ length: Math.ceil(vectors / CHUNK) }, (_, i) => ({
-    at: i * CHUNK,
-    width: Math.min(CHUNK, vectors - i * CHUNK),
-  }));
+  const chunks = chunksOf(vectors);
+  const stride = chunks[0].width + 1;
   // Scores are a · c, weights' gradients b · e: a and b are the rows', c and e the others'.
   const [a, b, c, e] = byKeys ? ['k', 'v', 'q', 'g'] : ['q', 'g', 'k', 'v'];
   const [count, others] = byKeys ? ['params.keys', 'params.queries'] : ['params.queries', 'params.keys'];
@@ -42,13 +32,6 @@ export function tiledSweep(spec: AttentionSpec, own: 'query' | 'key'): Attention
       ]
     : [{ name: 'dq', sum: 'x', weight: 'w', from: c }];
 
-  const stage = (tile: string, columns: number, at: string, value: string, place: string) => `
-    for (var i = index; i < ${TOKENS * columns}u; i += ${THREADS}u) {
-      let row = i / ${columns}u;
-      let d = i % ${columns}u;
-      let source = ${at} + d;
-      ${tile}[${place} * ${stride}u + d] = ${value};
-    }`;
   const safeOwn = ownAt(`min(firstToken + row, ${count} - 1u)`);
   const safeOther = otherAt(`min(first + row, ${others} - 1u)`);
   const products = (into: string, mine: string, other: string, scale: string) =>
@@ -56,16 +39,10 @@ export function tiledSweep(spec: AttentionSpec, own: 'query' | 'key'): Attention
       .map(
         ({ at, width: w }) => `
     workgroupBarrier();
-    ${stage('tileOwn', w, `${safeOwn} + ${at}u`, `${scale}load_${mine}(source)`, 'row')}
-    ${stage('tileOther', w, `${safeOther} + ${at}u`, `load_${other}(source)`, '((row % 4u) * 8u + row / 4u)')}
+    ${stage('tileOwn', stride, w, `${safeOwn} + ${at}u`, `${scale}load_${mine}(source)`, 'row')}
+    ${stage('tileOther', stride, w, `${safeOther} + ${at}u`, `load_${other}(source)`, SCORED)}
     workgroupBarrier();
-    for (var d = 0u; d < ${w}u; d++) {
-      ${four((j) => `let o${j} = tileOther[(${j * 8}u + c) * ${stride}u + d];`)}
-      ${four(
-        (r) => `let m${r} = tileOwn[row${r} * ${stride}u + d];
-      ${into}${r} += vec4<f32>(${FOUR.map((j) => `dot(m${r}, o${j})`).join(', ')});`,
-      )}
-    }`,
+    ${scoreChunk(into, w, { name: 'tileOwn', stride, at: 0 }, { name: 'tileOther', stride })}`,
       )
       .join('\n');
   const sums = ({ sum, weight, from }: (typeof outputs)[number]) => `
@@ -75,17 +52,9 @@ export function tiledSweep(spec: AttentionSpec, own: 'query' | 'key'): Attention
       .map(
         ({ at, width: w }, n) => `
     workgroupBarrier();
-    ${stage('tileOther', w, `${safeOther} + ${at}u`, `load_${from}(source)`, 'row')}
+    ${stage('tileOther', stride, w, `${safeOther} + ${at}u`, `load_${from}(source)`, 'row')}
     workgroupBarrier();
-    if (c < ${w}u) {
-      for (var k = 0u; k < ${TOKENS / 4}u; k++) {
-        ${four((j) => `let o${j} = tileOther[(4u * k + ${j}u) * ${stride}u + c];`)}
-        ${four(
-          (r) => `let u${r} = weights[row${r} * 9u + k];
-        ${sum}${r}_${n} = fma(vec4<f32>(u${r}.w), o3, fma(vec4<f32>(u${r}.z), o2, fma(vec4<f32>(u${r}.y), o1, fma(vec4<f32>(u${r}.x), o0, ${sum}${r}_${n}))));`,
-        )}
-      }
-    }`,
+    ${addChunk((r) => `${sum}${r}_${n}`, w, { name: 'tileOther', stride })}`,
       )
       .join('\n')}`;
   const vector = (element: (j: number) => string) => `vec4<f32>(${FOUR.map(element).join(', ')})`;

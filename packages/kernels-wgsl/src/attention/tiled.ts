@@ -15,64 +15,49 @@ import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type AttentionKernel, type AttentionSpec, NO_MAXIMUM } from './pieces.ts';
+import { addChunk, chunksOf, FOUR, four, SCORED, scoreChunk, stage, THREADS, TOKENS } from './tiles.ts';
 
-const QUERIES = 32;
-const KEYS = 32;
-const THREADS = 64;
-const CHUNK = 8;
 /** Bytes of a padded tile row of `vectors` vec4s, times 32 rows. */
 const tileBytes = (vectors: number) => 32 * (vectors + 1) * 16;
-
-const FOUR = [0, 1, 2, 3];
-const four = (line: (i: number) => string): string => FOUR.map(line).join('\n');
 
 /** Whether the queries can stay in workgroup memory beside the rest. */
 export function queriesFit({ headDim }: AttentionSpec, caps: DeviceCaps): boolean {
   const vectors = headDim / 4;
-  const others = tileBytes(Math.min(CHUNK, vectors)) + tileBytes(KEYS / 4) + QUERIES * 9 * 4;
+  const others = tileBytes(chunksOf(vectors)[0].width) + tileBytes(TOKENS / 4) + TOKENS * 9 * 4;
   return tileBytes(vectors) + others <= caps.limits.maxComputeWorkgroupStorageSize;
 }
 
 /** @param resident keeps the queries in workgroup memory, which must hold them. */
 export function tiledKernel(spec: AttentionSpec, resident: boolean): AttentionKernel {
   const vectors = spec.headDim / 4;
-  const width = Math.min(CHUNK, vectors);
-  const chunks = Array.from({ length: Math.ceil(vectors / CHUNK) }, (_, i) => ({
-    at: i * CHUNK,
-    width: Math.min(CHUNK, vectors - i * CHUNK),
-  }));
+  const chunks = chunksOf(vectors);
+  const { width } = chunks[0];
   const queryStride = (resident ? vectors : width) + 1;
   const keyStride = width + 1;
 
-  /** Fills 32 rows of `count` vec4s. */
-  const stage = (count: number, body: string) => `
-    for (var i = index; i < ${32 * count}u; i += ${THREADS}u) {
-      let row = i / ${count}u;
-      let d = i % ${count}u;
-      ${body}
-    }`;
   const stageQ = (at: number, count: number) =>
     stage(
+      'tileQ',
+      queryStride,
       count,
-      `let source = queryAt(batch, head, min(firstQuery + row, params.queries - 1u)) + ${at}u + d;
-      tileQ[row * ${queryStride}u + d] = params.scale * load_q(source);`,
+      `queryAt(batch, head, min(firstQuery + row, params.queries - 1u)) + ${at}u`,
+      'params.scale * load_q(source)',
+      'row',
     );
-  const stageK = (at: number, count: number) =>
+  const stageKeys = (name: 'k' | 'v', at: number, count: number) =>
     stage(
+      'tileKV',
+      keyStride,
       count,
-      `let source = keysAt + min(firstKey + row, lastKey) * params.tokenStride + ${at}u + d;
-      tileKV[((row % 4u) * 8u + row / 4u) * ${keyStride}u + d] = load_k(source);`,
+      `keysAt + min(firstKey + row, lastKey) * params.tokenStride + ${at}u`,
+      `load_${name}(source)`,
+      name === 'k' ? SCORED : 'row',
     );
-  const stageV = (at: number, count: number) =>
-    stage(
-      count,
-      `let source = keysAt + min(firstKey + row, lastKey) * params.tokenStride + ${at}u + d;
-      tileKV[row * ${keyStride}u + d] = load_v(source);`,
-    );
+  const keys = { name: 'tileKV', stride: keyStride };
 
   return {
-    label: `tiled ${QUERIES}x${KEYS}${resident ? ' resident' : ''}`,
-    rows: QUERIES,
+    label: `tiled ${TOKENS}x${TOKENS}${resident ? ' resident' : ''}`,
+    rows: TOKENS,
     rowsEach: FOUR.length,
     enables: '',
     main: (split) => wgsl`
@@ -99,7 +84,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) index: u32) {
   if (tile >= params.workgroups) { return; }
   let head = (tile / params.blocks) % params.heads;
   let batch = tile / params.blocks / params.heads;
-  let firstQuery = (tile % params.blocks) * ${QUERIES}u;
+  let firstQuery = (tile % params.blocks) * ${TOKENS}u;
   let keysAt = keyAt(batch, head);
   let lastKey = params.keys - 1u;
   let g = index / 8u;
@@ -131,7 +116,7 @@ ${four(
 #if ${resident}
   ${stageQ(0, vectors)}
 #endif
-  for (var firstKey = 0u; firstKey < params.keys; firstKey += ${KEYS}u) {
+  for (var firstKey = 0u; firstKey < params.keys; firstKey += ${TOKENS}u) {
     let key = firstKey + 4u * c;
     let scores = vec4<f32>(${FOUR.map((j) => `keyScore(batch, key + ${j}u)`).join(', ')});
 #if ${spec.bias !== undefined}
@@ -146,15 +131,9 @@ ${four(
 #if ${!resident}
     ${stageQ(at, w)}
 #endif
-    ${stageK(at, w)}
+    ${stageKeys('k', at, w)}
     workgroupBarrier();
-    for (var d = 0u; d < ${w}u; d++) {
-      ${four((j) => `let k${j} = tileKV[(${j * 8}u + c) * ${keyStride}u + d];`)}
-      ${four(
-        (r) => `let q${r} = tileQ[row${r} * ${queryStride}u + ${resident ? at : 0}u + d];
-      s${r} += vec4<f32>(${FOUR.map((j) => `dot(q${r}, k${j})`).join(', ')});`,
-      )}
-    }`,
+    ${scoreChunk('s', w, { name: 'tileQ', stride: queryStride, at: resident ? at : 0 }, keys)}`,
       )
       .join('\n')}
     ${four((r) => `partial[row${r} * 9u + c] = max(max(s${r}.x, s${r}.y), max(s${r}.z, s${r}.w));`)}
@@ -175,17 +154,9 @@ ${four(
 #if ${n > 0}
     workgroupBarrier();
 #endif
-    ${stageV(at, w)}
+    ${stageKeys('v', at, w)}
     workgroupBarrier();
-    if (c < ${w}u) {
-      for (var k = 0u; k < ${KEYS / 4}u; k++) {
-        ${four((j) => `let v${j} = tileKV[(4u * k + ${j}u) * ${keyStride}u + c];`)}
-        ${four(
-          (r) => `let p${r} = weights[row${r} * 9u + k];
-        o${r}_${n} = fma(vec4<f32>(p${r}.w), v3, fma(vec4<f32>(p${r}.z), v2, fma(vec4<f32>(p${r}.y), v1, fma(vec4<f32>(p${r}.x), v0, o${r}_${n}))));`,
-        )}
-      }
-    }`,
+    ${addChunk((r) => `o${r}_${n}`, w, keys)}`,
       )
       .join('\n')}
   }

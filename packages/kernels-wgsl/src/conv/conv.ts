@@ -17,7 +17,7 @@
  * With `precision: 'f16'` x and weight are rounded to f16 as `staging.ts` scales them, and multiplied exactly:
  * what a matrix unit does with f16 operands and f32 sums.
  */
-import type { DeviceCaps } from '../caps.ts';
+import { cpuLanes, type DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';
 import { lineGrid } from '../grid.ts';
 import { type Dispatch, type Lowering, lowerChosen, read, scratch, type Variant, write } from '../kernel.ts';
@@ -39,12 +39,6 @@ export function lowerConv(spec: ConvSpec, caps: DeviceCaps): Lowering {
   return lowerChosen('conv', CONV_VARIANTS, spec, caps);
 }
 
-/** The one size of subgroups that a CPU runs as lanes, or 0. */
-export const laneSubgroup = ({ features, adapter }: DeviceCaps): number =>
-  adapter.kind === 'software' && features.subgroups && features.subgroupMinSize === features.subgroupMaxSize
-    ? features.subgroupMinSize
-    : 0;
-
 /** `first` and what differs from it as `others` say, each once; a row has no more pixels than the output. */
 function tiles(spec: ConvSpec, first: ConvTile, others: readonly Partial<ConvTile>[]): ConvTile[] {
   const width = convOutputShape(spec)[3];
@@ -58,7 +52,7 @@ function tiles(spec: ConvSpec, first: ConvTile, others: readonly Partial<ConvTil
 }
 
 function sharedTiles(spec: ConvSpec, caps: DeviceCaps): ConvTile[] {
-  const share = laneSubgroup(caps);
+  const share = cpuLanes(caps);
   const wide = spec.outChannels % 16 === 0;
   const channels = wide ? 16 : Math.min(8, spec.outChannels);
   // Lavapipe's GFLOPS: 16x8 14, 8x8 18, 4x8 17 in half the time to compile, 4x16 21 to 26. One subgroup a workgroup
@@ -97,7 +91,7 @@ export const CONV_VARIANTS: readonly Variant<ConvSpec>[] = [
   matrixConv,
   {
     name: 'shared',
-    applies: (_, caps) => [4, 8].includes(laneSubgroup(caps)),
+    applies: (_, caps) => [4, 8].includes(cpuLanes(caps)),
     candidates: sharedTiles,
     lower: (spec, caps, tuning) =>
       lowerTiled(spec, (tuning as ConvTile | undefined) ?? sharedTiles(spec, caps)[0], caps),

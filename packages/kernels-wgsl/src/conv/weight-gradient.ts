@@ -16,14 +16,13 @@
  * what is there; the frames that one output frame reads, and the weight, must fit in one binding.
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import type { DeviceCaps } from '../caps.ts';
+import { cpuLanes, type DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Dispatch, type Lowering, read, scratch, write } from '../kernel.ts';
 import { elementCount, splitRange, type Window, windowOf } from '../pointwise/access.ts';
 import { offsetAlignment } from '../pointwise/fusion.ts';
 import { declare, type Lanes } from '../storage.ts';
-import { laneSubgroup } from './conv.ts';
 import { type ConvShape, convOutputShape, sourceFrame } from './geometry.ts';
 
 /** Taps of a kernel row that an invocation takes. */
@@ -71,7 +70,7 @@ export function lowerConvWeightGradient(shape: ConvShape, caps: DeviceCaps): Low
   const [, outFrames, outHeight, outWidth] = convOutputShape(shape);
   const [kt, kh, kw] = kernel;
   const last = kt - 1;
-  const share = [4, 8].includes(laneSubgroup(caps)) ? laneSubgroup(caps) : 0;
+  const share = [4, 8].includes(cpuLanes(caps)) ? cpuLanes(caps) : 0;
   const wide = Math.ceil(outChannels / 4) * 4;
   const tile: Tile =
     share > 0
