@@ -145,7 +145,12 @@ function graspPhases(
   const [start, end] = [wristAlong(0), wristAlong(1)];
   const [opened, closed] = [angles(posture, OPEN), angles(posture, closure)];
   const reach = reachFor(rest, start, posture, [back, out]);
-  const home = blend(end, restPlace(world, model, random), 0.7);
+  // Two hands beside a large thing would knock it on their way back.
+  const home = blend(
+    apart(end, [back, out]),
+    restPlace(world, model, random),
+    posture === 'flat' ? 0.1 : 0.7,
+  );
   const away = throughPlaces(
     [end, beside(end, posture, [back, out]), apart(end, [back, out]), home],
     [0, 0.25, 0.5, 1],

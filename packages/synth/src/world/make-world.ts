@@ -98,9 +98,9 @@ function stage(
 
 /** What an action is done to. */
 const KINDS: Partial<Record<Action, readonly Thing[]>> = {
-  'push-object': ['box', 'book', 'cup', 'can'],
+  'push-object': ['box', 'book', 'cup', 'can', 'ball'],
   topple: ['bottle', 'bottle', 'carton'],
-  'pick-and-place': ['cup', 'bottle', 'box', 'carton', 'can', 'ball'],
+  'pick-and-place': ['cup', 'bottle', 'box', 'carton', 'can'],
 };
 
 function lidStage(

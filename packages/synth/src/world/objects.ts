@@ -178,7 +178,7 @@ export function addThing(
     case 'book': {
       const half = BOXES[kind].map(([low, high]) => random.uniform(low, high) * scale) as unknown as Vec3;
       const solids = [solid(box(...half), 0, half[1])];
-      return make(Math.min(half[0], half[2]), 2 * half[1], { solids, density: 200 }, (mesh) => {
+      return make(Math.max(half[0], half[2]), 2 * half[1], { solids, density: 200 }, (mesh) => {
         mesh.box(half, color, at(0, half[1], 0));
         const band = vivid(random);
         if (kind !== 'book')
