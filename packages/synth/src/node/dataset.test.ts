@@ -92,9 +92,9 @@ test('two workers, one that is interrupted and goes on: the same files; all of t
     expect(state.seed).toBe(seed);
     expect(Object.keys(state.frames[0].objects).length).toBeGreaterThan(0);
   } finally {
-    for (const root of [whole, parts]) rmSync(root, { recursive: true }, 240_000);
+    for (const root of [whole, parts]) rmSync(root, { recursive: true });
   }
-});
+}, 240_000);
 
 test('a folder made with other options, and seeds that run into the other split, are refused', async () => {
   const root = folder();
