@@ -1,5 +1,6 @@
 /** The built page, driven as a visitor would: in Chromium on SwiftShader. Pictures of it are left in `out/pictures`. */
 import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
@@ -56,16 +57,16 @@ function longestTask(events: readonly TraceEvent[]): number {
   return tasks.reduce((most, { tdur = 0 }) => Math.max(most, tdur / 1000), 0);
 }
 
-/** Drops a file on the page. */
-async function drop(page: Page, name: string, content: Uint8Array): Promise<void> {
+/** Drops files on the page together. */
+async function drop(page: Page, ...files: (readonly [name: string, content: Uint8Array])[]): Promise<void> {
   await page.evaluate(
-    ([file, bytes]) => {
+    (all) => {
       const data = new DataTransfer();
-      data.items.add(new File([Uint8Array.from(bytes)], file));
+      for (const [name, bytes] of all) data.items.add(new File([Uint8Array.from(bytes)], name));
       const event = new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true });
       document.querySelector('.page')!.dispatchEvent(event);
     },
-    [name, [...content]] as const,
+    files.map(([name, content]) => [name, [...content]] as const),
   );
 }
 
@@ -90,6 +91,17 @@ function psnr(got: readonly number[], want: Uint8Array): number {
   expect(got.length).toBe(want.length);
   const square = got.reduce((sum, value, i) => sum + (value - want[i]) ** 2, 0) / want.length;
   return 10 * Math.log10(255 ** 2 / square);
+}
+
+/** A headset in the page, with hands instead of controllers. */
+function headset(): string {
+  const iwer = createRequire(import.meta.url).resolve('iwer/build/iwer.min.js');
+  return `${readFileSync(iwer, 'utf8')}
+
+
+    const headset = new IWER.XRDevice(IWER.metaQuest3);
+    headset.installRuntime({ forceInstall: true });
+    headset.primaryInputMode = 'hand';`;
 }
 
 /** All frames of a pane as it shows them. */
@@ -191,17 +203,18 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       await ready(page);
       await button(page, 'Generate').click();
       await generated(page);
-      const [scene, hands, video] = [
+      const [scene, hands, shown] = [
         await framesOf(page, 'scene', SMALL.frames),
         await framesOf(page, 'hands', SMALL.frames),
         await framesOf(page, 'generated', SMALL.frames),
       ];
       const want = await generateInNode(scene.flat(), hands.flat());
-      expect(psnr(video.flat(), want)).toBeGreaterThanOrEqual(45);
+      expect(psnr(shown.flat(), want)).toBeGreaterThanOrEqual(45);
       await page.getByText('Take away').click();
       await button(page, 'Link').click();
       const address = await page.getByLabel('The link').inputValue();
       expect(await readLink(new URL(address).hash)).toEqual(await readLink(await smallLink()));
+      const taken = new Map<string, Uint8Array>();
       for (const [name, start] of [
         ['Video (mp4)', [0, 0, 0]],
         ['GIF', [0x47, 0x49, 0x46]],
@@ -213,7 +226,11 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
         const bytes = readFileSync(await (await download).path());
         expect([...bytes.subarray(0, 3)], name).toEqual(start);
         expect(bytes.length, name).toBeGreaterThan(1000);
+        taken.set(name, bytes);
       }
+      const video = taken.get('Video (mp4)')!;
+      await drop(page, ['a_hands.mp4', video], ['a_static.mp4', video]);
+      await page.locator('[data-pane=hands] small', { hasText: 'your video' }).waitFor({ timeout: PATIENCE });
       expect(complaints).toEqual([]);
     },
     PATIENCE,
@@ -223,17 +240,17 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
     'a scene is dropped, a broken one leaves the page as it was',
     async () => {
       const { page, complaints } = open;
-      await drop(page, 'box.glb', boxGlb());
+      await drop(page, ['box.glb', boxGlb()]);
       await page.locator('[data-pane=scene] small', { hasText: 'box.glb' }).waitFor({ timeout: PATIENCE });
       await ready(page);
       const [scene] = await framesOf(page, 'scene', 1);
       await picture(page, '5-dropped-scene');
-      await drop(page, 'broken.glb', boxGlb().subarray(0, 300));
+      await drop(page, ['broken.glb', boxGlb().subarray(0, 300)]);
       await page.getByRole('alert').filter({ hasText: 'broken.glb' }).waitFor({ timeout: PATIENCE });
       await picture(page, '6-broken-scene');
       await ready(page);
       expect(await framesOf(page, 'scene', 1)).toEqual([scene]);
-      await drop(page, 'motion.json', new TextEncoder().encode('{"frames": 3}'));
+      await drop(page, ['motion.json', new TextEncoder().encode('{"frames": 3}')]);
       await page.getByRole('alert').filter({ hasText: 'motion.json' }).waitFor({ timeout: PATIENCE });
       await page.getByRole('alert').getByRole('button', { name: 'Close' }).click();
       expect(complaints).toEqual([]);
@@ -263,6 +280,46 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       await page.getByRole('button', { name: /^Use \d+×\d+/ }).waitFor({ timeout: PATIENCE });
       expect(await button(page, 'Generate').isDisabled()).toBe(true);
       await picture(page, '8-refused');
+      await open.close();
+    },
+    PATIENCE,
+  );
+
+  test(
+    'hands follow a headset (emulated by iwer); a file that is no hand model is refused by MediaPipe itself',
+    async () => {
+      open = await server.open(await smallLink(), {}, headset());
+      const { page } = open;
+      await ready(page);
+      await button(page, 'Move the hand yourself').click();
+      await page.getByLabel(/pick a hand landmarker model/).setInputFiles({
+        name: 'hand.task',
+        mimeType: 'application/octet-stream',
+        buffer: Buffer.from('no model'),
+      });
+      await page
+        .getByRole('alert')
+        .filter({ hasText: 'no HandLandmarker model' })
+        .waitFor({ timeout: PATIENCE });
+      await button(page, 'By headset').click();
+      await button(page, 'Stop following').waitFor({ timeout: PATIENCE });
+      await button(page, 'Record 1.1 s').click();
+      await page
+        .getByRole('button', { name: 'Undo' })
+        .and(page.locator(':enabled'))
+        .waitFor({ timeout: PATIENCE });
+      await button(page, 'Stop following').click();
+      await page.getByText('Take away').click();
+      const download = page.waitForEvent('download', { timeout: PATIENCE });
+      await button(page, 'Motion (json)').click();
+      const { frames } = JSON.parse(readFileSync(await (await download).path(), 'utf8'));
+      expect(frames).toHaveLength(SMALL.frames);
+      // Iwer's hands are both there from the first frame on.
+      expect(frames.at(-1).hands.left.joints).toHaveLength(25);
+      expect(frames.at(-1).hands.right.joints).toHaveLength(25);
+      expect(
+        open.complaints.filter((line) => line.startsWith('asked') || /Security Policy/.test(line)),
+      ).toEqual([]);
       await open.close();
     },
     PATIENCE,

@@ -51,8 +51,10 @@ export class PageServer {
     return new PageServer(await serveFiles({ [PATH]: BUILT }), await launchChromium(options));
   }
 
-  async open(hash = '', context?: Parameters<Browser['newContext']>[0]): Promise<OpenPage> {
+  /** @param script runs in the page before its own. */
+  async open(hash = '', context?: Parameters<Browser['newContext']>[0], script?: string): Promise<OpenPage> {
     const own: BrowserContext = await this.#browser.newContext(context);
+    if (script) await own.addInitScript(script);
     const page = await own.newPage();
     const complaints: string[] = [];
     page.on('pageerror', ({ message }) => complaints.push(message));

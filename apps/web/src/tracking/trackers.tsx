@@ -53,10 +53,11 @@ export function Trackers(props: { session: Session; onTracked: (tracked: Tracked
             accept=".task"
             disabled={starting()}
             onChange={async (event) => {
-              const [file] = event.currentTarget.files ?? [];
+              const input = event.currentTarget;
+              const [file] = input.files ?? [];
               if (!file) return;
               const model = new Uint8Array(await file.arrayBuffer());
-              event.currentTarget.value = '';
+              input.value = '';
               const { followWebcam } = await import('./webcam.ts');
               begin(() => followWebcam(model, props.onTracked, fail));
             }}
