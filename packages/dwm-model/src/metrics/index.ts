@@ -2,6 +2,8 @@ export { bootstrapMean, type Interval } from './bootstrap.ts';
 export { checkSameSize, frameOf, type MetricClip, type NamedClip } from './clip.ts';
 export { temporalFlicker } from './flicker.ts';
 export { handAgreement, handPixels } from './hand-agreement.ts';
+export { Lpips, type WeightFile } from './lpips/lpips.ts';
+export { LPIPS_NETWORKS, type LpipsNetwork } from './lpips/networks.ts';
 export { clipPsnr, type Psnr, regionPsnr } from './psnr.ts';
 export { CHANGE_DILATION, CHANGE_THRESHOLD, changedRegion, differs, dilate } from './region.ts';
 export { type Score, type ScoreInput, scoreClip } from './score.ts';

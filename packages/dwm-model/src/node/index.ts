@@ -1,2 +1,3 @@
 export * from './download/index.ts';
+export * from './lpips.ts';
 export * from './training/index.ts';
