@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { toFloat32, toFloat64, toNumbers } from './convert.ts';
+import { toFloat16, toFloat32, toFloat64, toNumbers } from './convert.ts';
 import { typedArray } from './dtypes.ts';
 
 describe('toFloat32', () => {
@@ -43,6 +43,28 @@ describe('toFloat32', () => {
       'dtype: I64 cannot be turned into Float32Array; expected F32, F16, BF16 or F64',
     );
     expect(() => toFloat32({ dtype: 'F8_E4M3', data: Uint8Array.of(1) })).toThrow(/F8_E4M3 cannot/);
+  });
+});
+
+describe('toFloat16', () => {
+  it('gives every half-precision value its own bits back', () => {
+    const all = Uint16Array.from({ length: 0x7c01 }, (_, bits) => bits);
+    const both = Uint16Array.from([...all, ...all.map((bits) => bits | 0x8000)]);
+    expect(toFloat16(toFloat32({ dtype: 'F16', data: both }))).toEqual(both);
+    expect(toFloat16(Float32Array.of(Number.NaN))[0] & 0x7fff).toBeGreaterThan(0x7c00);
+  });
+
+  it('rounds to the nearest, ties to even', () => {
+    const halves = toFloat32({ dtype: 'F16', data: Uint16Array.from({ length: 0x7c00 }, (_, i) => i) });
+    for (let i = 0; i + 1 < halves.length; i += 7) {
+      const middle = (halves[i] + halves[i + 1]) / 2;
+      const gap = halves[i + 1] - halves[i];
+      const near = Float32Array.of(middle - gap / 16, middle, middle + gap / 16);
+      expect([...toFloat16(near)]).toEqual([i, i + (i % 2), i + 1]);
+    }
+    expect([...toFloat16(Float32Array.of(65519, 65520, -1e9, 2 ** -26))]).toEqual([
+      0x7bff, 0x7c00, 0xfc00, 0,
+    ]);
   });
 });
 

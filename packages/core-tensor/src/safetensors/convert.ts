@@ -63,6 +63,30 @@ export function toFloat32({ dtype, data }: Elements): Float32Array {
 }
 
 /**
+ * The bits of the nearest half-precision values, ties to even; beyond 65520 infinity. The way back is `toFloat32`
+ * of an F16 tensor.
+ */
+export function toFloat16(values: Float32Array): Uint16Array {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  return Uint16Array.from(bits, (all, i) => {
+    const sign = (all >>> 16) & 0x8000;
+    const magnitude = all & 0x7fffffff;
+    if (magnitude > 0x7f800000) return sign | 0x7e00;
+    if (magnitude >= 0x47800000) return sign | 0x7c00;
+    // Below 2^-14 the step is 2^-24 throughout; scaling by a power of two is exact.
+    if (magnitude < 0x38800000) return sign | roundHalfEven(Math.abs(values[i]) * 2 ** 24);
+    // Exponents differ by 112; a carry out of the mantissa is the next exponent, as it should be.
+    return sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
+  });
+}
+
+function roundHalfEven(value: number): number {
+  const below = Math.floor(value);
+  const rest = value - below;
+  return rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below;
+}
+
+/**
  * F64, F32, F16 or BF16 elements as float64, exactly. F64 data comes back as it is, not copied.
  * @throws InvalidArgumentError for any other dtype.
  */
