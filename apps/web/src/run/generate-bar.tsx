@@ -26,7 +26,8 @@ function share({ stage, done }: GenerateProgress): number {
   return from + (to - from) * done;
 }
 
-const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(bytes < 1e9 ? 2 : 1)} GB`;
+const size = (bytes: number) =>
+  bytes < 1e9 ? `${Math.ceil(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 
 export function GenerateBar(props: { session: Session; acting: boolean; onAct: (on: boolean) => void }) {
   const { session } = props;
@@ -83,7 +84,7 @@ function Estimate(props: { session: Session }) {
           fallback={
             <span class="refused" role="alert">
               {Number.isFinite(plan().bytes)
-                ? `This run needs ${gigabytes(plan().bytes)} of graphics memory, ${gigabytes(plan().limit)} are allowed.`
+                ? `This run needs ${size(plan().bytes)} of graphics memory, ${size(plan().limit)} are allowed.`
                 : 'The graphics device cannot hold this run at all.'}{' '}
               <Show when={plan().instead} fallback="No size of this model would fit.">
                 {(instead) => (
@@ -94,14 +95,14 @@ function Estimate(props: { session: Session }) {
                       props.session.change({ width, height, frames });
                     }}
                   >
-                    {`Use ${instead().width}×${instead().height}, ${instead().frames} frames (${gigabytes(instead().bytes)})`}
+                    {`Use ${instead().width}×${instead().height}, ${instead().frames} frames (${size(instead().bytes)})`}
                   </button>
                 )}
               </Show>
             </span>
           }
         >
-          <span>{`takes ${gigabytes(plan().bytes)} of graphics memory`}</span>
+          <span>{`takes ${size(plan().bytes)} of graphics memory`}</span>
         </Show>
       )}
     </Show>

@@ -70,14 +70,17 @@ export function Editor(props: { session: Session; onDone: () => void }) {
   });
   onCleanup(() => recording?.stop());
 
+  // Followed hands change in every frame of the screen: what is asked for is kept, and takes the newest.
   let asked = 0;
   createEffect(() => {
-    const [now, frame] = [rigs(), current(lens())];
-    if (playing()) return;
-    cancelAnimationFrame(asked);
+    rigs();
+    tracked();
+    if (playing() || asked !== 0) return;
     asked = requestAnimationFrame(() => {
-      look(frame);
-      drawGhostPlane(ghost, now, lens());
+      asked = 0;
+      if (playing()) return;
+      look(current(lens()));
+      drawGhostPlane(ghost, rigs(), lens(), tracked() === undefined);
     });
   });
   onCleanup(() => cancelAnimationFrame(asked));

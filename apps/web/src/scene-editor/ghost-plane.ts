@@ -6,13 +6,19 @@ import type { Rigs } from './controls.ts';
 const SIZE = 0.2;
 const CELL = 0.05;
 
-export function drawGhostPlane(canvas: HTMLCanvasElement, { camera, hand }: Rigs, lens: Intrinsics): void {
+/** @param shown false clears the picture. */
+export function drawGhostPlane(
+  canvas: HTMLCanvasElement,
+  { camera, hand }: Rigs,
+  lens: Intrinsics,
+  shown: boolean,
+): void {
   if (canvas.width !== lens.width || canvas.height !== lens.height)
     Object.assign(canvas, { width: lens.width, height: lens.height });
   const context = canvas.getContext('2d')!;
   context.clearRect(0, 0, lens.width, lens.height);
   const { x, y, depth } = projected(camera, lens, hand.position);
-  if (!(depth > 0)) return;
+  if (!shown || !(depth > 0)) return;
   // It faces the camera, so a metre is the same number of pixels all over it.
   const pixels = lens.fx / depth;
   const reach = SIZE * pixels;
