@@ -45,6 +45,7 @@ export interface Forearm {
   readonly sleeveLength: number;
 }
 
+/** A hand touches a part, in this frame or since the one before. */
 export interface Contact {
   readonly frame: number;
   readonly side: HandSide;

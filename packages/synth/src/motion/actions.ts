@@ -266,8 +266,8 @@ const sentence = (text: string) => text[0].toUpperCase() + text.slice(1);
 
 /** The grip turned so that the fingers come from the hand's own side, world axes. */
 function sideGrip(world: World, grip: Grip, body: Placement, { side }: HandModel, random: Random): Grip {
-  if (grip.roll === 'palm') return { ...grip, point: placePoint(body, grip.point) };
   const point = placePoint(body, grip.point);
+  if (grip.roll === 'palm') return { ...grip, point, forward: rotations.rotate(body.rotation, grip.forward) };
   const out = side === 'right' ? 1 : -1;
   const shoulder = add(world.eye, [out * 0.18, 0, 0]);
   const towards = subtract(point, shoulder);
@@ -313,7 +313,18 @@ function carry(world: World, body: Body, random: Random): HandsPlan {
   const along = carriedBy(carryPath(place.position, goal, random), wrist);
   const closure = closeUntilContact(model, wrist, grip.posture, body.solids, place);
   return {
-    hands: oneHand(model, graspPhases(world, random, model, grip.posture, closure, along, [0.07, 0.055])),
+    hands: oneHand(
+      model,
+      graspPhases(
+        world,
+        random,
+        model,
+        grip.posture,
+        closure,
+        along,
+        grip.posture === 'wrap' ? [0.07, 0.055] : [0.02, 0.07],
+      ),
+    ),
     caption: `${sentence(words(model))} picks up ${world.actorWords} and puts it down on the ${wayOf(place.position, goal)}.`,
   };
 }

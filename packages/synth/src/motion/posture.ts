@@ -50,8 +50,8 @@ export const HAND_POSTURES: Readonly<Record<PostureName, Posture>> = {
   },
   pinch: {
     open: {
-      thumb: thumb(0.45, 0, 0),
-      fingers: [finger(38, 26, 10), finger(38, 26, 10), finger(44, 30, 12), finger(48, 32, 14)],
+      thumb: thumb(0.45, -8, 0),
+      fingers: alike(8, 48, 26),
     },
     closed: {
       thumb: thumb(1, 30, 40),

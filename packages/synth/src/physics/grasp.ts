@@ -3,16 +3,17 @@
  * it from both sides. What is held goes with the hand until the hand opens.
  */
 import { type HandSide, rotations, SIDES, type Vec3 } from '@dwm/renderer';
-import { wristOf } from '../motion/skeleton.ts';
-import { distanceTo, normalTo, type Placement, unplacePoint } from '../world/solid.ts';
+import { jointAt, wristOf } from '../motion/skeleton.ts';
+import { distanceTo, halfExtents, normalTo, type Placement, unplacePoint } from '../world/solid.ts';
 import { type Body, isJoint } from '../world/world.ts';
 import { bendOf, type HandPoint, handPoints } from './hand-body.ts';
 
 /** Metres between skin and surface that still count as touch, when closing and when letting go. */
 export const TOUCH = 0.008;
-const LET_GO = 0.013;
-/** Radians from which on a finger holds. */
+const LET_GO = 0.018;
+/** Radians from which on a finger is a hook, and from which on it is not flat. */
 const BENT = 1;
+const CURVED = 0.3;
 
 export class HandNow {
   readonly joints: Float64Array;
@@ -36,8 +37,29 @@ export interface Touch {
   readonly finger: number;
 }
 
+/** Longer than any hand, metres. */
+const HAND_LENGTH = 0.28;
+const extents = new WeakMap<Body, number>();
+
+/** Radius of the ball around a body's origin that holds all of it. */
+function extent(body: Body): number {
+  let radius = extents.get(body);
+  if (radius === undefined) {
+    radius = Math.max(
+      0,
+      ...body.solids.map(
+        ({ shape, position }) => rotations.length(position) + rotations.length(halfExtents(shape)),
+      ),
+    );
+    extents.set(body, radius);
+  }
+  return radius;
+}
+
 /** Where a hand is on a body, within `reach` metres of its skin. */
-export function touches({ points }: HandNow, body: Body, place: Placement, reach: number): Touch[] {
+export function touches({ joints, points }: HandNow, body: Body, place: Placement, reach: number): Touch[] {
+  const away = rotations.length(rotations.subtract(jointAt(joints, 0), place.position));
+  if (away > HAND_LENGTH + extent(body)) return [];
   return points.flatMap(({ point, radius, finger }) =>
     distanceTo(body.solids, place, point) < radius + reach
       ? [{ point, normal: normalTo(body.solids, place, point), finger }]
@@ -65,11 +87,15 @@ export function holders(
   const all = sides.map((side) => touches(hands[side]!, body, place, reach));
   const alone = sides.filter((side, i) => {
     const { joints } = hands[side]!;
-    const onJoint = isJoint(body.motion);
-    const holding = all[i].filter(({ finger }) => !onJoint || finger < 1 || bendOf(joints, finger) > BENT);
-    if (!holding.some(({ finger }) => finger > 0)) return false;
-    // A handle hangs on bent fingers; a thing without a joint needs something that presses against them.
-    return widest(holding, holding) < (onJoint ? 0.2 : -0.3);
+    const bent = (finger: number, enough: number) => bendOf(joints, finger) > enough;
+    if (isJoint(body.motion)) {
+      // A handle hangs on bent fingers, whatever is on its other side.
+      const holding = all[i].filter(({ finger }) => finger < 1 || bent(finger, BENT));
+      return holding.some(({ finger }) => finger > 0) && widest(holding, holding) < 0.2;
+    }
+    const thumb = all[i].filter(({ finger }) => finger < 1);
+    const fingers = all[i].filter(({ finger }) => finger > 0 && bent(finger, CURVED));
+    return widest(thumb, fingers) < (held ? 0 : -0.4);
   });
   if (alone.length > 0) return alone.slice(0, 1);
   return sides.length === 2 && widest(all[0], all[1]) < -0.7 ? [...sides] : [];

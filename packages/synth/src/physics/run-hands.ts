@@ -61,7 +61,14 @@ function simulateFrames({ frames, fps }: Trajectory, bodies: Bodies): HandsRun {
   const holds = new Map<MovableBody, Hold>();
   const leaving = new Set<MovableBody>();
 
-  const record = (frame: number, hands: HandsNow) => {
+  // Since the frame before: at 8 frames a second a touch may begin and end between two.
+  const touched: Record<HandSide, Set<string>> = { left: new Set(), right: new Set() };
+  const feel = (hands: HandsNow, { body }: MovableBody, place: Placement) => {
+    for (const side of SIDES)
+      if (hands[side] && touches(hands[side], body, place, TOUCH).length > 0) touched[side].add(body.name);
+  };
+
+  const record = (frame: number) => {
     bodies.movable.forEach((movable, i) => {
       const { body } = movable;
       const opening = bodies.opening(movable);
@@ -74,9 +81,9 @@ function simulateFrames({ frames, fps }: Trajectory, bodies: Bodies): HandsRun {
       track[i].worlds.push(worldMatrix(place));
       if (opening !== undefined) track[i].openings.push(opening);
       for (const side of SIDES)
-        if (hands[side] && touches(hands[side], body, place, TOUCH).length > 0)
-          contacts.push({ frame, side, part: body.name });
+        if (touched[side].has(body.name)) contacts.push({ frame, side, part: body.name });
     });
+    for (const side of SIDES) touched[side].clear();
   };
 
   const before: Partial<Record<HandSide, Vec3>> = {};
@@ -98,6 +105,7 @@ function simulateFrames({ frames, fps }: Trajectory, bodies: Bodies): HandsRun {
   const updateHolds = (hands: HandsNow) => {
     for (const movable of bodies.movable) {
       const place = bodies.placement(movable);
+      feel(hands, movable, place);
       const hold = holds.get(movable);
       const sides = holders(hands, movable.body, place, hold !== undefined);
       if (hold && (sides.length === 0 || hold.sides.some((side) => !hands[side]) || opens(hold, hands))) {
@@ -121,7 +129,8 @@ function simulateFrames({ frames, fps }: Trajectory, bodies: Bodies): HandsRun {
     for (const side of SIDES) before[side] = hands[side] && jointAt(hands[side].joints, 0);
   };
 
-  record(0, handsAt(frames, 0, 0));
+  for (const movable of bodies.movable) feel(handsAt(frames, 0, 0), movable, bodies.placement(movable));
+  record(0);
   for (let frame = 0; frame + 1 < frames.length; frame++) {
     for (let step = 1; step <= steps; step++) {
       const hands = handsAt(frames, frame, step / steps);
@@ -141,7 +150,7 @@ function simulateFrames({ frames, fps }: Trajectory, bodies: Bodies): HandsRun {
       }
       bodies.step();
     }
-    record(frame + 1, handsAt(frames, frame + 1, 0));
+    record(frame + 1);
   }
   const moving = bodies.movable.map(({ body }, i): MovingPart => {
     const { worlds, openings } = track[i];

@@ -100,7 +100,7 @@ function stage(
 const KINDS: Partial<Record<Action, readonly Thing[]>> = {
   'push-object': ['box', 'book', 'cup', 'can', 'ball'],
   topple: ['bottle', 'bottle', 'carton'],
-  'pick-and-place': ['cup', 'bottle', 'box', 'carton', 'can'],
+  'pick-and-place': ['cup', 'bottle', 'box', 'can'],
 };
 
 function lidStage(

@@ -15,12 +15,12 @@ const BOXES = {
   box: [
     [0.03, 0.04],
     [0.045, 0.07],
-    [0.025, 0.035],
+    [0.018, 0.026],
   ],
   carton: [
     [0.026, 0.032],
     [0.075, 0.095],
-    [0.02, 0.028],
+    [0.016, 0.022],
   ],
   book: [
     [0.05, 0.07],
@@ -61,16 +61,27 @@ export interface Made {
   readonly height: number;
 }
 
-/** How a thing is taken: around its side, or from above. */
-function grips(radius: number, height: number, solids: readonly Solid[]): Grip[] {
-  const [up, forward]: [Vec3, Vec3] = [
-    [0, 1, 0],
-    [0, 0, -1],
-  ];
-  const middle: Vec3 = [0, Math.max(0.052, Math.min(height * 0.6, 0.09)), 0];
-  const around: Grip = { point: middle, forward, roll: 'thumb', up, posture: 'wrap', radius, solids };
-  return [around];
-}
+/** How a round thing is taken: around its side. */
+const around = (radius: number, height: number, solids: readonly Solid[]): Grip => ({
+  point: [0, Math.max(0.052, Math.min(height * 0.6, 0.09)), 0],
+  forward: [0, 0, -1],
+  roll: 'thumb',
+  up: [0, 1, 0],
+  posture: 'wrap',
+  radius,
+  solids,
+});
+
+/** How a box is taken: from above, across its narrow side. */
+const fromAbove = (half: Vec3, solids: readonly Solid[]): Grip => ({
+  point: [0, 2 * half[1] - 0.02, 0],
+  forward: [0, -0.3, -0.95],
+  roll: 'palm',
+  up: [0, 1, 0],
+  posture: 'pinch',
+  radius: half[2],
+  solids,
+});
 
 /** A box for two hands. */
 export function addCrate(scene: SceneBuilder, random: Random, [x, y, z]: Vec3): Made {
@@ -102,7 +113,7 @@ export function addThing(
   const scale = factor * (big ? random.uniform(1.05, 1.35) : random.uniform(0.8, 1.1));
   const words = `${colorName(color)} ${kind}`;
   const name = scene.name(kind);
-  const place: Placement = at(foot[0], foot[1], foot[2], yaw(random.uniform(-0.5, 0.5)));
+  const place: Placement = at(foot[0], foot[1], foot[2], yaw(random.uniform(-0.35, 0.35)));
   const make = (
     radius: number,
     height: number,
@@ -110,7 +121,7 @@ export function addThing(
     draw: Parameters<SceneBuilder['add']>[1],
   ): Made => ({
     body: scene.add(
-      { name, motion: 'loose', place, grips: grips(radius, height, body.solids), ...body },
+      { name, motion: 'loose', place, grips: [around(radius, height, body.solids)], ...body },
       draw,
     ),
     words,
@@ -178,7 +189,8 @@ export function addThing(
     case 'book': {
       const half = BOXES[kind].map(([low, high]) => random.uniform(low, high) * scale) as unknown as Vec3;
       const solids = [solid(box(...half), 0, half[1])];
-      return make(Math.max(half[0], half[2]), 2 * half[1], { solids, density: 200 }, (mesh) => {
+      const grips = [fromAbove(half, solids)];
+      return make(Math.max(half[0], half[2]), 2 * half[1], { solids, density: 200, grips }, (mesh) => {
         mesh.box(half, color, at(0, half[1], 0));
         const band = vivid(random);
         if (kind !== 'book')

@@ -1,0 +1,147 @@
+import { type HandPose, rotations, SIDES } from '@dwm/renderer';
+import { expect, test } from 'vitest';
+import {
+  ACTIONS,
+  type Action,
+  fault,
+  makeWorld,
+  type PlanSettings,
+  planAction,
+  runHands,
+  simulate,
+} from './index.ts';
+import { FINGER_JOINTS, jointAt } from './motion/skeleton.ts';
+import { distanceTo } from './world/solid.ts';
+import { findBody, firstPlace, isJoint, type World } from './world/world.ts';
+
+const SIZE = { width: 96, height: 64, frames: 17 };
+const SETTINGS: PlanSettings = { ...SIZE, fps: 8, fixedCamera: false };
+
+/** A world, plan and run of the first seed from `from` whose clip is not rejected. */
+async function goodRun(action: Action, from = 1) {
+  for (let seed = from; seed < from + 20; seed++) {
+    const world = await makeWorld(seed, action);
+    const plan = planAction(world, SETTINGS);
+    const run = await runHands(world, plan.acting);
+    if (!fault(world, plan, run)) return { world, plan, run };
+  }
+  throw new Error(`20 seeds of ${action} are rejected`);
+}
+
+const way = (values: readonly number[]) => values.at(-1)! - values[0];
+
+/** Metres between the skin of the nearest finger joint and a part in a frame's place. */
+function fingerGap(hand: HandPose, world: World, part: string, matrix: Float64Array): number {
+  const m = matrix;
+  const place = {
+    position: [m[3], m[7], m[11]] as const,
+    rotation: rotations.fromMatrix3([m[0], m[1], m[2], m[4], m[5], m[6], m[8], m[9], m[10]]),
+  };
+  const { solids } = findBody(world, part);
+  return Math.min(
+    ...FINGER_JOINTS.flat().map(
+      (joint) => distanceTo(solids, place, jointAt(hand.joints!, joint)) - hand.radii![joint],
+    ),
+  );
+}
+
+test('the same seed gives the same clip to the bit', async () => {
+  for (const seed of [3, 12]) {
+    const [a, b] = [await simulate(seed, SIZE), await simulate(seed, SIZE)];
+    expect(a).toEqual(b);
+  }
+  const other = await simulate(4, SIZE);
+  expect(other).not.toEqual(await simulate(3, SIZE));
+});
+
+test('a drawer opens when it is pulled, within its limits, and not when nothing touches it', async () => {
+  const { world, run } = await goodRun('pull-drawer');
+  const { motion } = findBody(world, world.actor);
+  if (!isJoint(motion)) throw new Error('a drawer is on a joint');
+  const { opening, worlds } = run.moving.find(({ name }) => name === world.actor)!;
+  expect(way(opening!)).toBeGreaterThan(0.1);
+  for (const value of opening!) {
+    expect(value).toBeGreaterThanOrEqual(motion.limits[0]);
+    expect(value).toBeLessThanOrEqual(motion.limits[1]);
+  }
+  // It slides along its axis and does nothing else.
+  expect(worlds.at(-1)![11] - worlds[0][11]).toBeCloseTo(way(opening!), 6);
+  expect([3, 7].map((i) => worlds.at(-1)![i] - worlds[0][i])).toEqual([0, 0]);
+
+  const idle = planAction(world, { ...SETTINGS, action: 'touch-nothing' });
+  const still = await runHands(world, idle.acting);
+  expect(still.contacts).toEqual([]);
+  for (const part of still.moving) if (part.opening) expect(Math.abs(way(part.opening))).toBeLessThan(1e-4);
+});
+
+test.each(ACTIONS.filter((action) => action !== 'touch-nothing'))(
+  '%s: hands touch what they move',
+  async (action) => {
+    const { world, plan, run } = await goodRun(action, 50);
+    const contacts = run.contacts.filter(({ part }) => part === world.actor);
+    expect(contacts.length).toBeGreaterThan(1);
+    const part = run.moving.find(({ name }) => name === world.actor)!;
+    // The first frame in which it has moved is not before the first touch.
+    const moved = part.worlds.findIndex((m) =>
+      m.some((value, i) => Math.abs(value - part.worlds[0][i]) > 0.02),
+    );
+    expect(contacts[0].frame).toBeLessThanOrEqual(moved);
+    const gaps = contacts.map(({ frame, side }) =>
+      fingerGap(plan.acting.frames[frame].hands[side]!, world, world.actor, part.worlds[frame]),
+    );
+    expect(Math.min(...gaps)).toBeLessThan(0.02);
+    expect(plan.caption).toMatch(/^(The|Both) .*\.$/);
+  },
+);
+
+test('nothing floats, moves or is inside another thing in frame 0', async () => {
+  for (const seed of [1, 2, 3, 4, 5, 6]) {
+    const world = await makeWorld(seed);
+    const idle = planAction(world, { ...SETTINGS, action: 'touch-nothing' });
+    const gone = {
+      ...idle.acting,
+      frames: idle.acting.frames.map((frame) => ({ ...frame, hands: { left: null, right: null } })),
+    };
+    const { moving, contacts } = await runHands(world, gone);
+    expect(contacts).toEqual([]);
+    for (const { name, worlds } of moving) {
+      const shift = Math.hypot(...[3, 7, 11].map((i) => worlds.at(-1)![i] - worlds[0][i]));
+      expect(shift, `seed ${seed}: ${name}`).toBeLessThan(0.004);
+    }
+    const loose = world.bodies.filter(({ motion }) => motion === 'loose');
+    for (const body of loose)
+      for (const other of world.bodies) {
+        if (other === body || other.solids.length === 0) continue;
+        const depth = -distanceTo(other.solids, firstPlace(other), firstPlace(body).position);
+        expect(depth, `seed ${seed}: ${body.name} in ${other.name}`).toBeLessThan(0.004);
+      }
+  }
+});
+
+test('fewer than half of the clips are rejected', async () => {
+  const count = 40;
+  const rejected: Record<string, number> = {};
+  for (let seed = 1000; seed < 1000 + count; seed++) {
+    const clip = await simulate(seed, SIZE);
+    if ('rejected' in clip)
+      rejected[`${clip.action} ${clip.rejected}`] = (rejected[`${clip.action} ${clip.rejected}`] ?? 0) + 1;
+  }
+  const sum = Object.values(rejected).reduce((a, b) => a + b, 0);
+  console.log(`rejected ${sum} of ${count}`, rejected);
+  expect(sum).toBeLessThan(count / 2);
+}, 120_000);
+
+test('dropped-out frames are in the trajectory and not in what acts', async () => {
+  let dropped = 0;
+  for (let seed = 0; seed < 60 && dropped === 0; seed++) {
+    const clip = await simulate(seed, SIZE);
+    if ('rejected' in clip || clip.trajectory === clip.acting) continue;
+    dropped = clip.trajectory.frames.filter(({ hands }, i) =>
+      SIDES.some((side) => !hands[side] && clip.acting.frames[i].hands[side]),
+    ).length;
+    expect(clip.trajectory.frames.map(({ camera }) => camera)).toEqual(
+      clip.acting.frames.map(({ camera }) => camera),
+    );
+  }
+  expect(dropped).toBeGreaterThan(0);
+}, 120_000);
