@@ -22,7 +22,7 @@ export async function modelFiles(folder: ModelFolder): Promise<string[]> {
   for (const path of NEEDED) {
     if (!found.includes(path)) {
       throw new InvalidFileError(
-        `${folder.name}/${path}`,
+        `${folder.name.replace(/\/$/, '')}/${path}`,
         'is missing; expected a model folder with transformer, vae and scheduler',
       );
     }

@@ -14,6 +14,7 @@ export function Pane(props: {
   let canvas!: HTMLCanvasElement;
   createEffect(() => {
     if (props.clip) drawFrame(canvas, props.clip, props.frame);
+    else canvas.getContext('2d')!.clearRect(0, 0, canvas.width, canvas.height);
   });
   return (
     <figure class="pane" data-pane={props.label.toLowerCase()}>
