@@ -2,7 +2,7 @@
  * A clip from a seed: makeWorld, planAction, runHands, and a look at the result. Clips in which hands go through
  * furniture, nothing happens, or the hand is not seen are rejected.
  */
-import { type HandSide, type Hands, NO_HANDS, SIDES, type Trajectory } from '@dwm/renderer';
+import { type HandSide, type Hands, matrices, NO_HANDS, SIDES, type Trajectory } from '@dwm/renderer';
 import { projected } from './camera/head.ts';
 import { type Plan, planAction } from './motion/plan-action.ts';
 import { handPoints } from './physics/hand-body.ts';
@@ -46,7 +46,7 @@ export async function simulate(seed: number, settings: ClipSettings): Promise<Si
 
 /** What is wrong with a clip; undefined where it is good. */
 export function fault(world: World, plan: Plan, run: HandsRun): Rejection | undefined {
-  if (goesThrough(world, plan.acting)) return 'interpenetration';
+  if (goesThrough(world, plan.acting) || carriedThrough(world, run)) return 'interpenetration';
   if (plan.action === 'touch-nothing') {
     if (run.contacts.length > 0) return 'unwanted-contact';
   } else {
@@ -67,6 +67,20 @@ function goesThrough(world: World, { frames }: Trajectory): boolean {
           ({ solids, place }) => solids.length > 0 && radius - distanceTo(solids, place, point) > DEEPEST,
         ),
       );
+    }),
+  );
+}
+
+/** The thing acted on is with its middle inside furniture. */
+function carriedThrough(world: World, { moving }: HandsRun): boolean {
+  const body = findBody(world, world.actor);
+  if (body.motion !== 'loose') return false;
+  const fixed = world.bodies.filter(({ motion, solids }) => motion === 'fixed' && solids.length > 0);
+  const part = moving.find(({ name }) => name === body.name)!;
+  return part.worlds.some((world) =>
+    body.solids.some(({ position }) => {
+      const middle = matrices.transformPoint(world, position);
+      return fixed.some(({ solids, place }) => distanceTo(solids, place, middle) < -0.002);
     }),
   );
 }

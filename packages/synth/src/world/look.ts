@@ -36,7 +36,10 @@ export function palette(random: Random): Palette {
       ? wood()
       : hsv(random.next(), random.uniform(0, 0.25), random.uniform(0.3, 0.7)),
     furniture,
-    inside: shade(furniture, random.uniform(0.35, 0.6)),
+    // Dark, or pale boards: what opens is seen to be open.
+    inside: random.chance(0.55)
+      ? shade(furniture, random.uniform(0.25, 0.5))
+      : hsv(random.uniform(0.08, 0.13), random.uniform(0.1, 0.3), random.uniform(0.75, 0.95)),
     // Handles stand out from what they are on.
     handle:
       brightness > 0.25

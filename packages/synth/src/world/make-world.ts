@@ -142,7 +142,7 @@ function lidStage(
 }
 
 function leverStage(scene: SceneBuilder, random: Random, colors: ReturnType<typeof palette>): Stage {
-  addRoom(scene, random, colors, { floor: 0, wall: 0 });
+  addRoom(scene, random, colors, { floor: 0, wall: 0, bare: true });
   const at = [random.uniform(-0.05, 0.05), random.uniform(1.1, 1.3)] as const;
   const up = random.chance(0.5);
   const actor = addLever(scene, random, at, up);

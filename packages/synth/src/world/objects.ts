@@ -42,9 +42,11 @@ const COLOR_NAMES: readonly (readonly [string, number])[] = [
 ];
 
 /** What people call the colour. */
-export function colorName([r, g, b]: Color): string {
+export function colorName(color: Color): string {
+  // Linear light back to what is displayed.
+  const [r, g, b] = color.map((value) => value ** (1 / 2.2));
   const [most, least] = [Math.max(r, g, b), Math.min(r, g, b)];
-  if (most - least < 0.12 * most) return most > 0.6 ? 'white' : most > 0.08 ? 'grey' : 'black';
+  if (most - least < 0.12 * most) return most > 0.8 ? 'white' : most > 0.3 ? 'grey' : 'black';
   const span = most - least;
   const sixth = most === r ? ((g - b) / span + 6) % 6 : most === g ? (b - r) / span + 2 : (r - g) / span + 4;
   const hue = sixth / 6;

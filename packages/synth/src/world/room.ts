@@ -7,13 +7,15 @@ export interface RoomPlan {
   /** Height of the floor and z of the wall behind the furniture. */
   readonly floor: number;
   readonly wall: number;
+  /** Nothing hangs on the wall. */
+  readonly bare?: boolean;
 }
 
 export function addRoom(
   scene: SceneBuilder,
   random: Random,
   colors: Palette,
-  { floor, wall }: RoomPlan,
+  { floor, wall, bare = false }: RoomPlan,
 ): void {
   const paintFloor = random.chance(0.6)
     ? boards(random, colors.floor, random.integer(0, 1) * 2, random.uniform(0.1, 0.25))
@@ -40,7 +42,7 @@ export function addRoom(
   const x = random.sign() * random.uniform(0.15, 0.5);
   const y = floor + random.uniform(1.25, 1.5);
   const kind = random.pick(['picture', 'window', 'nothing'] as const);
-  if (kind === 'nothing') return;
+  if (kind === 'nothing' || bare) return;
   const half: [number, number, number] = [random.uniform(0.1, 0.22), random.uniform(0.1, 0.2), 0.012];
   scene.add(
     {
