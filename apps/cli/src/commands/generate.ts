@@ -1,9 +1,17 @@
 /** `dwm generate`: conditioning videos and a prompt in, interaction videos out; one clip or a whole list. */
 import { basename, dirname, extname, join } from 'node:path';
 import { beforeUse, type Device, InvalidArgumentError, type ModelFolder, subfolder } from '@dwm/core-tensor';
-import { DEFAULTS, DwmPipeline, type GenerateOptions, latentSize, readVaeConfig } from '@dwm/dwm-model';
+import {
+  DEFAULTS,
+  DwmPipeline,
+  type GenerateOptions,
+  type GenerationSettings,
+  latentSize,
+  readVaeConfig,
+} from '@dwm/dwm-model';
 import { type Command, Option } from 'commander';
-import { checkJobFiles, checkText, openLoraFolder, openModel } from '../generate/check.ts';
+import { checkJobFiles, checkText, openLoraFolder } from '../generate/check.ts';
+import { chooseModel, DEFAULT_MODEL } from '../generate/default-model.ts';
 import { readExperiment } from '../generate/experiment.ts';
 import { checkWritable, exists } from '../generate/files.ts';
 import {
@@ -33,8 +41,8 @@ import { openTunedDevice } from '../tuning.ts';
 import { VERSION } from '../version.ts';
 import { inSteps, integer, real } from './options.ts';
 
-/** Flags as commander gives them. */
-interface Flags {
+/** Flags as commander gives them; settings that are left out are the model's. */
+interface Given extends Partial<GenerationSettings> {
   model?: string;
   checkpointPath?: string;
   experimentConfig?: string;
@@ -63,13 +71,7 @@ interface Flags {
   numChunks?: number;
   shardRank?: number;
   numShards?: number;
-  numInferenceSteps: number;
-  guidanceScale: number;
   dynamicGuidance?: true;
-  numFrames: number;
-  height: number;
-  width: number;
-  fps: number;
   seed: number;
   strength: number;
   latents?: string;
@@ -78,14 +80,17 @@ interface Flags {
   tiling: boolean;
 }
 
-export function addGenerate(program: Command): void {
+type Flags = Given & GenerationSettings;
+
+/** @param defaultModel what runs without `--model`. */
+export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): void {
   program
     .command('generate')
     .description('generate the video of what the hands do to the scene')
     .optionsGroup('Model:')
     .option(
       '--model <dir>',
-      'model folder: transformer/, vae/, scheduler/ and, if there, text_encoder/, tokenizer/',
+      'folder with transformer/, vae/, scheduler/ and, if there, text_encoder/, tokenizer/; else models/dwm-tiny',
     )
     .option('--lora, --checkpoint-path <dir>', 'folder of fine-tuned DWM weights')
     .option(
@@ -133,18 +138,33 @@ export function addGenerate(program: Command): void {
     .option('--chunk-id <c>', 'this run of --num-chunks (else SLURM_ARRAY_TASK_ID)', integer(0))
     .option('--num-chunks <n>', 'cut the list into n runs (else SLURM_ARRAY_TASK_COUNT)', integer(1))
     .optionsGroup('Sampling:')
-    .option('--num-inference-steps <n>', 'denoising steps', integer(1, 1000), DEFAULTS.numInferenceSteps)
-    .option('--guidance-scale <g>', 'classifier-free guidance; off at 1', real(0), DEFAULTS.guidanceScale)
+    .option(
+      '--num-inference-steps <n>',
+      `denoising steps ${orElse(DEFAULTS.numInferenceSteps)}`,
+      integer(1, 1000),
+    )
+    .option(
+      '--guidance-scale <g>',
+      `classifier-free guidance; off at 1 ${orElse(DEFAULTS.guidanceScale)}`,
+      real(0),
+    )
     .option('--dynamic-guidance', 'let guidance rise over the steps')
     .option(
       '--num-frames <n>',
-      '4k + 1; exactly so many come out for 8k + 1',
+      `4k + 1; exactly so many come out for 8k + 1 ${orElse(DEFAULTS.numFrames)}`,
       inSteps(1, 4, '4k + 1 frames: 1, 5, 9, … 49'),
-      DEFAULTS.numFrames,
     )
-    .option('--height <pixels>', 'multiple of 16', inSteps(16, 16, 'a multiple of 16'), DEFAULTS.height)
-    .option('--width <pixels>', 'multiple of 16', inSteps(16, 16, 'a multiple of 16'), DEFAULTS.width)
-    .option('--fps <n>', 'frames a second of the output', real(1, 240), 8)
+    .option(
+      '--height <pixels>',
+      `multiple of 16 ${orElse(DEFAULTS.height)}`,
+      inSteps(16, 16, 'a multiple of 16'),
+    )
+    .option(
+      '--width <pixels>',
+      `multiple of 16 ${orElse(DEFAULTS.width)}`,
+      inSteps(16, 16, 'a multiple of 16'),
+    )
+    .option('--fps <n>', `frames a second of the output ${orElse(8)}`, real(1, 240))
     .option('--seed <n>', 'a list adds the place of the clip', integer(0), DEFAULTS.seed)
     .option(
       '--strength <s>',
@@ -159,30 +179,37 @@ export function addGenerate(program: Command): void {
       'after',
       `
 Examples:
+  dwm generate --static s.mp4 --hands h.mp4 --prompt "The right hand pulls the drawer open." --out out.mp4
   dwm generate --model base --lora dwm --static s.mp4 --hands h.mp4 --prompt "A hand opens the drawer." --out out.mp4
   dwm generate --model base --lora dwm --scene room.glb --trajectory T.json --prompt "A hand opens the drawer." --out out.mp4
   dwm generate --model base --lora dwm --data-root data --dataset-file data/test.txt --output-dir out --skip-existing`,
     )
-    .action(async (flags: Flags) => {
+    .action(async (flags: Given) => {
       const reporter = createReporter(program.opts().json === true);
-      await interruptible((signal) => generate(flags, reporter, signal));
+      await interruptible((signal) => generate(flags, defaultModel, reporter, signal));
     });
 }
 
-async function generate(given: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
+/** Help on the default of an option that a model may set. */
+const orElse = (original: number) => `(default: the model's own, else ${original})`;
+
+async function generate(
+  given: Given,
+  defaultModel: string,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<void> {
   const experiment = await readExperiment(given.experimentConfig, given.override ?? []);
-  const flags = {
+  const asked = {
     ...given,
     model: given.model ?? experiment.baseModel,
     dataRoot: given.dataRoot ?? experiment.dataRoot,
   };
-  if (!flags.model)
-    throw new InvalidArgumentError('model', 'is required: a folder with transformer/, vae/ and scheduler/');
-  checkFlags(flags);
-  const share = flags.datasetFile ? shareFrom(flags, process.env) : WHOLE;
+  checkFlags(asked);
+  const share = asked.datasetFile ? shareFrom(asked, process.env) : WHOLE;
   const todo: Job[] = [];
-  for (const job of flags.datasetFile ? await listJobs(flags, share) : [oneJob(flags)]) {
-    if (flags.skipExisting && (await exists(outputPaths(job.name, false).video))) {
+  for (const job of asked.datasetFile ? await listJobs(asked, share) : [oneJob(asked)]) {
+    if (asked.skipExisting && (await exists(outputPaths(job.name, false).video))) {
       reporter.say(`${job.name}.mp4 is there already`);
     } else todo.push(job);
   }
@@ -192,7 +219,8 @@ async function generate(given: Flags, reporter: Reporter, signal: AbortSignal): 
   }
 
   // Everything that can be wrong with the input shows here, not after minutes of loading.
-  const folder = await openModel(flags.model);
+  const { path: model, folder, settings } = await chooseModel(asked.model, reporter, defaultModel);
+  const flags: Flags = { ...settings, ...asked, model };
   const lora = flags.checkpointPath ? await openLoraFolder(flags.checkpointPath) : undefined;
   const embeds = flags.promptEmbeds ? await readPromptEmbeds(flags.promptEmbeds) : undefined;
   await checkText(folder, embeds, flags.guidanceScale > 1);
@@ -257,8 +285,8 @@ const PROMPTS = ['prompt', 'promptFile', 'promptEmbeds', 'useEmptyPrompts'] as c
 const flagName = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 
 /** @throws InvalidArgumentError for flags that contradict each other. */
-function checkFlags(flags: Flags): void {
-  const given = (names: readonly (keyof Flags)[]) =>
+function checkFlags(flags: Given): void {
+  const given = (names: readonly (keyof Given)[]) =>
     names.filter((name) => flags[name] !== undefined).map((name) => `--${flagName(name)}`);
   const prompts = given(PROMPTS);
   if (prompts.length > 1)
@@ -282,7 +310,7 @@ function checkFlags(flags: Flags): void {
 }
 
 /** This process's clips of the list. Every job's `name` is the output path without extension. */
-async function listJobs(flags: Flags, share: Share): Promise<Job[]> {
+async function listJobs(flags: Given, share: Share): Promise<Job[]> {
   const all = await readDatasetList(flags.datasetFile!, {
     dataRoot: flags.dataRoot!,
     promptSubdir: flags.promptSubdir,
@@ -293,7 +321,7 @@ async function listJobs(flags: Flags, share: Share): Promise<Job[]> {
 }
 
 /** The one clip that the flags ask for. */
-function oneJob(flags: Flags): Job {
+function oneJob(flags: Given): Job {
   const beside = flags.video ? jobOfVideo(flags.video, flags.promptSubdir, 0, '') : undefined;
   const staticVideo = flags.scene?.[0] ?? flags.staticVideo ?? beside?.staticVideo;
   const handVideo = flags.trajectory ?? flags.handVideo ?? beside?.handVideo;
