@@ -1,5 +1,6 @@
 export * from './metrics/index.ts';
 export * from './pipeline/index.ts';
+export * from './planning/index.ts';
 export * from './schedulers/index.ts';
 export * from './text-encoder/index.ts';
 export * from './tokenizer/index.ts';

@@ -1,5 +1,5 @@
 /** Every metric of one clip: what a row of an evaluation holds. */
-import { checkSameSize, type NamedClip } from './clip.ts';
+import { checkSameSize, frameOf, type MetricClip, type NamedClip } from './clip.ts';
 import { temporalFlicker } from './flicker.ts';
 import { handAgreement } from './hand-agreement.ts';
 import { clipPsnr, regionPsnr } from './psnr.ts';
@@ -31,6 +31,10 @@ export interface Score {
   readonly ssimUnchanged?: number | null;
   /** 8-bit steps a frame. */
   readonly flicker?: number | null;
+  /** dB to the static video: what a model makes of a scene that nobody touches. */
+  readonly psnrStatic?: number;
+  /** 1 where the last frame's changed region is nearer to the truth than to the static scene, else 0. */
+  readonly outcome?: number | null;
   /** Intersection over union, 0 to 1. */
   readonly handIou?: number | null;
   readonly overTime: {
@@ -41,6 +45,16 @@ export interface Score {
 }
 
 const orNull = (value: number | undefined) => value ?? null;
+
+/** Whether a clip ends as it really did, and not as if nothing had been done: which way a drawer went. */
+function outcome(p: MetricClip, t: MetricClip, still: MetricClip, region: Uint8Array): number | null {
+  const last = t.frames - 1;
+  const pixels = t.height * t.width;
+  const near = (clip: MetricClip) =>
+    regionPsnr(frameOf(p, last), frameOf(clip, last), region.subarray(last * pixels), 1);
+  const [toTruth, toStill] = [near(t), near(still)];
+  return toTruth === undefined || toStill === undefined ? null : Number(toTruth > toStill);
+}
 
 /** @throws DwmError naming two clips whose lengths or sizes differ. */
 export function scoreClip({ prediction, truth, static: still, hands, region }: ScoreInput): Score {
@@ -59,6 +73,8 @@ export function scoreClip({ prediction, truth, static: still, hands, region }: S
       psnrUnchanged: orNull(regionPsnr(p, t, changed, 0)),
       ssimChanged: orNull(ssim.changed),
       ssimUnchanged: orNull(ssim.unchanged),
+      psnrStatic: clipPsnr(p, still.clip).wholeClip,
+      outcome: outcome(p, t, still.clip, changed),
       flicker: orNull(temporalFlicker(p, still.clip, changed).mean),
     }),
     ...(agreement && { handIou: orNull(agreement.iou) }),

@@ -21,6 +21,8 @@ export interface ConditioningSource {
   readonly staticVideo: Clip;
   readonly handVideo: Clip;
   readonly mask: 'zeros' | 'none' | Mask;
+  /** Mode of the static posterior [C, F', h, w], where it is known; only with mask `zeros` and no start. */
+  readonly staticLatents?: Float32Array;
   readonly draws: Draws;
   readonly seed: number;
   /** Whether the run starts from the noised static video. */
@@ -68,7 +70,8 @@ export async function makeConditioning(
   const draw = (stream: number) => normals(seed, stream, count);
   const toLatents = (x: Float32Array) => swapFrames(x, channels, latent.frames, scaling);
   const needsPlain = source.needsStart || (!allHidden && !someHidden);
-  const plain = needsPlain ? await encode(staticVideo) : undefined;
+  const known = source.staticLatents;
+  const plain = needsPlain && !known ? await encode(staticVideo) : undefined;
   const hand = await encode(handVideo);
   const handSample =
     draws.hand === 'mode' ? hand.mean : samplePosterior(hand, draws.hand ?? draw(STREAMS.hand));
@@ -78,7 +81,7 @@ export async function makeConditioning(
   if (someHidden) staticLatents = toLatents((await encode(hideMasked(staticVideo, hidden!))).mean);
   else if (mask === 'none')
     staticLatents = toLatents(samplePosterior(plain!, draws.static ?? draw(STREAMS.static)));
-  else if (!allHidden) staticLatents = toLatents(plain!.mean);
+  else if (!allHidden) staticLatents = toLatents(known ?? plain!.mean);
 
   const visible = someHidden
     ? await latentVisibility(device, hidden!, size, latent)

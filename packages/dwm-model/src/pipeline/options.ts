@@ -38,6 +38,8 @@ export interface GenerateOptions {
   readonly tiling?: boolean;
   /** Random draws given instead of made: to repeat someone else's run. */
   readonly draws?: Draws;
+  /** What `encodeStatic` made of this static video at this size: several runs in one scene encode it once. */
+  readonly staticLatents?: Float32Array;
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
 }

@@ -27,7 +27,7 @@ import type { TransformerConfig } from '../transformer/index.ts';
 import { CogVideoXVae, latentSize, spatialRatio, type VaeConfig } from '../vae/index.ts';
 import { readJson } from '../weights/config.ts';
 import type { Parameters } from '../weights/parameters.ts';
-import { resizeBytes } from './clip.ts';
+import { type Clip, type ClipSize, checkClip, prepareClip, resizeBytes } from './clip.ts';
 import { makeConditioning, swapFrames } from './conditioning.ts';
 import { Denoiser } from './denoiser.ts';
 import { dynamicGuidanceScale } from './guidance.ts';
@@ -189,6 +189,18 @@ export class DwmPipeline {
   }
 
   /**
+   * Latents of a static video for `staticLatents` of several runs: [C, F', h, w], not scaled.
+   * @throws InvalidArgumentError naming the size that is out of range.
+   */
+  async encodeStatic(clip: Clip, size: ClipSize, signal?: AbortSignal): Promise<Float32Array> {
+    this.#checkSize(size.frames, size.height, size.width, 0);
+    checkClip('static', clip);
+    const video = await prepareClip(this.device, clip, size);
+    const shape = [1, 3, size.frames, size.height, size.width];
+    return (await this.vae.encode(video, shape, { tiling: true, signal })).mean;
+  }
+
+  /**
    * Generates one clip.
    * @throws InvalidArgumentError naming the option that is out of range; the signal's reason when aborted.
    */
@@ -209,6 +221,16 @@ export class DwmPipeline {
     const scaling = this.vae.config.scaling_factor;
     const count = latent.frames * latent.channels * latent.height * latent.width;
     checkDraws(draws, count);
+    const { staticLatents } = settings;
+    if (staticLatents && (strength < 1 || settings.mask !== 'zeros')) {
+      throw new InvalidArgumentError('staticLatents', 'go with mask "zeros" and strength 1 only');
+    }
+    if (staticLatents && staticLatents.length !== count) {
+      throw new InvalidArgumentError(
+        'staticLatents',
+        `expected ${count} values, got ${staticLatents.length}`,
+      );
+    }
     const schedule = this.scheduler.schedule(settings.numInferenceSteps, { strength });
     const guided = settings.guidanceScale > 1;
 
@@ -218,7 +240,7 @@ export class DwmPipeline {
 
     report({ stage: 'encode', done: 0 });
     const needsStart = strength < 1 && !draws.latents;
-    const encodes = needsStart || typeof settings.mask !== 'string' ? 3 : 2;
+    const encodes = staticLatents ? 1 : needsStart || typeof settings.mask !== 'string' ? 3 : 2;
     let encoded = 0;
     const { condition, start } = await makeConditioning(
       this.device,

@@ -1,0 +1,10 @@
+export { type CemOptions, type CemState, refine, startSearch } from './cross-entropy.ts';
+export { type Distance, goalRegion, latentDistance, lpipsDistance } from './distance.ts';
+export {
+  type Candidate,
+  probabilitiesOfBest,
+  type Ranked,
+  type RankOptions,
+  type RankScene,
+  rankActions,
+} from './rank-actions.ts';

@@ -1,0 +1,100 @@
+import { expect, test } from 'vitest';
+import type { DwmPipeline } from '../pipeline/pipeline.ts';
+import { refine, startSearch } from './cross-entropy.ts';
+import { probabilitiesOfBest, rankActions } from './rank-actions.ts';
+
+const SIZE = { frames: 3, height: 16, width: 16 };
+const clip = (value: (f: number, y: number, x: number) => number, frames = SIZE.frames) => {
+  const data = new Uint8Array(frames * 768);
+  for (let i = 0; i < data.length; i++)
+    data[i] = value(Math.floor(i / 768), Math.floor((i % 768) / 48), Math.floor((i % 48) / 3));
+  return { ...SIZE, frames, data };
+};
+
+/** A model that moves the scene as bright as the hands are, and counts what it is asked. */
+function fakeModel() {
+  const asked = { encodes: 0, seeds: [] as number[] };
+  const model = {
+    encodeStatic: async () => {
+      asked.encodes++;
+      return new Float32Array(4);
+    },
+    generate: async ({
+      staticVideo,
+      handVideo,
+      seed,
+    }: Record<string, { data: Uint8Array }> & { seed: number }) => {
+      asked.seeds.push(seed);
+      const video = Float32Array.from(
+        staticVideo.data,
+        (v, i) => (v + handVideo.data[i]) / 255 + seed / 1000,
+      );
+      return { video, ...SIZE };
+    },
+  };
+  return { model: model as unknown as DwmPipeline, asked };
+}
+
+const meanSquare = async (a: { data: Uint8Array }, b: { data: Uint8Array }, region: Uint8Array) => {
+  let sum = 0;
+  for (let i = 0; i < a.data.length; i++) if (region[Math.floor(i / 3)]) sum += (a.data[i] - b.data[i]) ** 2;
+  return sum;
+};
+
+test('the candidate that reaches the goal comes first; the scene is encoded once; seeds are shared', async () => {
+  const { model, asked } = fakeModel();
+  const hands = (bright: number) => clip((f, y) => (f === 2 && y < 8 ? bright : 0));
+  const candidates = [0, 90, 40].map((bright) => ({ name: `${bright}`, handVideo: hands(bright) }));
+  const scene = { staticVideo: clip(() => 100), prompt: '' };
+  const goal = clip((_, y) => (y < 8 ? 185 : 100), 1);
+  const ranked = await rankActions(model, scene, candidates, goal, {
+    seeds: 2,
+    seed: 5,
+    distance: meanSquare,
+  });
+  expect(ranked.map(({ name }) => name)).toEqual(['90', '40', '0']);
+  expect(ranked[0].probabilityBest).toBe(1);
+  expect(ranked[0].distances).toHaveLength(2);
+  expect(asked).toEqual({ encodes: 1, seeds: [5, 6, 5, 6, 5, 6] });
+});
+
+test('a candidate of another size is named', async () => {
+  const candidates = [{ name: 'B.json', handVideo: clip(() => 0, 2) }];
+  const scene = { staticVideo: clip(() => 0), prompt: '' };
+  await expect(
+    rankActions(
+      fakeModel().model,
+      scene,
+      candidates,
+      clip(() => 0, 1),
+    ),
+  ).rejects.toThrow(/^B\.json has 2 frames of 16x16, but the static video has 3/);
+});
+
+test('probabilities of being best tell close rows from clear ones', () => {
+  expect(
+    probabilitiesOfBest([
+      [1, 1, 1],
+      [2, 2, 2],
+    ]),
+  ).toEqual([1, 0]);
+  const [a, b] = probabilitiesOfBest([
+    [1, 3, 1.5, 2],
+    [2, 1, 2.5, 1.5],
+  ]);
+  expect(a).toBeGreaterThan(0.1);
+  expect(b).toBeGreaterThan(0.1);
+  expect(a + b).toBeCloseTo(1, 9);
+});
+
+test('cross entropy finds the right choice and the place, and goes on from its state', async () => {
+  const options = { population: 24, elite: 5, choices: 1, size: 3, seed: 3 };
+  const cost = ([choice, x, y]: number[]) => (choice < 0.5 ? 1 : 0) + (x - 0.7) ** 2 + (y - 0.2) ** 2;
+  const costs = async (points: readonly number[][]) => points.map(cost);
+  let state = startSearch();
+  for (let round = 0; round < 5; round++) state = await refine(state, options, costs);
+  expect(state.scored[0].cost).toBeLessThan(0.003);
+  expect(state.scored).toHaveLength(120);
+  const again = JSON.parse(JSON.stringify(state));
+  expect(await refine(again, options, costs)).toEqual(await refine(state, options, costs));
+});

@@ -1,0 +1,123 @@
+/**
+ * Choosing an action by simulating it: every candidate's hands are shown to the model in the same scene, and what the
+ * model makes of them is compared with a goal. The scene is encoded once; the pipeline makes one clip at a time, so
+ * candidates and seeds take turns.
+ */
+import { randomReference } from '@dwm/core-tensor';
+import { bootstrapMean, checkSameSize, frameOf, type Interval, type MetricClip } from '../metrics/index.ts';
+import type { GenerateOptions } from '../pipeline/options.ts';
+import type { DwmPipeline } from '../pipeline/pipeline.ts';
+import { type Distance, goalRegion, latentDistance } from './distance.ts';
+
+export interface RankScene {
+  /** The scene along the camera path that all candidates share. */
+  readonly staticVideo: MetricClip;
+  /** Where a candidate has none of its own. */
+  readonly prompt: GenerateOptions['prompt'];
+}
+
+export interface Candidate {
+  readonly name: string;
+  /** Its hands on black, as long and as large as the static video. */
+  readonly handVideo: MetricClip;
+  readonly prompt?: GenerateOptions['prompt'];
+}
+
+export interface RankOptions
+  extends Pick<GenerateOptions, 'numInferenceSteps' | 'guidanceScale' | 'seed' | 'signal'> {
+  /** Clips of each candidate, from `seed` on; 1 if left out. All candidates see the same seeds. */
+  readonly seeds?: number;
+  /** `latentDistance` of the model if left out. */
+  readonly distance?: Distance;
+  readonly onClip?: (done: number, total: number) => void;
+}
+
+export interface Ranked {
+  readonly name: string;
+  /** Place among the candidates as they were given. */
+  readonly index: number;
+  /** Distance to the goal of every seed, and their mean with its 95% interval; small is good. */
+  readonly distances: readonly number[];
+  readonly distance: Interval;
+  /** Share of the bootstrap's resamples of the seeds in which this candidate is the best. */
+  readonly probabilityBest: number;
+  /** The clip of the first seed. */
+  readonly outcome: MetricClip;
+}
+
+const RESAMPLES = 1000;
+
+/**
+ * @param goal how the scene is to look in the end: its frames are compared with the last ones of each clip.
+ * @returns candidates, the best first.
+ * @throws DwmError naming a candidate or goal whose size differs from the static video's.
+ */
+export async function rankActions(
+  model: DwmPipeline,
+  scene: RankScene,
+  candidates: readonly Candidate[],
+  goal: MetricClip,
+  options: RankOptions = {},
+): Promise<Ranked[]> {
+  const { staticVideo } = scene;
+  const { frames, height, width } = staticVideo;
+  const first = { name: 'the static video', clip: staticVideo };
+  checkSameSize([first, ...candidates.map(({ name, handVideo }) => ({ name, clip: handVideo }))]);
+  const compared = Math.min(goal.frames, frames);
+  const goals = Array.from({ length: compared }, (_, i) => frameOf(goal, goal.frames - compared + i));
+  const stills = goals.map((_, i) => frameOf(staticVideo, frames - compared + i));
+  checkSameSize([
+    { name: 'the last static frame', clip: stills[0] },
+    { name: 'the goal', clip: goals[0] },
+  ]);
+  const regions = goals.map((frame, i) => goalRegion(frame, stills[i]));
+  const { seeds = 1, seed = 0, distance = latentDistance(model.vae), signal, onClip } = options;
+  const { numInferenceSteps, guidanceScale } = options;
+
+  const staticLatents = await model.encodeStatic(staticVideo, { frames, height, width }, signal);
+  const clips = new Map<number, MetricClip>();
+  const distances: number[][] = candidates.map(() => []);
+  let done = 0;
+  for (const [c, { handVideo, prompt = scene.prompt }] of candidates.entries()) {
+    for (let s = 0; s < seeds; s++) {
+      const made = await model.generate({
+        ...{ staticVideo, handVideo, prompt, staticLatents, height, width, numFrames: frames },
+        ...{ numInferenceSteps, guidanceScale, seed: seed + s, signal },
+      });
+      const data = Uint8Array.from(made.video.subarray(0, staticVideo.data.length), (value) => value * 255);
+      const clip = { data, frames, height, width };
+      if (s === 0) clips.set(c, clip);
+      let sum = 0;
+      for (const [i, wanted] of goals.entries())
+        sum += await distance(frameOf(clip, frames - compared + i), wanted, regions[i]);
+      distances[c].push(sum / compared);
+      onClip?.(++done, candidates.length * seeds);
+    }
+  }
+  const best = probabilitiesOfBest(distances);
+  return candidates
+    .map(({ name }, index) => ({
+      name,
+      index,
+      distances: distances[index],
+      distance: bootstrapMean(distances[index])!,
+      probabilityBest: best[index],
+      outcome: clips.get(index)!,
+    }))
+    .sort((a, b) => a.distance.mean - b.distance.mean);
+}
+
+/** How often each row's mean is the lowest when the columns, which are seeds, are drawn again with replacement. */
+export function probabilitiesOfBest(distances: readonly (readonly number[])[]): number[] {
+  const seeds = distances[0].length;
+  const draws = randomReference({ count: RESAMPLES * seeds, distribution: 'uniform', stream: 0 }, [9, 0]);
+  const wins = distances.map(() => 0);
+  for (let r = 0; r < RESAMPLES; r++) {
+    const drawn = Array.from(draws.subarray(r * seeds, (r + 1) * seeds), (value) =>
+      Math.floor(value * seeds),
+    );
+    const sums = distances.map((row) => drawn.reduce((sum, s) => sum + row[s], 0));
+    wins[sums.indexOf(Math.min(...sums))]++;
+  }
+  return wins.map((count) => count / RESAMPLES);
+}
