@@ -4,6 +4,7 @@ import { addDemo } from './commands/demo.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addDownload } from './commands/download.ts';
 import { addEncode } from './commands/encode.ts';
+import { addEval } from './commands/eval.ts';
 import { addGenerate } from './commands/generate.ts';
 import { addPrepare } from './commands/prepare.ts';
 import { addRender } from './commands/render.ts';
@@ -33,6 +34,7 @@ addEncode(program);
 addTrain(program);
 addTune(program);
 addSynth(program);
+addEval(program);
 
 try {
   if (process.argv.length <= 2) program.outputHelp();

@@ -10,6 +10,7 @@ import {
   readVaeConfig,
 } from '@dwm/dwm-model';
 import { type Command, Option } from 'commander';
+import { ABLATIONS, type Ablation, ablateVideos, shuffleHands } from '../generate/ablate.ts';
 import { checkJobFiles, checkText, openLoraFolder } from '../generate/check.ts';
 import { chooseModel, DEFAULT_MODEL } from '../generate/default-model.ts';
 import { readExperiment } from '../generate/experiment.ts';
@@ -78,6 +79,7 @@ interface Given extends Partial<GenerationSettings> {
   saveTensors?: string;
   precision: 'f32' | 'f16';
   tiling: boolean;
+  ablate?: Ablation;
 }
 
 type Flags = Given & GenerationSettings;
@@ -174,6 +176,12 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
     )
     .option('--latents <file>', 'safetensors with the initial noise, latents [1, F, 16, h, w]')
     .option('--save-tensors <file>', 'also write the exact pixels and latents as safetensors')
+    .addOption(
+      new Option(
+        '--ablate <what>',
+        'no-hands: black; no-static: its first frame only; shuffled-hands: those of another clip of the list',
+      ).choices(ABLATIONS),
+    )
     .option('--no-tiling', 'encode and decode whole frames: more memory, no seams')
     .addHelpText(
       'after',
@@ -265,7 +273,7 @@ async function generate(
         : i === 0 && firstVideos
           ? firstVideos
           : await readVideos(job, flags.fps);
-      results.push(await generateClip(context, job, prompt, videos));
+      results.push(await generateClip(context, job, prompt, ablateVideos(videos, flags.ablate)));
     }
     reporter.result({ clips: results }, results.map(({ video }) => video).join('\n'));
   } finally {
@@ -300,6 +308,11 @@ function checkFlags(flags: Given): void {
     if (!flags.scene) throw new InvalidArgumentError('scene', 'is required with --trajectory');
     if (!flags.trajectory) throw new InvalidArgumentError('trajectory', 'is required with --scene');
   }
+  if (!flags.datasetFile && flags.ablate === 'shuffled-hands')
+    throw new InvalidArgumentError(
+      'ablate',
+      'shuffled-hands takes hands of another clip; give --dataset-file',
+    );
   if (!flags.datasetFile) return;
   const [single] = given(['out', 'staticVideo', 'handVideo', 'scene', 'trajectory', 'video', 'saveTensors']);
   if (single)
@@ -317,7 +330,8 @@ async function listJobs(flags: Given, share: Share): Promise<Job[]> {
     layout: flags.datasetOutputLayout,
     maxSamples: flags.maxSamples,
   });
-  return shareOf(all, share).map((job) => ({ ...job, name: join(flags.outputDir!, job.name) }));
+  const jobs = flags.ablate === 'shuffled-hands' ? shuffleHands(all) : all;
+  return shareOf(jobs, share).map((job) => ({ ...job, name: join(flags.outputDir!, job.name) }));
 }
 
 /** The one clip that the flags ask for. */
@@ -407,6 +421,7 @@ async function generateClip(
     fps: flags.fps,
     precision: flags.precision,
     model: flags.model,
+    ablate: flags.ablate,
     lora: flags.checkpointPath,
     loraRank: pipeline.lora?.rank,
     scheduler: pipeline.scheduler.className,

@@ -41,7 +41,7 @@ export function toFrames({ video, frames, height, width }: Generated, fps: numbe
 }
 
 /** `clip` with the frame count and size of `like`: frames by place, pixels by area. */
-function fit(clip: Frames, like: Frames): Frames {
+export function fit(clip: Frames, like: Omit<Frames, 'data'>): Frames {
   const { frames, height, width, fps } = like;
   const data = new Uint8Array(frames * height * width * 3);
   for (let i = 0; i < frames; i++) {

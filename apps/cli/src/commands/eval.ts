@@ -1,0 +1,262 @@
+/** `dwm eval`: videos, or what models make, scored against what happened, with what trivial gets beside them. */
+import { mkdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { type Device, DwmError, InvalidArgumentError } from '@dwm/core-tensor';
+import { openNodeDevice, writeFileAtomic } from '@dwm/core-tensor/node';
+import { DEFAULTS, type Lpips, type LpipsNetwork } from '@dwm/dwm-model';
+import { loadLpips } from '@dwm/dwm-model/node';
+import { type Command, Option } from 'commander';
+import { baselines } from '../eval/baselines.ts';
+import { judge, type Method, type Strip } from '../eval/judge.ts';
+import { Generator, modelMethods, roundTripMethod } from '../eval/models.ts';
+import { type ClipFiles, filesOfJob, readEvalClip, type Size } from '../eval/read-clips.ts';
+import { reportHtml } from '../eval/report-html.ts';
+import { actionTables, resultsText, table } from '../eval/summary.ts';
+import type { EvalClip, MethodResult } from '../eval/types.ts';
+import { checkWritable, exists } from '../generate/files.ts';
+import { readDatasetList } from '../generate/jobs.ts';
+import { interruptible } from '../interrupt.ts';
+import { createReporter, type Reporter } from '../report.ts';
+import { openTunedDevice } from '../tuning.ts';
+import { VERSION } from '../version.ts';
+import { inSteps, integer, real } from './options.ts';
+
+interface Flags {
+  dataRoot?: string;
+  datasetFile?: string;
+  pred?: string;
+  predVideo?: string;
+  truthVideo?: string;
+  staticVideo?: string;
+  handVideo?: string;
+  model: string[];
+  ablations?: true;
+  limit?: number;
+  lpips?: string;
+  out: string;
+  promptSubdir: string;
+  promptEmbeds?: string;
+  useEmptyPrompts?: true;
+  numInferenceSteps: number;
+  guidanceScale: number;
+  seed: number;
+  precision: 'f32' | 'f16';
+  numFrames?: number;
+  height?: number;
+  width?: number;
+}
+
+export function addEval(program: Command): void {
+  program
+    .command('eval')
+    .description('score videos, or what models make, against what happened; trivial baselines beside them')
+    .optionsGroup('A list of clips:')
+    .option('--data-root <dir>', 'folder that the list is relative to')
+    .option('--dataset-file <file>', 'list of <sample>/videos/<stem>.mp4, one a line')
+    .option('--limit <n>', 'only the first n clips', integer(1))
+    .option('--pred <dir>', 'videos to score: <stem>.mp4, as dwm generate --output-dir writes them')
+    .optionsGroup('One pair:')
+    .option('--pred-video <file>', 'the video to score')
+    .option('--truth-video <file>', 'what happened')
+    .option('--static-video <file>', 'the static scene: splits changed from unchanged')
+    .option('--hand-video <file>', 'the hand render: measures whether the hand is where it should be')
+    .optionsGroup('Models:')
+    .option(
+      '--model <dir>',
+      'generate the clips with this model and score them; may be given again',
+      (dir: string, before: string[]) => [...before, dir],
+      [],
+    )
+    .option('--ablations', 'each model also with no hands, no static and shuffled hands')
+    .option('--num-inference-steps <n>', 'denoising steps', integer(1, 1000), DEFAULTS.numInferenceSteps)
+    .option('--guidance-scale <g>', 'classifier-free guidance; off at 1', real(0), DEFAULTS.guidanceScale)
+    .option('--seed <n>', 'the place of the clip is added', integer(0), DEFAULTS.seed)
+    .option('--prompt-subdir <name>', 'folder of captions beside videos/', 'prompts_rewrite')
+    .option('--prompt-embeds <file>', 'safetensors with embeddings, in place of captions')
+    .option('--use-empty-prompts', 'no prompt at all')
+    .addOption(
+      new Option('--precision <type>', 'multiply in this type').choices(['f32', 'f16']).default('f32'),
+    )
+    .option('--num-frames <n>', 'bring clips to this length', inSteps(1, 4, '4k + 1 frames'))
+    .option('--height <pixels>', 'and this size; else their own', inSteps(16, 16, 'a multiple of 16'))
+    .option('--width <pixels>', 'as height', inSteps(16, 16, 'a multiple of 16'))
+    .optionsGroup('Results:')
+    .option('--lpips <dir>', 'folder with published LPIPS weights; see docs/evaluation.md')
+    .option('--out <dir>', 'folder for results.json, results.txt and report.html', 'dwm-eval')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  dwm eval --data-root data --dataset-file data/test.txt --pred out --out eval
+  dwm eval --data-root data --dataset-file data/test.txt --model dwm --model other --ablations --num-inference-steps 20
+  dwm eval --pred-video out.mp4 --truth-video t.mp4 --static-video s.mp4 --hand-video h.mp4`,
+    )
+    .action(async (flags: Flags) => {
+      const reporter = createReporter(program.opts().json === true);
+      await interruptible((signal) => evaluate(flags, reporter, signal));
+    });
+}
+
+/** @throws InvalidArgumentError for flags that are missing or contradict each other. */
+function checkFlags(flags: Flags): void {
+  if (flags.datasetFile) {
+    if (!flags.dataRoot) throw new InvalidArgumentError('data-root', 'is required with --dataset-file');
+    if (flags.predVideo || flags.truthVideo)
+      throw new InvalidArgumentError('pred-video', 'is about one pair; leave it out with --dataset-file');
+    if (!flags.pred && flags.model.length === 0)
+      throw new InvalidArgumentError('pred', 'is required: a folder of videos to score; or pass --model');
+    return;
+  }
+  if (flags.pred) throw new InvalidArgumentError('dataset-file', 'is required with --pred');
+  if (!flags.truthVideo)
+    throw new InvalidArgumentError('truth-video', 'is required; or pass --data-root and --dataset-file');
+  if (!flags.predVideo && flags.model.length === 0)
+    throw new InvalidArgumentError('pred-video', 'is required: the video to score; or pass --model');
+}
+
+async function clipsOf(flags: Flags): Promise<ClipFiles[]> {
+  if (!flags.datasetFile) {
+    const { truthVideo, staticVideo, handVideo } = flags;
+    return [{ name: basename(truthVideo!), index: 0, truth: truthVideo!, staticVideo, handVideo }];
+  }
+  const jobs = await readDatasetList(flags.datasetFile, {
+    dataRoot: flags.dataRoot!,
+    promptSubdir: flags.promptSubdir,
+    layout: 'flat',
+    maxSamples: flags.limit,
+  });
+  return Promise.all(jobs.map(filesOfJob));
+}
+
+/** The scored video of a clip: `<dir>/<stem>.mp4`, or `<dir>/<sample>/<stem>/<stem>.mp4` of the other layout. */
+async function predictionsMethod(flags: Flags, clips: readonly ClipFiles[], size: Size): Promise<Method> {
+  const files = new Map<string, string>();
+  for (const { name } of clips) {
+    const path = flags.predVideo ?? join(flags.pred!, `${name}.mp4`);
+    if (!(await exists(path)))
+      throw new DwmError('missing-file', `${path}: no such file; expected the video of ${name}`, {
+        file: path,
+      });
+    files.set(name, path);
+  }
+  return {
+    name: basename(flags.predVideo ?? flags.pred!),
+    kind: 'predictions',
+    make: async ({ name }) => {
+      const path = files.get(name)!;
+      const read = await readEvalClip({ name, index: 0, truth: path }, size);
+      return { name: path, clip: read.truth };
+    },
+  };
+}
+
+async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
+  checkFlags(flags);
+  const files = await clipsOf(flags);
+  await checkWritable(flags.out);
+  const size: Size = { frames: flags.numFrames, height: flags.height, width: flags.width };
+  const predictions = flags.pred || flags.predVideo ? await predictionsMethod(flags, files, size) : undefined;
+
+  const results: MethodResult[] = [];
+  let strips: Strip[] | undefined;
+  const needsDevice = flags.lpips !== undefined || flags.model.length > 0;
+  let device: Device | undefined;
+  if (flags.model.length > 0) device = await openTunedDevice(reporter);
+  else if (needsDevice) device = await openNodeDevice();
+  const lpips: ReadonlyMap<LpipsNetwork, Lpips> =
+    flags.lpips !== undefined ? await loadLpips(device!, flags.lpips) : new Map();
+
+  async function* read(): AsyncGenerator<EvalClip> {
+    for (const file of files) {
+      signal.throwIfAborted();
+      yield await readEvalClip(file, size);
+    }
+  }
+  const score = async (method: Method) => {
+    const since = performance.now();
+    const judged = await judge(method, read(), lpips, (done) =>
+      reporter.progress(`${method.name}: clip ${done} of ${files.length}`, done === files.length),
+    );
+    results.push(judged.result);
+    strips ??= judged.strips;
+    seconds[method.name] = Math.round((performance.now() - since) / 100) / 10;
+  };
+  const seconds: Record<string, number> = {};
+  const withHands = files.filter(({ handVideo }) => handVideo !== undefined);
+  const otherHands =
+    withHands.length < 2
+      ? undefined
+      : async ({ index, truth }: EvalClip) => {
+          const next = files[(index + 1) % files.length].handVideo ?? withHands[0].handVideo!;
+          const { truth: hands } = await readEvalClip(
+            { name: '', index, truth: next },
+            {
+              frames: truth.frames,
+              height: truth.height,
+              width: truth.width,
+            },
+          );
+          return hands;
+        };
+  const promptOf = ({ index }: EvalClip) => files[index].promptFile;
+
+  try {
+    if (predictions) await score(predictions);
+    let roundTrip: MethodResult | undefined;
+    for (const path of flags.model) {
+      const generator = await Generator.open(device!, path, flags, signal);
+      try {
+        for (const method of modelMethods(generator, flags.ablations === true, promptOf, otherHands))
+          await score(method);
+        if (!roundTrip) {
+          await score(roundTripMethod(generator));
+          roundTrip = results.pop();
+        }
+      } finally {
+        generator.pipeline.destroy();
+      }
+    }
+    const every = (of: (file: ClipFiles) => unknown) => files.every((file) => of(file) !== undefined);
+    const given = { staticVideo: every((f) => f.staticVideo), handVideo: every((f) => f.handVideo) };
+    for (const method of baselines(given)) await score(method);
+    if (roundTrip) results.push(roundTrip);
+    else reporter.say('no --model, so no VAE round trip beside the result');
+  } finally {
+    for (const model of lpips.values()) model.destroy();
+  }
+  const evaluation = {
+    settings: {
+      ...flags,
+      clips: files.length,
+      adapter: device?.caps.adapter,
+      secondsByMethod: seconds,
+      date: new Date().toISOString(),
+      version: VERSION,
+      workingDirectory: process.cwd(),
+      command: process.argv.slice(2),
+    },
+    methods: results,
+  };
+  device?.destroy();
+  await mkdir(flags.out, { recursive: true });
+  const paths = {
+    json: join(flags.out, 'results.json'),
+    text: join(flags.out, 'results.txt'),
+    report: join(flags.out, 'report.html'),
+  };
+  await writeFileAtomic(paths.report, await reportHtml(evaluation, strips!));
+  await writeFileAtomic(paths.text, resultsText(evaluation));
+  await writeFileAtomic(paths.json, `${JSON.stringify(evaluation, undefined, 1)}\n`);
+  const summary = results.map(({ name, kind, summary: means }) => ({ name, kind, summary: means }));
+  const actions = actionTables(results);
+  reporter.result(
+    { ...paths, methods: summary },
+    [
+      `${files.length} clip${files.length === 1 ? '' : 's'}: mean ±half of the 95% interval`,
+      table(results),
+      ...(actions ? ['', actions] : []),
+      '',
+      ...Object.values(paths),
+    ].join('\n'),
+  );
+}

@@ -1,0 +1,151 @@
+/** A model folder as methods of an evaluation: its clips, its ablations, and how well its VAE can show the truth. */
+import { basename, resolve } from 'node:path';
+import { type Device, InvalidArgumentError, type Precision } from '@dwm/core-tensor';
+import { DwmPipeline } from '@dwm/dwm-model';
+import type { Frames } from '@dwm/media/node';
+import { ABLATIONS, type Ablation, ablateVideos } from '../generate/ablate.ts';
+import { checkText, openModel } from '../generate/check.ts';
+import { readPrompt, readPromptEmbeds, type TextEmbeds } from '../generate/inputs.ts';
+import { toFrames } from '../generate/outputs.ts';
+import type { Method } from './judge.ts';
+import type { EvalClip } from './types.ts';
+
+export interface SamplingFlags {
+  readonly numInferenceSteps: number;
+  readonly guidanceScale: number;
+  readonly seed: number;
+  readonly precision: Precision;
+  readonly promptEmbeds?: string;
+  readonly useEmptyPrompts?: true;
+}
+
+/** A loaded model and how it is asked. */
+export class Generator {
+  readonly name: string;
+  readonly pipeline: DwmPipeline;
+  readonly #flags: SamplingFlags;
+  readonly #embeds: TextEmbeds | undefined;
+  readonly #signal: AbortSignal;
+
+  private constructor(
+    name: string,
+    pipeline: DwmPipeline,
+    flags: SamplingFlags,
+    embeds: TextEmbeds | undefined,
+    signal: AbortSignal,
+  ) {
+    this.name = name;
+    this.pipeline = pipeline;
+    this.#flags = flags;
+    this.#embeds = embeds;
+    this.#signal = signal;
+  }
+
+  static async open(
+    device: Device,
+    path: string,
+    flags: SamplingFlags,
+    signal: AbortSignal,
+  ): Promise<Generator> {
+    const folder = await openModel(path);
+    const embeds = flags.promptEmbeds ? await readPromptEmbeds(flags.promptEmbeds) : undefined;
+    await checkText(folder, embeds, flags.guidanceScale > 1);
+    const pipeline = await DwmPipeline.load(device, folder, { precision: flags.precision });
+    return new Generator(basename(resolve(path)), pipeline, flags, embeds, signal);
+  }
+
+  /** Embeddings, nothing, or the caption of the file. */
+  async prompt(file: string | undefined): Promise<string | TextEmbeds> {
+    if (this.#embeds) return this.#embeds;
+    if (this.#flags.useEmptyPrompts || file === undefined) return '';
+    return readPrompt(file);
+  }
+
+  /** As many frames as the videos have, at their size. */
+  async generate(
+    staticVideo: Frames,
+    handVideo: Frames,
+    options: { prompt: string | TextEmbeds; seedOffset: number; staticLatents?: Float32Array },
+  ) {
+    const { frames, height, width } = staticVideo;
+    const { numInferenceSteps, guidanceScale, seed } = this.#flags;
+    const { prompt, seedOffset, staticLatents } = options;
+    const generated = await this.pipeline.generate({
+      ...{ staticVideo, handVideo, prompt, staticLatents, height, width, numFrames: frames },
+      ...{ numInferenceSteps, guidanceScale, seed: seed + seedOffset, signal: this.#signal },
+    });
+    return { ...generated, clip: cut(toFrames(generated, staticVideo.fps), frames) };
+  }
+
+  /** The truth encoded and decoded: what a perfect model would be scored. */
+  async roundTrip(clip: Frames): Promise<Frames> {
+    const { frames, height, width, fps } = clip;
+    const pixels = frames * height * width;
+    const video = new Float32Array(3 * pixels);
+    for (let p = 0; p < pixels; p++)
+      for (let c = 0; c < 3; c++) video[c * pixels + p] = clip.data[3 * p + c] / 127.5 - 1;
+    const { vae } = this.pipeline;
+    const signal = this.#signal;
+    const { mean, shape } = await vae.encode(video, [1, 3, frames, height, width], { tiling: true, signal });
+    const decoded = await vae.decode(mean, shape, { tiling: true, signal });
+    const count = decoded.shape[2] * height * width;
+    const data = new Uint8ClampedArray(3 * pixels);
+    for (let p = 0; p < pixels; p++)
+      for (let c = 0; c < 3; c++) data[3 * p + c] = (decoded.data[c * count + p] + 1) * 127.5;
+    return { data: new Uint8Array(data.buffer), frames, height, width, fps };
+  }
+}
+
+/** The first `frames`: the VAE makes 16 of 13. */
+const cut = (clip: Frames, frames: number): Frames => ({
+  ...clip,
+  frames,
+  data: clip.data.subarray(0, frames * clip.height * clip.width * 3),
+});
+
+const WORDS: Record<Ablation, string> = {
+  'no-hands': 'no hands',
+  'no-static': 'no static',
+  'shuffled-hands': 'shuffled hands',
+};
+
+/**
+ * @param promptOf file of a clip's caption.
+ * @param otherHands the hands of another clip, for the ablation that shuffles them.
+ * @throws InvalidArgumentError for a clip without static and hand video.
+ */
+export function modelMethods(
+  generator: Generator,
+  ablations: boolean,
+  promptOf: (clip: EvalClip) => string | undefined,
+  otherHands: ((clip: EvalClip) => Promise<Frames>) | undefined,
+): Method[] {
+  const make = (ablation?: Ablation) => async (clip: EvalClip) => {
+    if (!clip.staticVideo || !clip.handVideo) {
+      throw new InvalidArgumentError(
+        'model',
+        `${clip.truthName} has no static or no hand video, which a model needs`,
+      );
+    }
+    const hands = ablation === 'shuffled-hands' ? await otherHands!(clip) : clip.handVideo;
+    const videos = ablateVideos({ staticVideo: clip.staticVideo, handVideo: hands }, ablation);
+    const prompt = await generator.prompt(promptOf(clip));
+    const seedOffset = clip.index;
+    const made = await generator.generate(videos.staticVideo, videos.handVideo, { prompt, seedOffset });
+    return { name: `${generator.name}'s ${clip.name}`, clip: made.clip };
+  };
+  const ablated = ablations
+    ? ABLATIONS.filter((ablation) => ablation !== 'shuffled-hands' || otherHands).map((ablation) => ({
+        name: `${generator.name}, ${WORDS[ablation]}`,
+        kind: 'ablation' as const,
+        make: make(ablation),
+      }))
+    : [];
+  return [{ name: generator.name, kind: 'model', make: make() }, ...ablated];
+}
+
+export const roundTripMethod = (generator: Generator): Method => ({
+  name: `VAE round trip (${generator.name})`,
+  kind: 'baseline',
+  make: async (clip) => ({ name: `${clip.name}, encoded`, clip: await generator.roundTrip(clip.truth) }),
+});

@@ -1,0 +1,80 @@
+/** The clips of an evaluation: a data root's list, or one pair of files; at their own size, or at the one asked for. */
+import { readFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { InvalidFileError } from '@dwm/core-tensor';
+import type { Frames } from '@dwm/media/node';
+import { exists } from '../generate/files.ts';
+import { readClip } from '../generate/inputs.ts';
+import type { Job } from '../generate/jobs.ts';
+import { fit } from '../generate/outputs.ts';
+import type { EvalClip } from './types.ts';
+
+/** Rate of folders of frames, which do not say. */
+const FPS = 8;
+
+export interface ClipFiles {
+  readonly name: string;
+  readonly index: number;
+  readonly truth: string;
+  readonly staticVideo?: string;
+  readonly handVideo?: string;
+  readonly promptFile?: string;
+}
+
+/** Of a dataset's job: whichever of its videos are there. @throws InvalidFileError without a truth. */
+export async function filesOfJob({ name, index, truth, ...job }: Job): Promise<ClipFiles> {
+  if (!(await exists(truth!)))
+    throw new InvalidFileError(truth!, 'no such file; an evaluation needs what happened');
+  const ifThere = async (path: string) => ((await exists(path)) ? path : undefined);
+  return {
+    ...{ name, index, truth: truth!, promptFile: job.promptFile },
+    staticVideo: await ifThere(job.staticVideo),
+    handVideo: await ifThere(job.handVideo),
+  };
+}
+
+/** What `dwm synth` says the hands do. */
+async function actionOf(truth: string): Promise<string | undefined> {
+  const stem = basename(truth).replace(/\.[^.]+$/, '');
+  const log = join(dirname(dirname(truth)), 'states', `${stem}.json`);
+  const text = await readFile(log, 'utf8').catch(() => undefined);
+  if (text === undefined) return undefined;
+  try {
+    const { action } = JSON.parse(text);
+    return typeof action === 'string' ? action : undefined;
+  } catch {
+    throw new InvalidFileError(log, 'is not JSON; make the clip again');
+  }
+}
+
+export interface Size {
+  readonly frames?: number;
+  readonly height?: number;
+  readonly width?: number;
+}
+
+export async function readEvalClip(files: ClipFiles, size: Size): Promise<EvalClip> {
+  const read = async (path: string | undefined): Promise<Frames | undefined> => {
+    if (path === undefined) return undefined;
+    const clip = await readClip(path, FPS);
+    const target = {
+      frames: size.frames ?? clip.frames,
+      height: size.height ?? clip.height,
+      width: size.width ?? clip.width,
+      fps: clip.fps,
+    };
+    const same = (['frames', 'height', 'width'] as const).every((side) => target[side] === clip[side]);
+    return same ? clip : fit(clip, target);
+  };
+  return {
+    name: files.name,
+    index: files.index,
+    action: await actionOf(files.truth),
+    truth: (await read(files.truth))!,
+    truthName: files.truth,
+    staticVideo: await read(files.staticVideo),
+    staticName: files.staticVideo,
+    handVideo: await read(files.handVideo),
+    handName: files.handVideo,
+  };
+}
