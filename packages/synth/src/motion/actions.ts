@@ -378,11 +378,11 @@ function pour(world: World, body: Body, random: Random): HandsPlan {
   const grip = sideGrip(world, random.pick(body.grips), place, model, random);
   const wrist = wristAt(model, grip, WORLD);
   const above: Vec3 = [
-    goal[0] + out * random.uniform(0.07, 0.09),
+    goal[0] + out * random.uniform(0.1, 0.12),
     goal[1] + random.uniform(0.09, 0.12),
     goal[2],
   ];
-  const tilt = out * random.uniform(1.9, 2.2);
+  const tilt = out * random.uniform(1.8, 2.05);
   const path = (u: number): Placement => {
     const moved = minimumJerk(Math.min(1, u / 0.42));
     const lift = Math.min(1, moved * 1.6);
