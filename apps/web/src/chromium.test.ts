@@ -19,4 +19,4 @@ test('golden cases pass in Chromium as they do in Node', async (context) => {
   expect(passed.map(({ name }) => name)).toContain(
     'the whole pipeline equals the original on the golden run',
   );
-}, 180_000);
+}, 300_000);

@@ -1,12 +1,5 @@
 /** vitest in a page: its runner and its `expect`, without its process. */
-import {
-  ASYMMETRIC_MATCHERS_OBJECT,
-  chai,
-  customMatchers,
-  JestAsymmetricMatchers,
-  JestChaiExpect,
-  JestExtend,
-} from '@vitest/expect';
+import { chai, JestAsymmetricMatchers, JestChaiExpect, JestExtend } from '@vitest/expect';
 
 export {
   afterAll,
@@ -23,11 +16,7 @@ chai.use(JestExtend);
 chai.use(JestChaiExpect);
 chai.use(JestAsymmetricMatchers);
 
-export const expect = Object.assign((value: unknown, message?: string) => chai.expect(value, message), {
-  fail: chai.expect.fail,
-  ...(globalThis as unknown as Record<symbol, object>)[ASYMMETRIC_MATCHERS_OBJECT],
-});
-(expect as unknown as { extend(matchers: object): void }).extend?.(customMatchers);
+export const { expect } = chai;
 
 /** Types are checked by `tsc`, not here. */
 export const expectTypeOf = (): unknown => {
