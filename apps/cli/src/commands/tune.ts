@@ -1,25 +1,28 @@
 /** `dwm tune`: measures the kernels' variants at a model's shapes on this device, and keeps the fastest. */
-import { join } from 'node:path';
 import {
   type Choice,
   choicesOf,
   type Device,
+  type ModelFolder,
   questionsOf,
   type Tuned,
   type TuneProgress,
   tune,
 } from '@dwm/core-tensor';
+import { loadTuning, openNodeDevice, resetTuning, saveTuning, tuneCachePath } from '@dwm/core-tensor/node';
 import {
-  loadTuning,
-  openDirectory,
-  openNodeDevice,
-  resetTuning,
-  saveTuning,
-  tuneCachePath,
-} from '@dwm/core-tensor/node';
-import { type ModelShapes, type PlanSize, planModel, publishedShapes, readModelShapes } from '@dwm/dwm-model';
+  DEFAULTS,
+  type GenerationSettings,
+  type ModelShapes,
+  type PlanSize,
+  planModel,
+  publishedShapes,
+  readModelShapes,
+  readOwnSettings,
+} from '@dwm/dwm-model';
 import { type Command, Option } from 'commander';
 import { openModel } from '../generate/check.ts';
+import { openDefaultModel } from '../generate/default-model.ts';
 import { interruptible } from '../interrupt.ts';
 import { clock, createReporter, type Reporter } from '../report.ts';
 import { inSteps, real } from './options.ts';
@@ -39,22 +42,21 @@ export function addTune(program: Command): void {
   program
     .command('tune')
     .description('measure the variants of every kernel on this device, and keep the fastest for later runs')
-    .option('--model <dir>', "model folder whose shapes count; without it the demo's, the 2B's and the 5B's")
+    .option(
+      '--model <dir>',
+      "model folder whose shapes count; without it the default model's, the 2B's and the 5B's",
+    )
     .option(
       '--num-frames <n>',
-      '4k + 1; 49 on a GPU, fewer without',
+      "4k + 1; else the model's own (generation.json), or 49 on a GPU and fewer without",
       inSteps(1, 4, '4k + 1 frames: 1, 5, 9, … 49'),
     )
     .option(
       '--height <pixels>',
-      'multiple of 16; 480 on a GPU, less without',
+      'multiple of 16; likewise, 480 on a GPU',
       inSteps(16, 16, 'a multiple of 16'),
     )
-    .option(
-      '--width <pixels>',
-      'multiple of 16; 720 on a GPU, less without',
-      inSteps(16, 16, 'a multiple of 16'),
-    )
+    .option('--width <pixels>', 'multiple of 16; likewise, 720 on a GPU', inSteps(16, 16, 'a multiple of 16'))
     .addOption(
       new Option('--precision <type>', 'multiply in this type').choices(['f32', 'f16']).default('f32'),
     )
@@ -77,9 +79,6 @@ Examples:
     });
 }
 
-/** Of the demo's clip. */
-const DEMO = join(import.meta.dirname, '../../../../packages/dwm-model/tests/golden/pipeline_e2e');
-const DEMO_SIZE = { frames: 9, height: 64, width: 96 };
 /** Where none is asked for. */
 const SIZES = {
   hardware: { frames: 49, height: 480, width: 720 },
@@ -102,17 +101,21 @@ async function run(flags: Flags, reporter: Reporter, signal: AbortSignal): Promi
     }
     await loadTuning(caps, { warn });
     const models: [ModelShapes, PlanSize][] = [];
-    const own = SIZES[caps.adapter.kind];
-    const size = {
-      frames: flags.numFrames ?? own.frames,
-      height: flags.height ?? own.height,
-      width: flags.width ?? own.width,
-      guided: true,
-    };
-    if (folder) models.push([await readModelShapes(folder), size]);
+    const usual = SIZES[caps.adapter.kind];
+    const size = (own: Partial<GenerationSettings>): PlanSize => ({
+      frames: flags.numFrames ?? own.numFrames ?? usual.frames,
+      height: flags.height ?? own.height ?? usual.height,
+      width: flags.width ?? own.width ?? usual.width,
+      guided: (own.guidanceScale ?? DEFAULTS.guidanceScale) > 1,
+    });
+    const shapes = async (model: ModelFolder): Promise<[ModelShapes, PlanSize]> => [
+      await readModelShapes(model),
+      size(await readOwnSettings(model)),
+    ];
+    if (folder) models.push(await shapes(folder));
     else {
-      models.push([await readModelShapes(await openDirectory(DEMO)), { ...DEMO_SIZE, guided: true }]);
-      models.push([publishedShapes('2B'), size], [publishedShapes('5B'), size]);
+      models.push(await shapes((await openDefaultModel()).folder));
+      models.push([publishedShapes('2B'), size({})], [publishedShapes('5B'), size({})]);
     }
     await measure(device, models, flags, reporter, signal);
   } finally {

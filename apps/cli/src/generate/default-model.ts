@@ -2,7 +2,7 @@
  * Which model a command runs: the folder that is named, or the one that comes with the repository; and what that
  * model was made for, which holds wherever no option says otherwise.
  */
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
 import { type GenerationSettings, readGenerationSettings } from '@dwm/dwm-model';
 import type { Reporter } from '../report.ts';
@@ -27,18 +27,27 @@ export async function chooseModel(
   reporter: Reporter,
   fallback = DEFAULT_MODEL,
 ): Promise<ChosenModel> {
-  const path = model ?? fallback;
-  if (model === undefined && !(await exists(join(path, 'model_index.json')))) {
+  if (model === undefined) {
+    const chosen = await openDefaultModel(fallback);
+    reporter.say(`no --model is given: the model is ${madeFor(chosen)}`);
+    return chosen;
+  }
+  const folder = await openModel(model);
+  return { path: model, folder, settings: await readGenerationSettings(folder) };
+}
+
+/** @throws InvalidFileError where it is not there. */
+export async function openDefaultModel(path = DEFAULT_MODEL): Promise<ChosenModel> {
+  if (!(await exists(join(path, 'model_index.json')))) {
     throw new InvalidFileError(
       path,
-      'the default model is not there; restore it with "git checkout -- models/dwm-tiny", or give --model the folder of another',
+      'the default model is not there; restore it with "git checkout -- models/dwm-tiny" (dwm generate takes others with --model)',
     );
   }
   const folder = await openModel(path);
-  const settings = await readGenerationSettings(folder);
-  if (model === undefined) {
-    const { numFrames, width, height } = settings;
-    reporter.say(`no --model: ${path}, made for ${numFrames} frames of ${width}x${height}`);
-  }
-  return { path, folder, settings };
+  return { path, folder, settings: await readGenerationSettings(folder) };
 }
+
+/** E.g. `dwm-tiny, made for 17 frames of 96x64`. */
+export const madeFor = ({ path, settings: { numFrames, width, height } }: ChosenModel): string =>
+  `${basename(path)}, made for ${numFrames} frames of ${width}x${height}`;

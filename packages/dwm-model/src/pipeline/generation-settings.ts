@@ -29,29 +29,30 @@ export interface GenerationSettings {
   readonly guidanceScale: number;
 }
 
-const FPS = 8;
+/**
+ * What a model says of itself: nothing, where it has no `generation.json`.
+ * @throws InvalidFileError naming the field that is unknown or out of range.
+ */
+export async function readOwnSettings(folder: ModelFolder): Promise<Partial<GenerationSettings>> {
+  if (!(await folder.exists('generation.json'))) return {};
+  const { json, file } = await readJson(folder, 'generation.json');
+  const { num_frames, num_inference_steps, guidance_scale, ...own } = readConfig(schema, json, file);
+  if (num_frames !== undefined && num_frames % 4 !== 1) {
+    throw new InvalidFileError(file, `num_frames: expected 4k + 1 frames (1, 5, … 49), got ${num_frames}`, {
+      field: 'num_frames',
+    });
+  }
+  return {
+    ...own,
+    ...(num_frames !== undefined && { numFrames: num_frames }),
+    ...(num_inference_steps !== undefined && { numInferenceSteps: num_inference_steps }),
+    ...(guidance_scale !== undefined && { guidanceScale: guidance_scale }),
+  };
+}
 
-/** @throws InvalidFileError naming the field that is unknown or out of range. */
+/** The model's own settings, and the original's where it says nothing. @throws as `readOwnSettings`. */
 export async function readGenerationSettings(folder: ModelFolder): Promise<GenerationSettings> {
   const { numFrames, height, width, numInferenceSteps, guidanceScale } = DEFAULTS;
-  const originals = { numFrames, height, width, fps: FPS, numInferenceSteps, guidanceScale };
-  if (!(await folder.exists('generation.json'))) return originals;
-  const { json, file } = await readJson(folder, 'generation.json');
-  const own = readConfig(schema, json, file);
-  const settings = {
-    numFrames: own.num_frames ?? numFrames,
-    height: own.height ?? height,
-    width: own.width ?? width,
-    fps: own.fps ?? FPS,
-    numInferenceSteps: own.num_inference_steps ?? numInferenceSteps,
-    guidanceScale: own.guidance_scale ?? guidanceScale,
-  };
-  if (settings.numFrames % 4 !== 1) {
-    throw new InvalidFileError(
-      file,
-      `num_frames: expected 4k + 1 frames (1, 5, … 49), got ${settings.numFrames}`,
-      { field: 'num_frames' },
-    );
-  }
-  return settings;
+  const originals = { numFrames, height, width, fps: 8, numInferenceSteps, guidanceScale };
+  return { ...originals, ...(await readOwnSettings(folder)) };
 }
