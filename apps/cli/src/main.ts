@@ -7,6 +7,7 @@ import { addEncode } from './commands/encode.ts';
 import { addEval } from './commands/eval.ts';
 import { addGenerate } from './commands/generate.ts';
 import { addPrepare } from './commands/prepare.ts';
+import { addRank } from './commands/rank.ts';
 import { addRender } from './commands/render.ts';
 import { addSynth } from './commands/synth.ts';
 import { addTrain } from './commands/train.ts';
@@ -35,6 +36,7 @@ addTrain(program);
 addTune(program);
 addSynth(program);
 addEval(program);
+addRank(program);
 
 try {
   if (process.argv.length <= 2) program.outputHelp();

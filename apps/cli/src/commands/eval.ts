@@ -37,8 +37,8 @@ interface Flags {
   promptSubdir: string;
   promptEmbeds?: string;
   useEmptyPrompts?: true;
-  numInferenceSteps: number;
-  guidanceScale: number;
+  numInferenceSteps?: number;
+  guidanceScale?: number;
   seed: number;
   precision: 'f32' | 'f16';
   numFrames?: number;
@@ -68,8 +68,8 @@ export function addEval(program: Command): void {
       [],
     )
     .option('--ablations', 'each model also with no hands, no static and shuffled hands')
-    .option('--num-inference-steps <n>', 'denoising steps', integer(1, 1000), DEFAULTS.numInferenceSteps)
-    .option('--guidance-scale <g>', 'classifier-free guidance; off at 1', real(0), DEFAULTS.guidanceScale)
+    .option('--num-inference-steps <n>', "denoising steps; the model's own if left out", integer(1, 1000))
+    .option('--guidance-scale <g>', 'classifier-free guidance, off at 1; likewise', real(0))
     .option('--seed <n>', 'the place of the clip is added', integer(0), DEFAULTS.seed)
     .option('--prompt-subdir <name>', 'folder of captions beside videos/', 'prompts_rewrite')
     .option('--prompt-embeds <file>', 'safetensors with embeddings, in place of captions')
@@ -88,7 +88,7 @@ export function addEval(program: Command): void {
       `
 Examples:
   dwm eval --data-root data --dataset-file data/test.txt --pred out --out eval
-  dwm eval --data-root data --dataset-file data/test.txt --model dwm --model other --ablations --num-inference-steps 20
+  dwm eval --data-root data --dataset-file data/test.txt --model dwm --model other --ablations
   dwm eval --pred-video out.mp4 --truth-video t.mp4 --static-video s.mp4 --hand-video h.mp4`,
     )
     .action(async (flags: Flags) => {

@@ -1,7 +1,7 @@
 /** A model folder as methods of an evaluation: its clips, its ablations, and how well its VAE can show the truth. */
 import { basename, resolve } from 'node:path';
 import { type Device, InvalidArgumentError, type Precision } from '@dwm/core-tensor';
-import { DwmPipeline } from '@dwm/dwm-model';
+import { DwmPipeline, type GenerationSettings, readGenerationSettings } from '@dwm/dwm-model';
 import type { Frames } from '@dwm/media/node';
 import { ABLATIONS, type Ablation, ablateVideos } from '../generate/ablate.ts';
 import { checkText, openModel } from '../generate/check.ts';
@@ -11,8 +11,9 @@ import type { Method } from './judge.ts';
 import type { EvalClip } from './types.ts';
 
 export interface SamplingFlags {
-  readonly numInferenceSteps: number;
-  readonly guidanceScale: number;
+  /** The model's own where left out. */
+  readonly numInferenceSteps?: number;
+  readonly guidanceScale?: number;
   readonly seed: number;
   readonly precision: Precision;
   readonly promptEmbeds?: string;
@@ -23,6 +24,8 @@ export interface SamplingFlags {
 export class Generator {
   readonly name: string;
   readonly pipeline: DwmPipeline;
+  /** The model's own, with the flags' in their place where given. */
+  readonly settings: GenerationSettings;
   readonly #flags: SamplingFlags;
   readonly #embeds: TextEmbeds | undefined;
   readonly #signal: AbortSignal;
@@ -30,12 +33,14 @@ export class Generator {
   private constructor(
     name: string,
     pipeline: DwmPipeline,
+    settings: GenerationSettings,
     flags: SamplingFlags,
     embeds: TextEmbeds | undefined,
     signal: AbortSignal,
   ) {
     this.name = name;
     this.pipeline = pipeline;
+    this.settings = settings;
     this.#flags = flags;
     this.#embeds = embeds;
     this.#signal = signal;
@@ -49,9 +54,12 @@ export class Generator {
   ): Promise<Generator> {
     const folder = await openModel(path);
     const embeds = flags.promptEmbeds ? await readPromptEmbeds(flags.promptEmbeds) : undefined;
-    await checkText(folder, embeds, flags.guidanceScale > 1);
+    const own = await readGenerationSettings(folder);
+    const { numInferenceSteps = own.numInferenceSteps, guidanceScale = own.guidanceScale } = flags;
+    await checkText(folder, embeds, guidanceScale > 1);
     const pipeline = await DwmPipeline.load(device, folder, { precision: flags.precision });
-    return new Generator(basename(resolve(path)), pipeline, flags, embeds, signal);
+    const settings = { ...own, numInferenceSteps, guidanceScale };
+    return new Generator(basename(resolve(path)), pipeline, settings, flags, embeds, signal);
   }
 
   /** Embeddings, nothing, or the caption of the file. */
@@ -65,14 +73,14 @@ export class Generator {
   async generate(
     staticVideo: Frames,
     handVideo: Frames,
-    options: { prompt: string | TextEmbeds; seedOffset: number; staticLatents?: Float32Array },
+    options: { prompt: string | TextEmbeds; seedOffset: number },
   ) {
     const { frames, height, width } = staticVideo;
-    const { numInferenceSteps, guidanceScale, seed } = this.#flags;
-    const { prompt, seedOffset, staticLatents } = options;
+    const { numInferenceSteps, guidanceScale } = this.settings;
+    const { prompt, seedOffset } = options;
     const generated = await this.pipeline.generate({
-      ...{ staticVideo, handVideo, prompt, staticLatents, height, width, numFrames: frames },
-      ...{ numInferenceSteps, guidanceScale, seed: seed + seedOffset, signal: this.#signal },
+      ...{ staticVideo, handVideo, prompt, height, width, numFrames: frames },
+      ...{ numInferenceSteps, guidanceScale, seed: this.#flags.seed + seedOffset, signal: this.#signal },
     });
     return { ...generated, clip: cut(toFrames(generated, staticVideo.fps), frames) };
   }

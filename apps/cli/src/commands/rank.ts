@@ -1,0 +1,173 @@
+/** `dwm rank`: candidate hand actions, each simulated in one scene, in the order in which they come near a goal. */
+import { mkdir, readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { InvalidArgumentError } from '@dwm/core-tensor';
+import { writeFileAtomic } from '@dwm/core-tensor/node';
+import { latentDistance, lpipsDistance, rankActions } from '@dwm/dwm-model';
+import { loadLpips } from '@dwm/dwm-model/node';
+import { writePng, writeVideo } from '@dwm/media/node';
+import type { Trajectory } from '@dwm/renderer';
+import { type Command, Option } from 'commander';
+import { Generator } from '../eval/models.ts';
+import { DEFAULT_MODEL } from '../generate/default-model.ts';
+import { checkWritable, exists } from '../generate/files.ts';
+import { interruptible } from '../interrupt.ts';
+import { readGoal } from '../rank/goal.ts';
+import { rankingSheet, rankingText } from '../rank/results.ts';
+import { drawHands, drawScene, readClipFiles } from '../render/clips.ts';
+import { handGlbOption, manoOption } from '../render/options.ts';
+import { createReporter, type Reporter } from '../report.ts';
+import { openTunedDevice } from '../tuning.ts';
+import { inSteps, integer, real } from './options.ts';
+
+interface Flags {
+  scene: string[];
+  goal?: string;
+  goalText?: string;
+  candidates: string[];
+  model: string;
+  seeds: number;
+  seed: number;
+  lpips?: string;
+  prompt?: string;
+  promptEmbeds?: string;
+  numInferenceSteps?: number;
+  guidanceScale?: number;
+  numFrames?: number;
+  height?: number;
+  width?: number;
+  fps?: number;
+  precision: 'f32' | 'f16';
+  mano?: string;
+  handGlb?: string[];
+  out: string;
+}
+
+export function addRank(program: Command): void {
+  program
+    .command('rank')
+    .description('simulate candidate hand actions in one scene and say which one comes nearest to a goal')
+    .requiredOption('--scene <files...>', 'the scene: .glb, .gltf, .ply, .splat, .spz')
+    .requiredOption('--candidates <files...>', 'trajectories of hands; all along one camera path')
+    .option(
+      '--goal <file>',
+      'how the scene is to look in the end: a .png, or a video whose last frames count',
+    )
+    .option('--goal-text <text>', 'the goal in words; needs a text-image model')
+    .option('--model <dir>', 'model folder', DEFAULT_MODEL)
+    .option('--seeds <k>', 'clips of each candidate, whose distances are averaged', integer(1), 1)
+    .option('--seed <n>', 'the first seed', integer(0), 42)
+    .option('--lpips <dir>', 'folder with published LPIPS weights; else distances are in latent space')
+    .option('--prompt <text>', 'what happens, for candidates without <trajectory>.txt beside them')
+    .option('--prompt-embeds <file>', 'safetensors with embeddings, in place of prompts')
+    .option('--num-inference-steps <n>', "denoising steps; the model's own if left out", integer(1, 1000))
+    .option('--guidance-scale <g>', 'classifier-free guidance; likewise', real(0))
+    .option('--num-frames <n>', 'likewise, 4k + 1', inSteps(1, 4, '4k + 1 frames'))
+    .option('--height <pixels>', 'likewise', inSteps(16, 16, 'a multiple of 16'))
+    .option('--width <pixels>', 'likewise', inSteps(16, 16, 'a multiple of 16'))
+    .option('--fps <n>', 'likewise', real(1, 240))
+    .addOption(
+      new Option('--precision <type>', 'multiply in this type').choices(['f32', 'f16']).default('f32'),
+    )
+    .addOption(manoOption())
+    .addOption(handGlbOption())
+    .option('--out <dir>', 'folder for ranking.json, sheet.png and the clips', 'dwm-rank')
+    .addHelpText(
+      'after',
+      `
+Example:
+  dwm rank --scene kitchen.glb --goal open.png --candidates pull.json push.json --seeds 3`,
+    )
+    .action(async (flags: Flags) => {
+      const reporter = createReporter(program.opts().json === true);
+      await interruptible((signal) => rank(flags, reporter, signal));
+    });
+}
+
+/** @throws InvalidArgumentError naming the trajectory whose camera is not that of the first. */
+function checkCameras(names: readonly string[], [first, ...others]: readonly Trajectory[]): void {
+  const path = ({ frames }: Trajectory) => JSON.stringify(frames.map(({ camera }) => camera));
+  for (const [i, other] of others.entries()) {
+    if (path(other) === path(first)) continue;
+    throw new InvalidArgumentError(
+      'candidates',
+      `${names[i + 1]} has another camera path than ${names[0]}; candidates are compared from one`,
+    );
+  }
+}
+
+async function rank(flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
+  if (flags.goalText !== undefined) {
+    throw new InvalidArgumentError(
+      'goal-text',
+      'needs a text-image model, which dwm has none of; give --goal a picture of the goal',
+    );
+  }
+  if (!flags.goal) throw new InvalidArgumentError('goal', 'is required: a .png or a video');
+  await checkWritable(flags.out);
+  const device = await openTunedDevice(reporter);
+  const generator = await Generator.open(device, flags.model, flags, signal);
+  const { settings } = generator;
+  const size = {
+    frames: flags.numFrames ?? settings.numFrames,
+    height: flags.height ?? settings.height,
+    width: flags.width ?? settings.width,
+    fps: flags.fps ?? settings.fps,
+  };
+  try {
+    const goal = await readGoal(flags.goal, size);
+    const files = [];
+    for (const trajectory of flags.candidates)
+      files.push(await readClipFiles({ ...flags, ...size, trajectory }, reporter));
+    const trajectories = files.map(({ trajectory }) => trajectory);
+    checkCameras(flags.candidates, trajectories);
+    const staticVideo = await drawScene(device, files[0], reporter, { signal });
+    const candidates = [];
+    for (const [i, file] of files.entries()) {
+      const name = flags.candidates[i];
+      const text = name.replace(/\.[^.]+$/, '.txt');
+      const caption = (await exists(text)) ? (await readFile(text, 'utf8')).trim() : (flags.prompt ?? '');
+      candidates.push({
+        name: basename(name),
+        handVideo: await drawHands(device, file, reporter, { signal }),
+        prompt: flags.promptEmbeds ? await generator.prompt(undefined) : caption,
+      });
+    }
+    const lpips = flags.lpips === undefined ? undefined : await loadLpips(device, flags.lpips);
+    const [network] = lpips?.values() ?? [];
+    const { pipeline } = generator;
+    const ranked = await rankActions(pipeline, { staticVideo, prompt: '' }, candidates, goal, {
+      seeds: flags.seeds,
+      seed: flags.seed,
+      numInferenceSteps: settings.numInferenceSteps,
+      guidanceScale: settings.guidanceScale,
+      distance: network ? lpipsDistance(network) : latentDistance(pipeline.vae),
+      signal,
+      onClip: (done, total) => reporter.progress(`clip ${done} of ${total}`, done === total),
+    });
+    for (const model of lpips?.values() ?? []) model.destroy();
+    await mkdir(flags.out, { recursive: true });
+    const sheet = join(flags.out, 'sheet.png');
+    await writePng(sheet, rankingSheet(ranked, candidates, staticVideo, goal));
+    for (const { name, outcome } of ranked)
+      await writeVideo(join(flags.out, `${name.replace(/\.[^.]+$/, '')}.mp4`), { ...outcome, fps: size.fps });
+    const ranking = ranked.map(({ outcome, ...rest }, i) => ({ place: i + 1, ...rest }));
+    const result = {
+      ranking,
+      distance: network ? `LPIPS (${network.network})` : 'latent',
+      settings: { ...flags, ...size, ...settings },
+      sheet,
+    };
+    const json = join(flags.out, 'ranking.json');
+    await writeFileAtomic(json, `${JSON.stringify(result, undefined, 1)}\n`);
+    reporter.result(
+      result,
+      [`distance to the goal (${result.distance}), small is good`, rankingText(ranked), sheet, json].join(
+        '\n',
+      ),
+    );
+  } finally {
+    generator.pipeline.destroy();
+    device.destroy();
+  }
+}

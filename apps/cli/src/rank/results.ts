@@ -1,0 +1,53 @@
+/** A ranking for people: lines for the terminal, and a contact sheet of candidate | simulated outcome | goal. */
+import { handPixels, type MetricClip, type Ranked } from '@dwm/dwm-model';
+import { contactSheet, type Frames, frameAt, type RgbImage } from '@dwm/media/node';
+
+export function rankingText(ranked: readonly Ranked[]): string {
+  const width = Math.max(...ranked.map(({ name }) => name.length));
+  return ranked
+    .map(({ name, distance, distances, probabilityBest }, i) => {
+      const { mean, low, high } = distance;
+      const interval =
+        distances.length > 1
+          ? `  95% ${low.toFixed(4)} to ${high.toFixed(4)}, best in ${Math.round(100 * probabilityBest)}% of resamples`
+          : '';
+      return `${i + 1}. ${name.padEnd(width)}  ${mean.toFixed(4)}${interval}`;
+    })
+    .join('\n');
+}
+
+/** The frame that shows most of the hands, on the scene at that moment. */
+function handFrame(handVideo: MetricClip, staticVideo: MetricClip): Uint8Array {
+  const mask = handPixels(handVideo);
+  const pixels = handVideo.height * handVideo.width;
+  const counts = Array.from({ length: handVideo.frames }, (_, f) =>
+    mask.subarray(f * pixels, (f + 1) * pixels).reduce((a, b) => a + b, 0),
+  );
+  const f = counts.indexOf(Math.max(...counts));
+  const data = staticVideo.data.slice(3 * f * pixels, 3 * (f + 1) * pixels);
+  for (let p = 0; p < pixels; p++) {
+    const from = 3 * (f * pixels + p);
+    if (mask[f * pixels + p] === 1) data.set(handVideo.data.subarray(from, from + 3), 3 * p);
+  }
+  return data;
+}
+
+export function rankingSheet(
+  ranked: readonly Ranked[],
+  candidates: readonly { handVideo: MetricClip }[],
+  staticVideo: MetricClip,
+  goal: MetricClip,
+): RgbImage {
+  const { height, width } = staticVideo;
+  const last = (clip: MetricClip) => frameAt({ ...clip, fps: 1 }, clip.frames - 1).data;
+  const rows = ranked.map(({ name, index, outcome, distance }, i) => {
+    const pictures = [handFrame(candidates[index].handVideo, staticVideo), last(outcome), last(goal)];
+    const data = new Uint8Array(3 * height * width * 3);
+    pictures.forEach((picture, p) => {
+      data.set(picture, p * picture.length);
+    });
+    const frames: Frames = { data, frames: 3, height, width, fps: 1 };
+    return { label: `${i + 1} ${name} ${distance.mean.toFixed(4)}`, frames };
+  });
+  return contactSheet(rows, { columns: 3, cellWidth: Math.max(180, Math.min(width, 360)) });
+}
