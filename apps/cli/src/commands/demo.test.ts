@@ -1,0 +1,99 @@
+/** `dwm demo`, and `dwm generate` without `--model`, on a model of the default one's format with random weights. */
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { initializeModel, writeHalfModel } from '@dwm/dwm-model/node';
+import { type Frames, readPng, readVideo, writeVideo } from '@dwm/media/node';
+import { Command } from 'commander';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { temporaryFolder } from '../testing.ts';
+import { addDemo } from './demo.ts';
+import { addGenerate } from './generate.ts';
+
+const BASE = join(import.meta.dirname, '../../../../configs/dwm-tiny/base');
+const SIZE = { frames: 9, height: 32, width: 48, fps: 8 };
+
+let folder: string;
+const at = (name: string) => join(folder, name);
+beforeAll(async () => {
+  folder = await temporaryFolder();
+  await cp(BASE, at('configs'), { recursive: true });
+  const edit = async (file: string, values: object) => {
+    const json = JSON.parse(await readFile(at(file), 'utf8'));
+    await writeFile(at(file), JSON.stringify({ ...json, ...values }));
+  };
+  await edit('configs/transformer/config.json', {
+    num_layers: 1,
+    num_attention_heads: 2,
+    attention_head_dim: 16,
+  });
+  await edit('configs/vae/config.json', { block_out_channels: [8, 8, 8] });
+  await initializeModel(at('configs'), at('model'), 1);
+  await writeHalfModel(at('model'), at('dwm-half'));
+  const made = { width: SIZE.width, height: SIZE.height, num_frames: SIZE.frames, num_inference_steps: 2 };
+  await writeFile(at('dwm-half/generation.json'), JSON.stringify({ ...made, guidance_scale: 1 }));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+/** Runs a command in this process, with `model` as the default one. */
+async function dwm(model: string, ...args: string[]): Promise<{ stdout: string; stderr: string }> {
+  const program = new Command('dwm').option('--json').exitOverride();
+  addGenerate(program, model);
+  addDemo(program, model);
+  const out = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+  const error = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  const text = (spy: typeof out) => spy.mock.calls.map(([part]) => String(part)).join('');
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return { stdout: text(out), stderr: text(error) };
+  } finally {
+    out.mockRestore();
+    error.mockRestore();
+  }
+}
+
+test('demo: a simulated clip at the size of the model, the video, a sheet, and PSNR of it and of what costs nothing', async () => {
+  const ran = await dwm(at('dwm-half'), '--json', 'demo', '--out', at('demo'), '--seed', '1000002');
+  const { video, contactSheet, fullComparison, seed, action, caption, psnr } = JSON.parse(ran.stdout);
+  expect(await readVideo(video)).toMatchObject(SIZE);
+  expect(await readVideo(fullComparison)).toMatchObject({ ...SIZE, width: 4 * SIZE.width });
+  const { width, height } = await readPng(contactSheet);
+  expect(width).toBeGreaterThan(1400);
+  expect(height).toBeGreaterThan(4 * 120);
+  expect(seed).toBeGreaterThanOrEqual(1_000_002);
+  expect(action).toBe('pull-drawer');
+  expect(caption).toMatch(/hand.*drawer/);
+  // Random weights draw noise, and a drawer that opens differs from one that does not.
+  const { generated, nothingHappens, pastedHands } = psnr;
+  expect(generated.wholeFrame).toBeLessThan(nothingHappens.wholeFrame);
+  expect(nothingHappens.changedRegion).toBeLessThan(nothingHappens.wholeFrame);
+  expect(nothingHappens.wholeFrame).toBeLessThan(60);
+  expect(pastedHands.wholeFrame).not.toBe(nothingHappens.wholeFrame);
+}, 120_000);
+
+test('generate without --model: the default one, at the size and with the steps it was made for, and a line that says so', async () => {
+  const clip = (value: number): Frames => ({
+    ...SIZE,
+    data: new Uint8Array(SIZE.frames * SIZE.height * SIZE.width * 3).fill(value),
+  });
+  await writeVideo(at('s.mp4'), clip(120));
+  await writeVideo(at('h.mp4'), clip(0));
+  const run = ['generate', '--static', at('s.mp4'), '--hands', at('h.mp4'), '--prompt', 'a hand waits'];
+  const { stderr } = await dwm(at('dwm-half'), ...run, '--out', at('g/a.mp4'));
+  expect(stderr.split('\n')).toContain(
+    'no --model is given: the model is dwm-half, made for 9 frames of 48x32',
+  );
+  expect(await readVideo(at('g/a.mp4'))).toMatchObject(SIZE);
+  const { clips } = JSON.parse(await readFile(at('g/metadata.json'), 'utf8'));
+  expect(clips['a.mp4']).toMatchObject({
+    ...{ model: at('dwm-half'), numFrames: 9, height: 32, width: 48 },
+    ...{ numInferenceSteps: 2, guidanceScale: 1, fps: 8 },
+  });
+}, 120_000);
+
+test('a default model that is not there is one line, and nothing is written', async () => {
+  const line = /nowhere: the default model is not there; restore it with "git checkout -- models\/dwm-tiny"/;
+  await expect(dwm(at('nowhere'), 'demo', '--out', at('x'))).rejects.toThrow(line);
+  const videos = ['--static', at('s.mp4'), '--hands', at('h.mp4'), '--prompt', 'x', '--out', at('x/a.mp4')];
+  await expect(dwm(at('nowhere'), 'generate', ...videos)).rejects.toThrow(line);
+  expect(await readdir(folder)).not.toContain('x');
+});
