@@ -6,6 +6,7 @@ import { addDownload } from './commands/download.ts';
 import { addEncode } from './commands/encode.ts';
 import { addEval } from './commands/eval.ts';
 import { addGenerate } from './commands/generate.ts';
+import { addPlan } from './commands/plan.ts';
 import { addPrepare } from './commands/prepare.ts';
 import { addRank } from './commands/rank.ts';
 import { addRender } from './commands/render.ts';
@@ -37,6 +38,7 @@ addTune(program);
 addSynth(program);
 addEval(program);
 addRank(program);
+addPlan(program);
 
 try {
   if (process.argv.length <= 2) program.outputHelp();

@@ -15,7 +15,7 @@ export interface SamplingFlags {
   readonly numInferenceSteps?: number;
   readonly guidanceScale?: number;
   readonly seed: number;
-  readonly precision: Precision;
+  readonly precision?: Precision;
   readonly promptEmbeds?: string;
   readonly useEmptyPrompts?: true;
 }

@@ -28,14 +28,23 @@ const LEAST_SPREAD = 0.04;
 
 export const startSearch = (): CemState => ({ round: 0, scored: [] });
 
-/** The points of the next round: uniform in the first, around the elite after it. The same state gives the same. */
+/**
+ * The points of the next round: around the elite, and in the first evenly through the cube (Roberts' sequence from a
+ * random start), so that few points meet every choice. The same state gives the same.
+ */
 export function propose({ round, scored }: CemState, options: CemOptions): number[][] {
   const { population, size, choices, seed, elite } = options;
   const draw = (distribution: 'uniform' | 'normal', stream: number) =>
-    randomReference({ count: population * (size + 1), distribution, stream }, [seed, round]);
+    randomReference({ count: population * size, distribution, stream }, [seed, round]);
   const uniform = draw('uniform', 0);
-  if (round === 0)
-    return Array.from({ length: population }, (_, i) => [...uniform.subarray(i * size, (i + 1) * size)]);
+  if (round === 0) {
+    // The root of x^(size + 1) = x + 1.
+    let root = 2;
+    for (let i = 0; i < 32; i++) root = (1 + root) ** (1 / (size + 1));
+    return Array.from({ length: population }, (_, i) =>
+      Array.from({ length: size }, (__, d) => (uniform[d] + i * root ** -(d + 1)) % 1),
+    );
+  }
   const normal = draw('normal', 1);
   const best = scored.slice(0, elite);
   const spread = Array.from({ length: size }, (_, d) => {

@@ -1,0 +1,312 @@
+/** `dwm plan`: hand paths are sampled, simulated by the model and ranked; the search goes on around the best. */
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
+import { writeFileAtomic } from '@dwm/core-tensor/node';
+import {
+  type CemState,
+  type MetricClip,
+  type Ranked,
+  rankActions,
+  refine,
+  startSearch,
+} from '@dwm/dwm-model';
+import { writePng } from '@dwm/media/node';
+import {
+  type HandModels,
+  PosedHands,
+  placement,
+  renderHandClip,
+  type Trajectory,
+  type Vec3,
+  writeTransforms,
+} from '@dwm/renderer';
+import {
+  findBody,
+  firstPlace,
+  handScene,
+  isJoint,
+  makeWorld,
+  planAction,
+  runHands,
+  wristOf,
+} from '@dwm/synth';
+import { ClipMaker } from '@dwm/synth/node';
+import type { Command } from 'commander';
+import { Generator } from '../eval/models.ts';
+import { DEFAULT_MODEL } from '../generate/default-model.ts';
+import { checkWritable, exists } from '../generate/files.ts';
+import { interruptible } from '../interrupt.ts';
+import {
+  CHOICES,
+  COORDINATES,
+  describePoint,
+  handPath,
+  type PathSetting,
+  startingSide,
+  targetsAt,
+} from '../plan/hand-path.ts';
+import { readGoal } from '../rank/goal.ts';
+import { rankingSheet } from '../rank/results.ts';
+import { drawScene, readClipFiles } from '../render/clips.ts';
+import { createReporter, type Reporter } from '../report.ts';
+import { openTunedDevice } from '../tuning.ts';
+import { inSteps, integer, real } from './options.ts';
+
+interface Flags {
+  synth?: number;
+  scene?: string[];
+  start?: string;
+  goal?: string;
+  target: Vec3[];
+  model: string;
+  prompt: string;
+  promptEmbeds?: string;
+  population: number;
+  rounds: number;
+  elite: number;
+  seeds: number;
+  seed: number;
+  numInferenceSteps?: number;
+  guidanceScale?: number;
+  numFrames?: number;
+  height?: number;
+  width?: number;
+  out: string;
+}
+
+/** What is searched in, however it was given. */
+interface Task {
+  readonly setting: PathSetting;
+  readonly staticVideo: MetricClip;
+  readonly goal: MetricClip;
+  readonly hands: HandModels;
+  /** What a trajectory does in the physics, in words and as data; only where there is any. */
+  readonly check?: (trajectory: Trajectory) => Promise<{ opened: number; text: string }>;
+}
+
+export function addPlan(program: Command): void {
+  program
+    .command('plan')
+    .description('search for the hand path that brings a scene to a goal, with the model as simulator')
+    .optionsGroup('Where:')
+    .option('--synth <seed>', 'a made-up room with a drawer; its physics also runs the winner', integer(0))
+    .option('--scene <files...>', 'the scene: .glb, .gltf, .ply, .splat, .spz')
+    .option(
+      '--start <file>',
+      'trajectory: the camera path, and in its first frame the hand before the action',
+    )
+    .option('--goal <file>', 'how the scene is to look in the end: a .png or a video')
+    .option(
+      '--target <x,y,z>',
+      'a place that the hand may take hold of, metres; may be given again',
+      (text: string, before: Vec3[]) => [...before, readPoint(text)],
+      [],
+    )
+    .optionsGroup('Search:')
+    .option('--population <n>', 'paths a round', integer(2), 20)
+    .option('--rounds <n>', 'rounds; the first samples everywhere', integer(1), 3)
+    .option('--elite <n>', 'paths that the next round is drawn around', integer(1), 4)
+    .option('--seeds <k>', 'clips of each path', integer(1), 1)
+    .option('--seed <n>', 'of the search and of the first clip', integer(0), 42)
+    .optionsGroup('Model:')
+    .option('--model <dir>', 'model folder', DEFAULT_MODEL)
+    .option('--prompt <text>', 'what happens', '')
+    .option('--prompt-embeds <file>', 'safetensors with embeddings, in place of a prompt')
+    .option('--num-inference-steps <n>', "denoising steps; the model's own if left out", integer(1, 1000))
+    .option('--guidance-scale <g>', 'classifier-free guidance; likewise', real(0))
+    .option('--num-frames <n>', 'likewise, 4k + 1', inSteps(1, 4, '4k + 1 frames'))
+    .option('--height <pixels>', 'likewise', inSteps(16, 16, 'a multiple of 16'))
+    .option('--width <pixels>', 'likewise', inSteps(16, 16, 'a multiple of 16'))
+    .option('--out <dir>', 'folder for the winning trajectory; a stopped search there goes on', 'dwm-plan')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  dwm plan --synth 1000007
+  dwm plan --scene kitchen.glb --start T.json --goal open.png --target 0.2,0.8,-0.5`,
+    )
+    .action(async (flags: Flags) => {
+      const reporter = createReporter(program.opts().json === true);
+      await interruptible((signal) => plan(flags, reporter, signal));
+    });
+}
+
+function readPoint(text: string): Vec3 {
+  const numbers = text.split(',').map(Number);
+  if (numbers.length === 3 && numbers.every(Number.isFinite)) return numbers as unknown as Vec3;
+  throw new InvalidArgumentError('target', `expected x,y,z in metres, got "${text}"`);
+}
+
+interface ClipSize {
+  readonly frames: number;
+  readonly height: number;
+  readonly width: number;
+  readonly fps: number;
+}
+
+/** A room that nobody trained on where the seed is from 1,000,000 up; the goal is its drawer, opened by the physics. */
+async function synthTask(
+  seed: number,
+  device: ConstructorParameters<typeof ClipMaker>[0],
+  size: ClipSize,
+): Promise<Task> {
+  const world = await makeWorld(seed, 'pull-drawer');
+  const maker = new ClipMaker(device);
+  const settings = { ...size, action: 'pull-drawer' as const, fixedCamera: true };
+  const drawn = await maker.draw(seed, settings);
+  maker.destroy();
+  if ('rejected' in drawn) {
+    throw new InvalidArgumentError(
+      'synth',
+      `the room of seed ${seed} cannot be used (${drawn.rejected}); take another`,
+    );
+  }
+  const { acting } = planAction(world, { ...settings, action: 'touch-nothing' });
+  const side = startingSide(acting) ?? 'right';
+  const targets = world.bodies
+    .filter(({ motion, grips }) => motion !== 'fixed' && grips.length > 0)
+    .flatMap((body) => body.grips.map((grip) => ({ name: body.name, grip, place: firstPlace(body) })));
+  const actor = findBody(world, world.actor);
+  return {
+    setting: {
+      targets,
+      camera: acting,
+      hand: { side, size: 1 },
+      start: wristOf(acting.frames[0].hands[side]!.joints!),
+    },
+    staticVideo: drawn.passes.staticVideo,
+    goal: drawn.passes.after,
+    hands: { rigs: { left: handScene('left'), right: handScene('right') } },
+    check: async (trajectory) => {
+      const { moving } = await runHands(world, trajectory);
+      const openings = moving.find(({ name }) => name === world.actor)?.opening ?? [0];
+      const [low, high] = isJoint(actor.motion) ? actor.motion.limits : [0, 1];
+      const opened = (openings.at(-1)! - openings[0]) / (high - low);
+      return {
+        opened,
+        text: `in the physics it opens ${world.actorWords} by ${Math.round(100 * opened)}% of its way`,
+      };
+    },
+  };
+}
+
+async function sceneTask(
+  flags: Flags,
+  device: Parameters<typeof drawScene>[0],
+  size: ClipSize,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<Task> {
+  const { scene, start, goal, target } = flags;
+  if (!scene || !start || !goal || target.length === 0) {
+    const missing = !scene ? 'scene' : !start ? 'start' : !goal ? 'goal' : 'target';
+    throw new InvalidArgumentError(missing, 'is required, unless --synth is given');
+  }
+  const files = await readClipFiles({ ...size, scene, trajectory: start }, reporter);
+  const { trajectory: camera } = files;
+  const side = startingSide(camera);
+  if (!side) throw new InvalidFileError(start, 'frame 0 has no hand with joints to start from');
+
+  return {
+    setting: {
+      targets: targetsAt(target, placement(camera.frames[0].camera).position),
+      camera,
+      hand: { side, size: 1 },
+      start: wristOf(camera.frames[0].hands[side]!.joints!),
+    },
+    staticVideo: await drawScene(device, files, reporter, { signal }),
+    goal: await readGoal(goal, size),
+    hands: files.hands,
+  };
+}
+
+/** The search so far, where the folder has one of the same options. @throws InvalidArgumentError for another's. */
+async function readState(file: string, key: string): Promise<CemState> {
+  if (!(await exists(file))) return startSearch();
+  const { key: found, state } = JSON.parse(await readFile(file, 'utf8'));
+  if (found === key) return state;
+  throw new InvalidArgumentError('out', `${file} is another search's; choose another folder or delete it`);
+}
+
+async function plan(flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
+  if (flags.synth !== undefined && flags.scene)
+    throw new InvalidArgumentError('synth', 'expected --synth or --scene, got both');
+  await checkWritable(flags.out);
+  const stateFile = join(flags.out, 'search.json');
+  const { rounds, out, ...identity } = flags;
+  const key = JSON.stringify(identity);
+  let state = await readState(stateFile, key);
+  const device = await openTunedDevice(reporter);
+  const generator = await Generator.open(device, flags.model, flags, signal);
+  const { settings } = generator;
+  const size: ClipSize = {
+    frames: flags.numFrames ?? settings.numFrames,
+    height: flags.height ?? settings.height,
+    width: flags.width ?? settings.width,
+    fps: settings.fps,
+  };
+  try {
+    const task =
+      flags.synth !== undefined
+        ? await synthTask(flags.synth, device, size)
+        : await sceneTask(flags, device, size, reporter, signal);
+    const { setting, staticVideo, goal } = task;
+    const posed = new PosedHands(device, task.hands);
+    const prompt = flags.promptEmbeds ? await generator.prompt(undefined) : flags.prompt;
+    await mkdir(out, { recursive: true });
+    const simulate = async (points: readonly (readonly number[])[]) => {
+      const candidates = [];
+      for (const point of points) {
+        const trajectory = handPath(point, setting);
+        const handVideo = await renderHandClip(device, posed, trajectory, { signal });
+        candidates.push({ name: describePoint(point, setting), handVideo });
+      }
+      const ranked = await rankActions(generator.pipeline, { staticVideo, prompt }, candidates, goal, {
+        seeds: flags.seeds,
+        seed: flags.seed,
+        numInferenceSteps: settings.numInferenceSteps,
+        guidanceScale: settings.guidanceScale,
+        signal,
+        onClip: (done, total) =>
+          reporter.progress(
+            `round ${state.round + 1} of ${rounds}: clip ${done} of ${total}`,
+            done === total,
+          ),
+      });
+      return { ranked, candidates };
+    };
+    const { population, elite, seed } = flags;
+    const options = { population, elite, seed, choices: CHOICES, size: COORDINATES };
+    while (state.round < rounds) {
+      let best: Ranked | undefined;
+      state = await refine(state, options, async (points) => {
+        const { ranked, candidates } = await simulate(points);
+        [best] = ranked;
+        const sheet = rankingSheet(ranked.slice(0, 6), candidates, staticVideo, goal);
+        await writePng(join(out, `round-${state.round + 1}.png`), sheet);
+        const costs = new Map(ranked.map(({ index, distance }) => [index, distance.mean]));
+        return points.map((_, i) => costs.get(i)!);
+      });
+      await writeFileAtomic(stateFile, `${JSON.stringify({ key, state })}\n`);
+      reporter.say(`round ${state.round}: ${best!.name}, distance ${best!.distance.mean.toFixed(4)}`);
+    }
+    const [{ point, cost }] = state.scored;
+    const winner = handPath(point, setting);
+    const trajectory = join(out, 'trajectory.json');
+    await writeFileAtomic(trajectory, writeTransforms(winner));
+    const checked = await task.check?.(winner);
+    const action = describePoint(point, setting);
+    reporter.result(
+      { trajectory, action, distance: cost, opened: checked?.opened, clips: state.scored.length },
+      [
+        `${action}: distance ${cost.toFixed(4)}, best of ${state.scored.length} paths`,
+        ...(checked ? [checked.text] : []),
+        trajectory,
+      ].join('\n'),
+    );
+  } finally {
+    generator.pipeline.destroy();
+    device.destroy();
+  }
+}
