@@ -24,7 +24,7 @@ test('a search goes on where it was, saves the best trajectory and runs it in th
   expect(second.distance).toBeLessThanOrEqual(JSON.parse(first.stdout).distance);
   expect(second.opened).toBeGreaterThan(-0.1);
   const text = readFileSync(second.trajectory, 'utf8');
-  expect(readTransforms(text, second.trajectory).frames).toHaveLength(9);
+  expect(readTransforms({ name: 'trajectory', text }).frames).toHaveLength(9);
   const whole = await run('2', '--out', join(root, 'b'));
   expect(JSON.parse(whole.stdout).distance).toBe(second.distance);
   const other = await run('2', '--out', out, '--seed', '7');
