@@ -1,6 +1,6 @@
 /** The loaded model with what the page needs to know of it, and the size of run that it was made for. */
 import { type Device, type ModelFolder, openSafetensors, toFloat32 } from '@dwm/core-tensor';
-import { DwmPipeline, type PromptEmbeds } from '@dwm/dwm-model';
+import { DwmPipeline, type PromptEmbeds, readOwnSettings } from '@dwm/dwm-model';
 import type { ModelInfo, ModelProgress, Settings } from './protocol.ts';
 
 export interface LoadedModel {
@@ -49,22 +49,15 @@ export async function loadModel(
   };
 }
 
-/** `generation.json`, where a model says what it was trained for. */
+/** What a model says of itself in `generation.json`, in the page's words. */
 async function ownSettings(folder: ModelFolder): Promise<Partial<Settings>> {
-  if (!(await folder.exists('generation.json'))) return {};
-  const source = await folder.open('generation.json');
-  const json = JSON.parse(new TextDecoder().decode(await source.read(0, source.size)));
-  const known: [keyof Settings, string][] = [
-    ['width', 'width'],
-    ['height', 'height'],
-    ['frames', 'num_frames'],
-    ['fps', 'fps'],
-    ['steps', 'num_inference_steps'],
-    ['guidance', 'guidance_scale'],
-  ];
-  return Object.fromEntries(
-    known.flatMap(([own, theirs]) => (typeof json[theirs] === 'number' ? [[own, json[theirs]]] : [])),
-  );
+  const { numFrames, numInferenceSteps, guidanceScale, ...same } = await readOwnSettings(folder);
+  return {
+    ...same,
+    ...(numFrames !== undefined && { frames: numFrames }),
+    ...(numInferenceSteps !== undefined && { steps: numInferenceSteps }),
+    ...(guidanceScale !== undefined && { guidance: guidanceScale }),
+  };
 }
 
 /** The embeddings that come with the model; zeros, the empty prompt of models trained without text, else. */
