@@ -6,8 +6,6 @@
 
 /** Milliseconds of asking at every turn: small work is done by then. */
 const EAGER = 0.5;
-/** A poll this long after the last one begins another wait. */
-const PAUSE = 5;
 
 /** Dawn's callback is the only native function without a name that is ever scheduled. */
 const isDawns = (callback: (...args: never[]) => void): boolean =>
@@ -20,13 +18,20 @@ export function pollPatiently(): void {
   installed = true;
   const immediate = globalThis.setImmediate;
   let began = 0;
-  let last = Number.NEGATIVE_INFINITY;
+  // Dawn asks for its next turn out of the turn before; a request from anywhere else begins another wait.
+  let asking = false;
   const patient = ((callback: (...args: unknown[]) => void, ...args: unknown[]) => {
     if (!isDawns(callback)) return immediate(callback, ...args);
-    const now = performance.now();
-    if (now - last > PAUSE) began = now;
-    last = now;
-    return now - began < EAGER ? immediate(callback, ...args) : setTimeout(callback, 1, ...args);
+    if (!asking) began = performance.now();
+    const ask = () => {
+      asking = true;
+      try {
+        callback(...args);
+      } finally {
+        asking = false;
+      }
+    };
+    return performance.now() - began < EAGER ? immediate(ask) : setTimeout(ask, 1);
   }) as typeof setImmediate;
   globalThis.setImmediate = Object.assign(patient, { __promisify__: immediate.__promisify__ });
 }
