@@ -1,7 +1,7 @@
 /**
  * Dawn's Node binding waits by asking in every turn of the event loop, through the global `setImmediate`: a whole
- * core, which a software adapter would compute with. Here it asks at once for half a millisecond, and then once a
- * millisecond. Everyone else's `setImmediate` is as it was.
+ * core, which a software adapter would compute with. Here it asks at once for half a millisecond after work was submitted, and
+ * then once a millisecond. Everyone else's `setImmediate` is as it was.
  */
 
 /** Milliseconds of asking at every turn: small work is done by then. */
@@ -17,21 +17,15 @@ export function pollPatiently(): void {
   if (installed) return;
   installed = true;
   const immediate = globalThis.setImmediate;
-  let began = 0;
-  // Dawn asks for its next turn out of the turn before; a request from anywhere else begins another wait.
-  let asking = false;
-  const patient = ((callback: (...args: unknown[]) => void, ...args: unknown[]) => {
-    if (!isDawns(callback)) return immediate(callback, ...args);
-    if (!asking) began = performance.now();
-    const ask = () => {
-      asking = true;
-      try {
-        callback(...args);
-      } finally {
-        asking = false;
-      }
-    };
-    return performance.now() - began < EAGER ? immediate(ask) : setTimeout(ask, 1);
-  }) as typeof setImmediate;
+  let submitted = Number.NEGATIVE_INFINITY;
+  const { submit } = GPUQueue.prototype;
+  GPUQueue.prototype.submit = function (commands) {
+    submitted = performance.now();
+    return submit.call(this, commands);
+  };
+  const patient = ((callback: (...args: unknown[]) => void, ...args: unknown[]) =>
+    !isDawns(callback) || performance.now() - submitted < EAGER
+      ? immediate(callback, ...args)
+      : setTimeout(callback, 1, ...args)) as typeof setImmediate;
   globalThis.setImmediate = Object.assign(patient, { __promisify__: immediate.__promisify__ });
 }
