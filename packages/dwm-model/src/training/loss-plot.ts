@@ -10,10 +10,11 @@ export function lossPlot(points: readonly LossPoint[], title: string): string {
   const shown = points.filter(({ loss }) => Number.isFinite(loss) && loss > 0);
   const text = (x: number, y: number, value: string, anchor = 'middle') =>
     `<text x="${x}" y="${y}" text-anchor="${anchor}" font-family="sans-serif" font-size="12" fill="#555">${value}</text>`;
-  const frame = (inside: string) =>
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}"><rect width="100%" height="100%" fill="#fff"/>${inside}</svg>\n`;
   const name = title.replace(/[<>&]/g, '');
-  const heading = `<title>${name}</title>${text(WIDTH / 2, MARGIN + 2, name)}`;
+  // Readers of the picture take a title only as the first child.
+  const frame = (inside: string) =>
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}"><title>${name}</title><rect width="100%" height="100%" fill="#fff"/>${inside}</svg>\n`;
+  const heading = text(WIDTH / 2, MARGIN + 2, name);
   if (shown.length === 0) return frame(heading);
 
   const first = shown[0].step;
