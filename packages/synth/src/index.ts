@@ -1,12 +1,12 @@
 export { handScene } from './hands/hand-scene.ts';
-export { type Plan, type PlanSettings, planAction } from './motion/plan-action.ts';
+export { forearmsFor, type Plan, type PlanSettings, planAction } from './motion/plan-action.ts';
 export { angles, type Closure, closeUntilContact, HAND_POSTURES, mixAngles, OPEN } from './motion/posture.ts';
 export { boneFrame, type HandAngles, type HandModel, poseSkeleton, wristOf } from './motion/skeleton.ts';
 export { blend, minimumJerk, throughPlaces } from './motion/timeline.ts';
 export { gripRotation, withdrawn, wristAt } from './motion/wrist.ts';
 export { type HandsRun, runHands } from './physics/run-hands.ts';
 export { Random } from './random.ts';
-export { fault, simulate } from './simulate.ts';
+export { clipOf, fault, simulate } from './simulate.ts';
 export * from './types.ts';
 export { chooseAction, makeWorld } from './world/make-world.ts';
 export type { Placement } from './world/solid.ts';

@@ -29,20 +29,20 @@ export async function simulate(seed: number, settings: ClipSettings): Promise<Si
   const run = await runHands(world, plan.acting);
   const rejected = fault(world, plan, run);
   if (rejected) return { seed, action: plan.action, rejected };
-  return {
-    seed,
-    action: plan.action,
-    caption: plan.caption,
-    scene: world.scene,
-    lights: world.lights,
-    moving: run.moving,
-    trajectory: random.chance(DROP_OUT) ? withDropOut(plan.acting, random) : plan.acting,
-    acting: plan.acting,
-    forearms: plan.forearms,
-    contacts: run.contacts,
-    fixedCamera,
-  };
+  const clip = clipOf(world, plan, run, fixedCamera);
+  return random.chance(DROP_OUT) ? { ...clip, trajectory: withDropOut(plan.acting, random) } : clip;
 }
+
+/** What hands do in a world and what comes of it, to be drawn. */
+export const clipOf = (
+  { seed, scene, lights }: World,
+  { action, caption, acting, forearms }: Pick<Plan, 'action' | 'caption' | 'acting' | 'forearms'>,
+  { moving, contacts }: HandsRun,
+  fixedCamera: boolean,
+): SimulatedClip => ({
+  ...{ seed, action, caption, scene, lights, moving, contacts, fixedCamera },
+  ...{ trajectory: acting, acting, forearms },
+});
 
 /** What is wrong with a clip; undefined where it is good. */
 export function fault(world: World, plan: Plan, run: HandsRun): Rejection | undefined {

@@ -1,51 +1,22 @@
 /** `dwm plan`: hand paths are sampled, simulated by the model and ranked; the search goes on around the best. */
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
+import { type Device, InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { writeFileAtomic } from '@dwm/core-tensor/node';
-import {
-  type CemState,
-  type MetricClip,
-  type Ranked,
-  rankActions,
-  refine,
-  startSearch,
-} from '@dwm/dwm-model';
+import { type CemState, startSearch } from '@dwm/dwm-model';
 import { writePng } from '@dwm/media/node';
-import {
-  type HandModels,
-  PosedHands,
-  placement,
-  renderHandClip,
-  type Trajectory,
-  type Vec3,
-  writeTransforms,
-} from '@dwm/renderer';
-import {
-  findBody,
-  firstPlace,
-  handScene,
-  isJoint,
-  makeWorld,
-  planAction,
-  runHands,
-  wristOf,
-} from '@dwm/synth';
-import { ClipMaker } from '@dwm/synth/node';
+import { placement, type Vec3, writeTransforms } from '@dwm/renderer';
+import { decodeImage } from '@dwm/renderer/node';
+import { wristOf } from '@dwm/synth';
+import { PassRenderer } from '@dwm/synth/node';
 import type { Command } from 'commander';
 import { Generator } from '../eval/models.ts';
 import { DEFAULT_MODEL } from '../generate/default-model.ts';
 import { checkWritable, exists } from '../generate/files.ts';
 import { interruptible } from '../interrupt.ts';
-import {
-  CHOICES,
-  COORDINATES,
-  describePoint,
-  handPath,
-  type PathSetting,
-  startingSide,
-  targetsAt,
-} from '../plan/hand-path.ts';
+import { describePoint, handPath, startingSide, targetsAt } from '../plan/hand-path.ts';
+import { searchPath, type Task } from '../plan/search.ts';
+import { type ClipSize, synthRoom } from '../plan/synth-room.ts';
 import { readGoal } from '../rank/goal.ts';
 import { rankingSheet } from '../rank/results.ts';
 import { drawScene, readClipFiles } from '../render/clips.ts';
@@ -60,7 +31,7 @@ interface Flags {
   goal?: string;
   target: Vec3[];
   model: string;
-  prompt: string;
+  prompt?: string;
   promptEmbeds?: string;
   population: number;
   rounds: number;
@@ -73,16 +44,6 @@ interface Flags {
   height?: number;
   width?: number;
   out: string;
-}
-
-/** What is searched in, however it was given. */
-interface Task {
-  readonly setting: PathSetting;
-  readonly staticVideo: MetricClip;
-  readonly goal: MetricClip;
-  readonly hands: HandModels;
-  /** What a trajectory does in the physics, in words and as data; only where there is any. */
-  readonly check?: (trajectory: Trajectory) => Promise<{ opened: number; text: string }>;
 }
 
 export function addPlan(program: Command): void {
@@ -111,7 +72,7 @@ export function addPlan(program: Command): void {
     .option('--seed <n>', 'of the search and of the first clip', integer(0), 42)
     .optionsGroup('Model:')
     .option('--model <dir>', 'model folder', DEFAULT_MODEL)
-    .option('--prompt <text>', 'what happens', '')
+    .option('--prompt <text>', 'what happens; of a made-up room its own caption, if left out')
     .option('--prompt-embeds <file>', 'safetensors with embeddings, in place of a prompt')
     .option('--num-inference-steps <n>', "denoising steps; the model's own if left out", integer(1, 1000))
     .option('--guidance-scale <g>', 'classifier-free guidance; likewise', real(0))
@@ -138,62 +99,23 @@ function readPoint(text: string): Vec3 {
   throw new InvalidArgumentError('target', `expected x,y,z in metres, got "${text}"`);
 }
 
-interface ClipSize {
-  readonly frames: number;
-  readonly height: number;
-  readonly width: number;
-  readonly fps: number;
-}
-
-/** A room that nobody trained on where the seed is from 1,000,000 up; the goal is its drawer, opened by the physics. */
-async function synthTask(
-  seed: number,
-  device: ConstructorParameters<typeof ClipMaker>[0],
-  size: ClipSize,
-): Promise<Task> {
-  const world = await makeWorld(seed, 'pull-drawer');
-  const maker = new ClipMaker(device);
-  const settings = { ...size, action: 'pull-drawer' as const, fixedCamera: true };
-  const drawn = await maker.draw(seed, settings);
-  maker.destroy();
-  if ('rejected' in drawn) {
+async function synthTask(seed: number, device: Device, size: ClipSize): Promise<Task> {
+  const passes = new PassRenderer(device, decodeImage);
+  try {
+    const room = await synthRoom(seed, passes, size);
+    if (!('rejected' in room)) return room;
     throw new InvalidArgumentError(
       'synth',
-      `the room of seed ${seed} cannot be used (${drawn.rejected}); take another`,
+      `the room of seed ${seed} cannot be used (${room.rejected}); take another`,
     );
+  } finally {
+    passes.destroy();
   }
-  const { acting } = planAction(world, { ...settings, action: 'touch-nothing' });
-  const side = startingSide(acting) ?? 'right';
-  const targets = world.bodies
-    .filter(({ motion, grips }) => motion !== 'fixed' && grips.length > 0)
-    .flatMap((body) => body.grips.map((grip) => ({ name: body.name, grip, place: firstPlace(body) })));
-  const actor = findBody(world, world.actor);
-  return {
-    setting: {
-      targets,
-      camera: acting,
-      hand: { side, size: 1 },
-      start: wristOf(acting.frames[0].hands[side]!.joints!),
-    },
-    staticVideo: drawn.passes.staticVideo,
-    goal: drawn.passes.after,
-    hands: { rigs: { left: handScene('left'), right: handScene('right') } },
-    check: async (trajectory) => {
-      const { moving } = await runHands(world, trajectory);
-      const openings = moving.find(({ name }) => name === world.actor)?.opening ?? [0];
-      const [low, high] = isJoint(actor.motion) ? actor.motion.limits : [0, 1];
-      const opened = (openings.at(-1)! - openings[0]) / (high - low);
-      return {
-        opened,
-        text: `in the physics it opens ${world.actorWords} by ${Math.round(100 * opened)}% of its way`,
-      };
-    },
-  };
 }
 
 async function sceneTask(
   flags: Flags,
-  device: Parameters<typeof drawScene>[0],
+  device: Device,
   size: ClipSize,
   reporter: Reporter,
   signal: AbortSignal,
@@ -218,6 +140,7 @@ async function sceneTask(
     staticVideo: await drawScene(device, files, reporter, { signal }),
     goal: await readGoal(goal, size),
     hands: files.hands,
+    caption: '',
   };
 }
 
@@ -251,46 +174,23 @@ async function plan(flags: Flags, reporter: Reporter, signal: AbortSignal): Prom
       flags.synth !== undefined
         ? await synthTask(flags.synth, device, size)
         : await sceneTask(flags, device, size, reporter, signal);
-    const { setting, staticVideo, goal } = task;
-    const posed = new PosedHands(device, task.hands);
-    const prompt = flags.promptEmbeds ? await generator.prompt(undefined) : flags.prompt;
+    const { setting, staticVideo, goal, caption } = task;
+    const prompt = flags.promptEmbeds ? await generator.prompt(undefined) : (flags.prompt ?? caption);
     await mkdir(out, { recursive: true });
-    const simulate = async (points: readonly (readonly number[])[]) => {
-      const candidates = [];
-      for (const point of points) {
-        const trajectory = handPath(point, setting);
-        const handVideo = await renderHandClip(device, posed, trajectory, { signal });
-        candidates.push({ name: describePoint(point, setting), handVideo });
-      }
-      const ranked = await rankActions(generator.pipeline, { staticVideo, prompt }, candidates, goal, {
-        seeds: flags.seeds,
-        seed: flags.seed,
-        numInferenceSteps: settings.numInferenceSteps,
-        guidanceScale: settings.guidanceScale,
-        signal,
-        onClip: (done, total) =>
-          reporter.progress(
-            `round ${state.round + 1} of ${rounds}: clip ${done} of ${total}`,
-            done === total,
-          ),
-      });
-      return { ranked, candidates };
-    };
-    const { population, elite, seed } = flags;
-    const options = { population, elite, seed, choices: CHOICES, size: COORDINATES };
-    while (state.round < rounds) {
-      let best: Ranked | undefined;
-      state = await refine(state, options, async (points) => {
-        const { ranked, candidates } = await simulate(points);
-        [best] = ranked;
+    const { population, elite, seeds, seed } = flags;
+    const { numInferenceSteps, guidanceScale } = settings;
+    state = await searchPath(device, generator.pipeline, task, state, {
+      ...{ population, rounds, elite, seeds, seed, prompt, numInferenceSteps, guidanceScale, signal },
+      onClip: (round, done, total) =>
+        reporter.progress(`round ${round + 1} of ${rounds}: clip ${done} of ${total}`, done === total),
+      onRound: async (searched, ranked, candidates) => {
         const sheet = rankingSheet(ranked.slice(0, 6), candidates, staticVideo, goal);
-        await writePng(join(out, `round-${state.round + 1}.png`), sheet);
-        const costs = new Map(ranked.map(({ index, distance }) => [index, distance.mean]));
-        return points.map((_, i) => costs.get(i)!);
-      });
-      await writeFileAtomic(stateFile, `${JSON.stringify({ key, state })}\n`);
-      reporter.say(`round ${state.round}: ${best!.name}, distance ${best!.distance.mean.toFixed(4)}`);
-    }
+        await writePng(join(out, `round-${searched.round}.png`), sheet);
+        await writeFileAtomic(stateFile, `${JSON.stringify({ key, state: searched })}\n`);
+        const [{ name, distance }] = ranked;
+        reporter.say(`round ${searched.round}: ${name}, distance ${distance.mean.toFixed(4)}`);
+      },
+    });
     const [{ point, cost }] = state.scored;
     const winner = handPath(point, setting);
     const trajectory = join(out, 'trajectory.json');

@@ -7,4 +7,5 @@ export {
   type RankOptions,
   type RankScene,
   rankActions,
+  type WorldModel,
 } from './rank-actions.ts';

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
-import type { DwmPipeline } from '../pipeline/pipeline.ts';
 import { refine, startSearch } from './cross-entropy.ts';
-import { probabilitiesOfBest, rankActions } from './rank-actions.ts';
+import { probabilitiesOfBest, rankActions, type WorldModel } from './rank-actions.ts';
 
 const SIZE = { frames: 3, height: 16, width: 16 };
 const clip = (value: (f: number, y: number, x: number) => number, frames = SIZE.frames) => {
@@ -32,7 +31,7 @@ function fakeModel() {
       return { video, ...SIZE };
     },
   };
-  return { model: model as unknown as DwmPipeline, asked };
+  return { model: model as unknown as WorldModel, asked };
 }
 
 const meanSquare = async (a: { data: Uint8Array }, b: { data: Uint8Array }, region: Uint8Array) => {

@@ -9,9 +9,14 @@ import type { GenerateOptions } from '../pipeline/options.ts';
 import type { DwmPipeline } from '../pipeline/pipeline.ts';
 import { type Distance, goalRegion, latentDistance } from './distance.ts';
 
+/** What simulates: a pipeline, or something that knows better. */
+export type WorldModel = Pick<DwmPipeline, 'encodeStatic' | 'generate' | 'vae'>;
+
 export interface RankScene {
   /** The scene along the camera path that all candidates share. */
   readonly staticVideo: MetricClip;
+  /** Its `encodeStatic`, where it is known already. */
+  readonly staticLatents?: Float32Array;
   /** Where a candidate has none of its own. */
   readonly prompt: GenerateOptions['prompt'];
 }
@@ -53,7 +58,7 @@ const RESAMPLES = 1000;
  * @throws DwmError naming a candidate or goal whose size differs from the static video's.
  */
 export async function rankActions(
-  model: DwmPipeline,
+  model: WorldModel,
   scene: RankScene,
   candidates: readonly Candidate[],
   goal: MetricClip,
@@ -74,7 +79,8 @@ export async function rankActions(
   const { seeds = 1, seed = 0, distance = latentDistance(model.vae), signal, onClip } = options;
   const { numInferenceSteps, guidanceScale } = options;
 
-  const staticLatents = await model.encodeStatic(staticVideo, { frames, height, width }, signal);
+  const staticLatents =
+    scene.staticLatents ?? (await model.encodeStatic(staticVideo, { frames, height, width }, signal));
   const clips = new Map<number, MetricClip>();
   const distances: number[][] = candidates.map(() => []);
   let done = 0;

@@ -2,7 +2,7 @@
  * What hands do: approach, grasp, act, release, for every action, as 25 joints a hand in every frame. The plan knows
  * where things are and not what comes of it; that is physics' part.
  */
-import { type HandSide, type Hands, SIDES, type Trajectory, type Vec3 } from '@dwm/renderer';
+import { type HandSide, type Hands, SIDES, type Trajectory } from '@dwm/renderer';
 import { headPath, rightOf } from '../camera/head.ts';
 import { Random } from '../random.ts';
 import type { Action, Forearm } from '../types.ts';
@@ -11,7 +11,7 @@ import type { Color } from '../world/mesh.ts';
 import type { World } from '../world/world.ts';
 import { planHands } from './actions.ts';
 import { elbowOf, shoulderOf } from './arm.ts';
-import { poseSkeleton } from './skeleton.ts';
+import { poseSkeleton, wristOf } from './skeleton.ts';
 import { phaseAt } from './timeline.ts';
 
 export interface PlanSettings {
@@ -53,43 +53,44 @@ export function planAction(world: World, settings: PlanSettings): Plan {
   const camera = headPath(look, world, { ...settings, seconds, fixed: settings.fixedCamera });
   const { hands, caption } = planHands(world, action, random);
 
-  const elbows: Record<HandSide, (Vec3 | null)[]> = { left: [], right: [] };
-  const shoulders: Record<HandSide, (Vec3 | null)[]> = { left: [], right: [] };
-  const right = rightOf(world.eye, world.focus);
   const actingFrames: number[] = [];
   const all = seconds.map((time, i) => {
     const part = frames > 1 ? i / (frames - 1) : 0;
     const now: Record<HandSide, Hands[HandSide]> = { left: null, right: null };
     for (const side of SIDES) {
       const hand = hands[side];
-      if (!hand) {
-        elbows[side].push(null);
-        shoulders[side].push(null);
-        continue;
-      }
+      if (!hand) continue;
       const { phase, u } = phaseAt(hand.phases, part);
-      const wrist = phase.wrist(u);
-      now[side] = poseSkeleton(hand.model, wrist, phase.fingers(u));
-      const shoulder = shoulderOf(side, camera.eyes[i], right);
-      shoulders[side].push(shoulder);
-      elbows[side].push(elbowOf(side, shoulder, wrist.position, right));
+      now[side] = poseSkeleton(hand.model, phase.wrist(u), phase.fingers(u));
       if (phase.acts && actingFrames.at(-1) !== i) actingFrames.push(i);
     }
     return { seconds: time, intrinsics: camera.intrinsics, camera: camera.poses[i], hands: now };
   });
+  const acting = { fps, frames: all };
+  return { action, caption, acting, forearms: forearmsFor(world, acting), actingFrames };
+}
 
+/** The arms of whoever lives in the world, behind the hands of any trajectory. */
+export function forearmsFor(world: World, { frames }: Trajectory): Plan['forearms'] {
   const person = Random.fork(world.seed, 'person');
   const skin = skinColor(person);
   // Nothing that a model is given tells the sleeve, so it is muted and always there.
   const sleeve = hsv(person.uniform(0.55, 0.68), person.uniform(0.15, 0.4), person.uniform(0.2, 0.4));
   const sleeveLength = person.uniform(0.55, 0.75);
-  const forearms = Object.fromEntries(
-    SIDES.filter((side) => hands[side]).map((side) => [
-      side,
-      { elbows: elbows[side], shoulders: shoulders[side], skin, sleeve, sleeveLength },
-    ]),
+  const right = rightOf(world.eye, world.focus);
+  const sides = SIDES.filter((side) => frames.some(({ hands }) => hands[side]?.joints));
+  return Object.fromEntries(
+    sides.map((side) => {
+      const shoulders = frames.map(({ camera: { matrix: m }, hands }) =>
+        hands[side]?.joints ? shoulderOf(side, [m[3], m[7], m[11]], right) : null,
+      );
+      const elbows = frames.map(({ hands }, i) => {
+        const shoulder = shoulders[i];
+        return shoulder && elbowOf(side, shoulder, wristOf(hands[side]!.joints!).position, right);
+      });
+      return [side, { elbows, shoulders, skin, sleeve, sleeveLength }];
+    }),
   );
-  return { action, caption, acting: { fps, frames: all }, forearms, actingFrames };
 }
 
 function skinColor(random: Random): Color {

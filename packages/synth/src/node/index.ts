@@ -1,4 +1,5 @@
 export * from '../index.ts';
+export { type ClipPasses, PassRenderer, passesProblem } from '../passes/index.ts';
 export {
   clipPaths,
   FIRST_TEST_SEED,

@@ -1,0 +1,61 @@
+/**
+ * Whether pulling opens and not pulling does not: the generated last frame is compared with the simulated one, open and
+ * shut, both with the clip's own hand, over the pixels in which these two differ.
+ */
+import { changedRegion, frameOf, type MetricClip, regionPsnr } from '@dwm/dwm-model';
+import type { SimulatedClip } from '@dwm/synth';
+import { drawEnd } from './oracle.ts';
+import { openingRoom } from './rooms.ts';
+import type { Unusable } from './seeds.ts';
+import type { Setup } from './setup.ts';
+
+export interface OpeningRoom {
+  /** dB of the last frame to the open picture less dB to the shut one: above 0 it is open. */
+  readonly pulled: number;
+  readonly left: number;
+  /** Both for a copy of the static video. */
+  readonly copied: { readonly pulled: number; readonly left: number };
+}
+
+/** @param sameCaption both clips go with the words for pulling: only hands tell them apart. */
+export async function directionOfRoom(
+  setup: Setup,
+  seed: number,
+  sameCaption: boolean,
+): Promise<OpeningRoom | Unusable> {
+  const room = await openingRoom(seed, setup.size);
+  if ('rejected' in room) return room;
+  const { pulled, left } = room;
+  const drawn = await setup.draw(pulled);
+  if ('rejected' in drawn) return drawn;
+  const { staticVideo } = drawn;
+  const { frames, height, width } = staticVideo;
+  const staticLatents = await setup.model.encodeStatic(staticVideo, staticVideo, setup.signal);
+
+  const openness = async (clip: SimulatedClip, handVideo: typeof staticVideo) => {
+    const prompt = (sameCaption ? pulled : clip).caption;
+    const { video } = await setup.model.generate({
+      ...{ staticVideo, handVideo, prompt, staticLatents, height, width, numFrames: frames },
+      ...setup.sampling,
+    });
+    const data = Uint8Array.from(video.subarray(0, staticVideo.data.length), (value) => value * 255);
+    const open = await drawEnd(setup.passes, clip, pulled.moving);
+    const shut = await drawEnd(setup.passes, clip, left.moving);
+    const region = changedRegion(open, shut);
+    const measure = (whole: MetricClip) => {
+      const end = frameOf(whole, frames - 1);
+      return regionPsnr(end, open, region, 1)! - regionPsnr(end, shut, region, 1)!;
+    };
+    return { made: measure({ data, frames, height, width }), copied: measure(staticVideo) };
+  };
+  const opens = await openness(pulled, drawn.handVideo);
+  const stays = await openness(left, { ...(await setup.drawHands(left)), fps: setup.size.fps });
+  return {
+    ...{ pulled: opens.made, left: stays.made },
+    copied: { pulled: opens.copied, left: stays.copied },
+  };
+}
+
+/** Clips of a room, of two, that end as they should. */
+export const rightOf = ({ pulled, left }: Pick<OpeningRoom, 'pulled' | 'left'>): number =>
+  Number(pulled > 0) + Number(left < 0);

@@ -1,0 +1,92 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { openedShare } from '../plan/synth-room.ts';
+import { createReporter } from '../report.ts';
+import { temporaryFolder } from '../testing.ts';
+import { endOf } from './oracle.ts';
+import { firstPlace } from './ranking.ts';
+import { CANDIDATES, drawerRoom, openingRoom } from './rooms.ts';
+import { judgeSeeds, type Unusable } from './seeds.ts';
+import { shareOf } from './share.ts';
+
+const root = await temporaryFolder();
+afterAll(() => rmSync(root, { recursive: true }));
+
+const SIZE = { width: 96, height: 64, frames: 17, fps: 8 };
+
+/** The first usable of a few seeds. */
+async function firstRoom<R extends object>(make: (seed: number) => Promise<R | Unusable>): Promise<R> {
+  for (let seed = 1_000_000; seed < 1_000_020; seed++) {
+    const room = await make(seed);
+    if (!('rejected' in room)) return room;
+  }
+  throw new Error('20 rooms cannot be used');
+}
+
+test('of five candidates only the right one opens the drawer; all share the camera', async () => {
+  const { world, clips } = await firstRoom((seed) => drawerRoom(seed, SIZE));
+  expect(clips).toHaveLength(CANDIDATES.length);
+  const opened = clips.map(({ moving }) => openedShare(world, moving, world.actor));
+  expect(opened[0]).toBeGreaterThan(0.4);
+  expect(Math.max(...opened.slice(1))).toBeLessThan(0.05);
+  for (const { acting } of clips)
+    expect(acting.frames.map(({ camera }) => camera)).toEqual(
+      clips[0].acting.frames.map(({ camera }) => camera),
+    );
+  expect(clips[0].caption).toContain(world.actorWords);
+  expect(clips[1].caption).not.toContain(world.actorWords);
+  // Goes from near the drawer to where hands wait.
+  const [away, nothing] = [clips[4], clips[3]].map(({ acting }) => acting.frames);
+  const wrist = ({ hands }: (typeof away)[number]) => [...(hands.left ?? hands.right)!.joints!.slice(0, 3)];
+  wrist(away.at(-1)!).forEach((value, axis) => {
+    expect(value).toBeCloseTo(wrist(nothing[0])[axis], 6);
+  });
+}, 60_000);
+
+test('pulling opens and leaving does not; the end of a clip has one frame, of any state', async () => {
+  const { pulled, left } = await firstRoom((seed) => openingRoom(seed, SIZE));
+  const actor = ({ moving }: typeof pulled) =>
+    moving.findIndex(({ opening }) => opening && opening.at(-1)! > 0.05);
+  expect(actor(pulled)).toBeGreaterThanOrEqual(0);
+  expect(actor(left)).toBe(-1);
+  const end = endOf(left, pulled.moving);
+  expect(end.trajectory.frames).toEqual(left.acting.frames.slice(-1));
+  expect(end.moving.map(({ worlds }) => worlds)).toEqual(pulled.moving.map(({ worlds }) => worlds.slice(-1)));
+  expect(Object.values(end.forearms).every((arm) => arm!.elbows.length === 1)).toBe(true);
+}, 60_000);
+
+test('ties share the first place', () => {
+  expect(firstPlace([1, 2, 3])).toBe(1);
+  expect(firstPlace([1, 1, 1, 2])).toBeCloseTo(1 / 3, 12);
+  expect(firstPlace([2, 1])).toBe(0);
+});
+
+test('an interval of a share: values of Wilson’s formula, inside 0 to 1', () => {
+  const { low, high } = shareOf(38, 50);
+  expect([low, high].map((value) => value.toFixed(4))).toEqual(['0.6259', '0.8570']);
+  expect(shareOf(10, 10)).toMatchObject({ share: 1, high: 1 });
+  expect(shareOf(10, 10).low).toBeCloseTo(0.7225, 3);
+  expect(shareOf(0, 10).low).toBe(0);
+});
+
+test('seeds are judged once, unusable ones passed over, and a run that was stopped goes on', async () => {
+  const asked: number[] = [];
+  const stop = new AbortController();
+  const options = { folder: join(root, 'seeds'), count: 3, seed: 5, reporter: createReporter(true) };
+  const judge = async (seed: number) => {
+    asked.push(seed);
+    if (seed === 7) stop.abort();
+    return seed % 2 === 0 ? { rejected: 'even' } : { value: seed };
+  };
+  const run = (signal: AbortSignal) => judgeSeeds({ ...options, signal }, judge, () => '');
+  await expect(run(stop.signal)).rejects.toThrow();
+  const { judged, rejected } = await run(new AbortController().signal);
+  expect(asked).toEqual([5, 6, 7, 8, 9]);
+  expect(judged.map(({ seed, result }) => [seed, result])).toEqual([
+    [5, { value: 5 }],
+    [7, { value: 7 }],
+    [9, { value: 9 }],
+  ]);
+  expect(rejected).toBe(2);
+});

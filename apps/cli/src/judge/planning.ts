@@ -1,0 +1,46 @@
+/** Whether a drawer opens in the physics by the hand path that a search finds with the model alone. */
+import { startSearch } from '@dwm/dwm-model';
+import { clipOf, forearmsFor, runHands } from '@dwm/synth';
+import { describePoint, handPath } from '../plan/hand-path.ts';
+import { type SearchOptions, searchPath } from '../plan/search.ts';
+import { synthRoom } from '../plan/synth-room.ts';
+import { drawEnd } from './oracle.ts';
+import type { Unusable } from './seeds.ts';
+import type { Setup } from './setup.ts';
+
+export interface PlannedRoom {
+  /** Share of the drawer's way. */
+  readonly opened: number;
+  readonly action: string;
+  readonly distance: number;
+}
+
+/** The share of its way from which on `dwm synth` calls a drawer opened. */
+export const OPEN = 0.4;
+
+export async function planRoom(
+  setup: Setup,
+  seed: number,
+  search: Pick<SearchOptions, 'population' | 'rounds' | 'elite' | 'onClip'>,
+): Promise<PlannedRoom | Unusable> {
+  const task = await synthRoom(seed, setup.passes, setup.size);
+  if ('rejected' in task) return task;
+  const { world, caption, setting } = task;
+  const { scored } = await searchPath(
+    setup.device,
+    setup.model,
+    task,
+    startSearch(),
+    { ...setup.sampling, ...search, prompt: caption },
+    ({ handVideo, trajectory }) =>
+      setup.oracle?.know(handVideo, async () => {
+        const plan = { action: world.action, caption, acting: trajectory };
+        const run = await runHands(world, trajectory);
+        const clip = clipOf(world, { ...plan, forearms: forearmsFor(world, trajectory) }, run, true);
+        return drawEnd(setup.passes, clip);
+      }),
+  );
+  const [{ point, cost }] = scored;
+  const { opened } = await task.check!(handPath(point, setting));
+  return { opened, action: describePoint(point, setting), distance: cost };
+}

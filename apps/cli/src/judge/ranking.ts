@@ -1,0 +1,56 @@
+/** Five things that a hand may do in a room, and which of them the model says opens the drawer. */
+import { frameOf, goalRegion, type MetricClip, rankActions } from '@dwm/dwm-model';
+import { pasteHands } from '../eval/baselines.ts';
+import { CANDIDATES, type CandidateName, drawerRoom } from './rooms.ts';
+import type { Unusable } from './seeds.ts';
+import type { Setup } from './setup.ts';
+
+export interface RankedRoom {
+  /** From the nearest to the goal on. */
+  readonly order: readonly CandidateName[];
+  /** In the order of `CANDIDATES`. */
+  readonly distances: readonly number[];
+  /** The same with the hand render pasted on the static video in the model's place. */
+  readonly pasted: readonly number[];
+}
+
+export const RIGHT = CANDIDATES[0];
+
+/** @param sameCaption all candidates go with the words for the right one: only hands tell them apart. */
+export async function rankRoom(
+  setup: Setup,
+  seed: number,
+  sameCaption: boolean,
+): Promise<RankedRoom | Unusable> {
+  const room = await drawerRoom(seed, setup.size);
+  if ('rejected' in room) return room;
+  const [right, ...others] = room.clips;
+  const drawn = await setup.draw(right);
+  if ('rejected' in drawn) return drawn;
+  const { staticVideo, after: goal } = drawn;
+  const handVideos = [drawn.handVideo as MetricClip];
+  for (const clip of others) handVideos.push(await setup.drawHands(clip));
+  const candidates = CANDIDATES.map((name, i) => ({
+    name,
+    handVideo: handVideos[i],
+    prompt: (sameCaption ? right : room.clips[i]).caption,
+  }));
+  const distance = setup.distance();
+  const scene = { staticVideo, prompt: '' };
+  const ranked = await rankActions(setup.model, scene, candidates, goal, { ...setup.sampling, distance });
+  const still = frameOf(staticVideo, staticVideo.frames - 1);
+  const region = goalRegion(goal, still);
+  const pasted: number[] = [];
+  for (const handVideo of handVideos) {
+    const hands = frameOf(handVideo, handVideo.frames - 1);
+    pasted.push(await distance(pasteHands({ ...still, fps: 1 }, { ...hands, fps: 1 }), goal, region));
+  }
+  const of = (name: CandidateName) => ranked.find((one) => one.name === name)!.distance.mean;
+  return { order: ranked.map(({ name }) => name as CandidateName), distances: CANDIDATES.map(of), pasted };
+}
+
+/** 1 where the right candidate is alone in front, a share where it ties; 0 else. */
+export function firstPlace(distances: readonly number[]): number {
+  const best = Math.min(...distances);
+  return distances[0] === best ? 1 / distances.filter((value) => value === best).length : 0;
+}

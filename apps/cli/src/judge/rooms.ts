@@ -1,0 +1,119 @@
+/** What hands may do in one made-up room, along one camera path, each run in the physics. */
+import { type HandPose, SIDES, type Trajectory } from '@dwm/renderer';
+import {
+  angles,
+  blend,
+  clipOf,
+  fault,
+  forearmsFor,
+  makeWorld,
+  minimumJerk,
+  OPEN,
+  type Plan,
+  type PlanSettings,
+  planAction,
+  poseSkeleton,
+  Random,
+  runHands,
+  type SimulatedClip,
+  type World,
+  wristOf,
+} from '@dwm/synth';
+import { openedShare } from '../plan/synth-room.ts';
+import type { Unusable } from './seeds.ts';
+
+/** Frames, pixels and rate. */
+export type ClipSize = Omit<PlanSettings, 'fixedCamera' | 'action'>;
+
+export const CANDIDATES = ['pull it', 'pull another', 'push it', 'touch nothing', 'move away'] as const;
+export type CandidateName = (typeof CANDIDATES)[number];
+
+/** Share of the way that still counts as shut. */
+const SHUT = 0.05;
+
+/** The plan run in the physics, and what `dwm synth` would find wrong with it. */
+async function played(world: World, plan: Plan, fixedCamera: boolean) {
+  const run = await runHands(world, plan.acting);
+  return { clip: clipOf(world, plan, run, fixedCamera), problem: fault(world, plan, run) };
+}
+
+/** One in four cameras stands still, as in training. */
+const cameraStands = (seed: number) => Random.fork(seed, 'clip').chance(0.25);
+
+/** Drawers that the captions of training have words for: the two uppermost. */
+function otherDrawer(world: World): World {
+  const drawers = world.bodies.filter(({ name }) => name.startsWith('drawer'));
+  const other = drawers[0].name === world.actor ? 1 : 0;
+  const lower = drawers.length === 2 ? 'the lower drawer' : 'the second drawer';
+  return { ...world, actor: drawers[other].name, actorWords: other === 0 ? 'the top drawer' : lower };
+}
+
+/** The hand that came near and touched nothing goes back from the first frame on. */
+function moveAway(world: World, nothing: Plan): Plan {
+  const { acting, actingFrames } = nothing;
+  const side = SIDES.find((one) => acting.frames[0].hands[one])!;
+  const wrist = (frame: number) => wristOf(acting.frames[frame].hands[side]!.joints!);
+  const [near, rest] = [wrist(actingFrames[0]), wrist(0)];
+  const last = acting.frames.length - 1;
+  const hand = (frame: number): HandPose =>
+    poseSkeleton(
+      { side, size: 1 },
+      blend(near, rest, minimumJerk(Math.min(1, frame / (0.7 * last)))),
+      angles('relaxed', OPEN),
+    );
+  const frames = acting.frames.map((frame, f) => ({
+    ...frame,
+    hands: { left: null, right: null, [side]: hand(f) },
+  }));
+  const away: Trajectory = { ...acting, frames };
+  return { ...nothing, acting: away, forearms: forearmsFor(world, away) };
+}
+
+export interface DrawerRoom {
+  readonly world: World;
+  /** In the order of `CANDIDATES`. */
+  readonly clips: readonly SimulatedClip[];
+}
+
+/** A shut chest of drawers. Both pulls open their drawers in the physics, the rest leaves all shut; or it is unusable. */
+export async function drawerRoom(seed: number, size: ClipSize): Promise<DrawerRoom | Unusable> {
+  const world = await makeWorld(seed, 'pull-drawer');
+  const fixed = cameraStands(seed);
+  const settings = { ...size, fixedCamera: fixed };
+  const other = otherDrawer(world);
+  const nothing = planAction(world, { ...settings, action: 'touch-nothing' });
+  const plans: readonly [CandidateName, World, Plan][] = [
+    ['pull it', world, planAction(world, settings)],
+    ['pull another', other, planAction(other, settings)],
+    ['push it', world, planAction(world, { ...settings, action: 'push-drawer' })],
+    ['touch nothing', world, nothing],
+    ['move away', world, moveAway(world, nothing)],
+  ];
+  const clips: SimulatedClip[] = [];
+  for (const [name, where, plan] of plans) {
+    const { clip, problem } = await played(where, plan, fixed);
+    // A push at what is shut moves nothing, and who goes away may go out of the picture.
+    const meantSo = name === 'push it' || (name === 'move away' && problem === 'out-of-view');
+    if (problem && !meantSo) return { rejected: `${name}: ${problem}` };
+    const meant = name.startsWith('pull') ? where.actor : undefined;
+    const opened = clip.moving.filter((part) => openedShare(world, clip.moving, part.name) > SHUT);
+    if (opened.some((part) => part.name !== meant)) return { rejected: `${name}: opens ${opened[0].name}` };
+    clips.push(clip);
+  }
+  return { world, clips };
+}
+
+/** A shut drawer (even seeds) or door (odd), pulled open and left alone. */
+export async function openingRoom(
+  seed: number,
+  size: ClipSize,
+): Promise<{ pulled: SimulatedClip; left: SimulatedClip } | Unusable> {
+  const world = await makeWorld(seed, seed % 2 === 0 ? 'pull-drawer' : 'open-door');
+  const fixed = cameraStands(seed);
+  const settings = { ...size, fixedCamera: fixed };
+  const pull = await played(world, planAction(world, settings), fixed);
+  if (pull.problem) return { rejected: `pulling: ${pull.problem}` };
+  const leave = await played(world, planAction(world, { ...settings, action: 'touch-nothing' }), fixed);
+  if (leave.problem) return { rejected: `touching nothing: ${leave.problem}` };
+  return { pulled: pull.clip, left: leave.clip };
+}

@@ -1,0 +1,89 @@
+/** A made-up room with a drawer as a task: targets are the grips of everything that moves, and its physics can check. */
+import {
+  type Action,
+  clipOf,
+  fault,
+  findBody,
+  firstPlace,
+  handScene,
+  isJoint,
+  makeWorld,
+  planAction,
+  runHands,
+  type World,
+  wristOf,
+} from '@dwm/synth';
+import { type PassRenderer, passesProblem } from '@dwm/synth/node';
+import { startingSide } from './hand-path.ts';
+import type { Task } from './search.ts';
+
+export interface ClipSize {
+  readonly frames: number;
+  readonly height: number;
+  readonly width: number;
+  readonly fps: number;
+}
+
+/** How far a hand path opens what the world is about, as a share of its way. */
+export async function openedBy(world: World, trajectory: Parameters<typeof runHands>[1]): Promise<number> {
+  const { moving } = await runHands(world, trajectory);
+  return openedShare(world, moving, world.actor);
+}
+
+export function openedShare(
+  world: World,
+  moving: readonly { name: string; opening?: readonly number[] }[],
+  name: string,
+): number {
+  const { motion } = findBody(world, name);
+  const opening = moving.find((part) => part.name === name)?.opening;
+  if (!isJoint(motion) || !opening) return 0;
+  return (opening.at(-1)! - opening[0]) / (motion.limits[1] - motion.limits[0]);
+}
+
+const ACTION: Action = 'pull-drawer';
+
+/**
+ * The goal is the room after its drawer was opened by the physics, without hands.
+ * @returns why the room cannot be used, where it cannot: the drawer does not open or is not seen.
+ */
+export async function synthRoom(
+  seed: number,
+  passes: PassRenderer,
+  size: ClipSize,
+): Promise<(Task & { world: World }) | { rejected: string }> {
+  const world = await makeWorld(seed, ACTION);
+  const settings = { ...size, fixedCamera: true };
+  const pull = planAction(world, settings);
+  const run = await runHands(world, pull.acting);
+  const rejected = fault(world, pull, run);
+  if (rejected) return { rejected };
+  const clip = clipOf(world, pull, run, true);
+  const drawn = await passes.render(clip);
+  const problem = passesProblem(clip, drawn);
+  if (problem) return { rejected: problem };
+
+  const { acting } = planAction(world, { ...settings, action: 'touch-nothing' });
+  const side = startingSide(acting) ?? 'right';
+  const targets = world.bodies
+    .filter(({ motion, grips }) => motion !== 'fixed' && grips.length > 0)
+    .flatMap((body) => body.grips.map((grip) => ({ name: body.name, grip, place: firstPlace(body) })));
+  return {
+    world,
+    setting: {
+      targets,
+      camera: acting,
+      hand: { side, size: 1 },
+      start: wristOf(acting.frames[0].hands[side]!.joints!),
+    },
+    staticVideo: drawn.staticVideo,
+    goal: drawn.after,
+    hands: { rigs: { left: handScene('left'), right: handScene('right') } },
+    caption: `The ${side} hand pulls open ${world.actorWords}.`,
+    check: async (trajectory) => {
+      const opened = await openedBy(world, trajectory);
+      const percent = Math.round(100 * opened);
+      return { opened, text: `in the physics it opens ${world.actorWords} by ${percent}% of its way` };
+    },
+  };
+}
