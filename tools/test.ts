@@ -1,51 +1,76 @@
 /**
  * Everything that must hold, in one command: lint, types, the packages' tests on the default adapter, and the
- * golden cases on lavapipe and on SwiftShader. The last line counts it all: `N passed, N failed, N skipped`.
+ * golden cases on lavapipe and on SwiftShader. What failed is named once more at the end, and the last line counts
+ * it all: `N passed, N failed, N skipped`.
  */
 import { spawn } from 'node:child_process';
-import { access, readdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, readFile, rm } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { describeAdapter } from '@dwm/core-tensor/node';
 
-interface Count {
-  passed: number;
-  failed: number;
-  skipped: number;
+/** The part of vitest's JSON report that is read here. */
+interface Report {
+  readonly numPassedTests: number;
+  readonly numPendingTests: number;
+  readonly numTodoTests: number;
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly status: string;
+    readonly message: string;
+    readonly assertionResults: readonly {
+      readonly ancestorTitles: readonly string[];
+      readonly title: string;
+      readonly status: string;
+      readonly duration?: number;
+      readonly failureMessages: readonly string[];
+    }[];
+  }[];
 }
 
-const total: Count = { passed: 0, failed: 0, skipped: 0 };
-const add = ({ passed, failed, skipped }: Count) => {
-  total.passed += passed;
-  total.failed += failed;
-  total.skipped += skipped;
-};
+let passed = 0;
+let skipped = 0;
+/** A line for each. */
+const failures: string[] = [];
 
-/** Runs a command with its output shown, and gives back its exit code and its last output line. */
+const linesOf = (text: string) =>
+  stripVTControlCharacters(text)
+    .split('\n')
+    .map((line) => line.trim())
+    .filter((line) => line !== '');
+
+const fail = (what: string, why: string) =>
+  failures.push(`${what}: ${linesOf(why)[0]?.slice(0, 300) ?? 'no message'}`);
+
+/** Runs one of our dependencies' commands with its output shown; gives back its exit code and what it printed. */
 function run(
   command: string,
   args: string[],
   env: Record<string, string> = {},
-): Promise<{ code: number; last: string }> {
+): Promise<{ code: number; stdout: string; stderr: string }> {
   process.stdout.write(`\n$ ${[command, ...args].join(' ')}\n`);
   return new Promise((resolve) => {
-    const child = spawn(command, args, {
+    const child = spawn(join('node_modules/.bin', command), args, {
       env: { ...process.env, ...env },
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', 'pipe'],
     });
-    let last = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      process.stdout.write(chunk);
-      const lines = (last + chunk.toString()).trimEnd().split('\n');
-      last = lines[lines.length - 1];
-    });
-    child.on('close', (code) => resolve({ code: code ?? 1, last }));
+    const printed = (stream: 'stdout' | 'stderr') => {
+      const pieces: Buffer[] = [];
+      child[stream].on('data', (piece: Buffer) => {
+        process[stream].write(piece);
+        pieces.push(piece);
+      });
+      return () => Buffer.concat(pieces).toString();
+    };
+    const [stdout, stderr] = [printed('stdout'), printed('stderr')];
+    child.on('close', (code) => resolve({ code: code ?? 1, stdout: stdout(), stderr: stderr() }));
   });
 }
 
 async function check(name: string, command: string, args: string[]): Promise<void> {
-  const { code } = await run(command, args);
-  if (code !== 0) process.stdout.write(`${name} failed\n`);
-  add({ passed: code === 0 ? 1 : 0, failed: code === 0 ? 0 : 1, skipped: 0 });
+  const { code, stdout, stderr } = await run(command, args);
+  if (code === 0) passed++;
+  else fail(name, stderr + stdout);
 }
 
 /** Where each package's vitest run leaves its report. */
@@ -56,56 +81,72 @@ async function reports(): Promise<string[]> {
   return [...folders.flat(), 'bench'].map((folder) => join(folder, 'out', 'vitest.json'));
 }
 
-/** Sums the reports of all packages; one that left none has failed. */
-async function vitestCounts(files: readonly string[]): Promise<Count> {
-  const count = { passed: 0, failed: 0, skipped: 0 };
-  for (const file of files) {
-    const present = await access(file).then(
-      () => true,
-      () => false,
-    );
-    if (!present) {
-      process.stdout.write(`${file} is missing\n`);
-      count.failed++;
-      continue;
-    }
-    const report = JSON.parse(await readFile(file, 'utf8'));
-    count.passed += report.numPassedTests;
-    count.failed += report.numFailedTests + report.testResults.filter(failedToLoad).length;
-    count.skipped += report.numPendingTests + report.numTodoTests;
+/** Adds the report of a package; one that left none has failed. */
+async function addReport(path: string): Promise<void> {
+  const text = await readFile(path, 'utf8').catch(() => undefined);
+  if (text === undefined) {
+    fail(path, 'is missing: the tests of this package ended before they could be counted');
+    return;
   }
-  return count;
+  const report: Report = JSON.parse(text);
+  passed += report.numPassedTests;
+  skipped += report.numPendingTests + report.numTodoTests;
+  for (const { name, status, message, assertionResults } of report.testResults) {
+    const file = relative('.', name);
+    if (status === 'failed' && assertionResults.length === 0) fail(file, message);
+    for (const { ancestorTitles, title, duration, failureMessages, ...test } of assertionResults) {
+      if (test.status !== 'failed') continue;
+      // Of a test that ran out of time the report has the stack only, under this name.
+      const error =
+        failureMessages[0]?.replace('STACK_TRACE_ERROR', `timed out after ${Math.round(duration ?? 0)} ms`) ??
+        '';
+      const line = error.split(`${file}:`)[1]?.match(/^\d+/)?.[0];
+      fail([line ? `${file}:${line}` : file, ...ancestorTitles, title].join(' > '), error);
+    }
+  }
 }
 
-const failedToLoad = (file: { status: string; assertionResults: unknown[] }) =>
-  file.status === 'failed' && file.assertionResults.length === 0;
+async function packages(): Promise<void> {
+  const files = await reports();
+  for (const file of files) await rm(file, { force: true });
+  const tests = ['run', 'test', '--concurrency=1', '--continue', '--output-logs=full'];
+  const { code, stdout } = await run('turbo', tests, { TURBO_TELEMETRY_DISABLED: '1' });
+  const before = failures.length;
+  for (const file of files) await addReport(file);
+  // As after an error outside of any test.
+  if (code !== 0 && failures.length === before)
+    fail('packages', linesOf(stdout).find((line) => /\berror\b/i.test(line)) ?? `exit code ${code}`);
+}
 
 async function fixtures(adapter: 'lavapipe' | 'swiftshader'): Promise<void> {
   if (!(await describeAdapter(adapter))) {
     process.stdout.write(`\n${adapter} is not here: golden cases on it are skipped\n`);
-    add({ passed: 0, failed: 0, skipped: 1 });
+    skipped++;
     return;
   }
-  const { code, last } = await run('npx', ['tsx', 'tools/test-fixtures.ts'], { DWM_ADAPTER: adapter });
-  const match = /(\d+) passed, (\d+) failed(?:, (\d+) skipped)?/.exec(last);
-  const [passed, failed, skipped] = (match?.slice(1) ?? [0, 1, 0]).map((n) => Number(n ?? 0));
-  add({ passed, failed: failed === 0 && code !== 0 ? 1 : failed, skipped });
+  const { code, stdout } = await run('tsx', ['tools/test-fixtures.ts'], { DWM_ADAPTER: adapter });
+  const lines = linesOf(stdout);
+  const last = lines.at(-1) ?? '';
+  const counts = /^(\d+) passed, \d+ failed(?:, (\d+) skipped)?$/.exec(last);
+  passed += Number(counts?.[1] ?? 0);
+  skipped += Number(counts?.[2] ?? 0);
+  const before = failures.length;
+  let title = '';
+  for (const line of lines) {
+    title = /^\[\d+\/\d+\] (.+)/.exec(line)?.[1] ?? title;
+    const why = /^FAIL (.+)/.exec(line)?.[1];
+    if (why) fail(`golden cases on ${adapter} > ${title}`, why);
+  }
+  // As after a crash, or where there was nothing to run.
+  if (!counts || (code !== 0 && failures.length === before))
+    fail(`golden cases on ${adapter}`, (counts ? lines.at(-2) : last) ?? `exit code ${code}`);
 }
 
-await check('lint', 'npx', ['biome', 'check', '.']);
-await check('types', 'npx', ['tsc', '-p', '.']);
-const files = await reports();
-for (const file of files) await rm(file, { force: true });
-const tests = await run(
-  'npx',
-  ['turbo', 'run', 'test', '--concurrency=1', '--continue', '--output-logs=full'],
-  {
-    TURBO_TELEMETRY_DISABLED: '1',
-  },
-);
-const counted = await vitestCounts(files);
-add({ ...counted, failed: tests.code !== 0 && counted.failed === 0 ? 1 : counted.failed });
+await check('lint', 'biome', ['check', '.']);
+await check('types', 'tsc', ['-p', '.']);
+await packages();
 await fixtures('lavapipe');
 await fixtures('swiftshader');
-process.stdout.write(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped\n`);
-process.exit(total.failed === 0 ? 0 : 1);
+process.stdout.write(`\n${failures.map((line) => `FAILED ${line}\n`).join('')}`);
+process.stdout.write(`${passed} passed, ${failures.length} failed, ${skipped} skipped\n`);
+process.exit(failures.length === 0 ? 0 : 1);
