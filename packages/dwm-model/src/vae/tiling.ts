@@ -49,6 +49,13 @@ export function tileSizes(config: VaeConfig, tiling: Tiling): { height: TileSize
   };
 }
 
+/** The next larger tile that overlaps by whole latents, so that tiles add up to any picture. */
+export function evenTile({ latent, overlap }: TileSize, config: VaeConfig): TileSize {
+  const parts = Math.round(1 / overlap);
+  const even = Math.ceil(latent / parts) * parts;
+  return { sample: even * spatialRatio(config), latent: even, overlap };
+}
+
 /**
  * The tiles along one dimension of `length`, in the input's units.
  * @param resize size of the output for a size of the input.

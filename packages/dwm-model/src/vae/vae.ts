@@ -22,7 +22,16 @@ import { encodeFrames } from './encoder.ts';
 import { vaeParameters } from './parameters.ts';
 import { type Posterior, posteriorOf } from './posterior.ts';
 import { LATENT_FRAMES, SAMPLE_FRAMES } from './stretches.ts';
-import { assemble, type TileAxis, type Tiling, tileAxis, tileSizes, wholeAxis } from './tiling.ts';
+import {
+  assemble,
+  evenTile,
+  type TileAxis,
+  type TileSize,
+  type Tiling,
+  tileAxis,
+  tileSizes,
+  wholeAxis,
+} from './tiling.ts';
 
 export interface VaeOptions {
   /** `true` takes the tile size of the config. Without it the picture is processed whole. */
@@ -204,8 +213,9 @@ export class CogVideoXVae {
   }
 
   /**
-   * A picture no larger than a tile is not cut, in neither dimension; nor is one of the size that the VAE was made for
-   * or less, where the config's tiles do not add up to it, as those of a small model may not.
+   * A picture no larger than a tile is not cut, in neither dimension. Where the config's own tiles do not add up to the
+   * picture, as those of a small model may not, one of the size that the VAE was made for or less is not cut either,
+   * and a larger one is cut into tiles that do.
    */
   #tiles(
     { from, to, resize }: Direction,
@@ -215,17 +225,18 @@ export class CogVideoXVae {
     const whole = { rows: wholeAxis(height, resize(height)), columns: wholeAxis(width, resize(width)) };
     const tile = tiling && tileSizes(this.config, tiling === true ? {} : tiling);
     if (!tile || (height <= tile.height[from] && width <= tile.width[from])) return whole;
+    const cut = (rows: TileSize, columns: TileSize) => ({
+      rows: tileAxis('tileSampleMinHeight', height, rows, from, to, resize),
+      columns: tileAxis('tileSampleMinWidth', width, columns, from, to, resize),
+    });
     try {
-      return {
-        rows: tileAxis('tileSampleMinHeight', height, tile.height, from, to, resize),
-        columns: tileAxis('tileSampleMinWidth', width, tile.width, from, to, resize),
-      };
+      return cut(tile.height, tile.width);
     } catch (error) {
+      if (tiling !== true || !(error instanceof InvalidArgumentError)) throw error;
       const { sample_height, sample_width } = this.config;
       const unit = from === 'latent' ? spatialRatio(this.config) : 1;
       const isSmall = height * unit <= sample_height && width * unit <= sample_width;
-      if (tiling === true && isSmall && error instanceof InvalidArgumentError) return whole;
-      throw error;
+      return isSmall ? whole : cut(evenTile(tile.height, this.config), evenTile(tile.width, this.config));
     }
   }
 
