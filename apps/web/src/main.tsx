@@ -12,3 +12,5 @@ async function hasWebGpu(): Promise<boolean> {
 const root = document.getElementById('app')!;
 const supported = await hasWebGpu();
 render(() => (supported ? <App /> : <NoWebGpu />), root);
+// A link that is pasted into the address of an open page loads nothing by itself.
+addEventListener('hashchange', () => location.reload());

@@ -8,6 +8,13 @@ export async function takeIn(
   session: Session,
   { folder, files }: { readonly folder: string | undefined; readonly files: readonly DroppedFile[] },
 ): Promise<void> {
+  const { phase, run, task } = session.state;
+  if (phase !== 'ready' || run || task) {
+    session.complain(
+      new Error('the page is at work; open the files again when it is done, or cancel the run'),
+    );
+    return;
+  }
   const what = kindOf(files);
   switch (what.kind) {
     case 'model':

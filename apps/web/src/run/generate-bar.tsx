@@ -32,8 +32,8 @@ const size = (bytes: number) =>
 export function GenerateBar(props: { session: Session; acting: boolean; onAct: (on: boolean) => void }) {
   const { session } = props;
   const { state } = session;
-  const refused = () => state.plan && !state.plan.fits;
-  const able = () => state.phase === 'ready' && !state.task && !state.run && !refused() && !!state.scene;
+  const able = () =>
+    state.phase === 'ready' && !state.task && !state.run && !!state.plan?.fits && !!state.scene;
   const generate = () => {
     props.onAct(false);
     session.generate();

@@ -158,6 +158,8 @@ export function createSession() {
 
   async function planRun(): Promise<void> {
     const limit = state.memoryLimit * 1e9;
+    // Nothing can be generated with settings that no plan could be made for.
+    set({ plan: undefined });
     set({ plan: await engine.call('plan', { settings: now().settings!, limit }) });
   }
 

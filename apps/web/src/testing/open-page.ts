@@ -14,7 +14,6 @@ export interface OpenPage {
   readonly page: Page;
   /** Requests that left the page's origin, policy violations and errors of the page. */
   readonly complaints: string[];
-  close(): Promise<void>;
 }
 
 export interface TraceEvent {
@@ -40,6 +39,7 @@ function buildPage(): Promise<unknown> {
 export class PageServer {
   readonly #server: FileServer;
   readonly #browser: Browser;
+  #context: BrowserContext | undefined;
 
   private constructor(server: FileServer, browser: Browser) {
     this.#server = server;
@@ -51,9 +51,14 @@ export class PageServer {
     return new PageServer(await serveFiles({ [PATH]: BUILT }), await launchChromium(options));
   }
 
-  /** @param script runs in the page before its own. */
+  /**
+   * One page at a time: the one before is closed, so that none goes on after its test has failed.
+   * @param script runs in the page before its own.
+   */
   async open(hash = '', context?: Parameters<Browser['newContext']>[0], script?: string): Promise<OpenPage> {
-    const own: BrowserContext = await this.#browser.newContext(context);
+    await this.#context?.close();
+    const own = await this.#browser.newContext(context);
+    this.#context = own;
     if (script) await own.addInitScript(script);
     const page = await own.newPage();
     const complaints: string[] = [];
@@ -66,7 +71,7 @@ export class PageServer {
       if (!url.startsWith(this.#server.origin) && !/^(blob|data):/.test(url)) complaints.push(`asked ${url}`);
     });
     await page.goto(this.#server.origin + PATH + hash);
-    return { page, complaints, close: () => own.close() };
+    return { page, complaints };
   }
 
   /** Begins a record of every task of the page's threads. */

@@ -1,4 +1,4 @@
-/** One run of the model: progress with the time that is left, a preview after each step, and the finished clip. */
+/** One run of the model: progress with the time that is left, a preview after each step but the last, and the clip. */
 import type { LoadedModel } from './model.ts';
 import { Previews } from './previews.ts';
 import type { Clip, GenerateProgress, Settings } from './protocol.ts';
@@ -45,7 +45,9 @@ export async function generate(
         if (preview) {
           steps.push((now - last) / 1000);
           last = now;
-          previews.offer(preview);
+          if (step < count) previews.offer(preview);
+          // What comes next is the clip itself: a preview would only keep it waiting.
+          else previews.end();
         }
         const secondsPerStep = steps.length > 0 ? median(steps) : undefined;
         const secondsLeft = secondsPerStep && secondsPerStep * Math.max(0, count - steps.length);

@@ -1,5 +1,6 @@
 /** Whether a run fits before it starts, and what would fit in its place. */
 import type { LoadedModel } from './model.ts';
+import { previewed } from './previews.ts';
 import type { MemoryPlan, Settings } from './protocol.ts';
 
 type Size = Pick<Settings, 'width' | 'height' | 'frames'>;
@@ -8,7 +9,7 @@ type Size = Pick<Settings, 'width' | 'height' | 'frames'>;
 function bytesOf({ pipeline, embeds }: LoadedModel, settings: Settings, size: Size): number {
   const video = { data: new Uint8Array(0), frames: size.frames, height: size.height, width: size.width };
   try {
-    return pipeline.estimate({
+    const { bytes, stages } = pipeline.estimate({
       staticVideo: video,
       handVideo: video,
       prompt: embeds ?? settings.prompt,
@@ -16,7 +17,12 @@ function bytesOf({ pipeline, embeds }: LoadedModel, settings: Settings, size: Si
       height: size.height,
       width: size.width,
       guidanceScale: settings.guidance,
-    }).bytes;
+    });
+    const { vae } = pipeline;
+    const preview = vae.estimateDecode(previewed(vae.config, size).shape, { tiling: true }).bytes;
+    const most = Math.max(...Object.values(stages));
+    // Previews are decoded beside the denoising.
+    return bytes - most + Math.max(most, stages.denoise + preview);
   } catch (error) {
     if ((error as Error).name === 'PlanTooLargeError') return Number.POSITIVE_INFINITY;
     throw error;

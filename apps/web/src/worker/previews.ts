@@ -2,18 +2,25 @@
  * What a run looks like after each step: its clean latents through a decoder of its own, beside the run. A preview
  * that is not ready when the next one comes is the one that is shown; the newer is left out.
  */
-import { CogVideoXVae, type DwmPipeline } from '@dwm/dwm-model';
+import { CogVideoXVae, type DwmPipeline, latentSize, type VaeConfig } from '@dwm/dwm-model';
 import type { Clip, Settings } from './protocol.ts';
 
 /** Above this many latent pixels a preview is one frame, the middle one. */
 const WHOLE_CLIP = 2048;
 
+/** The latent frames of a run that its previews show, and the shape that they are decoded in. */
+export function previewed(config: VaeConfig, size: Pick<Settings, 'width' | 'height' | 'frames'>) {
+  const { channels, frames, height, width } = latentSize(config, size);
+  const [first, count] = frames * height * width <= WHOLE_CLIP ? [0, frames] : [frames >> 1, 1];
+  return { first, shape: [1, channels, count, height, width] };
+}
+
 export class Previews {
   readonly #vae: CogVideoXVae;
   readonly #settings: Settings;
   readonly #show: (clip: Clip) => void;
+  readonly #end = new AbortController();
   #busy: Promise<void> | undefined;
-  #ended = false;
 
   constructor(pipeline: DwmPipeline, settings: Settings, show: (clip: Clip) => void) {
     const { vae } = pipeline;
@@ -24,37 +31,37 @@ export class Previews {
 
   /** @param latents [F', channels, h, w], scaled as the run has them. */
   offer(latents: Float32Array): void {
-    if (this.#busy) return;
+    if (this.#busy || this.#end.signal.aborted) return;
     this.#busy = this.#decode(latents)
-      // A lost device or a full one is for the run itself to say.
+      // What was given up; and a lost device or a full one is for the run itself to say.
       .catch(() => {})
       .finally(() => {
         this.#busy = undefined;
       });
   }
 
-  /** Waits for what is under way, so that nothing of it outlives the run. */
+  /** Gives up what is under way, and waits until nothing of it is left. */
   async end(): Promise<void> {
-    this.#ended = true;
+    this.#end.abort();
     await this.#busy;
   }
 
   async #decode(latents: Float32Array): Promise<void> {
     const { width, height, frames, fps } = this.#settings;
-    const { latent_channels: channels, scaling_factor: scaling, block_out_channels } = this.#vae.config;
-    const ratio = 2 ** (block_out_channels.length - 1);
-    const [h, w] = [height / ratio, width / ratio];
-    const all = latents.length / (channels * h * w);
-    const [first, count] = all * h * w <= WHOLE_CLIP ? [0, all] : [all >> 1, 1];
+    const { config } = this.#vae;
+    const { first, shape } = previewed(config, this.#settings);
+    const [, channels, count, h, w] = shape;
     const unscaled = new Float32Array(channels * count * h * w);
     for (let c = 0; c < channels; c++) {
       for (let f = 0; f < count; f++) {
         const from = ((first + f) * channels + c) * h * w;
-        for (let i = 0; i < h * w; i++) unscaled[(c * count + f) * h * w + i] = latents[from + i] / scaling;
+        for (let i = 0; i < h * w; i++)
+          unscaled[(c * count + f) * h * w + i] = latents[from + i] / config.scaling_factor;
       }
     }
-    const decoded = await this.#vae.decode(unscaled, [1, channels, count, h, w], { tiling: true });
-    if (this.#ended) return;
+    const { signal } = this.#end;
+    const decoded = await this.#vae.decode(unscaled, shape, { tiling: true, signal });
+    signal.throwIfAborted();
     const shown = decoded.shape[2];
     this.#show({
       data: toBytes(decoded.data, shown * height * width),
