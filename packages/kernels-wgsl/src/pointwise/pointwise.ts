@@ -4,7 +4,8 @@
  *
  * Tile: `grid` 64 invocations of one step each. Where a subgroup is a CPU's vector, one subgroup a workgroup that
  * runs through a block of steps: `rows` through the rows of a block of columns, so that what the column decides is
- * loaded once (`row-fusion.ts`); `line` straight on, where there are no rows or they are shorter than the vector.
+ * loaded once (`row-fusion.ts`), a few rows side by side where they are long, for a loop within the loop costs as
+ * much as their work; `line` straight on, where there are no rows or they are shorter than the vector.
  * Host: outputs and operands longer than a binding are cut into runs of whole steps, or of whole blocks of rows.
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
@@ -32,6 +33,8 @@ const QUANTUM = 1024;
 /** Steps of a block that one subgroup runs through, and blocks that keep a few cores busy. */
 const BLOCK_STEPS = 2048;
 const ENOUGH_BLOCKS = 16;
+/** The most rows that are written out side by side: more spill, and take longer to compile. */
+const ROWS_TOGETHER = 4;
 
 export interface PointwiseSpec extends Fusion {
   readonly dtype: DType;
@@ -136,14 +139,16 @@ function rows(
 ): Dispatch[] | undefined {
   const fused = emitRowFusion(spec, columns, 1, spec.dtype, lanes, caps);
   const steps = columns / lanes;
-  const flights = stepsInFlight(vector);
   const columnSteps = Math.min(steps, BLOCK_STEPS);
   const columnBlocks = Math.ceil(steps / columnSteps);
   const wanted = Math.min(BLOCK_STEPS, (fused.outers * fused.rows * steps) / ENOUGH_BLOCKS) / columnSteps;
-  const blockRows = Math.max(1, Math.round(wanted / flights)) * flights;
+  const long = columnSteps * ROWS_TOGETHER * 1.5 > BLOCK_STEPS;
+  const flights = long ? divisor(fused.rows, ROWS_TOGETHER) : stepsInFlight(vector);
+  const blockRows = long ? flights : Math.max(1, Math.round(wanted / flights)) * flights;
   const blocks = Math.ceil(fused.rows / blockRows);
   const step = (k: number) =>
     storeStep(spec, lanes, `o + ${k * steps}u`, `fusedRow(column, r + ${k}u, zero)`, caps);
+  const flight = Array.from({ length: flights }, (_, k) => step(k)).join('\n      ');
   const fields = 'start: u32, end: u32, blocks: u32, blockRows: u32, rows: u32';
   const code = wgsl`${head(spec, lanes, fields, fused, caps)}
 @compute @workgroup_size(${vector})
@@ -152,7 +157,6 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   let block = params.start + index / ${columnBlocks}u;
   if (block >= params.end) { return; }
   let firstRow = block % params.blocks * params.blockRows;
-  let endRow = min(firstRow + params.blockRows, params.rows);
   let firstColumn = index % ${columnBlocks}u * ${columnSteps}u;
   let endColumn = min(firstColumn + ${columnSteps}u, ${steps}u);
   let outer = fusedOuter(block / params.blocks);
@@ -164,8 +168,12 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
     let column = fusedColumn(outer, c * ${lanes}u);
     var o = (block / params.blocks * params.rows + firstRow) * ${steps}u + c;
     var r = firstRow;
+#if ${long}
+      ${flight}
+#else
+    let endRow = min(firstRow + params.blockRows, params.rows);
     for (; r + ${flights}u <= endRow; r += ${flights}u) {
-      ${Array.from({ length: flights }, (_, k) => step(k)).join('\n      ')}
+      ${flight}
       o += ${flights * steps}u;
     }
 #if ${fused.rows % flights !== 0}
@@ -173,6 +181,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
       ${step(0)}
       o += ${steps}u;
     }
+#endif
 #endif
   }
 }
@@ -194,6 +203,13 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
     ],
     workgroups: lineGrid((run.end - run.start) * columnBlocks, caps),
   }));
+}
+
+/** The largest divisor of `n` that is at most `most`. */
+function divisor(n: number, most: number): number {
+  let found = Math.min(n, most);
+  while (n % found !== 0) found--;
+  return found;
 }
 
 /** Everything before `main`. */
