@@ -19,6 +19,7 @@ import { CANDIDATES } from '../apps/cli/src/judge/rooms.ts';
 import { judgeSeeds } from '../apps/cli/src/judge/seeds.ts';
 import { Setup } from '../apps/cli/src/judge/setup.ts';
 import { type Share, shareOf, shareText } from '../apps/cli/src/judge/share.ts';
+import { SEARCH } from '../apps/cli/src/plan/search.ts';
 import { createReporter, type Reporter, reportError } from '../apps/cli/src/report.ts';
 import { openTunedDevice } from '../apps/cli/src/tuning.ts';
 
@@ -55,7 +56,7 @@ const rank: Judgement = async (setup, { count, sameCaption = false }, seeds) => 
     sum(all.map(({ distances }) => firstPlace(distances)));
   const { judged, rejected } = await judgeSeeds(
     { ...seeds, count },
-    (seed) => rankRoom(setup, seed, sameCaption),
+    (seed) => rankRoom(setup, seed, sameCaption, join(seeds.folder, `${seed}.png`)),
     (all) => `the right one first in ${places(all)}`,
   );
   const rooms = judged.map(({ result }) => result);
@@ -107,15 +108,17 @@ const direction: Judgement = async (setup, { count, sameCaption = false }, seeds
 };
 
 const plan: Judgement = async (setup, flags, seeds) => {
-  const { count, population = 20, rounds = 3, elite = 4 } = flags;
+  const { count, ...search } = { ...SEARCH, ...flags };
   const opened = (all: readonly { opened: number }[]) => all.filter((room) => room.opened > OPEN).length;
   const { judged, rejected } = await judgeSeeds(
     { ...seeds, count },
     (seed) =>
       planRoom(setup, seed, {
-        ...{ population, rounds, elite },
+        ...{ population: search.population, rounds: search.rounds, elite: search.elite },
         onClip: (round, done, total) =>
-          seeds.reporter.progress(`seed ${seed}, round ${round + 1} of ${rounds}: clip ${done} of ${total}`),
+          seeds.reporter.progress(
+            `seed ${seed}, round ${round + 1} of ${search.rounds}: clip ${done} of ${total}`,
+          ),
       }),
     (all) => `${opened(all)} opened`,
   );
@@ -207,9 +210,9 @@ for (const [name, { count, about }] of Object.entries(JUDGEMENTS)) {
     .option('--json <file>', 'the verdict as data');
   if (name === 'plan') {
     command
-      .option('--population <n>', 'paths a round', integer(2), 20)
-      .option('--rounds <n>', 'rounds', integer(1), 3)
-      .option('--elite <n>', 'paths that the next round is drawn around', integer(1), 4);
+      .option('--population <n>', 'paths a round', integer(2), SEARCH.population)
+      .option('--rounds <n>', 'rounds', integer(1), SEARCH.rounds)
+      .option('--elite <n>', 'paths that the next round is drawn around', integer(1), SEARCH.elite);
   } else command.option('--same-caption', 'all clips of a room go with the words for pulling');
   command.action(async (flags: Flags) => {
     await interruptible((signal) =>

@@ -15,7 +15,7 @@ import { DEFAULT_MODEL } from '../generate/default-model.ts';
 import { checkWritable, exists } from '../generate/files.ts';
 import { interruptible } from '../interrupt.ts';
 import { describePoint, handPath, startingSide, targetsAt } from '../plan/hand-path.ts';
-import { searchPath, type Task } from '../plan/search.ts';
+import { SEARCH, searchPath, type Task } from '../plan/search.ts';
 import { type ClipSize, synthRoom } from '../plan/synth-room.ts';
 import { readGoal } from '../rank/goal.ts';
 import { rankingSheet } from '../rank/results.ts';
@@ -65,9 +65,9 @@ export function addPlan(program: Command): void {
       [],
     )
     .optionsGroup('Search:')
-    .option('--population <n>', 'paths a round', integer(2), 20)
-    .option('--rounds <n>', 'rounds; the first samples everywhere', integer(1), 3)
-    .option('--elite <n>', 'paths that the next round is drawn around', integer(1), 4)
+    .option('--population <n>', 'paths a round', integer(2), SEARCH.population)
+    .option('--rounds <n>', 'rounds; the first samples everywhere', integer(1), SEARCH.rounds)
+    .option('--elite <n>', 'paths that the next round is drawn around', integer(1), SEARCH.elite)
     .option('--seeds <k>', 'clips of each path', integer(1), 1)
     .option('--seed <n>', 'of the search and of the first clip', integer(0), 42)
     .optionsGroup('Model:')

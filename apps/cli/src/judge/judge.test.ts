@@ -4,7 +4,7 @@ import { afterAll, expect, test } from 'vitest';
 import { openedShare } from '../plan/synth-room.ts';
 import { createReporter } from '../report.ts';
 import { temporaryFolder } from '../testing.ts';
-import { endOf } from './oracle.ts';
+import { endOf, Oracle } from './oracle.ts';
 import { firstPlace } from './ranking.ts';
 import { CANDIDATES, drawerRoom, openingRoom } from './rooms.ts';
 import { judgeSeeds, type Unusable } from './seeds.ts';
@@ -55,6 +55,21 @@ test('pulling opens and leaving does not; the end of a clip has one frame, of an
   expect(end.moving.map(({ worlds }) => worlds)).toEqual(pulled.moving.map(({ worlds }) => worlds.slice(-1)));
   expect(Object.values(end.forearms).every((arm) => arm!.elbows.length === 1)).toBe(true);
 }, 60_000);
+
+test('the oracle shows the end that it was told of, after the static video, to the bit', async () => {
+  const oracle = new Oracle(undefined as never);
+  const clip = (frames: number, value: number) => ({
+    ...{ frames, height: 2, width: 2 },
+    data: Uint8Array.from({ length: frames * 12 }, (_, i) => (value + 41 * i) % 256),
+  });
+  const [staticVideo, handVideo, end] = [clip(3, 7), clip(3, 90), clip(1, 200)];
+  const ask = () => oracle.generate({ staticVideo, handVideo, prompt: '' });
+  await expect(ask()).rejects.toThrow(/not told of/);
+  oracle.know(handVideo, async () => end);
+  const { video } = await ask();
+  const bytes = Uint8Array.from(video, (value) => value * 255);
+  expect([...bytes]).toEqual([...staticVideo.data.subarray(0, 24), ...end.data]);
+});
 
 test('ties share the first place', () => {
   expect(firstPlace([1, 2, 3])).toBe(1);

@@ -1,6 +1,8 @@
 /** Five things that a hand may do in a room, and which of them the model says opens the drawer. */
 import { frameOf, goalRegion, type MetricClip, rankActions } from '@dwm/dwm-model';
+import { writePng } from '@dwm/media/node';
 import { pasteHands } from '../eval/baselines.ts';
+import { rankingSheet } from '../rank/results.ts';
 import { CANDIDATES, type CandidateName, drawerRoom } from './rooms.ts';
 import type { Unusable } from './seeds.ts';
 import type { Setup } from './setup.ts';
@@ -16,11 +18,15 @@ export interface RankedRoom {
 
 export const RIGHT = CANDIDATES[0];
 
-/** @param sameCaption all candidates go with the words for the right one: only hands tell them apart. */
+/**
+ * @param sameCaption all candidates go with the words for the right one: only hands tell them apart.
+ * @param sheet file for a picture of the ranking.
+ */
 export async function rankRoom(
   setup: Setup,
   seed: number,
   sameCaption: boolean,
+  sheet: string,
 ): Promise<RankedRoom | Unusable> {
   const room = await drawerRoom(seed, setup.size);
   if ('rejected' in room) return room;
@@ -38,6 +44,7 @@ export async function rankRoom(
   const distance = setup.distance();
   const scene = { staticVideo, prompt: '' };
   const ranked = await rankActions(setup.model, scene, candidates, goal, { ...setup.sampling, distance });
+  await writePng(sheet, rankingSheet(ranked, candidates, staticVideo, goal));
   const still = frameOf(staticVideo, staticVideo.frames - 1);
   const region = goalRegion(goal, still);
   const pasted: number[] = [];

@@ -26,6 +26,9 @@ export interface Task {
   readonly check?: (trajectory: Trajectory) => Promise<{ opened: number; text: string }>;
 }
 
+/** Paths a round, rounds, and paths that the next round is drawn around: a few minutes on two cores with a small model. */
+export const SEARCH = { population: 16, rounds: 3, elite: 4 } as const;
+
 export interface SearchOptions extends Omit<RankOptions, 'distance' | 'onClip'> {
   readonly population: number;
   readonly rounds: number;

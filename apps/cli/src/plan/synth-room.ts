@@ -1,4 +1,7 @@
-/** A made-up room with a drawer as a task: targets are the grips of everything that moves, and its physics can check. */
+/**
+ * A made-up room with a drawer as a task. Targets are the grips of things that can move where the goal differs from the
+ * room as it is, and the room's physics can check a path.
+ */
 import {
   type Action,
   clipOf,
@@ -15,6 +18,7 @@ import {
 } from '@dwm/synth';
 import { type PassRenderer, passesProblem } from '@dwm/synth/node';
 import { startingSide } from './hand-path.ts';
+import { targetsNearChange } from './near-change.ts';
 import type { Task } from './search.ts';
 
 export interface ClipSize {
@@ -71,7 +75,7 @@ export async function synthRoom(
   return {
     world,
     setting: {
-      targets,
+      targets: targetsNearChange(targets, acting, drawn.staticVideo, drawn.after),
       camera: acting,
       hand: { side, size: 1 },
       start: wristOf(acting.frames[0].hands[side]!.joints!),
