@@ -4,7 +4,9 @@
  *
  * - Linear layers and convolutions: PyTorch's default, weight and bias uniform in ±1/sqrt(fan in); norms 1 and 0.
  * - Transformer: in addition modulations and the last projection start at zero, so that every block is the identity
- *   (adaLN-Zero, Peebles & Xie, arXiv:2212.09748).
+ *   (adaLN-Zero, Peebles & Xie, arXiv:2212.09748). Noise and conditioning start in halves of the width of their own,
+ *   which the last modulation can weigh by the timestep, as copying wants; and a bias larger than both keeps the norms
+ *   from scaling one token's copy unlike another's.
  * - T5: normal, as transformers initializes it: attention and feed-forward by the width that they read, queries also by
  *   the width of a head (Raffel et al., arXiv:1910.10683).
  */
@@ -23,7 +25,7 @@ type Start =
   | { readonly kind: 'uniform'; readonly bound: number }
   | { readonly kind: 'normal'; readonly deviation: number };
 
-function draw(
+export function draw(
   specs: ParameterSpecs,
   seed: number,
   start: (name: string, shape: readonly number[]) => Start,
@@ -47,25 +49,37 @@ function draw(
 }
 
 /** PyTorch's start of a layer; what is one-dimensional and beside no matrix is a norm. */
-function layer(specs: ParameterSpecs, name: string, shape: readonly number[]): Start {
+export function layer(specs: ParameterSpecs, name: string, shape: readonly number[]): Start {
   const weight = specs[name.replace(/bias$/, 'weight')]?.shape ?? shape;
   if (weight.length === 1) return { kind: 'fill', value: name.endsWith('weight') ? 1 : 0 };
   return { kind: 'uniform', bound: 1 / Math.sqrt(elementCount(weight.slice(1))) };
 }
 
-export const initialVae = (specs: ParameterSpecs, seed: number): InitialWeights =>
-  draw(specs, seed, (name, shape) => layer(specs, name, shape));
-
 /** Tensors of the transformer that start at zero. */
 const ZERO = /(^|\.)norm(1|2|_out)\.linear\.|^proj_out\./;
 
-export const initialTransformer = (specs: ParameterSpecs, seed: number): InitialWeights =>
-  draw(specs, seed, (name, shape) => {
+export function initialTransformer(specs: ParameterSpecs, seed: number): InitialWeights {
+  const weights = draw(specs, seed, (name, shape) => {
     if (ZERO.test(name)) return { kind: 'fill', value: 0 };
     // The learned position table, where there is one.
     if (name.endsWith('pos_embedding')) return { kind: 'normal', deviation: 0.02 };
+    if (name === 'patch_embed.proj.bias') return { kind: 'uniform', bound: 3 };
     return layer(specs, name, shape);
   });
+  const [noise, width] = specs['proj_out.weight'].shape;
+  separateNoise(weights.get('patch_embed.proj.weight')!, width, noise);
+  return weights;
+}
+
+/** The first half of the rows of [width, values of a patch] reads only the noisy ones, the rest only the others. */
+function separateNoise(weight: Float32Array, width: number, noise: number): void {
+  const values = weight.length / width;
+  for (let row = 0; row < width; row++) {
+    const [from, to] = 2 * row < width ? [0, noise] : [noise, values];
+    const gain = Math.sqrt(values / (to - from));
+    for (let i = 0; i < values; i++) weight[row * values + i] *= i >= from && i < to ? gain : 0;
+  }
+}
 
 export function initialTextEncoder(config: T5Config, specs: ParameterSpecs, seed: number): InitialWeights {
   const { width, heads, headWidth, hiddenWidth } = config;

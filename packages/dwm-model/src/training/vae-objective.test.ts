@@ -1,10 +1,9 @@
 import { compile, type Device, grad, randomReference, spec } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { CogVideoXVae, encodeWhole, parseVaeConfig, vaeParameters } from '../vae/index.ts';
+import { CogVideoXVae, encodeWhole } from '../vae/index.ts';
 import { normals, randomParameters, relativeError, tinyConfig } from '../vae/testing.ts';
 import type { Parameters } from '../weights/parameters.ts';
-import { initialVae } from './initial-weights.ts';
 import { fullTrainable } from './trainable.ts';
 import { type VaeObjective, type VaeObjectiveOptions, vaeObjective } from './vae-objective.ts';
 
@@ -129,19 +128,3 @@ test('gradients against differences along random directions', async () => {
   }
   program.destroy();
 }, 300_000);
-
-test('weights from scratch: uniform by fan-in, norms at one, the same for the same seed', () => {
-  const config = parseVaeConfig({ block_out_channels: [8, 8, 16, 16], norm_num_groups: 4 }, 'config.json');
-  const specs = vaeParameters(config);
-  const weights = initialVae(specs, 3);
-  expect([...weights.keys()]).toEqual(Object.keys(specs));
-  const conv = weights.get('decoder.conv_in.conv.weight')!;
-  const bound = 1 / Math.sqrt(16 * 27);
-  expect(Math.max(...conv.map(Math.abs))).toBeLessThanOrEqual(bound);
-  expect(Math.hypot(...conv) / Math.sqrt(conv.length)).toBeCloseTo(bound / Math.sqrt(3), 3);
-  expect(Math.max(...weights.get('decoder.conv_in.conv.bias')!.map(Math.abs))).toBeGreaterThan(bound / 3);
-  expect([...new Set(weights.get('encoder.norm_out.weight'))]).toEqual([1]);
-  expect([...new Set(weights.get('encoder.norm_out.bias'))]).toEqual([0]);
-  expect(initialVae(specs, 3)).toEqual(weights);
-  expect(initialVae(specs, 4).get('decoder.conv_in.conv.weight')).not.toEqual(conv);
-});

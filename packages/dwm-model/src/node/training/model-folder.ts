@@ -8,11 +8,11 @@ import { InvalidFileError, type ModelFolder, subfolder } from '@dwm/core-tensor'
 import { openDirectory, saveSafetensors, type TensorToSave, writeFileAtomic } from '@dwm/core-tensor/node';
 import { readT5Config } from '../../text-encoder/index.ts';
 import { TOKEN_TABLES, t5Parameters } from '../../text-encoder/network.ts';
+import { initialVae } from '../../training/initial-vae.ts';
 import {
   type InitialWeights,
   initialTextEncoder,
   initialTransformer,
-  initialVae,
 } from '../../training/initial-weights.ts';
 import { readTransformerConfig, transformerParameters } from '../../transformer/index.ts';
 import { readVaeConfig, vaeParameters } from '../../vae/index.ts';
