@@ -67,6 +67,8 @@ export function createSession() {
   let modelRef: ModelRef = { kind: 'default', base: new URL('models/default/', document.baseURI).href };
   let stop: AbortController | undefined;
   let conditioned = 0;
+  /** The motion that the room began with: another size or model has it planned anew. The visitor's own is kept. */
+  let planned: Trajectory | undefined;
 
   /** The state without the store's proxies, which cannot be sent to the engine. */
   const now = () => unwrap(state);
@@ -122,6 +124,7 @@ export function createSession() {
     busy('Building the room');
     const room = await engine.call('openRoom', { room: ref, settings });
     const trajectory = onGrid(fitted(given ?? startingTrajectory(room, settings), settings));
+    planned = given ? undefined : trajectory;
     // Models that read are told what the planned motion is, until the visitor says otherwise.
     const prompt = given ? settings.prompt : room.caption;
     batch(() =>
@@ -135,6 +138,11 @@ export function createSession() {
     );
     await condition();
   }
+
+  const reopenRoom = () => {
+    const { roomRef, motions } = now();
+    return openRoom(roomRef, motions?.present === planned ? undefined : motions?.present);
+  };
 
   /** Draws the conditioning videos of the present motion; a newer motion makes an older drawing void. */
   async function condition(): Promise<void> {
@@ -219,7 +227,7 @@ export function createSession() {
     useModel: (ref: ModelRef) =>
       attempt(async () => {
         await loadModel(ref);
-        await openRoom(now().roomRef);
+        await reopenRoom();
         await planRun();
       }),
     useVideos: (scene: File, hands: File) =>
@@ -248,7 +256,7 @@ export function createSession() {
         const redraws = (['width', 'height', 'frames', 'fps'] as const).some(
           (key) => after[key] !== before[key],
         );
-        if (redraws) await openRoom(now().roomRef);
+        if (redraws) await reopenRoom();
         await planRun();
       }),
     limitMemory: (gigabytes: number) =>
