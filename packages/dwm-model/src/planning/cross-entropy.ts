@@ -24,7 +24,7 @@ export interface CemState {
 }
 
 /** Spread of the coordinates around an elite point never falls below this. */
-const LEAST_SPREAD = 0.08;
+const LEAST_SPREAD = 0.04;
 
 export const startSearch = (): CemState => ({ round: 0, scored: [] });
 
