@@ -44,6 +44,15 @@ const SKINS = [
   [0.055, 0.55, 0.33],
 ] as const;
 
+/** Share of the clips in which nothing is touched that have no hand at all: what is seen then is the static video. */
+const NOBODY = 0.5;
+const DESERTED = 'Nobody is there, and nothing moves.';
+
+const isDeserted = (world: World, { action }: PlanSettings): boolean =>
+  action === undefined &&
+  world.action === 'touch-nothing' &&
+  Random.fork(world.seed, 'nobody').chance(NOBODY);
+
 export function planAction(world: World, settings: PlanSettings): Plan {
   const action = settings.action ?? world.action;
   const random = Random.fork(world.seed, `hands ${action}`);
@@ -51,7 +60,9 @@ export function planAction(world: World, settings: PlanSettings): Plan {
   const seconds = Array.from({ length: frames }, (_, i) => i / fps);
   const look = Random.fork(world.seed, 'camera');
   const camera = headPath(look, world, { ...settings, seconds, fixed: settings.fixedCamera });
-  const { hands, caption } = planHands(world, action, random);
+  const { hands, caption } = isDeserted(world, settings)
+    ? { hands: {}, caption: DESERTED }
+    : planHands(world, action, random);
 
   const actingFrames: number[] = [];
   const all = seconds.map((time, i) => {

@@ -38,7 +38,7 @@ export function measurePasses(clip: SimulatedClip, passes: ClipPasses): PassMeas
   const moved = countPixels(after, 0, (at) =>
     [0, 1, 2].some((c) => Math.abs(after.data[at + c] - staticVideo.data[last + at + c]) > SEEN),
   );
-  return { framesWithHand: present > 0 ? seen / present : 0, changed: moved / pixels };
+  return { framesWithHand: present > 0 ? seen / present : 1, changed: moved / pixels };
 }
 
 /** Why a clip is not shown, or undefined. */
