@@ -206,7 +206,7 @@ for (const [name, { count, about }] of Object.entries(JUDGEMENTS)) {
     .option('--noise <n>', 'seed of the noise', integer(0), 42)
     .option('--num-inference-steps <n>', "denoising steps; the model's own if left out", integer(1, 1000))
     .option('--oracle', 'the simulator answers in place of the model: the ceiling')
-    .option('--out <dir>', 'keeps the result of every room', 'dwm-judge')
+    .option('--out <dir>', 'keeps the result of every room', 'runs/judge')
     .option('--json <file>', 'the verdict as data');
   if (name === 'plan') {
     command
