@@ -1,7 +1,8 @@
 /** One row group of a suite: something to compute, and everyone who computes it. */
 import type { Device } from '@dwm/core-tensor';
+import { seeded } from '@dwm/core-tensor/testing';
 import { dwm, type Implementation, loaded, type Prepared } from './peers/index.ts';
-import { normals, seeded } from './random.ts';
+import { normals } from './random.ts';
 import {
   type Arrays,
   type Cost,

@@ -14,6 +14,7 @@ import {
   sub,
   type Tensor,
 } from '@dwm/core-tensor';
+import { seeded } from '@dwm/core-tensor/testing';
 import {
   Parameters,
   type PublishedModel,
@@ -24,7 +25,7 @@ import {
 } from '@dwm/dwm-model';
 import type { Case } from '../case.ts';
 import type { Prepared } from '../peers/index.ts';
-import { normals, seeded } from '../random.ts';
+import { normals } from '../random.ts';
 import { count } from '../workloads/index.ts';
 
 export interface StepSize {

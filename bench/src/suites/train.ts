@@ -3,12 +3,13 @@
  * forward pass alone and with the backward pass, timed in the same turns. The backward pass should take at most
  * 2.6 times the forward pass.
  */
+
+import { seeded } from '@dwm/core-tensor/testing';
 import type { Case, Contender } from '../case.ts';
 import { dwm, jaxJs, loaded, tfjs } from '../peers/index.ts';
 import { type Parts, trainDwm } from '../peers/train-dwm.ts';
 import { trainJaxJs } from '../peers/train-jax-js.ts';
 import { trainTfjs } from '../peers/train-tfjs.ts';
-import { seeded } from '../random.ts';
 import { expectedMoves, lossGradients, type TrainTask, trainCost, trainData } from '../workloads/train.ts';
 import type { Machine, Suite } from './suite.ts';
 

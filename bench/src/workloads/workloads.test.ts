@@ -1,11 +1,12 @@
 /** Sampled references say the same as whole ones, and ours meets every family at an odd size. */
 import type { Device } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
+import { seeded } from '@dwm/core-tensor/testing';
 import { convReference } from '@dwm/kernels-wgsl';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { kernelCase } from '../case.ts';
 import { measure } from '../measure.ts';
-import { normals, seeded } from '../random.ts';
+import { normals } from '../random.ts';
 import { count, familyOf, type Task } from './index.ts';
 
 const TASKS: readonly Task[] = [

@@ -1,6 +1,6 @@
+import { seeded } from '@dwm/core-tensor/testing';
 import { expect, test } from 'vitest';
 import { i420Bytes, rgbToI420, type YuvMatrix, type YuvPlanes, yuvToRgb } from './color.ts';
-import { seeded } from './testing.ts';
 
 // The decoding coefficients as the recommendations print them: R from Cr, G from Cb and Cr, B from Cb.
 const published: Record<YuvMatrix, [number, number, number, number]> = {

@@ -1,7 +1,7 @@
+import { seeded } from '@dwm/core-tensor/testing';
 import { PNG } from 'pngjs';
 import { expect, test } from 'vitest';
 import { encodeGrey16Png, encodePng } from './png.ts';
-import { seeded } from './testing.ts';
 
 for (const [height, width] of [
   [1, 1],

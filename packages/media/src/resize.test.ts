@@ -1,6 +1,6 @@
+import { seeded } from '@dwm/core-tensor/testing';
 import { expect, test } from 'vitest';
 import { resizeSmooth } from './resize.ts';
-import { seeded } from './testing.ts';
 
 /** A picture whose value is linear in place: what a linear filter keeps, away from the border. */
 const slope = (height: number, width: number, dx: number, dy: number) => ({

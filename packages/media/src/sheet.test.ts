@@ -1,8 +1,8 @@
+import { seeded } from '@dwm/core-tensor/testing';
 import { expect, test } from 'vitest';
 import { drawText } from './font.ts';
 import type { Frames, RgbImage } from './frames.ts';
 import { contactSheet, resizeArea, sideBySide } from './sheet.ts';
-import { seeded } from './testing.ts';
 
 /** Frame f is filled with the value f. */
 function counting(frames: number, height: number, width: number): Frames {

@@ -1,4 +1,4 @@
-/** What the tests of this package share: seeded noise, PSNR, and where the shared clips are. */
+/** What the tests of this package share: a moving picture, PSNR, and where the shared clips are. */
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Frames } from './frames.ts';
@@ -8,17 +8,6 @@ const shared = process.env.DWM_SHARED ?? fileURLToPath(new URL('../../../../shar
 /** Path of a shared clip, and whether the shared data is here at all. */
 export const realworld = (path: string) => `${shared}/realworld/${path}`;
 export const hasShared = existsSync(realworld('videos'));
-
-/** Repeatable numbers in [0, 1) (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** A smooth moving picture, different in every frame and channel. */
 export function movingGradient(frames: number, height: number, width: number, fps: number): Frames {

@@ -1,17 +1,7 @@
 /** Helpers of the splat tests: random clouds, and writers of every file format, each from its description alone. */
 import { gzipSync } from 'node:zlib';
+import { seeded } from '@dwm/core-tensor/testing';
 import { SH_C0, type ShDegree, type SplatCloud, shCoefficients } from '../src/splats/cloud.ts';
-
-/** Small fast generator (mulberry32); uniform in [0, 1). */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 /** Splats in a box of side 2 around the origin, standard deviations 0.02 to 0.3, all shapes and opacities. */
 export function randomCloud(count: number, degree: ShDegree, seed = 1): SplatCloud {

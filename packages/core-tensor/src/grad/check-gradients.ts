@@ -10,9 +10,10 @@ import { elementCount } from '@dwm/kernels-wgsl';
 import type { Device } from '../device/device.ts';
 import { mul } from '../ops/pointwise.ts';
 import { sum } from '../ops/reduce.ts';
-import { randomNormals, relativeError, runOp, seeded } from '../ops/testing.ts';
+import { runOp } from '../ops/testing.ts';
 import { compile } from '../program.ts';
 import { constant, type Tensor, type TensorSpec } from '../tensor.ts';
+import { randomNormals, relativeError, seeded } from '../testing.ts';
 import { grad } from './grad.ts';
 
 const DIRECTIONS = 6;

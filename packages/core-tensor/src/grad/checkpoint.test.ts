@@ -2,10 +2,11 @@ import { expect, test } from 'vitest';
 import { DeviceTensor } from '../device-tensor.ts';
 import { add, checkpoint, gelu, grad, linear, mean, mul, parameter, silu, type Tensor } from '../index.ts';
 import { openNodeDevice } from '../node/index.ts';
-import { randomNormals, runOp, seeded } from '../ops/testing.ts';
+import { runOp } from '../ops/testing.ts';
 import { planProgram } from '../plan/plan.ts';
 import { trace } from '../program.ts';
 import { spec } from '../tensor.ts';
+import { randomNormals, seeded } from '../testing.ts';
 
 const device = await openNodeDevice();
 const LAYERS = 12;

@@ -10,10 +10,11 @@ import { expect, test } from 'vitest';
 import * as ops from '../index.ts';
 import { add, div, grad, matmul, mul, sum, type Tensor, valueAndGrad } from '../index.ts';
 import { openNodeDevice } from '../node/index.ts';
-import { randomNormals, relativeError, runOp, seeded } from '../ops/testing.ts';
+import { runOp } from '../ops/testing.ts';
 import { planProgram } from '../plan/plan.ts';
 import { Program, trace } from '../program.ts';
 import { input, record, spec, type TensorSpec } from '../tensor.ts';
+import { randomNormals, relativeError, seeded } from '../testing.ts';
 import { checkGradients } from './check-gradients.ts';
 
 const device = await openNodeDevice();

@@ -10,8 +10,9 @@ import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';
 import { trace } from '../program.ts';
 import { spec, type Tensor } from '../tensor.ts';
+import { randomNormals, relativeError, seeded } from '../testing.ts';
 import { adamw8bit, adamw8bitState } from './adamw8bit.ts';
-import { randomNormals, relativeError, runOp, seeded } from './testing.ts';
+import { runOp } from './testing.ts';
 
 const device = await openNodeDevice();
 const RATES = { beta1: 0.9, beta2: 0.95, eps: 1e-8 };

@@ -12,8 +12,9 @@ import { openNodeDevice } from '../node/index.ts';
 import { type Plan, planProgram } from '../plan/plan.ts';
 import { Program, trace } from '../program.ts';
 import { type HostData, spec, type Tensor } from '../tensor.ts';
+import { randomNormals, relativeError, seeded } from '../testing.ts';
 import { attention, attentionWithLse } from './attention.ts';
-import { applyVjp, randomNormals, relativeError, seeded } from './testing.ts';
+import { applyVjp } from './testing.ts';
 
 const device = await openNodeDevice();
 /** Caps that leave only the variant for GPUs. */

@@ -4,9 +4,10 @@ import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';
 import { trace } from '../program.ts';
 import { spec } from '../tensor.ts';
+import { randomNormals, seeded } from '../testing.ts';
 import { concat, pad, split } from './concat.ts';
 import { add } from './pointwise.ts';
-import { randomNormals, runOp, seeded } from './testing.ts';
+import { runOp } from './testing.ts';
 
 const device = await openNodeDevice();
 

@@ -19,7 +19,8 @@ import { expect, test } from 'vitest';
 import type { Device } from '../device/device.ts';
 import { openNodeDevice } from '../node/index.ts';
 import { record, type Tensor } from '../tensor.ts';
-import { randomNormals, relativeError, runOp, seeded, spec } from './testing.ts';
+import { randomNormals, relativeError, seeded } from '../testing.ts';
+import { runOp, spec } from './testing.ts';
 
 const device = await openNodeDevice();
 const seed = Number(process.env.DWM_SEED ?? 20252);

@@ -29,7 +29,8 @@ import {
   trace,
 } from '../index.ts';
 import { openNodeDevice } from '../node/index.ts';
-import { randomNormals, relativeError, runOp, seeded, spec } from './testing.ts';
+import { randomNormals, relativeError, seeded } from '../testing.ts';
+import { runOp, spec } from './testing.ts';
 
 const device = await openNodeDevice();
 afterAll(() => device.destroy());

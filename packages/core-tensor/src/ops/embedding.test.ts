@@ -4,8 +4,9 @@ import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';
 import { trace } from '../program.ts';
 import { spec, type Tensor } from '../tensor.ts';
+import { randomNormals, relativeError, seeded } from '../testing.ts';
 import { embedding } from './embedding.ts';
-import { applyVjp, randomNormals, relativeError, runOp, seeded } from './testing.ts';
+import { applyVjp, runOp } from './testing.ts';
 
 const device = await openNodeDevice();
 

@@ -5,10 +5,11 @@ import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';
 import { trace } from '../program.ts';
 import { spec, type Tensor } from '../tensor.ts';
+import { randomNormals, relativeError, seeded } from '../testing.ts';
 import { groupNorm, groupStatistics } from './group-norm.ts';
 import { add, mul, silu } from './pointwise.ts';
 import { sum } from './reduce.ts';
-import { applyVjp, randomNormals, relativeError, runOp, seeded } from './testing.ts';
+import { applyVjp, runOp } from './testing.ts';
 
 const device = await openNodeDevice();
 const eps = 1e-6;

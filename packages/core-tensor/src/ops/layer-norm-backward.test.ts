@@ -4,8 +4,9 @@ import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';
 import { Program, trace } from '../program.ts';
 import { spec, type Tensor } from '../tensor.ts';
+import { randomNormals, relativeError, seeded } from '../testing.ts';
 import { layerNorm, rmsNorm } from './layer-norm.ts';
-import { applyVjp, randomNormals, relativeError, runOp, seeded } from './testing.ts';
+import { applyVjp, runOp } from './testing.ts';
 
 const device = await openNodeDevice();
 const eps = 1e-5;

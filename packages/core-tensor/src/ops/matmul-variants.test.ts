@@ -19,8 +19,9 @@ import {
 import { describe, expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
 import { record, type Tensor } from '../tensor.ts';
+import { randomNormals, relativeError, seeded } from '../testing.ts';
 import { quantizedMatmul } from './matmul.ts';
-import { randomNormals, relativeError, runOp, seeded, spec } from './testing.ts';
+import { runOp, spec } from './testing.ts';
 
 const device = await openNodeDevice();
 const seed = Number(process.env.DWM_SEED ?? 20250);

@@ -4,9 +4,10 @@ import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';
 import { trace } from '../program.ts';
 import type { Tensor } from '../tensor.ts';
+import { randomNormals, relativeError, seeded } from '../testing.ts';
 import { matmul } from './matmul.ts';
 import { add, geluTanh, mul } from './pointwise.ts';
-import { randomNormals, relativeError, runOp, seeded, spec } from './testing.ts';
+import { runOp, spec } from './testing.ts';
 
 const device = await openNodeDevice();
 const random = seeded(7);

@@ -2,10 +2,11 @@
 import { groupNormReference, layerNormReference } from '@dwm/kernels-wgsl';
 import { expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
+import { randomNormals, relativeError, seeded } from '../testing.ts';
 import { groupNorm } from './group-norm.ts';
 import { layerNorm, rmsNorm } from './layer-norm.ts';
 import { add, mul } from './pointwise.ts';
-import { randomNormals, relativeError, runOp, seeded, spec } from './testing.ts';
+import { runOp, spec } from './testing.ts';
 
 const device = await openNodeDevice();
 const seed = Number(process.env.DWM_SEED ?? 20253);

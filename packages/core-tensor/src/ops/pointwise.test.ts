@@ -14,8 +14,9 @@ import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';
 import { trace } from '../program.ts';
 import { record, type Tensor } from '../tensor.ts';
+import { randomNormals, relativeError, seeded } from '../testing.ts';
 import { add, cast, geluTanh, mul } from './pointwise.ts';
-import { randomNormals, relativeError, runOp, seeded, spec } from './testing.ts';
+import { runOp, spec } from './testing.ts';
 
 const device = await openNodeDevice();
 const seed = Number(process.env.DWM_SEED ?? 20251);

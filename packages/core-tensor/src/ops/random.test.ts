@@ -4,9 +4,10 @@ import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';
 import { trace } from '../program.ts';
 import { spec, type Tensor } from '../tensor.ts';
+import { randomNormals, relativeError, seeded } from '../testing.ts';
 import { add, mul } from './pointwise.ts';
 import { randomNormal, randomUniform } from './random.ts';
-import { randomNormals, relativeError, runOp, seeded } from './testing.ts';
+import { runOp } from './testing.ts';
 
 const device = await openNodeDevice();
 const seed = [0x12345678, 0x9abcdef0] as const;

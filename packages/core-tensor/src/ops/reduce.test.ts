@@ -4,9 +4,10 @@ import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';
 import { Program, trace } from '../program.ts';
 import { spec, type Tensor } from '../tensor.ts';
+import { randomNormals, relativeError, seeded } from '../testing.ts';
 import { mul, neg, splitAt, sub } from './pointwise.ts';
 import { absMax, max, mean, sum } from './reduce.ts';
-import { randomNormals, relativeError, runOp, seeded } from './testing.ts';
+import { runOp } from './testing.ts';
 import { permute, slice } from './views.ts';
 
 const device = await openNodeDevice();

@@ -11,9 +11,10 @@ import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';
 import { trace } from '../program.ts';
 import { record, type Tensor } from '../tensor.ts';
+import { randomNormals, relativeError, seeded } from '../testing.ts';
 import { add, mul } from './pointwise.ts';
 import { softmax } from './softmax.ts';
-import { applyVjp, randomNormals, relativeError, runOp, seeded, spec } from './testing.ts';
+import { applyVjp, runOp, spec } from './testing.ts';
 
 const device = await openNodeDevice();
 const seed = Number(process.env.DWM_SEED ?? 20252);

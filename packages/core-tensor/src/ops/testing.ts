@@ -1,4 +1,4 @@
-/** Helpers of op tests: random values, poisoned buffers and the error measure of the whole project. */
+/** Helpers of op tests: one run of a function with poisoned buffers, and gradient rules on their own. */
 
 import { byteLength, elementCount } from '@dwm/kernels-wgsl';
 import type { Device } from '../device/device.ts';
@@ -6,37 +6,6 @@ import type { DeviceTensor } from '../device-tensor.ts';
 import { planProgram } from '../plan/plan.ts';
 import { Program, trace } from '../program.ts';
 import { type HostData, type Precision, spec, type Tensor, type TensorSpec } from '../tensor.ts';
-
-/** Small fast generator (mulberry32) for reproducible tests; uniform in [0, 1). */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
-/** Normal values by Box and Muller. */
-export function randomNormals(count: number, random: () => number): Float32Array {
-  return Float32Array.from(
-    { length: count },
-    () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()),
-  );
-}
-
-/** ||got - want|| / ||want||; NaN anywhere makes it NaN, which fails every bound. */
-export function relativeError(got: ArrayLike<number>, want: ArrayLike<number>): number {
-  if (got.length !== want.length) throw new Error(`${got.length} values against ${want.length}`);
-  let difference = 0;
-  let norm = 0;
-  for (let i = 0; i < want.length; i++) {
-    difference += (got[i] - want[i]) ** 2;
-    norm += want[i] ** 2;
-  }
-  return Math.sqrt(difference) / Math.max(Math.sqrt(norm), 1e-30);
-}
 
 /**
  * Runs `fn` once on host values, every output buffer filled with NaN bits before, and reads all outputs back.

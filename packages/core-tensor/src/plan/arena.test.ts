@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { seeded } from '../ops/testing.ts';
+import { seeded } from '../testing.ts';
 import { placeIntervals } from './arena.ts';
 
 test('no two tensors alive together overlap, and separated ones never share a slab', () => {

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
+import { relativeError } from '@dwm/core-tensor/testing';
 import { describe, expect, test } from 'vitest';
 import { checkSchedulers } from '../../tests/fixtures/schedulers.ts';
 import {
@@ -72,19 +73,10 @@ function run(
     slots.modelOutput = slots.sample!.map((x, i) => model(x * step.inputScale, i, s));
     slots.noise = normals(start.length, 100 + s);
     applyRecipe(step, slots);
-    if (known) expect(relativeL2(slots.x0!, known)).toBeLessThan(1e-3);
+    if (known) expect(relativeError(slots.x0!, known)).toBeLessThan(1e-3);
     slots.sample = slots.next!.slice();
   });
   return slots.sample!;
-}
-
-function relativeL2(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
-  let [difference, norm] = [0, 0];
-  for (let i = 0; i < expected.length; i++) {
-    difference += (actual[i] - expected[i]) ** 2;
-    norm += expected[i] ** 2;
-  }
-  return Math.sqrt(difference / norm);
 }
 
 describe('golden trajectories', () => {
@@ -227,7 +219,7 @@ describe('a model that knows x0', () => {
       },
       x0,
     );
-    expect(relativeL2(result, x0)).toBeLessThan(1e-6);
+    expect(relativeError(result, x0)).toBeLessThan(1e-6);
   });
 
   const flow = [
@@ -239,7 +231,7 @@ describe('a model that knows x0', () => {
     const schedule = make(FLOW, name).schedule(9);
     const start = x0.map((x, i) => schedule.startNoise.x0 * x + schedule.startNoise.noise * noise[i]);
     const result = run(schedule, start, (x, i, s) => (x - x0[i]) / schedule.sigmas![s], x0);
-    expect(relativeL2(result, x0)).toBeLessThan(2e-6);
+    expect(relativeError(result, x0)).toBeLessThan(2e-6);
   });
 
   test('inverted flow sigmas run from data level 0 to 1', () => {
@@ -265,7 +257,7 @@ describe('order of accuracy', () => {
       return (x - x0) / sigma;
     });
     const last = sigmas[sigmas.length - 1];
-    return relativeL2(
+    return relativeError(
       result,
       start.map((x) => (x * deviation(last)) / deviation(sigmas[0])),
     );
@@ -388,7 +380,7 @@ describe('Euler', () => {
       },
       x0,
     );
-    expect(relativeL2(result, x0)).toBeLessThan(1e-5);
+    expect(relativeError(result, x0)).toBeLessThan(1e-5);
   });
 
   test('log_linear and continuous', () => {

@@ -5,6 +5,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
+import { seeded } from '@dwm/core-tensor/testing';
 import { describe, expect, it } from 'vitest';
 import { checkT5Tokens } from '../../tests/fixtures/t5-tokens.ts';
 import { T5Tokenizer } from './index.ts';
@@ -48,17 +49,6 @@ function ids(tokenizer: T5Tokenizer, text: string): number[] {
   return [...tokenizer.encode(text, { maxLength: 1_000_000, pad: false }).ids];
 }
 
-/** Deterministic uniform numbers in [0, 1) (mulberry32). */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 describe('a vocabulary made by hand', () => {
   // ▁=3 a=4 b=5 ab=6 ▁a=7 ba=8
   const vocab: VocabEntry[] = [
@@ -91,7 +81,7 @@ describe('a vocabulary made by hand', () => {
   });
 
   it('agrees with a float64 search over all segmentations', () => {
-    const next = random(11);
+    const next = seeded(11);
     const letters = ['a', 'b', 'c', 'é'];
     for (let round = 0; round < 20; round++) {
       const pieces = new Map<string, number>([['▁', -1 - next()]]);
@@ -297,7 +287,7 @@ describe.skipIf(!existsSync(tokenizerDir))('T5 v1.1 (skipped, no shared data)', 
       ),
     ].map((text) => T5Tokenizer.fromTokenizerJson(text, 'tokenizer.json'));
 
-    const next = random(5);
+    const next = seeded(5);
     const alphabet = [
       'a',
       'the ',
@@ -364,7 +354,7 @@ describe.skipIf(!existsSync(tokenizerDir))('T5 v1.1 (skipped, no shared data)', 
     for (let size = 0; size < good.length; size += 1_000) attempt(good.subarray(0, size));
     expect(attempt(good)).toBe(true);
 
-    const next = random(17);
+    const next = seeded(17);
     let rejected = 0;
     for (let i = 0; i < 30; i++) {
       const bytes = good.slice();

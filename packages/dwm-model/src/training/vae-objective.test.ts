@@ -1,8 +1,9 @@
 import { compile, type Device, grad, randomReference, spec } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
+import { relativeError } from '@dwm/core-tensor/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CogVideoXVae, encodeWhole } from '../vae/index.ts';
-import { normals, randomParameters, relativeError, tinyConfig } from '../vae/testing.ts';
+import { normals, randomParameters, tinyConfig } from '../vae/testing.ts';
 import type { Parameters } from '../weights/parameters.ts';
 import { fullTrainable } from './trainable.ts';
 import { type VaeObjective, type VaeObjectiveOptions, vaeObjective } from './vae-objective.ts';

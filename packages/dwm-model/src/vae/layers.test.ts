@@ -1,10 +1,11 @@
 /** The layers with their own treatment of time, against plain float64 loops written from the definitions. */
 import { compile, type Device, spec, type Tensor } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
+import { relativeError } from '@dwm/core-tensor/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Parameters } from '../weights/parameters.ts';
 import { causalConv, downsample, type Stretch, spatialNorm, upsample } from './layers.ts';
-import { normals, randomParameters, relativeError, tinyConfig } from './testing.ts';
+import { normals, randomParameters, tinyConfig } from './testing.ts';
 
 let device: Device;
 let parameters: Parameters;

@@ -4,6 +4,8 @@ import { type ParameterSpecs, Parameters } from '../weights/parameters.ts';
 import { parseVaeConfig, type VaeConfig } from './config.ts';
 import { vaeParameters } from './parameters.ts';
 
+export { relativeError } from '@dwm/core-tensor/testing';
+
 /** Two levels: half the size and half the frames. */
 export const tinyConfig: VaeConfig = parseVaeConfig(
   {
@@ -51,15 +53,4 @@ export function randomParameters(
     tensors.set(name, DeviceTensor.from(device, scaled, own, 'f32', name));
   }
   return new Parameters(tensors);
-}
-
-/** ||got - want|| / ||want|| */
-export function relativeError(got: ArrayLike<number>, want: ArrayLike<number>): number {
-  if (got.length !== want.length) return Number.POSITIVE_INFINITY;
-  let [difference, norm] = [0, 0];
-  for (let i = 0; i < want.length; i++) {
-    difference += (got[i] - want[i]) ** 2;
-    norm += want[i] ** 2;
-  }
-  return Math.sqrt(difference / norm);
 }

@@ -15,8 +15,8 @@ import {
   toNumbers,
 } from '@dwm/core-tensor';
 import { openDirectory, openNodeDevice, readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
+import { relativeError } from '@dwm/core-tensor/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { relativeError } from '../../tests/fixtures/check.ts';
 import { loadTransformer } from '../pipeline/load-transformer.ts';
 import { timestepTable, transformer, transformerParameters } from '../transformer/index.ts';
 import { LORA_FILE, NON_LORA_FILE } from './lora.ts';

@@ -2,9 +2,10 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { seeded } from '@dwm/core-tensor/testing';
 import { BlobSource, EncodedPacketSink, Input, MP4, VideoSampleSink } from 'mediabunny';
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { blobOf, hasShared, meanColour, movingGradient, psnr, realworld, seeded } from '../testing.ts';
+import { blobOf, hasShared, meanColour, movingGradient, psnr, realworld } from '../testing.ts';
 import {
   decodeFrames,
   encodeVideo,

@@ -1,3 +1,4 @@
+import { relativeError, seeded } from '@dwm/core-tensor/testing';
 import { describe, expect, expectTypeOf, test } from 'vitest';
 import { fitRigid } from './fit-rigid.ts';
 import {
@@ -27,7 +28,6 @@ import {
 } from './index.ts';
 import { multiply } from './pose.ts';
 import { fromMatrix3, rotate, toMatrix3, unit } from './rotation.ts';
-import { relativeL2, seeded } from './testing.ts';
 
 const random = seeded(1);
 const signed = () => 2 * random() - 1;
@@ -58,9 +58,9 @@ describe('rotations', () => {
       const v: Vec3 = [axis[0] * size, axis[1] * size, axis[2] * size];
       const expected = matrixExponential(v);
       const q = fromAxisAngle(v);
-      expect(relativeL2(toMatrix3(q), expected)).toBeLessThan(1e-13);
-      expect(relativeL2(toMatrix3(fromMatrix3(expected)), expected)).toBeLessThan(1e-13);
-      expect(relativeL2(toMatrix3(fromAxisAngle(toAxisAngle(q))), expected)).toBeLessThan(1e-13);
+      expect(relativeError(toMatrix3(q), expected)).toBeLessThan(1e-13);
+      expect(relativeError(toMatrix3(fromMatrix3(expected)), expected)).toBeLessThan(1e-13);
+      expect(relativeError(toMatrix3(fromAxisAngle(toAxisAngle(q))), expected)).toBeLessThan(1e-13);
       if (size < Math.PI) expect(Math.abs(Math.hypot(...toAxisAngle(q)) - size)).toBeLessThan(1e-12);
     }
   });
@@ -75,7 +75,7 @@ describe('rotations', () => {
     ] as Vec3[]) {
       const half: Vec3 = [axis[0] * Math.PI, axis[1] * Math.PI, axis[2] * Math.PI];
       const back = toMatrix3(fromAxisAngle(toAxisAngle(fromMatrix3(matrixExponential(half)))));
-      expect(relativeL2(back, matrixExponential(half))).toBeLessThan(1e-7);
+      expect(relativeError(back, matrixExponential(half))).toBeLessThan(1e-7);
     }
   });
 
@@ -86,7 +86,7 @@ describe('rotations', () => {
       2 * Math.acos(Math.min(1, Math.abs(p.reduce((sum, x, i) => sum + x * q[i], 0))));
     for (const t of [0, 0.25, 0.7, 1]) {
       expect(angle(a, slerp(a, b, t))).toBeCloseTo(t * angle(a, b), 6);
-      expect(relativeL2(toMatrix3(slerp(a, minus, t)), toMatrix3(slerp(a, b, t)))).toBeLessThan(1e-12);
+      expect(relativeError(toMatrix3(slerp(a, minus, t)), toMatrix3(slerp(a, b, t)))).toBeLessThan(1e-12);
     }
     expect(slerp(a, a, 0.3).every((x, i) => Math.abs(x - a[i]) < 1e-15)).toBe(true);
   });
@@ -124,7 +124,7 @@ describe('poses', () => {
       const pose = placedCamera('opengl', vec(100), turn());
       const colmap = toColmap(inverted(withAxes(pose, 'opencv')));
       const back = withAxes(inverted(fromColmap(colmap)!), 'opengl');
-      expect(relativeL2(back.matrix, pose.matrix)).toBeLessThan(1e-14);
+      expect(relativeError(back.matrix, pose.matrix)).toBeLessThan(1e-14);
       expect(colmap.qvec[0]).toBeGreaterThanOrEqual(0);
     }
     expect(fromColmap({ qvec: [0, 0, 0, 0], tvec: [0, 0, 0] })).toBeUndefined();
@@ -138,15 +138,17 @@ describe('poses', () => {
       [0, 1, 2].map((row) =>
         [0, 1, 2].reduce((s, k) => s + matrix[4 * row + k] * ahead[k], matrix[4 * row + 3]),
       );
-    expect(relativeL2(seen(inverted(pose).matrix), [0.1, 0.2, -3])).toBeLessThan(1e-14);
-    expect(relativeL2(seen(inverted(withAxes(pose, 'opencv')).matrix), [0.1, -0.2, 3])).toBeLessThan(1e-14);
+    expect(relativeError(seen(inverted(pose).matrix), [0.1, 0.2, -3])).toBeLessThan(1e-14);
+    expect(relativeError(seen(inverted(withAxes(pose, 'opencv')).matrix), [0.1, -0.2, 3])).toBeLessThan(
+      1e-14,
+    );
   });
 
   test('a rounded rotation inverts to what undoes it', () => {
     const rounded = placedCamera('opengl', vec(), turn()).matrix.map((x) => Math.round(x * 1e4) / 1e4);
     const product = multiply(inverted(cameraToWorld('opengl', rounded)).matrix, rounded);
     const identity = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1];
-    expect(relativeL2(product, identity)).toBeLessThan(1e-15);
+    expect(relativeError(product, identity)).toBeLessThan(1e-15);
     expect(worldToCamera('opencv', identity).direction).toBe('world-to-camera');
   });
 
@@ -155,7 +157,7 @@ describe('poses', () => {
     const pose = placedCamera('opencv', position, rotation);
     const found = placement(pose);
     expect(found.position).toEqual(position);
-    expect(relativeL2(toMatrix3(found.rotation), toMatrix3(rotation))).toBeLessThan(1e-14);
+    expect(relativeError(toMatrix3(found.rotation), toMatrix3(rotation))).toBeLessThan(1e-14);
     expect(Array.from(columnMajor(pose.matrix).subarray(12, 15))).toEqual(position.map(Math.fround));
   });
 });
@@ -202,8 +204,8 @@ describe('paths', () => {
       path.map(({ seconds }) => seconds),
     );
     at.forEach((pose, i) => {
-      expect(relativeL2(pose.position, path[i].position)).toBeLessThan(1e-12);
-      expect(relativeL2(toMatrix3(pose.rotation), toMatrix3(path[i].rotation))).toBeLessThan(1e-9);
+      expect(relativeError(pose.position, path[i].position)).toBeLessThan(1e-12);
+      expect(relativeError(toMatrix3(pose.rotation), toMatrix3(path[i].rotation))).toBeLessThan(1e-9);
     });
     const step = 1e-7;
     for (let i = 1; i < 6; i++) {
@@ -213,7 +215,7 @@ describe('paths', () => {
         const d = b.position.map((x, k) => x - a.position[k]);
         return d.map((x) => x / Math.hypot(...d));
       };
-      expect(relativeL2(direction(before, here), direction(here, after))).toBeLessThan(1e-3);
+      expect(relativeError(direction(before, here), direction(here, after))).toBeLessThan(1e-3);
     }
   });
 
@@ -224,7 +226,7 @@ describe('paths', () => {
       rotation: fromAxisAngle([0, 0.3 * k, 0]),
     }));
     const [pose] = splinePath(path, [1.37]);
-    expect(relativeL2(pose.position, [1.37, 2.74, -1.37])).toBeLessThan(1e-12);
+    expect(relativeError(pose.position, [1.37, 2.74, -1.37])).toBeLessThan(1e-12);
     expect(toAxisAngle(pose.rotation)[1]).toBeCloseTo(0.3 * 1.37, 12);
   });
 
@@ -253,7 +255,7 @@ describe('paths', () => {
     expect(first.position).toEqual(path[0].position);
     expect(last.position).toEqual(path[3].position);
     expect(
-      relativeL2(
+      relativeError(
         half.position,
         path[1].position.map((x, i) => (x + path[2].position[i]) / 2),
       ),
@@ -308,8 +310,8 @@ test('the rigid fit finds the motion, and refuses points on a line', () => {
   const [rotation, translation] = [turn(), vec(5)];
   const moved = points.map((p) => rotate(rotation, p).map((x, i) => x + translation[i]) as unknown as Vec3);
   const fit = fitRigid(points, moved)!;
-  expect(relativeL2(toMatrix3(fit.rotation), toMatrix3(rotation))).toBeLessThan(1e-12);
-  expect(relativeL2(fit.translation, translation)).toBeLessThan(1e-12);
+  expect(relativeError(toMatrix3(fit.rotation), toMatrix3(rotation))).toBeLessThan(1e-12);
+  expect(relativeError(fit.translation, translation)).toBeLessThan(1e-12);
   const line = points.map((_, i) => [i, 2 * i, 3 * i] as Vec3);
   expect(fitRigid(line, line)).toBeUndefined();
   expect(

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openNodeDevice } from '@dwm/core-tensor/node';
+import { seeded } from '@dwm/core-tensor/testing';
 import { afterAll, describe, expect, test } from 'vitest';
 import { largestDifference, readCase } from '../../tests/fixtures/compare.ts';
-import { golden, seeded } from '../camera/testing.ts';
+import { golden } from '../camera/testing.ts';
 import {
   type HandSide,
   loadMano,

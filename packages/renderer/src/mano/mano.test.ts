@@ -1,6 +1,7 @@
+import { relativeError, seeded } from '@dwm/core-tensor/testing';
 import { describe, expect, test } from 'vitest';
 import { checkMano } from '../../tests/fixtures/mano.ts';
-import { golden, relativeL2, seeded } from '../camera/testing.ts';
+import { golden } from '../camera/testing.ts';
 import { type ArrayToSave, array, fuzz, npz } from '../trajectory/testing.ts';
 import {
   loadMano,
@@ -124,17 +125,20 @@ describe('posed MANO', () => {
       const hand = posedMano(model, { orient, pose, betas, transl, flat }, 'right');
       const total = pose.map((x, i) => x + (flat ? 0 : model.mean[i]));
       const [vertices, joints] = reference(model, orient, total, betas, transl);
-      expect(relativeL2(hand.vertices, vertices)).toBeLessThan(1e-7);
-      expect(relativeL2(hand.joints, joints)).toBeLessThan(1e-13);
+      expect(relativeError(hand.vertices, vertices)).toBeLessThan(1e-7);
+      expect(relativeError(hand.joints, joints)).toBeLessThan(1e-13);
       expect(
-        relativeL2(hand.keypoints.subarray(12, 15), vertices.slice(3 * MANO_TIPS[0], 3 * MANO_TIPS[0] + 3)),
+        relativeError(
+          hand.keypoints.subarray(12, 15),
+          vertices.slice(3 * MANO_TIPS[0], 3 * MANO_TIPS[0] + 3),
+        ),
       ).toBeLessThan(1e-6);
       const matrices = [
         orient,
         ...Array.from({ length: 15 }, (_, j) => total.slice(3 * j, 3 * j + 3)),
       ].flatMap(rodrigues);
       expect(
-        relativeL2(posedMano(model, { rotations: matrices, betas, transl }, 'right').vertices, vertices),
+        relativeError(posedMano(model, { rotations: matrices, betas, transl }, 'right').vertices, vertices),
       ).toBeLessThan(1e-7);
     }
   });
@@ -151,10 +155,10 @@ describe('posed MANO', () => {
     const right = posedMano(model, { ...params, transl: [0, 0, 0] }, 'right');
     const left = posedMano(model, params, 'left');
     const mirrored = right.vertices.map((x, i) => (i % 3 === 0 ? -x : x) + params.transl[i % 3]);
-    expect(relativeL2(left.vertices, mirrored)).toBeLessThan(1e-6);
+    expect(relativeError(left.vertices, mirrored)).toBeLessThan(1e-6);
     const normals = vertexNormals(right.vertices, right.indices);
     const flipped = normals.map((x, i) => (i % 3 === 0 ? -x : x));
-    expect(relativeL2(vertexNormals(left.vertices, left.indices), flipped)).toBeLessThan(1e-4);
+    expect(relativeError(vertexNormals(left.vertices, left.indices), flipped)).toBeLessThan(1e-4);
   });
 
   test('skinning by the transforms and the pose feature gives the vertices', async () => {
@@ -184,7 +188,7 @@ describe('posed MANO', () => {
       }
       return sum;
     });
-    expect(relativeL2(vertices, skinned)).toBeLessThan(1e-7);
+    expect(relativeError(vertices, skinned)).toBeLessThan(1e-7);
   });
 
   test('PCA coefficients weigh rows, without the mean', async () => {
@@ -193,7 +197,7 @@ describe('posed MANO', () => {
     const expected = Array.from({ length: 45 }, (_, i) =>
       coefficients.reduce((s, c, k) => s + c * model.components[45 * k + i], 0),
     );
-    expect(relativeL2(pcaToPose(model, coefficients), expected)).toBeLessThan(1e-14);
+    expect(relativeError(pcaToPose(model, coefficients), expected)).toBeLessThan(1e-14);
   });
 
   test('wrong lengths are refused', async () => {
@@ -263,10 +267,11 @@ test.each(['right', 'left'] as const)(
       flat: true,
     };
     const flat = manoToWebxr(posedMano(simple, still, side), side);
-    expect(relativeL2(flat.subarray(0, 3), [0.09 * mirror + 1, 2, 3])).toBeLessThan(1e-12);
+    expect(relativeError(flat.subarray(0, 3), [0.09 * mirror + 1, 2, 3])).toBeLessThan(1e-12);
     for (const joint of [0, 6, 11, 12, 13, 14, 16, 21]) {
-      expect(relativeL2(columns(flat, joint).y, [0, 1, 0])).toBeLessThan(1e-6);
-      if (joint !== 0) expect(relativeL2(columns(flat, joint).forward, [-mirror, 0, 0])).toBeLessThan(1e-6);
+      expect(relativeError(columns(flat, joint).y, [0, 1, 0])).toBeLessThan(1e-6);
+      if (joint !== 0)
+        expect(relativeError(columns(flat, joint).forward, [-mirror, 0, 0])).toBeLessThan(1e-6);
     }
     // The thumb's nail looks away from the fingers.
     expect(columns(flat, 2).y[2]).toBeGreaterThan(0.5);
@@ -279,7 +284,7 @@ test.each(['right', 'left'] as const)(
       const bone = [0, 1, 2].map((k) => bent[7 * joint + 7 + k] - bent[7 * joint + k]);
       const length = Math.hypot(...bone);
       expect(
-        relativeL2(
+        relativeError(
           columns(bent, joint).forward,
           bone.map((x) => x / length),
         ),

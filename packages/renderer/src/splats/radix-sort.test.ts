@@ -1,7 +1,7 @@
 import type { Device } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
+import { seeded } from '@dwm/core-tensor/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { seeded } from '../../tests/splat-files.ts';
 import { Scratch, Uniforms } from './compute.ts';
 import { createRadixSort, SORT_SLOTS } from './radix-sort.ts';
 import { createScan } from './scan.ts';

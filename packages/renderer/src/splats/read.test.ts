@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { bytesSource, InvalidFileError } from '@dwm/core-tensor';
 import { openPath } from '@dwm/core-tensor/node';
+import { seeded } from '@dwm/core-tensor/testing';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import {
   compressedPly,
   inriaPly,
   plyBytes,
   randomCloud,
-  seeded,
   splatFile,
   spzFile,
 } from '../../tests/splat-files.ts';

@@ -1,7 +1,8 @@
 import { type Device, InvalidArgumentError } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
+import { seeded } from '@dwm/core-tensor/testing';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { randomCloud, seeded } from '../../tests/splat-files.ts';
+import { randomCloud } from '../../tests/splat-files.ts';
 import { cameraToWorld, inverted, placedCamera, withAxes } from '../camera/index.ts';
 import { RenderTarget } from '../gpu/render-target.ts';
 import type { View } from '../gpu/view.ts';

@@ -1,7 +1,7 @@
+import { relativeError, seeded } from '@dwm/core-tensor/testing';
 import { describe, expect, test } from 'vitest';
 import { fromAxisAngle, type Quaternion, type Vec3 } from '../camera/index.ts';
 import { compose, fromFrame, rotate, unit } from '../camera/rotation.ts';
-import { relativeL2, seeded } from '../camera/testing.ts';
 import { LANDMARK_JOINTS, landmarksToJoints } from './hand-ik.ts';
 import { importMediapipe } from './mediapipe.ts';
 
@@ -83,13 +83,13 @@ describe('inverse kinematics', () => {
       const posed = makeHand(bent(), anyTurn(), [signed(1), signed(1), signed(1)]);
       // The thumb's first joint bends freely here, so it is no part of a rigid palm's turning but of its place.
       const found = landmarksToJoints(landmarksOf(posed), rest);
-      expect(relativeL2(positions(found), positions(posed))).toBeLessThan(1e-9);
+      expect(relativeError(positions(found), positions(posed))).toBeLessThan(1e-9);
       for (let joint = 0; joint < 25; joint++) {
         const [a, b] = [found, posed].map((all) => all.subarray(7 * joint + 3, 7 * joint + 7));
         // Bending about y after x leaves a twist that no landmark shows: up to some degrees.
         expect(sameTurn(a, b)).toBeGreaterThan(0.99);
         const forward = (q: Float64Array) => rotate([...q] as unknown as Quaternion, [0, 0, -1]);
-        if (joint % 5 !== 0) expect(relativeL2(forward(a), forward(b))).toBeLessThan(1e-9);
+        if (joint % 5 !== 0) expect(relativeError(forward(a), forward(b))).toBeLessThan(1e-9);
       }
     }
   });
@@ -97,7 +97,7 @@ describe('inverse kinematics', () => {
   test('bones keep the length of the hand at rest, whatever the landmarks measure', () => {
     const larger = makeHand(bent(), anyTurn(), [0, 1, -1], 1.3);
     const noisy = landmarksOf(larger).map((x) => x + signed(0.004));
-    expect(relativeL2(boneLengths(landmarksToJoints(noisy, rest)), boneLengths(rest))).toBeLessThan(1e-12);
+    expect(relativeError(boneLengths(landmarksToJoints(noisy, rest)), boneLengths(rest))).toBeLessThan(1e-12);
     const exact = landmarksToJoints(landmarksOf(larger), rest);
     const direction = (joints: Float64Array, joint: number) =>
       [0, 1, 2].map(
@@ -106,7 +106,7 @@ describe('inverse kinematics', () => {
           Math.hypot(...[0, 1, 2].map((c) => joints[7 * joint + 7 + c] - joints[7 * joint + c])),
       );
     for (const joint of [1, 2, 3, 6, 7, 8, 21, 22, 23])
-      expect(relativeL2(direction(exact, joint), direction(larger, joint))).toBeLessThan(1e-9);
+      expect(relativeError(direction(exact, joint), direction(larger, joint))).toBeLessThan(1e-9);
   });
 
   test('the rest hand may be turned and its bones off their axes', () => {
@@ -123,7 +123,7 @@ describe('inverse kinematics', () => {
     const turnedRest = makeHand(straight, fromFrame([0, 1, 0], [0, 0, 1], [1, 0, 0]), [5, 6, 7]);
     const posed = makeHand(bent(), anyTurn(), [1, 2, 3]);
     const found = landmarksToJoints(landmarksOf(posed), skewed(turnedRest));
-    expect(relativeL2(positions(found), positions(posed))).toBeLessThan(1e-9);
+    expect(relativeError(positions(found), positions(posed))).toBeLessThan(1e-9);
     expect(sameTurn(found.subarray(52 + 7 * 0, 56), skewed(posed).subarray(52, 56))).toBeGreaterThan(0.99);
   });
 
@@ -173,7 +173,7 @@ describe('MediaPipe results', () => {
       options,
     );
     expect([fps, frames.length]).toEqual([30, 4]);
-    expect(relativeL2(positions(frames[0].hands.right!.joints!), positions(posed))).toBeLessThan(1e-9);
+    expect(relativeError(positions(frames[0].hands.right!.joints!), positions(posed))).toBeLessThan(1e-9);
     expect(frames.map(({ hands }) => [!!hands.left, !!hands.right])).toEqual([
       [false, true],
       [false, false],

@@ -1,5 +1,5 @@
+import { relativeError, seeded } from '@dwm/core-tensor/testing';
 import { describe, expect, test } from 'vitest';
-import { relativeL2, seeded } from '../camera/testing.ts';
 import { openNpz, parseNpy, shapedArray } from './npy.ts';
 import { type ArrayToSave, array, fuzz, npy, npz } from './testing.ts';
 
@@ -11,7 +11,7 @@ describe('.npy', () => {
   test.each(['<f8', '<f4'])('numbers of %s in C order', (descr) => {
     const { shape, data } = parse(array([3, 5, 7], values, descr));
     expect(shape).toEqual([3, 5, 7]);
-    expect(relativeL2(data, values)).toBeLessThan(descr === '<f8' ? 1e-16 : 1e-7);
+    expect(relativeError(data, values)).toBeLessThan(descr === '<f8' ? 1e-16 : 1e-7);
   });
 
   test.each([

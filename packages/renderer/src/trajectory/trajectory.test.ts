@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { relativeError, seeded } from '@dwm/core-tensor/testing';
 import { describe, expect, test } from 'vitest';
 import { checkTrajectory } from '../../tests/fixtures/trajectory.ts';
 import {
@@ -12,7 +13,7 @@ import {
   type Vec3,
 } from '../camera/index.ts';
 import { unit } from '../camera/rotation.ts';
-import { golden, relativeL2, seeded } from '../camera/testing.ts';
+import { golden } from '../camera/testing.ts';
 import { loadMano } from '../mano/index.ts';
 import {
   deviceTrajectory,
@@ -180,23 +181,25 @@ describe('resample', () => {
     const between = (x: ArrayLike<number>, y: ArrayLike<number>) =>
       Array.from(x, (value, i) => 0.75 * value + 0.25 * y[i]);
     const place = ({ matrix }: { matrix: Float64Array }) => [matrix[3], matrix[7], matrix[11]];
-    expect(relativeL2(place(quarter.camera), between(place(a.camera), place(b.camera)))).toBeLessThan(1e-12);
+    expect(relativeError(place(quarter.camera), between(place(a.camera), place(b.camera)))).toBeLessThan(
+      1e-12,
+    );
     const [from, to, mixed] = [a, b, quarter].map(({ hands }) => hands.left!);
     const rotation = (all: Float64Array) => all.subarray(3, 7) as unknown as Quaternion;
     expect(
-      relativeL2(
+      relativeError(
         mixed.joints!.subarray(0, 3),
         between(from.joints!.subarray(0, 3), to.joints!.subarray(0, 3)),
       ),
     ).toBeLessThan(1e-12);
     expect(
-      relativeL2(rotation(mixed.joints!), slerp(rotation(from.joints!), rotation(to.joints!), 0.25)),
+      relativeError(rotation(mixed.joints!), slerp(rotation(from.joints!), rotation(to.joints!), 0.25)),
     ).toBeLessThan(1e-12);
     const orient = (params: { orient: ArrayLike<number> }) =>
       fromAxisAngle(Array.from(params.orient) as unknown as Vec3);
     const expected = toAxisAngle(slerp(orient(from.mano!), orient(to.mano!), 0.25));
-    expect(relativeL2(mixed.mano!.orient, expected)).toBeLessThan(1e-12);
-    expect(relativeL2(mixed.mano!.betas, between(from.mano!.betas, to.mano!.betas))).toBeLessThan(1e-12);
+    expect(relativeError(mixed.mano!.orient, expected)).toBeLessThan(1e-12);
+    expect(relativeError(mixed.mano!.betas, between(from.mano!.betas, to.mano!.betas))).toBeLessThan(1e-12);
   });
 
   test('a hand beside a gap belongs to the nearer frame', () => {
@@ -316,7 +319,7 @@ describe.skipIf(missing)(`with the golden files${skipped}`, () => {
     const { frames } = hot3dTrajectory(hands, path, { intrinsics, deviceFromCamera });
     expect(frames).toHaveLength(hands.frames.length);
     const first = deviceTrajectory(path, { intrinsics, deviceFromCamera }).frames[0];
-    expect(relativeL2(frames[0].camera.matrix, first.camera.matrix)).toBeLessThan(1e-12);
+    expect(relativeError(frames[0].camera.matrix, first.camera.matrix)).toBeLessThan(1e-12);
     const far = { ...path, firstNanoseconds: path.firstNanoseconds + 10n ** 15n };
     expect(() => hot3dTrajectory(hands, far, { intrinsics, deviceFromCamera })).toThrow('covers no time');
   });
