@@ -10,6 +10,7 @@ import { type HandsRun, runHands } from './physics/run-hands.ts';
 import { Random } from './random.ts';
 import type { ClipSettings, MovingPart, Rejected, Rejection, SimulatedClip } from './types.ts';
 import { makeWorld } from './world/make-world.ts';
+import type { Part } from './world/parts.ts';
 import { distanceTo } from './world/solid.ts';
 import { findBody, isJoint, type World } from './world/world.ts';
 
@@ -20,9 +21,13 @@ const DROP_OUT = 0.08;
 /** How deep a hand may be in what stands still, metres; skin gives way, and colliders are coarser than meshes. */
 const DEEPEST = 0.022;
 
-/** @throws what Rapier throws where WebAssembly cannot run. */
-export async function simulate(seed: number, settings: ClipSettings): Promise<SimulatedClip | Rejected> {
-  const world = await makeWorld(seed, settings.action);
+/** @param parts things of a user's. @throws what Rapier throws where WebAssembly cannot run. */
+export async function simulate(
+  seed: number,
+  settings: ClipSettings,
+  parts: readonly Part[] = [],
+): Promise<SimulatedClip | Rejected> {
+  const world = await makeWorld(seed, settings.action, parts);
   const random = Random.fork(seed, 'clip');
   const fixedCamera = settings.fixedCamera ?? random.chance(FIXED_CAMERA);
   const plan = planAction(world, { ...settings, fps: settings.fps ?? 8, fixedCamera });
@@ -108,7 +113,9 @@ function movesVisibly(world: World, part: MovingPart, run: HandsRun): boolean {
 function pouredOut(world: World, { moving }: HandsRun): number {
   return moving.filter(({ name, worlds }) => {
     const last = worlds.at(-1)!;
-    return name.startsWith('bead') && Math.hypot(last[3] - world.goal![0], last[11] - world.goal![2]) < 0.08;
+    return (
+      /^bead( \d+)?$/.test(name) && Math.hypot(last[3] - world.goal![0], last[11] - world.goal![2]) < 0.08
+    );
   }).length;
 }
 

@@ -29,6 +29,7 @@ interface Flags {
   fps: number;
   actions?: Action[];
   fixedCamera?: number;
+  parts?: string;
   workers: number;
   gifSheet?: true;
 }
@@ -61,12 +62,14 @@ export function addSynth(program: Command): void {
     .option('--fps <n>', 'frames a second', integer(1, 60), 8)
     .option('--actions <names>', 'only these, with commas between them; else all', readActions)
     .option('--fixed-camera <share>', 'share of clips whose camera does not move; else a quarter', real(0, 1))
+    .option('--parts <dir>', 'folder of .glb files; what is in them may stand in the rooms too')
     .option('--workers <n>', 'processes that work side by side', integer(1, 256), availableParallelism())
     .option('--gif-sheet', `the first ${SHOWN} clips as a moving picture too`)
     .addHelpText(
       'after',
       `
 Actions: ${ACTIONS.join(', ')}.
+Parts are things of 0.015 to 0.25 m a side that are picked, placed, pushed and toppled; captions call them by file name.
 Ctrl-C finishes the clips in work; the same command goes on from there.
 Example:
   dwm synth --count 1000 --out data/synth

@@ -335,8 +335,7 @@ const wayOf = (from: Vec3, goal: Vec3) => (goal[0] > from[0] ? 'right' : 'left')
 function carryWithBoth(world: World, body: Body, random: Random): HandsPlan {
   const place = firstPlace(body);
   const goal = world.goal!;
-  const [{ shape }] = body.solids;
-  const [halfWidth, halfHeight] = shape.kind === 'box' ? shape.half : [0.1, 0.07];
+  const [halfWidth, halfHeight] = halfExtents(body.solids[0].shape);
   const path = carryPath(place.position, goal, random);
   const size = random.uniform(0.92, 1.12);
   const timing = shares(random);

@@ -1,14 +1,16 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readVideo } from '@dwm/media/node';
 import { readTransforms } from '@dwm/renderer';
 import { expect, test } from 'vitest';
+import { glbOf, thing } from '../world/testing.ts';
 import {
   clipPaths,
   clipSettings,
   type DatasetOptions,
   FIRST_TEST_SEED,
+  GENERATOR_VERSION,
   listLine,
   sampleOf,
   splitOf,
@@ -30,6 +32,7 @@ const options = (root: string, change: Partial<DatasetOptions> = {}): DatasetOpt
   nodeArguments: ['--import', import.meta.resolve('tsx')],
   ...change,
 });
+const tin = glbOf(thing((mesh) => mesh.box([0.05, 0.05, 0.03], [1, 0, 0])).meshes[0].primitives[0]);
 const folder = () => mkdtempSync(join(tmpdir(), 'dwm-synth-'));
 /** Every file below, with its bytes. */
 function contents(root: string): Map<string, string> {
@@ -105,6 +108,22 @@ test('a folder made with other options, and seeds that run into the other split,
     );
     await expect(writeDataset(options(root, { split: 'train', seed: 999_999, count: 2 }))).rejects.toThrow(
       /pass the last training seed, 999999/,
+    );
+    const parts = join(root, 'parts');
+    mkdirSync(parts);
+    writeFileSync(join(parts, 'tin.glb'), tin);
+    const again = { actions: ['touch-nothing'] as const, workers: 1 };
+    await expect(writeDataset(options(root, { ...again, count: 1, parts }))).rejects.toThrow(
+      /^parts: .* was made with "none", expected the same, got {"tin.glb":"[0-9a-f]{64}"}/,
+    );
+    // As folders were before versions were written.
+    const settings = join(root, 'synth.json');
+    const { version, parts: none, ...old } = JSON.parse(readFileSync(settings, 'utf8'));
+    expect([version, none]).toEqual([GENERATOR_VERSION, 'none']);
+    writeFileSync(settings, JSON.stringify(old));
+    expect(await writeDataset(options(root, { ...again, count: 1 }))).toMatchObject({ clips: 1, kept: 1 });
+    await expect(writeDataset(options(root, { ...again, count: 2 }))).rejects.toThrow(
+      /^version: .* was made by version 1 of the generator, expected 2 to add clips; choose another folder$/,
     );
   } finally {
     rmSync(root, { recursive: true });

@@ -12,6 +12,7 @@ export {
   stemOf,
 } from './clip-files.ts';
 export { ClipMaker, type ClipRequest, type ClipResult, readStateLog } from './make-clip.ts';
+export { type FilePart, readParts } from './read-parts.ts';
 export { writeGifSheet, writeSheet } from './sheet.ts';
 export type { FrameState, ObjectState, StateLog } from './state-log.ts';
 export {

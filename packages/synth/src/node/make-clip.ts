@@ -11,6 +11,7 @@ import { decodeImage } from '@dwm/renderer/node';
 import { type ClipPasses, PassRenderer, passesProblem } from '../passes/index.ts';
 import { simulate } from '../simulate.ts';
 import type { Action, ClipSettings, SimulatedClip } from '../types.ts';
+import type { Part } from '../world/parts.ts';
 import { clipPaths, rejectionPath } from './clip-files.ts';
 import { stateLog } from './state-log.ts';
 
@@ -38,8 +39,11 @@ export interface ClipResult {
 
 export class ClipMaker {
   readonly #passes: PassRenderer;
+  readonly #parts: readonly Part[];
 
-  constructor(device: Device) {
+  /** @param parts things of a user's that may stand in the rooms. */
+  constructor(device: Device, parts: readonly Part[] = []) {
+    this.#parts = parts;
     this.#passes = new PassRenderer(device, decodeImage);
   }
 
@@ -48,7 +52,7 @@ export class ClipMaker {
     seed: number,
     settings: ClipSettings,
   ): Promise<{ clip: SimulatedClip; passes: ClipPasses } | { rejected: string; action: Action }> {
-    const clip = await simulate(seed, settings);
+    const clip = await simulate(seed, settings, this.#parts);
     if ('rejected' in clip) return { rejected: clip.rejected, action: clip.action };
     const passes = await this.#passes.render(clip);
     const problem = passesProblem(clip, passes);

@@ -1,6 +1,7 @@
 /** A process of its own with a device of its own: gets requests, makes the clips' files, answers one by one. */
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import { ClipMaker, type ClipRequest, type ClipResult } from './make-clip.ts';
+import { readParts } from './read-parts.ts';
 
 export interface WorkerAnswer {
   readonly result?: ClipResult;
@@ -8,7 +9,7 @@ export interface WorkerAnswer {
   readonly error?: string;
 }
 
-const root = process.argv[2];
+const [, , root, parts] = process.argv;
 const send = (answer: WorkerAnswer) => process.send!(answer);
 
 // The parent is gone.
@@ -16,7 +17,7 @@ process.on('disconnect', () => process.exit(0));
 
 try {
   const device = await openNodeDevice();
-  const maker = new ClipMaker(device);
+  const maker = new ClipMaker(device, parts === undefined ? [] : await readParts(parts));
   send({ adapter: device.caps.adapter.description || device.caps.adapter.device });
   let last = Promise.resolve();
   process.on('message', (request: ClipRequest) => {

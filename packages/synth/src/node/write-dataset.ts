@@ -12,8 +12,10 @@ import { DwmError, InvalidArgumentError } from '@dwm/core-tensor';
 import { writeFileAtomic } from '@dwm/core-tensor/node';
 import { Random } from '../random.ts';
 import type { Action, ClipSettings } from '../types.ts';
+import { GENERATOR_VERSION } from '../version.ts';
 import { clipPaths, FIRST_TEST_SEED, firstSeed, listLine, rejectionPath, type Split } from './clip-files.ts';
 import type { ClipRequest, ClipResult } from './make-clip.ts';
+import { readParts } from './read-parts.ts';
 import type { WorkerAnswer } from './worker.ts';
 
 export interface DatasetOptions {
@@ -31,6 +33,8 @@ export interface DatasetOptions {
   readonly actions?: readonly Action[];
   /** Share of clips with a fixed camera; the simulation's own by default. */
   readonly fixedCamera?: number;
+  /** Folder of .glb files that may stand in the rooms beside our own things. */
+  readonly parts?: string;
   /** Processes; one a core by default. */
   readonly workers?: number;
   /** What Node needs to run TypeScript, e.g. `--import` and tsx. */
@@ -72,8 +76,8 @@ const HOPELESS = 200;
 const MEASURED = 64;
 
 /**
- * @throws InvalidArgumentError for a seed range that leaves its split or a folder that was made with other options,
- * DwmError where a worker fails; AbortError when stopped, with all finished clips listed.
+ * @throws InvalidArgumentError for a seed range that leaves its split, a folder that was made with other options, and
+ * one of another version of the generator that lacks clips; InvalidFileError for a part that cannot be used; DwmError where a worker fails; AbortError when stopped, with all finished clips listed.
  */
 export async function writeDataset(options: DatasetOptions): Promise<DatasetReport> {
   const { root, split, count, signal } = options;
@@ -85,8 +89,14 @@ export async function writeDataset(options: DatasetOptions): Promise<DatasetRepo
       `${count} clips from ${options.seed} on pass the last training seed, ${FIRST_TEST_SEED - 1}; start lower`,
     );
   }
-  await checkSettings(root, options);
+  const version = await checkSettings(root, options);
   const known = await knownResults(root);
+  if (version !== GENERATOR_VERSION && !isWhole(known, first, count)) {
+    throw new InvalidArgumentError(
+      'version',
+      `${root} was made by version ${version} of the generator, expected ${GENERATOR_VERSION} to add clips; choose another folder`,
+    );
+  }
   const results = new Map<number, ClipResult>();
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
@@ -213,10 +223,25 @@ export function clipSettings(
   };
 }
 
-/** Clips of one folder are alike; its first run says in what. */
-async function checkSettings(root: string, options: DatasetOptions): Promise<void> {
+/** Whether `count` clips from a seed on are there. */
+function isWhole(known: ReadonlyMap<number, ClipResult>, first: number, count: number): boolean {
+  let good = 0;
+  for (let seed = first; good < count; seed++) {
+    const result = known.get(seed);
+    if (!result) return false;
+    if (!result.rejected) good++;
+  }
+  return true;
+}
+
+/**
+ * Clips of one folder are alike; its first run says in what.
+ * @returns the version of the generator that made the folder.
+ */
+async function checkSettings(root: string, options: DatasetOptions): Promise<number> {
   const { split, width, height, frames, fps, actions, fixedCamera } = options;
   const path = join(root, 'synth.json');
+  const parts = options.parts === undefined ? undefined : await readParts(options.parts);
   const now = {
     split,
     width,
@@ -225,14 +250,16 @@ async function checkSettings(root: string, options: DatasetOptions): Promise<voi
     fps,
     actions: actions ?? 'all',
     fixedCamera: fixedCamera ?? 'default',
+    parts: parts ? Object.fromEntries(parts.map(({ name, sha256 }) => [name, sha256])) : 'none',
   };
   const before = await readFile(path, 'utf8').then(
-    (text) => JSON.parse(text) as Record<string, unknown>,
+    // Folders of version 1 do not say so.
+    (text): Record<string, unknown> => ({ version: 1, parts: 'none', ...JSON.parse(text) }),
     () => undefined,
   );
   if (!before) {
-    await writeFileAtomic(path, `${JSON.stringify(now, null, 2)}\n`);
-    return;
+    await writeFileAtomic(path, `${JSON.stringify({ version: GENERATOR_VERSION, ...now }, null, 2)}\n`);
+    return GENERATOR_VERSION;
   }
   for (const [field, value] of Object.entries(now)) {
     if (JSON.stringify(before[field]) === JSON.stringify(value)) continue;
@@ -241,6 +268,7 @@ async function checkSettings(root: string, options: DatasetOptions): Promise<voi
       `${root} was made with ${JSON.stringify(before[field])}, expected the same, got ${JSON.stringify(value)}; choose another folder`,
     );
   }
+  return Number(before.version);
 }
 
 /** What earlier runs left below `root`, by seed. */
@@ -265,13 +293,13 @@ async function knownResults(root: string): Promise<Map<number, ClipResult>> {
 
 /** Worker processes that take requests as long as there are some. */
 class Team {
-  readonly #root: string;
+  readonly #arguments: readonly string[];
   readonly #size: number;
   readonly #options: DatasetOptions;
   readonly #members: ChildProcess[] = [];
 
   constructor(options: DatasetOptions) {
-    this.#root = options.root;
+    this.#arguments = [options.root, ...(options.parts === undefined ? [] : [options.parts])];
     this.#options = options;
     this.#size = Math.min(options.workers ?? availableParallelism(), Math.max(1, options.count));
   }
@@ -298,7 +326,7 @@ class Team {
       };
       const member = () => {
         const cores = availableParallelism();
-        const child = fork(fileURLToPath(new URL('./worker.ts', import.meta.url)), [this.#root], {
+        const child = fork(fileURLToPath(new URL('./worker.ts', import.meta.url)), this.#arguments, {
           execArgv: [...(this.#options.nodeArguments ?? [])],
           // Mesa's software driver starts a thread a core in every process otherwise.
           env: { LP_NUM_THREADS: String(Math.max(1, Math.floor(cores / this.#size))), ...process.env },

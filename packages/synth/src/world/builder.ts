@@ -1,5 +1,5 @@
 /** Collects bodies with their meshes into one scene: a node a body, a material a surface. */
-import { rotations, type Scene, type Vec3 } from '@dwm/renderer';
+import { type Primitive, rotations, type Scene, type TextureUse, type Vec3 } from '@dwm/renderer';
 import { MeshBuilder } from './mesh.ts';
 import type { Placement, Shape, Solid } from './solid.ts';
 import { type Body, firstPlace, type Grip } from './world.ts';
@@ -45,10 +45,16 @@ type NewBody = Omit<Body, 'node' | 'density' | 'friction' | 'grips'> & {
   readonly surface?: Surface;
 };
 
+/** What a body looks like that is not drawn here. */
+export type Model = Pick<Scene, 'materials' | 'images'> & { readonly primitives: readonly Primitive[] };
+
 export class SceneBuilder {
   readonly bodies: Body[] = [];
-  readonly #meshes: { name: string; primitives: Scene['meshes'][number]['primitives'] }[] = [];
+  readonly #meshes: Scene['meshes'][number][] = [];
   readonly #materials: Scene['materials'][number][] = [];
+  readonly #images: Scene['images'][number][] = [];
+  /** Primitives of the models that are in the scene already. */
+  readonly #models = new Map<Model, readonly Primitive[]>();
   readonly #names = new Map<string, number>();
 
   /** A name that no body has yet: "cup", "cup 2". */
@@ -62,8 +68,7 @@ export class SceneBuilder {
   add(body: NewBody, draw: (mesh: MeshBuilder) => void): Body {
     const mesh = new MeshBuilder();
     draw(mesh);
-    const { surface = { roughness: 0.8 }, density = 300, friction = 0.6, grips = [], ...rest } = body;
-    const added: Body = { ...rest, density, friction, grips, node: this.bodies.length };
+    const { surface = { roughness: 0.8 } } = body;
     this.#materials.push({
       name: body.name,
       baseColor: [1, 1, 1, 1],
@@ -77,7 +82,39 @@ export class SceneBuilder {
       doubleSided: false,
       unlit: false,
     });
-    this.#meshes.push({ name: body.name, primitives: [mesh.primitive(this.#materials.length - 1)] });
+    return this.#put(body, [mesh.primitive(this.#materials.length - 1)]);
+  }
+
+  /** The model is in the body's frame; one that several bodies have is kept once. */
+  addModel(body: Omit<NewBody, 'surface'>, model: Model): Body {
+    let primitives = this.#models.get(model);
+    if (!primitives) {
+      const [materials, images] = [this.#materials.length, this.#images.length];
+      const use = (texture?: TextureUse) => texture && { ...texture, image: texture.image + images };
+      this.#materials.push(
+        ...model.materials.map((material) => ({
+          ...material,
+          baseColorTexture: use(material.baseColorTexture),
+          metallicRoughnessTexture: use(material.metallicRoughnessTexture),
+          normalTexture: use(material.normalTexture),
+          occlusionTexture: use(material.occlusionTexture),
+          emissiveTexture: use(material.emissiveTexture),
+        })),
+      );
+      this.#images.push(...model.images);
+      primitives = model.primitives.map((primitive) => ({
+        ...primitive,
+        material: primitive.material < 0 ? -1 : primitive.material + materials,
+      }));
+      this.#models.set(model, primitives);
+    }
+    return this.#put(body, primitives);
+  }
+
+  #put(body: NewBody, primitives: readonly Primitive[]): Body {
+    const { surface, density = 300, friction = 0.6, grips = [], ...rest } = body;
+    const added: Body = { ...rest, density, friction, grips, node: this.bodies.length };
+    this.#meshes.push({ name: body.name, primitives });
     this.bodies.push(added);
     return added;
   }
@@ -101,7 +138,7 @@ export class SceneBuilder {
       roots: bodies.map((_, node) => node),
       meshes: this.#meshes,
       materials: this.#materials,
-      images: [],
+      images: this.#images,
       skins: [],
       lights: [],
     };

@@ -11,6 +11,7 @@ import { addBowl, addChest, addLever, addPitcher } from './containers.ts';
 import { addCupboard, addDrawers, addTable, type Surface } from './furniture.ts';
 import { lighting, palette } from './look.ts';
 import { addCrate, addThing, type Made, THINGS, type Thing } from './objects.ts';
+import { type Part, suits } from './parts.ts';
 import { addRoom } from './room.ts';
 import type { Body, World } from './world.ts';
 
@@ -43,16 +44,20 @@ export function chooseAction(random: Random): Action {
 /** Seconds that loose things are given to come to rest. */
 const SETTLE = 0.6;
 
-/** The same seed and action give the same world. @param action chosen by the seed where it is left out. */
+/**
+ * The same seed, action and parts give the same world. @param action chosen by the seed where it is left out.
+ * @param parts may stand about and be acted on, each as likely as one of our own kinds of things.
+ */
 export async function makeWorld(
   seed: number,
   action: Action = chooseAction(Random.fork(seed, 'action')),
+  parts: readonly Part[] = [],
 ): Promise<World> {
   const random = Random.fork(seed, 'world');
   const colors = palette(random);
   const lights = lighting(random);
   const scene = new SceneBuilder();
-  const set = stage(scene, random, colors, action);
+  const set = stage(scene, random, colors, action, parts);
   const bodies = await settled(scene.bodies);
   return { seed, action, lights, bodies, scene: scene.scene(`seed ${seed}`, bodies), ...set };
 }
@@ -64,6 +69,7 @@ function stage(
   random: Random,
   colors: ReturnType<typeof palette>,
   action: Action,
+  parts: readonly Part[],
 ): Stage {
   // Nothing is touched beside any kind of furniture.
   const theme =
@@ -80,19 +86,19 @@ function stage(
   switch (theme) {
     case 'pull-drawer':
     case 'push-drawer':
-      return drawerStage(scene, random, colors, theme === 'push-drawer');
+      return drawerStage(scene, random, colors, theme === 'push-drawer', parts);
     case 'open-door':
     case 'close-door':
-      return doorStage(scene, random, colors, theme === 'close-door');
+      return doorStage(scene, random, colors, theme === 'close-door', parts);
     case 'open-lid':
     case 'close-lid':
-      return lidStage(scene, random, colors, theme === 'close-lid');
+      return lidStage(scene, random, colors, theme === 'close-lid', parts);
     case 'flip-switch':
       return leverStage(scene, random, colors);
     case 'pour':
-      return pourStage(scene, random, colors);
+      return pourStage(scene, random, colors, parts);
     default:
-      return tableStage(scene, random, colors, theme);
+      return tableStage(scene, random, colors, theme, parts);
   }
 }
 
@@ -108,6 +114,7 @@ function lidStage(
   random: Random,
   colors: ReturnType<typeof palette>,
   open: boolean,
+  parts: readonly Part[],
 ): Stage {
   const table = addTable(scene, random, colors);
   addRoom(scene, random, colors, { floor: 0, wall: table.back - random.uniform(0.08, 0.4) });
@@ -128,6 +135,7 @@ function lidStage(
     { ...table, halfWidth: 0.34, front: -0.06, back: Math.max(table.back, -0.28) },
     random.integer(0, 2),
     [{ at: foot, radius: 0.2 }],
+    parts,
   );
   return {
     actor: actor.name,
@@ -154,7 +162,12 @@ function leverStage(scene: SceneBuilder, random: Random, colors: ReturnType<type
   };
 }
 
-function pourStage(scene: SceneBuilder, random: Random, colors: ReturnType<typeof palette>): Stage {
+function pourStage(
+  scene: SceneBuilder,
+  random: Random,
+  colors: ReturnType<typeof palette>,
+  parts: readonly Part[],
+): Stage {
   const table = addTable(scene, random, colors);
   addRoom(scene, random, colors, { floor: 0, wall: table.back - random.uniform(0.08, 0.5) });
   const side = random.sign();
@@ -169,6 +182,7 @@ function pourStage(scene: SceneBuilder, random: Random, colors: ReturnType<typeo
     { ...table, halfWidth: 0.34, front: -0.1, back: Math.max(table.back, -0.28) },
     random.integer(0, 2),
     keep,
+    parts,
   );
   return {
     actor: body.name,
@@ -188,10 +202,11 @@ function drawerStage(
   random: Random,
   colors: ReturnType<typeof palette>,
   open: boolean,
+  parts: readonly Part[],
 ): Stage {
   const { actor, words, top } = addDrawers(scene, random, colors, open);
   addRoom(scene, random, colors, { floor: 0, wall: top.back - 0.05 });
-  clutter(scene, random, top, random.integer(0, 3), []);
+  clutter(scene, random, top, random.integer(0, 3), [], parts);
   const y = actor.place.position[1];
   return {
     actor: actor.name,
@@ -206,11 +221,12 @@ function doorStage(
   random: Random,
   colors: ReturnType<typeof palette>,
   open: boolean,
+  parts: readonly Part[],
 ): Stage {
   const { actor, words, top, inside } = addCupboard(scene, random, colors, open);
   addRoom(scene, random, colors, { floor: 0, wall: top.back - 0.05 });
-  clutter(scene, random, inside, random.integer(1, 3), []);
-  clutter(scene, random, top, random.integer(0, 2), []);
+  clutter(scene, random, inside, random.integer(1, 3), [], parts);
+  clutter(scene, random, top, random.integer(0, 2), [], parts);
   const [x, y] = actor.place.position;
   return {
     actor: actor.name,
@@ -229,15 +245,20 @@ function tableStage(
   random: Random,
   colors: ReturnType<typeof palette>,
   action: Action,
+  parts: readonly Part[],
 ): Stage {
   const table = addTable(scene, random, colors);
   addRoom(scene, random, colors, { floor: 0, wall: table.back - random.uniform(0.08, 0.5) });
   const side = random.sign();
   const from: Vec3 = [side * random.uniform(0.04, 0.14), table.y, random.uniform(-0.02, 0.08)];
+  const kinds = [
+    ...(KINDS[action] ?? KINDS['pick-and-place']!),
+    ...parts.filter((part) => suits(part, action)),
+  ];
   const made =
     action === 'pick-and-place' && random.chance(0.25)
       ? addCrate(scene, random, from)
-      : addThing(scene, random, random.pick(KINDS[action] ?? KINDS['pick-and-place']!), from, true);
+      : addThing(scene, random, random.pick(kinds), from, true);
   const goal: Vec3 =
     action === 'push-object'
       ? [from[0] - side * random.uniform(0.16, 0.24), table.y, from[2] + random.uniform(-0.03, 0.03)]
@@ -249,6 +270,7 @@ function tableStage(
     { ...table, halfWidth: 0.34, front: -0.06, back: Math.max(table.back, -0.28) },
     random.integer(0, 3),
     keep,
+    parts,
   );
   return {
     actor: made.body.name,
@@ -261,6 +283,9 @@ function tableStage(
 
 const mid = (a: Vec3, b: Vec3): Vec3 => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2, (a[2] + b[2]) / 2];
 
+/** Metres from the middle to a corner. */
+const spread = ({ half }: Part): number => Math.hypot(half[0], half[2]);
+
 /** Things on a surface, apart from each other and from what is kept free; where none fits, fewer. */
 function clutter(
   scene: SceneBuilder,
@@ -268,8 +293,10 @@ function clutter(
   { y, halfWidth, front, back }: Surface,
   count: number,
   keep: readonly { readonly at: Vec3; readonly radius: number }[],
+  parts: readonly Part[],
 ): Made[] {
   const taken = [...keep];
+  const kinds = [...THINGS, ...parts.filter((part) => spread(part) < 0.11)];
   const made: Made[] = [];
   for (let tries = 0; tries < 30 && made.length < count; tries++) {
     const at: Vec3 = [
@@ -277,8 +304,8 @@ function clutter(
       y,
       random.uniform(Math.min(back + 0.06, front), Math.max(front - 0.06, back)),
     ];
-    const kind = random.pick(THINGS);
-    const radius = kind === 'book' ? 0.11 : 0.06;
+    const kind = random.pick(kinds);
+    const radius = typeof kind === 'object' ? spread(kind) : kind === 'book' ? 0.11 : 0.06;
     if (taken.some((other) => Math.hypot(other.at[0] - at[0], other.at[2] - at[2]) < radius + other.radius))
       continue;
     taken.push({ at, radius });

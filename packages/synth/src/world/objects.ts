@@ -1,10 +1,11 @@
-/** Loose things that stand on surfaces: cups, bottles, boxes, books, balls. Their origin is in the middle of their foot. */
+/** Loose things that stand on surfaces: cups, bottles, boxes, books, balls, a user's parts. Their origin is in the middle of their foot. */
 import type { Vec3 } from '@dwm/renderer';
 import type { Random } from '../random.ts';
-import { at, box, type SceneBuilder, solid, yaw } from './builder.ts';
+import { at, box, type SceneBuilder, solid, UPRIGHT, yaw } from './builder.ts';
 import { hsv, shade, vivid } from './look.ts';
 import type { Color } from './mesh.ts';
-import type { Placement, Solid } from './solid.ts';
+import { fitsOneHand, type Part } from './parts.ts';
+import type { Placement, Shape, Solid } from './solid.ts';
 import type { Body, Grip } from './world.ts';
 
 export const THINGS = ['cup', 'bottle', 'box', 'carton', 'book', 'ball', 'can'] as const;
@@ -102,15 +103,37 @@ export function addCrate(scene: SceneBuilder, random: Random, [x, y, z]: Vec3): 
   return { body, words: 'box', radius: half[0], height: 2 * half[1] };
 }
 
-/** @param foot where it stands; it is turned about the vertical. */
+/** A user's thing, as large as it is; it is turned about the vertical where one hand can take it. */
+function addPart(scene: SceneBuilder, random: Random, part: Part, [x, y, z]: Vec3): Made {
+  const { half, round, words } = part;
+  const [radius, height] = [half[0], 2 * half[1]];
+  const shape: Shape = round ? { kind: 'cylinder', radius, halfHeight: half[1] } : box(...half);
+  const solids = [solid(shape, 0, half[1])];
+  const oneHand = fitsOneHand(part);
+  const body = scene.addModel(
+    {
+      name: scene.name(part.name),
+      motion: 'loose',
+      place: at(x, y, z, oneHand ? yaw(random.uniform(-0.35, 0.35)) : UPRIGHT),
+      solids,
+      density: 200,
+      ...(oneHand && { grips: [round ? around(radius, height, solids) : fromAbove(half, solids)] }),
+    },
+    part,
+  );
+  return { body, words, radius, height };
+}
+
+/** @param foot where it stands; it is turned about the vertical. `big` and `factor` are for our own things. */
 export function addThing(
   scene: SceneBuilder,
   random: Random,
-  kind: Thing,
+  kind: Thing | Part,
   foot: Vec3,
   big = false,
   factor = 1,
 ): Made {
+  if (typeof kind === 'object') return addPart(scene, random, kind, foot);
   const color = vivid(random);
   const scale = factor * (big ? random.uniform(1.05, 1.35) : random.uniform(0.8, 1.1));
   const words = `${colorName(color)} ${kind}`;

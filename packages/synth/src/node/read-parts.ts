@@ -1,0 +1,32 @@
+/** The folder of a user's parts: every .glb in it, in the order of their names. */
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { InvalidFileError } from '@dwm/core-tensor';
+import { readGltf } from '@dwm/renderer';
+import { type Part, partOf } from '../world/parts.ts';
+
+export interface FilePart extends Part {
+  /** Of the file, hexadecimal. */
+  readonly sha256: string;
+}
+
+/** @throws InvalidFileError, in one line, for a folder without parts and for a part that cannot stand in a room. */
+export async function readParts(folder: string): Promise<FilePart[]> {
+  const names = await readdir(folder).catch(() => {
+    throw new InvalidFileError(folder, 'no such folder; check the path given to --parts');
+  });
+  const files = names.filter((name) => /\.glb$/i.test(name)).sort();
+  if (files.length === 0)
+    throw new InvalidFileError(folder, 'has no .glb file, expected one at least; export parts as .glb');
+  const parts: FilePart[] = [];
+  for (const file of files) {
+    const path = join(folder, file);
+    const bytes = await readFile(path).catch(() => {
+      throw new InvalidFileError(path, 'cannot be read, expected a file; check it');
+    });
+    const part = partOf(await readGltf(bytes, { name: path }), file);
+    parts.push({ ...part, sha256: createHash('sha256').update(bytes).digest('hex') });
+  }
+  return parts;
+}
