@@ -5,9 +5,9 @@
 import type { MetricClip } from './clip.ts';
 
 /** What equal pictures get, and the most there is: a mean and JSON cannot hold infinity. */
-export const BEST_PSNR = 100;
+const BEST_PSNR = 100;
 
-const decibels = (mse: number) => (mse > 0 ? Math.min(BEST_PSNR, -10 * Math.log10(mse)) : BEST_PSNR);
+const decibels = (mse: number) => Math.min(BEST_PSNR, -10 * Math.log10(mse));
 
 /** Mean squared error of values in [0, 1], of every frame; over the `region`'s pixels [frames, height, width] alone. */
 function errors(prediction: MetricClip, truth: MetricClip, region?: Uint8Array, inside = 1) {
@@ -52,3 +52,13 @@ export const regionPsnr = (
   region: Uint8Array,
   inside: 0 | 1,
 ): number | undefined => overall(errors(prediction, truth, region, inside));
+
+/** PSNR of values in [-1, 1] before they are bytes; what leaves the range is cut, as a picture would be. */
+export function valuesPsnr(got: ArrayLike<number>, want: ArrayLike<number>): number {
+  let total = 0;
+  for (let i = 0; i < want.length; i++) {
+    const error = (Math.min(1, Math.max(-1, got[i])) - want[i]) / 2;
+    total += error * error;
+  }
+  return decibels(total / want.length);
+}

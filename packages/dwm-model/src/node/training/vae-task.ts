@@ -13,9 +13,9 @@ import {
   subfolder,
 } from '@dwm/core-tensor';
 import { openDirectory } from '@dwm/core-tensor/node';
+import { valuesPsnr } from '../../metrics/psnr.ts';
 import { MixedSampler } from '../../training/data/sampler.ts';
 import { wholeNetwork } from '../../training/export.ts';
-import { psnr } from '../../training/psnr.ts';
 import { fullTrainable } from '../../training/trainable.ts';
 import { vaeObjective } from '../../training/vae-objective.ts';
 import { CogVideoXVae, latentSize, SAMPLE_FRAMES, spatialRatio, vaeParameters } from '../../vae/index.ts';
@@ -166,7 +166,7 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
             const truth = await whole(sample[which]);
             const posterior = await now.encode(truth, shape);
             const reconstruction = await now.decode(posterior.mean, posterior.shape);
-            const quality = psnr(reconstruction.data, truth);
+            const quality = valuesPsnr(reconstruction.data, truth);
             totals[which] = (totals[which] ?? 0) + quality / samples.length;
             const name = `${sample.name.replace(/\.[^.]+$/, '').replaceAll(/[\\/]/g, '_')} ${which}`;
             shown.push({ name, truth: { shape, data: truth }, reconstruction, psnr: quality });
