@@ -20,7 +20,7 @@ export interface Measurement {
 /** Done right in f32, every workload is far below; f16 inside, or a bad approximation, is above. */
 const PEER_TOLERANCE = 1e-3;
 /** What we promise of our own. */
-export const OWN_TOLERANCE = 1e-5;
+const OWN_TOLERANCE = 1e-5;
 
 const MIN_TURNS = 3;
 const MAX_TURNS = 41;

@@ -15,7 +15,7 @@ export class UsageError extends Error {}
 
 const names = SUITES.map(({ name }) => name);
 
-export const USAGE = `npm run bench -- [--suite ${[...names, 'all'].join('|')}] [--quick] [--only REGEX] [--seed N] [--json FILE]`;
+const USAGE = `npm run bench -- [--suite ${[...names, 'all'].join('|')}] [--quick] [--only REGEX] [--seed N] [--json FILE]`;
 
 /** @throws UsageError naming the flag. */
 export function readOptions(args: readonly string[]): Options {

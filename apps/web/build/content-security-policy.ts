@@ -4,7 +4,7 @@
  */
 import type { Plugin } from 'vite';
 
-export const POLICY = [
+const POLICY = [
   "default-src 'none'",
   // The physics engine, Draco and MediaPipe are WebAssembly.
   "script-src 'self' 'wasm-unsafe-eval'",

@@ -158,7 +158,7 @@ export function constant(data: HostData, shape: readonly number[], dtype: DType 
   return new Tensor(shape, dtype, { kind: 'constant', data });
 }
 
-export function hostDtype(data: HostData): DType {
+function hostDtype(data: HostData): DType {
   if (data instanceof Float32Array) return 'f32';
   if (data instanceof Uint32Array) return 'u32';
   if (data instanceof Int32Array) return 'i32';

@@ -18,9 +18,6 @@ export interface YuvSpace {
   fullRange: boolean;
 }
 
-/** What an untagged file means, here and in FFmpeg. */
-export const untaggedSpace: YuvSpace = { matrix: 'bt601', fullRange: false };
-
 /** One decoded picture: strides in samples, chroma `step` 2 where Cb and Cr alternate (NV12). */
 export interface YuvPlanes {
   y: Uint8Array | Uint16Array;

@@ -6,7 +6,7 @@ import type { RgbImage } from './frames.ts';
 
 export const glyphHeight = 7;
 /** Five columns of ink and one of space. */
-export const glyphAdvance = 6;
+const glyphAdvance = 6;
 
 const glyphs: Record<string, string> = {
   A: '.###. #...# #...# ##### #...# #...# #...#',

@@ -22,8 +22,6 @@ export interface Strip {
 const STRIP_WIDTH = 160;
 const STRIP_FRAMES = 25;
 
-export type ReadClips = () => AsyncIterable<EvalClip>;
-
 const LPIPS_KEYS = { vgg: 'lpipsVgg', alex: 'lpipsAlex', squeeze: 'lpipsSqueeze' } as const;
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length;

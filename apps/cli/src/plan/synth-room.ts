@@ -29,7 +29,7 @@ export interface ClipSize {
 }
 
 /** How far a hand path opens what the world is about, as a share of its way. */
-export async function openedBy(world: World, trajectory: Parameters<typeof runHands>[1]): Promise<number> {
+async function openedBy(world: World, trajectory: Parameters<typeof runHands>[1]): Promise<number> {
   const { moving } = await runHands(world, trajectory);
   return openedShare(world, moving, world.actor);
 }

@@ -1,6 +1,5 @@
 /** Options that every command that draws has. */
 import { InvalidArgumentError } from '@dwm/core-tensor';
-import type { CameraFit } from '@dwm/renderer';
 import { type Command, Option } from 'commander';
 import { integer, real } from '../commands/options.ts';
 
@@ -15,10 +14,6 @@ export interface ClipFlags extends HandFlags {
   fps: number;
   width: number;
   height: number;
-}
-
-export interface FitFlags {
-  fit: CameraFit;
 }
 
 export const manoOption = () =>

@@ -8,7 +8,7 @@ import type { RoomInfo, Settings } from '../worker/protocol.ts';
 const FIELD_OF_VIEW = (75 * Math.PI) / 180;
 const EYE_HEIGHT = 1.5;
 
-export const lensOf = ({ width, height }: Pick<Settings, 'width' | 'height'>) =>
+const lensOf = ({ width, height }: Pick<Settings, 'width' | 'height'>) =>
   fromFieldOfView(width, height, FIELD_OF_VIEW);
 
 /** The first frames of a motion, at the run's rate and picture size; a short one stays in its last frame. One

@@ -27,7 +27,7 @@ const REST = Object.fromEntries(
 ) as Record<'left' | 'right', Float64Array>;
 
 /** @throws Error in one line for a file that is no HandLandmarker model. */
-export async function loadLandmarker(model: Uint8Array): Promise<HandLandmarker> {
+async function loadLandmarker(model: Uint8Array): Promise<HandLandmarker> {
   const fileset: Awaited<ReturnType<typeof FilesetResolver.forVisionTasks>> = {
     wasmLoaderPath: new URL(wasmLoader, document.baseURI).href,
     wasmBinaryPath: new URL(wasmBinary, document.baseURI).href,

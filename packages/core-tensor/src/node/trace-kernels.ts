@@ -6,7 +6,7 @@ import { watchPrograms } from '../tune/before-use.ts';
  * E.g. `kernel matmul+: matmul/lanes 32x32 NT (tuned: lanes rows=32 columns=4 splits=1) batch=1 m=64 n=256 k=64`.
  * `only`: there is no other way. `default`: the first of several by the family's rule. `tuned`: measured here.
  */
-export function receiptLine({ label, receipt }: PlannedDispatch): string {
+function receiptLine({ label, receipt }: PlannedDispatch): string {
   if (!receipt) return `kernel ${label} (only)`;
   const { variant, tuning, reason, key, family } = receipt;
   const values = Object.entries(tuning ?? {}).map(([name, value]) => `${name}=${value}`);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { toFloat16, toFloat32, toFloat64, toNumbers } from './convert.ts';
+import { toFloat16, toFloat32, toNumbers } from './convert.ts';
 import { typedArray } from './dtypes.ts';
 
 describe('toFloat32', () => {
@@ -65,13 +65,6 @@ describe('toFloat16', () => {
     expect([...toFloat16(Float32Array.of(65519, 65520, -1e9, 2 ** -26))]).toEqual([
       0x7bff, 0x7c00, 0xfc00, 0,
     ]);
-  });
-});
-
-describe('toFloat64', () => {
-  it('is exact', () => {
-    expect(Array.from(toFloat64({ dtype: 'F64', data: Float64Array.of(Math.PI) }))).toEqual([Math.PI]);
-    expect(Array.from(toFloat64({ dtype: 'F32', data: Float32Array.of(0.1) }))).toEqual([Math.fround(0.1)]);
   });
 });
 

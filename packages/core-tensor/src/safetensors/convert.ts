@@ -87,15 +87,6 @@ function roundHalfEven(value: number): number {
 }
 
 /**
- * F64, F32, F16 or BF16 elements as float64, exactly. F64 data comes back as it is, not copied.
- * @throws InvalidArgumentError for any other dtype.
- */
-export function toFloat64(elements: Elements): Float64Array {
-  if (elements.dtype === 'F64') return typedArray('F64', elements.data) as Float64Array;
-  return Float64Array.from(toFloat32(elements));
-}
-
-/**
  * Integer or BOOL (0 or 1) elements as numbers: timesteps, token ids, shapes.
  * @throws InvalidArgumentError for floating dtypes, and for 64-bit values beyond 2^53 - 1.
  */

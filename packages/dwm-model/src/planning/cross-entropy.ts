@@ -32,7 +32,7 @@ export const startSearch = (): CemState => ({ round: 0, scored: [] });
  * The points of the next round: around the elite, and in the first evenly through the cube (Roberts' sequence from a
  * random start), so that few points meet every choice. The same state gives the same.
  */
-export function propose({ round, scored }: CemState, options: CemOptions): number[][] {
+function propose({ round, scored }: CemState, options: CemOptions): number[][] {
   const { population, size, choices, seed, elite } = options;
   const draw = (distribution: 'uniform' | 'normal', stream: number) =>
     randomReference({ count: population * size, distribution, stream }, [seed, round]);

@@ -121,7 +121,7 @@ const lowerSweep = (spec: SweepSpec, caps: DeviceCaps, kernel: AttentionKernel):
   scratch: [],
 });
 
-export const ATTENTION_SWEEP_VARIANTS: readonly Variant<SweepSpec>[] = [
+const ATTENTION_SWEEP_VARIANTS: readonly Variant<SweepSpec>[] = [
   {
     name: 'rows',
     applies: (_, caps) => cpuLanes(caps) > 0,

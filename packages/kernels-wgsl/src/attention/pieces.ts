@@ -39,7 +39,7 @@ export interface AttentionSpec {
 }
 
 /** Score of a key that is not there: absorbs whatever is added to it. */
-export const NO_KEY = '-3.4e38';
+const NO_KEY = '-3.4e38';
 /**
  * Where the running maximum starts. exp(NO_KEY - NO_MAXIMUM) vanishes, so a query without keys needs no branch
  * until the end, where its sum of weights is below 1/2 while any other's is 1 or more.
@@ -72,7 +72,7 @@ export function forwardBounds(
  * `Params`, the bindings, and the functions that read them. Coordinates count from the start of the dispatch's
  * piece and must lie inside it.
  */
-export function prelude(spec: AttentionSpec, bounds: readonly Bound[], caps: DeviceCaps): string {
+function prelude(spec: AttentionSpec, bounds: readonly Bound[], caps: DeviceCaps): string {
   const { dtypes, bias } = spec;
   return wgsl`${enables([dtypes.q, dtypes.k, dtypes.v, ...(bias ? [bias.dtype] : [])], caps)}
 struct Params {

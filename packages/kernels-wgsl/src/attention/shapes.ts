@@ -1,4 +1,4 @@
-/** The shapes that tests and benchmarks share. */
+/** Shapes that the tests try. */
 export interface AttentionShape {
   readonly batch: number;
   readonly queries: number;
@@ -23,10 +23,4 @@ export const ATTENTION_SHAPES: readonly AttentionShape[] = [
   { batch: 2, queries: 33, keys: 65, heads: 2, headDim: 16, bias: [33, 65], mask: true },
   { batch: 3, queries: 40, keys: 33, heads: 1, headDim: 16, mask: true },
   { batch: 1, queries: 7, keys: 65, heads: 1, headDim: 128 },
-];
-
-/** The diffusion transformer's self-attention on a 49-frame clip, scaled down, for speed. */
-export const ATTENTION_BENCHMARKS: readonly AttentionShape[] = [
-  { batch: 1, queries: 1024, keys: 1024, heads: 4, headDim: 16 },
-  { batch: 1, queries: 1024, keys: 1024, heads: 4, headDim: 64 },
 ];

@@ -1,4 +1,4 @@
-/** Shapes that tests and benchmarks share: tensors of `shapes` joined along `dim`. */
+/** Shapes that the tests try: tensors of `shapes` joined along `dim`. */
 export const CONCAT_SHAPES: readonly { shapes: readonly (readonly number[])[]; dim: number }[] = [
   { shapes: [[1], [3], [2]], dim: 0 },
   {

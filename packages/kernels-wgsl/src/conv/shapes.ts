@@ -1,4 +1,4 @@
-/** Shapes that tests and benchmarks share: every option alone, odd sizes, and the VAE's layers scaled down. */
+/** Shapes that the tests try: every option alone, odd sizes, and the VAE's layers scaled down. */
 import type { ConvShape } from './geometry.ts';
 
 const noPadding = { top: 0, bottom: 0, left: 0, right: 0 };
@@ -52,14 +52,4 @@ export const CONV_SHAPES: readonly ConvShape[] = [
     padding: { top: 1, bottom: 0, left: 2, right: 1 },
     upsample: { time: 1, space: 2, keepFirst: false },
   }),
-];
-
-/** For speed: tiny and real VAE layers. */
-export const CONV_BENCHMARKS: readonly ConvShape[] = [
-  shape([1, 9, 64, 96, 8], 8, [3, 3, 3]),
-  shape([1, 9, 64, 96, 16], 16, [3, 3, 3]),
-  shape([1, 9, 64, 96, 8], 3, [3, 3, 3]),
-  shape([1, 5, 32, 48, 128], 128, [3, 3, 3]),
-  shape([1, 1, 64, 64, 3], 16, [1, 3, 3], { stride: 2, padding: { ...noPadding, bottom: 1, right: 1 } }),
-  shape([1, 5, 32, 48, 16], 16, [1, 3, 3], { upsample: { time: 2, space: 2, keepFirst: true } }),
 ];

@@ -5,7 +5,7 @@ export interface EmbeddingShape {
   readonly channels: number;
 }
 
-/** Shapes that tests and benchmarks share: odd sizes, then a text encoder's tokens and position buckets. */
+/** Shapes that the tests try: odd sizes, then a text encoder's tokens and position buckets. */
 export const EMBEDDING_SHAPES: readonly EmbeddingShape[] = [
   { count: 1, vocabulary: 1, channels: 1 },
   { count: 7, vocabulary: 5, channels: 3 },

@@ -5,7 +5,7 @@ export interface GroupNormShape {
   readonly groups: number;
 }
 
-/** Shapes that tests and benchmarks share: odd sizes, then the video VAE's (fewer positions than it has). */
+/** Shapes that the tests try: odd sizes, then the video VAE's (fewer positions than it has). */
 export const GROUP_NORM_SHAPES: readonly GroupNormShape[] = [
   { batch: 1, positions: 1, channels: 6, groups: 2 },
   { batch: 2, positions: 37, channels: 15, groups: 5 },

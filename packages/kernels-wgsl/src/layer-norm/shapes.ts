@@ -1,4 +1,4 @@
-/** Shapes that tests and benchmarks share: odd sizes, then the model's (fewer rows than it has). */
+/** Shapes that the tests try: odd sizes, then the model's (fewer rows than it has). */
 export const LAYER_NORM_SHAPES: readonly { rows: number; channels: number }[] = [
   { rows: 5, channels: 1 },
   { rows: 3, channels: 7 },

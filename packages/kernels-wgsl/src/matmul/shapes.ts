@@ -1,4 +1,4 @@
-/** Shapes that tests, gradient checks and benchmarks share: odd ones, and the model's own scaled down. */
+/** Shapes that the tests try: odd ones, and the model's own scaled down. */
 export const MATMUL_SHAPES: readonly { batch: number; m: number; n: number; k: number }[] = [
   { batch: 1, m: 1, n: 1, k: 1 },
   { batch: 1, m: 5, n: 7, k: 3 },

@@ -25,7 +25,7 @@ interface FnDefinition {
 const SQRT_2_OVER_PI = 0.7978845608028654;
 
 /** erf to 1e-15, by its Taylor series near zero and a continued fraction of erfc beyond. */
-export function erf(x: number): number {
+function erf(x: number): number {
   const a = Math.abs(x);
   if (a > 6) return Math.sign(x);
   if (a < 2.5) {

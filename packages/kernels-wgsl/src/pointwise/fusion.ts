@@ -8,7 +8,7 @@
  * of the operand lies in the window that is bound, which is what makes tensors larger than a binding work.
  */
 import type { DeviceCaps } from '../caps.ts';
-import { bytesOf, type DType, valueType } from '../dtype.ts';
+import { type DType, valueType } from '../dtype.ts';
 import { declare, type Lanes, lanesType, load } from '../storage.ts';
 import {
   type Access,
@@ -294,7 +294,3 @@ export function fusionReference(
     });
   });
 }
-
-/** Bytes that the fusion reads, for the cost model. */
-export const fusionBytes = (fusion: Fusion): number =>
-  fusion.operands.reduce((sum, { count, dtype }) => sum + count * bytesOf(dtype), 0);

@@ -68,7 +68,7 @@ export function lowerPointwise(spec: PointwiseSpec, caps: DeviceCaps): Lowering 
 }
 
 /** Independent steps in flight: more of them hide the latency of loads, and take longer to compile. */
-export const stepsInFlight = (vector: number): number => (vector > 4 ? 2 : 4);
+const stepsInFlight = (vector: number): number => (vector > 4 ? 2 : 4);
 
 function runs(spec: PointwiseSpec, lanes: Lanes, caps: DeviceCaps): Dispatch[] {
   const vector = cpuLanes(caps);

@@ -1,4 +1,4 @@
-/** Shapes that tests and benchmarks share: `dims` of `shape` reduced. Some take two or three passes. */
+/** Shapes that the tests try: `dims` of `shape` reduced. Some take two or three passes. */
 export const REDUCE_SHAPES: readonly { shape: readonly number[]; dims: readonly number[] }[] = [
   { shape: [1], dims: [0] },
   { shape: [5, 7], dims: [1] },

@@ -6,7 +6,7 @@ export interface ResizeShape {
   readonly channels: number;
 }
 
-/** Shapes that tests and benchmarks share: odd sizes both ways, then video frames scaled down. */
+/** Shapes that the tests try: odd sizes both ways, then video frames scaled down. */
 export const RESIZE_SHAPES: readonly ResizeShape[] = [
   { batch: 1, from: [1, 1, 1], to: [1, 3, 2], channels: 1 },
   { batch: 2, from: [3, 5, 7], to: [5, 4, 9], channels: 3 },

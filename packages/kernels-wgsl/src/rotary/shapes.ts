@@ -7,7 +7,7 @@ export interface RotaryShape {
   readonly firstRow: number;
 }
 
-/** Shapes that tests and benchmarks share: odd sizes, then the transformer's with fewer tokens. */
+/** Shapes that the tests try: odd sizes, then the transformer's with fewer tokens. */
 export const ROTARY_SHAPES: readonly RotaryShape[] = [
   { batch: 1, rows: 1, heads: 1, headDim: 2, firstRow: 0 },
   { batch: 2, rows: 7, heads: 3, headDim: 6, firstRow: 2 },

@@ -1,4 +1,4 @@
-/** Shapes that tests and benchmarks share: odd sizes, then those of attention weights and of a long row. */
+/** Shapes that the tests try: odd sizes, then those of attention weights and of a long row. */
 export const SOFTMAX_SHAPES: readonly { rows: number; columns: number }[] = [
   { rows: 3, columns: 1 },
   { rows: 5, columns: 7 },

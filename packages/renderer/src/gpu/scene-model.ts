@@ -18,7 +18,7 @@ import { SkinnedVertices } from './skinning.ts';
 import { type DecodeImage, decodeWithBrowser, TextureCache } from './texture-cache.ts';
 
 /** Bytes of one `Draw` of the shader. */
-export const DRAW_BYTES = 112;
+const DRAW_BYTES = 112;
 
 /** Vertex attributes in the order of the shader's locations: floats a vertex. */
 export const ATTRIBUTE_WIDTHS = [3, 3, 4, 4, 4] as const;

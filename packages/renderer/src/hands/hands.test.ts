@@ -5,7 +5,6 @@ import { readColor, readFrame } from '../gpu/frame-tensors.ts';
 import { RenderTarget } from '../gpu/render-target.ts';
 import type { View } from '../gpu/view.ts';
 import { readDefaultHand } from '../node/default-hands.ts';
-import { MeshHand } from './hand-geometry.ts';
 import { HAND_COLORS, type HandPair, HandRenderer } from './hand-renderer.ts';
 import { shapeJoints } from './hand-shape.ts';
 import { RiggedHand } from './rigged-hand.ts';
@@ -98,18 +97,6 @@ test('bytes are the formula, cut off', async () => {
   expect(shown).toBeGreaterThan(1000);
   expect(Math.min(...shade.filter((_, p) => which[p] > 0))).toBeGreaterThanOrEqual(0.7 - 1e-6);
   expect(Math.max(...shade)).toBeGreaterThan(1.29);
-});
-
-test('a hand given by its vertices looks like the rig it came from', async () => {
-  hand.pose(posed());
-  const [part] = hand.parts;
-  const vertices = new Float32Array(await device.read(part.vertices.positions));
-  const normals = new Float32Array(await device.read(part.vertices.normals));
-  const mesh = new MeshHand(device, scene.meshes[0].primitives[0].indices, vertices.length / 3);
-  mesh.update(vertices, normals);
-  expect(await picture({ right: mesh })).toEqual(await picture({ right: hand }));
-  expect(() => mesh.update(vertices.subarray(3))).toThrow('vertices: expected');
-  mesh.destroy();
 });
 
 test('the nearer hand hides the other; a missing one leaves black', async () => {

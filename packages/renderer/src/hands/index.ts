@@ -1,4 +1,4 @@
-export { type HandGeometry, type HandPart, MeshHand } from './hand-geometry.ts';
+export type { HandGeometry, HandPart } from './hand-geometry.ts';
 export { HAND_COLORS, type HandPair, HandRenderer } from './hand-renderer.ts';
 export { FINGERS, type Finger, type HandShape, shapeJoints } from './hand-shape.ts';
 export { ManoHand } from './mano-hand.ts';

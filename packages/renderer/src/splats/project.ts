@@ -36,7 +36,7 @@ struct Projected {
 export const DEFAULT_SPLAT_NEAR = 0.2;
 
 /** Least opacity drawn. */
-export const MIN_ALPHA = 1 / 255;
+const MIN_ALPHA = 1 / 255;
 
 export const projectShader = (degree: ShDegree, tile: number) => /* wgsl */ `
 struct Frame {

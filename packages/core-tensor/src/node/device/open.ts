@@ -10,7 +10,7 @@ import { InvalidArgumentError } from '../../errors.ts';
 import { pollPatiently } from './patient-polling.ts';
 import { withSwiftShader } from './swiftshader.ts';
 
-export const ADAPTERS = ['hardware', 'lavapipe', 'swiftshader', 'null'] as const;
+const ADAPTERS = ['hardware', 'lavapipe', 'swiftshader', 'null'] as const;
 /** `null` compiles shaders and runs nothing: every feature is there, subgroup matrices too. */
 export type AdapterName = (typeof ADAPTERS)[number];
 

@@ -11,7 +11,7 @@ export interface Pool {
 }
 
 /** Windows along an axis of `size`. */
-export function pooledSize(size: number, { kernel, ceil = false }: Pool): number {
+function pooledSize(size: number, { kernel, ceil = false }: Pool): number {
   return (ceil ? Math.ceil : Math.floor)((size - kernel) / 2) + 1;
 }
 
