@@ -6,6 +6,15 @@ export interface LayerNormReference {
   readonly beta?: ArrayLike<number>;
 }
 
+/** Of the row that begins at `at`; without `center` its mean counts as 0. */
+function momentsOf(x: ArrayLike<number>, at: number, channels: number, eps: number, center: boolean) {
+  let mean = 0;
+  if (center) for (let c = 0; c < channels; c++) mean += x[at + c] / channels;
+  let variance = 0;
+  for (let c = 0; c < channels; c++) variance += (x[at + c] - mean) ** 2 / channels;
+  return { mean, rstd: 1 / Math.sqrt(variance + eps) };
+}
+
 /** @param x rows of `channels` values. */
 export function layerNormReference(
   x: ArrayLike<number>,
@@ -14,11 +23,7 @@ export function layerNormReference(
 ): Float64Array {
   const out = new Float64Array(x.length);
   for (let at = 0; at < x.length; at += channels) {
-    let mean = 0;
-    if (center) for (let c = 0; c < channels; c++) mean += x[at + c] / channels;
-    let variance = 0;
-    for (let c = 0; c < channels; c++) variance += (x[at + c] - mean) ** 2 / channels;
-    const rstd = 1 / Math.sqrt(variance + eps);
+    const { mean, rstd } = momentsOf(x, at, channels, eps, center);
     for (let c = 0; c < channels; c++)
       out[at + c] = (x[at + c] - mean) * rstd * (gamma?.[c] ?? 1) + (beta?.[c] ?? 0);
   }
@@ -36,11 +41,7 @@ export function layerNormBackwardReference(
   const dgamma = new Float64Array(channels);
   const dbeta = new Float64Array(channels);
   for (let at = 0; at < x.length; at += channels) {
-    let mean = 0;
-    if (center) for (let c = 0; c < channels; c++) mean += x[at + c] / channels;
-    let variance = 0;
-    for (let c = 0; c < channels; c++) variance += (x[at + c] - mean) ** 2 / channels;
-    const rstd = 1 / Math.sqrt(variance + eps);
+    const { mean, rstd } = momentsOf(x, at, channels, eps, center);
     const h = (c: number) => (x[at + c] - mean) * rstd;
     const G = (c: number) => g[at + c] * (gamma?.[c] ?? 1);
     let meanG = 0;
