@@ -4,6 +4,9 @@
  */
 import type { HandSide, LightRig, Matrix, Scene, Trajectory } from '@dwm/renderer';
 
+/** Seeds below are for training, from here on for testing: whoever has a seed knows which it is. */
+export const FIRST_TEST_SEED = 1_000_000;
+
 export const ACTIONS = [
   'pull-drawer',
   'push-drawer',

@@ -5,7 +5,7 @@
 import { type HandSide, type Hands, SIDES, type Trajectory } from '@dwm/renderer';
 import { headPath, rightOf } from '../camera/head.ts';
 import { Random } from '../random.ts';
-import type { Action, Forearm } from '../types.ts';
+import { type Action, FIRST_TEST_SEED, type Forearm } from '../types.ts';
 import { hsv } from '../world/look.ts';
 import type { Color } from '../world/mesh.ts';
 import type { World } from '../world/world.ts';
@@ -44,13 +44,17 @@ const SKINS = [
   [0.055, 0.55, 0.33],
 ] as const;
 
-/** Share of the clips in which nothing is touched that have no hand at all: what is seen then is the static video. */
+/**
+ * Share of the training clips in which nothing is touched that have no hand at all: what is seen then is the static video.
+ * Not for testing, where copying that would be without fault and spoil every mean.
+ */
 const NOBODY = 0.5;
 const DESERTED = 'Nobody is there, and nothing moves.';
 
 const isDeserted = (world: World, { action }: PlanSettings): boolean =>
   action === undefined &&
   world.action === 'touch-nothing' &&
+  world.seed < FIRST_TEST_SEED &&
   Random.fork(world.seed, 'nobody').chance(NOBODY);
 
 export function planAction(world: World, settings: PlanSettings): Plan {

@@ -4,12 +4,10 @@
  * one is whole.
  */
 import { join } from 'node:path';
+import { FIRST_TEST_SEED } from '../types.ts';
 
 export const SPLITS = ['train', 'test'] as const;
 export type Split = (typeof SPLITS)[number];
-
-/** Seeds below are for training, from here on for testing: whoever has a seed knows which it is. */
-export const FIRST_TEST_SEED = 1_000_000;
 
 export const splitOf = (seed: number): Split => (seed < FIRST_TEST_SEED ? 'train' : 'test');
 export const firstSeed = (split: Split): number => (split === 'train' ? 0 : FIRST_TEST_SEED);

@@ -2,7 +2,6 @@ export * from '../index.ts';
 export { type ClipPasses, PassRenderer, passesProblem } from '../passes/index.ts';
 export {
   clipPaths,
-  FIRST_TEST_SEED,
   firstSeed,
   listLine,
   SPLITS,
