@@ -5,7 +5,7 @@ import { openNodeDevice } from '@dwm/core-tensor/node';
 import { expect, test } from 'vitest';
 import { readTransformerConfig, transformerParameters } from '../transformer/index.ts';
 import { CogVideoXVae, parseVaeConfig, vaeParameters } from '../vae/index.ts';
-import { relativeError } from '../vae/testing.ts';
+import { relativeError } from '@dwm/core-tensor/testing';
 import { Parameters } from '../weights/parameters.ts';
 import { initialVae } from './initial-vae.ts';
 import { initialTransformer } from './initial-weights.ts';
