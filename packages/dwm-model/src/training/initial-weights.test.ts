@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { DeviceTensor, evaluate, parameter, permute } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
+import { relativeError } from '@dwm/core-tensor/testing';
 import { expect, test } from 'vitest';
 import { readTransformerConfig, transformerParameters } from '../transformer/index.ts';
 import { CogVideoXVae, parseVaeConfig, vaeParameters } from '../vae/index.ts';
-import { relativeError } from '@dwm/core-tensor/testing';
 import { Parameters } from '../weights/parameters.ts';
 import { initialVae } from './initial-vae.ts';
 import { initialTransformer } from './initial-weights.ts';

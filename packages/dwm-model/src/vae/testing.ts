@@ -4,7 +4,6 @@ import { type ParameterSpecs, Parameters } from '../weights/parameters.ts';
 import { parseVaeConfig, type VaeConfig } from './config.ts';
 import { vaeParameters } from './parameters.ts';
 
-
 /** Two levels: half the size and half the frames. */
 export const tinyConfig: VaeConfig = parseVaeConfig(
   {
