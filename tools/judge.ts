@@ -6,14 +6,14 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '@dwm/core-tensor/node';
-import { FIRST_TEST_SEED } from '@dwm/synth/node';
+import { FIRST_TEST_SEED, OPENED } from '@dwm/synth';
 import { Command } from 'commander';
 import { integer } from '../apps/cli/src/commands/options.ts';
 import { Generator } from '../apps/cli/src/eval/models.ts';
 import { DEFAULT_MODEL } from '../apps/cli/src/generate/default-model.ts';
 import { interruptible } from '../apps/cli/src/interrupt.ts';
 import { directionOfRoom, type OpeningRoom, rightOf } from '../apps/cli/src/judge/direction.ts';
-import { OPEN, planRoom } from '../apps/cli/src/judge/planning.ts';
+import { planRoom } from '../apps/cli/src/judge/planning.ts';
 import { firstPlace, RIGHT, rankRoom } from '../apps/cli/src/judge/ranking.ts';
 import { CANDIDATES } from '../apps/cli/src/judge/rooms.ts';
 import { judgeSeeds } from '../apps/cli/src/judge/seeds.ts';
@@ -109,7 +109,7 @@ const direction: Judgement = async (setup, { count, sameCaption = false }, seeds
 
 const plan: Judgement = async (setup, flags, seeds) => {
   const { count, ...search } = { ...SEARCH, ...flags };
-  const opened = (all: readonly { opened: number }[]) => all.filter((room) => room.opened > OPEN).length;
+  const opened = (all: readonly { opened: number }[]) => all.filter((room) => room.opened > OPENED).length;
   const { judged, rejected } = await judgeSeeds(
     { ...seeds, count },
     (seed) =>

@@ -1,3 +1,4 @@
+export { projected } from './camera/head.ts';
 export { handScene } from './hands/hand-scene.ts';
 export { forearmsFor, type Plan, type PlanSettings, planAction } from './motion/plan-action.ts';
 export { angles, type Closure, closeUntilContact, HAND_POSTURES, mixAngles, OPEN } from './motion/posture.ts';
@@ -6,7 +7,7 @@ export { blend, minimumJerk, throughPlaces } from './motion/timeline.ts';
 export { gripRotation, withdrawn, wristAt } from './motion/wrist.ts';
 export { type HandsRun, runHands } from './physics/run-hands.ts';
 export { Random } from './random.ts';
-export { clipOf, fault, simulate } from './simulate.ts';
+export { clipOf, FIXED_CAMERA, fault, OPENED, simulate } from './simulate.ts';
 export * from './types.ts';
 export { GENERATOR_VERSION } from './version.ts';
 export { chooseAction, makeWorld } from './world/make-world.ts';

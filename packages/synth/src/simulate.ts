@@ -15,7 +15,7 @@ import { distanceTo } from './world/solid.ts';
 import { findBody, isJoint, type World } from './world/world.ts';
 
 /** Share of clips with a fixed camera, and of clips in which the tracker loses a hand. */
-const FIXED_CAMERA = 0.25;
+export const FIXED_CAMERA = 0.25;
 const DROP_OUT = 0.08;
 
 /** How deep a hand may be in what stands still, metres; skin gives way, and colliders are coarser than meshes. */
@@ -90,12 +90,15 @@ function carriedThrough(world: World, { moving }: HandsRun): boolean {
   );
 }
 
-/** A joint has to pass 40% of its way; a thing that is put somewhere has to be there; others move 5 cm or fall over. */
+/** The share of its way that a joint has to pass. */
+export const OPENED = 0.4;
+
+/** A joint has to pass its share of the way; a thing that is put somewhere has to be there; others move 5 cm or fall over. */
 function movesVisibly(world: World, part: MovingPart, run: HandsRun): boolean {
   const { motion } = findBody(world, world.actor);
   if (isJoint(motion) && part.opening) {
     const way = Math.abs(part.opening.at(-1)! - part.opening[0]);
-    return way > 0.4 * (motion.limits[1] - motion.limits[0]);
+    return way > OPENED * (motion.limits[1] - motion.limits[0]);
   }
   const [first, last] = [part.worlds[0], part.worlds.at(-1)!];
   if (world.action === 'topple') return last[5] < 0.5;

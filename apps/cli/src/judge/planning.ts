@@ -15,9 +15,6 @@ export interface PlannedRoom {
   readonly distance: number;
 }
 
-/** The share of its way from which on `dwm synth` calls a drawer opened. */
-export const OPEN = 0.4;
-
 export async function planRoom(
   setup: Setup,
   seed: number,

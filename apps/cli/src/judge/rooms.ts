@@ -4,13 +4,13 @@ import {
   angles,
   blend,
   clipOf,
+  FIXED_CAMERA,
   fault,
   forearmsFor,
   makeWorld,
   minimumJerk,
   OPEN,
   type Plan,
-  type PlanSettings,
   planAction,
   poseSkeleton,
   Random,
@@ -19,11 +19,8 @@ import {
   type World,
   wristOf,
 } from '@dwm/synth';
-import { openedShare } from '../plan/synth-room.ts';
+import { type ClipSize, openedShare } from '../plan/synth-room.ts';
 import type { Unusable } from './seeds.ts';
-
-/** Frames, pixels and rate. */
-export type ClipSize = Omit<PlanSettings, 'fixedCamera' | 'action'>;
 
 export const CANDIDATES = ['pull it', 'pull another', 'push it', 'touch nothing', 'move away'] as const;
 export type CandidateName = (typeof CANDIDATES)[number];
@@ -37,8 +34,8 @@ async function played(world: World, plan: Plan, fixedCamera: boolean) {
   return { clip: clipOf(world, plan, run, fixedCamera), problem: fault(world, plan, run) };
 }
 
-/** One in four cameras stands still, as in training. */
-const cameraStands = (seed: number) => Random.fork(seed, 'clip').chance(0.25);
+/** As often as in training. */
+const cameraStands = (seed: number) => Random.fork(seed, 'clip').chance(FIXED_CAMERA);
 
 /** Drawers that the captions of training have words for: the two uppermost. */
 function otherDrawer(world: World): World {

@@ -6,8 +6,8 @@ import { decodeImage } from '@dwm/renderer/node';
 import { handScene, type SimulatedClip } from '@dwm/synth';
 import { type ClipPasses, PassRenderer, passesProblem } from '@dwm/synth/node';
 import type { Generator } from '../eval/models.ts';
+import type { ClipSize } from '../plan/synth-room.ts';
 import { drawEnd, Oracle } from './oracle.ts';
-import type { ClipSize } from './rooms.ts';
 
 export class Setup {
   readonly device: Device;

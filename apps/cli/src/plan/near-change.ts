@@ -1,18 +1,15 @@
 /** Where a goal differs from the scene is where a hand has to do something: targets that are seen there. */
 import { frameOf, goalRegion, type MetricClip } from '@dwm/dwm-model';
 import { rotations, type Trajectory, type Vec3 } from '@dwm/renderer';
+import { projected } from '@dwm/synth';
 import type { Target } from './hand-path.ts';
 
 /** The pixel that shows a point of the world in a frame; undefined outside the picture. */
 function pixelOf({ camera, intrinsics }: Trajectory['frames'][number], point: Vec3): number | undefined {
-  const { matrix: m } = camera;
-  const d = rotations.subtract(point, [m[3], m[7], m[11]]);
-  const [x, y, z] = [0, 1, 2].map((axis) => m[axis] * d[0] + m[4 + axis] * d[1] + m[8 + axis] * d[2]);
-  if (z >= 0) return undefined;
-  const { fx, fy, cx, cy, width, height } = intrinsics;
-  const [column, row] = [Math.floor(cx - (fx * x) / z), Math.floor(cy + (fy * y) / z)];
-  const seen = column >= 0 && column < width && row >= 0 && row < height;
-  return seen ? row * width + column : undefined;
+  const { width, height } = intrinsics;
+  const [u, v] = projected(camera, intrinsics, point) ?? [-1, -1];
+  const seen = u >= 0 && u < 1 && v >= 0 && v < 1;
+  return seen ? Math.floor(v * height) * width + Math.floor(u * width) : undefined;
 }
 
 /** @returns the targets in the changed region, or all where none is in it. */

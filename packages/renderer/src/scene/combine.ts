@@ -1,5 +1,5 @@
 /** Several scenes as one: a room and the furniture put into it. */
-import type { Scene, TextureUse } from './scene.ts';
+import type { Material, Scene, TextureUse } from './scene.ts';
 
 export interface Piece {
   readonly scene: Scene;
@@ -9,6 +9,19 @@ export interface Piece {
   /** Quaternion x y z w. */
   readonly rotation?: readonly number[];
   readonly scale?: readonly number[];
+}
+
+/** A material among others whose scene has `images` more in front of its own. */
+export function materialAfter(material: Material, images: number): Material {
+  const use = (texture?: TextureUse) => texture && { ...texture, image: texture.image + images };
+  return {
+    ...material,
+    baseColorTexture: use(material.baseColorTexture),
+    metallicRoughnessTexture: use(material.metallicRoughnessTexture),
+    normalTexture: use(material.normalTexture),
+    occlusionTexture: use(material.occlusionTexture),
+    emissiveTexture: use(material.emissiveTexture),
+  };
 }
 
 /**
@@ -33,7 +46,6 @@ export function combineScenes(name: string, pieces: readonly Piece[]): Scene {
     const after = (index: number, count: number) => (index < 0 ? -1 : index + count);
     const [meshes, materials, images] = [all.meshes.length, all.materials.length, all.images.length];
     const [skins, lights] = [all.skins.length, all.lights.length];
-    const use = (texture?: TextureUse) => texture && { ...texture, image: texture.image + images };
     all.roots.push(carrier);
     all.nodes.push({
       name: piece.name,
@@ -61,16 +73,7 @@ export function combineScenes(name: string, pieces: readonly Piece[]): Scene {
         primitives: mesh.primitives.map((p) => ({ ...p, material: after(p.material, materials) })),
       })),
     );
-    all.materials.push(
-      ...scene.materials.map((material) => ({
-        ...material,
-        baseColorTexture: use(material.baseColorTexture),
-        metallicRoughnessTexture: use(material.metallicRoughnessTexture),
-        normalTexture: use(material.normalTexture),
-        occlusionTexture: use(material.occlusionTexture),
-        emissiveTexture: use(material.emissiveTexture),
-      })),
-    );
+    all.materials.push(...scene.materials.map((material) => materialAfter(material, images)));
     all.images.push(...scene.images);
     all.skins.push(...scene.skins.map((skin) => ({ ...skin, joints: skin.joints.map(node) })));
     all.lights.push(...scene.lights);

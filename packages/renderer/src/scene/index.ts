@@ -1,9 +1,10 @@
-export { combineScenes, type Piece } from './combine.ts';
+export { combineScenes, materialAfter, type Piece } from './combine.ts';
 export { defaultRig, type LightRig, type PlacedLight, STUDIO } from './lights.ts';
 export type { Matrix } from './matrix.ts';
 export * as matrices from './matrix.ts';
 export {
   type Bounds,
+  drawnNodes,
   findNode,
   type NodePose,
   type ScenePose,

@@ -1,5 +1,5 @@
 /** Collects bodies with their meshes into one scene: a node a body, a material a surface. */
-import { type Primitive, rotations, type Scene, type TextureUse, type Vec3 } from '@dwm/renderer';
+import { materialAfter, type Primitive, rotations, type Scene, type Vec3 } from '@dwm/renderer';
 import { MeshBuilder } from './mesh.ts';
 import type { Placement, Shape, Solid } from './solid.ts';
 import { type Body, firstPlace, type Grip } from './world.ts';
@@ -90,17 +90,7 @@ export class SceneBuilder {
     let primitives = this.#models.get(model);
     if (!primitives) {
       const [materials, images] = [this.#materials.length, this.#images.length];
-      const use = (texture?: TextureUse) => texture && { ...texture, image: texture.image + images };
-      this.#materials.push(
-        ...model.materials.map((material) => ({
-          ...material,
-          baseColorTexture: use(material.baseColorTexture),
-          metallicRoughnessTexture: use(material.metallicRoughnessTexture),
-          normalTexture: use(material.normalTexture),
-          occlusionTexture: use(material.occlusionTexture),
-          emissiveTexture: use(material.emissiveTexture),
-        })),
-      );
+      this.#materials.push(...model.materials.map((material) => materialAfter(material, images)));
       this.#images.push(...model.images);
       primitives = model.primitives.map((primitive) => ({
         ...primitive,

@@ -4,6 +4,7 @@
  */
 import { InvalidFileError } from '@dwm/core-tensor';
 import {
+  drawnNodes,
   type Matrix,
   matrices,
   type Primitive,
@@ -43,13 +44,13 @@ export function partOf(scene: Scene, name: string): Part {
   if (scene.skins.length > 0)
     fail('skins', `has ${scene.skins.length}, expected none; export it without bones`);
   const worlds = worldMatrices(scene);
-  const drawn = scene.nodes.flatMap(({ mesh }, node) =>
-    mesh < 0 || !isDrawn(scene, node)
-      ? []
-      : scene.meshes[mesh].primitives
-          .filter(({ indices }) => indices.length > 0)
-          .map((primitive) => ({ primitive, world: worlds[node] })),
-  );
+  const drawn = drawnNodes(scene).flatMap((node) => {
+    const { mesh } = scene.nodes[node];
+    const primitives = mesh < 0 ? [] : scene.meshes[mesh].primitives;
+    return primitives
+      .filter(({ indices }) => indices.length > 0)
+      .map((primitive) => ({ primitive, world: worlds[node] }));
+  });
   const triangles = drawn.reduce((sum, { primitive }) => sum + primitive.indices.length / 3, 0);
   if (triangles === 0) fail('meshes', 'has no triangles, expected a mesh; export it with one');
   if (triangles > MOST_TRIANGLES)
@@ -77,11 +78,6 @@ export function partOf(scene: Scene, name: string): Part {
     materials: scene.materials,
     images: scene.images,
   };
-}
-
-function isDrawn({ nodes, roots }: Scene, node: number): boolean {
-  for (let above = node; above >= 0; above = nodes[above].parent) if (roots.includes(above)) return true;
-  return false;
 }
 
 /** Whether one hand gets around it, or across its narrow side. */
