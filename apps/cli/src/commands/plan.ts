@@ -17,14 +17,15 @@ import { interruptible } from '../interrupt.ts';
 import { describePoint, handPath, startingSide, targetsAt } from '../plan/hand-path.ts';
 import { SEARCH, searchPath, type Task } from '../plan/search.ts';
 import { type ClipSize, synthRoom } from '../plan/synth-room.ts';
+import { type ClipFlags, clipSize, withClipOptions } from '../rank/clip-options.ts';
 import { readGoal } from '../rank/goal.ts';
 import { rankingSheet } from '../rank/results.ts';
 import { drawScene, readClipFiles } from '../render/clips.ts';
 import { createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
-import { inSteps, integer, real } from './options.ts';
+import { integer } from './options.ts';
 
-interface Flags {
+interface Flags extends ClipFlags {
   synth?: number;
   scene?: string[];
   start?: string;
@@ -38,16 +39,11 @@ interface Flags {
   elite: number;
   seeds: number;
   seed: number;
-  numInferenceSteps?: number;
-  guidanceScale?: number;
-  numFrames?: number;
-  height?: number;
-  width?: number;
   out: string;
 }
 
 export function addPlan(program: Command): void {
-  program
+  const command = program
     .command('plan')
     .description('search for the hand path that brings a scene to a goal, with the model as simulator')
     .optionsGroup('Where:')
@@ -73,12 +69,8 @@ export function addPlan(program: Command): void {
     .optionsGroup('Model:')
     .option('--model <dir>', 'model folder', DEFAULT_MODEL)
     .option('--prompt <text>', 'what happens; of a made-up room its own caption, if left out')
-    .option('--prompt-embeds <file>', 'safetensors with embeddings, in place of a prompt')
-    .option('--num-inference-steps <n>', "denoising steps; the model's own if left out", integer(1, 1000))
-    .option('--guidance-scale <g>', 'classifier-free guidance; likewise', real(0))
-    .option('--num-frames <n>', 'likewise, 4k + 1', inSteps(1, 4, '4k + 1 frames'))
-    .option('--height <pixels>', 'likewise', inSteps(16, 16, 'a multiple of 16'))
-    .option('--width <pixels>', 'likewise', inSteps(16, 16, 'a multiple of 16'))
+    .option('--prompt-embeds <file>', 'safetensors with embeddings, in place of a prompt');
+  withClipOptions(command)
     .option('--out <dir>', 'folder for the winning trajectory; a stopped search there goes on', 'dwm-plan')
     .addHelpText(
       'after',
@@ -163,12 +155,7 @@ async function plan(flags: Flags, reporter: Reporter, signal: AbortSignal): Prom
   const device = await openTunedDevice(reporter);
   const generator = await Generator.open(device, flags.model, flags, signal);
   const { settings } = generator;
-  const size: ClipSize = {
-    frames: flags.numFrames ?? settings.numFrames,
-    height: flags.height ?? settings.height,
-    width: flags.width ?? settings.width,
-    fps: settings.fps,
-  };
+  const size = clipSize(flags, settings);
   try {
     const task =
       flags.synth !== undefined

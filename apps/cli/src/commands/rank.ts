@@ -12,15 +12,16 @@ import { Generator } from '../eval/models.ts';
 import { DEFAULT_MODEL } from '../generate/default-model.ts';
 import { checkWritable, exists } from '../generate/files.ts';
 import { interruptible } from '../interrupt.ts';
+import { type ClipFlags, clipSize, withClipOptions } from '../rank/clip-options.ts';
 import { readGoal } from '../rank/goal.ts';
 import { rankingSheet, rankingText } from '../rank/results.ts';
 import { drawHands, drawScene, readClipFiles } from '../render/clips.ts';
 import { handGlbOption, manoOption } from '../render/options.ts';
 import { createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
-import { inSteps, integer, real } from './options.ts';
+import { integer, real } from './options.ts';
 
-interface Flags {
+interface Flags extends ClipFlags {
   scene: string[];
   goal?: string;
   goalText?: string;
@@ -31,11 +32,6 @@ interface Flags {
   lpips?: string;
   prompt?: string;
   promptEmbeds?: string;
-  numInferenceSteps?: number;
-  guidanceScale?: number;
-  numFrames?: number;
-  height?: number;
-  width?: number;
   fps?: number;
   precision: 'f32' | 'f16';
   mano?: string;
@@ -44,7 +40,7 @@ interface Flags {
 }
 
 export function addRank(program: Command): void {
-  program
+  const command = program
     .command('rank')
     .description('simulate candidate hand actions in one scene and say which one comes nearest to a goal')
     .requiredOption('--scene <files...>', 'the scene: .glb, .gltf, .ply, .splat, .spz')
@@ -59,12 +55,8 @@ export function addRank(program: Command): void {
     .option('--seed <n>', 'the first seed', integer(0), 42)
     .option('--lpips <dir>', 'folder with published LPIPS weights; else distances are in latent space')
     .option('--prompt <text>', 'what happens, for candidates without <trajectory>.txt beside them')
-    .option('--prompt-embeds <file>', 'safetensors with embeddings, in place of prompts')
-    .option('--num-inference-steps <n>', "denoising steps; the model's own if left out", integer(1, 1000))
-    .option('--guidance-scale <g>', 'classifier-free guidance; likewise', real(0))
-    .option('--num-frames <n>', 'likewise, 4k + 1', inSteps(1, 4, '4k + 1 frames'))
-    .option('--height <pixels>', 'likewise', inSteps(16, 16, 'a multiple of 16'))
-    .option('--width <pixels>', 'likewise', inSteps(16, 16, 'a multiple of 16'))
+    .option('--prompt-embeds <file>', 'safetensors with embeddings, in place of prompts');
+  withClipOptions(command)
     .option('--fps <n>', 'likewise', real(1, 240))
     .addOption(
       new Option('--precision <type>', 'multiply in this type').choices(['f32', 'f16']).default('f32'),
@@ -108,12 +100,7 @@ async function rank(flags: Flags, reporter: Reporter, signal: AbortSignal): Prom
   const device = await openTunedDevice(reporter);
   const generator = await Generator.open(device, flags.model, flags, signal);
   const { settings } = generator;
-  const size = {
-    frames: flags.numFrames ?? settings.numFrames,
-    height: flags.height ?? settings.height,
-    width: flags.width ?? settings.width,
-    fps: flags.fps ?? settings.fps,
-  };
+  const size = clipSize(flags, settings);
   try {
     const goal = await readGoal(flags.goal, size);
     const files = [];
