@@ -353,11 +353,12 @@ export class DwmPipeline {
       }
     }
     const { patch_size_t: pt } = this.transformerConfig;
-    const latentFrames = (numFrames - 1) / 4 + 1;
+    const ratio = this.vae.config.temporal_compression_ratio;
+    const latentFrames = (numFrames - 1) / ratio + 1;
     if (pt && latentFrames % pt !== 0) {
       throw new InvalidArgumentError(
         'num-frames',
-        `this model takes latent frames ${pt} at a time; expected ${4 * (Math.ceil(latentFrames / pt) * pt - 1) + 1} frames, got ${numFrames}`,
+        `this model takes latent frames ${pt} at a time; expected ${ratio * (Math.ceil(latentFrames / pt) * pt - 1) + 1} frames, got ${numFrames}`,
       );
     }
     if (!Number.isSafeInteger(seed) || seed < 0) {
@@ -419,13 +420,13 @@ function defined<T extends object>(options: T): Partial<T> & T {
 /** @throws InvalidFileError when the parts of a model folder do not belong together. */
 function checkParts(
   folder: string,
-  { text_embed_dim, out_channels }: TransformerConfig,
+  { text_embed_dim, out_channels, temporal_compression_ratio }: TransformerConfig,
   vae: VaeConfig,
   textWidth: number | undefined,
 ): void {
   const expected: [part: string, field: string, expected: number, actual: number][] = [
     ['vae', 'latent_channels', out_channels, vae.latent_channels],
-    ['vae', 'temporal_compression_ratio', 4, vae.temporal_compression_ratio],
+    ['vae', 'temporal_compression_ratio', temporal_compression_ratio, vae.temporal_compression_ratio],
     ['text_encoder', 'd_model', text_embed_dim, textWidth ?? text_embed_dim],
   ];
   for (const [part, field, want, got] of expected) {

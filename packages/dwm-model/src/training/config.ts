@@ -13,10 +13,14 @@ const share = z.number().min(0).max(1);
 const list = <T extends z.ZodType>(item: T) =>
   z.union([z.array(item), item.transform((value) => [value] as z.output<T>[])]);
 
-/** A dataset list with its share in the mix: a path, or `{ path, weight }`. */
+/** A dataset list with its share in the mix, and the folder that its clips are in where that is not `data_root`. */
 const datasetFile = z.union([
-  z.string().transform((path) => ({ path, weight: 1 })),
-  z.strictObject({ path: z.string(), weight: z.number().positive().default(1) }),
+  z.string().transform((path) => ({ path, weight: 1, root: undefined as string | undefined })),
+  z.strictObject({
+    path: z.string(),
+    weight: z.number().positive().default(1),
+    root: z.string().optional(),
+  }),
 ]);
 
 const customSettings = z.strictObject({
@@ -69,6 +73,13 @@ const training = z.strictObject({
   trainable_parameter_patterns: z.array(z.string()).default(['patch_embed.proj']),
   prompt_dropout_prob: share.default(0),
   hand_dropout_prob: share.default(0),
+  /** Share of samples that show a scene without hands: the static video is then what happens. */
+  no_hands_prob: share.default(0),
+  /** First and last of the timesteps that are drawn from, all as often. */
+  timestep_range: z
+    .tuple([count.max(999), count.max(999)])
+    .refine(([first, last]) => first <= last, 'expected the first timestep before the last')
+    .default([0, 999]),
   resume_from_checkpoint: z.string().nullable().default(null),
   custom_settings: customSettings.prefault({}),
 });

@@ -29,6 +29,7 @@ const rules: InpaintRules = {
   alphasCumprod: Float64Array.from({ length: 1000 }, (_, t) => 0.99 - t / 1100),
   config,
   promptDropout: 0,
+  timesteps: [0, 999],
   identity: 0.5,
   black: normals(latents, 20),
 };
@@ -97,4 +98,28 @@ test('hidden places hold black and visibility 0; where all is hidden, zeros', ()
     }
   }
   expect([...seen].sort()).toEqual(['all', 'all but first', 'boxes', 'frames']);
+});
+
+test('without hands, the static video is what happens; timesteps come from the range', () => {
+  const triplets = examples.map(({ text }, i) => ({
+    ...{ video: normals(2 * latents, 30 + i), static: normals(2 * latents, 40 + i) },
+    ...{ hand: normals(2 * latents, 50 + i), text },
+  }));
+  const made = (noHands: number, range: readonly [number, number]) =>
+    makeBatch(triplets, 7, { ...rules, handDropout: 0, noHands, timesteps: range });
+  const batch = made(1, [0, 999]);
+  for (let i = 0; i < 3; i++) {
+    expect(batch.hand.subarray(i * latents, (i + 1) * latents)).toEqual(rules.black);
+  }
+  const withStatic = triplets.map((triplet) => ({ ...triplet, video: triplet.static }));
+  const same = makeBatch(withStatic, 7, { ...rules, handDropout: 0 });
+  expect(batch.video).toEqual(same.video);
+  expect(batch.static).toEqual(made(0, [0, 999]).static);
+  expect(made(0, [0, 999]).video).not.toEqual(same.video);
+
+  const [first, last] = [700, 702];
+  const seen = Array.from({ length: 3 }, (_, i) => made(0, [first, last]).levels[3 * i]);
+  const possible = [first, 701, last].map((t) => Math.fround(Math.sqrt(Math.fround(rules.alphasCumprod[t]))));
+  for (const level of seen) expect(possible).toContain(level);
+  expect(new Set(made(0, [999, 999]).levels.filter((_, i) => i % 3 === 0)).size).toBe(1);
 });

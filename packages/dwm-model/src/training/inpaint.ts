@@ -70,7 +70,7 @@ export function randomMask(
   return { kind, hidden };
 }
 
-export interface InpaintRules extends Omit<BatchRules, 'handDropout'> {
+export interface InpaintRules extends Omit<BatchRules, 'handDropout' | 'noHands'> {
   /** Probability that nothing is hidden. */
   readonly identity: number;
   /** Scaled latents of a black clip [frames, channels, height, width]. */

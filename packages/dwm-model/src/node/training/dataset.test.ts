@@ -51,6 +51,15 @@ test.each([
   await expect(readDataset(join(folder, 'bad.txt'), data)).rejects.toThrow(problem);
 });
 
+test('a list may have a folder of its own', async () => {
+  await writeFile(join(folder, 'own.txt'), 's/videos/a.mp4\n');
+  const { data } = config('own.txt');
+  const [sample] = await readDataset(join(folder, 'own.txt'), data, join(folder, 'outside'));
+  expect(sample.hand).toBe(join(folder, 'outside', 's/videos_hands/a.mp4'));
+  const missing = readDataset(join(folder, 'own.txt'), data, join(folder, 'missing'));
+  await expect(missing).rejects.toThrow('missing: no such folder');
+});
+
 test('frames and pixels as the original loads them', async () => {
   expect(trainingFrames(150, 49)).toEqual(Array.from({ length: 49 }, (_, i) => 3 * i));
   expect(trainingFrames(97, 49)).toHaveLength(49);

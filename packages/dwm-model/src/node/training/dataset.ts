@@ -28,14 +28,19 @@ const PROBLEM = 'expected <sample>/videos/<stem>.mp4 relative to data.data_root'
 
 /**
  * @param file list, one clip a line; empty lines and lines starting with # are skipped.
+ * @param folder that the lines are relative to.
  * @throws InvalidFileError naming list and line.
  */
-export async function readDataset(file: string, data: ExperimentConfig['data']): Promise<Sample[]> {
+export async function readDataset(
+  file: string,
+  data: ExperimentConfig['data'],
+  folder = data.data_root,
+): Promise<Sample[]> {
   const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new InvalidFileError(file, `cannot be read (${error.code}); check data.dataset_file`);
   });
-  const root = await realpath(data.data_root).catch(() => {
-    throw new InvalidFileError(data.data_root, 'no such folder; check data.data_root');
+  const root = await realpath(folder).catch(() => {
+    throw new InvalidFileError(folder, 'no such folder; check data.data_root, or root in data.dataset_file');
   });
   const samples: Sample[] = [];
   for (const [number, raw] of text.split(/\r?\n/).entries()) {

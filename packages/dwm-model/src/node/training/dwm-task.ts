@@ -121,6 +121,11 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
     config: loaded.config,
     promptDropout: training.prompt_dropout_prob,
     handDropout: training.hand_dropout_prob,
+    noHands: training.no_hands_prob,
+    timesteps: training.timestep_range,
+    ...((isPrior || training.no_hands_prob > 0) && {
+      black: await blackLatents(device, subfolder(folder, 'vae'), size, vae.scaling_factor),
+    }),
     ...(training.prompt_dropout_prob > 0 && { emptyText: await loader.emptyText() }),
   };
   const tokens = (await loader.text(datasets[0][0])).length / loaded.config.text_embed_dim;
@@ -129,7 +134,7 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
     ? {
         ...rules,
         identity: training.inpaint_identity_prob,
-        black: await blackLatents(device, subfolder(folder, 'vae'), size, vae.scaling_factor),
+        black: rules.black!,
       }
     : undefined;
 

@@ -43,9 +43,8 @@ export async function encodeDataset(options: EncodeOptions): Promise<{ written: 
   const { config, signal } = options;
   const { data, training } = config;
   const samples: Sample[] = [];
-  for (const path of [...data.dataset_file.map((list) => list.path), ...data.validation_set]) {
-    samples.push(...(await readDataset(path, data)));
-  }
+  for (const { path, root } of data.dataset_file) samples.push(...(await readDataset(path, data, root)));
+  for (const path of data.validation_set) samples.push(...(await readDataset(path, data)));
   const model = config.model.base_model_name_or_path;
   const folder = await openDirectory(model);
   let device: Device | undefined;

@@ -151,7 +151,7 @@ class Session {
       );
     }
     const datasets: Sample[][] = [];
-    for (const { path } of data.dataset_file) datasets.push(await readDataset(path, data));
+    for (const { path, root } of data.dataset_file) datasets.push(await readDataset(path, data, root));
     const validation: Sample[] = [];
     for (const path of data.validation_set) validation.push(...(await readDataset(path, data)));
     const start = await findStart(options.resume ?? training.resume_from_checkpoint, config);

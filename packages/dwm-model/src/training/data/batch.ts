@@ -27,6 +27,12 @@ export interface BatchRules {
   readonly config: TransformerConfig;
   readonly promptDropout: number;
   readonly handDropout: number;
+  /** Share of samples whose hands are taken away and with them all that they do: `video` is then the static video. */
+  readonly noHands?: number;
+  /** Scaled latents of a black clip [frames, channels, height, width], which is how hands look that are not there. */
+  readonly black?: Float32Array;
+  /** Timesteps are drawn from the first to the last of these. */
+  readonly timesteps: readonly [first: number, last: number];
   /** What a dropped prompt becomes, [tokens, dim]; needed where prompts are dropped. */
   readonly emptyText?: Float32Array;
 }
@@ -64,6 +70,7 @@ export type Batch = { readonly [K in keyof ReturnType<typeof batchSpecs>]: Float
 /** @param position of the first of the examples, counted over the whole run. */
 export function makeBatch(examples: readonly Example[], position: number, rules: BatchRules): Batch {
   const { seed, size, config, alphasCumprod } = rules;
+  const [first, last] = rules.timesteps;
   const count = latentCount(size);
   const latents = () => new Float32Array(examples.length * count);
   const batch = { video: latents(), static: latents(), hand: latents(), noise: latents() };
@@ -72,15 +79,20 @@ export function makeBatch(examples: readonly Example[], position: number, rules:
   for (const [i, example] of examples.entries()) {
     const at = position + i;
     const words = philox4x32([at >>> 0, Math.floor(at / 2 ** 32), 0, 0], [seed >>> 0, KEYS.choices]);
-    const [t, dropPrompt, dropHand] = words.map((word) => word / 2 ** 32);
-    timesteps.push(Math.floor(t * alphasCumprod.length));
+    const [t, dropPrompt, dropHand, takeHands] = words.map((word) => word / 2 ** 32);
+    timesteps.push(first + Math.floor(t * (last - first + 1)));
+    const nobody = takeHands < (rules.noHands ?? 0);
     const normals = (key: number) =>
       randomReference({ count, distribution: 'normal', stream: at >>> 0 }, [seed >>> 0, key]);
     batch.noise.set(normals(KEYS.noise), i * count);
     for (const name of ['video', 'static', 'hand'] as const) {
       if (name === 'hand' && dropHand < rules.handDropout) continue;
       const target = batch[name].subarray(i * count, (i + 1) * count);
-      samplePosterior(example[name], normals(KEYS[name]), size, rules.scalingFactor, target);
+      if (nobody && name === 'hand') target.set(rules.black!);
+      else {
+        const moments = example[nobody ? 'static' : name];
+        samplePosterior(moments, normals(KEYS[name]), size, rules.scalingFactor, target);
+      }
     }
     const dropped = dropPrompt < rules.promptDropout;
     text.set(dropped && rules.emptyText ? rules.emptyText : example.text, i * example.text.length);
