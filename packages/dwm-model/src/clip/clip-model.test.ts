@@ -216,11 +216,7 @@ describe('a folder that will not do is one line', () => {
   test.each([
     ...['config.json', 'preprocessor_config.json', 'merges.txt'].map(
       (name) =>
-        [
-          name,
-          undefined,
-          new RegExp(`: holds no .*${name}; expected a CLIP model and its processor`),
-        ] as const,
+        [name, undefined, new RegExp(`: holds no .*${name}; expected a CLIP model, its tokenizer`)] as const,
     ),
     ['vocab.json', undefined, /: holds no tokenizer\.json or vocab\.json; expected/],
     ['model.safetensors', undefined, /: holds no model\.safetensors or .*; expected/],

@@ -24,9 +24,8 @@ import type { ClipTokenizer } from './tokenizer.ts';
 import { readClipTokenizer } from './tokenizer-files.ts';
 import { clipVision } from './vision.ts';
 
-/** Any of the alternatives will do. */
-const FILES: readonly (readonly string[])[] = [
-  ['config.json'],
+/** Beside `config.json`; any of the alternatives will do. */
+const FILES = [
   ['preprocessor_config.json'],
   ['tokenizer.json', 'vocab.json'],
   ['tokenizer.json', 'merges.txt'],
@@ -64,17 +63,10 @@ export class ClipModel {
    * @throws InvalidFileError naming file and field, before any weight is read.
    */
   static async load(device: Device, folder: ModelFolder): Promise<ClipModel> {
-    for (const alternatives of FILES) {
-      const found = await Promise.all(alternatives.map((name) => folder.exists(name)));
-      if (found.includes(true)) continue;
-      throw new InvalidFileError(
-        folder.name,
-        `holds no ${alternatives.join(' or ')}; expected a CLIP model and its processor, each saved by transformers with save_pretrained`,
-        { expected: alternatives },
-      );
-    }
+    await checkFile(folder, ['config.json']);
     const { json, file } = await readJson(folder, 'config.json');
     const config = readClipConfig(json, file);
+    for (const alternatives of FILES) await checkFile(folder, alternatives);
     const processor = await readJson(folder, 'preprocessor_config.json');
     const preprocessing = readPreprocessing(processor.json, processor.file, config.vision.imageSize);
     const tokenizer = await readClipTokenizer(folder);
@@ -133,6 +125,17 @@ export class ClipModel {
     const length = Math.hypot(...vector);
     return vector.map((value) => value / length);
   }
+}
+
+/** @throws InvalidFileError where the folder has none of the files. */
+async function checkFile(folder: ModelFolder, alternatives: readonly string[]): Promise<void> {
+  const found = await Promise.all(alternatives.map((name) => folder.exists(name)));
+  if (found.includes(true)) return;
+  throw new InvalidFileError(
+    folder.name,
+    `holds no ${alternatives.join(' or ')}; expected a CLIP model, its tokenizer and its image processor, each saved by transformers with save_pretrained`,
+    { expected: alternatives },
+  );
 }
 
 /** @throws InvalidFileError where the network lacks a token's embedding, or looks for another end of text. */
