@@ -1,3 +1,4 @@
+export * from './clip/index.ts';
 export * from './metrics/index.ts';
 export * from './pipeline/index.ts';
 export * from './planning/index.ts';

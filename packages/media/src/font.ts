@@ -6,7 +6,7 @@ import type { RgbImage } from './frames.ts';
 
 export const glyphHeight = 7;
 /** Five columns of ink and one of space. */
-const glyphAdvance = 6;
+export const glyphAdvance = 6;
 
 const glyphs: Record<string, string> = {
   A: '.###. #...# #...# ##### #...# #...# #...#',
@@ -89,4 +89,15 @@ export function drawText(image: RgbImage, text: string, x: number, y: number, sc
     }
     left += glyphAdvance * scale;
   }
+}
+
+/** Lines of at most `length` characters, broken between words; a longer word has a line of its own. */
+export function wrapText(text: string, length: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(/\s+/).filter(Boolean)) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= length) lines[lines.length - 1] += ` ${word}`;
+    else lines.push(word);
+  }
+  return lines;
 }

@@ -36,6 +36,24 @@ test('no more columns than frames', () => {
   expect(contactSheet([{ label: '', frames: counting(3, 8, 8) }], { cellWidth: 8 }).width).toBe(3 * 12 + 4);
 });
 
+test('a title stands above, broken between words, and moves nothing else', () => {
+  const rows = [{ label: 'row', frames: counting(2, 20, 60) }];
+  const plain = contactSheet(rows, { cellWidth: 60 });
+  // 132 pixels hold 10 letters.
+  const titled = contactSheet(rows, { cellWidth: 60, title: 'the top drawer is open' });
+  const added = titled.height - plain.height;
+  expect(added).toBe(3 * (7 * 2 + 2 * 4));
+  expect(titled.data.subarray(added * 132 * 3)).toEqual(plain.data);
+  const line = (words: string) => {
+    const image: RgbImage = { data: new Uint8Array(22 * 132 * 3).fill(32), height: 22, width: 132 };
+    drawText(image, words, 4, 4, 2);
+    return [...image.data];
+  };
+  expect([...titled.data.subarray(0, added * 132 * 3)]).toEqual(
+    ['the top', 'drawer is', 'open'].flatMap(line),
+  );
+});
+
 test('text is drawn in dots of the scale, clipped at the edge', () => {
   const image: RgbImage = { data: new Uint8Array(16 * 14 * 3), height: 14, width: 16 };
   drawText(image, 'lL', 0, 0, 2);

@@ -3,7 +3,7 @@
  * per clip, the same moments under one another; `sideBySide` is the comparison video.
  */
 import { InvalidArgumentError } from '@dwm/core-tensor';
-import { drawText, glyphHeight } from './font.ts';
+import { drawText, glyphAdvance, glyphHeight, wrapText } from './font.ts';
 import { checkFrames, type Frames, frameAt, type RgbImage } from './frames.ts';
 
 const labelScale = 2;
@@ -14,10 +14,11 @@ const background = 32;
 /**
  * One strip per row: its label, then `columns` (default 8) frames evenly spaced in time, the first and the last
  * included, each scaled to `cellWidth` (default 180) pixels. Never more columns than the longest clip has frames.
+ * Above them stands `title`, in as many lines as it takes.
  */
 export function contactSheet(
   rows: readonly { label: string; frames: Frames }[],
-  options: { columns?: number; cellWidth?: number } = {},
+  options: { columns?: number; cellWidth?: number; title?: string } = {},
 ): RgbImage {
   if (rows.length === 0) throw new InvalidArgumentError('rows', 'is empty, expected at least one strip');
   for (const row of rows) checkFrames(`rows "${row.label}"`, row.frames);
@@ -34,9 +35,17 @@ export function contactSheet(
     Math.max(1, Math.round((cellWidth * frames.height) / frames.width)),
   );
   const width = columns * (cellWidth + gap) + gap;
-  const height = cellHeights.reduce((sum, cell) => sum + labelHeight + cell, gap);
+  const title = wrapText(options.title ?? '', Math.floor((width - 2 * gap) / (glyphAdvance * labelScale)));
+  const height = cellHeights.reduce(
+    (sum, cell) => sum + labelHeight + cell,
+    gap + title.length * labelHeight,
+  );
   const sheet: RgbImage = { data: new Uint8Array(height * width * 3).fill(background), height, width };
   let top = 0;
+  for (const line of title) {
+    drawText(sheet, line, gap, top + labelMargin, labelScale);
+    top += labelHeight;
+  }
   rows.forEach(({ label, frames }, r) => {
     drawText(sheet, label, gap, top + labelMargin, labelScale);
     top += labelHeight;

@@ -1,9 +1,10 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { readPng, writePng } from '@dwm/media/node';
 import { writeTransforms } from '@dwm/renderer';
 import { makeWorld, planAction } from '@dwm/synth';
 import { afterAll, expect, test } from 'vitest';
+import { madeUpClip } from '../../../../packages/dwm-model/src/clip/testing.ts';
 import { boxGlb } from '../../../web/src/testing/box-glb.ts';
 import { dwm, ownLines, temporaryFolder } from '../testing.ts';
 
@@ -45,13 +46,55 @@ test('two candidates over two seeds: a ranking with its uncertainty, clips and a
   expect(sheet.width).toBe(3 * 184 + 4);
 }, 240_000);
 
+const clip = join(root, 'clip');
+const broken = join(root, 'broken');
+for (const [name, content] of Object.entries(madeUpClip())) {
+  for (const dir of [clip, broken]) {
+    mkdirSync(dir, { recursive: true });
+    if (dir === clip || name !== 'merges.txt') writeFileSync(join(dir, name), content);
+  }
+}
+
+test('a goal in words is measured by a CLIP folder: the words stand above the sheet, no picture beside it', async () => {
+  const out = join(root, 'words');
+  const goalText = [
+    '--goal-text',
+    'The drawer stands open and the hand has gone',
+    '--text-image-model',
+    clip,
+  ];
+  const args = ['rank', '--scene', scene, ...goalText, '--candidates', pull, nothing, '--seeds', '2'];
+  const ran = await dwm([...args, ...model, ...small, '--out', out], { env: { DWM_TUNE: 'off' } });
+  expect(ran.code, ran.stderr).toBe(0);
+  expect(ownLines(ran)).toContainEqual(
+    expect.stringMatching(/^warning: the goal text has \d\d tokens, .* the model reads 13$/),
+  );
+  expect(ran.stdout).toMatch(/^distance to the goal \(1 - cosine \(CLIP\)\), small is good\n1\. /);
+  const { ranking, distance, settings } = JSON.parse(readFileSync(join(out, 'ranking.json'), 'utf8'));
+  expect(distance).toBe('1 - cosine (CLIP)');
+  expect(settings).toMatchObject({ goalText: goalText[1], textImageModel: clip });
+  expect(ranking.map(({ name }: { name: string }) => name).sort()).toEqual(['nothing.json', 'pull.json']);
+  expect(ranking[0].distance.mean).toBeLessThanOrEqual(ranking[1].distance.mean);
+  for (const { distances } of ranking) {
+    expect(distances).toHaveLength(2);
+    for (const value of distances) expect(Math.abs(value - 1)).toBeLessThan(1);
+  }
+  const sheet = await readPng(join(out, 'sheet.png'));
+  // Two lines of title, and two rows of a label and cells of 180x120.
+  expect([sheet.width, sheet.height]).toEqual([2 * 184 + 4, 2 * 22 + 2 * (22 + 120) + 4]);
+}, 240_000);
+
 test('wrong input is one line', async () => {
+  const words = ['--goal-text', 'the drawer is open'];
   const cases: [string[], RegExp][] = [
     [
-      ['--goal-text', 'the drawer is open', '--candidates', pull],
-      /^error: goal-text: needs a text-image model/,
+      [...words, '--candidates', pull],
+      /^error: goal-text: needs --text-image-model with the folder of a CLIP/,
     ],
-    [['--candidates', pull], /^error: goal: is required/],
+    [
+      [...words, '--text-image-model', broken, '--candidates', pull],
+      /broken: holds no tokenizer\.json or merges\.txt; expected a CLIP model/,
+    ],
     [['--goal', scene, '--candidates', pull], /box\.glb: is no goal/],
     [
       ['--goal', goal, '--candidates', pull, elsewhere],

@@ -1,9 +1,9 @@
 /** `dwm rank`: candidate hand actions, each simulated in one scene, in the order in which they come near a goal. */
 import { mkdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { InvalidArgumentError } from '@dwm/core-tensor';
-import { writeFileAtomic } from '@dwm/core-tensor/node';
-import { latentDistance, lpipsDistance, rankActions } from '@dwm/dwm-model';
+import { type Device, InvalidArgumentError } from '@dwm/core-tensor';
+import { openDirectory, writeFileAtomic } from '@dwm/core-tensor/node';
+import { ClipModel, latentDistance, lpipsDistance, rankActions } from '@dwm/dwm-model';
 import { loadLpips } from '@dwm/dwm-model/node';
 import { writePng, writeVideo } from '@dwm/media/node';
 import type { Trajectory } from '@dwm/renderer';
@@ -13,7 +13,7 @@ import { DEFAULT_MODEL } from '../generate/default-model.ts';
 import { checkWritable, exists } from '../generate/files.ts';
 import { interruptible } from '../interrupt.ts';
 import { type ClipFlags, clipSize, withClipOptions } from '../rank/clip-options.ts';
-import { readGoal } from '../rank/goal.ts';
+import { checkGoal, type GoalFlags, readGoal } from '../rank/goal.ts';
 import { rankingSheet, rankingText } from '../rank/results.ts';
 import { drawHands, drawScene, readClipFiles } from '../render/clips.ts';
 import { handGlbOption, manoOption } from '../render/options.ts';
@@ -21,15 +21,12 @@ import { createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
 import { integer, real } from './options.ts';
 
-interface Flags extends ClipFlags {
+interface Flags extends ClipFlags, GoalFlags {
   scene: string[];
-  goal?: string;
-  goalText?: string;
   candidates: string[];
   model: string;
   seeds: number;
   seed: number;
-  lpips?: string;
   prompt?: string;
   promptEmbeds?: string;
   fps?: number;
@@ -49,7 +46,8 @@ export function addRank(program: Command): void {
       '--goal <file>',
       'how the scene is to look in the end: a .png, or a video whose last frames count',
     )
-    .option('--goal-text <text>', 'the goal in words; needs a text-image model')
+    .option('--goal-text <text>', 'the same in words, in place of --goal; needs --text-image-model')
+    .option('--text-image-model <dir>', 'folder of a CLIP model as transformers saves it')
     .option('--model <dir>', 'model folder', DEFAULT_MODEL)
     .option('--seeds <k>', 'clips of each candidate, whose distances are averaged', integer(1), 1)
     .option('--seed <n>', 'the first seed', integer(0), 42)
@@ -67,8 +65,10 @@ export function addRank(program: Command): void {
     .addHelpText(
       'after',
       `
-Example:
-  dwm rank --scene kitchen.glb --goal open.png --candidates pull.json push.json --seeds 3`,
+Examples:
+  dwm rank --scene kitchen.glb --goal open.png --candidates pull.json push.json --seeds 3
+  dwm rank --scene kitchen.glb --goal-text "the top drawer is open" --text-image-model clip-vit-base-patch32 \\
+    --candidates pull.json push.json`,
     )
     .action(async (flags: Flags) => {
       const reporter = createReporter(program.opts().json === true);
@@ -88,21 +88,26 @@ function checkCameras(names: readonly string[], [first, ...others]: readonly Tra
   }
 }
 
+async function openTextGoal(device: Device, { goalText, textImageModel }: Flags, reporter: Reporter) {
+  const model = await ClipModel.load(device, await openDirectory(textImageModel!));
+  const text = goalText!;
+  const [tokens, { positions }] = [model.tokenCount(text), model.config.text];
+  if (tokens > positions)
+    reporter.warn(`the goal text has ${tokens} tokens, two around it included; the model reads ${positions}`);
+  return { text, model };
+}
+
 async function rank(flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
-  if (flags.goalText !== undefined) {
-    throw new InvalidArgumentError(
-      'goal-text',
-      'needs a text-image model, which dwm has none of; give --goal a picture of the goal',
-    );
-  }
-  if (!flags.goal) throw new InvalidArgumentError('goal', 'is required: a .png or a video');
+  checkGoal(flags);
   await checkWritable(flags.out);
   const device = await openTunedDevice(reporter);
+  // Before the model, which may take minutes: it may not be what it should.
+  const words = flags.goalText ? await openTextGoal(device, flags, reporter) : undefined;
   const generator = await Generator.open(device, flags.model, flags, signal);
   const { settings } = generator;
   const size = clipSize(flags, settings);
   try {
-    const goal = await readGoal(flags.goal, size);
+    const goal = words ?? (await readGoal(flags.goal!, size));
     const files = [];
     for (const trajectory of flags.candidates)
       files.push(await readClipFiles({ ...flags, ...size, trajectory }, reporter));
@@ -133,15 +138,17 @@ async function rank(flags: Flags, reporter: Reporter, signal: AbortSignal): Prom
       onClip: (done, total) => reporter.progress(`clip ${done} of ${total}`, done === total),
     });
     for (const model of lpips?.values() ?? []) model.destroy();
+    words?.model.destroy();
     await mkdir(flags.out, { recursive: true });
     const sheet = join(flags.out, 'sheet.png');
-    await writePng(sheet, rankingSheet(ranked, candidates, staticVideo, goal));
+    await writePng(sheet, rankingSheet(ranked, candidates, staticVideo, 'text' in goal ? goal.text : goal));
     for (const { name, outcome } of ranked)
       await writeVideo(join(flags.out, `${name.replace(/\.[^.]+$/, '')}.mp4`), { ...outcome, fps: size.fps });
     const ranking = ranked.map(({ outcome, ...rest }, i) => ({ place: i + 1, ...rest }));
+    const picture = network ? `LPIPS (${network.network})` : 'latent';
     const result = {
       ranking,
-      distance: network ? `LPIPS (${network.network})` : 'latent',
+      distance: words ? '1 - cosine (CLIP)' : picture,
       settings: { ...flags, ...size, ...settings },
       sheet,
     };

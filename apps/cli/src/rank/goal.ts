@@ -1,6 +1,6 @@
-/** How a scene is to look in the end: a picture, or the last frames of a video. */
+/** How a scene is to look in the end: a picture, the last frames of a video, or words. */
 import { extname } from 'node:path';
-import { InvalidFileError } from '@dwm/core-tensor';
+import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import type { MetricClip } from '@dwm/dwm-model';
 import { type Frames, readPng, readVideo } from '@dwm/media/node';
 import { fit } from '../generate/outputs.ts';
@@ -21,4 +21,29 @@ export async function readGoal(path: string, size: { height: number; width: numb
   const frames = Math.min(LAST, video.frames);
   const data = video.data.subarray(video.data.length - frames * video.height * video.width * 3);
   return fit({ ...video, frames, data }, { ...size, frames, fps: video.fps });
+}
+
+export interface GoalFlags {
+  readonly goal?: string;
+  readonly goalText?: string;
+  readonly textImageModel?: string;
+  readonly lpips?: string;
+}
+
+/** @throws InvalidArgumentError unless there is one goal, and what it is measured with. */
+export function checkGoal({ goal, goalText, textImageModel, lpips }: GoalFlags): void {
+  if (!goal === !goalText) {
+    const got = goal ? 'both' : 'neither';
+    throw new InvalidArgumentError('goal', `expected --goal or --goal-text, got ${got}`);
+  }
+  if (goal && textImageModel)
+    throw new InvalidArgumentError('text-image-model', 'is for --goal-text; --goal is compared without it');
+  if (!goalText) return;
+  if (!textImageModel) {
+    throw new InvalidArgumentError(
+      'goal-text',
+      'needs --text-image-model with the folder of a CLIP model as transformers saves it, such as openai/clip-vit-base-patch32; dwm brings none',
+    );
+  }
+  if (lpips) throw new InvalidArgumentError('lpips', 'compares pictures; leave it out with --goal-text');
 }

@@ -32,22 +32,25 @@ function handFrame(handVideo: MetricClip, staticVideo: MetricClip): Uint8Array {
   return data;
 }
 
+/** @param goal of frames the last is shown; words stand above in its place. */
 export function rankingSheet(
   ranked: readonly Ranked[],
   candidates: readonly { handVideo: MetricClip }[],
   staticVideo: MetricClip,
-  goal: MetricClip,
+  goal: MetricClip | string,
 ): RgbImage {
   const { height, width } = staticVideo;
   const last = (clip: MetricClip) => frameAt({ ...clip, fps: 1 }, clip.frames - 1).data;
+  const [wanted, title] = typeof goal === 'string' ? [[], `goal: ${goal}`] : [[last(goal)], undefined];
   const rows = ranked.map(({ name, index, outcome, distance }, i) => {
-    const pictures = [handFrame(candidates[index].handVideo, staticVideo), last(outcome), last(goal)];
-    const data = new Uint8Array(3 * height * width * 3);
+    const hands = handFrame(candidates[index].handVideo, staticVideo);
+    const pictures = [hands, last(outcome), ...wanted];
+    const data = new Uint8Array(pictures.length * hands.length);
     pictures.forEach((picture, p) => {
       data.set(picture, p * picture.length);
     });
-    const frames: Frames = { data, frames: 3, height, width, fps: 1 };
+    const frames: Frames = { data, frames: pictures.length, height, width, fps: 1 };
     return { label: `${i + 1} ${name} ${distance.mean.toFixed(4)}`, frames };
   });
-  return contactSheet(rows, { columns: 3, cellWidth: Math.max(180, Math.min(width, 360)) });
+  return contactSheet(rows, { columns: 3, cellWidth: Math.max(180, Math.min(width, 360)), title });
 }

@@ -57,6 +57,32 @@ test('the candidate that reaches the goal comes first; the scene is encoded once
   expect(asked).toEqual({ encodes: 1, seeds: [5, 6, 5, 6, 5, 6] });
 });
 
+test('a goal in words: the last frames alone, all of them, against the words, once', async () => {
+  const { model } = fakeModel();
+  const bright = (value: number) => clip((f) => (f === 2 ? value : 200));
+  const candidates = [10, 120, 60].map((value) => ({ name: `${value}`, handVideo: bright(value) }));
+  const texts: string[] = [];
+  const angle = (radians: number) => Float32Array.of(Math.cos(radians), Math.sin(radians));
+  // White is a right angle away from "black".
+  const words = {
+    embedText: async (text: string) => {
+      texts.push(text);
+      return angle(0);
+    },
+    embedImage: async (frame: { data: Uint8Array; frames: number }) => {
+      expect(frame.frames).toBe(1);
+      return angle(((frame.data[0] / 255) * Math.PI) / 2);
+    },
+  };
+  const scene = { staticVideo: clip(() => 50), prompt: '' };
+  const goal = { text: 'black', model: words };
+  const ranked = await rankActions(model, scene, candidates, goal, { seeds: 2 });
+  expect(ranked.map(({ name }) => name)).toEqual(['10', '60', '120']);
+  expect(ranked[0].distances).toHaveLength(2);
+  expect(ranked[0].distances[0]).toBeCloseTo(1 - Math.cos(((60 / 255) * Math.PI) / 2), 6);
+  expect(texts).toEqual(['black']);
+});
+
 test('a candidate of another size is named', async () => {
   const candidates = [{ name: 'B.json', handVideo: clip(() => 0, 2) }];
   const scene = { staticVideo: clip(() => 0), prompt: '' };

@@ -4,10 +4,11 @@
  * candidates and seeds take turns.
  */
 import { randomReference } from '@dwm/core-tensor';
-import { bootstrapMean, checkSameSize, frameOf, type Interval, type MetricClip } from '../metrics/index.ts';
+import { bootstrapMean, checkSameSize, type Interval, type MetricClip } from '../metrics/index.ts';
 import type { GenerateOptions } from '../pipeline/options.ts';
 import type { DwmPipeline } from '../pipeline/pipeline.ts';
-import { type Distance, goalRegion, latentDistance } from './distance.ts';
+import { type Distance, latentDistance } from './distance.ts';
+import { pictureGoal, type TextGoal, textGoal } from './goal.ts';
 
 /** What simulates: a pipeline, or something that knows better. */
 export type WorldModel = Pick<DwmPipeline, 'encodeStatic' | 'generate' | 'vae'>;
@@ -32,7 +33,7 @@ export interface RankOptions
   extends Pick<GenerateOptions, 'numInferenceSteps' | 'guidanceScale' | 'seed' | 'signal'> {
   /** Clips of each candidate, from `seed` on; 1 if left out. All candidates see the same seeds. */
   readonly seeds?: number;
-  /** `latentDistance` of the model if left out. */
+  /** To the frames of a goal; `latentDistance` of the model if left out. A goal in words has its own. */
   readonly distance?: Distance;
   readonly onClip?: (done: number, total: number) => void;
 }
@@ -53,7 +54,8 @@ export interface Ranked {
 const RESAMPLES = 1000;
 
 /**
- * @param goal how the scene is to look in the end: its frames are compared with the last ones of each clip.
+ * @param goal how the scene is to look in the end: frames, which are compared with the last ones of each clip, or words,
+ *   which the last frame is compared with.
  * @returns candidates, the best first.
  * @throws DwmError naming a candidate or goal whose size differs from the static video's.
  */
@@ -61,23 +63,16 @@ export async function rankActions(
   model: WorldModel,
   scene: RankScene,
   candidates: readonly Candidate[],
-  goal: MetricClip,
+  goal: MetricClip | TextGoal,
   options: RankOptions = {},
 ): Promise<Ranked[]> {
   const { staticVideo } = scene;
   const { frames, height, width } = staticVideo;
   const first = { name: 'the static video', clip: staticVideo };
   checkSameSize([first, ...candidates.map(({ name, handVideo }) => ({ name, clip: handVideo }))]);
-  const compared = Math.min(goal.frames, frames);
-  const goals = Array.from({ length: compared }, (_, i) => frameOf(goal, goal.frames - compared + i));
-  const stills = goals.map((_, i) => frameOf(staticVideo, frames - compared + i));
-  checkSameSize([
-    { name: 'the last static frame', clip: stills[0] },
-    { name: 'the goal', clip: goals[0] },
-  ]);
-  const regions = goals.map((frame, i) => goalRegion(frame, stills[i]));
   const { seeds = 1, seed = 0, distance = latentDistance(model.vae), signal, onClip } = options;
   const { numInferenceSteps, guidanceScale } = options;
+  const toGoal = 'text' in goal ? await textGoal(goal) : pictureGoal(goal, staticVideo, distance);
 
   const staticLatents =
     scene.staticLatents ?? (await model.encodeStatic(staticVideo, { frames, height, width }, signal));
@@ -93,10 +88,7 @@ export async function rankActions(
       const data = Uint8Array.from(made.video.subarray(0, staticVideo.data.length), (value) => value * 255);
       const clip = { data, frames, height, width };
       if (s === 0) clips.set(c, clip);
-      let sum = 0;
-      for (const [i, wanted] of goals.entries())
-        sum += await distance(frameOf(clip, frames - compared + i), wanted, regions[i]);
-      distances[c].push(sum / compared);
+      distances[c].push(await toGoal(clip));
       onClip?.(++done, candidates.length * seeds);
     }
   }

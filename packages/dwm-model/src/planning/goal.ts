@@ -1,0 +1,48 @@
+/** Goals as what they ask of a clip: how far its end is from them. */
+import { checkSameSize, frameOf, type MetricClip } from '../metrics/index.ts';
+import { type Distance, goalRegion } from './distance.ts';
+
+/** Texts and pictures as vectors of length 1 in one space; `ClipModel` is one. */
+export interface TextImageModel {
+  embedText(text: string): Promise<Float32Array>;
+  /** @param frame one frame. */
+  embedImage(frame: MetricClip): Promise<Float32Array>;
+}
+
+/** How the scene is to look in the end, in words. */
+export interface TextGoal {
+  readonly text: string;
+  readonly model: TextImageModel;
+}
+
+type ToGoal = (clip: MetricClip) => Promise<number>;
+
+/**
+ * Mean distance of a clip's last frames to those of the goal, where these differ from the scene.
+ * @throws DwmError where the goal's size is not the static video's.
+ */
+export function pictureGoal(goal: MetricClip, staticVideo: MetricClip, distance: Distance): ToGoal {
+  const compared = Math.min(goal.frames, staticVideo.frames);
+  const lastOf = (clip: MetricClip) =>
+    Array.from({ length: compared }, (_, i) => frameOf(clip, clip.frames - compared + i));
+  const [goals, stills] = [lastOf(goal), lastOf(staticVideo)];
+  checkSameSize([
+    { name: 'the last static frame', clip: stills[0] },
+    { name: 'the goal', clip: goals[0] },
+  ]);
+  const regions = goals.map((frame, i) => goalRegion(frame, stills[i]));
+  return async (clip) => {
+    let sum = 0;
+    for (const [i, frame] of lastOf(clip).entries()) sum += await distance(frame, goals[i], regions[i]);
+    return sum / compared;
+  };
+}
+
+/** One minus the cosine between a clip's last frame, all of it, and the text: 0 to 2. */
+export async function textGoal({ text, model }: TextGoal): Promise<ToGoal> {
+  const wanted = await model.embedText(text);
+  return async (clip) => {
+    const got = await model.embedImage(frameOf(clip, clip.frames - 1));
+    return 1 - got.reduce((sum, value, i) => sum + value * wanted[i], 0);
+  };
+}
