@@ -4,6 +4,7 @@ export { readDataset, type Sample } from './dataset.ts';
 export { type EncodeOptions, encodeDataset } from './encode.ts';
 export { type PartSize, writeHalfModel } from './half-model.ts';
 export { initializeModel } from './model-folder.ts';
+export { noiseToHands } from './one-step.ts';
 export { promptOf } from './prompt.ts';
 export { trainingSize } from './size.ts';
 export type { Reconstruction } from './task.ts';
