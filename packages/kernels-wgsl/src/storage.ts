@@ -24,7 +24,7 @@ function elementType(dtype: DType, lanes: Lanes, caps: DeviceCaps): string {
   return lanesType(dtype, lanes);
 }
 
-/** `var<storage, …>` declaration of binding `index` of group 0. */
+/** `var<storage, …>` declaration of binding `index` of group 0; with `block`, an array of arrays of so many. */
 export function declare(
   index: number,
   name: string,
@@ -32,8 +32,11 @@ export function declare(
   access: 'read' | 'read_write',
   caps: DeviceCaps,
   lanes: Lanes = 1,
+  block?: number,
 ): string {
-  return `@group(0) @binding(${index}) var<storage, ${access}> ${name}: array<${elementType(dtype, lanes, caps)}>;`;
+  const element = elementType(dtype, lanes, caps);
+  const type = block === undefined ? element : `array<${element}, ${block}>`;
+  return `@group(0) @binding(${index}) var<storage, ${access}> ${name}: array<${type}>;`;
 }
 
 /**

@@ -145,6 +145,7 @@ op('reductions', { x: [[30, 5, 7]] }, (t) => [sum(t.x, [0, 2]), absMax(t.x, [1])
 op('resize', { x: [[1, 3, 8, 9, 4]] }, (t) => resizeLinear(t.x, [3, 5, 6]));
 op('random', { seed: [[2], 'u32'] }, (t) => randomNormal(t.seed, [9], 0));
 op('elementwise', { x: [[9, 5]], y: [[5], 'bf16'] }, (t) => exp(mul(t.x, t.y)));
+op('elementwise, whole blocks', { x: [[64, 512]], y: [[1], 'bf16'] }, (t) => exp(mul(t.x, t.y)));
 
 /** A GPU with more workgroup memory than the null backend has. */
 const LARGE: DeviceCaps = {

@@ -57,6 +57,16 @@ test('a common offset of 1e4 standard deviations costs no precision', async () =
   expect(relativeError(y, layerNormReference(x, 3072, { eps, center: true }))).toBeLessThanOrEqual(1e-6);
 });
 
+test('first channels a thousand deviations from the others', async () => {
+  const random = seeded(6);
+  const x = randomNormals(40 * 3072, random);
+  for (let row = 0; row < 40; row++) for (let c = 0; c <= row; c++) x[row * 3072 + c] += 1000;
+  const { y } = await runOp(device, { x: spec([40, 3072]) }, { x }, (t) => ({ y: layerNorm(t.x, { eps }) }));
+  const want = layerNormReference(x, 3072, { eps, center: true });
+  const ordinary = (all: ArrayLike<number>) => Float64Array.from(all).filter((_, i) => i % 3072 > 40);
+  expect(relativeError(ordinary(y), ordinary(want))).toBeLessThanOrEqual(1e-5);
+});
+
 // 28 channels take four lanes, 27 one; batch-wise modulation is adaptive layer norm's.
 test.each([28, 27])('modulation of %i channels fuses, bf16 weights', async (channels) => {
   const random = seeded(channels);

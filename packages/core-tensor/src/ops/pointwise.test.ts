@@ -3,6 +3,7 @@
  * get them. `DWM_SEED` changes the shapes.
  */
 import {
+  cpuLanes,
   type DeviceCaps,
   elementCount,
   type Fusion,
@@ -17,6 +18,7 @@ import { record, type Tensor } from '../tensor.ts';
 import { randomNormals, relativeError, seeded } from '../testing.ts';
 import { add, cast, geluTanh, mul } from './pointwise.ts';
 import { runOp, spec } from './testing.ts';
+import { slice } from './views.ts';
 
 const device = await openNodeDevice();
 const seed = Number(process.env.DWM_SEED ?? 20251);
@@ -159,4 +161,33 @@ test('a line of many blocks, bf16 in and out', async () => {
     (v) => 0.5 * v * (1 + Math.tanh(0.7978845608028654 * (v + 0.044715 * v ** 3))),
   );
   expect(relativeError(y, want)).toBeLessThan(4e-3);
+});
+
+// Of the last, the first operand cannot begin with a binding.
+test.each([
+  ['blocks', 0],
+  ['blocks', 64],
+  ['line', 1],
+])('%s: dense from element %i, one number, bf16', async (variant, offset) => {
+  const count = 3 * 16 * 4 * 256;
+  const random = seeded(offset);
+  const x = randomNormals(count + 128, random);
+  const half = new Uint16Array(
+    new Uint32Array(randomNormals(count, random).buffer).map((word) => word >>> 16),
+  );
+  const inputs = { x: spec([count + 128]), scale: spec([1]), half: spec([count], 'bf16') };
+  const fn = (t: Record<keyof typeof inputs, Tensor>) => ({
+    y: add(mul(geluTanh(slice(t.x, 0, offset, count)), t.scale), t.half),
+  });
+  if (cpuLanes(device.caps) > 0) {
+    const { dispatches } = planProgram(trace(inputs, fn), device.caps);
+    expect(dispatches.map(({ label }) => label)).toEqual([`pointwise: pointwise/${variant} x4`]);
+  }
+  const { y } = await runOp(device, inputs, { x, scale: new Float32Array([1.5]), half }, fn);
+  const added = new Float32Array(Uint32Array.from(half, (word) => word << 16).buffer);
+  const want = Float64Array.from(added, (h, i) => {
+    const v = x[offset + i];
+    return 1.5 * (v / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (v + 0.044715 * v ** 3))) + h;
+  });
+  expect(relativeError(y, want)).toBeLessThanOrEqual(1e-6);
 });

@@ -7,8 +7,8 @@
  *
  * Operands: x [rows, C]; g [rows, C] f32; gamma [C] where given. Outputs, those asked for in this order: dx,
  * dgamma, dbeta, all f32.
- * Kernels: `rows` works out the statistics again, writes dx, and leaves (first element, mean from there, rstd)
- * of each row for `columns`, which sums chunks of rows; `merge` adds the chunks up in order.
+ * Kernels: `rows` works out the statistics again, writes dx, and leaves (origin, mean from there, rstd) of each
+ * row for `columns`, which sums chunks of rows; `merge` adds the chunks up in order.
  * Tile: `rows` as the forward kernel; `columns` and `merge` 64 steps of one or four channels a workgroup.
  * Host: x and g longer than a binding are cut into runs of whole rows.
  */

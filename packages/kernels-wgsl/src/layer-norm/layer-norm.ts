@@ -6,8 +6,9 @@
  *
  * Operands: x [rows, C]; gamma [C] and beta [C] where given, in this order; then the epilogue's; out [rows, C].
  * Tile: `teams` of 1 to 64 invocations a row (`reduce/rows.ts`), four channels a step where C is a multiple of 4.
- * Where a subgroup is a CPU's vector, `vectors`: it takes a few rows, finds their moments one by one (`moments.ts`)
- * and then walks down them column by column, so that gamma, beta and the epilogue's vectors are loaded once.
+ * Where a subgroup is a CPU's vector, `vectors`: it takes as many rows as it has lanes, finds their moments one by one
+ * (`moments.ts`), each kept in the row's lane, and then walks down them column by column, so that gamma, beta and the
+ * epilogue's vectors are loaded once.
  * Host: rows longer in total than a binding are cut into runs of whole rows.
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
@@ -56,10 +57,7 @@ export function lowerLayerNorm(spec: LayerNormSpec, caps: DeviceCaps): Lowering 
   return { scratch: [], dispatches: (tile.subgroup ? vectors : teams)(spec, epilogue, lanes, tile, caps) };
 }
 
-/** Rows that share the loads of gamma and beta: more take longer to compile. */
-const ROWS_TOGETHER = 4;
-
-/** One subgroup a workgroup, which takes a few rows of one outer index of the epilogue. */
+/** One subgroup a workgroup, which takes rows of one outer index of the epilogue. */
 function vectors(
   spec: LayerNormSpec,
   { fusion, dtype: outDtype }: Epilogue,
@@ -70,7 +68,7 @@ function vectors(
   const { channels, gamma, beta } = spec;
   const steps = channels / lanes;
   const fused = emitRowFusion(fusion, channels, fusionBinding(spec), outDtype, lanes, caps);
-  const flights = Array.from({ length: Math.min(fused.rows, ROWS_TOGETHER) }, (_, k) => k);
+  const flights = Array.from({ length: Math.min(fused.rows, tile.team) }, (_, k) => k);
   const ragged = fused.rows % flights.length !== 0;
   const output = (k: number) => {
     const value = `fusedRow(column, firstRow + ${k}u, y${k})`;
@@ -86,12 +84,19 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   if (block >= params.end) { return; }
   let outerIndex = block / params.blocks;
   let firstRow = block % params.blocks * ${flights.length}u;
+  var inLanes = Moments();
+  for (var k = 0u; k < ${flights.length}u; k++) {
+    let row = outerIndex * params.rows + min(firstRow + k, params.rows - 1u);
+    let moments = rowMoments(lane, params.atX + row * params.steps, params.steps);
+    if (lane == k) { inLanes = moments; }
+  }
   ${flights
     .map((k) => {
       const row = ragged && k > 0 ? `min(firstRow + ${k}u, params.rows - 1u)` : `firstRow + ${k}u`;
+      const field = (name: string) => `subgroupBroadcast(inLanes.${name}, ${k}u)`;
       return `let row${k} = outerIndex * params.rows + ${row};
   let at${k} = params.atX + row${k} * params.steps;
-  let moments${k} = rowMoments(lane, at${k}, params.steps);`;
+  let moments${k} = Moments(${field('origin')}, ${field('mean')}, ${field('rstd')});`;
     })
     .join('\n  ')}
   let outer = fusedOuter(outerIndex);

@@ -150,18 +150,24 @@ export interface FusionParts {
   indices(k: number): number;
   /** WGSL value of operand k from the names of its element indices. */
   value(k: number, indices: readonly string[]): string;
+  /** The same of an operand whose lanes lie side by side, from step `s` of the array called `array`. */
+  valueOfStep(k: number, array: string, s: string): string;
   /** The expression, given the names of coordinates; operand k is named `x<k>`, the accumulator `acc`. */
   body(coordinate: (d: number) => string): string;
   windows: FusedCode['windows'];
 }
 
-/** @param fusion collapsed. */
+/**
+ * @param fusion collapsed.
+ * @param block where given, operands whose lanes lie side by side are arrays of arrays of so many steps.
+ */
 export function fusionParts(
   fusion: Fusion,
   firstBinding: number,
   dtype: DType,
   lanes: Lanes,
   caps: DeviceCaps,
+  block?: number,
 ): FusionParts {
   const { shape, operands, expression } = fusion;
   const scalar = valueType(dtype);
@@ -170,21 +176,25 @@ export function fusionParts(
   const convert = (k: number, value: string, n: Lanes) =>
     valueType(operands[k].dtype) === scalar ? value : `${lanesType(dtype, n)}(${value})`;
   const declarations = operands
-    .map((operand, k) =>
-      declare(firstBinding + k, `operand${k}`, operand.dtype, 'read', caps, modes[k] === 'vector' ? 4 : 1),
-    )
+    .map((operand, k) => {
+      const [binding, name] = [firstBinding + k, `operand${k}`];
+      return modes[k] === 'vector'
+        ? declare(binding, name, operand.dtype, 'read', caps, 4, block)
+        : declare(binding, name, operand.dtype, 'read', caps);
+    })
     .join('\n');
+  // `load` reads its index twice; only packed dtypes do, and theirs is shifted once by the compiler.
+  const valueOfStep = (k: number, array: string, s: string) =>
+    convert(k, load(array, operands[k].dtype, s, caps, 4), 4);
   return {
     type,
     declarations: `${declarations}\n${helperFunctions(expression, type)}`,
     fields: operands.map((_, k) => `at${k}: u32,`).join(' '),
+    valueOfStep,
     indices: (k) => (modes[k] === 'gather' ? 4 : 1),
     value(k, indices) {
       const name = `operand${k}`;
-      if (modes[k] === 'vector') {
-        // `load` reads its index twice; only packed dtypes do, and theirs is shifted once by the compiler.
-        return convert(k, load(name, operands[k].dtype, `(${indices[0]} >> 2u)`, caps, 4), 4);
-      }
+      if (modes[k] === 'vector') return valueOfStep(k, name, `(${indices[0]} >> 2u)`);
       const values = indices.map((index) => convert(k, load(name, operands[k].dtype, index, caps), 1));
       return lanes === 1 ? values[0] : `${type}(${values.join(', ')})`;
     },
@@ -269,7 +279,7 @@ export const offsetAlignment = (caps: DeviceCaps): number =>
   Math.max(16, caps.limits.minStorageBufferOffsetAlignment);
 
 /** Bytes of the largest window that the fusion's operands need for outputs [start, end). */
-export const largestWindow = (code: FusedCode, start: number, end: number): number =>
+export const largestWindow = (code: Pick<FusedCode, 'windows'>, start: number, end: number): number =>
   Math.max(0, ...code.windows(start, end).windows.map((window) => window.byteLength));
 
 /** The fusion in float64: `accumulators` has one value an output, `operands` the tensors' values. */

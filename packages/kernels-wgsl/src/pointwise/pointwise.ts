@@ -5,7 +5,9 @@
  * Tile: `grid` 64 invocations of one step each. Where a subgroup is a CPU's vector, one subgroup a workgroup that
  * runs through a block of steps: `rows` through the rows of a block of columns, so that what the column decides is
  * loaded once (`row-fusion.ts`), a few rows side by side where they are long, for a loop within the loop costs as
- * much as their work; `line` straight on, where there are no rows or they are shorter than the vector.
+ * much as their work; `line` straight on, where there are no rows or they are shorter than the vector. `blocks`, before
+ * `line`, where every operand is one number or dense from its binding's first element on, and whole blocks make up
+ * the output: bindings are arrays of blocks, each found once, and what is left to check in one is a constant.
  * Host: outputs and operands longer than a binding are cut into runs of whole steps, or of whole blocks of rows.
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
@@ -15,12 +17,13 @@ import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Dispatch, type Lowering, type Operand, read, scratch, write } from '../kernel.ts';
 import { declare, enables, type Lanes, lanesType, PACK_BF16, store, storesSingly } from '../storage.ts';
 import { elementCount, splitRange, strided, type Window, windowOf } from './access.ts';
-import { operand as operandLeaf } from './expression.ts';
+import { operand as operandLeaf, walk } from './expression.ts';
 import {
   collapse,
   emitFusion,
   type FusedCode,
   type Fusion,
+  fusionParts,
   largestWindow,
   offsetAlignment,
   takesFourLanes,
@@ -33,6 +36,8 @@ const QUANTUM = 1024;
 /** Steps of a block that one subgroup runs through, and blocks that keep a few cores busy. */
 const BLOCK_STEPS = 2048;
 const ENOUGH_BLOCKS = 16;
+/** The least steps of a block whose size is part of the code. */
+const LEAST_BLOCK = 256;
 /** The most rows that are written out side by side: more spill, and take longer to compile. */
 const ROWS_TOGETHER = 4;
 
@@ -76,7 +81,7 @@ function runs(spec: PointwiseSpec, lanes: Lanes, caps: DeviceCaps): Dispatch[] {
   const { shape } = collapse(spec);
   const columns = shape[shape.length - 1] ?? 1;
   const walked = shape.length > 1 && columns >= vector * lanes && rows(spec, columns, lanes, vector, caps);
-  return walked || line(spec, lanes, vector, caps);
+  return walked || blocks(spec, lanes, vector, caps) || line(spec, lanes, vector, caps);
 }
 
 function grid(spec: PointwiseSpec, lanes: Lanes, caps: DeviceCaps): Dispatch[] {
@@ -98,6 +103,58 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
       workgroups: lineGrid(Math.ceil((end - start) / WORKGROUP), caps),
     };
   });
+}
+
+function blocks(spec: PointwiseSpec, lanes: Lanes, vector: number, caps: DeviceCaps): Dispatch[] | undefined {
+  const { shape, operands, expression } = collapse(spec);
+  let pinned = false;
+  walk(expression, (node) => {
+    if (node.kind === 'coordinate') pinned = true;
+  });
+  if (lanes === 1 || shape.length !== 1 || pinned) return undefined;
+  const steps = shape[0] / lanes;
+  let block = BLOCK_STEPS;
+  while (block >= LEAST_BLOCK && (block * ENOUGH_BLOCKS > steps || steps % block !== 0)) block /= 2;
+  if (block < LEAST_BLOCK) return undefined;
+  const parts = fusionParts({ shape, operands, expression }, 1, spec.dtype, lanes, caps, block);
+  const isOne = operands.map(({ access }) => access.dims[0].stride === 0);
+  const found = cut(spec, parts, shape[0], QUANTUM, (element) => element, caps);
+  const dense = (run: Run) =>
+    run.start === 0 && run.atOut === 0 && isOne.every((one, k) => one || run.uniforms[k] === 0);
+  if (found?.length !== 1 || !dense(found[0]) || isOne.some((_, k) => parts.indices(k) > 1)) return undefined;
+  const [run] = found;
+  const flights = stepsInFlight(vector);
+  const before = isOne.map((one, k) =>
+    one ? `let x${k} = ${parts.value(k, [`params.at${k}`])};` : `let block${k} = &operand${k}[index];`,
+  );
+  const values = isOne.map((one, k) => (one ? '' : `let x${k} = ${parts.valueOfStep(k, `block${k}`, 's')};`));
+  const value = parts.body(() => '');
+  const code = `${head(spec, lanes, 'blocks: u32', { ...parts, code: '' }, caps, block)}
+@compute @workgroup_size(${vector})
+fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
+  let index = ${WORKGROUP_INDEX};
+  if (index >= params.blocks) { return; }
+  ${before.join('\n  ')}
+  let result = &out[index];
+  for (var turn = 0u; turn < ${block / vector / flights}u; turn++) {
+    let first = turn * ${vector * flights}u + lane;
+    ${Array.from(
+      { length: flights },
+      (_, k) =>
+        `{ let s = first + ${k * vector}u; ${values.join(' ')} ${store('result', spec.dtype, 's', value, caps, lanes)} }`,
+    ).join('\n    ')}
+  }
+}
+`;
+  return [
+    {
+      label: `pointwise/blocks x${lanes}`,
+      wgsl: code,
+      operands: run.operands,
+      uniforms: [run.atOut, steps / block, ...run.uniforms],
+      workgroups: lineGrid(steps / block, caps),
+    },
+  ];
 }
 
 function line(spec: PointwiseSpec, lanes: Lanes, vector: number, caps: DeviceCaps): Dispatch[] {
@@ -217,14 +274,15 @@ function head(
   { dtype, operands }: PointwiseSpec,
   lanes: Lanes,
   fields: string,
-  fused: FusedCode,
+  fused: Pick<FusedCode, 'fields' | 'declarations' | 'code'>,
   caps: DeviceCaps,
+  block?: number,
 ): string {
   return wgsl`${enables([dtype, ...operands.map((operand) => operand.dtype)], caps)}
 struct Params { atOut: u32, ${fields}, ${fused.fields} }
 @group(0) @binding(0) var<uniform> params: Params;
 ${fused.declarations}
-${declare(operands.length + 1, 'out', dtype, 'read_write', caps, lanes)}
+${declare(operands.length + 1, 'out', dtype, 'read_write', caps, lanes, block)}
 #if ${dtype === 'bf16'}
 ${PACK_BF16}
 #endif
@@ -250,7 +308,7 @@ interface Run {
 /** Runs of units of work that fit in bindings, unit u from element `firstElement(u)` on; undefined where one does not. */
 function cut(
   spec: PointwiseSpec,
-  fused: FusedCode,
+  fused: Pick<FusedCode, 'windows'>,
   units: number,
   quantum: number,
   firstElement: (unit: number) => number,

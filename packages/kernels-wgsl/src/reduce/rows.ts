@@ -87,12 +87,20 @@ export const rowOfLane = ({ team, rows }: RowTile): string => (rows === 1 ? '0u'
 /**
  * A loop of an invocation over its steps `s` of a row of `steps`, the whole team side by side.
  * @param whole whether a team's vectors divide the row.
+ * @param together steps of an invocation that are written out in one turn; only where they divide its steps.
  */
-export function eachStep({ team }: RowTile, steps: string, whole: boolean, body: string): string {
+export function eachStep(
+  { team }: RowTile,
+  steps: string,
+  whole: boolean,
+  body: string,
+  together = 1,
+): string {
   if (team === 1) return `for (var s = 0u; s < ${steps}; s++) {\n${body}\n  }`;
   const guarded = whole ? body : `if (s < ${steps}) {\n${body}\n  }`;
-  return `for (var base = 0u; base < ${steps}; base += ${team}u) {
-  let s = base + lane % ${team}u;
-  ${guarded}
-  }`;
+  const turn = Array.from(
+    { length: together },
+    (_, k) => `  { let s = base + ${k * team}u + lane % ${team}u;\n  ${guarded} }`,
+  );
+  return `for (var base = 0u; base < ${steps}; base += ${together * team}u) {\n${turn.join('\n')}\n  }`;
 }
