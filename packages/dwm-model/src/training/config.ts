@@ -47,6 +47,8 @@ const training = z.strictObject({
   vae_gradient_weight: z.number().nonnegative().default(1),
   /** Mode `vae`: frames, height and width of the random crops that it trains on; null for whole clips. */
   vae_crop: z.tuple([positive, positive, positive]).nullable().default(null),
+  /** Mode `vae`: only the decoder learns, so that latents made before, and all that learnt from them, stay of use. */
+  vae_freeze_encoder: z.boolean().default(false),
   learning_rate: z.number().nonnegative().default(1e-4),
   batch_size: positive.default(1),
   max_train_steps: positive.default(15_000),

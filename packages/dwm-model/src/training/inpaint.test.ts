@@ -105,8 +105,10 @@ test('without hands, the static video is what happens; timesteps come from the r
     ...{ video: normals(2 * latents, 30 + i), static: normals(2 * latents, 40 + i) },
     ...{ hand: normals(2 * latents, 50 + i), text },
   }));
-  const made = (noHands: number, range: readonly [number, number]) =>
-    makeBatch(triplets, 7, { ...rules, handDropout: 0, noHands, timesteps: range });
+  const made = (share: number, range: readonly [number, number]) => {
+    const noHands = { share, black: rules.black };
+    return makeBatch(triplets, 7, { ...rules, handDropout: 0, noHands, timesteps: range });
+  };
   const batch = made(1, [0, 999]);
   for (let i = 0; i < 3; i++) {
     expect(batch.hand.subarray(i * latents, (i + 1) * latents)).toEqual(rules.black);

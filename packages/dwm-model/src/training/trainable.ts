@@ -37,16 +37,22 @@ const readWeight = (parameters: Parameters) => async (name: string) => {
   return toFloat32({ dtype, data: await tensor.read() });
 };
 
-/** Trains every weight of the network. */
-export function fullTrainable(parameters: Parameters): Trainable {
-  const shapes = Object.fromEntries([...parameters.tensors].map(([name, { shape }]) => [name, shape]));
+/** Trains every weight of the network, or those that `picked` picks by name. */
+export function fullTrainable(
+  parameters: Parameters,
+  picked: (name: string) => boolean = () => true,
+): Trainable {
+  const shapes = Object.fromEntries(
+    [...parameters.tensors].filter(([name]) => picked(name)).map(([name, { shape }]) => [name, shape]),
+  );
   const layout = new PackedLayout(shapes);
   return {
     layout,
     initial: () => fill(layout, readWeight(parameters)),
     bind(packed) {
       const trained = new Map([...layout.parts.keys()].map((name) => [name, layout.part(packed, name)]));
-      return { trained, weights: { get: (name) => trained.get(name)!, has: (name) => trained.has(name) } };
+      const get = (name: string) => trained.get(name) ?? parameters.get(name);
+      return { trained, weights: { get, has: (name) => parameters.has(name) } };
     },
   };
 }

@@ -113,6 +113,7 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
     },
   });
   await loader.check(datasets.flat());
+  const black = () => blackLatents(device, subfolder(folder, 'vae'), size, vae.scaling_factor);
   const rules: BatchRules = {
     seed: training.seed,
     size: latent,
@@ -121,21 +122,15 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
     config: loaded.config,
     promptDropout: training.prompt_dropout_prob,
     handDropout: training.hand_dropout_prob,
-    noHands: training.no_hands_prob,
     timesteps: training.timestep_range,
-    ...((isPrior || training.no_hands_prob > 0) && {
-      black: await blackLatents(device, subfolder(folder, 'vae'), size, vae.scaling_factor),
-    }),
+    ...(!isPrior &&
+      training.no_hands_prob > 0 && { noHands: { share: training.no_hands_prob, black: await black() } }),
     ...(training.prompt_dropout_prob > 0 && { emptyText: await loader.emptyText() }),
   };
   const tokens = (await loader.text(datasets[0][0])).length / loaded.config.text_embed_dim;
 
   const inpaint: InpaintRules | undefined = isPrior
-    ? {
-        ...rules,
-        identity: training.inpaint_identity_prob,
-        black: rules.black!,
-      }
+    ? { ...rules, identity: training.inpaint_identity_prob, black: await black() }
     : undefined;
 
   const json = {
@@ -217,7 +212,7 @@ async function loadPrior(
   }
 }
 
-/** Scaled latents of a black clip [frames, channels, h, w]: what the hidden places of a clip hold. */
+/** Scaled latents of a black clip [frames, channels, h, w]: hidden places, and hands that are not there. */
 async function blackLatents(
   device: Device,
   folder: ModelFolder,

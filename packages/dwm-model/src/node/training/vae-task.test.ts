@@ -157,6 +157,32 @@ test('stopped and resumed, the bits are those of a run never stopped', async () 
   );
 }, 300_000);
 
+test('with a frozen encoder the decoder alone learns, and latents mean what they did', async () => {
+  const { model: start } = await train(options(config('before')));
+  const notes: string[] = [];
+  const given = config('decoder', { vae_freeze_encoder: true, weight_decay: 0.1 });
+  const { model } = await train({
+    ...options({ ...given, model: { base_model_name_or_path: start!, from_scratch: false } }),
+    onEvent: (event) => event.kind === 'note' && notes.push(event.text),
+  });
+  expect(notes.join()).toMatch(/psnr \d/);
+  const file = 'vae/diffusion_pytorch_model.safetensors';
+  const [before, after, saved] = await Promise.all(
+    [join(start!, file), join(model!, file), join(folder, 'decoder/checkpoint-4', file)].map(readSafetensors),
+  );
+  expect([...after.keys()]).toEqual([...before.keys()]);
+  for (const [name, { shape, data }] of before) {
+    const [ended, kept] = [after.get(name)!, saved.get(name)!];
+    expect(kept.data).toEqual(ended.data);
+    expect(ended.shape).toEqual(shape);
+    if (name.startsWith('encoder.')) expect(ended.data).toEqual(data);
+    else if (name.endsWith('weight')) expect(ended.data).not.toEqual(data);
+  }
+  expect(await readFile(join(model!, 'vae/config.json'))).toEqual(
+    await readFile(join(start!, 'vae/config.json')),
+  );
+}, 300_000);
+
 test.each([
   [[5, 16, 16], /learns from 8 k \+ 1 frames and multiples of 8/],
   [[9, 12, 16], /training\.vae_crop/],

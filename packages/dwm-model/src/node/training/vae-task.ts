@@ -1,6 +1,6 @@
 /**
  * Mode `vae`: encoder and decoder on random crops of everything that they will see: the videos, the static videos
- * and the hands. The finished model gets the scaling factor of its own latents.
+ * and the hands. The finished model gets the scaling factor of its own latents. With a frozen encoder, only the decoder.
  */
 import {
   type DeviceTensor,
@@ -47,7 +47,10 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
   const { config } = vae;
   const specs = vaeParameters(config);
   const json = (await readJson(folder, CONFIG)).json as object;
-  const trainable = fullTrainable(vae.parameters);
+  const isFrozen = (name: string) => training.vae_freeze_encoder && name.startsWith('encoder.');
+  const trainable = fullTrainable(vae.parameters, (name) => !isFrozen(name));
+  const frozen = fullTrainable(vae.parameters, isFrozen);
+  const frozenTensors = wholeNetwork(frozen.layout, await frozen.initial(), specs);
 
   const [frames, height, width] = training.vae_crop ?? [size.frames, size.height, size.width];
   const ratio = spatialRatio(config);
@@ -109,10 +112,21 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
 
   /** The network with the weights as they are; the caller's to destroy. */
   async function current(theta: DeviceTensor): Promise<CogVideoXVae> {
-    const { trained } = trainable.bind(parameter(theta));
-    const tensors = await evaluate(device, Object.fromEntries(trained));
+    const { weights } = trainable.bind(parameter(theta));
+    const names = Object.keys(specs);
+    const tensors = await evaluate(
+      device,
+      Object.fromEntries(names.map((name) => [name, weights.get(name)])),
+    );
     return new CogVideoXVae(device, config, new Parameters(new Map(Object.entries(tensors))));
   }
+
+  const files = (theta: Float32Array, json: object): ModelFiles => ({
+    weights: new Map([
+      [WEIGHTS, new Map([...wholeNetwork(trainable.layout, theta, specs), ...frozenTensors])],
+    ]),
+    texts: new Map([[CONFIG, `${JSON.stringify(json, undefined, 2)}\n`]]),
+  });
 
   const shape = [1, 3, size.frames, size.height, size.width] as const;
 
@@ -147,10 +161,7 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
         ).loss,
     },
     batch,
-    files: (theta): ModelFiles => ({
-      weights: new Map([[WEIGHTS, wholeNetwork(trainable.layout, theta, specs)]]),
-      texts: new Map([[CONFIG, `${JSON.stringify(json, undefined, 2)}\n`]]),
-    }),
+    files: (theta) => files(theta, json),
 
     async validate(theta, step) {
       // Without a validation set, what it learns from must do.
@@ -181,6 +192,8 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
     },
 
     async finish(theta) {
+      const host = (await theta.read()) as Float32Array;
+      if (training.vae_freeze_encoder) return files(host, json);
       const now = await current(theta);
       try {
         const scaling = await scalingFactor(
@@ -193,12 +206,7 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
           },
           shape,
         );
-        const host = (await theta.read()) as Float32Array;
-        const text = JSON.stringify({ ...json, scaling_factor: scaling }, undefined, 2);
-        return {
-          weights: new Map([[WEIGHTS, wholeNetwork(trainable.layout, host, specs)]]),
-          texts: new Map([[CONFIG, `${text}\n`]]),
-        };
+        return files(host, { ...json, scaling_factor: scaling });
       } finally {
         now.destroy();
       }

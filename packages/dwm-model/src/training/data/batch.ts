@@ -27,10 +27,11 @@ export interface BatchRules {
   readonly config: TransformerConfig;
   readonly promptDropout: number;
   readonly handDropout: number;
-  /** Share of samples whose hands are taken away and with them all that they do: `video` is then the static video. */
-  readonly noHands?: number;
-  /** Scaled latents of a black clip [frames, channels, height, width], which is how hands look that are not there. */
-  readonly black?: Float32Array;
+  /**
+   * A share of samples whose hands are taken away, and with them all that they do: `video` is then the static video, and
+   * `hand` is `black`, the scaled latents of a black clip [frames, channels, height, width].
+   */
+  readonly noHands?: { readonly share: number; readonly black: Float32Array };
   /** Timesteps are drawn from the first to the last of these. */
   readonly timesteps: readonly [first: number, last: number];
   /** What a dropped prompt becomes, [tokens, dim]; needed where prompts are dropped. */
@@ -81,14 +82,14 @@ export function makeBatch(examples: readonly Example[], position: number, rules:
     const words = philox4x32([at >>> 0, Math.floor(at / 2 ** 32), 0, 0], [seed >>> 0, KEYS.choices]);
     const [t, dropPrompt, dropHand, takeHands] = words.map((word) => word / 2 ** 32);
     timesteps.push(first + Math.floor(t * (last - first + 1)));
-    const nobody = takeHands < (rules.noHands ?? 0);
+    const nobody = rules.noHands && takeHands < rules.noHands.share ? rules.noHands : undefined;
     const normals = (key: number) =>
       randomReference({ count, distribution: 'normal', stream: at >>> 0 }, [seed >>> 0, key]);
     batch.noise.set(normals(KEYS.noise), i * count);
     for (const name of ['video', 'static', 'hand'] as const) {
       if (name === 'hand' && dropHand < rules.handDropout) continue;
       const target = batch[name].subarray(i * count, (i + 1) * count);
-      if (nobody && name === 'hand') target.set(rules.black!);
+      if (nobody && name === 'hand') target.set(nobody.black);
       else {
         const moments = example[nobody ? 'static' : name];
         samplePosterior(moments, normals(KEYS[name]), size, rules.scalingFactor, target);
