@@ -6,6 +6,7 @@ import {
   type Action,
   fault,
   GENERATOR_VERSION,
+  LEAVES_ALL,
   makeWorld,
   type PlanSettings,
   planAction,
@@ -89,7 +90,18 @@ test('a drawer opens when it is pulled, within its limits, and not when nothing 
   for (const part of still.moving) if (part.opening) expect(Math.abs(way(part.opening))).toBeLessThan(1e-4);
 });
 
-test.each(ACTIONS.filter((action) => action !== 'touch-nothing'))(
+test('pushing a drawer that is shut touches it and moves nothing', async () => {
+  const { world, plan, run } = await goodRun('push-shut-drawer');
+  expect(plan.caption).toMatch(/pushes .* shut/);
+  expect(run.contacts.some(({ part }) => part === world.actor)).toBe(true);
+  for (const part of run.moving) if (part.opening) expect(Math.abs(way(part.opening))).toBeLessThan(0.003);
+  const { world: pulled, plan: pull, run: opens } = await goodRun('pull-drawer');
+  const claimed = { ...pull, action: 'push-shut-drawer' as const };
+  expect(fault(pulled, claimed, opens)).toBe('unwanted-motion');
+  expect(fault(world, plan, { ...run, contacts: [] })).toBe('no-contact');
+});
+
+test.each(ACTIONS.filter((action) => !LEAVES_ALL.has(action)))(
   '%s: hands touch what they move',
   async (action) => {
     const { world, plan, run } = await goodRun(action, 50);

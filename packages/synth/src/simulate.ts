@@ -21,6 +21,9 @@ const DROP_OUT = 0.08;
 /** How deep a hand may be in what stands still, metres; skin gives way, and colliders are coarser than meshes. */
 const DEEPEST = 0.022;
 
+/** How far what stays shut may give way, metres or radians. */
+const STILL = 0.003;
+
 /** @param parts things of a user's. @throws what Rapier throws where WebAssembly cannot run. */
 export async function simulate(
   seed: number,
@@ -52,8 +55,13 @@ export const clipOf = (
 /** What is wrong with a clip; undefined where it is good. */
 export function fault(world: World, plan: Plan, run: HandsRun): Rejection | undefined {
   if (goesThrough(world, plan.acting) || carriedThrough(world, run)) return 'interpenetration';
+  const touched = run.contacts.some(({ part }) => part === world.actor);
   if (plan.action === 'touch-nothing') {
     if (run.contacts.length > 0) return 'unwanted-contact';
+  } else if (plan.action === 'push-shut-drawer') {
+    if (!touched) return 'no-contact';
+    if (run.moving.some(({ opening }) => opening && Math.max(...opening) - opening[0] > STILL))
+      return 'unwanted-motion';
   } else {
     const part = run.moving.find(({ name }) => name === world.actor)!;
     if (!movesVisibly(world, part, run)) return 'no-motion';

@@ -10,6 +10,7 @@ export const FIRST_TEST_SEED = 1_000_000;
 export const ACTIONS = [
   'pull-drawer',
   'push-drawer',
+  'push-shut-drawer',
   'open-door',
   'close-door',
   'open-lid',
@@ -23,6 +24,9 @@ export const ACTIONS = [
 ] as const;
 
 export type Action = (typeof ACTIONS)[number];
+
+/** Actions after which everything is where it was. */
+export const LEAVES_ALL = new Set<Action>(['touch-nothing', 'push-shut-drawer']);
 
 /** A part that physics or a joint moves: a node of the scene and its world matrix in every frame. */
 export interface MovingPart {
@@ -76,7 +80,13 @@ export interface SimulatedClip {
 }
 
 /** Why a clip is thrown away. */
-export type Rejection = 'interpenetration' | 'no-motion' | 'unwanted-contact' | 'out-of-view';
+export type Rejection =
+  | 'interpenetration'
+  | 'no-motion'
+  | 'no-contact'
+  | 'unwanted-motion'
+  | 'unwanted-contact'
+  | 'out-of-view';
 
 export interface Rejected {
   readonly seed: number;

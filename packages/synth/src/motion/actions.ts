@@ -36,6 +36,7 @@ export function planHands(world: World, action: Action, random: Random): HandsPl
   const body = findBody(world, world.actor);
   switch (action) {
     case 'push-drawer':
+    case 'push-shut-drawer':
       return pushDrawer(world, body, random);
     case 'pull-drawer':
     case 'open-door':

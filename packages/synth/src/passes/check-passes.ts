@@ -3,7 +3,7 @@
  * said to move and does not change the picture.
  */
 import type { Frames } from '@dwm/media';
-import type { SimulatedClip } from '../types.ts';
+import { LEAVES_ALL, type SimulatedClip } from '../types.ts';
 import type { ClipPasses } from './render-passes.ts';
 
 /** Share of the picture's pixels. */
@@ -45,9 +45,8 @@ export function measurePasses(clip: SimulatedClip, passes: ClipPasses): PassMeas
 export function passesProblem(clip: SimulatedClip, passes: ClipPasses): string | undefined {
   const { framesWithHand, changed } = measurePasses(clip, passes);
   if (framesWithHand < LEAST_FRAMES) return 'hand out of view';
-  if (clip.action !== 'touch-nothing' && changed < LEAST_CHANGE) return 'change not visible';
-  if (clip.action === 'touch-nothing' && changed > 0) return 'something moved untouched';
-  return undefined;
+  if (LEAVES_ALL.has(clip.action)) return changed > 0 ? 'something moved' : undefined;
+  return changed < LEAST_CHANGE ? 'change not visible' : undefined;
 }
 
 function countPixels({ width, height }: Frames, frame: number, holds: (at: number) => boolean): number {

@@ -15,7 +15,7 @@ import { type Part, suits } from './parts.ts';
 import { addRoom } from './room.ts';
 import type { Body, World } from './world.ts';
 
-/** How often each action comes up. */
+/** How often each action comes up that is not asked for by name. */
 const SHARES: readonly (readonly [Action, number])[] = [
   ['pull-drawer', 5],
   ['push-drawer', 3],
@@ -86,6 +86,7 @@ function stage(
   switch (theme) {
     case 'pull-drawer':
     case 'push-drawer':
+    case 'push-shut-drawer':
       return drawerStage(scene, random, colors, theme === 'push-drawer', parts);
     case 'open-door':
     case 'close-door':
