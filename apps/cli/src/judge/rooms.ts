@@ -82,15 +82,15 @@ export async function drawerRoom(seed: number, size: ClipSize): Promise<DrawerRo
   const plans: readonly [CandidateName, World, Plan][] = [
     ['pull it', world, planAction(world, settings)],
     ['pull another', other, planAction(other, settings)],
-    ['push it', world, planAction(world, { ...settings, action: 'push-drawer' })],
+    ['push it', world, planAction(world, { ...settings, action: 'push-shut-drawer' })],
     ['touch nothing', world, nothing],
     ['move away', world, moveAway(world, nothing)],
   ];
   const clips: SimulatedClip[] = [];
   for (const [name, where, plan] of plans) {
     const { clip, problem } = await played(where, plan, fixed);
-    // A push at what is shut moves nothing, and who goes away may go out of the picture.
-    const meantSo = name === 'push it' || (name === 'move away' && problem === 'out-of-view');
+    // Who goes away may go out of the picture.
+    const meantSo = name === 'move away' && problem === 'out-of-view';
     if (problem && !meantSo) return { rejected: `${name}: ${problem}` };
     const meant = name.startsWith('pull') ? where.actor : undefined;
     const opened = clip.moving.filter((part) => openedShare(world, clip.moving, part.name) > SHUT);
