@@ -55,11 +55,10 @@ export const clipOf = (
 /** What is wrong with a clip; undefined where it is good. */
 export function fault(world: World, plan: Plan, run: HandsRun): Rejection | undefined {
   if (goesThrough(world, plan.acting) || carriedThrough(world, run)) return 'interpenetration';
-  const touched = run.contacts.some(({ part }) => part === world.actor);
   if (plan.action === 'touch-nothing') {
     if (run.contacts.length > 0) return 'unwanted-contact';
   } else if (plan.action === 'push-shut-drawer') {
-    if (!touched) return 'no-contact';
+    if (!run.contacts.some(({ part }) => part === world.actor)) return 'no-contact';
     if (run.moving.some(({ opening }) => opening && Math.max(...opening) - opening[0] > STILL))
       return 'unwanted-motion';
   } else {

@@ -62,6 +62,9 @@ test('clips that show nothing are found out', async () => {
   expect(
     passesProblem({ ...frozen, action: 'touch-nothing' }, await renderer.render(frozen)),
   ).toBeUndefined();
+  expect(passesProblem({ ...still, action: 'push-shut-drawer' }, await renderer.render(still))).toBe(
+    'something moved',
+  );
 
   const away = {
     ...still,

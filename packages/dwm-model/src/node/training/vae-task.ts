@@ -121,11 +121,11 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
     return new CogVideoXVae(device, config, new Parameters(new Map(Object.entries(tensors))));
   }
 
-  const files = (theta: Float32Array, json: object): ModelFiles => ({
+  const files = (theta: Float32Array, configJson: object): ModelFiles => ({
     weights: new Map([
       [WEIGHTS, new Map([...wholeNetwork(trainable.layout, theta, specs), ...frozenTensors])],
     ]),
-    texts: new Map([[CONFIG, `${JSON.stringify(json, undefined, 2)}\n`]]),
+    texts: new Map([[CONFIG, `${JSON.stringify(configJson, undefined, 2)}\n`]]),
   });
 
   const shape = [1, 3, size.frames, size.height, size.width] as const;
