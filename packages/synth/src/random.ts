@@ -32,6 +32,19 @@ export class Random {
     return items[Math.floor(this.next() * items.length)];
   }
 
+  /** One of the items, each as often as its share of all shares says. */
+  weighted<T>(items: readonly (readonly [item: T, share: number])[]): T {
+    let left = this.uniform(
+      0,
+      items.reduce((sum, [, share]) => sum + share, 0),
+    );
+    for (const [item, share] of items) {
+      left -= share;
+      if (left < 0) return item;
+    }
+    return items[0][0];
+  }
+
   /** -1 or 1. */
   sign(): number {
     return this.next() < 0.5 ? -1 : 1;

@@ -101,7 +101,22 @@ test('pushing a drawer that is shut touches it and moves nothing', async () => {
   expect(fault(world, plan, { ...run, contacts: [] })).toBe('no-contact');
 });
 
-test.each(ACTIONS.filter((action) => !LEAVES_ALL.has(action)))(
+test('whether a hand at any handle opens anything is left to the physics', async () => {
+  const most = ({ run }: Awaited<ReturnType<typeof goodRun>>) =>
+    Math.max(...run.moving.map(({ opening }) => (opening ? way(opening) : 0)));
+  const tried = [];
+  for (let seed = 1; seed <= 160; seed += 20) tried.push(await goodRun('try-drawer', seed));
+  expect(tried.filter((one) => most(one) > 0.1).length).toBeGreaterThan(0);
+  expect(tried.filter((one) => most(one) < 0.01).length).toBeGreaterThan(0);
+  for (const { plan, run } of tried) {
+    expect(plan.caption).toMatch(/takes hold of a handle/);
+    expect(run.contacts.length).toBeGreaterThan(0);
+  }
+  const [{ world, plan, run }] = tried;
+  expect(fault(world, plan, { ...run, contacts: [] })).toBe('no-contact');
+});
+
+test.each(ACTIONS.filter((action) => !LEAVES_ALL.has(action) && action !== 'try-drawer'))(
   '%s: hands touch what they move',
   async (action) => {
     const { world, plan, run } = await goodRun(action, 50);

@@ -61,6 +61,8 @@ export function fault(world: World, plan: Plan, run: HandsRun): Rejection | unde
     if (!run.contacts.some(({ part }) => part === world.actor)) return 'no-contact';
     if (run.moving.some(({ opening }) => opening && Math.max(...opening) - opening[0] > STILL))
       return 'unwanted-motion';
+  } else if (plan.action === 'try-drawer') {
+    if (run.contacts.length === 0) return 'no-contact';
   } else {
     const part = run.moving.find(({ name }) => name === world.actor)!;
     if (!movesVisibly(world, part, run)) return 'no-motion';

@@ -11,6 +11,7 @@ export const ACTIONS = [
   'pull-drawer',
   'push-drawer',
   'push-shut-drawer',
+  'try-drawer',
   'open-door',
   'close-door',
   'open-lid',

@@ -13,6 +13,7 @@ import {
   makeWorld,
   planAction,
   runHands,
+  tryingCaption,
   type World,
   wristOf,
 } from '@dwm/synth';
@@ -83,7 +84,7 @@ export async function synthRoom(
     staticVideo: drawn.staticVideo,
     goal: drawn.after,
     hands: { rigs: { left: handScene('left'), right: handScene('right') } },
-    caption: `The ${side} hand pulls open ${world.actorWords}.`,
+    caption: tryingCaption(side),
     check: async (trajectory) => {
       const opened = await openedBy(world, trajectory);
       const percent = Math.round(100 * opened);

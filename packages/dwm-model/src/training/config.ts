@@ -82,6 +82,8 @@ const training = z.strictObject({
     .tuple([count.max(999), count.max(999)])
     .refine(([first, last]) => first <= last, 'expected the first timestep before the last')
     .default([0, 999]),
+  /** Modes `lora` and `full`: how many times more than the rest the loss counts what differs from the static video. */
+  change_weight: z.number().nonnegative().default(0),
   resume_from_checkpoint: z.string().nullable().default(null),
   custom_settings: customSettings.prefault({}),
 });

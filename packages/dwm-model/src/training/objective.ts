@@ -5,8 +5,12 @@
  *     noisy = a·video + s·noise        a = sqrt(alphasCumprod[t]), s = sqrt(1 - alphasCumprod[t])
  *     x0    = a·noisy - s·v            v = transformer(noisy | mask | static | hand)
  *     loss  = mean( (x0 - video)² / (1 - alphasCumprod[t]) )
+ *
+ * With `changeWeight` c, the original's being 0, the squared error of a latent pixel counts 1 + c · d / (d + 0.1) times,
+ * d its mean over channels of (video - static)²: an action changes little of a clip, and a network that is unsure of
+ * the outcome would rather leave everything as it was.
  */
-import { add, concat, constant, mean, mul, reshape, slice, sub, type Tensor } from '@dwm/core-tensor';
+import { add, concat, constant, div, mean, mul, reshape, slice, sub, type Tensor } from '@dwm/core-tensor';
 import { type Tap, type TransformerConfig, transformer } from '../transformer/index.ts';
 import type { Weights } from '../weights/weights.ts';
 
@@ -47,13 +51,23 @@ export interface Objective {
   readonly x0: Tensor;
 }
 
-/** @param options `recompute`: blocks are computed again in the backward pass instead of being kept. */
+/** The d at which a latent pixel gets half of what changes can add. */
+const HALF_CHANGED = 0.1;
+
+export interface ObjectiveOptions {
+  /** Blocks are computed again in the backward pass instead of being kept. */
+  readonly recompute?: boolean;
+  /** How many times more than the rest counts what differs from the static scene; 0 if left out. */
+  readonly changeWeight?: number;
+  readonly tap?: Tap;
+}
+
 export function dwmObjective(
   config: TransformerConfig,
   weights: Weights,
   scalingFactor: number,
   inputs: ObjectiveInputs,
-  options: { readonly recompute?: boolean; readonly tap?: Tap } = {},
+  { recompute, changeWeight = 0, tap }: ObjectiveOptions = {},
 ): Objective {
   const { video, noise, levels } = inputs;
   const [batch, frames, , height, width] = video.shape;
@@ -66,9 +80,18 @@ export function dwmObjective(
     constant(new Float32Array(maskCount).fill(scalingFactor), [batch, frames, 1, height, width]);
   const hidden = concat([noisy, mask, inputs.static, ...(inputs.hand ? [inputs.hand] : [])], 2);
   const given = { hidden, text: inputs.text, time: inputs.time };
-  const output = transformer(config, weights, given, options.tap, options.recompute);
+  const output = transformer(config, weights, given, tap, recompute);
   const x0 = sub(mul(a, noisy), mul(s, output));
   const error = sub(x0, video);
-  const loss = mean(reshape(mul(weight, mul(error, error)), [-1]), [0], true);
+  const squared = mul(weight, mul(error, error));
+  const counted =
+    changeWeight > 0 ? mul(squared, importance(sub(video, inputs.static), changeWeight)) : squared;
+  const loss = mean(reshape(counted, [-1]), [0], true);
   return { loss, noisy, output, x0 };
+}
+
+/** How often each latent pixel counts, [batch, latent frames, 1, h, w]. */
+function importance(change: Tensor, changeWeight: number): Tensor {
+  const d = mean(mul(change, change), [2], true);
+  return add(mul(div(d, add(d, HALF_CHANGED)), changeWeight), 1);
 }

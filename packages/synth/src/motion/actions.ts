@@ -38,6 +38,8 @@ export function planHands(world: World, action: Action, random: Random): HandsPl
     case 'push-drawer':
     case 'push-shut-drawer':
       return pushDrawer(world, body, random);
+    case 'try-drawer':
+      return tryDrawer(world, random);
     case 'pull-drawer':
     case 'open-door':
     case 'close-door':
@@ -236,6 +238,39 @@ function pushDrawer(world: World, body: Body, random: Random): HandsPlan {
       pushPhases(world, random, model, along, withdrawn(along(0), 0.04, 0.06), approach, act + 0.1),
     ),
     caption: `${sentence(words(model))} pushes ${world.actorWords} shut.`,
+  };
+}
+
+/** In words, a hand at a handle of which nobody says what comes of it. */
+export const tryingCaption = (side: HandSide): string => `The ${side} hand takes hold of a handle.`;
+
+/** Ways that a hand may go from a handle, and how often; out of the drawer is +z. */
+const WAYS: readonly (readonly [Vec3, number])[] = [
+  [[0, 0, 1], 0.4],
+  [[0, 1, 0], 0.25],
+  [[-1, 0, 0], 0.15],
+  [[1, 0, 0], 0.15],
+  [[0, 0, -1], 0.05],
+];
+
+/** The hand takes hold of any handle and goes any way: whether that opens anything is left to the physics. */
+function tryDrawer(world: World, random: Random): HandsPlan {
+  const body = random.pick(world.bodies.filter(({ motion, grips }) => isJoint(motion) && grips.length > 0));
+  const grip = random.pick(body.grips);
+  const model = handOf(random.chance(0.65) ? 'right' : 'left', random);
+  const held = wristAt(model, grip, placeAt(body, 0));
+  const jitter = (most: number): Vec3 => [0, 1, 2].map(() => random.uniform(-most, most)) as unknown as Vec3;
+  const axis = random.weighted(WAYS);
+  const way = direction(add(axis, jitter(0.5)))!;
+  // What pushes any farther goes through what it pushes.
+  const metres = random.uniform(0.06, 0.36) * (axis[2] < 0 ? 0.2 : 1);
+  const from = add(held.position, jitter(0.015));
+  const along = (u: number): Placement => ({ ...held, position: add(from, scale(way, metres * u)) });
+  const closure = closeUntilContact(model, along(0), grip.posture, grip.solids, placeAt(body, 0));
+  const off: [number, number] = grip.posture === 'hook' ? [0.03, 0.045] : [0.07, 0.01];
+  return {
+    hands: oneHand(model, graspPhases(world, random, model, grip.posture, closure, along, off)),
+    caption: tryingCaption(model.side),
   };
 }
 

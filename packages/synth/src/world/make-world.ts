@@ -31,15 +31,7 @@ const SHARES: readonly (readonly [Action, number])[] = [
   ['touch-nothing', 3],
 ];
 
-export function chooseAction(random: Random): Action {
-  const all = SHARES.reduce((sum, [, share]) => sum + share, 0);
-  let left = random.uniform(0, all);
-  for (const [action, share] of SHARES) {
-    left -= share;
-    if (left < 0) return action;
-  }
-  return SHARES[0][0];
-}
+export const chooseAction = (random: Random): Action => random.weighted(SHARES);
 
 /** Seconds that loose things are given to come to rest. */
 const SETTLE = 0.6;
@@ -87,6 +79,7 @@ function stage(
     case 'pull-drawer':
     case 'push-drawer':
     case 'push-shut-drawer':
+    case 'try-drawer':
       return drawerStage(scene, random, colors, theme === 'push-drawer', parts);
     case 'open-door':
     case 'close-door':
