@@ -46,11 +46,11 @@ export async function rankRoom(
   const ranked = await rankActions(setup.model, scene, candidates, goal, { ...setup.sampling, distance });
   await writePng(sheet, rankingSheet(ranked, candidates, staticVideo, goal));
   const still = frameOf(staticVideo, staticVideo.frames - 1);
-  const region = goalRegion(goal, still);
+  const wanted = { still, goal, region: goalRegion(goal, still) };
   const pasted: number[] = [];
   for (const handVideo of handVideos) {
     const hands = frameOf(handVideo, handVideo.frames - 1);
-    pasted.push(await distance(pasteHands({ ...still, fps: 1 }, { ...hands, fps: 1 }), goal, region));
+    pasted.push(await distance(pasteHands({ ...still, fps: 1 }, { ...hands, fps: 1 }), wanted));
   }
   const of = (name: CandidateName) => ranked.find((one) => one.name === name)!.distance.mean;
   return { order: ranked.map(({ name }) => name as CandidateName), distances: CANDIDATES.map(of), pasted };

@@ -2,15 +2,24 @@
  * How far an outcome is from a goal, where the goal differs from the scene as it was. Everywhere else the outcome is
  * given the goal's pixels, so that only the changed region counts.
  *
- * In latent space: the root mean square of the difference between the modes of the VAE's posteriors of the two pictures,
- * over the latent cells that the region touches. Pixels one by one would punish a drawer that is a little further out
- * as much as one that is shut; a latent cell sees eight by eight pixels and what is around them.
+ * In latent space: one minus the cosine between the change that the outcome makes and the change that the goal asks
+ * for, which are differences between the modes of the VAE's posteriors of single frames, over the latent cells that the
+ * region touches. A model that is unsure shows half of a change, and softly: the mean error of that is larger than of no
+ * change at all, and its direction is right.
  */
 import { changedRegion, type Lpips, type MetricClip } from '../metrics/index.ts';
 import type { CogVideoXVae } from '../vae/index.ts';
 
-/** One frame, [1, height, width, 3]. */
-export type Distance = (outcome: MetricClip, goal: MetricClip, region: Uint8Array) => Promise<number>;
+/** What a goal asks of a scene, single frames [1, height, width, 3]. */
+export interface WantedChange {
+  readonly still: MetricClip;
+  readonly goal: MetricClip;
+  /** `goalRegion` of both. */
+  readonly region: Uint8Array;
+}
+
+/** From one frame, small is good. */
+export type Distance = (outcome: MetricClip, wanted: WantedChange) => Promise<number>;
 
 /** Where the goal differs from the scene, dilated; all of it where nothing does. [height, width] of 0 and 1. */
 export function goalRegion(goal: MetricClip, still: MetricClip): Uint8Array {
@@ -19,48 +28,56 @@ export function goalRegion(goal: MetricClip, still: MetricClip): Uint8Array {
 }
 
 /** The outcome within the region, the goal around it. */
-export function within(outcome: MetricClip, goal: MetricClip, region: Uint8Array): MetricClip {
+function within(outcome: MetricClip, { goal, region }: WantedChange): MetricClip {
   const data = goal.data.map((value, i) => (region[Math.floor(i / 3)] === 1 ? outcome.data[i] : value));
   return { ...goal, data };
 }
 
 export function lpipsDistance(lpips: Lpips): Distance {
-  return async (outcome, goal, region) => (await lpips.frames(within(outcome, goal, region), goal))[0];
+  return async (outcome, wanted) => (await lpips.frames(within(outcome, wanted), wanted.goal))[0];
 }
 
 /** @param vae of the model, whose sizes the pictures must fit. */
-export function latentDistance(vae: CogVideoXVae): Distance {
-  const known = new WeakMap<MetricClip, Float32Array>();
+export function latentDistance(vae: Pick<CogVideoXVae, 'encode'>): Distance {
   const encode = async ({ data, height, width }: MetricClip) => {
     const pixels = height * width;
     const video = new Float32Array(3 * pixels);
     for (let i = 0; i < data.length; i++) video[(i % 3) * pixels + Math.floor(i / 3)] = data[i] / 127.5 - 1;
     return vae.encode(video, [1, 3, 1, height, width]);
   };
-  return async (outcome, goal, region) => {
-    const made = await encode(within(outcome, goal, region));
-    const wanted = known.get(goal) ?? (await encode(goal)).mean;
-    known.set(goal, wanted);
-    const [, channels, , height, width] = made.shape;
-    const cells = touched(region, goal, height, width);
-    let sum = 0;
-    let count = 0;
-    for (let cell = 0; cell < cells.length; cell++) {
-      if (cells[cell] === 0) continue;
-      count += channels;
-      for (let i = cell; i < made.mean.length; i += cells.length) sum += (made.mean[i] - wanted[i]) ** 2;
+  const known = new WeakMap<WantedChange, Promise<{ from: Float32Array; to: Float32Array }>>();
+  const endsOf = async (wanted: WantedChange) => ({
+    from: (await encode(within(wanted.still, wanted))).mean,
+    to: (await encode(wanted.goal)).mean,
+  });
+  return async (outcome, wanted) => {
+    const made = await encode(within(outcome, wanted));
+    const ends = known.get(wanted) ?? endsOf(wanted);
+    known.set(wanted, ends);
+    const { from, to } = await ends;
+    const [, , , height, width] = made.shape;
+    const cells = touched(wanted, height, width);
+    let [along, ofMade, ofWanted] = [0, 0, 0];
+    for (let i = 0; i < made.mean.length; i++) {
+      if (cells[i % cells.length] === 0) continue;
+      const [change, goal] = [made.mean[i] - from[i], to[i] - from[i]];
+      along += change * goal;
+      ofMade += change ** 2;
+      ofWanted += goal ** 2;
     }
-    return Math.sqrt(sum / count);
+    // Nothing has changed, or nothing was to change.
+    if (ofMade === 0 || ofWanted === 0) return Number(ofMade !== ofWanted);
+    return 1 - along / Math.sqrt(ofMade * ofWanted);
   };
 }
 
 /** Latent cells [height, width] with a pixel of the region. */
-function touched(region: Uint8Array, size: MetricClip, height: number, width: number): Uint8Array {
+function touched({ region, goal }: WantedChange, height: number, width: number): Uint8Array {
   const cells = new Uint8Array(height * width);
   for (let p = 0; p < region.length; p++) {
     if (region[p] === 0) continue;
-    const row = Math.floor((Math.floor(p / size.width) * height) / size.height);
-    cells[row * width + Math.floor(((p % size.width) * width) / size.width)] = 1;
+    const row = Math.floor((Math.floor(p / goal.width) * height) / goal.height);
+    cells[row * width + Math.floor(((p % goal.width) * width) / goal.width)] = 1;
   }
   return cells;
 }

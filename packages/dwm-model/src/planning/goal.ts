@@ -30,10 +30,13 @@ export function pictureGoal(goal: MetricClip, staticVideo: MetricClip, distance:
     { name: 'the last static frame', clip: stills[0] },
     { name: 'the goal', clip: goals[0] },
   ]);
-  const regions = goals.map((frame, i) => goalRegion(frame, stills[i]));
+  const wanted = goals.map((frame, i) => ({
+    ...{ still: stills[i], goal: frame },
+    region: goalRegion(frame, stills[i]),
+  }));
   return async (clip) => {
     let sum = 0;
-    for (const [i, frame] of lastOf(clip).entries()) sum += await distance(frame, goals[i], regions[i]);
+    for (const [i, frame] of lastOf(clip).entries()) sum += await distance(frame, wanted[i]);
     return sum / compared;
   };
 }

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { refine, startSearch } from './cross-entropy.ts';
+import { type Distance, goalRegion, latentDistance } from './distance.ts';
 import { probabilitiesOfBest, rankActions, type WorldModel } from './rank-actions.ts';
 
 const SIZE = { frames: 3, height: 16, width: 16 };
@@ -34,7 +35,7 @@ function fakeModel() {
   return { model: model as unknown as WorldModel, asked };
 }
 
-const meanSquare = async (a: { data: Uint8Array }, b: { data: Uint8Array }, region: Uint8Array) => {
+const meanSquare: Distance = async (a, { goal: b, region }) => {
   let sum = 0;
   for (let i = 0; i < a.data.length; i++) if (region[Math.floor(i / 3)]) sum += (a.data[i] - b.data[i]) ** 2;
   return sum;
@@ -81,6 +82,43 @@ test('a goal in words: the last frames alone, all of them, against the words, on
   expect(ranked[0].distances).toHaveLength(2);
   expect(ranked[0].distances[0]).toBeCloseTo(1 - Math.cos(((60 / 255) * Math.PI) / 2), 6);
   expect(texts).toEqual(['black']);
+});
+
+/** A VAE whose latents are the mean colours of cells of 4x4. */
+const meanColours = {
+  encode: async (video: Float32Array) => {
+    const mean = new Float32Array(3 * 16);
+    for (let i = 0; i < video.length; i++)
+      mean[16 * Math.floor(i / 256) + 4 * (Math.floor((i % 256) / 16) >> 2) + ((i % 16) >> 2)] +=
+        video[i] / 16;
+    return { mean, shape: [1, 3, 1, 4, 4] };
+  },
+} as unknown as Parameters<typeof latentDistance>[0];
+
+test('the distance in latent space is to the direction of the change, where there is to be one', async () => {
+  const distance = latentDistance(meanColours);
+  const still = clip(() => 100, 1);
+  const inside = (y: number, x: number) => y < 4 && x < 8;
+  const goal = clip((_, y, x) => (inside(y, x) ? (x < 4 ? 180 : 60) : 100), 1);
+  const wanted = { still, goal, region: goalRegion(goal, still) };
+  const of = (value: (y: number, x: number) => number) =>
+    distance(
+      clip((_, y, x) => value(y, x), 1),
+      wanted,
+    );
+  const moved = (share: number) => (y: number, x: number) =>
+    inside(y, x) ? 100 + share * (x < 4 ? 80 : -40) : 100;
+  expect(await of(() => 100)).toBe(1);
+  expect(await of(moved(1))).toBeCloseTo(0, 6);
+  expect(await of(moved(0.5))).toBeCloseTo(0, 6);
+  expect(await of(moved(-1))).toBeCloseTo(2, 6);
+  // Brighter all over: (80 - 40) / (√2 · √(80² + 40²)) is the cosine where the goal differs, cells around it aside.
+  const brighter = await of((y, x) => (inside(y, x) ? 140 : 100));
+  expect(brighter).toBeCloseTo(1 - 40 / Math.sqrt(2 * (80 ** 2 + 40 ** 2)), 5);
+  expect(await of((y, x) => (inside(y, x) ? moved(1)(y, x) : y > 12 ? 7 : 100))).toBeCloseTo(0, 6);
+  const nothing = { still, goal: still, region: goalRegion(still, still) };
+  expect(await distance(still, nothing)).toBe(0);
+  expect(await distance(goal, nothing)).toBe(1);
 });
 
 test('a candidate of another size is named', async () => {
