@@ -3,6 +3,7 @@ export { listCheckpoints, readState, type SavedCheckpoint, type TrainingState } 
 export { readDataset, type Sample } from './dataset.ts';
 export { type EncodeOptions, encodeDataset } from './encode.ts';
 export { type PartSize, writeHalfModel } from './half-model.ts';
+export { mixWeights } from './mix-weights.ts';
 export { initializeModel } from './model-folder.ts';
 export { noiseToHands } from './one-step.ts';
 export { promptOf } from './prompt.ts';

@@ -1,0 +1,33 @@
+/**
+ * The mean of two trainings of one transformer, weight by weight: where one went on from the other, what lies between
+ * them may be better than either (Wortsman et al., arXiv:2203.05482).
+ */
+import { cp } from 'node:fs/promises';
+import { join } from 'node:path';
+import { InvalidFileError, toFloat32 } from '@dwm/core-tensor';
+import { readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
+
+const FILE = 'transformer/diffusion_pytorch_model.safetensors';
+
+/**
+ * Writes the model of `from` to `to`, its transformer being `share` of its own and the rest of that of `other`.
+ * @throws InvalidFileError where the two have not the same tensors.
+ */
+export async function mixWeights(from: string, other: string, share: number, to: string): Promise<void> {
+  const [own, others] = [await readSafetensors(join(from, FILE)), await readSafetensors(join(other, FILE))];
+  const mixed = [...own].map(([name, tensor]) => {
+    const second = others.get(name);
+    if (String(second?.shape) !== String(tensor.shape)) {
+      throw new InvalidFileError(
+        join(other, FILE),
+        `${name}: expected [${tensor.shape}] as in ${join(from, FILE)}, got ${second ? `[${second.shape}]` : 'nothing'}`,
+        { field: name },
+      );
+    }
+    const [a, b] = [toFloat32(tensor), toFloat32(second!)];
+    const data = Float32Array.from(a, (value, i) => share * value + (1 - share) * b[i]);
+    return [name, { dtype: 'F32' as const, shape: tensor.shape, data }] as const;
+  });
+  await cp(from, to, { recursive: true });
+  await saveSafetensors(join(to, FILE), new Map(mixed));
+}
