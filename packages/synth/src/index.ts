@@ -5,7 +5,7 @@ export { forearmsFor, type Plan, type PlanSettings, planAction } from './motion/
 export { angles, type Closure, closeUntilContact, HAND_POSTURES, mixAngles, OPEN } from './motion/posture.ts';
 export { boneFrame, type HandAngles, type HandModel, poseSkeleton, wristOf } from './motion/skeleton.ts';
 export { blend, minimumJerk, throughPlaces } from './motion/timeline.ts';
-export { gripRotation, withdrawn, wristAt } from './motion/wrist.ts';
+export { clearanceOf, gripRotation, withdrawn, wristAt } from './motion/wrist.ts';
 export { type HandsRun, runHands } from './physics/run-hands.ts';
 export { Random } from './random.ts';
 export { clipOf, FIXED_CAMERA, fault, OPENED, simulate } from './simulate.ts';

@@ -1,5 +1,5 @@
 /** Five things that a hand may do in a room, and which of them the model says opens the drawer. */
-import { frameOf, goalRegion, type MetricClip, rankActions } from '@dwm/dwm-model';
+import { frameOf, type MetricClip, rankActions, wantedChange } from '@dwm/dwm-model';
 import { writePng } from '@dwm/media/node';
 import { pasteHands } from '../eval/baselines.ts';
 import { rankingSheet } from '../rank/results.ts';
@@ -46,7 +46,7 @@ export async function rankRoom(
   const ranked = await rankActions(setup.model, scene, candidates, goal, { ...setup.sampling, distance });
   await writePng(sheet, rankingSheet(ranked, candidates, staticVideo, goal));
   const still = frameOf(staticVideo, staticVideo.frames - 1);
-  const wanted = { still, goal, region: goalRegion(goal, still) };
+  const wanted = wantedChange(still, goal);
   const pasted: number[] = [];
   for (const handVideo of handVideos) {
     const hands = frameOf(handVideo, handVideo.frames - 1);

@@ -7,6 +7,7 @@ import {
   angles,
   blend,
   type Closure,
+  clearanceOf,
   closeUntilContact,
   type Grip,
   type HandModel,
@@ -94,7 +95,7 @@ export function handPath(point: readonly number[], setting: PathSetting): Trajec
     grip.solids.length > 0
       ? closeUntilContact(hand, hold, grip.posture, grip.solids, place)
       : [even, even, even, even, even];
-  const off = grip.posture === 'hook' ? ([0.03, 0.045] as const) : ([0.07, 0.01] as const);
+  const off = clearanceOf(grip.posture);
   const from = (wrist: Placement) => withdrawn(wrist, off[0] + 0.06, off[1] + 0.04);
   const beside = (wrist: Placement) => withdrawn(wrist, grip.posture === 'hook' ? 0.008 : off[0], off[1]);
   const reach = throughPlaces([start, from(hold), beside(hold), hold], [0, 0.5, 0.76, 1]);

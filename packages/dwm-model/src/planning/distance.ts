@@ -27,6 +27,11 @@ export function goalRegion(goal: MetricClip, still: MetricClip): Uint8Array {
   return region.includes(1) ? region : region.fill(1);
 }
 
+export const wantedChange = (still: MetricClip, goal: MetricClip): WantedChange => ({
+  ...{ still, goal },
+  region: goalRegion(goal, still),
+});
+
 /** The outcome within the region, the goal around it. */
 function within(outcome: MetricClip, { goal, region }: WantedChange): MetricClip {
   const data = goal.data.map((value, i) => (region[Math.floor(i / 3)] === 1 ? outcome.data[i] : value));

@@ -1,6 +1,6 @@
 /** Goals as what they ask of a clip: how far its end is from them. */
 import { checkSameSize, frameOf, type MetricClip } from '../metrics/index.ts';
-import { type Distance, goalRegion } from './distance.ts';
+import { type Distance, wantedChange } from './distance.ts';
 
 /** Texts and pictures as vectors of length 1 in one space; `ClipModel` is one. */
 export interface TextImageModel {
@@ -30,10 +30,7 @@ export function pictureGoal(goal: MetricClip, staticVideo: MetricClip, distance:
     { name: 'the last static frame', clip: stills[0] },
     { name: 'the goal', clip: goals[0] },
   ]);
-  const wanted = goals.map((frame, i) => ({
-    ...{ still: stills[i], goal: frame },
-    region: goalRegion(frame, stills[i]),
-  }));
+  const wanted = goals.map((frame, i) => wantedChange(stills[i], frame));
   return async (clip) => {
     let sum = 0;
     for (const [i, frame] of lastOf(clip).entries()) sum += await distance(frame, wanted[i]);

@@ -1,5 +1,5 @@
 export { type CemOptions, type CemState, refine, startSearch } from './cross-entropy.ts';
-export { type Distance, goalRegion, latentDistance, lpipsDistance, type WantedChange } from './distance.ts';
+export { type Distance, goalRegion, latentDistance, lpipsDistance, wantedChange } from './distance.ts';
 export type { TextGoal, TextImageModel } from './goal.ts';
 export {
   type Candidate,

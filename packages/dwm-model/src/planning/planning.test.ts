@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { refine, startSearch } from './cross-entropy.ts';
-import { type Distance, goalRegion, latentDistance } from './distance.ts';
+import { type Distance, latentDistance, wantedChange } from './distance.ts';
 import { probabilitiesOfBest, rankActions, type WorldModel } from './rank-actions.ts';
 
 const SIZE = { frames: 3, height: 16, width: 16 };
@@ -100,7 +100,7 @@ test('the distance in latent space is to the direction of the change, where ther
   const still = clip(() => 100, 1);
   const inside = (y: number, x: number) => y < 4 && x < 8;
   const goal = clip((_, y, x) => (inside(y, x) ? (x < 4 ? 180 : 60) : 100), 1);
-  const wanted = { still, goal, region: goalRegion(goal, still) };
+  const wanted = wantedChange(still, goal);
   const of = (value: (y: number, x: number) => number) =>
     distance(
       clip((_, y, x) => value(y, x), 1),
@@ -116,7 +116,7 @@ test('the distance in latent space is to the direction of the change, where ther
   const brighter = await of((y, x) => (inside(y, x) ? 140 : 100));
   expect(brighter).toBeCloseTo(1 - 40 / Math.sqrt(2 * (80 ** 2 + 40 ** 2)), 5);
   expect(await of((y, x) => (inside(y, x) ? moved(1)(y, x) : y > 12 ? 7 : 100))).toBeCloseTo(0, 6);
-  const nothing = { still, goal: still, region: goalRegion(still, still) };
+  const nothing = wantedChange(still, still);
   expect(await distance(still, nothing)).toBe(0);
   expect(await distance(goal, nothing)).toBe(1);
 });

@@ -18,7 +18,7 @@ import {
 import { angles, type Closure, closeUntilContact, mixAngles, OPEN } from './posture.ts';
 import { boneFrame, type HandAngles, type HandModel, poseSkeleton } from './skeleton.ts';
 import { blend, minimumJerk, type Phase, throughPlaces } from './timeline.ts';
-import { gripRotation, withdrawn, wristAt } from './wrist.ts';
+import { clearanceOf, gripRotation, withdrawn, wristAt } from './wrist.ts';
 
 const { add, cross, direction, scale, slerp, subtract } = rotations;
 
@@ -196,7 +196,7 @@ function moveJoint(world: World, body: Body, action: Action, random: Random): Ha
     return wristAt(model, grip, placeAt(body, opening), slerp(first, last, (follow * opening) / high));
   };
   const closure = closeUntilContact(model, along(0), grip.posture, grip.solids, firstPlace(body));
-  const off: [number, number] = grip.posture === 'hook' ? [0.03, 0.045] : [0.07, 0.01];
+  const off = clearanceOf(grip.posture);
   return {
     hands: oneHand(model, graspPhases(world, random, model, grip.posture, closure, along, off)),
     caption: `${sentence(words(model))} ${verb(action, opens)(world.actorWords)}.`,
@@ -267,7 +267,7 @@ function tryDrawer(world: World, random: Random): HandsPlan {
   const from = add(held.position, jitter(0.015));
   const along = (u: number): Placement => ({ ...held, position: add(from, scale(way, metres * u)) });
   const closure = closeUntilContact(model, along(0), grip.posture, grip.solids, placeAt(body, 0));
-  const off: [number, number] = grip.posture === 'hook' ? [0.03, 0.045] : [0.07, 0.01];
+  const off = clearanceOf(grip.posture);
   return {
     hands: oneHand(model, graspPhases(world, random, model, grip.posture, closure, along, off)),
     caption: tryingCaption(model.side),

@@ -2,7 +2,7 @@
 import { type Quaternion, rotations, type Vec3 } from '@dwm/renderer';
 import type { Placement } from '../world/solid.ts';
 import { placePoint } from '../world/solid.ts';
-import type { Grip } from '../world/world.ts';
+import type { Grip, PostureName } from '../world/world.ts';
 import { holdPoint } from './posture.ts';
 import { boneFrame, type HandModel } from './skeleton.ts';
 
@@ -31,6 +31,10 @@ export function wristAt(
   const hold: Vec3 = [model.side === 'left' ? -x : x, y, z];
   return { position: subtract(placePoint(body, grip.point), rotate(rotation, hold)), rotation };
 }
+
+/** How far beside what it will hold a hand waits, back along its fingers and out along its back, metres. */
+export const clearanceOf = (posture: PostureName): readonly [back: number, out: number] =>
+  posture === 'hook' ? [0.03, 0.045] : [0.07, 0.01];
 
 /** `wrist` moved back along its fingers and out along its back, metres. */
 export function withdrawn(wrist: Placement, back: number, out: number): Placement {

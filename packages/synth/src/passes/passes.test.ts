@@ -62,6 +62,7 @@ test('clips that show nothing are found out', async () => {
   expect(
     passesProblem({ ...frozen, action: 'touch-nothing' }, await renderer.render(frozen)),
   ).toBeUndefined();
+  expect(passesProblem({ ...frozen, action: 'try-drawer' }, await renderer.render(frozen))).toBeUndefined();
   expect(passesProblem({ ...still, action: 'push-shut-drawer' }, await renderer.render(still))).toBe(
     'something moved',
   );

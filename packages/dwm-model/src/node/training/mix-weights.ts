@@ -6,21 +6,23 @@ import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InvalidFileError, toFloat32 } from '@dwm/core-tensor';
 import { readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
-
-const FILE = 'transformer/diffusion_pytorch_model.safetensors';
+import { TRANSFORMER_FILE } from '../../training/export.ts';
 
 /**
  * Writes the model of `from` to `to`, its transformer being `share` of its own and the rest of that of `other`.
- * @throws InvalidFileError where the two have not the same tensors.
+ * @throws InvalidFileError where `other` lacks one of its tensors, or has it in another shape.
  */
 export async function mixWeights(from: string, other: string, share: number, to: string): Promise<void> {
-  const [own, others] = [await readSafetensors(join(from, FILE)), await readSafetensors(join(other, FILE))];
+  const [own, others] = [
+    await readSafetensors(join(from, TRANSFORMER_FILE)),
+    await readSafetensors(join(other, TRANSFORMER_FILE)),
+  ];
   const mixed = [...own].map(([name, tensor]) => {
     const second = others.get(name);
     if (String(second?.shape) !== String(tensor.shape)) {
       throw new InvalidFileError(
-        join(other, FILE),
-        `${name}: expected [${tensor.shape}] as in ${join(from, FILE)}, got ${second ? `[${second.shape}]` : 'nothing'}`,
+        join(other, TRANSFORMER_FILE),
+        `${name}: expected [${tensor.shape}] as in ${join(from, TRANSFORMER_FILE)}, got ${second ? `[${second.shape}]` : 'nothing'}`,
         { field: name },
       );
     }
@@ -29,5 +31,5 @@ export async function mixWeights(from: string, other: string, share: number, to:
     return [name, { dtype: 'F32' as const, shape: tensor.shape, data }] as const;
   });
   await cp(from, to, { recursive: true });
-  await saveSafetensors(join(to, FILE), new Map(mixed));
+  await saveSafetensors(join(to, TRANSFORMER_FILE), new Map(mixed));
 }

@@ -7,10 +7,10 @@ import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InvalidFileError, toFloat32 } from '@dwm/core-tensor';
 import { openDirectory, readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
+import { TRANSFORMER_FILE } from '../../training/export.ts';
 import { readTransformerConfig } from '../../transformer/index.ts';
 import { readJson } from '../../weights/config.ts';
 
-const FILE = 'transformer/diffusion_pytorch_model.safetensors';
 const WEIGHT = 'patch_embed.proj.weight';
 
 /**
@@ -27,9 +27,10 @@ export async function noiseToHands(from: string, to: string): Promise<void> {
       { field: 'in_channels' },
     );
   }
-  const tensors = await readSafetensors(join(from, FILE));
+  const tensors = await readSafetensors(join(from, TRANSFORMER_FILE));
   const projection = tensors.get(WEIGHT);
-  if (!projection) throw new InvalidFileError(join(from, FILE), `${WEIGHT} is missing`, { field: WEIGHT });
+  if (!projection)
+    throw new InvalidFileError(join(from, TRANSFORMER_FILE), `${WEIGHT} is missing`, { field: WEIGHT });
   const { shape } = projection;
   const data = Float32Array.from(toFloat32(projection));
   const values = shape.slice(2).reduce((a, b) => a * b, 1);
@@ -42,5 +43,8 @@ export async function noiseToHands(from: string, to: string): Promise<void> {
     }
   }
   await cp(from, to, { recursive: true });
-  await saveSafetensors(join(to, FILE), new Map([...tensors, [WEIGHT, { dtype: 'F32', shape, data }]]));
+  await saveSafetensors(
+    join(to, TRANSFORMER_FILE),
+    new Map([...tensors, [WEIGHT, { dtype: 'F32', shape, data }]]),
+  );
 }

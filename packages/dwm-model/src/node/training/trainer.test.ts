@@ -58,6 +58,14 @@ test.each([
   300_000,
 );
 
+test('change_weight reaches the loss of DWM', async () => {
+  const first = async (output: string, change_weight: number) => {
+    const config = tiny.config(output, { max_train_steps: 1, change_weight });
+    return (await train(tinyOptions(config))).losses[0].loss;
+  };
+  expect(await first('weighted', 5)).toBeGreaterThan(2 * (await first('plain', 0)));
+}, 120_000);
+
 test('what is exported is the running average, what goes on are the weights themselves', async () => {
   const folder = join(tiny.folder, 'lora, averaged, moments of 8 bits, products in f16 whole/checkpoint-6');
   const tensors = await readSafetensors(join(folder, 'optimizer.safetensors'));
