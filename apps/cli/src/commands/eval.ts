@@ -19,7 +19,7 @@ import { interruptible } from '../interrupt.ts';
 import { createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
 import { VERSION } from '../version.ts';
-import { inSteps, integer, real } from './options.ts';
+import { compositeOption, inSteps, integer, noCompositeOption, real } from './options.ts';
 
 interface Flags {
   dataRoot?: string;
@@ -39,6 +39,7 @@ interface Flags {
   useEmptyPrompts?: true;
   numInferenceSteps?: number;
   guidanceScale?: number;
+  composite?: boolean;
   seed: number;
   precision: 'f32' | 'f16';
   numFrames?: number;
@@ -70,6 +71,8 @@ export function addEval(program: Command): void {
     .option('--ablations', 'each model also with no hands, no static and shuffled hands')
     .option('--num-inference-steps <n>', "denoising steps; the model's own if left out", integer(1, 1000))
     .option('--guidance-scale <g>', 'classifier-free guidance, off at 1; likewise', real(0))
+    .addOption(compositeOption())
+    .addOption(noCompositeOption())
     .option('--seed <n>', 'the place of the clip is added', integer(0), DEFAULTS.seed)
     .option('--prompt-subdir <name>', 'folder of captions beside videos/', 'prompts_rewrite')
     .option('--prompt-embeds <file>', 'safetensors with embeddings, in place of captions')

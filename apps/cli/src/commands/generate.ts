@@ -40,7 +40,7 @@ import { handGlbOption, manoOption } from '../render/options.ts';
 import { clock, createReporter, type Reporter, size } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
 import { VERSION } from '../version.ts';
-import { inSteps, integer, real } from './options.ts';
+import { compositeOption, inSteps, integer, noCompositeOption, real } from './options.ts';
 
 /** Flags as commander gives them; settings that are left out are the model's. */
 interface Given extends Partial<GenerationSettings> {
@@ -151,6 +151,8 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
       real(0),
     )
     .option('--dynamic-guidance', 'let guidance rise over the steps')
+    .addOption(compositeOption())
+    .addOption(noCompositeOption())
     .option(
       '--num-frames <n>',
       `4k + 1; exactly so many come out for 8k + 1 ${orElse(DEFAULTS.numFrames)}`,
@@ -393,6 +395,7 @@ async function generateClip(
     numInferenceSteps: flags.numInferenceSteps,
     guidanceScale: flags.guidanceScale,
     dynamicGuidance: flags.dynamicGuidance ?? false,
+    composite: flags.composite,
     seed: flags.seed + (flags.datasetFile ? job.index : 0),
     strength: flags.strength,
     tiling: flags.tiling,

@@ -1,5 +1,5 @@
-/** Parsers of option values, with errors that name the option and what it takes. */
-import { InvalidArgumentError } from 'commander';
+/** Parsers of option values, with errors that name the option and what it takes; options that commands share. */
+import { InvalidArgumentError, Option } from 'commander';
 
 export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
@@ -36,3 +36,11 @@ export function inSteps(first: number, step: number, form: string): (text: strin
     return value;
   };
 }
+
+export const compositeOption = (): Option =>
+  new Option(
+    '--composite',
+    "keep the static video's own pixels where nothing changes; the model's own if left out",
+  );
+export const noCompositeOption = (): Option =>
+  new Option('--no-composite', 'leave every pixel as it is decoded');

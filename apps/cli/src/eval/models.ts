@@ -1,7 +1,12 @@
 /** A model folder as methods of an evaluation: its clips, its ablations, and how well its VAE can show the truth. */
 import { basename, resolve } from 'node:path';
 import { type Device, InvalidArgumentError, type Precision } from '@dwm/core-tensor';
-import { DwmPipeline, type GenerationSettings, readGenerationSettings } from '@dwm/dwm-model';
+import {
+  DwmPipeline,
+  type GenerationSettings,
+  readGenerationSettings,
+  type SamplingSettings,
+} from '@dwm/dwm-model';
 import type { Frames } from '@dwm/media/node';
 import { ABLATIONS, type Ablation, ablateVideos } from '../generate/ablate.ts';
 import { checkText, openModel } from '../generate/check.ts';
@@ -14,6 +19,7 @@ export interface SamplingFlags {
   /** The model's own where left out. */
   readonly numInferenceSteps?: number;
   readonly guidanceScale?: number;
+  readonly composite?: boolean;
   readonly seed: number;
   readonly precision?: Precision;
   readonly promptEmbeds?: string;
@@ -55,11 +61,20 @@ export class Generator {
     const folder = await openModel(path);
     const embeds = flags.promptEmbeds ? await readPromptEmbeds(flags.promptEmbeds) : undefined;
     const own = await readGenerationSettings(folder);
-    const { numInferenceSteps = own.numInferenceSteps, guidanceScale = own.guidanceScale } = flags;
+    const {
+      numInferenceSteps = own.numInferenceSteps,
+      guidanceScale = own.guidanceScale,
+      composite = own.composite,
+    } = flags;
     await checkText(folder, embeds, guidanceScale > 1);
     const pipeline = await DwmPipeline.load(device, folder, { precision: flags.precision });
-    const settings = { ...own, numInferenceSteps, guidanceScale };
+    const settings = { ...own, numInferenceSteps, guidanceScale, composite };
     return new Generator(basename(resolve(path)), pipeline, settings, flags, embeds, signal);
+  }
+
+  get sampling(): SamplingSettings {
+    const { numInferenceSteps, guidanceScale, composite } = this.settings;
+    return { numInferenceSteps, guidanceScale, composite };
   }
 
   /** Embeddings, nothing, or the caption of the file. */
@@ -76,11 +91,10 @@ export class Generator {
     options: { prompt: string | TextEmbeds; seedOffset: number },
   ) {
     const { frames, height, width } = staticVideo;
-    const { numInferenceSteps, guidanceScale } = this.settings;
     const { prompt, seedOffset } = options;
     const generated = await this.pipeline.generate({
       ...{ staticVideo, handVideo, prompt, height, width, numFrames: frames },
-      ...{ numInferenceSteps, guidanceScale, seed: this.#flags.seed + seedOffset, signal: this.#signal },
+      ...{ ...this.sampling, seed: this.#flags.seed + seedOffset, signal: this.#signal },
     });
     return { ...generated, clip: cut(toFrames(generated, staticVideo.fps), frames) };
   }

@@ -37,8 +37,7 @@ export class Setup {
   }
 
   get sampling() {
-    const { numInferenceSteps, guidanceScale } = this.generator.settings;
-    return { numInferenceSteps, guidanceScale, seed: this.seed, signal: this.signal };
+    return { ...this.generator.sampling, seed: this.seed, signal: this.signal };
   }
 
   readonly distance = (): ReturnType<typeof latentDistance> => latentDistance(this.generator.pipeline.vae);

@@ -7,7 +7,7 @@ export function SettingsPanel(props: { session: Session }) {
   const { session } = props;
   const { state } = session;
   const number = (
-    key: Exclude<keyof Settings, 'prompt'>,
+    key: Exclude<keyof Settings, 'prompt' | 'composite'>,
     label: string,
     limits: { min: number; max: number; step: number },
   ) => (

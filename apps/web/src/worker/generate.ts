@@ -37,6 +37,7 @@ export async function generate(
       width: settings.width,
       numInferenceSteps: settings.steps,
       guidanceScale: settings.guidance,
+      composite: settings.composite,
       seed: settings.seed,
       signal,
       onProgress({ stage, done, step = 0, steps: count = settings.steps, preview }) {

@@ -39,6 +39,8 @@ export interface Settings {
   readonly fps: number;
   readonly steps: number;
   readonly guidance: number;
+  /** The scene's own pixels where nothing changes. */
+  readonly composite?: boolean;
   readonly seed: number;
   /** Only for models with a text encoder. */
   readonly prompt: string;

@@ -15,6 +15,10 @@ export interface Conditioning {
   readonly condition: Float32Array;
   /** Scaled sample of the static posterior [F', C, h, w], where a start from the static video needs it. */
   readonly start?: Float32Array;
+  /** The static video at the size of the run, [3, F, H, W] in [-1, 1]. */
+  readonly staticVideo: Float32Array;
+  /** Mode of its posterior [C, F', h, w], not scaled, where all of it is shown. */
+  readonly staticLatents?: Float32Array;
 }
 
 export interface ConditioningSource {
@@ -96,7 +100,7 @@ export async function makeConditioning(
     condition.set(handLatents.subarray(f * one, (f + 1) * one), at + pixels + one);
   }
   return {
-    condition,
+    ...{ condition, staticVideo, staticLatents: known ?? plain?.mean },
     start: source.needsStart
       ? toLatents(samplePosterior(plain!, draws.staticStart ?? draw(STREAMS.staticStart)))
       : undefined,

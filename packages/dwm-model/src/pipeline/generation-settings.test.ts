@@ -14,10 +14,12 @@ test('what a model says of itself, the original for the rest; what cannot be is 
   };
   try {
     const { seed, strength, ...originals } = DEFAULTS;
-    expect(await readGenerationSettings(folder)).toEqual({ ...originals, fps: 8 });
-    expect(await given({ height: 64, width: 96, num_frames: 17, guidance_scale: 1 })).toEqual({
+    expect(await readGenerationSettings(folder)).toEqual({ ...originals, fps: 8, composite: false });
+    expect(
+      await given({ height: 64, width: 96, num_frames: 17, guidance_scale: 1, composite: true }),
+    ).toEqual({
       ...originals,
-      ...{ height: 64, width: 96, numFrames: 17, guidanceScale: 1, fps: 8 },
+      ...{ height: 64, width: 96, numFrames: 17, guidanceScale: 1, fps: 8, composite: true },
     });
     await expect(given({ frames: 17 })).rejects.toThrow(/generation\.json: frames: unknown key; known keys/);
     await expect(given({ num_frames: 16 })).rejects.toThrow(/num_frames: expected 4k \+ 1 frames.*got 16/);

@@ -18,6 +18,7 @@ const schema = z.object({
   fps: z.number().positive().optional(),
   num_inference_steps: count.max(1000).optional(),
   guidance_scale: z.number().min(0).optional(),
+  composite: z.boolean().optional(),
 });
 
 export interface GenerationSettings {
@@ -27,7 +28,11 @@ export interface GenerationSettings {
   readonly fps: number;
   readonly numInferenceSteps: number;
   readonly guidanceScale: number;
+  readonly composite: boolean;
 }
+
+/** How clips are made, whatever their size. */
+export type SamplingSettings = Pick<GenerationSettings, 'numInferenceSteps' | 'guidanceScale' | 'composite'>;
 
 /**
  * What a model says of itself: nothing, where it has no `generation.json`.
@@ -53,6 +58,6 @@ export async function readOwnSettings(folder: ModelFolder): Promise<Partial<Gene
 /** The model's own settings, and the original's where it says nothing. @throws as `readOwnSettings`. */
 export async function readGenerationSettings(folder: ModelFolder): Promise<GenerationSettings> {
   const { numFrames, height, width, numInferenceSteps, guidanceScale } = DEFAULTS;
-  const originals = { numFrames, height, width, fps: 8, numInferenceSteps, guidanceScale };
+  const originals = { numFrames, height, width, fps: 8, numInferenceSteps, guidanceScale, composite: false };
   return { ...originals, ...(await readOwnSettings(folder)) };
 }

@@ -34,6 +34,8 @@ export interface GenerateOptions {
   readonly strength?: number;
   /** `zeros` (default) shows the model all of the static video; `none` is what validation in training does. */
   readonly mask?: 'zeros' | 'none' | Mask;
+  /** Puts the static video's own pixels where nothing has changed (`composite.ts`); only with mask `zeros`. Default false. */
+  readonly composite?: boolean;
   /** VAE tiles, as the original infers; off encodes and decodes whole frames. Default true. */
   readonly tiling?: boolean;
   /** Random draws given instead of made: to repeat someone else's run. */

@@ -10,6 +10,9 @@ import {
 } from '@dwm/core-tensor';
 import { openDirectory, openNodeDevice, readSafetensors } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { prepareClip } from './clip.ts';
+import { compositeStatic } from './composite.ts';
+import { swapFrames } from './conditioning.ts';
 import type { GenerateOptions, Progress } from './options.ts';
 import { DwmPipeline } from './pipeline.ts';
 
@@ -289,10 +292,30 @@ describe('a run', () => {
     expect(seen.latents).toHaveLength(((numFrames - 1) / 4 + 1) * 16 * 4 * 6);
   });
 
+  test('composites what it decodes over the static video, whoever encodes that', async () => {
+    const { numFrames: frames = 0, height = 0, width = 0 } = options;
+    const size = { frames, height, width };
+    const staticLatents = await pipeline.encodeStatic(options.staticVideo, size);
+    const { video, latents, latentShape } = await pipeline.generate({ ...options, composite: true });
+    const [, f, c, h, w] = latentShape;
+    const unscaled = swapFrames(latents, f, c, 1 / pipeline.vae.config.scaling_factor);
+    const { data: decoded } = await pipeline.vae.decode(unscaled, [1, c, f, h, w], { tiling: true });
+    const { data: scene } = await pipeline.vae.decode(staticLatents, [1, c, f, h, w], { tiling: true });
+    const still = await prepareClip(device, options.staticVideo, size);
+    compositeStatic(decoded, scene, still, size, 4);
+    const expected = video.map((_, i) => {
+      const value = decoded[(i % 3) * (video.length / 3) + Math.floor(i / 3)];
+      return Math.min(1, Math.max(0, value / 2 + 0.5));
+    });
+    expect(video).toEqual(expected);
+    for (let again = 0; again < 2; again++)
+      expect((await pipeline.generate({ ...options, composite: true, staticLatents })).video).toEqual(video);
+  });
+
   test('goes through its stages in order, every step with a preview, and leaves only weights', async () => {
     const before = device.memory.allocated;
     const seen: Progress[] = [];
-    await pipeline.generate({ ...options, onProgress: (progress) => seen.push(progress) });
+    await pipeline.generate({ ...options, composite: true, onProgress: (progress) => seen.push(progress) });
     expect([...new Set(seen.map(({ stage }) => stage))]).toEqual(['text', 'encode', 'denoise', 'decode']);
     for (const stage of ['encode', 'denoise', 'decode']) {
       const done = seen.filter((progress) => progress.stage === stage).map((progress) => progress.done);
@@ -336,6 +359,7 @@ describe('a run', () => {
       'negative_prompt_embeds is missing',
     ],
     ['latents of another size', { draws: { latents: new Float32Array(7) } }, 'latents: expected 1152 values'],
+    ['compositing over a mask', { composite: true, mask: 'none' }, 'composite: goes with mask "zeros" only'],
     [
       'a clip without frames',
       { staticVideo: { data: new Uint8Array(0), frames: 0, height: 8, width: 8 } },

@@ -28,6 +28,7 @@ import { CogVideoXVae, latentSize, spatialRatio, type VaeConfig } from '../vae/i
 import { readJson } from '../weights/config.ts';
 import type { Parameters } from '../weights/parameters.ts';
 import { type Clip, type ClipSize, checkClip, prepareClip, resizeBytes } from './clip.ts';
+import { compositeStatic } from './composite.ts';
 import { makeConditioning, swapFrames } from './conditioning.ts';
 import { Denoiser } from './denoiser.ts';
 import { dynamicGuidanceScale } from './guidance.ts';
@@ -57,6 +58,8 @@ export class DwmPipeline {
   readonly lora: { rank: number; merged: number } | undefined;
   readonly #transformer: Parameters;
   readonly #text: { encoder: T5Encoder; tokenizer: T5Tokenizer } | undefined;
+  /** What the VAE makes of static latents: one decoding for all runs that are given the same. */
+  readonly #decodedStatic = new WeakMap<Float32Array, Float32Array>();
 
   private constructor(parts: {
     device: Device;
@@ -209,6 +212,7 @@ export class DwmPipeline {
       ...DEFAULTS,
       dynamicGuidance: false,
       tiling: true,
+      composite: false,
       mask: 'zeros' as const,
       ...defined(options),
     };
@@ -231,6 +235,8 @@ export class DwmPipeline {
         `expected ${count} values, got ${staticLatents.length}`,
       );
     }
+    if (settings.composite && settings.mask !== 'zeros')
+      throw new InvalidArgumentError('composite', 'goes with mask "zeros" only');
     const schedule = this.scheduler.schedule(settings.numInferenceSteps, { strength });
     const guided = settings.guidanceScale > 1;
 
@@ -242,7 +248,7 @@ export class DwmPipeline {
     const needsStart = strength < 1 && !draws.latents;
     const encodes = staticLatents ? 1 : needsStart || typeof settings.mask !== 'string' ? 3 : 2;
     let encoded = 0;
-    const { condition, start } = await makeConditioning(
+    const { condition, start, ...scene } = await makeConditioning(
       this.device,
       async (video) => {
         const posterior = await this.vae.encode(video, [1, 3, numFrames, height, width], {
@@ -314,11 +320,20 @@ export class DwmPipeline {
     report({ stage: 'decode', done: 0 });
     const unscaled = swapFrames(sample, latent.frames, latent.channels, 1 / scaling);
     const latentShape = [1, latent.channels, latent.frames, latent.height, latent.width];
-    const decoded = await this.vae.decode(unscaled, latentShape, {
-      tiling: settings.tiling,
-      signal,
-      onProgress: (done) => report({ stage: 'decode', done }),
-    });
+    const known = settings.composite && this.#decodedStatic.get(scene.staticLatents!);
+    const decodes = settings.composite && !known ? 2 : 1;
+    const decode = (latents: Float32Array, nth: number) =>
+      this.vae.decode(latents, latentShape, {
+        tiling: settings.tiling,
+        signal,
+        onProgress: (done) => report({ stage: 'decode', done: (nth + done) / decodes }),
+      });
+    const decoded = await decode(unscaled, 0);
+    if (settings.composite) {
+      const scenery = known || (await decode(scene.staticLatents!, 1)).data;
+      this.#decodedStatic.set(scene.staticLatents!, scenery);
+      compositeStatic(decoded.data, scenery, scene.staticVideo, size, spatialRatio(this.vae.config) / 2);
+    }
     // An even number of latent frames decodes to 4 a latent frame, as the original has it: 13 become 16.
     const [, , frames] = decoded.shape;
     return {
