@@ -165,8 +165,9 @@ async function plan(flags: Flags, reporter: Reporter, signal: AbortSignal): Prom
     const prompt = flags.promptEmbeds ? await generator.prompt(undefined) : (flags.prompt ?? caption);
     await mkdir(out, { recursive: true });
     const { population, elite, seeds, seed } = flags;
+    const { numInferenceSteps, guidanceScale } = settings;
     state = await searchPath(device, generator.pipeline, task, state, {
-      ...{ ...generator.sampling, population, rounds, elite, seeds, seed, prompt, signal },
+      ...{ population, rounds, elite, seeds, seed, prompt, numInferenceSteps, guidanceScale, signal },
       onClip: (round, done, total) =>
         reporter.progress(`round ${round + 1} of ${rounds}: clip ${done} of ${total}`, done === total),
       onRound: async (searched, ranked, candidates) => {

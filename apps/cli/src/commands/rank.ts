@@ -131,7 +131,8 @@ async function rank(flags: Flags, reporter: Reporter, signal: AbortSignal): Prom
     const ranked = await rankActions(pipeline, { staticVideo, prompt: '' }, candidates, goal, {
       seeds: flags.seeds,
       seed: flags.seed,
-      ...generator.sampling,
+      numInferenceSteps: settings.numInferenceSteps,
+      guidanceScale: settings.guidanceScale,
       distance: network ? lpipsDistance(network) : latentDistance(pipeline.vae),
       signal,
       onClip: (done, total) => reporter.progress(`clip ${done} of ${total}`, done === total),

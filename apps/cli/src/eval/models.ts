@@ -1,12 +1,7 @@
 /** A model folder as methods of an evaluation: its clips, its ablations, and how well its VAE can show the truth. */
 import { basename, resolve } from 'node:path';
 import { type Device, InvalidArgumentError, type Precision } from '@dwm/core-tensor';
-import {
-  DwmPipeline,
-  type GenerationSettings,
-  readGenerationSettings,
-  type SamplingSettings,
-} from '@dwm/dwm-model';
+import { DwmPipeline, type GenerationSettings, readGenerationSettings } from '@dwm/dwm-model';
 import type { Frames } from '@dwm/media/node';
 import { ABLATIONS, type Ablation, ablateVideos } from '../generate/ablate.ts';
 import { checkText, openModel } from '../generate/check.ts';
@@ -72,7 +67,8 @@ export class Generator {
     return new Generator(basename(resolve(path)), pipeline, settings, flags, embeds, signal);
   }
 
-  get sampling(): SamplingSettings {
+  /** How clips are made, whatever their size. */
+  get sampling(): Pick<GenerationSettings, 'numInferenceSteps' | 'guidanceScale' | 'composite'> {
     const { numInferenceSteps, guidanceScale, composite } = this.settings;
     return { numInferenceSteps, guidanceScale, composite };
   }

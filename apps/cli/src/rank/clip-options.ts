@@ -1,12 +1,11 @@
 /** Options of commands that make clips to compare: the model's own settings hold wherever one is left out. */
 import type { GenerationSettings } from '@dwm/dwm-model';
 import type { Command } from 'commander';
-import { compositeOption, inSteps, integer, noCompositeOption, real } from '../commands/options.ts';
+import { inSteps, integer, real } from '../commands/options.ts';
 
 export interface ClipFlags {
   numInferenceSteps?: number;
   guidanceScale?: number;
-  composite?: boolean;
   numFrames?: number;
   height?: number;
   width?: number;
@@ -16,8 +15,6 @@ export const withClipOptions = (command: Command): Command =>
   command
     .option('--num-inference-steps <n>', "denoising steps; the model's own if left out", integer(1, 1000))
     .option('--guidance-scale <g>', 'classifier-free guidance; likewise', real(0))
-    .addOption(compositeOption())
-    .addOption(noCompositeOption())
     .option('--num-frames <n>', 'likewise, 4k + 1', inSteps(1, 4, '4k + 1 frames'))
     .option('--height <pixels>', 'likewise', inSteps(16, 16, 'a multiple of 16'))
     .option('--width <pixels>', 'likewise', inSteps(16, 16, 'a multiple of 16'));

@@ -31,9 +31,6 @@ export interface GenerationSettings {
   readonly composite: boolean;
 }
 
-/** How clips are made, whatever their size. */
-export type SamplingSettings = Pick<GenerationSettings, 'numInferenceSteps' | 'guidanceScale' | 'composite'>;
-
 /**
  * What a model says of itself: nothing, where it has no `generation.json`.
  * @throws InvalidFileError naming the field that is unknown or out of range.

@@ -1,11 +1,6 @@
 export { type Clip, type ClipSize, checkClip } from './clip.ts';
 export { Denoiser, type DenoiserShape } from './denoiser.ts';
-export {
-  type GenerationSettings,
-  readGenerationSettings,
-  readOwnSettings,
-  type SamplingSettings,
-} from './generation-settings.ts';
+export { type GenerationSettings, readGenerationSettings, readOwnSettings } from './generation-settings.ts';
 export { dynamicGuidanceScale } from './guidance.ts';
 export type { Mask } from './mask.ts';
 export * from './options.ts';

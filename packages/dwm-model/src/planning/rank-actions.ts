@@ -1,11 +1,10 @@
 /**
  * Choosing an action by simulating it: every candidate's hands are shown to the model in the same scene, and what the
- * model makes of them is compared with a goal. The scene is encoded once; the pipeline makes one clip at a time, so
- * candidates and seeds take turns.
+ * model makes of them is compared with a goal. Clips are not composited, which takes the weakest changes away. The scene
+ * is encoded once; the pipeline makes one clip at a time, so candidates and seeds take turns.
  */
 import { randomReference } from '@dwm/core-tensor';
 import { bootstrapMean, checkSameSize, type Interval, type MetricClip } from '../metrics/index.ts';
-import type { SamplingSettings } from '../pipeline/generation-settings.ts';
 import type { GenerateOptions } from '../pipeline/options.ts';
 import type { DwmPipeline } from '../pipeline/pipeline.ts';
 import { type Distance, latentDistance } from './distance.ts';
@@ -30,7 +29,8 @@ export interface Candidate {
   readonly prompt?: GenerateOptions['prompt'];
 }
 
-export interface RankOptions extends Partial<SamplingSettings>, Pick<GenerateOptions, 'seed' | 'signal'> {
+export interface RankOptions
+  extends Pick<GenerateOptions, 'numInferenceSteps' | 'guidanceScale' | 'seed' | 'signal'> {
   /** Clips of each candidate, from `seed` on; 1 if left out. All candidates see the same seeds. */
   readonly seeds?: number;
   /** To the frames of a goal; `latentDistance` of the model if left out. A goal in words has its own. */
@@ -71,7 +71,7 @@ export async function rankActions(
   const first = { name: 'the static video', clip: staticVideo };
   checkSameSize([first, ...candidates.map(({ name, handVideo }) => ({ name, clip: handVideo }))]);
   const { seeds = 1, seed = 0, distance = latentDistance(model.vae), signal, onClip } = options;
-  const { numInferenceSteps, guidanceScale, composite } = options;
+  const { numInferenceSteps, guidanceScale } = options;
   const toGoal = 'text' in goal ? await textGoal(goal) : pictureGoal(goal, staticVideo, distance);
 
   const staticLatents =
@@ -83,7 +83,7 @@ export async function rankActions(
     for (let s = 0; s < seeds; s++) {
       const made = await model.generate({
         ...{ staticVideo, handVideo, prompt, staticLatents, height, width, numFrames: frames },
-        ...{ numInferenceSteps, guidanceScale, composite, seed: seed + s, signal },
+        ...{ numInferenceSteps, guidanceScale, seed: seed + s, signal },
       });
       const data = Uint8Array.from(made.video.subarray(0, staticVideo.data.length), (value) => value * 255);
       const clip = { data, frames, height, width };
