@@ -85,6 +85,34 @@ test('the golden run from PNG frames: the pixels of the original, twice the same
   expect((await readFile(join(out, 'a.safetensors'))).equals(before)).toBe(true);
 }, 120_000);
 
+test('the model says whether clips are composited, and the flag has the last word', async () => {
+  const model = join(folder, 'composited');
+  await cp(golden, model, { recursive: true });
+  await writeFile(join(model, 'generation.json'), '{ "composite": true }');
+  const near = ['--num-inference-steps', '40', '--strength', '0.05'];
+  const made = async (of: string, name: string, ...flags: string[]) => {
+    const out = join(folder, 'compositing', name);
+    const args = GOLDEN.filter((_, i) => ![GOLDEN[i], GOLDEN[i - 1]].includes('--latents'));
+    args[args.indexOf('--model') + 1] = of;
+    const ran = await dwm([
+      ...args,
+      ...near,
+      ...flags,
+      '--out',
+      `${out}.mp4`,
+      '--save-tensors',
+      `${out}.bin`,
+    ]);
+    expect(ran.code, ran.stderr).toBe(0);
+    return Buffer.from(toFloat32((await readSafetensors(`${out}.bin`)).get('video')!).buffer);
+  };
+  const composited = await made(model, 'own');
+  const plain = await made(golden, 'plain');
+  expect(composited.equals(plain)).toBe(false);
+  expect((await made(model, 'off', '--no-composite')).equals(plain)).toBe(true);
+  expect((await made(golden, 'on', '--composite')).equals(composited)).toBe(true);
+}, 120_000);
+
 test('bad input is one line, exit code 1, and no file', async () => {
   const out = join(folder, 'bad');
   const broken = join(folder, 'model');

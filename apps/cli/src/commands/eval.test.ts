@@ -1,9 +1,12 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { openNodeDevice } from '@dwm/core-tensor/node';
 import { type Frames, writeVideo } from '@dwm/media/node';
 import { afterAll, expect, test } from 'vitest';
 import { findChromium, launchChromium, NO_CHROMIUM } from '../../../../tools/chromium/browser.ts';
+import { Generator } from '../eval/models.ts';
+import { DEFAULT_MODEL } from '../generate/default-model.ts';
 import { dwm, ownLines, temporaryFolder } from '../testing.ts';
 
 const golden = resolve(import.meta.dirname, '../../../../packages/dwm-model/tests/golden/pipeline_e2e');
@@ -101,6 +104,23 @@ test('a model makes the clips, its ablations and the round trip', async () => {
     'VAE round trip (pipeline_e2e)',
   ]);
 }, 240_000);
+
+test('without hands dwm-tiny gives the static video to the pixel, unless told not to composite', async () => {
+  const still = clip(undefined, true);
+  const black = clip(undefined, false);
+  const device = await openNodeDevice();
+  /** Values that are not the static video's. */
+  const unlike = async (composite?: boolean) => {
+    const { signal } = new AbortController();
+    const generator = await Generator.open(device, DEFAULT_MODEL, { seed: 1, composite }, signal);
+    const made = await generator.generate(still, black, { prompt: '', seedOffset: 0 });
+    generator.pipeline.destroy();
+    return made.clip.data.filter((value, i) => value !== still.data[i]).length;
+  };
+  expect(await unlike()).toBe(0);
+  expect(await unlike(false)).toBeGreaterThan(still.data.length / 4);
+  device.destroy();
+}, 120_000);
 
 test('wrong input is one line that names it', async () => {
   await writeVideo(join(root, 'short.mp4'), clip(undefined, true, 5));

@@ -12,7 +12,7 @@ import type { ClipSize } from './clip.ts';
 
 /** In steps of 8 bits: a difference up to SAME is none, and from OTHER on nothing of the static video is left. */
 const [SAME, OTHER] = [6, 18];
-/** Half of [-1, 1] is 255 such steps. */
+/** Of which [-1, 1] has 255. */
 const STEP = 2 / 255;
 
 /**

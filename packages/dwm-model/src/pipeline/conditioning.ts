@@ -17,7 +17,7 @@ export interface Conditioning {
   readonly start?: Float32Array;
   /** The static video at the size of the run, [3, F, H, W] in [-1, 1]. */
   readonly staticVideo: Float32Array;
-  /** Mode of its posterior [C, F', h, w], not scaled, where all of it is shown. */
+  /** Mode of its posterior [C, F', h, w], not scaled, where it was encoded whole. */
   readonly staticLatents?: Float32Array;
 }
 

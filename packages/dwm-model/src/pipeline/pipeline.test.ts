@@ -296,7 +296,9 @@ describe('a run', () => {
     const { numFrames: frames = 0, height = 0, width = 0 } = options;
     const size = { frames, height, width };
     const staticLatents = await pipeline.encodeStatic(options.staticVideo, size);
-    const { video, latents, latentShape } = await pipeline.generate({ ...options, composite: true });
+    // Two steps of forty from the static video on: most of it is still seen.
+    const near = { ...options, numInferenceSteps: 40, strength: 0.05 };
+    const { video, latents, latentShape } = await pipeline.generate({ ...near, composite: true });
     const [, f, c, h, w] = latentShape;
     const unscaled = swapFrames(latents, f, c, 1 / pipeline.vae.config.scaling_factor);
     const { data: decoded } = await pipeline.vae.decode(unscaled, [1, c, f, h, w], { tiling: true });
@@ -308,8 +310,9 @@ describe('a run', () => {
       return Math.min(1, Math.max(0, value / 2 + 0.5));
     });
     expect(video).toEqual(expected);
-    for (let again = 0; again < 2; again++)
-      expect((await pipeline.generate({ ...options, composite: true, staticLatents })).video).toEqual(video);
+    expect((await pipeline.generate(near)).video).not.toEqual(video);
+    const { video: whole } = await pipeline.generate({ ...options, composite: true });
+    expect((await pipeline.generate({ ...options, composite: true, staticLatents })).video).toEqual(whole);
   });
 
   test('goes through its stages in order, every step with a preview, and leaves only weights', async () => {

@@ -58,8 +58,6 @@ export class DwmPipeline {
   readonly lora: { rank: number; merged: number } | undefined;
   readonly #transformer: Parameters;
   readonly #text: { encoder: T5Encoder; tokenizer: T5Tokenizer } | undefined;
-  /** What the VAE makes of static latents: one decoding for all runs that are given the same. */
-  readonly #decodedStatic = new WeakMap<Float32Array, Float32Array>();
 
   private constructor(parts: {
     device: Device;
@@ -320,8 +318,7 @@ export class DwmPipeline {
     report({ stage: 'decode', done: 0 });
     const unscaled = swapFrames(sample, latent.frames, latent.channels, 1 / scaling);
     const latentShape = [1, latent.channels, latent.frames, latent.height, latent.width];
-    const known = settings.composite && this.#decodedStatic.get(scene.staticLatents!);
-    const decodes = settings.composite && !known ? 2 : 1;
+    const decodes = settings.composite ? 2 : 1;
     const decode = (latents: Float32Array, nth: number) =>
       this.vae.decode(latents, latentShape, {
         tiling: settings.tiling,
@@ -330,8 +327,7 @@ export class DwmPipeline {
       });
     const decoded = await decode(unscaled, 0);
     if (settings.composite) {
-      const scenery = known || (await decode(scene.staticLatents!, 1)).data;
-      this.#decodedStatic.set(scene.staticLatents!, scenery);
+      const { data: scenery } = await decode(scene.staticLatents!, 1);
       compositeStatic(decoded.data, scenery, scene.staticVideo, size, spatialRatio(this.vae.config) / 2);
     }
     // An even number of latent frames decodes to 4 a latent frame, as the original has it: 13 become 16.
