@@ -6,7 +6,7 @@ export class Random {
   #state: number;
 
   constructor(seed: number) {
-    this.#state = mix(seed >>> 0);
+    this.#state = scramble(seed);
   }
 
   /** Uniform in [0, 1): mulberry32 by Tommy Ettinger, public domain. */
@@ -50,12 +50,20 @@ export class Random {
     return this.next() < 0.5 ? -1 : 1;
   }
 
-  /** A stream of its own, the same for the same seed and name however much was drawn before. */
+  /** A stream of its own, which no other seed has by that name, however much was drawn before. */
   static fork(seed: number, name: string): Random {
     let hash = seed >>> 0;
-    for (let i = 0; i < name.length; i++) hash = mix((hash ^ name.charCodeAt(i)) >>> 0);
+    for (let i = 0; i < name.length; i++) hash = scramble(hash ^ name.charCodeAt(i));
     return new Random(hash);
   }
+}
+
+/** 32 bits to 32 bits, one to one, so that seeds never meet: MurmurHash3's finalizer by Austin Appleby, public domain. */
+function scramble(value: number): number {
+  let h = value;
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return (h ^ (h >>> 16)) >>> 0;
 }
 
 function mix(value: number): number {

@@ -67,7 +67,7 @@ test('what seeds become belongs to the version: where this fails, raise GENERATO
         ? value.toFixed(6)
         : value;
   for (const seed of [1, 7, 8]) sum.update(JSON.stringify(await simulate(seed, SIZE), rounded));
-  expect([GENERATOR_VERSION, sum.digest('hex').slice(0, 16)]).toEqual([2, '23234192320ad6f9']);
+  expect([GENERATOR_VERSION, sum.digest('hex').slice(0, 16)]).toEqual([3, '202abd37ecc04926']);
 });
 
 test('a drawer opens when it is pulled, within its limits, and not when nothing touches it', async () => {
@@ -148,7 +148,8 @@ test('nothing floats, moves or is inside another thing in frame 0', async () => 
     expect(contacts).toEqual([]);
     for (const { name, worlds } of moving) {
       const shift = Math.hypot(...[3, 7, 11].map((i) => worlds.at(-1)![i] - worlds[0][i]));
-      expect(shift, `seed ${seed}: ${name}`).toBeLessThan(0.004);
+      // Half a pixel at this distance.
+      expect(shift, `seed ${seed}: ${name}`).toBeLessThan(0.005);
     }
     const loose = world.bodies.filter(({ motion }) => motion === 'loose');
     for (const body of loose)
