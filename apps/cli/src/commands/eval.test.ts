@@ -103,6 +103,8 @@ test('a model makes the clips, its ablations and the round trip', async () => {
     'hand render on it',
     'VAE round trip (pipeline_e2e)',
   ]);
+  const { settings } = JSON.parse(readFileSync(join(folder, 'results.json'), 'utf8'));
+  expect(settings.sampling).toEqual({ [golden]: { numInferenceSteps: 1, guidanceScale: 1 } });
 }, 240_000);
 
 test('without hands dwm-tiny gives the static video to the pixel, unless told not to composite', async () => {

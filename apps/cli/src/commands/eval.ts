@@ -185,6 +185,7 @@ async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): 
     seconds[method.name] = Math.round((performance.now() - since) / 100) / 10;
   };
   const seconds: Record<string, number> = {};
+  const sampling: Record<string, Generator['sampling']> = {};
   const withHands = files.filter(({ handVideo }) => handVideo !== undefined);
   const otherHands =
     withHands.length < 2
@@ -208,6 +209,7 @@ async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): 
     let roundTrip: MethodResult | undefined;
     for (const path of flags.model) {
       const generator = await Generator.open(device!, path, flags, signal);
+      sampling[path] = generator.sampling;
       try {
         for (const method of modelMethods(generator, flags.ablations === true, promptOf, otherHands))
           await score(method);
@@ -231,6 +233,7 @@ async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): 
     settings: {
       ...flags,
       clips: files.length,
+      sampling,
       adapter: device?.caps.adapter,
       secondsByMethod: seconds,
       date: new Date().toISOString(),
