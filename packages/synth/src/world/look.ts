@@ -29,22 +29,19 @@ export function palette(random: Random): Palette {
   const wood = () => hsv(random.uniform(0.055, 0.1), random.uniform(0.35, 0.65), random.uniform(0.4, 0.85));
   const paint = () => hsv(random.next(), random.uniform(0.05, 0.45), random.uniform(0.5, 0.95));
   const furniture = random.chance(0.55) ? wood() : paint();
-  const brightness = 0.3 * furniture[0] + 0.6 * furniture[1] + 0.1 * furniture[2];
+  const bright = 0.3 * furniture[0] + 0.6 * furniture[1] + 0.1 * furniture[2] > 0.25;
   return {
     wall: hsv(random.next(), random.uniform(0.02, 0.3), random.uniform(0.6, 0.95)),
     floor: random.chance(0.6)
       ? wood()
       : hsv(random.next(), random.uniform(0, 0.25), random.uniform(0.3, 0.7)),
     furniture,
-    // Dark, or pale boards: what opens is seen to be open.
-    inside: random.chance(0.55)
-      ? shade(furniture, random.uniform(0.25, 0.5))
-      : hsv(random.uniform(0.08, 0.13), random.uniform(0.1, 0.3), random.uniform(0.75, 0.95)),
+    // What opens is seen to be open, and nobody could foresee a colour that follows from nothing in sight.
+    inside: bright ? shade(furniture, 0.35) : hsv(0.1, 0.2, 0.85),
     // Handles stand out from what they are on.
-    handle:
-      brightness > 0.25
-        ? hsv(random.next(), random.uniform(0, 0.5), random.uniform(0.08, 0.3))
-        : hsv(random.next(), random.uniform(0, 0.3), random.uniform(0.8, 0.95)),
+    handle: bright
+      ? hsv(random.next(), random.uniform(0, 0.5), random.uniform(0.08, 0.3))
+      : hsv(random.next(), random.uniform(0, 0.3), random.uniform(0.8, 0.95)),
     top: random.chance(0.5)
       ? wood()
       : hsv(random.next(), random.uniform(0, 0.15), random.uniform(0.45, 0.95)),
