@@ -104,7 +104,9 @@ test('a model makes the clips, its ablations and the round trip', async () => {
     'VAE round trip (pipeline_e2e)',
   ]);
   const { settings } = JSON.parse(readFileSync(join(folder, 'results.json'), 'utf8'));
-  expect(settings.sampling).toEqual({ [golden]: { numInferenceSteps: 1, guidanceScale: 1 } });
+  expect(settings.sampling).toEqual({
+    [golden]: { numInferenceSteps: 1, guidanceScale: 1, composite: false },
+  });
 }, 240_000);
 
 test('without hands dwm-tiny gives the static video to the pixel, unless told not to composite', async () => {
