@@ -123,7 +123,9 @@ test('a folder made with other options, and seeds that run into the other split,
     writeFileSync(settings, JSON.stringify(old));
     expect(await writeDataset(options(root, { ...again, count: 1 }))).toMatchObject({ clips: 1, kept: 1 });
     await expect(writeDataset(options(root, { ...again, count: 2 }))).rejects.toThrow(
-      /^version: .* was made by version 1 of the generator, expected \d+ to add clips; choose another folder$/,
+      new RegExp(
+        `^version: .* was made by version 1 of the generator, expected ${GENERATOR_VERSION} to add clips; choose another folder$`,
+      ),
     );
   } finally {
     rmSync(root, { recursive: true });
