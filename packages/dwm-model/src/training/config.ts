@@ -84,6 +84,8 @@ const training = z.strictObject({
     .default([0, 999]),
   /** Modes `lora` and `full`: how many times more than the rest the loss counts what differs from the static video. */
   change_weight: z.number().nonnegative().default(0),
+  /** Modes `lora` and `full`: error of a latent from which on the loss is linear in it (pseudo-Huber); 0 squares all. */
+  huber_c: z.number().nonnegative().default(0),
   resume_from_checkpoint: z.string().nullable().default(null),
   custom_settings: customSettings.prefault({}),
 });

@@ -9,8 +9,12 @@
  * With `changeWeight` c, the original's being 0, the squared error of a latent pixel counts 1 + c · d / (d + 0.1) times,
  * d its mean over channels of (video - static)²: an action changes little of a clip, and a network that is unsure of
  * the outcome would rather leave everything as it was.
+ *
+ * With `huberC` h, the original's being 0, the pseudo-Huber loss 2h (sqrt(e² + h²) - h) takes the place of the squared
+ * error e²: equal to it where e is small, and linear where it is large, so that a network that is unsure of the outcome
+ * says the likely one in place of the mean of all.
  */
-import { add, concat, constant, div, mean, mul, reshape, slice, sub, type Tensor } from '@dwm/core-tensor';
+import { add, concat, constant, div, mean, mul, reshape, slice, sqrt, sub, type Tensor } from '@dwm/core-tensor';
 import { type Tap, type TransformerConfig, transformer } from '../transformer/index.ts';
 import type { Weights } from '../weights/weights.ts';
 
@@ -59,6 +63,8 @@ export interface ObjectiveOptions {
   readonly recompute?: boolean;
   /** How many times more than the rest counts what differs from the static scene; 0 if left out. */
   readonly changeWeight?: number;
+  /** Error from which on the loss is linear; 0, squared everywhere, if left out. */
+  readonly huberC?: number;
   readonly tap?: Tap;
 }
 
@@ -67,7 +73,7 @@ export function dwmObjective(
   weights: Weights,
   scalingFactor: number,
   inputs: ObjectiveInputs,
-  { recompute, changeWeight = 0, tap }: ObjectiveOptions = {},
+  { recompute, changeWeight = 0, huberC = 0, tap }: ObjectiveOptions = {},
 ): Objective {
   const { video, noise, levels } = inputs;
   const [batch, frames, , height, width] = video.shape;
@@ -83,11 +89,17 @@ export function dwmObjective(
   const output = transformer(config, weights, given, tap, recompute);
   const x0 = sub(mul(a, noisy), mul(s, output));
   const error = sub(x0, video);
-  const squared = mul(weight, mul(error, error));
+  const missed = mul(weight, huberC > 0 ? pseudoHuber(error, huberC) : mul(error, error));
   const counted =
-    changeWeight > 0 ? mul(squared, importance(sub(video, inputs.static), changeWeight)) : squared;
+    changeWeight > 0 ? mul(missed, importance(sub(video, inputs.static), changeWeight)) : missed;
   const loss = mean(reshape(counted, [-1]), [0], true);
   return { loss, noisy, output, x0 };
+}
+
+/** Written so that small errors lose no digits: 2h (sqrt(e² + h²) - h) = 2h e² / (sqrt(e² + h²) + h). */
+function pseudoHuber(error: Tensor, h: number): Tensor {
+  const squared = mul(error, error);
+  return mul(div(squared, add(sqrt(add(squared, h * h)), h)), 2 * h);
 }
 
 /** How often each latent pixel counts, [batch, latent frames, 1, h, w]. */

@@ -155,6 +155,7 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
         dwmObjective(loaded.config, weights, rules.scalingFactor, inputs as unknown as ObjectiveInputs, {
           recompute: settings.gradient_checkpointing,
           changeWeight: isPrior ? 0 : training.change_weight,
+          huberC: isPrior ? 0 : training.huber_c,
           ...(tap && { tap }),
         }).loss,
     },

@@ -58,12 +58,14 @@ test.each([
   300_000,
 );
 
-test('change_weight reaches the loss of DWM', async () => {
-  const first = async (output: string, change_weight: number) => {
-    const config = tiny.config(output, { max_train_steps: 1, change_weight });
+test('change_weight and huber_c reach the loss of DWM', async () => {
+  const first = async (output: string, settings: { change_weight?: number; huber_c?: number }) => {
+    const config = tiny.config(output, { max_train_steps: 1, ...settings });
     return (await train(tinyOptions(config))).losses[0].loss;
   };
-  expect(await first('weighted', 5)).toBeGreaterThan(2 * (await first('plain', 0)));
+  const plain = await first('plain', {});
+  expect(await first('weighted', { change_weight: 5 })).toBeGreaterThan(2 * plain);
+  expect(await first('robust', { huber_c: 0.1 })).toBeLessThan(plain / 2);
 }, 120_000);
 
 test('what is exported is the running average, what goes on are the weights themselves', async () => {
