@@ -14,7 +14,19 @@
  * error e²: equal to it where e is small, and linear where it is large, so that a network that is unsure of the outcome
  * says the likely one in place of the mean of all.
  */
-import { add, concat, constant, div, mean, mul, reshape, slice, sqrt, sub, type Tensor } from '@dwm/core-tensor';
+import {
+  add,
+  concat,
+  constant,
+  div,
+  mean,
+  mul,
+  reshape,
+  slice,
+  sqrt,
+  sub,
+  type Tensor,
+} from '@dwm/core-tensor';
 import { type Tap, type TransformerConfig, transformer } from '../transformer/index.ts';
 import type { Weights } from '../weights/weights.ts';
 
