@@ -154,8 +154,7 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
       loss: (weights, inputs, tap) =>
         dwmObjective(loaded.config, weights, rules.scalingFactor, inputs as unknown as ObjectiveInputs, {
           recompute: settings.gradient_checkpointing,
-          changeWeight: isPrior ? 0 : training.change_weight,
-          huberC: isPrior ? 0 : training.huber_c,
+          ...(!isPrior && { changeWeight: training.change_weight, huberC: training.huber_c }),
           ...(tap && { tap }),
         }).loss,
     },
