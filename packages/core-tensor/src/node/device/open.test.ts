@@ -18,10 +18,10 @@ const SCRIPT = `
   const restored = JSON.stringify(before) === JSON.stringify({ ...process.env });
   console.log(JSON.stringify({ architecture: device.caps.adapter.architecture, data, restored }));
 `;
-const run = (env: Record<string, string>) =>
+const run = (env: Record<string, string>, script = SCRIPT) =>
   promisify(execFile)(
     process.execPath,
-    ['--import', import.meta.resolve('tsx'), '--input-type=module', '--eval', SCRIPT],
+    ['--expose-gc', '--import', import.meta.resolve('tsx'), '--input-type=module', '--eval', script],
     // The script leaves its device open: this also fails if that keeps the process alive.
     { env: { ...process.env, DWM_ADAPTER: '', ...env }, timeout: 20_000 },
   );
@@ -53,6 +53,26 @@ test.runIf(linuxOnX64)('a forced adapter that is not there says how to install i
   );
   const unknown = run({ DWM_ADAPTER: 'cuda' });
   await expect(unknown).rejects.toThrow(/DWM_ADAPTER: expected one of hardware, .*got "cuda"/);
+});
+
+test('a device that was destroyed long ago refuses, and does not crash', async () => {
+  const { stdout } = await run(
+    {},
+    `
+  import { openNodeDevice } from '${new URL('./open.ts', import.meta.url)}';
+  const device = await openNodeDevice();
+  const compute = { module: device.gpu.createShaderModule({ code: '@compute @workgroup_size(1) fn main() {}' }) };
+  await device.done();
+  device.destroy();
+  for (let turn = 0; turn < 5; turn++) {
+    await new Promise((done) => setTimeout(done, 2));
+    gc();
+  }
+  await device.gpu.createComputePipelineAsync({ layout: 'auto', compute }).catch(() => {});
+  console.log(await device.done().catch((error) => error.name));
+`,
+  );
+  expect(stdout).toBe('DeviceLostError\n');
 });
 
 test('the null adapter compiles subgroup matrices', async () => {

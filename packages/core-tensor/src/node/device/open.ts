@@ -30,8 +30,10 @@ export const INSTALL: Record<AdapterName, string> = {
   null: 'reinstall the npm package webgpu',
 };
 
-// Dawn frees an instance, and all that was made from it, when its JavaScript object is collected.
-const instances = new Set<GPU>();
+// Dawn frees an instance, and all that was made from it, when its JavaScript object is collected, and crashes when a
+// device of it is used thereafter: it outlives a device that works, and one that is lost but still held.
+const working = new Set<GPU>();
+const instances = new WeakMap<GPUDevice, GPU>();
 
 /**
  * @throws NoAdapterError when the adapter that was forced is not there, saying what to install;
@@ -41,12 +43,13 @@ export async function openNodeDevice(options: NodeOpenOptions = {}): Promise<Dev
   Object.assign(globalThis, globals);
   const wanted = options.adapter ?? adapterFromEnvironment();
   const { instance, adapter } = await findAdapter(wanted, dawnFlags(options));
-  const forget = () => instances.delete(instance);
-  instances.add(instance);
+  const forget = () => working.delete(instance);
+  working.add(instance);
   try {
     const software = adapter.info.isFallbackAdapter ?? false;
     if (software) pollPatiently();
     const device = await openAdapter(adapter, options, software ? softwareMemoryLimit() : undefined);
+    instances.set(device.gpu, instance);
     device.lost.then(forget);
     return device;
   } catch (error) {
