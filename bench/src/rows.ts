@@ -20,7 +20,7 @@ export interface Row {
   readonly spread: number | null;
   readonly gflops: number | null;
   readonly gbps: number | null;
-  /** Of the adapter's measured peak: the time that the work takes at it, by the time it took. */
+  /** Of the adapter's measured peak, or of the copy in the same turns: the time that the work takes at it, by the time it took. */
   readonly percentOfPeak: number | null;
   readonly bound: 'compute' | 'memory';
   /** Relative L2 distance from float64. */
@@ -36,15 +36,28 @@ export interface Finding {
   readonly workload: string;
   readonly cost: Cost;
   readonly measurements: readonly Measurement[];
+  /** Of a copy of as many bytes, in the same turns: its median. */
+  readonly copyGBps?: number;
+}
+
+/** The milliseconds that work takes at the peaks. */
+const atPeaks = ({ flops, bytes }: Cost, { gflopsF32, copyGBps }: Peaks) => ({
+  compute: flops / gflopsF32 / 1e6,
+  memory: bytes / copyGBps / 1e6,
+});
+
+export function boundOf(cost: Cost, peaks: Peaks): 'compute' | 'memory' {
+  const { compute, memory } = atPeaks(cost, peaks);
+  return compute > memory ? 'compute' : 'memory';
 }
 
 export function rowsOf(
-  { suite, workload, cost, measurements }: Finding,
+  { suite, workload, cost, measurements, copyGBps }: Finding,
   adapter: string,
   peaks: Peaks,
 ): Row[] {
-  const atPeak = { compute: cost.flops / peaks.gflopsF32 / 1e6, memory: cost.bytes / peaks.copyGBps / 1e6 };
-  const bound = atPeak.compute > atPeak.memory ? 'compute' : 'memory';
+  const bound = boundOf(cost, peaks);
+  const atPeak = atPeaks(cost, { ...peaks, copyGBps: copyGBps ?? peaks.copyGBps })[bound];
   const ours = measurements[0].samples;
   return measurements.map(({ contender, error, reason, samples }) => {
     const { peer, formulation, runsOn } = contender;
@@ -72,7 +85,7 @@ export function rowsOf(
       spread: (quantile(samples, 0.75) - quantile(samples, 0.25)) / ms,
       gflops: cost.flops / ms / 1e6,
       gbps: cost.bytes / ms / 1e6,
-      percentOfPeak: runsOn === 'cpu' ? null : (100 * Math.max(atPeak.compute, atPeak.memory)) / ms,
+      percentOfPeak: runsOn === 'cpu' ? null : (100 * atPeak) / ms,
     };
   });
 }

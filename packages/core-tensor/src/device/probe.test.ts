@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { openNodeDevice } from '../node/device/open.ts';
-import { measurePeaks } from './probe.ts';
+import { seeded } from '../testing.ts';
+import { measurePeaks, openCopyProbe, probedBytes } from './probe.ts';
 
 test('peaks are those of a computer, and leave nothing behind', async () => {
   const device = await openNodeDevice();
@@ -11,6 +12,21 @@ test('peaks are those of a computer, and leave nothing behind', async () => {
   expect(gflopsF16 !== undefined).toBe(device.caps.features.f16);
   expect(copyGBps).toBeGreaterThan(0.05);
   expect(copyGBps).toBeLessThan(1e5);
+  expect(device.memory).toMatchObject({ allocated: 0, buffers: 0 });
+  device.destroy();
+});
+
+test('the copy probe copies all of what it counts', async () => {
+  const device = await openNodeDevice();
+  const bytes = probedBytes(device, 200_000);
+  expect(bytes).toBe(256 << 10);
+  const probe = await openCopyProbe(device, 200_000);
+  const random = seeded(Date.now());
+  const values = Float32Array.from({ length: bytes / 4 }, random);
+  device.gpu.queue.writeBuffer(probe.source.gpu, 0, values);
+  expect(await probe.run()).toBeGreaterThan(0);
+  expect(new Float32Array(await device.read(probe.destination))).toEqual(values);
+  probe.destroy();
   expect(device.memory).toMatchObject({ allocated: 0, buffers: 0 });
   device.destroy();
 });

@@ -1,0 +1,34 @@
+import { openNodeDevice } from '@dwm/core-tensor/node';
+import { expect, test } from 'vitest';
+import { measureBesideCopy } from './copy.ts';
+
+test('a copy takes part in every turn, is checked, and stands apart from what it measures', async () => {
+  const device = await openNodeDevice();
+  const sets: number[] = [];
+  const { measurements, copyGBps } = await measureBesideCopy(
+    device,
+    {
+      cost: { flops: 1, bytes: 1 << 20 },
+      expected: { at: [0], values: [1] },
+      sets: 2,
+      contenders: [
+        {
+          ...{ peer: 'a', formulation: 'only', runsOn: 'shared' },
+          prepare: async () => ({
+            run: async (set) => void sets.push(set),
+            read: async () => Float32Array.of(1),
+            dispose: async () => {},
+          }),
+        },
+      ],
+    },
+    1,
+    Date.now(),
+  );
+  expect(measurements.map(({ contender }) => contender.peer)).toEqual(['a']);
+  expect(sets.length).toBeGreaterThan(3);
+  expect(copyGBps).toBeGreaterThan(0.05);
+  expect(copyGBps).toBeLessThan(1e5);
+  expect(device.memory).toMatchObject({ allocated: 0, buffers: 0 });
+  device.destroy();
+});
