@@ -1,15 +1,20 @@
 /**
  * Dawn's Node binding waits by asking in every turn of the event loop, through the global `setImmediate`: a whole
- * core, which a software adapter would compute with. Here it asks at once for half a millisecond after work was submitted, and
- * then once a millisecond. Everyone else's `setImmediate` is as it was.
+ * core, which a software adapter would compute with. Here every question waits a quarter as long again as the work has
+ * taken so far: asleep, for an event loop that turns keeps a core from the adapter's threads just when they are woken
+ * and placed, and from a millisecond on by a timer. Everyone else's `setImmediate` is as it was.
  */
 
-/** Milliseconds of asking at every turn: small work is done by then. */
-const EAGER = 0.5;
+/** The shortest timer, in milliseconds. */
+const TIMER = 1;
+const SHARE = 1 / 4;
 
 /** Dawn's callback is the only native function without a name that is ever scheduled. */
 const isDawns = (callback: (...args: never[]) => void): boolean =>
   callback.name === '' && Function.prototype.toString.call(callback).endsWith('{ [native code] }');
+
+/** Never changes: waiting for it is sleep. */
+const never = new Int32Array(new SharedArrayBuffer(4));
 
 let installed = false;
 
@@ -23,9 +28,12 @@ export function pollPatiently(): void {
     submitted = performance.now();
     return submit.call(this, commands);
   };
-  const patient = ((callback: (...args: unknown[]) => void, ...args: unknown[]) =>
-    !isDawns(callback) || performance.now() - submitted < EAGER
-      ? immediate(callback, ...args)
-      : setTimeout(callback, 1, ...args)) as typeof setImmediate;
+  const patient = ((callback: (...args: unknown[]) => void, ...args: unknown[]) => {
+    if (!isDawns(callback)) return immediate(callback, ...args);
+    const waited = performance.now() - submitted;
+    if (waited > TIMER) return setTimeout(callback, TIMER, ...args);
+    Atomics.wait(never, 0, 0, SHARE * waited);
+    return immediate(callback, ...args);
+  }) as typeof setImmediate;
   globalThis.setImmediate = Object.assign(patient, { __promisify__: immediate.__promisify__ });
 }
