@@ -20,7 +20,7 @@ export interface Row {
   readonly spread: number | null;
   readonly gflops: number | null;
   readonly gbps: number | null;
-  /** Of the adapter's measured peak, or of the copy in the same turns: the time that the work takes at it, by the time it took. */
+  /** Time at the adapter's measured peak, or of the copy in the same turns, by the time it took. */
   readonly percentOfPeak: number | null;
   readonly bound: 'compute' | 'memory';
   /** Relative L2 distance from float64. */
