@@ -145,7 +145,7 @@ async function measureCopy(device: Device): Promise<number> {
   try {
     let seconds = Number.POSITIVE_INFINITY;
     for (let i = 0; i < REPEATS; i++) seconds = Math.min(seconds, await probe.run());
-    return (2 * probedBytes(device, bytes)) / seconds / 1e9;
+    return (2 * probe.source.bytes) / seconds / 1e9;
   } finally {
     probe.destroy();
   }
