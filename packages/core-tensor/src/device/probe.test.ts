@@ -21,7 +21,7 @@ test('the copy probe copies all of what it counts', async () => {
   const bytes = probedBytes(device, 200_000);
   expect(bytes).toBe(256 << 10);
   const probe = await openCopyProbe(device, 200_000);
-  const random = seeded(Date.now());
+  const random = seeded(5);
   const values = Float32Array.from({ length: bytes / 4 }, random);
   device.gpu.queue.writeBuffer(probe.source.gpu, 0, values);
   expect(await probe.run()).toBeGreaterThan(0);
