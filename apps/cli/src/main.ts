@@ -14,6 +14,7 @@ import { addSynth } from './commands/synth.ts';
 import { addTrain } from './commands/train.ts';
 import { addTrajectory } from './commands/trajectory.ts';
 import { addTune } from './commands/tune.ts';
+import { ownNames } from './option-names.ts';
 import { reportError } from './report.ts';
 import { VERSION } from './version.ts';
 
@@ -42,7 +43,7 @@ addPlan(program);
 
 try {
   if (process.argv.length <= 2) program.outputHelp();
-  else await program.parseAsync();
+  else await program.parseAsync(ownNames(program, process.argv.slice(2)), { from: 'user' });
   process.exit(process.exitCode ?? 0);
 } catch (error) {
   if (error instanceof CommanderError && error.exitCode === 0) process.exit(0);

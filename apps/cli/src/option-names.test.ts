@@ -1,0 +1,38 @@
+import { Command } from 'commander';
+import { describe, expect, it } from 'vitest';
+import { ownNames } from './option-names.ts';
+
+const program = new Command('dwm').option('--json');
+program
+  .command('generate')
+  .option('--hands, --hand-video <file>')
+  .option('--num-frames <n>')
+  .option('--out <file>')
+  .option('--output-dir <dir>');
+program.command('render').option('--frames <n>').option('--out <dir>');
+program.command('trajectory').command('import').option('--out <file>');
+
+const named = (line: string) => ownNames(program, line.split(' ')).join(' ');
+
+describe('names of options', () => {
+  it.each([
+    ['generate --num_frames 17 --hand_video h.mp4', 'generate --num-frames 17 --hand-video h.mp4'],
+    ['generate --frames=17 --hands h.mp4', 'generate --num-frames=17 --hands h.mp4'],
+    ['render --num_frames 9 --output-dir out', 'render --frames 9 --out out'],
+    ['trajectory import --output_dir=a_b', 'trajectory import --out=a_b'],
+  ])('%s', (given, taken) => {
+    expect(named(given)).toBe(taken);
+  });
+
+  it.each([
+    // A command that has both keeps both.
+    'generate --out a.mp4 --output-dir b',
+    // Values, names that nobody has, and what comes after -- are not touched.
+    'generate --out my_file.mp4 render --no_such',
+    'generate -- --num_frames',
+    // The command's options, not those of another.
+    'trajectory import --num_frames 3',
+  ])('%s stays', (line) => {
+    expect(named(line)).toBe(line);
+  });
+});

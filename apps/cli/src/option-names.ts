@@ -1,0 +1,44 @@
+/** One thing has one option in all commands, and each name that a command gives it is taken by every other. */
+import type { Command } from 'commander';
+
+/** Names of the same thing. Where a command has both (the file and the folder of `dwm generate`), each keeps its own. */
+const SAME: readonly (readonly string[])[] = [
+  ['--out', '--output-dir'],
+  ['--frames', '--num-frames'],
+  ['--static', '--static-video'],
+  ['--hands', '--hand-video'],
+  ['--lora', '--checkpoint-path'],
+];
+
+/**
+ * `args` with each option under the name that its command has: underscores become dashes, other commands' names the
+ * command's own. What nobody knows stays as it is, for the parser to refuse.
+ * @param args the words after `dwm`.
+ */
+export function ownNames(program: Command, args: readonly string[]): string[] {
+  let command = program;
+  const known = new Set(namesOf(program));
+  const own = (name: string): string => {
+    const dashed = name.replaceAll('_', '-');
+    const same = SAME.find((names) => names.includes(dashed)) ?? [];
+    return [name, dashed, ...same].find((candidate) => known.has(candidate)) ?? name;
+  };
+  const end = args.includes('--') ? args.indexOf('--') : args.length;
+  return args.map((arg, i) => {
+    if (i >= end) return arg;
+    if (!arg.startsWith('--')) {
+      const sub = command.commands.find((one) => one.name() === arg);
+      if (sub) {
+        command = sub;
+        for (const name of namesOf(sub)) known.add(name);
+      }
+      return arg;
+    }
+    const [, name, value] = /^(--[^=]*)(.*)$/s.exec(arg)!;
+    return own(name) + value;
+  });
+}
+
+/** Every name of its options; commander calls the first of two long names the short one. */
+const namesOf = (command: Command): string[] =>
+  command.options.flatMap(({ short, long }) => [short, long].filter((name) => name !== undefined));
