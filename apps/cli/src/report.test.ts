@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { InvalidFileError } from '@dwm/core-tensor';
 import { CommanderError } from 'commander';
 import { afterEach, expect, test, vi } from 'vitest';
-import { clock, reportError, size } from './report.ts';
+import { clock, createReporter, reportError, size } from './report.ts';
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -53,6 +53,34 @@ test('an interruption exits with 130, our own faults show where they happened', 
   const { code, text } = reported(new TypeError('x is not a function'), false);
   expect(code).toBe(1);
   expect(text).toContain('report.test.ts');
+});
+
+test('nothing that a terminal obeys is printed, whatever a name holds', () => {
+  const name = '\x1b]0;owned\x07\r\x9b2Jgpj.\u202e\ud800\x7f.png';
+  const written: string[] = [];
+  for (const stream of [process.stdout, process.stderr]) {
+    vi.spyOn(stream, 'write').mockImplementation((chunk) => {
+      written.push(String(chunk));
+      return true;
+    });
+  }
+  for (const json of [false, true]) {
+    const reporter = createReporter(json);
+    reporter.say(name);
+    reporter.warn(name);
+    reporter.progress(name, true);
+    reporter.result({ [name]: name }, `${name}\n${name}`);
+    for (const error of [
+      new InvalidFileError(name, name, { converter: `pip install x\n${name}` }),
+      Object.assign(new Error(`EACCES: ${name}, open`), { code: 'EACCES', syscall: 'open', path: name }),
+      new CommanderError(1, 'x', `error: unknown option '${name}'`),
+      new TypeError(name),
+    ])
+      reportError(error, json);
+  }
+  vi.restoreAllMocks();
+  expect(written.length).toBeGreaterThan(12);
+  for (const text of written) expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}]/u);
 });
 
 test('clock and size', () => {

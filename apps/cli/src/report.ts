@@ -1,8 +1,9 @@
 /**
  * Talking to whoever started the command: people get one line a problem and a progress line that rewrites
- * itself; with `--json` programs get objects, results on standard output and errors on standard error.
+ * itself; with `--json` programs get objects, results on standard output and errors on standard error. Nothing
+ * leaves here that a terminal would obey, whatever the names of files and devices hold.
  */
-import { DwmError } from '@dwm/core-tensor';
+import { DwmError, oneLine, printable, printableJson } from '@dwm/core-tensor';
 import { CommanderError } from 'commander';
 
 export interface Reporter {
@@ -27,23 +28,23 @@ export function createReporter(json: boolean): Reporter {
     json,
     say(line) {
       clear();
-      if (!json) process.stderr.write(`${line}\n`);
+      if (!json) process.stderr.write(`${oneLine(line)}\n`);
     },
     warn(line) {
       clear();
-      process.stderr.write(json ? `${JSON.stringify({ warning: line })}\n` : `warning: ${line}\n`);
+      process.stderr.write(json ? `${printableJson({ warning: line })}\n` : `warning: ${oneLine(line)}\n`);
     },
     result(data, text) {
       clear();
-      process.stdout.write(json ? `${JSON.stringify(data)}\n` : text.endsWith('\n') ? text : `${text}\n`);
+      process.stdout.write(`${json ? printableJson(data) : printableLines(text)}\n`);
     },
     progress(line, finish = false) {
       if (json) return;
       if (!live) {
-        if (finish) process.stderr.write(`${line}\n`);
+        if (finish) process.stderr.write(`${oneLine(line)}\n`);
         return;
       }
-      const padded = line.slice(0, Math.max(20, (process.stderr.columns || 100) - 1));
+      const padded = printable(line).slice(0, Math.max(20, (process.stderr.columns || 100) - 1));
       process.stderr.write(`\r${padded.padEnd(shown.length)}`);
       shown = padded;
       if (finish) {
@@ -54,19 +55,27 @@ export function createReporter(json: boolean): Reporter {
   };
 }
 
+/** Several lines, each printable; without the last line's end. */
+const printableLines = (text: string): string =>
+  text.replace(/\n$/, '').split('\n').map(printable).join('\n');
+
 /** What went wrong, as one line or one object, and the exit code: 1, or 130 after Ctrl-C. */
 export function reportError(error: unknown, json: boolean): number {
   const aborted = error instanceof Error && error.name === 'AbortError';
-  const { code, message, details } = describeError(error);
-  if (json) process.stderr.write(`${JSON.stringify({ error: { code, message, details } })}\n`);
+  const described = describeError(error);
+  const { code, details } = described;
+  const message = oneLine(described.message);
+  if (json) process.stderr.write(`${printableJson({ error: { code, message, details } })}\n`);
   else {
     // The progress line may still stand there.
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[K');
     process.stderr.write(aborted ? `${message}\n` : `error: ${message}\n`);
     const converter = (details as { converter?: unknown } | undefined)?.converter;
-    if (typeof converter === 'string') process.stderr.write(`${converter}\n`);
+    if (typeof converter === 'string') process.stderr.write(`${printableLines(converter)}\n`);
     if (code === 'internal' && error instanceof Error) {
-      process.stderr.write(`This is a fault of dwm, please report it:\n${error.stack}\n`);
+      process.stderr.write(
+        `This is a fault of dwm, please report it:\n${printableLines(error.stack ?? message)}\n`,
+      );
     }
   }
   return aborted ? 130 : 1;

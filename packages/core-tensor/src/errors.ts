@@ -1,6 +1,9 @@
+import { oneLine } from './text.ts';
+
 /**
  * Errors that a user can act on. Every one is a single line that names the file, the field, what was
- * expected and the fix; `code` and `details` are what `--json` prints, so that a program can act on it too.
+ * expected and the fix, printable whatever the file held; `code` and `details` are what `--json` prints, so that
+ * a program can act on it too.
  */
 export class DwmError extends Error {
   /** Stable machine-readable kind, e.g. `invalid-file`. */
@@ -9,7 +12,7 @@ export class DwmError extends Error {
   readonly details: Readonly<Record<string, unknown>>;
 
   constructor(code: string, message: string, details: Record<string, unknown> = {}, options?: ErrorOptions) {
-    super(message, options);
+    super(oneLine(message), options);
     this.name = new.target.name;
     this.code = code;
     this.details = details;

@@ -4,7 +4,7 @@
  * exist before anything is allocated, and every entry against its checksum. Format: PKWARE APPNOTE 6.3.
  */
 import { InvalidFileError } from './errors.ts';
-import { quote } from './safetensors/json.ts';
+import { quote } from './text.ts';
 
 /** A file held in memory; `name` is what errors call it. */
 export interface BinaryFile {

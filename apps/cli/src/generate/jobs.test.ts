@@ -65,11 +65,12 @@ describe('readDatasetList', () => {
   });
 
   test.each([
-    ['a step up', '../other/videos/1.mp4', 'leads outside the data root'],
-    ['a step up in the middle', 'kitchen/../../other/videos/1.mp4', 'leads outside the data root'],
-    ['an absolute path', '/etc/videos/passwd', 'leads outside the data root'],
-    ['a linked folder', 'linked/cut/videos/1.mp4', 'links outside the data root'],
-    ['a linked folder of static videos', 'half/videos/1.mp4', 'links outside the data root'],
+    ['a step up', '../other/videos/1.mp4', 'leads out by ".."'],
+    ['a step up in the middle', 'kitchen/../../other/videos/1.mp4', 'leads out by ".."'],
+    ['an absolute path', '/etc/videos/passwd', 'is an absolute path'],
+    ['a NUL', 'kitchen/videos/1\0.mp4', 'has a control character'],
+    ['a linked folder', 'linked/cut/videos/1.mp4', 'copy the file into the data root'],
+    ['a linked folder of static videos', 'half/videos/1.mp4', 'copy the file into the data root'],
     ['another folder than videos', 'kitchen/cut/1.mp4', 'expected <sample>/videos/<stem>.mp4'],
   ])('refuses %s, naming list and line', async (_, line, problem) => {
     // The static video is looked for where the link leads.
@@ -79,7 +80,7 @@ describe('readDatasetList', () => {
       (e) => e,
     );
     expect(error).toBeInstanceOf(InvalidFileError);
-    expect(error.message).toContain(`list.txt: line 2 "${line}": `);
+    expect(error.message).toContain('list.txt: line 2 "');
     expect(error.message).toContain(problem);
     expect(error.message.split('\n')).toHaveLength(1);
   });

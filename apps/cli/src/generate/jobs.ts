@@ -3,8 +3,9 @@
  * dataset list (this shard's share of it). A list may not reach outside its root.
  */
 import { readFile, realpath } from 'node:fs/promises';
-import { basename, dirname, join, relative, resolve, sep } from 'node:path';
-import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
+import { basename, dirname, join, relative, sep } from 'node:path';
+import { InvalidArgumentError, InvalidFileError, quote } from '@dwm/core-tensor';
+import { reach } from '@dwm/core-tensor/node';
 
 /** One clip to generate. */
 export interface Job {
@@ -66,13 +67,12 @@ export async function readDatasetList(file: string, options: ListOptions): Promi
   for (const [number, raw] of text.split(/\r?\n/).entries()) {
     const line = raw.trim();
     if (line === '' || line.startsWith('#')) continue;
-    const where = `line ${number + 1} "${line}"`;
-    const video = resolve(root, line);
-    if (!inside(root, video)) {
-      throw new InvalidFileError(file, `${where}: leads outside the data root ${root}; ${PROBLEM}`, {
-        line: number + 1,
-      });
-    }
+    const field = `line ${number + 1}`;
+    const where = `${field} ${quote(line)}`;
+    const inRoot = (path: string) =>
+      reach(path, { root, file, field, fix: 'copy the file into the data root' });
+    await inRoot(line);
+    const video = join(root, line);
     if (basename(dirname(video)) !== 'videos') {
       throw new InvalidFileError(file, `${where}: ${PROBLEM}`, { line: number + 1 });
     }
@@ -89,26 +89,12 @@ export async function readDatasetList(file: string, options: ListOptions): Promi
     }
     names.set(name, number + 1);
     const job = jobOfVideo(video, options.promptSubdir, jobs.length, name);
-    for (const path of [video, job.staticVideo, job.handVideo, job.promptFile!]) {
-      const real = await realpath(path).catch(() => path);
-      if (!inside(root, real)) {
-        throw new InvalidFileError(
-          file,
-          `${where}: ${path} links outside the data root, to ${real}; copy it there`,
-          {
-            line: number + 1,
-          },
-        );
-      }
-    }
+    for (const path of [job.staticVideo, job.handVideo, job.promptFile!])
+      await inRoot(relative(root, path).replaceAll(sep, '/'));
     jobs.push(job);
   }
   if (jobs.length === 0) throw new InvalidFileError(file, `lists no clips; ${PROBLEM}, one a line`);
   return jobs.slice(0, options.maxSamples ?? jobs.length);
-}
-
-function inside(root: string, path: string): boolean {
-  return path === root || path.startsWith(root.endsWith(sep) ? root : root + sep);
 }
 
 export interface Shard {

@@ -3,10 +3,11 @@
  * tensors are read when asked for, whole or as a stream of chunks, so memory use is the caller's choice.
  */
 import { InvalidArgumentError, InvalidFileError } from '../errors.ts';
+import { quote } from '../text.ts';
 import type { ByteSource } from './byte-source.ts';
 import { type SafetensorsTensor, typedArray } from './dtypes.ts';
 import { MAX_HEADER_BYTES, readHeader, type SafetensorsHeader, type TensorEntry } from './header.ts';
-import { isObject, parseJsonObject, quote } from './json.ts';
+import { isObject, parseJsonObject } from './json.ts';
 import { type ModelFolder, staysInside } from './model-folder.ts';
 
 /** A piece of a tensor's bytes. */

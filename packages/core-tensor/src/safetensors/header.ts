@@ -4,9 +4,10 @@
  * hostile file ends in one line instead of a wrong weight. Format: github.com/huggingface/safetensors.
  */
 import { InvalidFileError } from '../errors.ts';
+import { quote } from '../text.ts';
 import type { ByteSource } from './byte-source.ts';
 import { DTYPE_BYTES, isDtype, type SafetensorsDtype } from './dtypes.ts';
-import { isObject, parseJsonObject, quote } from './json.ts';
+import { isObject, parseJsonObject } from './json.ts';
 
 /** Longest header that the reference implementation reads, in bytes. */
 export const MAX_HEADER_BYTES = 100_000_000;

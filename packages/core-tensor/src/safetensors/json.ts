@@ -3,12 +3,7 @@
  * crafted header could show one tensor to a checker and another to a loader; here that is an error.
  */
 import { InvalidFileError } from '../errors.ts';
-
-/** A name from a file, quoted on one line and cut to a readable length. */
-export function quote(name: unknown): string {
-  const text = JSON.stringify(name) ?? String(name);
-  return text.length > 100 ? `${text.slice(0, 97)}...` : text;
-}
+import { quote } from '../text.ts';
 
 /** Deeper than any real header or index; bounds the work on hostile ones. */
 const MAX_DEPTH = 100;

@@ -4,9 +4,9 @@
  * element first (order kept within a width), as the reference does, so every tensor is aligned for its dtype.
  */
 import { InvalidArgumentError } from '../errors.ts';
+import { quote } from '../text.ts';
 import { DTYPE_BYTES, isDtype, type SafetensorsDtype, type SafetensorsTensor } from './dtypes.ts';
 import { byteLength, MAX_HEADER_BYTES } from './header.ts';
-import { quote } from './json.ts';
 
 export interface SafetensorsLayout {
   /** Everything before the data: length, JSON, padding. */

@@ -4,7 +4,7 @@
  * as far as `torch.save` writes them. Opcodes: Python's `pickletools`.
  */
 import { InvalidFileError } from '../errors.ts';
-import { quote } from '../safetensors/json.ts';
+import { quote } from '../text.ts';
 
 /** A storage that the pickle refers to: the type's name and the entry that holds the bytes. */
 export interface StorageRef {

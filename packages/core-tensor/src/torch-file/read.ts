@@ -10,7 +10,7 @@ import {
   type SafetensorsTensor,
   typedArray,
 } from '../safetensors/dtypes.ts';
-import { quote } from '../safetensors/json.ts';
+import { quote } from '../text.ts';
 import { type BinaryFile, readZipDirectory, readZipEntry } from '../zip.ts';
 import { readTensorPickle, type TensorRef } from './pickle.ts';
 

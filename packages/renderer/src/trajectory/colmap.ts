@@ -3,12 +3,12 @@
  * quaternion w first. Reconstructions have no metres, so a scale may be given. Images are frames in order of their
  * names. Format: colmap.github.io/format.html.
  */
-import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
+import { InvalidArgumentError, InvalidFileError, quote } from '@dwm/core-tensor';
 import type { Intrinsics } from '../camera/intrinsics.ts';
 import { cameraToWorld, fromColmap, inverted, withAxes } from '../camera/pose.ts';
 import { byCodePoints } from './code-points.ts';
 import type { TextFile } from './fields.ts';
-import { quote } from './quote.ts';
+
 import { DEFAULT_FPS, type ImportDefaults, NO_HANDS, type Trajectory } from './types.ts';
 
 export interface ColmapOptions extends ImportDefaults {

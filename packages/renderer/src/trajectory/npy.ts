@@ -3,8 +3,7 @@
  * read by its grammar, never evaluated, and the sizes must match the bytes. Arrays of Python objects are pickles,
  * programs to be run, and are refused. Format: numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
  */
-import { type BinaryFile, InvalidFileError, readZipDirectory, readZipEntry } from '@dwm/core-tensor';
-import { quote } from './quote.ts';
+import { type BinaryFile, InvalidFileError, quote, readZipDirectory, readZipEntry } from '@dwm/core-tensor';
 
 /** A numeric array in C order. Integers beyond 2^53 are rounded. */
 export interface NpyArray {

@@ -1,4 +1,5 @@
 export * from './atomic-write.ts';
 export * from './directory-folder.ts';
-export { openPath } from './path-source.ts';
+export { fileProblem, openPath } from './path-source.ts';
+export { type ReachOptions, reach } from './reach.ts';
 export * from './safetensors-file.ts';

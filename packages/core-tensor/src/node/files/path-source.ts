@@ -6,34 +6,48 @@ import { type ByteSource, checkRange } from '../../safetensors/byte-source.ts';
 /** One system call reads less than 2 GiB. */
 const MAX_READ_BYTES = 2 ** 30;
 
+/** Errors of the file system in words; the rest keep the system's. */
+const PROBLEMS: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file or folder',
+  ENOTDIR: 'no such file or folder',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  ELOOP: 'is a link that leads to itself; remove it',
+  EISDIR: 'is a folder, expected a file',
+  ENAMETOOLONG: 'the name is too long for the file system; choose a shorter one',
+  EROFS: 'the disk can only be read; choose a folder on another one',
+  EMFILE: 'too many files are open; raise the limit (ulimit -n) or stop other programs',
+  ENFILE: 'too many files are open on this machine; stop other programs',
+  EIO: 'the disk reports an error (EIO); check it',
+};
+
 /** A file error in words that say what to do. */
 export function fileProblem(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
-  if (code === 'ENOENT' || code === 'ENOTDIR') return 'no such file or folder';
-  if (code === 'EACCES' || code === 'EPERM') return 'permission denied';
-  return message;
+  return PROBLEMS[code ?? ''] ?? message;
 }
 
 /**
  * Opens a file; `close` gives the handle back.
+ * @param name what messages call it.
  * @throws InvalidFileError if it is missing, unreadable, or not a file.
  */
-export async function openPath(path: string): Promise<ByteSource> {
+export async function openPath(path: string, name = path): Promise<ByteSource> {
   let handle: FileHandle;
   try {
     handle = await open(path, 'r');
   } catch (error) {
-    throw new InvalidFileError(path, fileProblem(error));
+    throw new InvalidFileError(name, fileProblem(error));
   }
   const stat = await handle.stat();
   if (!stat.isFile()) {
     await handle.close();
     throw new InvalidFileError(
-      path,
+      name,
       stat.isDirectory() ? 'is a folder, expected a file' : 'is not a regular file',
     );
   }
-  const file = { name: path, size: stat.size };
+  const file = { name, size: stat.size };
   return {
     ...file,
     async read(offset, length, into) {
@@ -43,7 +57,7 @@ export async function openPath(path: string): Promise<ByteSource> {
         const want = Math.min(length - filled, MAX_READ_BYTES);
         const { bytesRead } = await handle.read(out, filled, want, offset + filled);
         if (bytesRead === 0)
-          throw new InvalidFileError(path, `was cut to ${offset + filled} bytes while being read`);
+          throw new InvalidFileError(name, `was cut to ${offset + filled} bytes while being read`);
         filled += bytesRead;
       }
       return out;

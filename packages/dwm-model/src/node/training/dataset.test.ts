@@ -39,17 +39,50 @@ const config = (list: string) =>
   );
 
 test.each([
-  ['../outside/videos/x.mp4', 'leads outside the data root'],
-  ['/etc/videos/passwd.mp4', 'leads outside the data root'],
-  ['s/videos/../../../outside/videos/x.mp4', 'leads outside the data root'],
-  ['link/videos/x.mp4', 'outside the data root'],
+  ['../outside/videos/x.mp4', 'leads out by ".."'],
+  ['/etc/videos/passwd.mp4', 'is an absolute path'],
+  ['s/videos/../../../outside/videos/x.mp4', 'leads out by ".."'],
+  ['s/videos/x\0.mp4', 'has a control character'],
+  ['link/videos/x.mp4', 'links to'],
   ['s/x.mp4', 'is not in a folder videos/'],
 ])('a list with %s is refused', async (line, problem) => {
   await writeFile(join(folder, 'bad.txt'), `# comment\n\ns/videos/a.mp4\n${line}\n`);
   const { data } = config('bad.txt');
-  await expect(readDataset(join(folder, 'bad.txt'), data)).rejects.toThrow(`line 4 "${line}": `);
+  await expect(readDataset(join(folder, 'bad.txt'), data)).rejects.toThrow(`line 4 ${JSON.stringify(line)} `);
   await expect(readDataset(join(folder, 'bad.txt'), data)).rejects.toThrow(problem);
 });
+
+test.each([
+  'videos',
+  'videos_static',
+  'videos_hands',
+  'prompts_rewrite',
+  'video_latents',
+  'static_video_latents',
+  'hand_video_latents',
+  'prompt_embeds_rewrite',
+])('a clip whose folder %s links out of the data root is refused', async (which) => {
+  const sample = join(folder, 'root', `linked-${which}`);
+  await mkdir(sample);
+  await symlink(join(folder, 'outside'), join(sample, which));
+  await writeFile(join(folder, 'linked.txt'), `linked-${which}/videos/x.mp4\n`);
+  const { data } = config('linked.txt');
+  await expect(readDataset(join(folder, 'linked.txt'), data)).rejects.toThrow(
+    /line 1 .* links to .*outside.*; copy the file into the data root/,
+  );
+});
+
+test.each(['a.safetensors', 'a.pt'])(
+  'latents %s that link out of the data root are refused',
+  async (name) => {
+    const latents = join(folder, 'root', `file-${name}`, 'hand_video_latents');
+    await mkdir(latents, { recursive: true });
+    await symlink(join(folder, 'outside/videos/x.mp4'), join(latents, name));
+    await writeFile(join(folder, 'linked.txt'), `file-${name}/videos/a.mp4\n`);
+    const { data } = config('linked.txt');
+    await expect(readDataset(join(folder, 'linked.txt'), data)).rejects.toThrow('links to');
+  },
+);
 
 test('a list may have a folder of its own', async () => {
   await writeFile(join(folder, 'own.txt'), 's/videos/a.mp4\n');

@@ -3,10 +3,11 @@
  * list may not reach outside its data root, neither by `..` nor by a link.
  */
 import { readFile, realpath, stat } from 'node:fs/promises';
-import { basename, dirname, join, resolve, sep } from 'node:path';
-import { InvalidFileError } from '@dwm/core-tensor';
+import { basename, dirname, join, relative, sep } from 'node:path';
+import { InvalidFileError, quote } from '@dwm/core-tensor';
+import { reach } from '@dwm/core-tensor/node';
 import type { ExperimentConfig } from '../../training/config.ts';
-import { encodedFile } from './encoded.ts';
+import { ENCODED_EXTENSIONS, encodedFile } from './encoded.ts';
 
 /** Files of one clip; they need not exist. Latents and embeddings are without extension: .safetensors or .pt. */
 export interface Sample {
@@ -46,17 +47,22 @@ export async function readDataset(
   for (const [number, raw] of text.split(/\r?\n/).entries()) {
     const line = raw.trim();
     if (line === '' || line.startsWith('#')) continue;
-    const problem = (why: string) =>
-      new InvalidFileError(file, `line ${number + 1} "${line}": ${why}; ${PROBLEM}`, { line: number + 1 });
-    const video = resolve(root, line);
-    const inside = (path: string) => path.startsWith(root === sep ? sep : root + sep);
-    if (line.includes('\0') || !inside(video)) throw problem(`leads outside the data root ${root}`);
-    // Clips known by their latents alone have no video.
-    const target = await realpath(video).catch(() => video);
-    if (!inside(target)) throw problem(`links to ${target}, outside the data root`);
-    if (basename(dirname(video)) !== data.video_subdir)
-      throw problem(`is not in a folder ${data.video_subdir}/`);
-    samples.push(sampleOf(line, video, data));
+    const field = `line ${number + 1}`;
+    const inRoot = (path: string) =>
+      reach(path, { root, file, field, fix: 'copy the file into the data root' });
+    await inRoot(line);
+    const video = join(root, line);
+    if (basename(dirname(video)) !== data.video_subdir) {
+      throw new InvalidFileError(
+        file,
+        `${field} ${quote(line)} is not in a folder ${data.video_subdir}/; ${PROBLEM}`,
+        { field },
+      );
+    }
+    const sample = sampleOf(line, video, data);
+    // Those that are not there, since a run may do without, are looked at all the same.
+    for (const path of filesOf(sample)) await inRoot(relative(root, path).replaceAll(sep, '/'));
+    samples.push(sample);
   }
   if (samples.length === 0) throw new InvalidFileError(file, `lists no clips; ${PROBLEM}`);
   return samples;
@@ -105,4 +111,13 @@ function sampleOf(name: string, video: string, data: ExperimentConfig['data']): 
     },
     promptEmbeds: join(folder, data.prompt_embeds_subdir, stem),
   };
+}
+
+/** Every file that a run may ask for. */
+function filesOf({ video, static: still, hand, prompt, latents, promptEmbeds }: Sample): string[] {
+  const encoded = [latents.video, latents.static, latents.hand, promptEmbeds];
+  return [
+    ...[video, still, hand, prompt],
+    ...encoded.flatMap((path) => ENCODED_EXTENSIONS.map((extension) => path + extension)),
+  ];
 }

@@ -18,9 +18,12 @@ export interface Encoded {
   readonly values: Float32Array;
 }
 
+/** Ours, and the original's. */
+export const ENCODED_EXTENSIONS = ['.safetensors', '.pt'] as const;
+
 /** The file at `<path>.safetensors` or `<path>.pt`, whichever is there. */
 export async function encodedFile(path: string): Promise<string | undefined> {
-  for (const file of [`${path}.safetensors`, `${path}.pt`]) {
+  for (const file of ENCODED_EXTENSIONS.map((extension) => path + extension)) {
     if ((await stat(file).catch(() => undefined))?.isFile()) return file;
   }
   return undefined;
