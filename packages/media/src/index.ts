@@ -12,6 +12,7 @@ export {
 } from './decode.ts';
 export { defaultBitrate, type EncodeOptions, encodeVideo } from './encode.ts';
 export { type Frames, frameAt, type RgbImage } from './frames.ts';
+export { checkImageSize, type ImageSize, MAX_PIXELS } from './image-size.ts';
 export { encodeGrey16Png, encodePng } from './png.ts';
 export { resizeSmooth } from './resize.ts';
 export { contactSheet, resizeArea, sideBySide } from './sheet.ts';

@@ -18,13 +18,13 @@ test('what is not a PNG is named', async () => {
   const path = join(place, 'x.png');
   await expect(readPng(path)).rejects.toThrow(/x\.png: no such file/);
   writeFileSync(path, 'not a png');
-  await expect(readPng(path)).rejects.toThrow(/x\.png: is not a PNG, or is damaged/);
+  await expect(readPng(path)).rejects.toThrow(/x\.png: is not a PNG.*or is damaged/);
   writeFileSync(path, '');
   await expect(readPng(path)).rejects.toThrow(/is empty \(0 bytes\), expected a PNG/);
   await expect(readPng(place)).rejects.toThrow(/is a folder/);
   await writePng(path, { data: new Uint8Array(300), height: 10, width: 10 });
   writeFileSync(path, readFileSync(path).subarray(0, 50));
-  await expect(readPng(path)).rejects.toThrow(/is not a PNG, or is damaged/);
+  await expect(readPng(path)).rejects.toThrow(/is damaged \(it ends within/);
 });
 
 test.skipIf(process.getuid?.() === 0)('an unreadable file is named (not as root)', async () => {

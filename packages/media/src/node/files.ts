@@ -1,28 +1,11 @@
 /**
- * The package's functions with paths in place of Blobs and bytes. A path is checked before any decoder sees it,
- * so a wrong name gets a sentence about the name.
+ * The package's functions with paths in place of Blobs and bytes.
  */
-import { access, constants, readFile, stat } from 'node:fs/promises';
-import { InvalidFileError } from '@dwm/core-tensor';
 import { writeFileAtomic } from '@dwm/core-tensor/node';
 import { FilePathSource } from 'mediabunny';
-import { PNG } from 'pngjs';
 import * as media from '../index.ts';
+import { checkReadable } from './readable.ts';
 import { installWebCodecs } from './webcodecs.ts';
-
-async function checkReadable(path: string, what: string): Promise<void> {
-  const entry = await stat(path).catch(() => {
-    throw new InvalidFileError(path, `no such file; check the path to the ${what}`);
-  });
-  if (entry.isDirectory())
-    throw new InvalidFileError(path, `is a folder; give the path of one ${what} inside`);
-  if (entry.size === 0) {
-    throw new InvalidFileError(path, `is empty (0 bytes), expected a ${what}; copy the file again`);
-  }
-  await access(path, constants.R_OK).catch(() => {
-    throw new InvalidFileError(path, 'cannot be read; check its permissions');
-  });
-}
 
 async function videoSource(source: string | Blob): Promise<Blob | media.VideoSource> {
   await installWebCodecs();
@@ -76,26 +59,4 @@ export async function codecs(): Promise<media.CodecReport[]> {
 /** Writes exactly these pixels as a PNG, whole or not at all. */
 export async function writePng(path: string, image: media.RgbImage): Promise<void> {
   await writeFileAtomic(path, await media.encodePng(image));
-}
-
-/** Reads any PNG as 8-bit RGB; transparency is dropped, not blended. Throws InvalidFileError. */
-export async function readPng(path: string): Promise<media.RgbImage> {
-  await checkReadable(path, 'PNG');
-  let png: PNG;
-  try {
-    png = PNG.sync.read(await readFile(path));
-  } catch (error) {
-    throw new InvalidFileError(
-      path,
-      `is not a PNG, or is damaged (${(error as Error).message}); expected a whole .png file`,
-    );
-  }
-  const { width, height } = png;
-  const data = new Uint8Array(height * width * 3);
-  for (let i = 0, o = 0; o < data.length; i += 4) {
-    data[o++] = png.data[i];
-    data[o++] = png.data[i + 1];
-    data[o++] = png.data[i + 2];
-  }
-  return { data, height, width };
 }

@@ -3,10 +3,10 @@ export {
   codecs,
   decodeFrames,
   encodeVideo,
-  readPng,
   readVideo,
   videoInfo,
   writePng,
   writeVideo,
 } from './files.ts';
+export { decodeRgba, type RgbaImage, readImage, readPng } from './images.ts';
 export { installWebCodecs } from './webcodecs.ts';
