@@ -5,6 +5,7 @@
 import { type HandSide, type Hands, matrices, NO_HANDS, SIDES, type Trajectory } from '@dwm/renderer';
 import { projected } from './camera/head.ts';
 import { type Plan, planAction } from './motion/plan-action.ts';
+import { beadsNear } from './physics/beads.ts';
 import { handPoints } from './physics/hand-body.ts';
 import { type HandsRun, runHands } from './physics/run-hands.ts';
 import { Random } from './random.ts';
@@ -111,7 +112,7 @@ function movesVisibly(world: World, part: MovingPart, run: HandsRun): boolean {
   }
   const [first, last] = [part.worlds[0], part.worlds.at(-1)!];
   if (world.action === 'topple') return last[5] < 0.5;
-  if (world.action === 'pour') return pouredOut(world, run) >= 5;
+  if (world.action === 'pour') return beadsNear(run, world.goal!) >= 5;
   if (world.action === 'pick-and-place') {
     const off = Math.hypot(...world.goal!.map((value, axis) => last[3 + 4 * axis] - value));
     return off < 0.08 && last[5] > 0.9;
@@ -119,16 +120,6 @@ function movesVisibly(world: World, part: MovingPart, run: HandsRun): boolean {
   const shift = Math.hypot(last[3] - first[3], last[7] - first[7], last[11] - first[11]);
   const upright = first[1] * last[1] + first[5] * last[5] + first[9] * last[9];
   return shift > 0.05 || upright < 0.3;
-}
-
-/** Beads that end within 8 cm of the middle of the goal. */
-function pouredOut(world: World, { moving }: HandsRun): number {
-  return moving.filter(({ name, worlds }) => {
-    const last = worlds.at(-1)!;
-    return (
-      /^bead( \d+)?$/.test(name) && Math.hypot(last[3] - world.goal![0], last[11] - world.goal![2]) < 0.08
-    );
-  }).length;
 }
 
 /** The middle of a hand is in the picture in most of the frames in which it acts. */

@@ -41,8 +41,7 @@ const cameraStands = (seed: number) => Random.fork(seed, 'clip').chance(FIXED_CA
 function otherDrawer(world: World): World {
   const drawers = world.bodies.filter(({ name }) => name.startsWith('drawer'));
   const other = drawers[0].name === world.actor ? 1 : 0;
-  const lower = drawers.length === 2 ? 'the lower drawer' : 'the second drawer';
-  return { ...world, actor: drawers[other].name, actorWords: other === 0 ? 'the top drawer' : lower };
+  return { ...world, actor: drawers[other].name };
 }
 
 /** The hand that came near and touched nothing goes back from the first frame on. */

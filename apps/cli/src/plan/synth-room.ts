@@ -88,7 +88,10 @@ export async function synthRoom(
     check: async (trajectory) => {
       const opened = await openedBy(world, trajectory);
       const percent = Math.round(100 * opened);
-      return { opened, text: `in the physics it opens ${world.actorWords} by ${percent}% of its way` };
+      return {
+        opened,
+        text: `in the physics it opens ${findBody(world, world.actor).words} by ${percent}% of its way`,
+      };
     },
   };
 }

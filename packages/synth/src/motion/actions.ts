@@ -1,6 +1,18 @@
 /** The phases of every action's hands. */
 import { type HandSide, rotations, SIDES, type Vec3 } from '@dwm/renderer';
 import { rightOf } from '../camera/head.ts';
+import {
+  lifted,
+  movedJoint,
+  nothingTouched,
+  pickedUp,
+  poured,
+  pushed,
+  putDown,
+  say,
+  tipped,
+  tryingCaption,
+} from '../caption/words.ts';
 import { handPoints } from '../physics/hand-body.ts';
 import type { Random } from '../random.ts';
 import type { Action } from '../types.ts';
@@ -46,7 +58,7 @@ export function planHands(world: World, action: Action, random: Random): HandsPl
     case 'open-lid':
     case 'close-lid':
     case 'flip-switch':
-      return moveJoint(world, body, action, random);
+      return moveJoint(world, body, random);
     case 'pick-and-place':
       return body.grips.length > 0 ? carry(world, body, random) : carryWithBoth(world, body, random);
     case 'push-object':
@@ -60,7 +72,6 @@ export function planHands(world: World, action: Action, random: Random): HandsPl
 }
 
 const handOf = (side: HandSide, random: Random): HandModel => ({ side, size: random.uniform(0.92, 1.12) });
-const words = ({ side }: HandModel) => `the ${side} hand`;
 const still =
   <T>(value: T) =>
   () =>
@@ -174,7 +185,7 @@ function graspPhases(
 
 const mixEvenly = (a: HandAngles, b: HandAngles) => (u: number) => mixAngles(a, b, [u, u, u, u, u]);
 
-function moveJoint(world: World, body: Body, action: Action, random: Random): HandsPlan {
+function moveJoint(world: World, body: Body, random: Random): HandsPlan {
   const { motion } = body;
   if (!isJoint(motion)) return touchNothing(world, body, random);
   const grip = random.pick(body.grips);
@@ -199,14 +210,8 @@ function moveJoint(world: World, body: Body, action: Action, random: Random): Ha
   const off = clearanceOf(grip.posture);
   return {
     hands: oneHand(model, graspPhases(world, random, model, grip.posture, closure, along, off)),
-    caption: `${sentence(words(model))} ${verb(action, opens)(world.actorWords)}.`,
+    caption: say([side], movedJoint(body, opens)),
   };
-}
-
-function verb(action: Action, opens: boolean): (part: string) => string {
-  if (action === 'pull-drawer') return (part) => `pulls open ${part}`;
-  if (action === 'flip-switch') return (part) => `flips ${part} ${opens ? 'up' : 'down'}`;
-  return (part) => `${opens ? 'opens' : 'closes'} ${part}`;
 }
 
 /** The palm pushes the drawer in by its handle. */
@@ -237,12 +242,9 @@ function pushDrawer(world: World, body: Body, random: Random): HandsPlan {
       model,
       pushPhases(world, random, model, along, withdrawn(along(0), 0.04, 0.06), approach, act + 0.1),
     ),
-    caption: `${sentence(words(model))} pushes ${world.actorWords} shut.`,
+    caption: say([model.side], movedJoint(body, false)),
   };
 }
-
-/** In words, a hand at a handle of which nobody says what comes of it. */
-export const tryingCaption = (side: HandSide): string => `The ${side} hand takes hold of a handle.`;
 
 /** Ways that a hand may go from a handle, and how often; out of the drawer is +z. */
 const WAYS: readonly (readonly [Vec3, number])[] = [
@@ -297,8 +299,6 @@ function pushPhases(
     { share: 1 - approach - act, wrist: (u) => away(minimumJerk(u)), fingers: mixEvenly(flat, LIMP) },
   ];
 }
-
-const sentence = (text: string) => text[0].toUpperCase() + text.slice(1);
 
 /** The grip turned so that the fingers come from the hand's own side, world axes. */
 function sideGrip(world: World, grip: Grip, body: Placement, { side }: HandModel, random: Random): Grip {
@@ -361,7 +361,7 @@ function carry(world: World, body: Body, random: Random): HandsPlan {
         grip.posture === 'wrap' ? [0.07, 0.055] : [0.02, 0.07],
       ),
     ),
-    caption: `${sentence(words(model))} picks up ${world.actorWords} and puts it down on the ${wayOf(place.position, goal)}.`,
+    caption: say([side], pickedUp(body), putDown(wayOf(place.position, goal))),
   };
 }
 
@@ -398,7 +398,7 @@ function carryWithBoth(world: World, body: Body, random: Random): HandsPlan {
   );
   return {
     hands,
-    caption: `Both hands lift ${world.actorWords} and put it down on the ${wayOf(place.position, goal)}.`,
+    caption: say(SIDES, lifted(body), putDown(wayOf(place.position, goal))),
   };
 }
 
@@ -446,7 +446,7 @@ function pour(world: World, body: Body, random: Random): HandsPlan {
       { share: close, wrist: still(wrist), fingers: mixEvenly(opened, closed) },
       { share: 1 - approach - close, wrist: along, fingers: still(closed), acts: true },
     ]),
-    caption: `${sentence(words(model))} pours beads from ${world.actorWords} into the bowl.`,
+    caption: say([side], poured(body)),
   };
 }
 
@@ -482,12 +482,9 @@ function push(world: World, body: Body, over: boolean, random: Random): HandsPla
   const first = along(0);
   const before = { ...first, position: add(first.position, [side === 'right' ? 0.05 : -0.05, 0.06, 0.05]) };
   const [approach, , act] = shares(random);
-  const what = over
-    ? `tips ${world.actorWords} over`
-    : `pushes ${world.actorWords} to the ${wayOf(from, goal)}`;
   return {
     hands: oneHand(model, pushPhases(world, random, model, along, before, approach, act + 0.1)),
-    caption: `${sentence(words(model))} ${what}.`,
+    caption: say([side], over ? tipped(body) : pushed(body, wayOf(from, goal))),
   };
 }
 
@@ -539,9 +536,6 @@ function touchNothing(world: World, body: Body, random: Random): HandsPlan {
         fingers: mixEvenly(posed, LIMP),
       },
     ]),
-    caption:
-      waves > 0
-        ? `${sentence(words(model))} waves and touches nothing.`
-        : `${sentence(words(model))} reaches out and touches nothing.`,
+    caption: nothingTouched([side], waves > 0),
   };
 }

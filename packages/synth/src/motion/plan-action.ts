@@ -4,6 +4,7 @@
  */
 import { type HandSide, type Hands, SIDES, type Trajectory } from '@dwm/renderer';
 import { headPath, rightOf } from '../camera/head.ts';
+import { DESERTED } from '../caption/words.ts';
 import { Random } from '../random.ts';
 import { type Action, FIRST_TEST_SEED, type Forearm } from '../types.ts';
 import { hsv } from '../world/look.ts';
@@ -49,7 +50,6 @@ const SKINS = [
  * Not for testing, where copying that would be without fault and spoil every mean.
  */
 const NOBODY = 0.5;
-const DESERTED = 'Nobody is there, and nothing moves.';
 
 const isDeserted = (world: World, { action }: PlanSettings): boolean =>
   action === undefined &&

@@ -15,6 +15,8 @@ export interface HandsRun {
   /** Every body that can move, in the world's order. */
   readonly moving: readonly MovingPart[];
   readonly contacts: readonly Contact[];
+  /** What hands have hold of, likewise. */
+  readonly holds: readonly Contact[];
 }
 
 /** What a hand has hold of. */
@@ -58,6 +60,7 @@ function simulateFrames({ frames, fps }: Trajectory, bodies: Bodies): HandsRun {
   });
   const track = bodies.movable.map(() => ({ worlds: [] as Matrix[], openings: [] as number[] }));
   const contacts: Contact[] = [];
+  const held: Contact[] = [];
   const holds = new Map<MovableBody, Hold>();
   const leaving = new Set<MovableBody>();
 
@@ -82,6 +85,7 @@ function simulateFrames({ frames, fps }: Trajectory, bodies: Bodies): HandsRun {
       if (opening !== undefined) track[i].openings.push(opening);
       for (const side of SIDES)
         if (touched[side].has(body.name)) contacts.push({ frame, side, part: body.name });
+      for (const side of holds.get(movable)?.sides ?? []) held.push({ frame, side, part: body.name });
     });
     for (const side of SIDES) touched[side].clear();
   };
@@ -157,7 +161,7 @@ function simulateFrames({ frames, fps }: Trajectory, bodies: Bodies): HandsRun {
     const part = { node: body.node, name: body.name, worlds };
     return isJoint(body.motion) ? { ...part, opening: openings } : part;
   });
-  return { moving, contacts };
+  return { moving, contacts, holds: held };
 }
 
 const meanBend = (hands: HandsNow, sides: readonly HandSide[]) =>

@@ -38,7 +38,9 @@ export const box = (x: number, y: number, z: number): Shape => ({ kind: 'box', h
 /** A rotation about the vertical, radians. */
 export const yaw = (angle: number): Placement['rotation'] => rotations.fromAxisAngle([0, angle, 0]);
 
-type NewBody = Omit<Body, 'node' | 'density' | 'friction' | 'grips'> & {
+type NewBody = Omit<Body, 'node' | 'words' | 'density' | 'friction' | 'grips'> & {
+  /** The name with its article where it is left out. */
+  readonly words?: string;
   readonly density?: number;
   readonly friction?: number;
   readonly grips?: readonly Grip[];
@@ -102,8 +104,8 @@ export class SceneBuilder {
   }
 
   #put(body: NewBody, primitives: readonly Primitive[]): Body {
-    const { surface, density = 300, friction = 0.6, grips = [], ...rest } = body;
-    const added: Body = { ...rest, density, friction, grips, node: this.bodies.length };
+    const { surface, words = `the ${body.name}`, density = 300, friction = 0.6, grips = [], ...rest } = body;
+    const added: Body = { ...rest, words, density, friction, grips, node: this.bodies.length };
     this.#meshes.push({ name: body.name, primitives });
     this.bodies.push(added);
     return added;

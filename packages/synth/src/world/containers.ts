@@ -82,6 +82,7 @@ export function addChest(
   const actor = scene.add(
     {
       name: 'lid',
+      words: 'the lid of the box',
       motion: {
         kind: 'revolute',
         axis: [-1, 0, 0],
@@ -203,7 +204,6 @@ export function addBowl(scene: SceneBuilder, random: Random, place: Placement): 
 export interface Pitcher {
   readonly body: Body;
   readonly beads: readonly Body[];
-  readonly words: string;
   readonly height: number;
 }
 
@@ -223,6 +223,7 @@ export function addPitcher(scene: SceneBuilder, random: Random, [x, y, z]: Vec3)
   const body = scene.add(
     {
       name: 'pitcher',
+      words: `the ${colorName(color)} pitcher`,
       motion: 'loose',
       place: at(x, y, z),
       solids,
@@ -269,5 +270,5 @@ export function addPitcher(scene: SceneBuilder, random: Random, [x, y, z]: Vec3)
       (mesh) => mesh.ball(size, shade(beadColor, random.uniform(0.8, 1.1))),
     );
   });
-  return { body, beads, words: `${colorName(color)} pitcher`, height };
+  return { body, beads, height };
 }

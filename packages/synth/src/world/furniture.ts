@@ -13,7 +13,6 @@ import type { Body, Grip } from './world.ts';
 export interface Piece {
   /** The part that the action is for. */
   readonly actor: Body;
-  readonly words: string;
   /** Horizontal surface on which things can stand: its height, half width, front and back z. */
   readonly top: Surface;
 }
@@ -89,6 +88,9 @@ function handle(random: Random, x: number, y: number, z: number, upright: boolea
   };
 }
 
+const drawerWords = (index: number, count: number) =>
+  `the ${count === 2 ? ['top', 'lower'][index] : ['top', 'second', 'bottom'][index]} drawer`;
+
 /** Two or three drawers above each other; one of them is the actor. */
 export function addDrawers(scene: SceneBuilder, random: Random, colors: Palette, open: boolean): Piece {
   const halfWidth = random.uniform(0.2, 0.29);
@@ -162,6 +164,7 @@ export function addDrawers(scene: SceneBuilder, random: Random, colors: Palette,
     const body = scene.add(
       {
         name: scene.name('drawer'),
+        words: drawerWords(i, count),
         motion: {
           kind: 'prismatic',
           axis: [0, 0, 1],
@@ -186,10 +189,8 @@ export function addDrawers(scene: SceneBuilder, random: Random, colors: Palette,
     );
     if (acts) actor = body;
   }
-  const words = which === 0 ? 'the top drawer' : count === 2 ? 'the lower drawer' : 'the second drawer';
   return {
     actor: actor!,
-    words,
     top: { y: height, halfWidth: halfWidth + 0.01, front: 0, back: -depth + 0.03 },
   };
 }
@@ -274,6 +275,7 @@ export function addCupboard(
   const actor = scene.add(
     {
       name: 'door',
+      words: 'the cupboard door',
       motion: {
         kind: 'revolute',
         axis: [0, hinge, 0],
@@ -298,7 +300,6 @@ export function addCupboard(
   );
   return {
     actor,
-    words: 'the cupboard door',
     top: { y: bottom + tall + wall, halfWidth: halfWidth + 0.01, front: -0.02, back: -depth + 0.03 },
     inside: { y: shelf + 0.008, halfWidth: halfWidth - 0.05, front: -0.06, back: -depth + 0.06 },
   };

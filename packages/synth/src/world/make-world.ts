@@ -54,7 +54,7 @@ export async function makeWorld(
   return { seed, action, lights, bodies, scene: scene.scene(`seed ${seed}`, bodies), ...set };
 }
 
-type Stage = Pick<World, 'actor' | 'actorWords' | 'goal' | 'eye' | 'focus'>;
+type Stage = Pick<World, 'actor' | 'goal' | 'eye' | 'focus'>;
 
 function stage(
   scene: SceneBuilder,
@@ -133,7 +133,6 @@ function lidStage(
   );
   return {
     actor: actor.name,
-    actorWords: 'the lid of the box',
     eye: [
       random.uniform(-0.1, 0.1),
       table.y + random.uniform(0.42, 0.5),
@@ -150,7 +149,6 @@ function leverStage(scene: SceneBuilder, random: Random, colors: ReturnType<type
   const actor = addLever(scene, random, at, up);
   return {
     actor: actor.name,
-    actorWords: 'the lever',
     eye: [at[0] + random.uniform(-0.14, 0.14), at[1] + random.uniform(0.12, 0.24), random.uniform(0.5, 0.58)],
     focus: [at[0], at[1] - 0.01, 0.08],
   };
@@ -168,7 +166,7 @@ function pourStage(
   const from: Vec3 = [side * random.uniform(0.1, 0.14), table.y, random.uniform(-0.02, 0.04)];
   const goal: Vec3 = [-side * random.uniform(0.05, 0.09), table.y, from[2] + random.uniform(-0.02, 0.02)];
   addBowl(scene, random, { position: goal, rotation: [0, 0, 0, 1] });
-  const { body, words } = addPitcher(scene, random, from);
+  const { body } = addPitcher(scene, random, from);
   const keep = [from, goal].map((at) => ({ at, radius: 0.15 }));
   clutter(
     scene,
@@ -180,7 +178,6 @@ function pourStage(
   );
   return {
     actor: body.name,
-    actorWords: `the ${words}`,
     goal,
     eye: [
       random.uniform(-0.06, 0.06),
@@ -198,13 +195,12 @@ function drawerStage(
   open: boolean,
   parts: readonly Part[],
 ): Stage {
-  const { actor, words, top } = addDrawers(scene, random, colors, open);
+  const { actor, top } = addDrawers(scene, random, colors, open);
   addRoom(scene, random, colors, { floor: 0, wall: top.back - 0.05 });
   clutter(scene, random, top, random.integer(0, 3), [], parts);
   const y = actor.place.position[1];
   return {
     actor: actor.name,
-    actorWords: words,
     eye: [random.uniform(-0.14, 0.14), y + random.uniform(0.34, 0.44), random.uniform(0.62, 0.74)],
     focus: [0, y + random.uniform(-0.03, 0.02), random.uniform(0.16, 0.22)],
   };
@@ -217,14 +213,13 @@ function doorStage(
   open: boolean,
   parts: readonly Part[],
 ): Stage {
-  const { actor, words, top, inside } = addCupboard(scene, random, colors, open);
+  const { actor, top, inside } = addCupboard(scene, random, colors, open);
   addRoom(scene, random, colors, { floor: 0, wall: top.back - 0.05 });
   clutter(scene, random, inside, random.integer(1, 3), [], parts);
   clutter(scene, random, top, random.integer(0, 2), [], parts);
   const [x, y] = actor.place.position;
   return {
     actor: actor.name,
-    actorWords: words,
     eye: [
       x + random.uniform(-0.12, 0.12),
       y + random.uniform(0.15, 0.32),
@@ -268,7 +263,6 @@ function tableStage(
   );
   return {
     actor: made.body.name,
-    actorWords: `the ${made.words}`,
     goal,
     eye: [random.uniform(-0.1, 0.1), table.y + random.uniform(0.36, 0.46), random.uniform(0.44, 0.54)],
     focus: [mid(from, goal)[0] * 0.7, table.y + 0.05, from[2]],

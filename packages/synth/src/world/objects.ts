@@ -58,7 +58,6 @@ export function colorName(color: Color): string {
 
 export interface Made {
   readonly body: Body;
-  readonly words: string;
   /** Metres. */
   readonly radius: number;
   readonly height: number;
@@ -94,18 +93,25 @@ export function addCrate(scene: SceneBuilder, random: Random, [x, y, z]: Vec3): 
     : vivid(random);
   const solids = [solid(box(...half), 0, half[1])];
   const body = scene.add(
-    { name: scene.name('crate'), motion: 'loose', place: at(x, y, z), solids, density: 120 },
+    {
+      name: scene.name('crate'),
+      words: 'the box',
+      motion: 'loose',
+      place: at(x, y, z),
+      solids,
+      density: 120,
+    },
     (mesh) => {
       mesh.box(half, color, at(0, half[1], 0));
       mesh.box([half[0] * 0.15, half[1] * 1.005, half[2] * 1.005], vivid(random), at(0, half[1], 0));
     },
   );
-  return { body, words: 'box', radius: half[0], height: 2 * half[1] };
+  return { body, radius: half[0], height: 2 * half[1] };
 }
 
 /** A user's thing, as large as it is; it is turned about the vertical where one hand can take it. */
 function addPart(scene: SceneBuilder, random: Random, part: Part, [x, y, z]: Vec3): Made {
-  const { half, round, words } = part;
+  const { half, round } = part;
   const [radius, height] = [half[0], 2 * half[1]];
   const shape: Shape = round ? { kind: 'cylinder', radius, halfHeight: half[1] } : box(...half);
   const solids = [solid(shape, 0, half[1])];
@@ -113,6 +119,7 @@ function addPart(scene: SceneBuilder, random: Random, part: Part, [x, y, z]: Vec
   const body = scene.addModel(
     {
       name: scene.name(part.name),
+      words: `the ${part.words}`,
       motion: 'loose',
       place: at(x, y, z, oneHand ? yaw(random.uniform(-0.35, 0.35)) : UPRIGHT),
       solids,
@@ -121,7 +128,7 @@ function addPart(scene: SceneBuilder, random: Random, part: Part, [x, y, z]: Vec
     },
     part,
   );
-  return { body, words, radius, height };
+  return { body, radius, height };
 }
 
 /** @param foot where it stands; it is turned about the vertical. `big` and `factor` are for our own things. */
@@ -136,20 +143,19 @@ export function addThing(
   if (typeof kind === 'object') return addPart(scene, random, kind, foot);
   const color = vivid(random);
   const scale = factor * (big ? random.uniform(1.05, 1.35) : random.uniform(0.8, 1.1));
-  const words = `${colorName(color)} ${kind}`;
+  const words = `the ${colorName(color)} ${kind}`;
   const name = scene.name(kind);
   const place: Placement = at(foot[0], foot[1], foot[2], yaw(random.uniform(-0.35, 0.35)));
   const make = (
     radius: number,
     height: number,
-    body: Omit<Parameters<SceneBuilder['add']>[0], 'name' | 'motion' | 'place'>,
+    body: Omit<Parameters<SceneBuilder['add']>[0], 'name' | 'words' | 'motion' | 'place'>,
     draw: Parameters<SceneBuilder['add']>[1],
   ): Made => ({
     body: scene.add(
-      { name, motion: 'loose', place, grips: [around(radius, height, body.solids)], ...body },
+      { name, words, motion: 'loose', place, grips: [around(radius, height, body.solids)], ...body },
       draw,
     ),
-    words,
     radius,
     height,
   });

@@ -48,6 +48,8 @@ export interface Grip {
 
 export interface Body {
   readonly name: string;
+  /** What captions call it: "the top drawer". */
+  readonly words: string;
   /** Index in the scene's nodes. */
   readonly node: number;
   readonly motion: 'fixed' | 'loose' | Joint;
@@ -68,8 +70,6 @@ export interface World {
   readonly bodies: readonly Body[];
   /** Name of the body that the action is for. */
   readonly actor: string;
-  /** What the action is about, in words: "the top drawer". */
-  readonly actorWords: string;
   /** Where a thing is put or pushed to, world; absent where the joint says it all. */
   readonly goal?: Vec3;
   /** Where the viewer's head may be, and what it looks at. */
