@@ -8,6 +8,7 @@ import { InvalidArgumentError } from '@dwm/core-tensor';
 import { fileSize } from './checksum.ts';
 import { DownloadError, explain } from './errors.ts';
 import { type FileRequest, fetchFile, isComplete, partPath } from './fetch-file.ts';
+import { clash, nameProblem } from './file-name.ts';
 import { type HubFile, hubAccess, listModel } from './hub.ts';
 import { type DownloadProgress, ProgressMeter } from './progress.ts';
 
@@ -49,6 +50,7 @@ export async function downloadModel(id: string, options: DownloadOptions): Promi
     signal?.throwIfAborted();
     const { commit, files: all } = await listModel(id, revision, access);
     const files = select(all, include);
+    checkNames(id, files);
     await mkdir(outDir, { recursive: true });
     const meter = new ProgressMeter(sum(files), onProgress);
     const result: DownloadedModel = { dir: outDir, commit, files: [] };
@@ -77,6 +79,14 @@ export async function downloadModel(id: string, options: DownloadOptions): Promi
 
 function sum(files: readonly HubFile[]): number {
   return files.reduce((total, { size }) => total + size, 0);
+}
+
+/** @throws DownloadError for names that would not be files of that name here, or on another system. */
+function checkNames(id: string, files: readonly HubFile[]): void {
+  const paths = files.map(({ path }) => path);
+  const problem = paths.map(nameProblem).find((found) => found !== undefined) ?? clash(paths);
+  if (problem)
+    throw new DownloadError('hub-answer', `${id}: ${problem}; name the wanted files with --include`);
 }
 
 function select(files: HubFile[], include: readonly string[] | undefined): HubFile[] {

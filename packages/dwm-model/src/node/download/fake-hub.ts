@@ -1,6 +1,5 @@
 /**
- * A hub of our own on loopback, for tests: the three endpoints that `@huggingface/hub` calls (model info, file
- * tree, resolve) and, on another port as in reality, the storage that large files are redirected to.
+ * A hub of our own on loopback, for tests: model info, file tree and resolve and, on another port as in reality, the storage that large files are redirected to.
  */
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -15,6 +14,7 @@ export interface SeenRequest {
   server: 'hub' | 'storage';
   path: string;
   range?: string;
+  ifRange?: string;
   authorization?: string;
 }
 
@@ -29,12 +29,16 @@ export class FakeHub {
   tree: (entries: Record<string, unknown>[]) => unknown = (entries) => entries;
   sent: (path: string, bytes: Uint8Array) => Uint8Array = (_, bytes) => bytes;
   honoursRange = true;
+  /** Takes a request from the regular answers: to send nonsense, or nothing. */
+  intercept: (request: IncomingMessage, response: ServerResponse, server: 'hub' | 'storage') => boolean =
+    () => false;
   #servers: Server[] = [];
-  #storage = '';
+  /** Address of the storage. */
+  storage = '';
 
   /** @returns the endpoint. */
   async start(): Promise<string> {
-    this.#storage = await this.#listen((request, response) => this.#answerStorage(request, response));
+    this.storage = await this.#listen((request, response) => this.#answerStorage(request, response));
     return this.#listen((request, response) => this.#answerHub(request, response));
   }
 
@@ -54,12 +58,14 @@ export class FakeHub {
 
   #note(server: 'hub' | 'storage', { url, headers }: IncomingMessage): string {
     const path = decodeURIComponent(url!.split('?')[0]!);
-    this.seen.push({ server, path, range: headers.range, authorization: headers.authorization });
+    const { range, authorization } = headers;
+    this.seen.push({ server, path, range, authorization, ifRange: headers['if-range'] as string });
     return path;
   }
 
   #answerHub(request: IncomingMessage, response: ServerResponse): void {
     const path = this.#note('hub', request);
+    if (this.intercept(request, response, 'hub')) return;
     const json = (status: number, value: unknown) =>
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
     if (this.token && request.headers.authorization !== `Bearer ${this.token}`) {
@@ -73,23 +79,23 @@ export class FakeHub {
     const bytes = this.files.get(file);
     if (!bytes) return void json(404, { error: 'Repository not found' });
     if (bytes.byteLength < LFS_BYTES) return void this.#sendFile(file, bytes, request, response);
-    const location = `${this.#storage}/${encodeURIComponent(file)}?signature=s`;
+    const location = `${this.storage}/${encodeURIComponent(file)}?signature=s`;
     response.writeHead(302, { location, 'x-linked-etag': '"e"', 'x-linked-size': bytes.byteLength }).end();
   }
 
   #answerStorage(request: IncomingMessage, response: ServerResponse): void {
     const file = this.#note('storage', request).slice(1);
+    if (this.intercept(request, response, 'storage')) return;
     this.#sendFile(file, this.files.get(file)!, request, response);
   }
 
   #sendFile(file: string, stored: Uint8Array, request: IncomingMessage, response: ServerResponse): void {
     const bytes = this.sent(file, stored);
     const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '') ?? [];
-    const isProbe = last === '0';
-    const honoured = first !== undefined && (this.honoursRange || isProbe);
+    const honoured = first !== undefined && this.honoursRange;
     const from = honoured ? Number(first) : 0;
     const body = bytes.subarray(from, honoured && last ? Number(last) + 1 : undefined);
-    const failure = isProbe ? undefined : this.failures.shift();
+    const failure = this.failures.shift();
     if (failure && 'status' in failure) return void response.writeHead(failure.status).end();
     response.writeHead(honoured ? 206 : 200, {
       etag: '"e"',

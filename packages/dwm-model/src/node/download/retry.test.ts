@@ -1,6 +1,5 @@
-import { HubApiError } from '@huggingface/hub';
 import { describe, expect, it } from 'vitest';
-import { ConnectionClosedError } from './errors.ts';
+import { ConnectionClosedError, HubStatusError, StalledError } from './errors.ts';
 import { isPassing, retry } from './retry.ts';
 
 describe('retry', () => {
@@ -25,13 +24,23 @@ describe('retry', () => {
     expect(await retry(creep, undefined, () => attempts, [1])).toBe(10);
   });
 
+  it('repeats what stalls twice only, whatever has come in between', async () => {
+    let attempts = 0;
+    const drip = async () => {
+      attempts++;
+      throw new StalledError('it sent 9 bytes in 10 s');
+    };
+    await expect(retry(drip, undefined, () => attempts, [1, 1, 1, 1, 1])).rejects.toThrow(StalledError);
+    expect(attempts).toBe(3);
+  });
+
   it('does not repeat what cannot pass', async () => {
     let attempts = 0;
     const fail = async () => {
       attempts++;
-      throw new HubApiError('u', 404);
+      throw new HubStatusError('u', 404);
     };
-    await expect(retry(fail, undefined)).rejects.toThrow(HubApiError);
+    await expect(retry(fail, undefined)).rejects.toThrow(HubStatusError);
     expect(attempts).toBe(1);
   });
 
@@ -47,9 +56,9 @@ describe('isPassing', () => {
   it('knows statuses and wrapped network errors', () => {
     const wrapped = (code: string) =>
       new TypeError('fetch failed', { cause: Object.assign(new Error(), { code }) });
-    for (const status of [500, 503, 429, 408]) expect(isPassing(new HubApiError('u', status))).toBe(true);
+    for (const status of [500, 503, 429, 408]) expect(isPassing(new HubStatusError('u', status))).toBe(true);
     for (const status of [400, 401, 403, 404, 416])
-      expect(isPassing(new HubApiError('u', status))).toBe(false);
+      expect(isPassing(new HubStatusError('u', status))).toBe(false);
     for (const code of ['ECONNRESET', 'UND_ERR_SOCKET', 'UND_ERR_BODY_TIMEOUT'])
       expect(isPassing(wrapped(code))).toBe(true);
     for (const code of ['ECONNREFUSED', 'ENOTFOUND', 'CERT_HAS_EXPIRED'])

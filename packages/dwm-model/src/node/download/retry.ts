@@ -1,18 +1,19 @@
 /**
  * Trying again after failures that pass by themselves: server errors, rate limits, broken connections. Waits
  * grow from half a second, and start over whenever the transfer got further, so that a long download over
- * a bad line ends only when nothing moves any more.
+ * a bad line ends only when nothing moves any more. A server that only drips gets few tries: each has taken long.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HubApiError } from '@huggingface/hub';
-import { ConnectionClosedError, networkCode } from './errors.ts';
+import { ConnectionClosedError, HubStatusError, networkCode, StalledError } from './errors.ts';
 
 const WAITS_MS = [500, 1000, 2000, 4000, 8000];
+/** Repeats of a request that stalled. */
+const STALLS = 2;
 const PASSING = /^(ECONNRESET|EPIPE|ETIMEDOUT|EAI_AGAIN|UND_ERR_(SOCKET|\w+_TIMEOUT))$/;
 
 /** Whether the same request may succeed in a moment. */
 export function isPassing(error: unknown): boolean {
-  if (error instanceof HubApiError) return error.statusCode >= 500 || [408, 429].includes(error.statusCode);
+  if (error instanceof HubStatusError) return error.status >= 500 || [408, 429].includes(error.status);
   return error instanceof ConnectionClosedError || PASSING.test(networkCode(error) ?? '');
 }
 
@@ -32,9 +33,11 @@ export async function retry<T>(
     try {
       return await attempt();
     } catch (error) {
-      if (progress() !== reached) failures = 0;
+      const stalled = error instanceof StalledError;
+      if (progress() !== reached && !stalled) failures = 0;
       reached = progress();
-      if (signal?.aborted || !isPassing(error) || failures === waitsMs.length) throw error;
+      const most = stalled ? Math.min(STALLS, waitsMs.length) : waitsMs.length;
+      if (signal?.aborted || !isPassing(error) || failures >= most) throw error;
       await sleep(waitsMs[failures], undefined, { signal });
       failures++;
     }
