@@ -7,6 +7,7 @@ import {
   type GenerateOptions,
   type GenerationSettings,
   latentSize,
+  loraRemarks,
   readVaeConfig,
 } from '@dwm/dwm-model';
 import { type Command, Option } from 'commander';
@@ -258,10 +259,12 @@ async function generate(
       reporter.progress(`loading the ${part}: ${size(done)} of ${size(total)}`);
     },
   });
-  if (experiment.loraAlpha !== undefined && pipeline.lora && experiment.loraAlpha !== pipeline.lora.rank) {
-    reporter.warn(
-      `lora_alpha ${experiment.loraAlpha} in ${given.experimentConfig} differs from the rank ${pipeline.lora.rank} in the file; alpha is set to the rank`,
-    );
+  if (pipeline.lora) {
+    const { loraAlpha: alpha } = experiment;
+    const file = given.experimentConfig ?? '';
+    const { warnings, notes } = loraRemarks(pipeline.lora, alpha === undefined ? undefined : { file, alpha });
+    for (const line of warnings) reporter.warn(line);
+    for (const line of notes) reporter.say(line);
   }
   const context = { flags, draws, device, pipeline, reporter, signal, share };
   try {
@@ -426,7 +429,7 @@ async function generateClip(
     model: flags.model,
     ablate: flags.ablate,
     lora: flags.checkpointPath,
-    loraRank: pipeline.lora?.rank,
+    loraScales: pipeline.lora?.scales,
     scheduler: pipeline.scheduler.className,
     staticVideo: flags.scene ?? job.staticVideo,
     handVideo: job.handVideo,

@@ -6,7 +6,14 @@ import {
   transformerParameters,
 } from '../transformer/index.ts';
 import { readJson } from '../weights/config.ts';
-import { mergeLora, openLora, trainedChannels, widenChannels } from '../weights/lora.ts';
+import {
+  closeLora,
+  type MergedLora,
+  mergeLora,
+  openLora,
+  trainedChannels,
+  widenChannels,
+} from '../weights/lora.ts';
 import { loadParameters, type Parameters } from '../weights/parameters.ts';
 
 /** Channels of DWM's input for C latent channels: noisy C, mask 1, static C, hand C; its inpainting base has no hand. */
@@ -15,8 +22,8 @@ const dwmChannels = (latent: number) => 3 * latent + 1;
 export interface LoadedTransformer {
   readonly config: TransformerConfig;
   readonly parameters: Parameters;
-  /** What the LoRA folder said, if there was one. */
-  readonly lora?: { rank: number; merged: number };
+  /** What was merged, where there was a LoRA. */
+  readonly lora?: MergedLora;
 }
 
 /**
@@ -57,7 +64,6 @@ export async function loadTransformer(
     throw error;
   } finally {
     await checkpoint.close();
-    await lora?.lora.close();
-    await lora?.whole?.close();
+    if (lora) await closeLora(lora);
   }
 }

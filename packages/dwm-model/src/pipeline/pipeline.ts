@@ -26,6 +26,7 @@ import { T5Tokenizer } from '../tokenizer/index.ts';
 import type { TransformerConfig } from '../transformer/index.ts';
 import { CogVideoXVae, latentSize, spatialRatio, type VaeConfig } from '../vae/index.ts';
 import { readJson } from '../weights/config.ts';
+import type { MergedLora } from '../weights/lora.ts';
 import type { Parameters } from '../weights/parameters.ts';
 import { type Clip, type ClipSize, checkClip, prepareClip, resizeBytes } from './clip.ts';
 import { compositeStatic } from './composite.ts';
@@ -54,8 +55,8 @@ export class DwmPipeline {
   readonly vae: CogVideoXVae;
   readonly transformerConfig: TransformerConfig;
   readonly precision: Precision;
-  /** What the LoRA folder said, if there was one. */
-  readonly lora: { rank: number; merged: number } | undefined;
+  /** What was merged, where there was a LoRA. */
+  readonly lora: MergedLora | undefined;
   readonly #transformer: Parameters;
   readonly #text: { encoder: T5Encoder; tokenizer: T5Tokenizer } | undefined;
 
@@ -67,7 +68,7 @@ export class DwmPipeline {
     transformer: Parameters;
     text: { encoder: T5Encoder; tokenizer: T5Tokenizer } | undefined;
     precision: Precision;
-    lora: { rank: number; merged: number } | undefined;
+    lora: MergedLora | undefined;
   }) {
     this.device = parts.device;
     this.scheduler = parts.scheduler;

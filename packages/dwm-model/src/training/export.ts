@@ -4,6 +4,7 @@
  */
 import {
   add,
+  type Checkpoint,
   cast,
   type Device,
   type DeviceTensor,
@@ -15,7 +16,8 @@ import {
   parameter,
   toFloat32,
 } from '@dwm/core-tensor';
-import { LORA_FILE, NON_LORA_FILE, openLora } from '../weights/lora.ts';
+import { closeLora, LORA_FILE, loraScaleOf, NON_LORA_FILE, openLora } from '../weights/lora.ts';
+import { loraNames, wholeNames } from '../weights/lora-names.ts';
 import { type ParameterSpecs, Parameters } from '../weights/parameters.ts';
 import type { PackedLayout } from './packed.ts';
 import type { Trainable } from './trainable.ts';
@@ -91,39 +93,81 @@ export function loraFiles(layout: PackedLayout, theta: Float32Array): Map<string
   ]);
 }
 
+/** The header of a LoRA file, as diffusers writes it: with it alpha need not be guessed. */
+export const loraMetadata = (rank: number, alpha: number, targetModules: readonly string[]) => ({
+  format: 'pt',
+  lora_adapter_metadata: JSON.stringify({
+    'transformer.r': rank,
+    'transformer.lora_alpha': alpha,
+    'transformer.target_modules': targetModules,
+  }),
+});
+
 /**
- * The packed start of a training that goes on from the original's LoRA files, or ours.
+ * The packed start of a training that goes on from LoRA files of anybody's. Where the file says its alpha, B is scaled
+ * so that this run's factor gives the product that the file means; where it does not, A and B are taken as they are,
+ * as the original takes them.
+ * @param scale this run's factor, alpha / rank.
  * @throws InvalidFileError where the files hold other tensors than are trained, or of other shapes.
  */
-export async function startFromLora(folder: ModelFolder, layout: PackedLayout): Promise<Float32Array> {
-  const { lora, whole } = await openLora(folder);
+export async function startFromLora(
+  folder: ModelFolder,
+  layout: PackedLayout,
+  scale: number,
+): Promise<{ theta: Float32Array; note?: string }> {
+  const files = await openLora(folder);
+  const { lora, whole } = files;
   const theta = new Float32Array(layout.length);
   const missing = new Set(layout.parts.keys());
-  try {
-    for (const file of [lora, ...(whole ? [whole] : [])]) {
-      for (const [stored, entry] of file.tensors) {
-        const name = stored.replace(/^transformer\./, '').replace('.default.weight', '.weight');
-        const part = layout.parts.get(name);
-        if (!part || part.shape.join() !== entry.shape.join()) {
-          throw new InvalidFileError(
-            file.name,
-            `${stored}: ${part ? `expected [${part.shape}], got [${entry.shape}]` : 'is not trained here'}; check lora_rank, lora_target_modules and trainable_parameter_patterns`,
-            { field: stored },
-          );
-        }
-        layout.values(theta, name).set(toFloat32(await file.readTensor(stored)));
-        missing.delete(name);
-      }
+  const read = async (file: Checkpoint, stored: string, name: string, factor = 1) => {
+    const part = layout.parts.get(name);
+    const entry = file.tensors.get(stored)!;
+    if (!part || part.shape.join() !== entry.shape.join()) {
+      throw new InvalidFileError(
+        file.name,
+        `${stored}: ${part ? `expected [${part.shape}], got [${entry.shape}]` : 'is not trained here'}; check lora_rank, lora_target_modules and trainable_parameter_patterns`,
+        { field: stored },
+      );
     }
+    const values = toFloat32(await file.readTensor(stored));
+    layout.values(theta, name).set(factor === 1 ? values : values.map((x) => x * factor));
+    missing.delete(name);
+  };
+  const factors = new Set<number>();
+  try {
+    const layers = [...layout.parts.keys()].filter(isLora);
+    const targets = new Set(
+      [...layout.parts.keys()].map((name) =>
+        isLora(name) ? name.replace(/\.lora_[AB]\.weight$/, '.weight') : name,
+      ),
+    );
+    const names = loraNames(lora.name, lora.tensors.keys(), targets);
+    for (const [module, layer] of names.layers) {
+      const { factor, source } = await loraScaleOf(files, module, layer);
+      const change = source === undefined ? 1 : factor / scale;
+      if (layers.includes(`${module}.lora_A.weight`)) factors.add(change);
+      await read(lora, layer.down, `${module}.lora_A.weight`);
+      await read(lora, layer.up, `${module}.lora_B.weight`, change);
+    }
+    for (const [name, stored] of names.whole) await read(lora, stored, name);
+    const others = whole && wholeNames(whole.tensors.keys(), targets);
+    for (const [name, stored] of others?.whole ?? []) await read(whole!, stored, name);
+    const [stray] = [...names.unused, ...(others?.unused ?? [])];
+    if (stray !== undefined) await read(names.unused.length > 0 ? lora : whole!, stray, stray);
     for (const name of missing) {
       throw new InvalidFileError(folder.name, `${name} is missing; check lora_target_modules`, {
         field: name,
       });
     }
-    return theta;
+    const changed = [...factors].filter((factor) => Math.abs(factor - 1) > 1e-6);
+    if (changed.length === 0) return { theta };
+    const times = changed.map((factor) => Number(factor.toPrecision(4))).join(', ');
+    return {
+      theta,
+      note: `${lora.name}: B is taken ${times} times, since its alpha by rank differs from this run's`,
+    };
   } finally {
-    await lora.close();
-    await whole?.close();
+    await closeLora(files);
   }
 }
 

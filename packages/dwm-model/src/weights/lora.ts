@@ -1,110 +1,272 @@
 /**
  * DWM's fine-tuned weights on top of a base: low-rank updates merged into the weights they belong to, and
- * the few tensors that were trained whole put in place. Files and names are PEFT's, as the original saves
- * them, with or without the `transformer.` prefix.
+ * the few tensors that were trained whole put in place.
  */
 import {
   add,
+  blobSource,
   type Checkpoint,
   cast,
   type Device,
+  type DeviceTensor,
+  elementCount,
   evaluate,
   InvalidFileError,
   type ModelFolder,
   matmul,
+  mul,
   openSafetensors,
   pad,
   parameter,
+  readTorchFile,
+  reshape,
+  toFloat32,
+  toNumbers,
+  writeSafetensors,
 } from '@dwm/core-tensor';
+import { readJson } from './config.ts';
+import { type LoraLayer, loraNames, wholeNames } from './lora-names.ts';
+import { type LoraConfig, type LoraScale, layerValue, loraScale, readLoraConfig } from './lora-scale.ts';
 import { loadParameters, type ParameterSpecs, type Parameters } from './parameters.ts';
 
 export const LORA_FILE = 'pytorch_lora_weights.safetensors';
 export const NON_LORA_FILE = 'non_lora_weights.safetensors';
 
-const PREFIX = 'transformer.';
-const bare = (name: string) => (name.startsWith(PREFIX) ? name.slice(PREFIX.length) : name);
+/** Names of the LoRA file, the first that is there: the original's, its older form, PEFT's. */
+export const LORA_FILES = [
+  LORA_FILE,
+  'pytorch_lora_weights.bin',
+  'adapter_model.safetensors',
+  'adapter_model.bin',
+] as const;
+const NON_LORA_FILES = [NON_LORA_FILE, 'non_lora_weights.pt'];
+const PEFT_CONFIG = 'adapter_config.json';
 
-/** The files of a LoRA folder, opened; only headers are read. */
+/** The files of a LoRA folder, opened. */
 export interface LoraFiles {
   readonly lora: Checkpoint;
   /** Tensors trained whole, by their name in the network. */
   readonly whole?: Checkpoint;
+  /** What the file, or PEFT's config beside it, says of alpha and rank. */
+  readonly config?: LoraConfig;
 }
 
-/** @throws InvalidFileError when the folder has no LoRA file. */
-export async function openLora(folder: ModelFolder): Promise<LoraFiles> {
-  const lora = await openSafetensors(await folder.open(LORA_FILE));
-  const hasWhole = await folder.exists(NON_LORA_FILE);
-  return { lora, whole: hasWhole ? await openSafetensors(await folder.open(NON_LORA_FILE)) : undefined };
+async function firstOf(folder: ModelFolder, names: readonly string[]): Promise<string | undefined> {
+  for (const name of names) if (await folder.exists(name)) return name;
+  return undefined;
 }
+
+/** Safetensors, of which only the header is read, or PyTorch's file, read whole. */
+async function openTensors(folder: ModelFolder, name: string): Promise<Checkpoint> {
+  const source = await folder.open(name);
+  if (name.endsWith('.safetensors')) return openSafetensors(source);
+  try {
+    const tensors = await readTorchFile({ name: source.name, bytes: await source.read(0, source.size) });
+    const bytes = writeSafetensors(tensors) as Uint8Array<ArrayBuffer>;
+    return await openSafetensors(blobSource(new Blob([bytes]), source.name));
+  } finally {
+    await source.close?.();
+  }
+}
+
+/** Whether there is a LoRA in the folder. */
+export const hasLora = async (folder: ModelFolder): Promise<boolean> =>
+  (await firstOf(folder, LORA_FILES)) !== undefined;
+
+/** @throws InvalidFileError when the folder has no LoRA file, or what it says of itself cannot be. */
+export async function openLora(folder: ModelFolder): Promise<LoraFiles> {
+  const lora = await openTensors(folder, (await firstOf(folder, LORA_FILES)) ?? LORA_FILE);
+  try {
+    const beside = (await folder.exists(PEFT_CONFIG)) ? await readJson(folder, PEFT_CONFIG) : undefined;
+    const config = readLoraConfig(lora.name, lora.metadata, beside);
+    const wholeFile = await firstOf(folder, NON_LORA_FILES);
+    const whole = wholeFile === undefined ? undefined : await openTensors(folder, wholeFile);
+    return { lora, whole, config };
+  } catch (error) {
+    await lora.close();
+    throw error;
+  }
+}
+
+export async function closeLora({ lora, whole }: LoraFiles): Promise<void> {
+  await lora.close();
+  await whole?.close();
+}
+
+const PATCH = 'patch_embed.proj.weight';
 
 /** Input channels of the patch projection that was trained whole, if there is one. */
-export function trainedChannels({ whole }: LoraFiles): number | undefined {
-  for (const [name, { shape }] of whole?.tensors ?? []) {
-    if (bare(name) === 'patch_embed.proj.weight' && shape.length === 4) return shape[1];
+export function trainedChannels({ lora, whole }: LoraFiles): number | undefined {
+  for (const file of [whole, lora]) {
+    const name = file && wholeNames(file.tensors.keys(), new Set([PATCH])).whole.get(PATCH);
+    const shape = name === undefined ? undefined : file!.tensors.get(name)!.shape;
+    if (shape?.length === 4) return shape[1];
   }
   return undefined;
 }
 
+/** What a merge did. */
+export interface MergedLora {
+  /** Layers that were updated. */
+  readonly merged: number;
+  /** Every way in which updates were weighted, and how many layers were weighted so. */
+  readonly scales: readonly (LoraScale & { readonly layers: number })[];
+  /** Tensors that belong to nothing in this network. */
+  readonly unused: readonly string[];
+  /** What else whoever uses this LoRA has to know. */
+  readonly warnings: readonly string[];
+}
+
 /**
- * Merges W + B·A for every pair in the file, at scale 1: the original reads the rank off the file and sets
- * alpha to it. The sum is made in f32 and kept in the dtype of W.
+ * Merges W + factor · B·A for every pair in the file (see `lora-scale.ts`), each of its own rank, and puts tensors that
+ * were trained whole in place. The sum is made in f32 and kept in the dtype of W.
  *
- * @returns the rank, which is one for all pairs.
- * @throws InvalidFileError for a pair that is incomplete, does not fit, or belongs to no weight.
+ * @throws InvalidFileError for a pair that is incomplete or does not fit, and for a file of which nothing belongs to
+ *   this network. As the original does, it passes over single tensors that belong to nothing, and names them.
  */
 export async function mergeLora(
   device: Device,
   parameters: Parameters,
-  { lora, whole }: LoraFiles,
-): Promise<{ rank: number; merged: number }> {
-  const problem = (field: string, text: string) =>
-    new InvalidFileError(lora.name, `${field}: ${text}`, { field });
-  const pairs = new Map<string, { a?: string; b?: string }>();
-  for (const name of lora.tensors.keys()) {
-    const match = /^(.*)\.lora_([AB])\.(?:default\.)?weight$/.exec(bare(name));
-    if (!match) throw problem(name, 'expected a name ending in .lora_A.weight or .lora_B.weight');
-    const pair = pairs.get(match[1]) ?? {};
-    pair[match[2] === 'A' ? 'a' : 'b'] = name;
-    pairs.set(match[1], pair);
+  { lora, whole, config }: LoraFiles,
+): Promise<MergedLora> {
+  const targets = new Set(parameters.tensors.keys());
+  const names = loraNames(lora.name, lora.tensors.keys(), targets);
+  if (names.layers.size === 0) {
+    const [first] = names.unused;
+    throw new InvalidFileError(
+      lora.name,
+      first === undefined
+        ? 'holds no LoRA weights'
+        : `holds no LoRA weights of this network; ${first} and the like belong to no layer of it`,
+    );
   }
-  if (pairs.size === 0) throw problem('file', 'holds no LoRA weights');
-  const ranks = new Set<number>();
-  for (const [module, { a, b }] of pairs) {
-    if (!a || !b) throw problem(a ?? b ?? module, `its partner lora_${a ? 'B' : 'A'} is missing`);
-    const target = parameters.tensors.get(`${module}.weight`);
-    if (!target) throw problem(a, 'belongs to no weight of this network');
-    const [rank] = lora.tensors.get(a)!.shape;
-    const [outputs, inputs] = target.shape;
-    const specs: ParameterSpecs = { [a]: { shape: [rank, inputs] }, [b]: { shape: [outputs, rank] } };
-    const low = await loadParameters(device, lora, specs, { ignore: () => true });
-    const update = matmul(low.get(b), low.get(a));
-    const { out } = await evaluate(device, { out: cast(add(parameter(target), update), target.dtype) });
-    low.destroy();
-    parameters.replace(`${module}.weight`, out);
-    ranks.add(rank);
+  const scales = new Map<string, LoraScale & { layers: number }>();
+  const otherRanks = new Map<string, number>();
+  for (const [module, layer] of names.layers) {
+    const scale = await loraScaleOf({ lora, config }, module, layer);
+    const said = config && layerValue(module, config.rank, config.ranks);
+    if (said !== undefined && said !== scale.rank) otherRanks.set(`${said}, not ${scale.rank}`, scale.rank);
+    await mergeLayer(device, parameters, lora, module, layer, scale.factor);
+    const key = `${scale.source} ${scale.alpha} ${scale.rank} ${scale.factor}`;
+    const before = scales.get(key);
+    scales.set(key, { ...scale, layers: (before?.layers ?? 0) + 1 });
   }
-  if (ranks.size > 1) throw problem('rank', `expected one rank, found ${[...ranks].join(', ')}`);
-  if (whole) await replaceWhole(device, parameters, whole);
-  return { rank: [...ranks][0], merged: pairs.size };
+  await replaceWhole(device, parameters, lora, names.whole);
+  const unused = [...names.unused];
+  if (whole) {
+    const found = wholeNames(whole.tensors.keys(), targets);
+    await replaceWhole(device, parameters, whole, found.whole);
+    unused.push(...found.unused);
+  }
+  const warnings = [...otherRanks.keys()].map(
+    (ranks) => `${lora.name}: ${config!.source} says rank ${ranks} as its tensors have; theirs is used`,
+  );
+  return { merged: names.layers.size, scales: [...scales.values()], unused, warnings };
 }
 
-async function replaceWhole(device: Device, parameters: Parameters, whole: Checkpoint): Promise<void> {
-  for (const name of whole.tensors.keys()) {
-    const target = parameters.tensors.get(bare(name));
-    if (!target) {
-      throw new InvalidFileError(whole.name, `${name}: belongs to no weight of this network`, {
-        field: name,
-      });
-    }
-    const loaded = await loadParameters(
-      device,
-      whole,
-      { [name]: { shape: target.shape } },
-      { ignore: () => true },
-    );
-    parameters.replace(bare(name), loaded.tensors.get(name)!);
+/** How the update of one layer is weighted. */
+export async function loraScaleOf(
+  { lora, config }: LoraFiles,
+  module: string,
+  { down, alpha }: LoraLayer,
+): Promise<LoraScale> {
+  const [rank = 0] = lora.tensors.get(down)!.shape;
+  if (rank === 0) throw new InvalidFileError(lora.name, `${down}: has rank 0`, { field: down });
+  return loraScale(module, rank, config, alpha === undefined ? undefined : await readNumber(lora, alpha));
+}
+
+/** A tensor that holds one number. */
+async function readNumber(file: Checkpoint, name: string): Promise<number> {
+  const tensor = await file.readTensor(name);
+  const values = /^B?F/.test(tensor.dtype) ? [...toFloat32(tensor)] : toNumbers(tensor);
+  if (values.length === 1 && Number.isFinite(values[0])) return values[0];
+  throw new InvalidFileError(file.name, `${name}: expected one number, got [${values.slice(0, 4)}]`, {
+    field: name,
+  });
+}
+
+async function mergeLayer(
+  device: Device,
+  parameters: Parameters,
+  lora: Checkpoint,
+  module: string,
+  { down, up }: LoraLayer,
+  factor: number,
+): Promise<void> {
+  const target = parameters.tensors.get(`${module}.weight`)!;
+  const { shape: given } = lora.tensors.get(down)!;
+  const [rank] = given;
+  const [outputs, ...rest] = target.shape;
+  const inputs = elementCount(rest);
+  // Of a convolution, or of a linear layer that was saved as one of a single pixel.
+  const fits = (shape: readonly number[], rows: number, columns: number) =>
+    shape.length > 2 && shape[0] === rows && elementCount(shape.slice(1)) === columns;
+  const storedUp = lora.tensors.get(up)!.shape;
+  const specs: ParameterSpecs = {
+    [down]: { shape: fits(given, rank, inputs) ? given : [rank, inputs] },
+    [up]: { shape: fits(storedUp, outputs, rank) ? storedUp : [outputs, rank] },
+  };
+  const low = await loadParameters(device, lora, specs, { ignore: () => true });
+  let out: DeviceTensor;
+  try {
+    const update = matmul(reshape(low.get(up), [outputs, rank]), reshape(low.get(down), [rank, inputs]));
+    const scaled = factor === 1 ? update : mul(update, factor);
+    const sum = add(parameter(target), reshape(scaled, target.shape));
+    ({ out } = await evaluate(device, { out: cast(sum, target.dtype) }));
+  } finally {
+    low.destroy();
   }
+  parameters.replace(`${module}.weight`, out);
+}
+
+/** @param names in the file, by those in the network. */
+async function replaceWhole(
+  device: Device,
+  parameters: Parameters,
+  file: Checkpoint,
+  names: ReadonlyMap<string, string>,
+): Promise<void> {
+  for (const [name, stored] of names) {
+    const { shape } = parameters.tensors.get(name)!;
+    const loaded = await loadParameters(device, file, { [stored]: { shape } }, { ignore: () => true });
+    parameters.replace(name, loaded.tensors.get(stored)!);
+  }
+}
+
+/**
+ * What a merge has to tell, a line each: how updates were weighted where that is not plainly B·A, whose alpha was not
+ * used, and every tensor that found no place.
+ * @param experiment alpha in the experiment file, and what the file is called.
+ */
+export function loraRemarks(
+  { scales, unused, warnings }: MergedLora,
+  experiment?: { readonly file: string; readonly alpha: number },
+): { readonly warnings: string[]; readonly notes: string[] } {
+  const notes: string[] = [];
+  const all = [...warnings];
+  const round = (x: number) => Number(x.toPrecision(4));
+  for (const { alpha, rank, factor, source, layers } of scales) {
+    const of = scales.length > 1 ? ` in ${layers} layers` : '';
+    if (source !== undefined && factor !== 1) {
+      notes.push(
+        `LoRA: alpha ${round(alpha)} of rank ${rank}${of}, as ${source} says: B·A counts ${round(factor)} times`,
+      );
+    }
+    if (!experiment || experiment.alpha === alpha) continue;
+    const differs = `lora_alpha ${experiment.alpha} in ${experiment.file} differs from`;
+    all.push(
+      source === undefined
+        ? `${differs} the rank ${rank} in the file${of}; alpha is set to the rank`
+        : `${differs} alpha ${round(alpha)}${of} that ${source} says; the latter is used`,
+    );
+  }
+  if (unused.length > 0) {
+    const belong = unused.length === 1 ? 'belongs' : 'belong';
+    all.push(
+      `LoRA: ${unused.join(', ')} ${belong} to nothing in this network and ${unused.length === 1 ? 'is' : 'are'} left out`,
+    );
+  }
+  return { warnings: all, notes };
 }
 
 /** A patch projection [dim, channels, p, p] given `extra` more input channels, all zero. */

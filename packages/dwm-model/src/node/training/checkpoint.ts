@@ -66,7 +66,7 @@ export async function saveCheckpoint(
   folder: string,
   state: TrainingState,
   packed: PackedState,
-  { weights, texts }: ModelFiles,
+  { weights, texts, headers }: ModelFiles,
   keep: number,
 ): Promise<string> {
   await mkdir(folder, { recursive: true });
@@ -74,7 +74,8 @@ export async function saveCheckpoint(
   const temporary = `${path}.tmp`;
   await rm(temporary, { recursive: true, force: true });
   await mkdir(temporary);
-  for (const [file, tensors] of weights) await saveSafetensors(join(temporary, file), tensors);
+  for (const [file, tensors] of weights)
+    await saveSafetensors(join(temporary, file), tensors, headers?.get(file));
   for (const [file, text] of texts) await writeFileAtomic(join(temporary, file), [Buffer.from(text)]);
   const tensors = Object.entries(packed).map(([name, data]): [string, TensorToSave] => [
     name,

@@ -24,6 +24,7 @@ import {
   applyTrained,
   emptyParameters,
   loraFiles,
+  loraMetadata,
   startFromLora,
   TRANSFORMER_FILE,
   wholeNetwork,
@@ -38,7 +39,7 @@ import {
 } from '../../transformer/index.ts';
 import { CogVideoXVae, latentSize, readVaeConfig, spatialRatio } from '../../vae/index.ts';
 import { readJson } from '../../weights/config.ts';
-import { widenChannels } from '../../weights/lora.ts';
+import { LORA_FILE, NON_LORA_FILE, widenChannels } from '../../weights/lora.ts';
 import { loadParameters, type Parameters } from '../../weights/parameters.ts';
 import { TrainingEncoder } from './encoder.ts';
 import { ExampleLoader } from './example-loader.ts';
@@ -77,7 +78,7 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
     }
   }
   const base = loaded.parameters;
-  const trainable = await trainableOf(config, base, context.loraStart);
+  const trainable = await trainableOf(config, base, context);
   const current = emptyParameters();
   // What shows the prior is DWM's pipeline, for which hands make no difference.
   const hands = isPrior ? loaded.config.out_channels : 0;
@@ -139,7 +140,14 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
   };
   const files = (theta: Float32Array): ModelFiles =>
     training.mode === 'lora'
-      ? { weights: loraFiles(trainable.layout, theta), texts: new Map() }
+      ? {
+          weights: loraFiles(trainable.layout, theta),
+          texts: new Map(),
+          headers: new Map<string, Record<string, string>>([
+            [LORA_FILE, loraMetadata(training.lora_rank, training.lora_alpha, training.lora_target_modules)],
+            [NON_LORA_FILE, { format: 'pt' }],
+          ]),
+        }
       : {
           weights: new Map([[TRANSFORMER_FILE, wholeNetwork(trainable.layout, theta)]]),
           texts: new Map([[CONFIG, `${JSON.stringify(json, undefined, 2)}\n`]]),
@@ -233,7 +241,7 @@ async function blackLatents(
 async function trainableOf(
   { training }: ExperimentConfig,
   base: Parameters,
-  loraStart: string | undefined,
+  { loraStart, warn }: TaskContext,
 ): Promise<Trainable> {
   if (training.mode !== 'lora') return fullTrainable(base);
   const trainable = loraTrainable(base, {
@@ -244,6 +252,8 @@ async function trainableOf(
     seed: training.seed,
   });
   if (!loraStart) return trainable;
-  const theta = await startFromLora(await openDirectory(loraStart), trainable.layout);
+  const scale = training.lora_alpha / training.lora_rank;
+  const { theta, note } = await startFromLora(await openDirectory(loraStart), trainable.layout, scale);
+  if (note) warn(note);
   return { ...trainable, initial: async () => theta };
 }

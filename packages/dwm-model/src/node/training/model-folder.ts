@@ -23,6 +23,8 @@ import type { ParameterSpecs } from '../../weights/parameters.ts';
 export interface ModelFiles {
   readonly weights: ReadonlyMap<string, ReadonlyMap<string, TensorToSave>>;
   readonly texts: ReadonlyMap<string, string>;
+  /** What goes into the headers of weight files, by path. */
+  readonly headers?: ReadonlyMap<string, Readonly<Record<string, string>>>;
 }
 
 interface Part {
@@ -105,7 +107,9 @@ export async function writeModel(base: string, target: string, files: ModelFiles
     if (isOldWeight || files.texts.has(path)) continue;
     await linkFile(from, join(target, path));
   }
-  for (const [path, tensors] of files.weights) await saveSafetensors(join(target, path), tensors);
+  for (const [path, tensors] of files.weights) {
+    await saveSafetensors(join(target, path), tensors, files.headers?.get(path));
+  }
   for (const [path, text] of files.texts) await writeFileAtomic(join(target, path), [Buffer.from(text)]);
 }
 

@@ -44,6 +44,7 @@ export interface TaskContext {
   readonly readClip: ReadClip;
   readonly shows: Shows;
   readonly loading: (part: string, done: number, total: number) => void;
+  readonly warn: (text: string) => void;
 }
 
 export interface TrainingTask {

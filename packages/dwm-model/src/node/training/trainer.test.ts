@@ -111,7 +111,11 @@ test('checkpoints: the last ones and the best are kept, with the original names;
     await openDirectory(last),
     () => {},
   );
-  expect(merged.lora).toEqual({ rank: 4, merged: lora.size / 2 });
+  expect(merged.lora).toMatchObject({
+    merged: lora.size / 2,
+    scales: [{ alpha: 4, rank: 4, source: 'lora_adapter_metadata' }],
+    unused: [],
+  });
   device.destroy();
 
   const start = await train({

@@ -170,6 +170,7 @@ class Session {
         readClip: options.readClip,
         shows: options,
         loading: (part, done, total) => report({ kind: 'loading', part, done, total }),
+        warn: (text) => report({ kind: 'warning', text }),
       });
       const step = await TrainStep.create(device, task.trainable, task.loss, {
         optimizer: optimizerOf(config, task.trainable.layout.length),

@@ -1,0 +1,133 @@
+/**
+ * The tensors of a LoRA file by what they are, whoever wrote it: PEFT (`lora_A`, with or without an adapter's name),
+ * diffusers of all ages (`lora.down`, `to_q_lora.down`), or kohya (`lora_down`, dots of the module as underscores).
+ */
+import { InvalidFileError } from '@dwm/core-tensor';
+
+/** A low-rank update of one layer; names of its tensors in the file. */
+export interface LoraLayer {
+  /** [rank, inputs] */
+  readonly down: string;
+  /** [outputs, rank] */
+  readonly up: string;
+  /** One number. */
+  readonly alpha?: string;
+}
+
+export interface LoraNames {
+  /** By the layer that they belong to, `transformer_blocks.0.attn1.to_q`. */
+  readonly layers: ReadonlyMap<string, LoraLayer>;
+  /** Tensors to put in place of the network's, by its name. */
+  readonly whole: ReadonlyMap<string, string>;
+  /** Tensors that belong to nothing in this network. */
+  readonly unused: readonly string[];
+}
+
+type Role = 'down' | 'up' | 'alpha';
+
+const ROLES: Readonly<Record<string, Role>> = { A: 'down', B: 'up', down: 'down', up: 'up', alpha: 'alpha' };
+
+const FORMS: readonly RegExp[] = [
+  /^(?<module>.*)\.lora_(?<role>[AB])(?:\.[^.]+)?\.weight$/,
+  /^(?<module>.*)\.lora[._](?<role>down|up)\.weight$/,
+  /^(?<module>.*)\.lora_linear_layer\.(?<role>down|up)\.weight$/,
+  /^(?<module>.*\.to_(?:q|k|v|out))_lora\.(?<role>down|up)\.weight$/,
+  /^(?<module>.*?)(?:\.lora)?\.(?<role>alpha)$/,
+];
+
+/** Updates of other kinds: taken for LoRA, half of them would be left out. */
+const OTHER_KINDS: readonly (readonly [RegExp, string])[] = [
+  [/\.(lora_magnitude_vector|dora_scale)(\.|$)/, 'DoRA'],
+  [/\.hada_[wt]/, 'LoHa'],
+  [/\.lokr_[wt]/, 'LoKr'],
+  [/\.b?oft_/, 'OFT'],
+  [/\.vera_lambda_/, 'VeRA'],
+  [/\.lora_mid\./, 'LoRA in Tucker form'],
+  [/\.lora_embedding_[AB]/, 'LoRA of an embedding'],
+  [/\.lora_[AB](\.[^.]+)?\.bias$/, 'LoRA with a bias'],
+  [/\.diff(_b)?$/, 'a difference of whole weights'],
+];
+
+/** What wrappers of a network put before its names. */
+const WRAPPERS = /^(?:(?:base_model|model|transformer|diffusion_model|unet|module)\.)+/;
+const KOHYA = /^lora_(?:unet|transformer)_+/;
+/** What PEFT puts into the names of tensors that it wraps, or that it keeps whole. */
+const WRAPPED = /\.(?:base_layer|modules_to_save(?:\.[^.]+)?)(?=\.(?:weight|bias)$)/;
+
+/** The network's name of a tensor in a file. */
+const plain = (name: string) => name.replace(WRAPPERS, '').replace(WRAPPED, '');
+
+/**
+ * @param names of the tensors in `file`.
+ * @param targets names of the network's tensors.
+ * @throws InvalidFileError for an update that is not LoRA, a pair of which half is missing, or one that is there twice.
+ */
+export function loraNames(file: string, names: Iterable<string>, targets: ReadonlySet<string>): LoraNames {
+  const problem = (field: string, text: string) => new InvalidFileError(file, `${field}: ${text}`, { field });
+  const moduleOf = moduleFinder(targets);
+  const layers = new Map<string, Partial<Record<Role, string>>>();
+  const whole = new Map<string, string>();
+  const unused: string[] = [];
+  for (const name of names) {
+    const kind = OTHER_KINDS.find(([pattern]) => pattern.test(name))?.[1];
+    if (kind)
+      throw problem(
+        name,
+        `is ${kind}, which is not supported; merge it into its base with the tool that made it`,
+      );
+    const { module: path, role } = FORMS.map((form) => form.exec(name)?.groups).find(Boolean) ?? {};
+    const module = path === undefined ? undefined : moduleOf(path);
+    if (module !== undefined) {
+      const layer = layers.get(module) ?? {};
+      layers.set(module, layer);
+      const other = layer[ROLES[role]];
+      if (other !== undefined)
+        throw problem(name, `and ${other} are about the same layer; keep one of the two`);
+      layer[ROLES[role]] = name;
+    } else if (path === undefined && targets.has(plain(name))) whole.set(plain(name), name);
+    else unused.push(name);
+  }
+  const complete = new Map<string, LoraLayer>();
+  for (const [module, { down, up, alpha }] of layers) {
+    if (!down && !up) {
+      unused.push(alpha!);
+      continue;
+    }
+    if (!down || !up) throw problem((down ?? up)!, `its partner lora_${down ? 'B' : 'A'} is missing`);
+    complete.set(module, { down, up, ...(alpha && { alpha }) });
+  }
+  return { layers: complete, whole, unused };
+}
+
+/** The tensors of a file of whole ones. */
+export function wholeNames(
+  names: Iterable<string>,
+  targets: ReadonlySet<string>,
+): Pick<LoraNames, 'whole' | 'unused'> {
+  const whole = new Map<string, string>();
+  const unused: string[] = [];
+  for (const name of names) {
+    if (targets.has(plain(name))) whole.set(plain(name), name);
+    else unused.push(name);
+  }
+  return { whole, unused };
+}
+
+/** Finds a layer of the network by its name in a file. */
+function moduleFinder(targets: ReadonlySet<string>): (path: string) => string | undefined {
+  const flat = new Map<string, string>();
+  for (const name of targets) {
+    if (!name.endsWith('.weight')) continue;
+    const module = name.slice(0, -'.weight'.length);
+    flat.set(module.replaceAll('.', '_'), module);
+  }
+  return (path) => {
+    const name = path
+      .replace(WRAPPERS, '')
+      .replace('.processor.', '.')
+      .replaceAll('.', '_')
+      .replace(KOHYA, '');
+    // Attention's last layer is the first of a list; older files name the list.
+    return flat.get(name) ?? (name.endsWith('to_out') ? flat.get(`${name}_0`) : undefined);
+  };
+}
