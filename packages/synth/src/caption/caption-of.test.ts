@@ -102,7 +102,7 @@ test('what opens: in the end, or to and fro', async () => {
   const { acting } = planAction(world, SETTINGS);
   const { words } = findBody(world, world.actor);
   const still = { ...acting, frames: acting.frames.map(() => acting.frames[0]) };
-  const told = (opening: readonly number[], held = true, hands = still) => {
+  const told = (opening: readonly number[], held = true, hands: Trajectory = still) => {
     const shifts = opening.map((value) => [0, 0, value] as const);
     const run = made(world, world.actor, shifts, { held });
     return captionOf(world, hands, { ...run, moving: [{ ...run.moving[0], opening }] });
