@@ -2,8 +2,6 @@
  * Recordings of any format as a trajectory. Hands that come as MANO parameters get WebXR joints too, so that what
  * is drawn from the trajectory later does not need the MANO file.
  */
-import { stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import {
@@ -16,6 +14,7 @@ import {
   hot3dTrajectory,
   type ImportDefaults,
   importColmap,
+  importColmapBinary,
   importHamer,
   importMediapipe,
   importWebxr,
@@ -31,6 +30,8 @@ import {
   type Trajectory,
 } from '@dwm/renderer';
 import { readDefaultHand } from '@dwm/renderer/node';
+import type { Reporter } from '../report.ts';
+import { withColmapFiles } from './colmap-files.ts';
 import { readBytes, readMano } from './files.ts';
 import { FORMATS, type Format, type Kind, kindOf } from './kinds.ts';
 
@@ -45,6 +46,7 @@ export interface ImportFlags extends ImportDefaults {
   readonly extrinsics?: string;
   readonly frames?: number;
   readonly swapHands?: boolean;
+  readonly ignoreDistortion?: boolean;
 }
 
 interface Recording {
@@ -57,9 +59,10 @@ interface Recording {
 export async function importTrajectory(
   paths: readonly string[],
   flags: ImportFlags,
+  reporter: Reporter,
 ): Promise<{ trajectory: Trajectory; format: Format }> {
   const recordings = new Map<Kind, Recording>();
-  for (const path of await withNeighbours(paths)) {
+  for (const path of await withColmapFiles(paths, reporter)) {
     const recording = await readRecording(path, flags.format);
     const earlier = recordings.get(recording.kind);
     if (earlier)
@@ -68,20 +71,8 @@ export async function importTrajectory(
   }
   const format = formatOf(recordings, flags.format);
   const mano = flags.mano ? await readMano(flags.mano) : undefined;
-  const trajectory = await read(format, recordings, flags, mano);
+  const trajectory = await read(format, recordings, flags, mano, reporter);
   return { trajectory: mano ? withJoints(trajectory, mano) : trajectory, format };
-}
-
-/** A folder stands for COLMAP's two files in it, and either of them for both. */
-async function withNeighbours(paths: readonly string[]): Promise<string[]> {
-  const all = new Set<string>();
-  for (const path of paths) {
-    const folder = (await stat(path).catch(() => undefined))?.isDirectory();
-    const colmap = folder || /(^|[\\/])(cameras|images)\.txt$/.test(path);
-    const at = folder ? path : dirname(path);
-    for (const name of colmap ? [join(at, 'cameras.txt'), join(at, 'images.txt')] : [path]) all.add(name);
-  }
-  return [...all];
 }
 
 async function readRecording(name: string, format: Format | 'auto'): Promise<Recording> {
@@ -91,6 +82,7 @@ async function readRecording(name: string, format: Format | 'auto'): Promise<Rec
   const kinds = format === 'auto' ? [] : FORMATS[format];
   const kind = found ?? (kinds.length === 1 ? kinds[0] : undefined);
   if (!kind) {
+    checkNoCalibration(name, bytes);
     throw new InvalidFileError(
       name,
       `is no recording this program knows, expected one of ${Object.keys(FORMATS).join(', ')}`,
@@ -120,7 +112,9 @@ async function read(
   recordings: ReadonlyMap<Kind, Recording>,
   flags: ImportFlags,
   mano: ManoModel | undefined,
+  reporter: Reporter,
 ): Promise<Trajectory> {
+  const options = { ...flags, warn: (line: string) => reporter.warn(line) };
   const has = (kind: Kind) => recordings.has(kind);
   const binary = (kind: Kind) => {
     const recording = recordings.get(kind);
@@ -137,20 +131,22 @@ async function read(
   };
   switch (format) {
     case 'nerfstudio':
-      return readTransforms(text('transforms'), flags);
+      return readTransforms(text('transforms'), options);
     case 'webxr':
       return importWebxr(text('webxr'), flags);
     case 'colmap':
-      return importColmap(text('colmap-cameras'), text('colmap-images'), flags);
+      if (has('colmap-cameras-binary') || has('colmap-images-binary'))
+        return importColmapBinary(binary('colmap-cameras-binary'), binary('colmap-images-binary'), options);
+      return importColmap(text('colmap-cameras'), text('colmap-images'), options);
     case 'hamer':
       return importHamer(binary('hamer'), model(), flags);
     case 'mediapipe':
-      return importMediapipe(text('mediapipe'), { ...flags, rest: await restHands() });
+      return importMediapipe(text('mediapipe'), { ...options, rest: await restHands() });
     case 'aria':
-      return deviceTrajectory(readAriaPath(text('aria')), await headsetCamera(flags), flags.fps);
+      return deviceTrajectory(readAriaPath(text('aria')), await headsetCamera(flags, reporter), flags.fps);
     case 'hot3d': {
       const path = has('aria') ? readAriaPath(text('aria')) : readHot3dPath(text('hot3d-headset'));
-      const camera = await headsetCamera(flags);
+      const camera = await headsetCamera(flags, reporter);
       if (!has('hot3d-hands')) return deviceTrajectory(path, camera, flags.fps);
       return hot3dTrajectory(readHot3dHands(text('hot3d-hands'), model()), path, camera);
     }
@@ -178,23 +174,40 @@ async function restHands(): Promise<Record<HandSide, Float64Array>> {
 /** As the original renders reconstructed rooms: fx = fy = 300 at 720x480. */
 const HEADSET_FOCAL = 300;
 
-async function headsetCamera({
-  width = 720,
-  height = 480,
-  focal = HEADSET_FOCAL,
-  extrinsics,
-}: ImportFlags): Promise<DeviceCamera> {
-  const centred = fromFieldOfView(width, height, 2 * Math.atan(width / (2 * focal)));
+async function headsetCamera(
+  { width = 720, height = 480, focal = HEADSET_FOCAL, extrinsics }: ImportFlags,
+  reporter: Reporter,
+): Promise<DeviceCamera> {
+  const angle = 2 * Math.atan(width / (2 * focal));
+  const centred = fromFieldOfView(width, height, angle);
   const identity = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1];
   const matrix = extrinsics ? await readMatrix(extrinsics) : identity;
+  reporter.say(
+    `the headset's own cameras are fisheyes; its path is taken with a pinhole of ${focal} pixels, ${((angle * 180) / Math.PI).toFixed(1)} degrees across (--focal)`,
+  );
   return { intrinsics: centred, deviceFromCamera: cameraToWorld('opencv', matrix) };
 }
 
+/** Calibrations of headsets (Aria's, HOT3D's) describe fisheyes. @throws InvalidFileError with what to do with one. */
+function checkNoCalibration(path: string, bytes: Uint8Array): void {
+  const text = new TextDecoder('latin1').decode(bytes.subarray(0, 1 << 20));
+  if (!/"projection_model_type"|"CameraCalibrations"|FISHEYE624|FisheyeRadTanThinPrism/.test(text)) return;
+  throw new InvalidFileError(
+    path,
+    "is a headset's calibration, of fisheye cameras, which are not drawn: pass a pinhole's focal length as --focal, and the camera's 4x4 matrix to the headset as --extrinsics",
+  );
+}
+
 async function readMatrix(path: string): Promise<number[]> {
-  const problem = new InvalidFileError(path, 'expected a JSON of 4 rows of 4 numbers, the last 0 0 0 1');
+  const problem = new InvalidFileError(
+    path,
+    'expected a JSON of 4 rows of 4 numbers, the last 0 0 0 1, for --extrinsics',
+  );
+  const bytes = await readBytes(path);
   let value: unknown;
+  checkNoCalibration(path, bytes);
   try {
-    value = JSON.parse(new TextDecoder().decode(await readBytes(path)));
+    value = JSON.parse(new TextDecoder().decode(bytes));
   } catch (error) {
     throw error instanceof SyntaxError ? problem : error;
   }

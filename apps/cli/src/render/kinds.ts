@@ -3,6 +3,8 @@
  * apart one by one and a format is a set of kinds.
  */
 
+import { isColmapCameras, isColmapImages } from '@dwm/renderer';
+
 export type Kind =
   | 'transforms'
   | 'webxr'
@@ -12,14 +14,16 @@ export type Kind =
   | 'hot3d-headset'
   | 'aria'
   | 'colmap-cameras'
-  | 'colmap-images';
+  | 'colmap-images'
+  | 'colmap-cameras-binary'
+  | 'colmap-images-binary';
 
 export type Format = 'nerfstudio' | 'colmap' | 'webxr' | 'hamer' | 'hot3d' | 'aria' | 'mediapipe';
 
 /** The kinds of files of each format. */
 export const FORMATS: Readonly<Record<Format, readonly Kind[]>> = {
   nerfstudio: ['transforms'],
-  colmap: ['colmap-cameras', 'colmap-images'],
+  colmap: ['colmap-cameras', 'colmap-images', 'colmap-cameras-binary', 'colmap-images-binary'],
   webxr: ['webxr'],
   hamer: ['hamer'],
   hot3d: ['hot3d-hands', 'hot3d-headset'],
@@ -27,9 +31,11 @@ export const FORMATS: Readonly<Record<Format, readonly Kind[]>> = {
   mediapipe: ['mediapipe'],
 };
 
-/** `undefined` for a file that is none of them. `name` decides nothing but between COLMAP's empty files. */
+/** `undefined` for a file that is none of them. `name` decides nothing but between COLMAP's empty and damaged files. */
 export function kindOf(name: string, bytes: Uint8Array): Kind | undefined {
   if (bytes[0] === 0x50 && bytes[1] === 0x4b) return 'hamer';
+  if (/cameras\.bin$/.test(name) || isColmapCameras({ name, bytes })) return 'colmap-cameras-binary';
+  if (/images\.bin$/.test(name) || isColmapImages({ name, bytes })) return 'colmap-images-binary';
   // Enough for a header; JSON is looked at whole.
   const text = new TextDecoder().decode(bytes.subarray(0, 1 << 16)).trimStart();
   if (text.startsWith('{')) return kindOfJson(new TextDecoder().decode(bytes));

@@ -1,5 +1,6 @@
 export type { BinaryFile } from '@dwm/core-tensor';
-export { type ColmapOptions, importColmap } from './colmap.ts';
+export { type ColmapOptions, importColmap, importColmapBinary } from './colmap.ts';
+export { isColmapCameras, isColmapImages } from './colmap-binary.ts';
 export {
   type DeviceCamera,
   type DevicePath,
@@ -11,6 +12,7 @@ export type { TextFile } from './fields.ts';
 export { type HamerOptions, importHamer } from './hamer.ts';
 export { LANDMARK_JOINTS, landmarksToJoints } from './hand-ik.ts';
 export { hot3dTrajectory, readHot3dHands, type TimedHands } from './hot3d.ts';
+export type { LensOptions } from './lens.ts';
 export { importMediapipe, type MediapipeOptions } from './mediapipe.ts';
 export { type NpyArray, type NpzFile, openNpz, PICKLE_CONVERTER } from './npy.ts';
 export { resample, sampleAt } from './resample.ts';

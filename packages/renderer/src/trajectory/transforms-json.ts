@@ -9,6 +9,8 @@ import { cameraToWorld } from '../camera/pose.ts';
 import type { ManoParams } from '../mano/pose.ts';
 import { byCodePoints } from './code-points.ts';
 import { Field, type TextFile } from './fields.ts';
+import { checkLens } from './json-lens.ts';
+import { LensCheck, type LensOptions } from './lens.ts';
 import {
   DEFAULT_FPS,
   DEFAULT_HEIGHT,
@@ -22,9 +24,6 @@ import {
   type TrajectoryFrame,
 } from './types.ts';
 
-const DISTORTION = ['k1', 'k2', 'k3', 'k4', 'p1', 'p2'];
-const PINHOLE_MODELS = ['OPENCV', 'PINHOLE', 'SIMPLE_PINHOLE', 'SIMPLE_RADIAL', 'RADIAL'];
-
 /** Rounded files are off by 1e-3 at most; a scale or a mirror is off by more. */
 const ROTATION_TOLERANCE = 1e-2;
 
@@ -32,8 +31,9 @@ const ROTATION_TOLERANCE = 1e-2;
  * Reads a trajectory, ours or nerfstudio's. Frames are sorted by `file_path` if every one has it, as nerfstudio does.
  * @throws InvalidFileError naming the field and what was expected.
  */
-export function readTransforms(file: TextFile, defaults: ImportDefaults = {}): Trajectory {
+export function readTransforms(file: TextFile, defaults: ImportDefaults & LensOptions = {}): Trajectory {
   const root = Field.parse(file);
+  const lenses = new LensCheck(file.name, defaults);
   const fps = root.get('fps').absent ? (defaults.fps ?? DEFAULT_FPS) : root.get('fps').positive();
   const list = root.get('frames').items();
   if (list.length === 0) throw root.get('frames').error('at least one frame');
@@ -43,7 +43,7 @@ export function readTransforms(file: TextFile, defaults: ImportDefaults = {}): T
     const seconds = frame.get('seconds');
     return {
       seconds: seconds.absent ? i / fps : seconds.number(),
-      intrinsics: readIntrinsics(root, frame, defaults),
+      intrinsics: readIntrinsics(root, frame, defaults, lenses),
       camera: readMatrix(frame.get('transform_matrix')),
       hands: readHands(frame.get('hands')),
     };
@@ -51,22 +51,16 @@ export function readTransforms(file: TextFile, defaults: ImportDefaults = {}): T
   frames.forEach(({ seconds }, i) => {
     if (i > 0 && !(seconds > frames[i - 1].seconds)) throw list[i].get('seconds').error('increasing times');
   });
+  lenses.report();
   return { fps, frames };
 }
 
 /** A frame's own values go before the file's, one by one. */
-function readIntrinsics(root: Field, frame: Field, defaults: ImportDefaults): Intrinsics {
+function readIntrinsics(root: Field, frame: Field, defaults: ImportDefaults, lenses: LensCheck): Intrinsics {
   const find = (key: string) => {
     const own = frame.get(key);
     return own.absent ? root.get(key) : own;
   };
-  const model = find('camera_model');
-  if (!model.absent && !PINHOLE_MODELS.includes(model.text()))
-    throw model.error('a pinhole camera: OPENCV or PINHOLE');
-  for (const key of DISTORTION) {
-    const value = find(key);
-    if (!value.absent && value.number() !== 0) throw value.error('0: undistort the images first');
-  }
   const size = (key: string, fallback: number) => (find(key).absent ? fallback : find(key).size());
   const width = size('w', defaults.width ?? DEFAULT_WIDTH);
   const height = size('h', defaults.height ?? DEFAULT_HEIGHT);
@@ -82,7 +76,9 @@ function readIntrinsics(root: Field, frame: Field, defaults: ImportDefaults): In
   if (fx === undefined) throw find('fl_x').error('a focal length in pixels, or camera_angle_x');
   const fy = pixels('fl_y') ?? (angleY ? fromFieldOfView(width, height, angleY, angleY).fy : fx);
   const centre = (key: string, fallback: number) => (find(key).absent ? fallback : find(key).number());
-  return { fx, fy, cx: centre('cx', width / 2), cy: centre('cy', height / 2), width, height };
+  const camera = { fx, fy, cx: centre('cx', width / 2), cy: centre('cy', height / 2), width, height };
+  checkLens(find, camera, lenses);
+  return camera;
 }
 
 function readMatrix(field: Field) {
