@@ -29,7 +29,13 @@ import {
   placementOf,
   type ResizePolicy,
 } from '../render/fixed-camera.ts';
-import { addClipOptions, addHandOptions, type ClipFlags, checkName } from '../render/options.ts';
+import {
+  addClipOptions,
+  addHandOptions,
+  type ClipFlags,
+  checkName,
+  ignoreDistortionOption,
+} from '../render/options.ts';
 import { frameProgress } from '../render/progress.ts';
 import { createReporter, type Reporter } from '../report.ts';
 import { integer } from './options.ts';
@@ -63,7 +69,7 @@ export function addPrepare(program: Command): void {
     .option('--prompt <text>', 'what happens')
     .option('--prompt-file <file>', 'text file that holds the prompt')
     .option('--start-frame <n>', 'leave out what comes before this frame', integer(0), 0);
-  addClipOptions(command);
+  addClipOptions(command).addOption(ignoreDistortionOption());
   addHandOptions(command)
     .addOption(
       new Option('--resize <how>', 'letterbox, cut, or what loses less of the picture')
@@ -190,7 +196,7 @@ async function drawnHands(
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<HandClip> {
-  const recorded = await readTrajectory(flags.hands);
+  const recorded = await readTrajectory(flags.hands, flags, reporter);
   const { width, height } = recorded.frames[0].intrinsics;
   const placement = placementOfHands({ width, height }, plan, flags);
   const first = recorded.frames[0].seconds;

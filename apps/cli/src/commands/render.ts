@@ -8,7 +8,14 @@ import { checkWritable } from '../generate/files.ts';
 import { recordMetadata } from '../generate/outputs.ts';
 import { interruptible } from '../interrupt.ts';
 import { drawHands, drawScene, handCounts, readClipFiles } from '../render/clips.ts';
-import { addClipOptions, addHandOptions, type ClipFlags, checkName, fitOption } from '../render/options.ts';
+import {
+  addClipOptions,
+  addHandOptions,
+  type ClipFlags,
+  checkName,
+  fitOption,
+  ignoreDistortionOption,
+} from '../render/options.ts';
 import { frameName, writeDepthPicture, writeDepthTensor, writeFrames } from '../render/outputs.ts';
 import { clock, createReporter, type Reporter } from '../report.ts';
 
@@ -34,6 +41,7 @@ export function addRender(program: Command): void {
   addClipOptions(command);
   addHandOptions(command)
     .addOption(fitOption())
+    .addOption(ignoreDistortionOption())
     .option('--png', 'every frame as a PNG too, without loss')
     .addOption(
       new Option('--depth [kind]', 'depth too: 16-bit PNG in millimetres, or safetensors in metres')

@@ -9,7 +9,12 @@ import { checkHands, drawHands, drawScene, handCounts } from '../render/clips.ts
 import { readHands, readScene, readTrajectory } from '../render/files.ts';
 import { type ImportFlags, importTrajectory } from '../render/import.ts';
 import { FORMATS } from '../render/kinds.ts';
-import { addHandOptions, type HandFlags } from '../render/options.ts';
+import {
+  addHandOptions,
+  type HandFlags,
+  ignoreDistortionOption,
+  type TrajectoryFlags,
+} from '../render/options.ts';
 import { drawPlan } from '../render/plan.ts';
 import { createReporter, type Reporter } from '../report.ts';
 import { integer, real } from './options.ts';
@@ -43,16 +48,17 @@ export function addTrajectory(program: Command): void {
     .option('--focal <pixels>', "of a headset's camera (Aria, HOT3D); 300 by default", real(1))
     .option('--extrinsics <file>', "JSON of a headset camera's 4x4 matrix, camera (OpenCV) to headset")
     .option('--swap-hands', 'MediaPipe named them as in a mirror')
+    .addOption(ignoreDistortionOption())
     .addHelpText(
       'after',
       `
 Examples:
   dwm trajectory import transforms.json --out T.json
-  dwm trajectory import sparse/0 --scale 0.35 --out T.json                      # cameras.txt and images.txt
+  dwm trajectory import sparse/0 --scale 0.35 --out T.json                      # COLMAP, binary or text
   dwm trajectory import mano_hand_pose_trajectory.jsonl headset_trajectory.csv --mano MANO_RIGHT.npz --out T.json`,
     )
     .action(async (files: string[], flags: ImportFlags & { out: string }) => {
-      const { trajectory, format } = await importTrajectory(files, flags);
+      const { trajectory, format } = await importTrajectory(files, flags, reporter());
       await save(flags.out, trajectory, reporter(), { format });
     });
 
@@ -63,8 +69,10 @@ Examples:
     .requiredOption('--out <file>', 'the trajectory to write, .json')
     .option('--fps <n>', 'frames a second', real(1e-3), 8)
     .option('--frames <n>', 'this many from the first one on; else all that there are', integer(1))
-    .action(async (file: string, flags: { out: string; fps: number; frames?: number }) => {
-      await save(flags.out, resample(await readTrajectory(file), flags.fps, flags.frames), reporter());
+    .addOption(ignoreDistortionOption())
+    .action(async (file: string, flags: ResampleFlags) => {
+      const trajectory = await readTrajectory(file, flags, reporter());
+      await save(flags.out, resample(trajectory, flags.fps, flags.frames), reporter());
     });
 
   const preview = group
@@ -74,7 +82,8 @@ Examples:
     )
     .argument('<file>', 'a trajectory')
     .requiredOption('--out <file>', 'the picture to write, .png')
-    .option('--scene <files...>', 'draw the scene too');
+    .option('--scene <files...>', 'draw the scene too')
+    .addOption(ignoreDistortionOption());
   addHandOptions(preview).action(async (file: string, flags: PreviewFlags) => {
     await interruptible((signal) => previewOf(file, flags, reporter(), signal));
   });
@@ -100,7 +109,13 @@ async function save(
 
 const round = (value: number) => String(Math.round(value * 100) / 100);
 
-interface PreviewFlags extends HandFlags {
+interface ResampleFlags extends TrajectoryFlags {
+  out: string;
+  fps: number;
+  frames?: number;
+}
+
+interface PreviewFlags extends HandFlags, TrajectoryFlags {
   out: string;
   scene?: string[];
 }
@@ -118,13 +133,13 @@ async function previewOf(
 ): Promise<void> {
   if (!/\.png$/i.test(flags.out))
     throw new InvalidArgumentError('out', `expected a name ending in .png, got ${flags.out}`);
-  const trajectory = await readTrajectory(file);
+  const trajectory = await readTrajectory(file, flags, reporter);
   const shown = sampled(trajectory);
   const hasHands = shown.frames.some(({ hands }) => SIDES.some((side) => hands[side]));
   if (hasHands) checkHands(shown, flags);
   const files = {
     trajectory: shown,
-    scene: flags.scene ? await readScene(flags.scene) : undefined,
+    scene: flags.scene ? await readScene(flags.scene, reporter) : undefined,
     hands: await readHands(flags),
   };
   const pictures: RgbImage[] = [

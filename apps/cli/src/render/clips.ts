@@ -35,12 +35,12 @@ export async function readClipFiles(
   flags: ClipFlags & { scene: string[]; trajectory: string; fit?: CameraFit },
   reporter: Reporter,
 ): Promise<ClipFiles> {
-  const recorded = await readTrajectory(flags.trajectory);
+  const recorded = await readTrajectory(flags.trajectory, flags, reporter);
   const trajectory = clipTrajectory(recorded, flags);
   sayIfFitted(recorded, trajectory, reporter);
   const hands = await readHands(flags);
   checkHands(trajectory, flags);
-  return { scene: await readScene(flags.scene), hands, trajectory };
+  return { scene: await readScene(flags.scene, reporter), hands, trajectory };
 }
 
 const across = ({ fx, width, cx }: Trajectory['frames'][number]['intrinsics']) =>

@@ -15,8 +15,9 @@ import {
   type Trajectory,
 } from '@dwm/renderer';
 import { readDefaultHand, readGltfFile } from '@dwm/renderer/node';
+import type { Reporter } from '../report.ts';
 import { FORMATS, kindOf } from './kinds.ts';
-import { checkHandFlags, type HandFlags } from './options.ts';
+import { checkHandFlags, type HandFlags, type TrajectoryFlags } from './options.ts';
 
 /** Everything fits in memory several times over; a larger file is not a trajectory. */
 const MAX_TRAJECTORY_BYTES = 2 ** 29;
@@ -41,7 +42,7 @@ export async function readBytes(path: string): Promise<Uint8Array> {
  * Any number of glTF files as one scene, and at most one file of splats.
  * @throws InvalidFileError, InvalidArgumentError for a second cloud.
  */
-export async function readScene(paths: readonly string[]): Promise<SceneParts> {
+export async function readScene(paths: readonly string[], reporter: Reporter): Promise<SceneParts> {
   const meshes = [];
   let splats: SplatCloud | undefined;
   for (const path of paths) {
@@ -53,7 +54,7 @@ export async function readScene(paths: readonly string[]): Promise<SceneParts> {
       throw new InvalidArgumentError('scene', `${path} is a second splat file, expected one at most`);
     const source = await openPath(path);
     try {
-      splats = await readSplats(source);
+      splats = await readSplats(source, { warn: (line) => reporter.warn(line) });
     } finally {
       await source.close?.();
     }
@@ -86,7 +87,11 @@ export async function readHands(flags: HandFlags): Promise<HandModels> {
 }
 
 /** @throws InvalidFileError, with the way to import it for a recording of another format. */
-export async function readTrajectory(path: string): Promise<Trajectory> {
+export async function readTrajectory(
+  path: string,
+  flags: TrajectoryFlags,
+  reporter: Reporter,
+): Promise<Trajectory> {
   const bytes = await readBytes(path);
   const kind = kindOf(path, bytes);
   if (kind && kind !== 'transforms') {
@@ -96,5 +101,6 @@ export async function readTrajectory(path: string): Promise<Trajectory> {
       `is ${format}, not a trajectory; run dwm trajectory import ${path} --out T.json`,
     );
   }
-  return readTransforms({ name: path, text: new TextDecoder().decode(bytes) });
+  const file = { name: path, text: new TextDecoder().decode(bytes) };
+  return readTransforms(file, { ...flags, warn: (line) => reporter.warn(line) });
 }

@@ -9,7 +9,12 @@ export interface HandFlags {
   handGlb?: string[];
 }
 
-export interface ClipFlags extends HandFlags {
+/** How a trajectory's file is read. */
+export interface TrajectoryFlags {
+  ignoreDistortion?: true;
+}
+
+export interface ClipFlags extends HandFlags, TrajectoryFlags {
   frames: number;
   fps: number;
   width: number;
@@ -43,6 +48,12 @@ export const fitOption = () =>
   )
     .choices(['auto', 'scale', 'crop'])
     .default('auto');
+
+export const ignoreDistortionOption = () =>
+  new Option(
+    '--ignore-distortion',
+    "take the pinhole part of any lens; small distortion passes without it, a fisheye's not even with it",
+  );
 
 /** @throws InvalidArgumentError unless there are two files, or none. */
 export function checkHandFlags({ handGlb }: HandFlags): void {

@@ -41,6 +41,11 @@ const MAX_BYTES = 1.5 * 2 ** 30;
 /** Beyond this a number is damage; below it, all sums and products of the projection stay finite. */
 const LARGEST = 1e9;
 
+export interface WarnOption {
+  /** Takes lines for people; `console.warn` by default. */
+  readonly warn?: (line: string) => void;
+}
+
 /**
  * An empty cloud of `count` splats.
  * @param workBytes what the reader itself holds per splat while it fills the cloud.
@@ -76,33 +81,75 @@ export function allocateCloud(
 }
 
 /**
- * Normalises the quaternions in place (one of no length turns into no rotation) and checks every number.
- * @throws InvalidFileError naming the first splat and field that is not a number, infinite or beyond 1e9.
+ * Normalises the quaternions in place (one of no length turns into no rotation) and leaves out the splats that hold a
+ * number that is none, infinite or beyond 1e9: trainers write a few, and one says nothing of the others. How many they are is said in
+ * one line.
+ * @throws InvalidFileError where no splat is left.
  */
-export function checkedCloud(file: string, cloud: SplatCloud): SplatCloud {
-  const { count, rotations } = cloud;
-  const fields = {
-    position: cloud.positions,
-    scale: cloud.scales,
-    rotation: rotations,
-    opacity: cloud.opacities,
-    'spherical harmonics': cloud.sh,
-  };
-  for (const [field, values] of Object.entries(fields)) {
+export function checkedCloud(
+  file: string,
+  cloud: SplatCloud,
+  { warn = console.warn }: WarnOption,
+): SplatCloud {
+  const { count } = cloud;
+  const fields: readonly (readonly [name: string, values: Float32Array])[] = [
+    ['position', cloud.positions],
+    ['scale', cloud.scales],
+    ['rotation', cloud.rotations],
+    ['opacity', cloud.opacities],
+    ['spherical harmonics', cloud.sh],
+  ];
+  const damaged = new Uint8Array(count);
+  let first: { splat: number; field: string; value: number } | undefined;
+  for (const [field, values] of fields) {
+    const width = values.length / count;
     for (let i = 0; i < values.length; i++) {
       if (Math.abs(values[i]) <= LARGEST) continue;
-      const splat = Math.floor(i / (values.length / count));
-      throw new InvalidFileError(
-        file,
-        `splat ${splat}: ${field} is ${values[i]}, expected a number within ±1e9: the file is damaged, export it again`,
-        { splat, field, value: values[i] },
-      );
+      const splat = Math.floor(i / width);
+      damaged[splat] = 1;
+      if (!first || splat < first.splat) first = { splat, field, value: values[i] };
     }
   }
+  const kept = first ? withoutDamaged(cloud, damaged) : cloud;
+  if (first) {
+    const { splat, field, value } = first;
+    const told = `splat ${splat}: ${field} is ${value}, expected a number within ±1e9`;
+    if (kept.count === 0)
+      throw new InvalidFileError(file, `${told}, and so on: no splat is whole, export it again`, first);
+    warn(`${file}: ${count - kept.count} of ${count} splats are damaged and left out (${told})`);
+  }
+  normalise(kept.rotations);
+  return kept;
+}
+
+/** The splats that are not marked, moved together in the same memory. */
+function withoutDamaged(cloud: SplatCloud, damaged: Uint8Array): SplatCloud {
+  const keep = damaged.reduce((sum, bad) => sum + 1 - bad, 0);
+  const together = (values: Float32Array): Float32Array => {
+    const width = values.length / damaged.length;
+    let to = 0;
+    for (let splat = 0; splat < damaged.length; splat++) {
+      if (damaged[splat]) continue;
+      if (to !== splat) values.copyWithin(to * width, splat * width, (splat + 1) * width);
+      to++;
+    }
+    return values.subarray(0, keep * width);
+  };
+  return {
+    ...cloud,
+    count: keep,
+    positions: together(cloud.positions),
+    scales: together(cloud.scales),
+    rotations: together(cloud.rotations),
+    opacities: together(cloud.opacities),
+    sh: together(cloud.sh),
+  };
+}
+
+function normalise(rotations: Float32Array): void {
   for (let i = 0; i < rotations.length; i += 4) {
     const length = Math.hypot(rotations[i], rotations[i + 1], rotations[i + 2], rotations[i + 3]);
     if (length > 0) for (let k = i; k < i + 4; k++) rotations[k] /= length;
     else rotations[i] = 1;
   }
-  return cloud;
 }

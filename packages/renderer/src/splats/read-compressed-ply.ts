@@ -6,7 +6,9 @@
  */
 import { type ByteSource, InvalidFileError } from '@dwm/core-tensor';
 import { allocateCloud, checkedCloud, SH_C0, type SplatCloud, shCoefficients } from './cloud.ts';
-import { missingFrom, type PlyElement, readPlyColumns } from './ply-header.ts';
+import { missingFrom, type PlyHeader } from './ply-header.ts';
+import { type PlyColumn, readPlyRows } from './ply-rows.ts';
+import type { ReadSplatOptions } from './read.ts';
 import { restColumns, restDegree } from './read-ply.ts';
 
 const CHUNK = 256;
@@ -16,14 +18,17 @@ const bounds = (names: readonly string[]) =>
 const SHAPE_BOUNDS = [...bounds(['x', 'y', 'z']), ...bounds(['scale_x', 'scale_y', 'scale_z'])];
 const COLOR_BOUNDS = bounds(['r', 'g', 'b']);
 
-export const isCompressedPly = (elements: ReadonlyMap<string, PlyElement>): boolean => elements.has('chunk');
+export const isCompressedPly = ({ elements }: PlyHeader): boolean =>
+  elements.has('chunk') || missingFrom(elements.get('vertex'), PACKED).length < PACKED.length;
 
-/** @throws InvalidFileError for missing properties, counts that do not fit together, or numbers that are none. */
+/** @throws InvalidFileError for missing properties, counts that do not fit together, or no splat whose numbers are whole. */
 export async function readCompressedPly(
   source: ByteSource,
-  elements: ReadonlyMap<string, PlyElement>,
+  header: PlyHeader,
+  options: ReadSplatOptions,
 ): Promise<SplatCloud> {
   const file = source.name;
+  const { elements } = header;
   const [chunks, vertices, harmonics] = ['chunk', 'vertex', 'sh'].map((name) => elements.get(name));
   // Older writers keep colours unbounded, within [0, 1].
   const colored = missingFrom(chunks, COLOR_BOUNDS).length === 0;
@@ -50,19 +55,16 @@ export async function readCompressedPly(
 
   const box = new Float32Array(chunks.rows * boundNames.length);
   const perChunk = boundNames.length;
-  await readPlyColumns(
-    source,
-    chunks,
-    boundNames.map((name, offset) => ({ name, into: box, offset, step: perChunk })),
-  );
   const packed = new Uint32Array(4 * count);
-  await readPlyColumns(
-    source,
-    vertices,
-    PACKED.map((name, offset) => ({ name, into: packed, offset, step: 4 })),
-  );
-  if (harmonics && degree > 0) {
-    await readPlyColumns(source, harmonics, restColumns(degree, sh));
+  const columns = (names: readonly string[], into: Float32Array | Uint32Array): PlyColumn[] =>
+    names.map((name, offset) => ({ name, into, offset, step: names.length }));
+  const wanted = new Map<string, PlyColumn[]>([
+    ['chunk', columns(boundNames, box)],
+    ['vertex', columns(PACKED, packed)],
+  ]);
+  if (degree > 0) wanted.set('sh', restColumns(degree, sh));
+  await readPlyRows(source, header, wanted);
+  if (degree > 0) {
     // A byte is the middle of its 256th, except that the ends mean the ends.
     for (let i = 0; i < sh.length; i++) {
       const byte = sh[i];
@@ -85,7 +87,7 @@ export async function readCompressedPly(
     opacities[i] = (color & 255) / 255;
     unpackRotation(packed[4 * i + 1], rotations, 4 * i);
   }
-  return checkedCloud(file, cloud);
+  return checkedCloud(file, cloud, options);
 }
 
 /** Component 0, 1 or 2 of a word of 11, 10 and 11 bits, in [0, 1]. */

@@ -11,7 +11,9 @@ import {
   shCoefficients,
   sigmoid,
 } from './cloud.ts';
-import { missingFrom, type PlyColumn, type PlyElement, readPlyColumns } from './ply-header.ts';
+import { missingFrom, type PlyElement, type PlyHeader } from './ply-header.ts';
+import { type PlyColumn, readPlyRows } from './ply-rows.ts';
+import type { ReadSplatOptions } from './read.ts';
 
 const NEEDED = [
   ...['x', 'y', 'z', 'f_dc_0', 'f_dc_1', 'f_dc_2', 'opacity', 'scale_0', 'scale_1', 'scale_2'],
@@ -51,13 +53,14 @@ export function restColumns(degree: ShDegree, sh: Float32Array): PlyColumn[] {
   });
 }
 
-/** @throws InvalidFileError for missing properties, too many splats, or numbers that are none. */
+/** @throws InvalidFileError for missing properties, too many splats, or no splat whose numbers are whole. */
 export async function readSplatPly(
   source: ByteSource,
-  elements: ReadonlyMap<string, PlyElement>,
+  header: PlyHeader,
+  options: ReadSplatOptions,
 ): Promise<SplatCloud> {
   const file = source.name;
-  const vertices = elements.get('vertex');
+  const vertices = header.elements.get('vertex');
   const missing = missingFrom(vertices, NEEDED);
   if (!vertices || missing.length > 0) {
     throw new InvalidFileError(
@@ -71,15 +74,16 @@ export async function readSplatPly(
   const { positions, scales, rotations, opacities, sh } = cloud;
   const vector = (names: readonly string[], into: Float32Array, step: number): PlyColumn[] =>
     names.map((name, offset) => ({ name, into, offset, step }));
-  await readPlyColumns(source, vertices, [
+  const columns = [
     ...vector(['x', 'y', 'z'], positions, 3),
     ...vector(['scale_0', 'scale_1', 'scale_2'], scales, 3),
     ...vector(['rot_0', 'rot_1', 'rot_2', 'rot_3'], rotations, 4),
     ...vector(['opacity'], opacities, 1),
     ...vector(['f_dc_0', 'f_dc_1', 'f_dc_2'], sh, 3 * shCoefficients(degree)),
     ...restColumns(degree, sh),
-  ]);
+  ];
+  await readPlyRows(source, header, new Map([['vertex', columns]]));
   for (let i = 0; i < scales.length; i++) scales[i] = Math.exp(scales[i]);
   for (let i = 0; i < opacities.length; i++) opacities[i] = sigmoid(opacities[i]);
-  return checkedCloud(file, cloud);
+  return checkedCloud(file, cloud, options);
 }

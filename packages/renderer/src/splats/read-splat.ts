@@ -4,12 +4,16 @@
  */
 import { type ByteSource, InvalidFileError } from '@dwm/core-tensor';
 import { allocateCloud, checkedCloud, SH_C0, type SplatCloud } from './cloud.ts';
+import type { ReadSplatOptions } from './read.ts';
 
 const ROW_BYTES = 32;
 const ROWS_AT_ONCE = 1 << 17;
 
-/** @throws InvalidFileError when the size is no multiple of 32 bytes, or numbers are none. */
-export async function readAntimatterSplats(source: ByteSource): Promise<SplatCloud> {
+/** @throws InvalidFileError when the size is no multiple of 32 bytes, or no splat's numbers are whole. */
+export async function readAntimatterSplats(
+  source: ByteSource,
+  options: ReadSplatOptions,
+): Promise<SplatCloud> {
   const { name: file, size } = source;
   if (size % ROW_BYTES !== 0) {
     throw new InvalidFileError(
@@ -37,5 +41,5 @@ export async function readAntimatterSplats(source: ByteSource): Promise<SplatClo
       for (let k = 0; k < 4; k++) rotations[4 * i + k] = (piece[at + 28 + k] - 128) / 128;
     }
   }
-  return checkedCloud(file, cloud);
+  return checkedCloud(file, cloud, options);
 }

@@ -8,6 +8,7 @@
 import { type ByteSource, InvalidFileError } from '@dwm/core-tensor';
 import { decompress } from 'fzstd';
 import { allocateCloud, checkedCloud, type ShDegree, type SplatCloud, shCoefficients } from './cloud.ts';
+import type { ReadSplatOptions } from './read.ts';
 
 const MAGIC = 0x5053474e;
 const GZIP = 0x8b1f;
@@ -34,11 +35,11 @@ export function isSpz(head: Uint8Array): boolean {
   return word === MAGIC || (word & 0xffff) === GZIP;
 }
 
-/** @throws InvalidFileError for an unknown version, sizes that do not fit together, damaged streams or numbers. */
-export async function readSpz(source: ByteSource): Promise<SplatCloud> {
+/** @throws InvalidFileError for an unknown version, sizes that do not fit together, damaged streams, or no splat whose numbers are whole. */
+export async function readSpz(source: ByteSource, options: ReadSplatOptions): Promise<SplatCloud> {
   const start = await source.read(0, Math.min(source.size, HEADER_BYTES));
-  if (start[0] === (GZIP & 255)) return readGzipped(source);
-  return readStreams(source, parseHeader(source.name, start));
+  if (start[0] === (GZIP & 255)) return readGzipped(source, options);
+  return readStreams(source, parseHeader(source.name, start), options);
 }
 
 function parseHeader(file: string, bytes: Uint8Array): SpzHeader {
@@ -80,7 +81,7 @@ function bytesOf(source: ByteSource): ReadableStream<Uint8Array<ArrayBuffer>> {
   });
 }
 
-async function readGzipped(source: ByteSource): Promise<SplatCloud> {
+async function readGzipped(source: ByteSource, options: ReadSplatOptions): Promise<SplatCloud> {
   const file = source.name;
   const stream = bytesOf(source).pipeThrough(new DecompressionStream('gzip'));
   const reader = stream.getReader();
@@ -122,10 +123,14 @@ async function readGzipped(source: ByteSource): Promise<SplatCloud> {
     arrays.push(plain.subarray(at, at + size * header.count));
     at += size * header.count;
   }
-  return decode(file, header, arrays, cloud);
+  return decode(file, header, arrays, cloud, options);
 }
 
-async function readStreams(source: ByteSource, header: SpzHeader): Promise<SplatCloud> {
+async function readStreams(
+  source: ByteSource,
+  header: SpzHeader,
+  options: ReadSplatOptions,
+): Promise<SplatCloud> {
   const file = source.name;
   if (header.version !== 4) {
     throw new InvalidFileError(file, `version is ${header.version} and not gzipped, expected version 4`);
@@ -164,7 +169,7 @@ async function readStreams(source: ByteSource, header: SpzHeader): Promise<Splat
     arrays.push(inflate(file, k, await source.read(at, compressed), plain));
     at += compressed;
   }
-  return decode(file, header, arrays, cloud);
+  return decode(file, header, arrays, cloud, options);
 }
 
 function inflate(file: string, stream: number, compressed: Uint8Array, bytes: number): Uint8Array {
@@ -186,6 +191,7 @@ function decode(
   header: SpzHeader,
   arrays: readonly Uint8Array[],
   cloud: SplatCloud,
+  options: ReadSplatOptions,
 ): SplatCloud {
   const [places, alphas, colors, logScales, turns, rest] = arrays;
   const { positions, scales, rotations, opacities, sh, count } = cloud;
@@ -218,7 +224,7 @@ function decode(
     rotations[4 * i + 2] *= -1;
     rotations[4 * i + 3] *= -1;
   }
-  return checkedCloud(file, cloud);
+  return checkedCloud(file, cloud, options);
 }
 
 /** Versions 1 and 2: x y z as bytes over [-1, 1]; w is what is missing, never negative. */

@@ -1,25 +1,30 @@
 /** Splats from any of the formats we read, told apart by their first bytes, not by their names. */
 import { type ByteSource, InvalidFileError } from '@dwm/core-tensor';
-import type { SplatCloud } from './cloud.ts';
+import type { SplatCloud, WarnOption } from './cloud.ts';
 import { readPlyHeader } from './ply-header.ts';
 import { isCompressedPly, readCompressedPly } from './read-compressed-ply.ts';
 import { readSplatPly } from './read-ply.ts';
 import { readAntimatterSplats } from './read-splat.ts';
 import { isSpz, readSpz } from './read-spz.ts';
 
+export type ReadSplatOptions = WarnOption;
+
 /**
- * Reads an INRIA or compressed `.ply`, an `.spz` (versions 1 to 4) or a `.splat`. The source is left open.
+ * Reads an INRIA or compressed `.ply`, an `.spz` (versions 1 to 4) or a `.splat`. The source is left open. Splats that hold numbers that are
+ * none are left out, and counted in a warning.
  * @throws InvalidFileError, one line, for anything that is none of them, or cut, damaged or too large.
  */
-export async function readSplats(source: ByteSource): Promise<SplatCloud> {
+export async function readSplats(source: ByteSource, options: ReadSplatOptions = {}): Promise<SplatCloud> {
   const head = await source.read(0, Math.min(source.size, 4));
-  if (/^ply\r?\n?$/.test(String.fromCharCode(...head))) {
-    const elements = await readPlyHeader(source);
-    return isCompressedPly(elements) ? readCompressedPly(source, elements) : readSplatPly(source, elements);
+  if (/^ply[\s]/.test(String.fromCharCode(...head))) {
+    const header = await readPlyHeader(source);
+    return isCompressedPly(header)
+      ? readCompressedPly(source, header, options)
+      : readSplatPly(source, header, options);
   }
-  if (isSpz(head)) return readSpz(source);
+  if (isSpz(head)) return readSpz(source, options);
   // A .splat file has no mark of its own.
-  if (/\.splat$/i.test(source.name.replace(/[?#].*$/s, ''))) return readAntimatterSplats(source);
+  if (/\.splat$/i.test(source.name.replace(/[?#].*$/s, ''))) return readAntimatterSplats(source, options);
   throw new InvalidFileError(source.name, 'is no splat file: expected .ply, .spz or .splat', {
     expected: ['.ply', '.spz', '.splat'],
   });
