@@ -3,7 +3,7 @@
  * one number or a list with its length in front. Properties are found by name, since every writer has its own order. Format: Turk, "The PLY
  * polygon file format", 1994.
  */
-import { type ByteSource, InvalidFileError } from '@dwm/core-tensor';
+import { type ByteSource, InvalidFileError, quote } from '@dwm/core-tensor';
 
 /** Bytes of each type, under both of its names. */
 export const PLY_BYTES = {
@@ -52,9 +52,6 @@ export interface PlyHeader {
 /** More than any writer's comments need; a file without an end of its header is not read to its own end. */
 const MAX_HEADER_BYTES = 1 << 18;
 
-/** Words of a file as a message can hold them: short, and on one line. */
-const quoted = (text = '') => `"${text.slice(0, 80).replaceAll(/[^ -~]/g, '?')}"`;
-
 const isType = (word: string | undefined): word is PlyType => Object.hasOwn(PLY_BYTES, word ?? '');
 
 /** Fewest bytes of a row: lists may be empty, and a number of text has a digit and a blank. */
@@ -85,7 +82,7 @@ export async function readPlyHeader(source: ByteSource): Promise<PlyHeader> {
       if (!ENCODINGS.includes(words[0]))
         throw new InvalidFileError(
           file,
-          `format is ${quoted(words[0])}, expected one of ${ENCODINGS.join(', ')}`,
+          `format is ${quote(words[0])}, expected one of ${ENCODINGS.join(', ')}`,
         );
       encoding = words[0] as PlyEncoding;
     } else if (keyword === 'element') {
@@ -97,7 +94,7 @@ export async function readPlyHeader(source: ByteSource): Promise<PlyHeader> {
         !Number.isSafeInteger(rows) ||
         elements.has(name)
       ) {
-        throw new InvalidFileError(file, `${quoted(line)}: expected one new element and its number of rows`);
+        throw new InvalidFileError(file, `${quote(line)}: expected one new element and its number of rows`);
       }
       properties = new Map();
       elements.set(name, { name, rows, properties });
@@ -108,7 +105,7 @@ export async function readPlyHeader(source: ByteSource): Promise<PlyHeader> {
       if (!properties || !isType(type) || !counts || !name || properties.has(name)) {
         throw new InvalidFileError(
           file,
-          `${quoted(line)}: expected a new number or list of an element, as in "property float x"`,
+          `${quote(line)}: expected a new number or list of an element, as in "property float x"`,
         );
       }
       properties.set(name, { type, ...(isList && { countType: countType as PlyType }) });
