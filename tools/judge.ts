@@ -9,7 +9,7 @@ import { writeFileAtomic } from '@dwm/core-tensor/node';
 import { FIRST_TEST_SEED, OPENED } from '@dwm/synth';
 import { Command } from 'commander';
 import { integer } from '../apps/cli/src/commands/options.ts';
-import { Generator } from '../apps/cli/src/eval/models.ts';
+import { checkModel, Generator } from '../apps/cli/src/eval/models.ts';
 import { DEFAULT_MODEL } from '../apps/cli/src/generate/default-model.ts';
 import { interruptible } from '../apps/cli/src/interrupt.ts';
 import { directionOfRoom, type OpeningRoom, rightOf } from '../apps/cli/src/judge/direction.ts';
@@ -163,10 +163,10 @@ async function judge(name: keyof typeof JUDGEMENTS, flags: Flags, reporter: Repo
   const { count, seed, out, json, ...asked } = flags;
   const key = createHash('sha256').update(JSON.stringify([asked, await digest(flags.model)]));
   const folder = join(out, `${name}-${key.digest('hex').slice(0, 12)}`);
+  const model = await checkModel(flags.model, { ...flags, seed: flags.noise });
   const device = await openTunedDevice(reporter);
   try {
-    const options = { ...flags, seed: flags.noise };
-    const generator = await Generator.open(device, flags.model, options, signal);
+    const generator = await Generator.load(device, model, reporter, signal);
     const setup = new Setup(device, generator, flags.oracle === true, flags.noise, signal);
     try {
       const from = performance.now();

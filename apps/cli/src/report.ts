@@ -13,13 +13,17 @@ export interface Reporter {
   warn(line: string): void;
   /** The command's result: for people as `text` lines, with `--json` as data. */
   result(data: unknown, text: string): void;
-  /** The progress line; the last one stays when `finish` is set. */
+  /** The progress line; the last one stays when `finish` is set. Without a terminal, one every ten seconds. */
   progress(line: string, finish?: boolean): void;
 }
+
+/** Between progress lines in a log. */
+const QUIET_MS = 10_000;
 
 export function createReporter(json: boolean): Reporter {
   const live = process.stderr.isTTY === true;
   let shown = '';
+  let lastPrinted = performance.now();
   const clear = () => {
     if (shown && live) process.stderr.write(`\r${' '.repeat(shown.length)}\r`);
     shown = '';
@@ -41,7 +45,11 @@ export function createReporter(json: boolean): Reporter {
     progress(line, finish = false) {
       if (json) return;
       if (!live) {
-        if (finish) process.stderr.write(`${oneLine(line)}\n`);
+        const due = performance.now() - lastPrinted >= QUIET_MS;
+        if (finish || due) {
+          process.stderr.write(`${oneLine(line)}\n`);
+          lastPrinted = performance.now();
+        }
         return;
       }
       const padded = printable(line).slice(0, Math.max(20, (process.stderr.columns || 100) - 1));

@@ -4,7 +4,7 @@
  * for every kernel's default.
  */
 import { existsSync } from 'node:fs';
-import { type Device, InvalidArgumentError, tuneOnFirstUse } from '@dwm/core-tensor';
+import { type Device, InvalidArgumentError, onKernelsCompiled, tuneOnFirstUse } from '@dwm/core-tensor';
 import { loadTuning, openNodeDevice, saveTuning } from '@dwm/core-tensor/node';
 import type { Reporter } from './report.ts';
 
@@ -32,6 +32,9 @@ export async function openTunedDevice(reporter: Reporter, run?: string): Promise
   const device = await openNodeDevice();
   const { caps } = device;
   reporter.say(caps.adapter.description || caps.adapter.device);
+  onKernelsCompiled(device, (done, asked) => {
+    if (done < asked) reporter.progress(`compiling kernels: ${done} of ${asked}`);
+  });
   if (seconds === 'off') return device;
   const warn = (line: string) => reporter.warn(line);
   const resumed = run !== undefined && existsSync(run);
@@ -45,10 +48,15 @@ export async function openTunedDevice(reporter: Reporter, run?: string): Promise
   tuneOnFirstUse(device, {
     budgetMs: seconds * 1000,
     save,
-    onProgress: ({ done, total }) => reporter.progress(`tuning kernels for this device: ${done} of ${total}`),
+    onProgress: ({ done, total }) =>
+      reporter.progress(`finding the fastest kernels for this device: ${done} of ${total}`),
     onTuned: (tuned, unmeasured) => {
-      const left = unmeasured > 0 ? `; ${unmeasured} keep their default, dwm tune measures them` : '';
-      reporter.say(`tuned ${tuned.length} kernels for this device${left}`);
+      if (tuned.length > 0)
+        reporter.say(`found the fastest of several kernels for ${tuned.length} of this run's operations`);
+      if (unmeasured > 0)
+        reporter.say(
+          `dwm tune may make this run faster: ${unmeasured} of its operations were not measured here`,
+        );
     },
   });
   return device;

@@ -32,6 +32,7 @@ export * from './ops/resize.ts';
 export * from './ops/rotary.ts';
 export * from './ops/softmax.ts';
 export * from './ops/views.ts';
+export { onKernelsCompiled } from './pipelines.ts';
 export * from './plan/plan.ts';
 export * from './program.ts';
 export * from './safetensors/index.ts';

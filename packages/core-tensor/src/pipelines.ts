@@ -2,6 +2,14 @@
 import type { Device } from './device/device.ts';
 import type { PlannedDispatch } from './plan/plan.ts';
 
+/**
+ * Tells how many kernels of a device are compiled of all that were asked for: the first run of a program waits for
+ * its kernels, seconds to minutes.
+ */
+export function onKernelsCompiled(device: Device, tell: (done: number, asked: number) => void): void {
+  Pipelines.of(device).onCompiled = tell;
+}
+
 export class Pipelines {
   static readonly #byDevice = new WeakMap<Device, Pipelines>();
 
@@ -16,6 +24,9 @@ export class Pipelines {
 
   readonly #device: Device;
   readonly #compiled = new Map<string, Promise<GPUComputePipeline>>();
+  #done = 0;
+  /** Is told how many pipelines are compiled of all that were asked for so far. */
+  onCompiled: ((done: number, asked: number) => void) | undefined;
 
   private constructor(device: Device) {
     this.#device = device;
@@ -24,7 +35,9 @@ export class Pipelines {
   get({ wgsl, label, bindings, uniforms }: PlannedDispatch): Promise<GPUComputePipeline> {
     let pipeline = this.#compiled.get(wgsl);
     if (!pipeline) {
-      pipeline = this.#compile(wgsl, label, bindings, uniforms.length > 0);
+      pipeline = this.#compile(wgsl, label, bindings, uniforms.length > 0).finally(() => {
+        this.onCompiled?.(++this.#done, this.#compiled.size);
+      });
       this.#compiled.set(wgsl, pipeline);
     }
     return pipeline;

@@ -15,7 +15,7 @@ import { type ChosenModel, DEFAULT_MODEL, madeFor, openDefaultModel } from '../g
 import { checkWritable } from '../generate/files.ts';
 import type { ClipVideos } from '../generate/inputs.ts';
 import { outputPaths, toFrames, writeClip } from '../generate/outputs.ts';
-import { generationProgress } from '../generate/progress.ts';
+import { generationProgress, loadingProgress } from '../generate/progress.ts';
 import { interruptible } from '../interrupt.ts';
 import { clock, createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
@@ -86,7 +86,7 @@ async function generate(
   reporter: Reporter,
   signal: AbortSignal,
 ) {
-  const pipeline = await DwmPipeline.load(device, folder);
+  const pipeline = await DwmPipeline.load(device, folder, { onProgress: loadingProgress(reporter, signal) });
   try {
     const run = { ...settings, staticVideo, handVideo, prompt };
     await beforeUse.tune(device, () => pipeline.estimate(run));

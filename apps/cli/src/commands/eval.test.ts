@@ -5,8 +5,9 @@ import { openNodeDevice } from '@dwm/core-tensor/node';
 import { type Frames, writeVideo } from '@dwm/media/node';
 import { afterAll, expect, test } from 'vitest';
 import { findChromium, launchChromium, NO_CHROMIUM } from '../../../../tools/chromium/browser.ts';
-import { Generator } from '../eval/models.ts';
+import { checkModel, Generator } from '../eval/models.ts';
 import { DEFAULT_MODEL } from '../generate/default-model.ts';
+import { createReporter } from '../report.ts';
 import { dwm, ownLines, temporaryFolder } from '../testing.ts';
 
 const golden = resolve(import.meta.dirname, '../../../../packages/dwm-model/tests/golden/pipeline_e2e');
@@ -116,7 +117,8 @@ test('without hands dwm-tiny gives the static video to the pixel, unless told no
   /** Values that are not the static video's. */
   const unlike = async (composite?: boolean) => {
     const { signal } = new AbortController();
-    const generator = await Generator.open(device, DEFAULT_MODEL, { seed: 1, composite }, signal);
+    const model = await checkModel(DEFAULT_MODEL, { seed: 1, composite });
+    const generator = await Generator.load(device, model, createReporter(true), signal);
     const made = await generator.generate(still, black, { prompt: '', seedOffset: 0 });
     generator.pipeline.destroy();
     return made.clip.data.filter((value, i) => value !== still.data[i]).length;

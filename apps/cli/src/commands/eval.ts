@@ -8,7 +8,7 @@ import { loadLpips } from '@dwm/dwm-model/node';
 import { type Command, Option } from 'commander';
 import { baselines } from '../eval/baselines.ts';
 import { judge, type Method, type Strip } from '../eval/judge.ts';
-import { Generator, modelMethods, roundTripMethod } from '../eval/models.ts';
+import { checkModel, Generator, modelMethods, roundTripMethod } from '../eval/models.ts';
 import { type ClipFiles, filesOfJob, readEvalClip, type Size } from '../eval/read-clips.ts';
 import { reportHtml } from '../eval/report-html.ts';
 import { actionTables, resultsText, table } from '../eval/summary.ts';
@@ -160,12 +160,14 @@ async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): 
   const size: Size = { frames: flags.numFrames, height: flags.height, width: flags.width };
   const predictions = flags.pred || flags.predVideo ? await predictionsMethod(flags, files, size) : undefined;
 
+  const models = [];
+  for (const path of flags.model) models.push(await checkModel(path, flags));
+
   const results: MethodResult[] = [];
   let strips: Strip[] | undefined;
-  const needsDevice = flags.lpips !== undefined || flags.model.length > 0;
   let device: Device | undefined;
-  if (flags.model.length > 0) device = await openTunedDevice(reporter);
-  else if (needsDevice) device = await openNodeDevice();
+  if (models.length > 0) device = await openTunedDevice(reporter);
+  else if (flags.lpips !== undefined) device = await openNodeDevice();
   const lpips: ReadonlyMap<LpipsNetwork, Lpips> =
     flags.lpips !== undefined ? await loadLpips(device!, flags.lpips) : new Map();
 
@@ -207,9 +209,9 @@ async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): 
   try {
     if (predictions) await score(predictions);
     let roundTrip: MethodResult | undefined;
-    for (const path of flags.model) {
-      const generator = await Generator.open(device!, path, flags, signal);
-      sampling[path] = generator.sampling;
+    for (const model of models) {
+      const generator = await Generator.load(device!, model, reporter, signal);
+      sampling[model.path] = generator.sampling;
       try {
         for (const method of modelMethods(generator, flags.ablations === true, promptOf, otherHands))
           await score(method);

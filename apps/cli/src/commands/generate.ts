@@ -34,11 +34,11 @@ import {
   WHOLE,
 } from '../generate/jobs.ts';
 import { metadataPath, outputPaths, saveTensors, toFrames, writeClip } from '../generate/outputs.ts';
-import { generationProgress } from '../generate/progress.ts';
+import { generationProgress, loadingProgress } from '../generate/progress.ts';
 import { interruptible } from '../interrupt.ts';
 import { drawVideos, readClipFiles } from '../render/clips.ts';
 import { handGlbOption, manoOption } from '../render/options.ts';
-import { clock, createReporter, type Reporter, size } from '../report.ts';
+import { clock, createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
 import { VERSION } from '../version.ts';
 import { compositeOption, inSteps, integer, noCompositeOption, real } from './options.ts';
@@ -254,10 +254,7 @@ async function generate(
   const pipeline = await DwmPipeline.load(device, folder, {
     lora,
     precision: flags.precision,
-    onProgress: (part, done, total) => {
-      signal.throwIfAborted();
-      reporter.progress(`loading the ${part}: ${size(done)} of ${size(total)}`);
-    },
+    onProgress: loadingProgress(reporter, signal),
   });
   if (pipeline.lora) {
     const { loraAlpha: alpha } = experiment;

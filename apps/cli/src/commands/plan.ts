@@ -10,7 +10,7 @@ import { decodeImage } from '@dwm/renderer/node';
 import { wristOf } from '@dwm/synth';
 import { PassRenderer } from '@dwm/synth/node';
 import type { Command } from 'commander';
-import { Generator } from '../eval/models.ts';
+import { checkModel, Generator } from '../eval/models.ts';
 import { DEFAULT_MODEL } from '../generate/default-model.ts';
 import { checkWritable, exists } from '../generate/files.ts';
 import { interruptible } from '../interrupt.ts';
@@ -21,7 +21,7 @@ import { type ClipFlags, clipSize, withClipOptions } from '../rank/clip-options.
 import { readGoal } from '../rank/goal.ts';
 import { rankingSheet } from '../rank/results.ts';
 import { drawScene, readClipFiles } from '../render/clips.ts';
-import { createReporter, type Reporter } from '../report.ts';
+import { clock, createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
 import { integer } from './options.ts';
 
@@ -105,23 +105,37 @@ async function synthTask(seed: number, device: Device, size: ClipSize): Promise<
   }
 }
 
+/** What is searched in, read from files. @throws before a device is opened, for what is missing or wrong. */
+async function readSceneFiles(flags: Flags, size: ClipSize, reporter: Reporter) {
+  const { scene, start, goal, target } = flags;
+  const missing = Object.entries({ scene, start, goal, target: target[0] })
+    .filter(([, value]) => value === undefined)
+    .map(([name]) => `--${name}`);
+  if (missing.length > 0)
+    throw new InvalidArgumentError(
+      missing[0].slice(2),
+      `give ${missing.join(', ')}; or --synth for a made-up room`,
+    );
+  const files = await readClipFiles({ ...size, scene: scene!, trajectory: start! }, reporter);
+  const { trajectory: camera } = files;
+  const side = startingSide(camera);
+  if (!side) {
+    throw new InvalidFileError(
+      start!,
+      'frame 0 has no hand with joints to start from; give --start a trajectory with hands in its first frame',
+    );
+  }
+  return { files, side, goal: await readGoal(goal!, size) };
+}
+
 async function sceneTask(
-  flags: Flags,
+  { files, side, goal }: Awaited<ReturnType<typeof readSceneFiles>>,
+  target: Vec3[],
   device: Device,
-  size: ClipSize,
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<Task> {
-  const { scene, start, goal, target } = flags;
-  if (!scene || !start || !goal || target.length === 0) {
-    const missing = !scene ? 'scene' : !start ? 'start' : !goal ? 'goal' : 'target';
-    throw new InvalidArgumentError(missing, 'is required, unless --synth is given');
-  }
-  const files = await readClipFiles({ ...size, scene, trajectory: start }, reporter);
   const { trajectory: camera } = files;
-  const side = startingSide(camera);
-  if (!side) throw new InvalidFileError(start, 'frame 0 has no hand with joints to start from');
-
   return {
     setting: {
       targets: targetsAt(target, placement(camera.frames[0].camera).position),
@@ -130,7 +144,7 @@ async function sceneTask(
       start: wristOf(camera.frames[0].hands[side]!.joints!),
     },
     staticVideo: await drawScene(device, files, reporter, { signal }),
-    goal: await readGoal(goal, size),
+    goal,
     hands: files.hands,
     caption: '',
   };
@@ -152,24 +166,32 @@ async function plan(flags: Flags, reporter: Reporter, signal: AbortSignal): Prom
   const { rounds, out, ...identity } = flags;
   const key = JSON.stringify(identity);
   let state = await readState(stateFile, key);
-  const device = await openTunedDevice(reporter);
-  const generator = await Generator.open(device, flags.model, flags, signal);
-  const { settings } = generator;
+  const model = await checkModel(flags.model, flags);
+  const { settings } = model;
   const size = clipSize(flags, settings);
+  const files = flags.synth === undefined ? await readSceneFiles(flags, size, reporter) : undefined;
+  const device = await openTunedDevice(reporter);
+  const generator = await Generator.load(device, model, reporter, signal);
   try {
-    const task =
-      flags.synth !== undefined
-        ? await synthTask(flags.synth, device, size)
-        : await sceneTask(flags, device, size, reporter, signal);
+    const task = files
+      ? await sceneTask(files, flags.target, device, reporter, signal)
+      : await synthTask(flags.synth!, device, size);
     const { setting, staticVideo, goal, caption } = task;
     const prompt = flags.promptEmbeds ? await generator.prompt(undefined) : (flags.prompt ?? caption);
     await mkdir(out, { recursive: true });
     const { population, elite, seeds, seed } = flags;
+    const [begun, firstRound] = [performance.now(), state.round];
     const { numInferenceSteps, guidanceScale } = settings;
     state = await searchPath(device, generator.pipeline, task, state, {
       ...{ population, rounds, elite, seeds, seed, prompt, numInferenceSteps, guidanceScale, signal },
-      onClip: (round, done, total) =>
-        reporter.progress(`round ${round + 1} of ${rounds}: clip ${done} of ${total}`, done === total),
+      onClip: (round, done, total) => {
+        const clips = (round - firstRound) * total + done;
+        const left = ((performance.now() - begun) / clips) * ((rounds - firstRound) * total - clips);
+        reporter.progress(
+          `round ${round + 1} of ${rounds}: clip ${done} of ${total}, ${clock(left / 1000)} left`,
+          done === total,
+        );
+      },
       onRound: async (searched, ranked, candidates) => {
         const sheet = rankingSheet(ranked.slice(0, 6), candidates, staticVideo, goal);
         await writePng(join(out, `round-${searched.round}.png`), sheet);

@@ -8,7 +8,7 @@ import { loadLpips } from '@dwm/dwm-model/node';
 import { writePng, writeVideo } from '@dwm/media/node';
 import type { Trajectory } from '@dwm/renderer';
 import { type Command, Option } from 'commander';
-import { Generator } from '../eval/models.ts';
+import { checkModel, Generator } from '../eval/models.ts';
 import { DEFAULT_MODEL } from '../generate/default-model.ts';
 import { checkWritable, exists } from '../generate/files.ts';
 import { interruptible } from '../interrupt.ts';
@@ -17,7 +17,7 @@ import { checkGoal, type GoalFlags, readGoal } from '../rank/goal.ts';
 import { rankingSheet, rankingText } from '../rank/results.ts';
 import { drawHands, drawScene, readClipFiles } from '../render/clips.ts';
 import { handGlbOption, manoOption } from '../render/options.ts';
-import { createReporter, type Reporter } from '../report.ts';
+import { clock, createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
 import { integer, real } from './options.ts';
 
@@ -100,19 +100,21 @@ async function openTextGoal(device: Device, { goalText, textImageModel }: Flags,
 async function rank(flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
   checkGoal(flags);
   await checkWritable(flags.out);
+  const model = await checkModel(flags.model, flags);
+  const { settings } = model;
+  const size = clipSize(flags, settings);
+  const picture = flags.goal === undefined ? undefined : await readGoal(flags.goal, size);
+  const files = [];
+  for (const trajectory of flags.candidates)
+    files.push(await readClipFiles({ ...flags, ...size, trajectory }, reporter));
+  const trajectories = files.map(({ trajectory }) => trajectory);
+  checkCameras(flags.candidates, trajectories);
   const device = await openTunedDevice(reporter);
   // Before the model, which may take minutes: it may not be what it should.
   const words = flags.goalText ? await openTextGoal(device, flags, reporter) : undefined;
-  const generator = await Generator.open(device, flags.model, flags, signal);
-  const { settings } = generator;
-  const size = clipSize(flags, settings);
+  const generator = await Generator.load(device, model, reporter, signal);
   try {
-    const goal = words ?? (await readGoal(flags.goal!, size));
-    const files = [];
-    for (const trajectory of flags.candidates)
-      files.push(await readClipFiles({ ...flags, ...size, trajectory }, reporter));
-    const trajectories = files.map(({ trajectory }) => trajectory);
-    checkCameras(flags.candidates, trajectories);
+    const goal = words ?? picture!;
     const staticVideo = await drawScene(device, files[0], reporter, { signal });
     const candidates = [];
     for (const [i, file] of files.entries()) {
@@ -128,6 +130,7 @@ async function rank(flags: Flags, reporter: Reporter, signal: AbortSignal): Prom
     const lpips = flags.lpips === undefined ? undefined : await loadLpips(device, flags.lpips);
     const [network] = lpips?.values() ?? [];
     const { pipeline } = generator;
+    const begun = performance.now();
     const ranked = await rankActions(pipeline, { staticVideo, prompt: '' }, candidates, goal, {
       seeds: flags.seeds,
       seed: flags.seed,
@@ -135,7 +138,10 @@ async function rank(flags: Flags, reporter: Reporter, signal: AbortSignal): Prom
       guidanceScale: settings.guidanceScale,
       distance: network ? lpipsDistance(network) : latentDistance(pipeline.vae),
       signal,
-      onClip: (done, total) => reporter.progress(`clip ${done} of ${total}`, done === total),
+      onClip: (done, total) => {
+        const left = ((performance.now() - begun) / done) * (total - done);
+        reporter.progress(`clip ${done} of ${total}, ${clock(left / 1000)} left`, done === total);
+      },
     });
     for (const model of lpips?.values() ?? []) model.destroy();
     words?.model.destroy();
@@ -145,10 +151,10 @@ async function rank(flags: Flags, reporter: Reporter, signal: AbortSignal): Prom
     for (const { name, outcome } of ranked)
       await writeVideo(join(flags.out, `${name.replace(/\.[^.]+$/, '')}.mp4`), { ...outcome, fps: size.fps });
     const ranking = ranked.map(({ outcome, ...rest }, i) => ({ place: i + 1, ...rest }));
-    const picture = network ? `LPIPS (${network.network})` : 'latent';
+    const pixels = network ? `LPIPS (${network.network})` : 'latent';
     const result = {
       ranking,
-      distance: words ? '1 - cosine (CLIP)' : picture,
+      distance: words ? '1 - cosine (CLIP)' : pixels,
       settings: { ...flags, ...size, ...settings },
       sheet,
     };

@@ -1,12 +1,15 @@
 /** A model folder as methods of an evaluation: its clips, its ablations, and how well its VAE can show the truth. */
 import { basename, resolve } from 'node:path';
-import { type Device, InvalidArgumentError, type Precision } from '@dwm/core-tensor';
-import { DwmPipeline, type GenerationSettings, readGenerationSettings } from '@dwm/dwm-model';
+import { type Device, InvalidArgumentError, type ModelFolder, type Precision } from '@dwm/core-tensor';
+import { DwmPipeline, type GenerationSettings } from '@dwm/dwm-model';
 import type { Frames } from '@dwm/media/node';
 import { ABLATIONS, type Ablation, ablateVideos } from '../generate/ablate.ts';
-import { checkText, openModel } from '../generate/check.ts';
+import { checkText } from '../generate/check.ts';
+import { openWholeModel } from '../generate/default-model.ts';
 import { readPrompt, readPromptEmbeds, type TextEmbeds } from '../generate/inputs.ts';
 import { toFrames } from '../generate/outputs.ts';
+import { loadingProgress } from '../generate/progress.ts';
+import type { Reporter } from '../report.ts';
 import type { Method } from './judge.ts';
 import type { EvalClip } from './types.ts';
 
@@ -21,50 +24,58 @@ export interface SamplingFlags {
   readonly useEmptyPrompts?: true;
 }
 
+/** A model's files and how it is asked: all that can be found wrong with them before a device is opened. */
+export interface CheckedModel {
+  readonly path: string;
+  readonly folder: ModelFolder;
+  readonly flags: SamplingFlags;
+  /** The model's own, with the flags' in their place where given. */
+  readonly settings: GenerationSettings;
+  readonly embeds: TextEmbeds | undefined;
+}
+
+/** @throws InvalidFileError for a folder that is not a whole model, or one that cannot read the prompt. */
+export async function checkModel(path: string, flags: SamplingFlags): Promise<CheckedModel> {
+  const { folder, settings: own } = await openWholeModel(path);
+  const embeds = flags.promptEmbeds ? await readPromptEmbeds(flags.promptEmbeds) : undefined;
+  const {
+    numInferenceSteps = own.numInferenceSteps,
+    guidanceScale = own.guidanceScale,
+    composite = own.composite,
+  } = flags;
+  await checkText(folder, embeds, guidanceScale > 1);
+  const settings = { ...own, numInferenceSteps, guidanceScale, composite };
+  return { path, folder, flags, settings, embeds };
+}
+
 /** A loaded model and how it is asked. */
 export class Generator {
   readonly name: string;
   readonly pipeline: DwmPipeline;
-  /** The model's own, with the flags' in their place where given. */
   readonly settings: GenerationSettings;
   readonly #flags: SamplingFlags;
   readonly #embeds: TextEmbeds | undefined;
   readonly #signal: AbortSignal;
 
-  private constructor(
-    name: string,
-    pipeline: DwmPipeline,
-    settings: GenerationSettings,
-    flags: SamplingFlags,
-    embeds: TextEmbeds | undefined,
-    signal: AbortSignal,
-  ) {
-    this.name = name;
+  private constructor(model: CheckedModel, pipeline: DwmPipeline, signal: AbortSignal) {
+    this.name = basename(resolve(model.path));
     this.pipeline = pipeline;
-    this.settings = settings;
-    this.#flags = flags;
-    this.#embeds = embeds;
+    this.settings = model.settings;
+    this.#flags = model.flags;
+    this.#embeds = model.embeds;
     this.#signal = signal;
   }
 
-  static async open(
+  static async load(
     device: Device,
-    path: string,
-    flags: SamplingFlags,
+    model: CheckedModel,
+    reporter: Reporter,
     signal: AbortSignal,
   ): Promise<Generator> {
-    const folder = await openModel(path);
-    const embeds = flags.promptEmbeds ? await readPromptEmbeds(flags.promptEmbeds) : undefined;
-    const own = await readGenerationSettings(folder);
-    const {
-      numInferenceSteps = own.numInferenceSteps,
-      guidanceScale = own.guidanceScale,
-      composite = own.composite,
-    } = flags;
-    await checkText(folder, embeds, guidanceScale > 1);
-    const pipeline = await DwmPipeline.load(device, folder, { precision: flags.precision });
-    const settings = { ...own, numInferenceSteps, guidanceScale, composite };
-    return new Generator(basename(resolve(path)), pipeline, settings, flags, embeds, signal);
+    const { precision } = model.flags;
+    const onProgress = loadingProgress(reporter, signal);
+    const pipeline = await DwmPipeline.load(device, model.folder, { precision, onProgress });
+    return new Generator(model, pipeline, signal);
   }
 
   /** How clips are made, whatever their size. */

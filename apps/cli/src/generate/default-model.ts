@@ -4,7 +4,7 @@
  */
 import { basename, join } from 'node:path';
 import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
-import { type GenerationSettings, readGenerationSettings } from '@dwm/dwm-model';
+import { type GenerationSettings, modelFiles, readGenerationSettings } from '@dwm/dwm-model';
 import type { Reporter } from '../report.ts';
 import { openModel } from './check.ts';
 import { exists } from './files.ts';
@@ -20,7 +20,7 @@ export interface ChosenModel {
 
 /**
  * Opens `model`, or `fallback` where none is given, and says so.
- * @throws InvalidFileError where the folder is not there, or its `generation.json` cannot be used.
+ * @throws InvalidFileError where the folder is not there or not whole, or its `generation.json` cannot be used.
  */
 export async function chooseModel(
   model: string | undefined,
@@ -32,8 +32,14 @@ export async function chooseModel(
     reporter.say(`no --model is given: the model is ${madeFor(chosen)}`);
     return chosen;
   }
-  const folder = await openModel(model);
-  return { path: model, folder, settings: await readGenerationSettings(folder) };
+  return openWholeModel(model);
+}
+
+/** @throws InvalidFileError that names what is missing, or where `generation.json` cannot be used. */
+export async function openWholeModel(path: string): Promise<ChosenModel> {
+  const folder = await openModel(path);
+  await modelFiles(folder);
+  return { path, folder, settings: await readGenerationSettings(folder) };
 }
 
 /** @throws InvalidFileError where it is not there. */
@@ -44,8 +50,7 @@ export async function openDefaultModel(path = DEFAULT_MODEL): Promise<ChosenMode
       'the default model is not there; restore it with "git checkout -- models/dwm-tiny" (dwm generate takes others with --model)',
     );
   }
-  const folder = await openModel(path);
-  return { path, folder, settings: await readGenerationSettings(folder) };
+  return openWholeModel(path);
 }
 
 /** E.g. `dwm-tiny, made for 17 frames of 96x64`. */

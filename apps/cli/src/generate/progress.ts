@@ -1,6 +1,6 @@
-/** The progress line of a generation: stage, step, seconds a step and time left. */
+/** The progress lines of a generation: of loading, then stage, step, seconds a step and time left. */
 import type { Progress } from '@dwm/dwm-model';
-import { clock, type Reporter } from '../report.ts';
+import { clock, type Reporter, size } from '../report.ts';
 
 const STAGES: Record<Progress['stage'], string> = {
   text: 'reading the prompt',
@@ -33,3 +33,11 @@ export function generationProgress(reporter: Reporter): (progress: Progress) => 
     }
   };
 }
+
+/** For `DwmPipeline.load`, which it stops when `signal` is. */
+export const loadingProgress =
+  (reporter: Reporter, signal: AbortSignal) =>
+  (part: string, done: number, total: number): void => {
+    signal.throwIfAborted();
+    reporter.progress(`loading the ${part}: ${size(done)} of ${size(total)}`);
+  };

@@ -3,9 +3,9 @@
  * files the visitor dropped, an address, or one that was kept before.
  */
 import { DwmError, InvalidFileError, type ModelFolder, urlFolder } from '@dwm/core-tensor';
+import { modelFiles } from '@dwm/dwm-model';
 import { type DroppedFile, droppedFolder } from './dropped.ts';
 import type { Manifest } from './manifest.ts';
-import { modelFiles } from './model-files.ts';
 import { type Incoming, keep, openKept } from './opfs.ts';
 
 export type ModelRef =

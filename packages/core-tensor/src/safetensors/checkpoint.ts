@@ -105,6 +105,27 @@ export async function openSafetensors(source: ByteSource): Promise<Checkpoint> {
 }
 
 /**
+ * The files of `openCheckpoint`: those that are there, and those that should be.
+ * @throws InvalidFileError for an index that cannot be read.
+ */
+export async function checkpointFiles(
+  folder: ModelFolder,
+  basename: string,
+): Promise<{ found: string[]; missing: string[] }> {
+  const single = `${basename}.safetensors`;
+  if (await folder.exists(single)) return { found: [single], missing: [] };
+  const index = `${single}.index.json`;
+  if (!(await folder.exists(index))) return { found: [], missing: [single] };
+  const { weightMap } = await readIndex(folder, index);
+  const [found, missing]: string[][] = [[index], []];
+  for (const file of new Set(weightMap.values())) {
+    const path = besideIndex(index, file);
+    ((await folder.exists(path)) ? found : missing).push(path);
+  }
+  return { found, missing };
+}
+
+/**
  * Opens `<basename>.safetensors`, or the shards listed in `<basename>.safetensors.index.json`.
  * @param basename may lie in a subfolder: `transformer/diffusion_pytorch_model`.
  * @throws InvalidFileError if neither file exists, a header is damaged, or index and shards disagree.
@@ -123,18 +144,20 @@ export async function openCheckpoint(folder: ModelFolder, basename: string): Pro
   );
 }
 
+const besideIndex = (index: string, file: string) => index.slice(0, index.lastIndexOf('/') + 1) + file;
+
 async function openShards(folder: ModelFolder, indexPath: string): Promise<Checkpoint> {
   const { name, weightMap } = await readIndex(folder, indexPath);
-  const parent = indexPath.slice(0, indexPath.lastIndexOf('/') + 1);
   const shards = new Map<string, Shard>();
   try {
     for (const file of new Set(weightMap.values())) {
-      if (!(await folder.exists(parent + file))) {
+      const path = besideIndex(indexPath, file);
+      if (!(await folder.exists(path))) {
         throw new InvalidFileError(name, `shard ${quote(file)} is missing; download the model again`, {
           shard: file,
         });
       }
-      shards.set(file, await openShard(await folder.open(parent + file)));
+      shards.set(file, await openShard(await folder.open(path)));
     }
     const tensors = new Map<string, TensorEntry>();
     for (const [tensor, file] of weightMap) {

@@ -3,6 +3,7 @@ export { Denoiser, type DenoiserShape } from './denoiser.ts';
 export { type GenerationSettings, readGenerationSettings, readOwnSettings } from './generation-settings.ts';
 export { dynamicGuidanceScale } from './guidance.ts';
 export type { Mask } from './mask.ts';
+export { modelFiles } from './model-files.ts';
 export * from './options.ts';
 export { DwmPipeline, type LoadOptions, type MemoryEstimate } from './pipeline.ts';
 export * from './plan-model.ts';
