@@ -133,3 +133,56 @@ export function unpackGlb(bytes: Uint8Array): { json: GLTF.IGLTF; binary: Uint8A
     binary: bytes.subarray(28 + length),
   };
 }
+
+type Numbers = Float32Array | Int8Array | Uint8Array | Int16Array | Uint16Array | Uint32Array;
+const WIDTHS = { SCALAR: 1, VEC2: 2, VEC3: 3, VEC4: 4, MAT4: 16 } as const;
+const COMPONENTS = new Map<unknown, number>([
+  [Int8Array, 5120],
+  [Uint8Array, 5121],
+  [Int16Array, 5122],
+  [Uint16Array, 5123],
+  [Uint32Array, 5125],
+  [Float32Array, 5126],
+]);
+
+/** A glTF written by hand, for what glTF-Transform would put right: a red unlit square, 1 m wide, on node 0. */
+export class SquareGltf {
+  // Loose on purpose: tests put into it what the format does not allow.
+  // biome-ignore lint/suspicious/noExplicitAny: JSON of any form
+  readonly json: any;
+  readonly #bytes: number[] = [];
+
+  constructor() {
+    this.json = { asset: { version: '2.0' }, scene: 0, scenes: [{ nodes: [0] }], nodes: [{ mesh: 0 }] };
+    const positions = Float32Array.of(-0.5, -0.5, 0, 0.5, -0.5, 0, 0.5, 0.5, 0, -0.5, 0.5, 0);
+    const attributes = { POSITION: this.accessor('VEC3', positions) };
+    const indices = this.accessor('SCALAR', Uint16Array.of(0, 1, 2, 0, 2, 3));
+    this.json.meshes = [{ primitives: [{ attributes, indices, material: 0 }] }];
+    this.json.materials = [
+      { pbrMetallicRoughness: { baseColorFactor: [1, 0, 0, 1] }, extensions: { KHR_materials_unlit: {} } },
+    ];
+  }
+
+  /** Index of a new bufferView. */
+  view(bytes: Uint8Array): number {
+    while (this.#bytes.length % 4 !== 0) this.#bytes.push(0);
+    this.json.bufferViews ??= [];
+    const byteOffset = this.#bytes.length;
+    this.#bytes.push(...bytes);
+    return this.json.bufferViews.push({ buffer: 0, byteOffset, byteLength: bytes.length }) - 1;
+  }
+
+  /** Index of a new accessor. */
+  accessor(type: keyof typeof WIDTHS, values: Numbers, normalized = false): number {
+    const bufferView = this.view(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+    this.json.accessors ??= [];
+    const count = values.length / WIDTHS[type];
+    const componentType = COMPONENTS.get(values.constructor);
+    return this.json.accessors.push({ bufferView, componentType, count, type, normalized }) - 1;
+  }
+
+  glb(): Uint8Array<ArrayBuffer> {
+    this.json.buffers = [{ byteLength: this.#bytes.length }];
+    return glb(this.json, Uint8Array.from(this.#bytes));
+  }
+}

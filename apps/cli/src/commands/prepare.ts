@@ -214,7 +214,7 @@ async function drawnHands(
     })),
   };
   checkHands(trajectory, flags);
-  const hands = await readHands(flags);
+  const hands = await readHands(flags, reporter);
   const device = await openNodeDevice();
   try {
     const clip = await drawHands(device, { hands, trajectory }, reporter, { signal });

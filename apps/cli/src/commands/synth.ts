@@ -97,6 +97,7 @@ async function synth(flags: Flags, reporter: Reporter, signal: AbortSignal): Pro
     root: out,
     nodeArguments: ['--import', import.meta.resolve('tsx')],
     signal,
+    warn: (line) => reporter.warn(line),
     onAdapter: (adapter) =>
       reporter.say(`${flags.workers} worker${flags.workers > 1 ? 's' : ''} on ${adapter}`),
     onClip: ({ clips, kept, count, seconds, rejected }) => {

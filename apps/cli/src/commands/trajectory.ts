@@ -140,7 +140,7 @@ async function previewOf(
   const files = {
     trajectory: shown,
     scene: flags.scene ? await readScene(flags.scene, reporter) : undefined,
-    hands: await readHands(flags),
+    hands: await readHands(flags, reporter),
   };
   const pictures: RgbImage[] = [
     sheetOf('camera path and hands from above - from the side (white: the start)', trajectory),

@@ -38,7 +38,7 @@ export async function readClipFiles(
   const recorded = await readTrajectory(flags.trajectory, flags, reporter);
   const trajectory = clipTrajectory(recorded, flags);
   sayIfFitted(recorded, trajectory, reporter);
-  const hands = await readHands(flags);
+  const hands = await readHands(flags, reporter);
   checkHands(trajectory, flags);
   return { scene: await readScene(flags.scene, reporter), hands, trajectory };
 }

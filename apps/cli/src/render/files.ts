@@ -47,7 +47,10 @@ export async function readScene(paths: readonly string[], reporter: Reporter): P
   let splats: SplatCloud | undefined;
   for (const path of paths) {
     if (await isGltf(path)) {
-      meshes.push({ scene: await readGltfFile(path), name: basename(path) });
+      meshes.push({
+        scene: await readGltfFile(path, { warn: (line) => reporter.warn(line) }),
+        name: basename(path),
+      });
       continue;
     }
     if (splats)
@@ -78,10 +81,12 @@ export async function readMano(path: string): Promise<ManoModel> {
 }
 
 /** What the hands are drawn with: the default hands unless the flags say otherwise. */
-export async function readHands(flags: HandFlags): Promise<HandModels> {
+export async function readHands(flags: HandFlags, reporter: Reporter): Promise<HandModels> {
   checkHandFlags(flags);
   const [left, right] = flags.handGlb
-    ? await Promise.all(flags.handGlb.map((path) => readGltfFile(path)))
+    ? await Promise.all(
+        flags.handGlb.map((path) => readGltfFile(path, { warn: (line) => reporter.warn(line) })),
+      )
     : [await readDefaultHand('left'), await readDefaultHand('right')];
   return { rigs: { left, right }, mano: flags.mano ? await readMano(flags.mano) : undefined };
 }

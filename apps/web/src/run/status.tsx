@@ -1,5 +1,5 @@
 /** What the engine does at the moment, and what went wrong, in one line each. */
-import { Show } from 'solid-js';
+import { For, Show } from 'solid-js';
 import type { Session } from '../state/session.ts';
 
 export function Status(props: { session: Session }) {
@@ -16,6 +16,7 @@ export function Status(props: { session: Session }) {
           )}
         </Show>
       </div>
+      <For each={state.room?.notes}>{(line) => <div class="status">{line}</div>}</For>
       <Show when={state.error}>
         {(error) => (
           <div class="error" role="alert">

@@ -61,6 +61,8 @@ export interface RoomInfo {
   readonly bounds?: Bounds;
   /** What the hands do, in words. */
   readonly caption: string;
+  /** What of its file the pictures do not show, a line each. */
+  readonly notes?: readonly string[];
 }
 
 export interface Conditioning {

@@ -2,7 +2,7 @@
  * The room on the device, with a pair of hands that can be put anywhere in it or taken out. The same model is drawn
  * for the visitor, hands in it, and for the model's static video, hands out of it.
  */
-import { blobSource, type Device, DwmError, InvalidFileError } from '@dwm/core-tensor';
+import { blobSource, type Device, DwmError, InvalidFileError, quote } from '@dwm/core-tensor';
 import {
   type Bounds,
   ClipReadback,
@@ -81,22 +81,26 @@ async function fromFiles(files: readonly DroppedFile[]): Promise<RoomParts> {
   if (!main)
     throw new InvalidFileError(files[0].path, 'is no scene; expected .glb, .gltf, .ply, .spz or .splat');
   const bytesOf = async ({ file }: DroppedFile) => new Uint8Array(await file.arrayBuffer());
+  const notes: string[] = [];
   const meshes =
     gltf &&
     (await readGltf(await bytesOf(gltf), {
       name: gltf.path,
       dracoDecoder: () => import('./draco.ts').then(({ loadDraco }) => loadDraco()),
-      readUri: async (uri) => {
-        const wanted = decodeURIComponent(uri);
+      warn: (line) => notes.push(line),
+      readUri: async (wanted, field) => {
         const found = files.find(({ path }) => path === wanted || path.endsWith(`/${wanted}`));
         if (!found)
-          throw new InvalidFileError(gltf.path, `${uri} is missing; drop it together with the .gltf`);
+          throw new InvalidFileError(
+            gltf.path,
+            `${field}: ${quote(wanted)} is missing; drop it together with the .gltf`,
+          );
         return bytesOf(found);
       },
     }));
   const splats = cloud && (await readSplats(blobSource(cloud.file, cloud.path)));
   const bounds = meshes ? worldBounds(meshes) : splats && cloudBounds(splats);
-  return { info: { name: main.path, caption: '', bounds }, meshes, splats };
+  return { info: { name: main.path, caption: '', bounds, notes }, meshes, splats };
 }
 
 /** The middle nine tenths in every direction: scans have stray splats far away. */

@@ -10,5 +10,5 @@ export {
   type RenderTargetOptions,
 } from './render-target.ts';
 export { SceneModel, type SceneModelOptions } from './scene-model.ts';
-export { type DecodeImage, decodeWithBrowser, type Pixels } from './texture-cache.ts';
+export { type DecodeImage, decodeWithBrowser } from './texture-cache.ts';
 export { clipMatrix, DEFAULT_NEAR, type View } from './view.ts';

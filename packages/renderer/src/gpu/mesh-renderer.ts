@@ -9,7 +9,13 @@ import type { LightRig } from '../scene/lights.ts';
 import type { Bounds } from '../scene/pose.ts';
 import { MESH_SHADER } from './mesh-shader.ts';
 import { COLOR_VIEW_FORMAT, DEPTH_FORMAT, type RenderTarget } from './render-target.ts';
-import { ATTRIBUTE_WIDTHS, type DrawItem, materialLayout, type SceneModel } from './scene-model.ts';
+import {
+  ATTRIBUTE_WIDTHS,
+  type DrawItem,
+  materialLayout,
+  type SceneModel,
+  textureSlots,
+} from './scene-model.ts';
 import type { ShadowMap } from './shadow-map.ts';
 import { clipMatrix, positionOf, rayMatrix, type View } from './view.ts';
 
@@ -356,13 +362,15 @@ export class MeshRenderer {
       : {};
     if (kind === 'color') {
       const lit = setup.lit && !material.unlit;
+      const [, shine, normal, occlusion, emissive] = textureSlots(material).map((use) => +(lit && !!use));
       Object.assign(constants, {
         hasNormals: +present[1],
         hasTangents: +present[2],
-        hasNormalTexture: +(lit && !!material.normalTexture),
-        hasMetallicRoughnessTexture: +(lit && !!material.metallicRoughnessTexture),
-        hasOcclusionTexture: +(lit && !!material.occlusionTexture),
-        hasEmissiveTexture: +(lit && !!material.emissiveTexture),
+        hasNormalTexture: normal,
+        hasShineTexture: shine,
+        hasOcclusionTexture: occlusion,
+        hasEmissiveTexture: emissive,
+        specularGlossiness: +(lit && !!material.specularGlossiness),
         hasShadow: +(lit && setup.hasShadow),
         unlit: +!lit,
       });

@@ -13,7 +13,9 @@ override hasNormals: bool = true;
 override hasTangents: bool = false;
 override hasBaseTexture: bool = false;
 override hasNormalTexture: bool = false;
-override hasMetallicRoughnessTexture: bool = false;
+override hasShineTexture: bool = false;
+// rather than metallic roughness
+override specularGlossiness: bool = false;
 override hasOcclusionTexture: bool = false;
 override hasEmissiveTexture: bool = false;
 override hasShadow: bool = false;
@@ -66,6 +68,10 @@ struct Material {
   roughness: f32,
   normalScale: f32,
   occlusionStrength: f32,
+  // reflectance along the normal, of what is no metal, and at grazing angles
+  specular: vec3f,
+  grazing: f32,
+  glossiness: f32,
   // two rows a texture; the first one's w is the set of coordinates
   uvRows: array<vec4f, 10>,
 }
@@ -78,12 +84,12 @@ struct Material {
 
 @group(1) @binding(0) var<uniform> material: Material;
 @group(1) @binding(1) var baseTexture: texture_2d<f32>;
-@group(1) @binding(2) var metallicRoughnessTexture: texture_2d<f32>;
+@group(1) @binding(2) var shineTexture: texture_2d<f32>;
 @group(1) @binding(3) var normalTexture: texture_2d<f32>;
 @group(1) @binding(4) var occlusionTexture: texture_2d<f32>;
 @group(1) @binding(5) var emissiveTexture: texture_2d<f32>;
 @group(1) @binding(6) var baseSampler: sampler;
-@group(1) @binding(7) var metallicRoughnessSampler: sampler;
+@group(1) @binding(7) var shineSampler: sampler;
 @group(1) @binding(8) var normalSampler: sampler;
 @group(1) @binding(9) var occlusionSampler: sampler;
 @group(1) @binding(10) var emissiveSampler: sampler;
@@ -206,6 +212,7 @@ fn skyRadiance(direction: vec3f) -> vec3f {
 struct Surface {
   diffuse: vec3f,
   f0: vec3f,
+  f90: f32,
   alpha: f32,
 }
 
@@ -221,7 +228,7 @@ fn reflect1(s: Surface, n: vec3f, v: vec3f, l: vec3f) -> vec3f {
   let visibility = 0.5 / (nl * sqrt(nv * nv * (1 - a2) + a2) + nv * sqrt(nl * nl * (1 - a2) + a2));
   let grazing = 1 - max(dot(h, v), 0.0);
   let grazing2 = grazing * grazing;
-  let fresnel = s.f0 + (1 - s.f0) * (grazing2 * grazing2 * grazing);
+  let fresnel = s.f0 + (s.f90 - s.f0) * (grazing2 * grazing2 * grazing);
   let specular = fresnel * (a2 / (3.14159265 * d * d)) * visibility;
   return ((1 - fresnel) * s.diffuse / 3.14159265 + specular) * nl;
 }
@@ -230,21 +237,27 @@ fn surface(in: Varyings, front: bool, base: vec3f) -> vec3f {
   let n = shadingNormal(in, front);
   let side = facet(in.position);
   let v = -normalize(in.position);
-  var metallic = material.metallic;
-  var roughness = material.roughness;
-  if (hasMetallicRoughnessTexture) {
-    let texel = textureSample(metallicRoughnessTexture, metallicRoughnessSampler, coordinates(in.uv, 1));
-    roughness *= texel.g;
-    metallic *= texel.b;
-  }
   var occlusion = 1.0;
   if (hasOcclusionTexture) {
     let texel = textureSample(occlusionTexture, occlusionSampler, coordinates(in.uv, 3)).r;
     occlusion = 1 + material.occlusionStrength * (texel - 1);
   }
+  var shine = vec4f(1);
+  if (hasShineTexture) { shine = textureSample(shineTexture, shineSampler, coordinates(in.uv, 1)); }
   var s: Surface;
-  s.diffuse = base * (1 - metallic);
-  s.f0 = mix(vec3f(0.04), base, metallic);
+  var roughness: f32;
+  if (specularGlossiness) {
+    roughness = 1 - material.glossiness * shine.a;
+    s.f0 = material.specular * shine.rgb;
+    s.f90 = 1;
+    s.diffuse = base * (1 - max(s.f0.r, max(s.f0.g, s.f0.b)));
+  } else {
+    roughness = material.roughness * shine.g;
+    let metallic = material.metallic * shine.b;
+    s.f0 = mix(material.specular, base, metallic);
+    s.f90 = mix(material.grazing, 1, metallic);
+    s.diffuse = base * (1 - metallic);
+  }
   s.alpha = max(roughness * roughness, 0.002);
 
   var radiance = vec3f(0);
@@ -271,7 +284,7 @@ fn surface(in: Varyings, front: bool, base: vec3f) -> vec3f {
   let r = roughness * vec4f(-1, -0.0275, -0.572, 0.022) + vec4f(1, 0.0425, 1.04, -0.04);
   let a004 = min(r.x * r.x, exp2(-9.28 * nv)) * r.x + r.y;
   let fit = vec2f(-1.04, 1.04) * a004 + r.zw;
-  radiance += occlusion * (s.diffuse * skyRadiance(n) + (s.f0 * fit.x + fit.y) * skyRadiance(reflect(-v, n)));
+  radiance += occlusion * (s.diffuse * skyRadiance(n) + (s.f0 * fit.x + s.f90 * fit.y) * skyRadiance(reflect(-v, n)));
 
   var emissive = material.emissive;
   if (hasEmissiveTexture) {

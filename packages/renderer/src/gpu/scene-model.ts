@@ -47,13 +47,19 @@ export interface SceneModelOptions {
   readonly shadowTexels?: number;
 }
 
-const SLOTS = [
-  'baseColorTexture',
-  'metallicRoughnessTexture',
-  'normalTexture',
-  'occlusionTexture',
-  'emissiveTexture',
-] as const satisfies readonly (keyof Material)[];
+/** The textures of a material in the order of the shader's bindings. */
+export const textureSlots = (material: Material): readonly (TextureUse | undefined)[] => [
+  material.baseColorTexture,
+  material.specularGlossiness ? material.specularGlossinessTexture : material.metallicRoughnessTexture,
+  material.normalTexture,
+  material.occlusionTexture,
+  material.emissiveTexture,
+];
+const SLOT_COUNT = 5;
+
+/** Whether a slot holds colours (sRGB) rather than data. */
+const holdsColor = (material: Material, slot: number) =>
+  slot === 0 || slot === 4 || (slot === 1 && material.specularGlossiness !== undefined);
 
 export class SceneModel {
   readonly scene: Scene;
@@ -268,8 +274,8 @@ export function materialLayout(device: Device): GPUBindGroupLayout {
       label: 'material',
       entries: [
         { binding: 0, visibility, buffer: {} },
-        ...SLOTS.map((_, i) => ({ binding: 1 + i, visibility, texture: {} })),
-        ...SLOTS.map((_, i) => ({ binding: 6 + i, visibility, sampler: {} })),
+        ...Array.from({ length: SLOT_COUNT }, (_, i) => ({ binding: 1 + i, visibility, texture: {} })),
+        ...Array.from({ length: SLOT_COUNT }, (_, i) => ({ binding: 6 + i, visibility, sampler: {} })),
         { binding: 11, visibility, sampler: {} },
       ],
     });
@@ -287,10 +293,10 @@ async function createMaterialGroup(
   own: Own,
 ): Promise<GPUBindGroup> {
   const uniform = own(
-    device.createBuffer(208, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST, `material ${material.name}`),
+    device.createBuffer(240, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST, `material ${material.name}`),
   );
-  const uses = SLOTS.map((slot): TextureUse | undefined => material[slot]);
-  const { metallic, roughness, normalScale, occlusionStrength } = material;
+  const uses = textureSlots(material);
+  const { metallic, roughness, normalScale, occlusionStrength, dielectric, specularGlossiness } = material;
   device.gpu.queue.writeBuffer(
     uniform.gpu,
     0,
@@ -299,6 +305,8 @@ async function createMaterialGroup(
       ...material.emissive,
       material.alphaCutoff,
       ...[metallic, roughness, normalScale, occlusionStrength],
+      ...(specularGlossiness?.specular ?? dielectric?.normal ?? [0.04, 0.04, 0.04]),
+      ...[dielectric?.grazing ?? 1, specularGlossiness?.glossiness ?? 0, 0, 0, 0],
       ...uses.flatMap((use) => {
         const [a, b, tx, c, d, ty] = use?.transform ?? [1, 0, 0, 0, 1, 0];
         return [a, b, tx, use?.uvSet ?? 0, c, d, ty, 0];
@@ -307,7 +315,7 @@ async function createMaterialGroup(
   );
   const views: GPUTextureView[] = [];
   for (const [i, use] of uses.entries()) {
-    const color = SLOTS[i] === 'baseColorTexture' || SLOTS[i] === 'emissiveTexture';
+    const color = holdsColor(material, i);
     const texture = use ? await textures.texture(scene.images[use.image], color) : textures.white;
     views.push(texture.createView());
   }

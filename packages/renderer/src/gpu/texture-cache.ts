@@ -3,14 +3,7 @@
  * browser, a decoder function elsewhere. Pictures are decoded one at a time, when a material first needs them.
  */
 import { type Device, InvalidFileError } from '@dwm/core-tensor';
-import type { EncodedImage, TextureUse } from '../scene/scene.ts';
-
-/** 8-bit RGBA, not premultiplied, rows from the top. */
-export interface Pixels {
-  readonly width: number;
-  readonly height: number;
-  readonly data: Uint8Array;
-}
+import type { EncodedImage, Pixels, TextureUse } from '../scene/scene.ts';
 
 export type DecodeImage = (image: EncodedImage) => Promise<Pixels | ImageBitmap>;
 

@@ -2,7 +2,7 @@
  * The outer shell of a glTF asset: a GLB's chunks or a .gltf's text, and the bytes its buffers and images
  * point to. Lengths are checked against what is there before anything is allocated.
  */
-import { InvalidFileError } from '@dwm/core-tensor';
+import { InvalidFileError, quote } from '@dwm/core-tensor';
 
 const MAGIC = 0x46546c67;
 const JSON_CHUNK = 0x4e4f534a;
@@ -61,16 +61,55 @@ function parseJson(bytes: Uint8Array, file: string): Json {
   throw new InvalidFileError(file, 'is neither a GLB file nor glTF JSON; expected a .glb or .gltf');
 }
 
-/** The bytes of a data URI; `undefined` for another kind of URI. */
+/** The bytes of a data URI; `undefined` for another kind of URI. @param field where it stands, for errors. */
 export function decodeDataUri(uri: string, file: string, field: string): Uint8Array<ArrayBuffer> | undefined {
-  if (!uri.startsWith('data:')) return undefined;
+  if (!/^data:/i.test(uri)) return undefined;
   const comma = uri.indexOf(',');
-  const isBase64 = comma > 0 && uri.slice(0, comma).endsWith(';base64');
+  const fail = (problem: string): never => {
+    throw new InvalidFileError(file, `${field}: is a data URI ${problem}; export the file again`, { field });
+  };
+  if (comma < 0) return fail('without a comma');
+  const body = uri.slice(comma + 1);
   try {
-    if (comma < 0) throw new Error();
-    const text = isBase64 ? atob(uri.slice(comma + 1)) : decodeURIComponent(uri.slice(comma + 1));
-    return isBase64 ? Uint8Array.from(text, (c) => c.charCodeAt(0)) : new TextEncoder().encode(text);
+    if (!/;base64$/i.test(uri.slice(0, comma))) return percentBytes(body);
+    return Uint8Array.from(atob(decodeURIComponent(body)), (c) => c.charCodeAt(0));
   } catch {
-    throw new InvalidFileError(file, `${field}.uri: not a valid data URI`);
+    return fail('that cannot be decoded');
+  }
+}
+
+/** Bytes of a text with %XX in it. @throws Error for a % without its digits. */
+function percentBytes(text: string): Uint8Array<ArrayBuffer> {
+  const source = new TextEncoder().encode(text);
+  const out = new Uint8Array(source.length);
+  let length = 0;
+  for (let at = 0; at < source.length; at++) {
+    if (source[at] !== 0x25) {
+      out[length++] = source[at];
+      continue;
+    }
+    const digits = String.fromCharCode(...source.subarray(at + 1, at + 3));
+    if (!/^[0-9a-f]{2}$/i.test(digits)) throw new Error('not a percent code');
+    out[length++] = Number.parseInt(digits, 16);
+    at += 2;
+  }
+  return out.subarray(0, length);
+}
+
+/**
+ * The path that a relative URI names, `/` between its parts. Whether it leaves the folder is for its reader to say.
+ * @throws InvalidFileError for an address elsewhere, and for a `%` that is none of a percent code.
+ */
+export function pathOf(uri: string, file: string, field: string): string {
+  const fail = (problem: string, fix: string): never => {
+    throw new InvalidFileError(file, `${field}: ${quote(uri)} ${problem}; ${fix}`, { field });
+  };
+  if (/^[a-z][a-z0-9+.-]+:/i.test(uri)) {
+    return fail('is an address elsewhere', 'download it and name the file beside the .gltf');
+  }
+  try {
+    return decodeURIComponent(uri);
+  } catch {
+    return fail('has a % that is no percent code', 'write %25 for a percent sign');
   }
 }

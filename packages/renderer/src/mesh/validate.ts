@@ -72,8 +72,23 @@ export class Fields {
     return this.list(field).map((entry, i) => new Fields(entry, this.#file, `${prefix}[${i}]`));
   }
 
+  /** One of the object's extensions. */
+  extension(name: string): Fields | undefined {
+    return this.object('extensions')?.object(name);
+  }
+
   keys(): string[] {
     return Object.keys(this.#json);
+  }
+
+  boolean(field: string, fallback: boolean): boolean {
+    const value = this.#value(field, fallback);
+    return typeof value === 'boolean' ? value : this.fail(field, 'expected true or false', value);
+  }
+
+  number(field: string, fallback: number): number {
+    const value = this.#value(field, fallback);
+    return Number.isFinite(value) ? (value as number) : this.fail(field, 'expected a number', value);
   }
 
   string(field: string, fallback = ''): string {
@@ -123,7 +138,7 @@ export function validateGltf(root: Fields, resources: Resources, binaryUri: stri
   const buffers = root.objects('buffers').map((buffer, i) => {
     const length = buffer.integer('byteLength', undefined, 0);
     const uri = buffer.has('uri') ? buffer.string('uri') : i === 0 ? binaryUri : '';
-    const isFallback = buffer.object('extensions')?.object('EXT_meshopt_compression') !== undefined;
+    const isFallback = buffer.extension('EXT_meshopt_compression') !== undefined;
     const bytes = resources[uri];
     if (!bytes && isFallback) return length;
     if (!bytes) buffer.fail('uri', 'its bytes are missing: keep the .bin beside the .gltf', uri || undefined);
@@ -140,7 +155,7 @@ export function validateGltf(root: Fields, resources: Resources, binaryUri: stri
     if (offset + length > total)
       view.fail('byteLength', `expected to end within the ${total} bytes of its buffer`, offset + length);
     const stride = view.integer('byteStride', 0, 0, 252);
-    const packed = view.object('extensions')?.object('EXT_meshopt_compression');
+    const packed = view.extension('EXT_meshopt_compression');
     if (!packed) return { length, stride, compressed: false };
     const source = buffers[packed.reference(packed.integer('buffer'), buffers.length, 'buffer')];
     const end = packed.integer('byteOffset', 0) + packed.integer('byteLength');
@@ -211,49 +226,95 @@ export function validateGltf(root: Fields, resources: Resources, binaryUri: stri
   for (const texture of root.objects('textures')) {
     texture.index('source', images);
     texture.index('sampler', count('samplers'));
-    texture.object('extensions')?.object('EXT_texture_webp')?.index('source', images);
+    texture.extension('EXT_texture_webp')?.index('source', images);
   }
-  const textures = count('textures');
-  for (const material of root.objects('materials')) {
-    const surface = material.object('pbrMetallicRoughness');
-    for (const slot of ['normalTexture', 'occlusionTexture', 'emissiveTexture']) {
-      material.object(slot)?.reference(material.object(slot)!.integer('index'), textures, 'index');
-    }
-    for (const slot of ['baseColorTexture', 'metallicRoughnessTexture']) {
-      surface?.object(slot)?.reference(surface.object(slot)!.integer('index'), textures, 'index');
-    }
-    surface?.numbers('baseColorFactor', 4, [1, 1, 1, 1]);
-    material.numbers('emissiveFactor', 3, [0, 0, 0]);
-  }
+  for (const material of root.objects('materials')) validateMaterial(material, count('textures'));
 
-  const accessors = count('accessors');
-  for (const mesh of root.objects('meshes')) {
-    for (const primitive of mesh.objects('primitives')) {
-      primitive.index('indices', accessors);
-      primitive.index('material', count('materials'));
-      primitive.integer('mode', 4, 0, 6);
-      const attributes = primitive.required('attributes');
-      for (const key of attributes.keys()) attributes.index(key, accessors);
-      const draco = primitive.object('extensions')?.object('KHR_draco_mesh_compression');
-      if (!draco) continue;
-      draco.reference(draco.integer('bufferView'), views.length, 'bufferView');
-      const packed = draco.object('attributes');
-      for (const key of packed?.keys() ?? []) {
-        packed!.integer(key);
-        if (!attributes.has(key))
-          draco.fail(`attributes.${key}`, "expected one of the primitive's attributes", key);
-      }
-      if (!primitive.has('indices')) primitive.fail('indices', 'expected an accessor', undefined);
-    }
-  }
-
+  for (const mesh of root.objects('meshes')) validateMesh(mesh, root, views.length);
   validateNodes(root);
 }
+
+function validateMaterial(material: Fields, textures: number): void {
+  const texture = (holder: Fields | undefined, slot: string): Fields | undefined => {
+    const use = holder?.object(slot);
+    if (!use) return undefined;
+    use.reference(use.integer('index'), textures, 'index');
+    use.integer('texCoord', 0);
+    const change = use.extension('KHR_texture_transform');
+    change?.numbers('offset', 2, [0, 0]);
+    change?.numbers('scale', 2, [1, 1]);
+    change?.number('rotation', 0);
+    change?.integer('texCoord', 0);
+    return use;
+  };
+  material.string('alphaMode');
+  material.number('alphaCutoff', 0.5);
+  material.boolean('doubleSided', false);
+  material.numbers('emissiveFactor', 3, [0, 0, 0]);
+  material.extension('KHR_materials_emissive_strength')?.number('emissiveStrength', 1);
+  texture(material, 'normalTexture')?.number('scale', 1);
+  texture(material, 'occlusionTexture')?.number('strength', 1);
+  texture(material, 'emissiveTexture');
+
+  const surface = material.object('pbrMetallicRoughness');
+  surface?.numbers('baseColorFactor', 4, [1, 1, 1, 1]);
+  surface?.number('metallicFactor', 1);
+  surface?.number('roughnessFactor', 1);
+  texture(surface, 'baseColorTexture');
+  texture(surface, 'metallicRoughnessTexture');
+
+  const old = material.extension('KHR_materials_pbrSpecularGlossiness');
+  old?.numbers('diffuseFactor', 4, [1, 1, 1, 1]);
+  old?.numbers('specularFactor', 3, [1, 1, 1]);
+  old?.number('glossinessFactor', 1);
+  texture(old, 'diffuseTexture');
+  texture(old, 'specularGlossinessTexture');
+
+  material.extension('KHR_materials_ior')?.number('ior', 1.5);
+  const specular = material.extension('KHR_materials_specular');
+  specular?.number('specularFactor', 1);
+  specular?.numbers('specularColorFactor', 3, [1, 1, 1]);
+  texture(specular, 'specularTexture');
+  texture(specular, 'specularColorTexture');
+}
+
+function validateMesh(mesh: Fields, root: Fields, views: number): void {
+  const accessors = root.list('accessors').length;
+  const materials = root.list('materials').length;
+  const primitives = mesh.objects('primitives');
+  for (const primitive of primitives) {
+    primitive.index('indices', accessors);
+    primitive.index('material', materials);
+    primitive.integer('mode', 4, 0, 6);
+    const attributes = primitive.required('attributes');
+    for (const key of attributes.keys()) attributes.index(key, accessors);
+    const targets = primitive.objects('targets');
+    for (const target of targets) for (const key of target.keys()) target.index(key, accessors);
+    if (targets.length !== targetsOf(mesh)) {
+      primitive.fail('targets', "expected as many as the mesh's first primitive has", targets.length);
+    }
+    const draco = primitive.extension('KHR_draco_mesh_compression');
+    if (!draco) continue;
+    draco.reference(draco.integer('bufferView'), views, 'bufferView');
+    const packed = draco.object('attributes');
+    for (const key of packed?.keys() ?? []) {
+      packed!.integer(key);
+      if (!attributes.has(key))
+        draco.fail(`attributes.${key}`, "expected one of the primitive's attributes", key);
+    }
+    if (!primitive.has('indices')) primitive.fail('indices', 'expected an accessor', undefined);
+  }
+  if (mesh.has('weights')) mesh.numbers('weights', targetsOf(mesh));
+}
+
+const targetsOf = (mesh: Fields): number => mesh.objects('primitives')[0]?.list('targets').length ?? 0;
 
 function validateNodes(root: Fields): void {
   const nodes = root.objects('nodes');
   if (nodes.length > LIMITS.nodes) root.fail('nodes', `expected at most ${LIMITS.nodes}`, nodes.length);
-  const meshes = root.list('meshes').length;
+  const meshes = root.objects('meshes');
+  const targets = meshes.map(targetsOf);
+  const accessors = root.objects('accessors');
   const skins = root.objects('skins');
   const parents = new Int32Array(nodes.length).fill(-1);
   nodes.forEach((node, index) => {
@@ -262,8 +323,18 @@ function validateNodes(root: Fields): void {
       if (parents[at] >= 0) node.fail('children', `node ${at} already has the parent ${parents[at]}`, at);
       parents[at] = index;
     }
-    node.index('mesh', meshes);
+    const mesh = node.index('mesh', meshes.length);
+    if (node.has('weights')) node.numbers('weights', targets[mesh] ?? 0);
     node.index('skin', skins.length);
+    node.extension('KHR_node_visibility')?.boolean('visible', true);
+    const instances = node.extension('EXT_mesh_gpu_instancing')?.object('attributes');
+    const counts = instances?.keys().map((key) => {
+      const at = instances.reference(instances.integer(key), accessors.length, key);
+      return accessors[at].integer('count');
+    });
+    if (counts?.some((count) => count !== counts[0])) {
+      instances!.fail('', 'expected accessors of one count', counts);
+    }
     if (node.has('matrix')) node.numbers('matrix', 16);
     node.numbers('translation', 3, [0, 0, 0]);
     node.numbers('rotation', 4, [0, 0, 0, 1]);
@@ -285,7 +356,7 @@ function validateNodes(root: Fields): void {
     const joints = skin.list('joints');
     if (joints.length === 0) skin.fail('joints', 'expected at least one node', joints);
     for (const joint of joints) skin.reference(joint, nodes.length, 'joints');
-    skin.index('inverseBindMatrices', root.list('accessors').length);
+    skin.index('inverseBindMatrices', accessors.length);
     skin.index('skeleton', nodes.length);
   });
   const scenes = root.objects('scenes');

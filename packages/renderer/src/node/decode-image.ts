@@ -4,7 +4,8 @@
  */
 import { installWebCodecs, yuvToRgb } from '@dwm/media/node';
 import { PNG } from 'pngjs';
-import type { DecodeImage, Pixels } from '../gpu/texture-cache.ts';
+import type { DecodeImage } from '../gpu/texture-cache.ts';
+import type { Pixels } from '../scene/scene.ts';
 
 export const decodeImage: DecodeImage = async ({ bytes, mimeType }) => {
   if (mimeType === 'image/png') {

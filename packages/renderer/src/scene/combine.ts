@@ -18,6 +18,7 @@ export function materialAfter(material: Material, images: number): Material {
     ...material,
     baseColorTexture: use(material.baseColorTexture),
     metallicRoughnessTexture: use(material.metallicRoughnessTexture),
+    specularGlossinessTexture: use(material.specularGlossinessTexture),
     normalTexture: use(material.normalTexture),
     occlusionTexture: use(material.occlusionTexture),
     emissiveTexture: use(material.emissiveTexture),

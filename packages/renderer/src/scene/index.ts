@@ -14,6 +14,7 @@ export {
 export type {
   EncodedImage,
   Material,
+  Pixels,
   Primitive,
   PunctualLight,
   Scene,

@@ -79,6 +79,7 @@ export function drawnNodes(scene: Scene): number[] {
   const pending = [...scene.roots];
   while (pending.length > 0) {
     const node = pending.pop()!;
+    if (scene.nodes[node].hidden) continue;
     drawn[node] = true;
     pending.push(...children[node]);
   }

@@ -18,6 +18,8 @@ export interface SceneNode {
   readonly mesh: number;
   readonly skin: number;
   readonly light: number;
+  /** Not drawn, nor anything below it; KHR_node_visibility. */
+  readonly hidden?: boolean;
 }
 
 /** Triangles of one material. Every array holds one entry of its width a vertex. */
@@ -74,18 +76,25 @@ export interface Material {
   readonly alphaCutoff: number;
   readonly doubleSided: boolean;
   readonly unlit: boolean;
+  /** Reflectance of what is no metal, linear; 0.04 and 1 by default. KHR_materials_ior and _specular. */
+  readonly dielectric?: { readonly normal: readonly number[]; readonly grazing: number };
+  /** Instead of metallic and roughness, base colour being the diffuse one; KHR_materials_pbrSpecularGlossiness. */
+  readonly specularGlossiness?: { readonly specular: readonly number[]; readonly glossiness: number };
   readonly baseColorTexture?: TextureUse;
   readonly metallicRoughnessTexture?: TextureUse;
+  /** sRGB specular colour, and glossiness in alpha. */
+  readonly specularGlossinessTexture?: TextureUse;
   readonly normalTexture?: TextureUse;
   readonly occlusionTexture?: TextureUse;
   readonly emissiveTexture?: TextureUse;
 }
 
+/** What glTF has for a primitive without a material: all of its defaults. */
 export const DEFAULT_MATERIAL: Material = {
   name: 'default',
   baseColor: [1, 1, 1, 1],
   emissive: [0, 0, 0],
-  metallic: 0,
+  metallic: 1,
   roughness: 1,
   normalScale: 1,
   occlusionStrength: 1,
@@ -101,6 +110,13 @@ export interface EncodedImage {
   readonly mimeType: string;
   readonly width: number;
   readonly height: number;
+}
+
+/** 8-bit RGBA, not premultiplied, rows from the top. */
+export interface Pixels {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
 }
 
 export interface Skin {

@@ -11,8 +11,11 @@ export interface FilePart extends Part {
   readonly sha256: string;
 }
 
-/** @throws InvalidFileError, in one line, for a folder without parts and for a part that cannot stand in a room. */
-export async function readParts(folder: string): Promise<FilePart[]> {
+/**
+ * @param warn takes a line for each thing of a part that is not drawn.
+ * @throws InvalidFileError, in one line, for a folder without parts and for a part that cannot stand in a room.
+ */
+export async function readParts(folder: string, warn?: (line: string) => void): Promise<FilePart[]> {
   const names = await readdir(folder).catch(() => {
     throw new InvalidFileError(folder, 'no such folder; check the path given to --parts');
   });
@@ -25,7 +28,7 @@ export async function readParts(folder: string): Promise<FilePart[]> {
     const bytes = await readFile(path).catch(() => {
       throw new InvalidFileError(path, 'cannot be read, expected a file; check it');
     });
-    const part = partOf(await readGltf(bytes, { name: path }), file);
+    const part = partOf(await readGltf(bytes, { name: path, warn }), file);
     parts.push({ ...part, sha256: createHash('sha256').update(bytes).digest('hex') });
   }
   return parts;

@@ -17,7 +17,7 @@ process.on('disconnect', () => process.exit(0));
 
 try {
   const device = await openNodeDevice();
-  const maker = new ClipMaker(device, parts === undefined ? [] : await readParts(parts));
+  const maker = new ClipMaker(device, parts === undefined ? [] : await readParts(parts, () => {}));
   send({ adapter: device.caps.adapter.description || device.caps.adapter.device });
   let last = Promise.resolve();
   process.on('message', (request: ClipRequest) => {

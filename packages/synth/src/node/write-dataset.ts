@@ -35,6 +35,8 @@ export interface DatasetOptions {
   readonly fixedCamera?: number;
   /** Folder of .glb files that may stand in the rooms beside our own things. */
   readonly parts?: string;
+  /** Takes a line for each thing of a part that is not drawn; the console by default. */
+  readonly warn?: (line: string) => void;
   /** Processes; one a core by default. */
   readonly workers?: number;
   /** What Node needs to run TypeScript, e.g. `--import` and tsx. */
@@ -241,7 +243,7 @@ function isWhole(known: ReadonlyMap<number, ClipResult>, first: number, count: n
 async function checkSettings(root: string, options: DatasetOptions): Promise<number> {
   const { split, width, height, frames, fps, actions, fixedCamera } = options;
   const path = join(root, 'synth.json');
-  const parts = options.parts === undefined ? undefined : await readParts(options.parts);
+  const parts = options.parts === undefined ? undefined : await readParts(options.parts, options.warn);
   const now = {
     split,
     width,
