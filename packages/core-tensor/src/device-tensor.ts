@@ -1,7 +1,8 @@
 /** A dense row-major tensor in a GPU buffer of its own, padded to 16 bytes. */
 import { byteLength, bytesOf, type DType, elementCount } from '@dwm/kernels-wgsl';
 import type { Device, DeviceBuffer } from './device/device.ts';
-import type { HostData, TensorSpec } from './tensor.ts';
+import { InvalidArgumentError } from './errors.ts';
+import { type HostData, requireShape, type TensorSpec } from './tensor.ts';
 
 /** `writeBuffer` stages a copy of its argument, so large data goes in pieces; its size must be whole words. */
 const PIECE = 4 << 20;
@@ -19,6 +20,7 @@ export class DeviceTensor implements TensorSpec {
   readonly id = created++;
 
   constructor(device: Device, { shape, dtype }: TensorSpec, label = 'tensor') {
+    requireShape(shape, label);
     this.device = device;
     this.shape = shape;
     this.dtype = dtype;
@@ -45,17 +47,33 @@ export class DeviceTensor implements TensorSpec {
     return elementCount(this.shape);
   }
 
-  /** Writes host values from element `offset` on. */
+  /**
+   * Writes host values of this dtype from element `offset` on.
+   * @throws InvalidArgumentError where they do not fit.
+   */
   write(data: HostData, offset = 0): void {
-    if (offset + data.length > this.elementCount) {
-      throw new Error(`writing ${data.length} values at ${offset} into a tensor of ${this.elementCount}`);
+    const { elementCount: count, dtype } = this;
+    const size = bytesOf(dtype);
+    if (!(Number.isInteger(offset) && offset >= 0 && offset + data.length <= count)) {
+      throw this.#refusal(`cannot write ${data.length} values at ${offset} into a tensor of ${count}`);
     }
-    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    this.writeBytes(bytes, offset * bytesOf(this.dtype));
+    if (data.BYTES_PER_ELEMENT !== size) {
+      throw this.#refusal(
+        `is ${dtype}, of ${size} bytes a value, but the values have ${data.BYTES_PER_ELEMENT}`,
+      );
+    }
+    this.writeBytes(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset * size);
   }
 
   /** Writes little-endian bytes from byte `offset`, a multiple of 4, on. */
   writeBytes(bytes: Uint8Array, offset = 0): void {
+    const { buffer, device } = this;
+    if (buffer.destroyed) throw this.#refusal('was destroyed and cannot be written');
+    if (!(offset >= 0 && offset % 4 === 0 && offset + bytes.length <= buffer.bytes)) {
+      throw this.#refusal(`cannot write ${bytes.length} bytes at ${offset} into a buffer of ${buffer.bytes}`);
+    }
+    const whole = offset === 0 && bytes.length >= this.elementCount * bytesOf(this.dtype);
+    device.note({ reads: [], fills: [buffer], whole });
     for (let at = 0; at < bytes.length; at += PIECE) {
       let piece = bytes.subarray(at, Math.min(bytes.length, at + PIECE));
       if (piece.length % 4 !== 0) {
@@ -63,7 +81,7 @@ export class DeviceTensor implements TensorSpec {
         padded.set(piece);
         piece = padded;
       }
-      this.device.gpu.queue.writeBuffer(this.buffer.gpu, offset + at, piece as Uint8Array<ArrayBuffer>);
+      device.gpu.queue.writeBuffer(buffer.gpu, offset + at, piece as Uint8Array<ArrayBuffer>);
     }
   }
 
@@ -83,6 +101,7 @@ export class DeviceTensor implements TensorSpec {
 
   /** Takes over the values of a tensor of the same size. */
   copyFrom(source: DeviceTensor): void {
+    this.device.note({ reads: [source.buffer], fills: [this.buffer], whole: true });
     const encoder = this.device.gpu.createCommandEncoder();
     encoder.copyBufferToBuffer(source.buffer.gpu, 0, this.buffer.gpu, 0, this.buffer.bytes);
     this.device.gpu.queue.submit([encoder.finish()]);
@@ -90,5 +109,9 @@ export class DeviceTensor implements TensorSpec {
 
   destroy(): void {
     this.buffer.destroy();
+  }
+
+  #refusal(problem: string): InvalidArgumentError {
+    return new InvalidArgumentError(this.buffer.label, problem);
   }
 }

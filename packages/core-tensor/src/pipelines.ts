@@ -1,5 +1,6 @@
 /** Compute pipelines of a device, compiled once for every distinct WGSL text. */
 import type { Device } from './device/device.ts';
+import { GpuValidationError } from './device/errors.ts';
 import type { PlannedDispatch } from './plan/plan.ts';
 
 /**
@@ -38,6 +39,8 @@ export class Pipelines {
       pipeline = this.#compile(wgsl, label, bindings, uniforms.length > 0).finally(() => {
         this.onCompiled?.(++this.#done, this.#compiled.size);
       });
+      // A failure may be the device's, and is not to be repeated for ever.
+      pipeline.catch(() => this.#compiled.delete(wgsl));
       this.#compiled.set(wgsl, pipeline);
     }
     return pipeline;
@@ -69,7 +72,7 @@ export class Pipelines {
       const { messages } = await module.getCompilationInfo();
       const first = messages.find((message) => message.type === 'error');
       const where = first ? `line ${first.lineNum}: ${first.message}` : String(cause);
-      throw new Error(`${label} does not compile: ${where}\n${wgsl}`, { cause });
+      throw new GpuValidationError(label, `does not compile: ${where}`, { wgsl }, { cause });
     }
   }
 }

@@ -5,7 +5,9 @@
  */
 import { elementCount } from '@dwm/kernels-wgsl';
 import type { Device, DeviceBuffer } from './device/device.ts';
+import type { Filled } from './device/verdicts.ts';
 import { DeviceTensor } from './device-tensor.ts';
+import { InvalidArgumentError } from './errors.ts';
 import { Pipelines } from './pipelines.ts';
 import {
   type Plan,
@@ -52,6 +54,7 @@ export class Program<I extends Record<string, TensorSpec>, O extends Record<stri
   readonly #uniforms: DeviceBuffer | undefined;
   readonly #constants: Map<Tensor, DeviceTensor>;
   readonly #uploads = new Map<string, DeviceTensor>();
+  #freed = false;
 
   private constructor(
     device: Device,
@@ -89,7 +92,7 @@ export class Program<I extends Record<string, TensorSpec>, O extends Record<stri
     plan: Plan,
     inputs: I,
   ): Promise<Program<I, O>> {
-    const { memory, caps } = device;
+    const { memory } = device;
     const needed = plan.memory.total - plan.memory.parameters;
     if (memory.allocated + needed > memory.limit) {
       throw new PlanTooLargeError(
@@ -102,20 +105,41 @@ export class Program<I extends Record<string, TensorSpec>, O extends Record<stri
       Promise.all(plan.dispatches.map((dispatch) => pipelines.get(dispatch))),
     );
 
+    const owned: { destroy(): void }[] = [];
+    const own = <T extends { destroy(): void }>(made: T): T => {
+      owned.push(made);
+      return made;
+    };
+    try {
+      return await Program.#allocate<I, O>(device, plan, inputs, compiled, own);
+    } catch (error) {
+      for (const made of owned) made.destroy();
+      throw error;
+    }
+  }
+
+  static async #allocate<I extends Record<string, TensorSpec>, O extends Record<string, Tensor>>(
+    device: Device,
+    plan: Plan,
+    inputs: I,
+    pipelines: readonly GPUComputePipeline[],
+    own: <T extends { destroy(): void }>(made: T) => T,
+  ): Promise<Program<I, O>> {
     const slabs = plan.slabs.map((bytes, i) =>
-      device.createBuffer(bytes, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC, `arena ${i}`),
+      own(device.createBuffer(bytes, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC, `arena ${i}`)),
     );
     let offset = 0;
     const steps = plan.dispatches.map((dispatch, i): Step => {
-      const step = { dispatch, pipeline: compiled[i], groups: new Map() };
+      const step = { dispatch, pipeline: pipelines[i], groups: new Map() };
       if (dispatch.uniforms.length === 0) return step;
       const uniform = { offset, size: Math.ceil((dispatch.uniforms.length * 4) / 16) * 16 };
-      offset += uniformStride(caps, dispatch.uniforms.length);
+      offset += uniformStride(device.caps, dispatch.uniforms.length);
       return { ...step, uniform };
     });
     let uniforms: DeviceBuffer | undefined;
     if (offset > 0) {
-      uniforms = device.createBuffer(offset, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST, 'uniforms');
+      const usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
+      uniforms = own(device.createBuffer(offset, usage, 'uniforms'));
       const words = new Uint32Array(offset / 4);
       for (const { uniform, dispatch } of steps)
         if (uniform) words.set(dispatch.uniforms, uniform.offset / 4);
@@ -125,10 +149,10 @@ export class Program<I extends Record<string, TensorSpec>, O extends Record<stri
     for (const tensor of plan.externals) {
       if (tensor.source.kind !== 'constant') continue;
       const { shape, dtype, source } = tensor;
-      constants.set(tensor, DeviceTensor.from(device, source.data, shape, dtype, 'constant'));
+      constants.set(tensor, own(DeviceTensor.from(device, source.data, shape, dtype, 'constant')));
     }
     const outputs: Record<string, DeviceTensor> = {};
-    for (const [name, spec] of plan.outputs) outputs[name] = new DeviceTensor(device, spec, name);
+    for (const [name, spec] of plan.outputs) outputs[name] = own(new DeviceTensor(device, spec, name));
     const program = new Program<I, O>(
       device,
       plan,
@@ -145,50 +169,73 @@ export class Program<I extends Record<string, TensorSpec>, O extends Record<stri
 
   /**
    * Runs the program. Inputs on the device are bound where they are; host arrays are uploaded first.
-   * Resolves when the work is submitted, except that long programs wait for all but their last slices.
-   * @throws the signal's reason when aborted between slices.
+   * Resolves when the work is submitted and WebGPU has accepted it, except that long programs wait for all but
+   * their last slices.
+   * @throws the signal's reason when aborted between slices; InvalidArgumentError for an input of another shape or
+   * dtype, or one that was destroyed; what went wrong in this run, and in any earlier call that nobody waited for.
+   * The outputs then refuse to be read until a run succeeds.
    */
   async run(inputs: Inputs<I>, options: RunOptions = {}): Promise<{ [K in keyof O]: DeviceTensor }> {
     const device = this.#device;
-    const bound = new Map<string, DeviceTensor>();
-    for (const [name, spec] of Object.entries(this.#inputs))
-      bound.set(name, this.#bind(name, spec, inputs[name]));
-
+    const fills = Object.values(this.outputs).map(({ buffer }) => buffer);
+    // What one slice leaves in the arena, the next reads.
+    const intermediates: Filled = { fault: undefined };
+    const verdicts: Promise<Error | undefined>[] = [];
+    const inFlight: Promise<void>[] = [];
     const budget = SLICE[device.caps.adapter.kind];
     const total = this.plan.cost.flops + this.plan.cost.bytes;
-    const inFlight: Promise<void>[] = [];
     let finished = 0;
     let at = 0;
-    while (at < this.#steps.length) {
-      options.signal?.throwIfAborted();
-      const encoder = device.gpu.createCommandEncoder();
-      const pass = encoder.beginComputePass();
-      let flops = 0;
-      let bytes = 0;
-      let work = 0;
-      do {
-        const step = this.#steps[at++];
-        pass.setPipeline(step.pipeline);
-        pass.setBindGroup(0, this.#group(step, bound));
-        pass.dispatchWorkgroups(...step.dispatch.workgroups);
-        flops += step.dispatch.cost.flops;
-        bytes += step.dispatch.cost.bytes;
-        work += step.dispatch.cost.flops + step.dispatch.cost.bytes;
-      } while (at < this.#steps.length && flops < budget.flops && bytes < budget.bytes);
-      pass.end();
-      device.gpu.queue.submit([encoder.finish()]);
-      inFlight.push(
-        device.done().then(() => {
+    let told: Error | undefined;
+    try {
+      const bound = new Map<string, DeviceTensor>();
+      for (const [name, spec] of Object.entries(this.#inputs))
+        bound.set(name, this.#bind(name, spec, inputs[name]));
+      const reads = this.#reads(bound);
+      while (at < this.#steps.length) {
+        options.signal?.throwIfAborted();
+        const encoder = device.gpu.createCommandEncoder();
+        const pass = encoder.beginComputePass();
+        let flops = 0;
+        let bytes = 0;
+        let work = 0;
+        do {
+          const step = this.#steps[at++];
+          pass.setPipeline(step.pipeline);
+          pass.setBindGroup(0, this.#group(step, bound));
+          pass.dispatchWorkgroups(...step.dispatch.workgroups);
+          flops += step.dispatch.cost.flops;
+          bytes += step.dispatch.cost.bytes;
+          work += step.dispatch.cost.flops + step.dispatch.cost.bytes;
+        } while (at < this.#steps.length && flops < budget.flops && bytes < budget.bytes);
+        pass.end();
+        device.gpu.queue.submit([encoder.finish()]);
+        const last = at === this.#steps.length;
+        device.note({ reads: [...reads, intermediates], fills: [...fills, intermediates], whole: last });
+        verdicts.push(device.verdict(reads));
+        if (last && verdicts.length === 1 && !options.onProgress) break;
+        const done = device.finished().then(() => {
           finished += work;
           options.onProgress?.(Math.min(1, finished / total));
-        }),
-      );
-      // Two slices in flight keep the device busy while the next is encoded.
-      if (inFlight.length >= 2 && at < this.#steps.length) await inFlight.shift();
+        });
+        done.catch(() => {});
+        inFlight.push(done);
+        // Two slices in flight keep the device busy while the next is encoded.
+        if (inFlight.length >= 2 && !last) await inFlight.shift();
+      }
+      while (verdicts.length > 0) {
+        told = await verdicts.shift();
+        if (told) throw told;
+      }
+      await Promise.all(inFlight);
+      return this.outputs;
+    } catch (error) {
+      // Refused or aborted: some of the outputs may be new and some are not.
+      if (!told) device.note({ reads: [{ fault: asError(error) }], fills, whole: false });
+      for (const { groups } of this.#steps) groups.clear();
+      for (const verdict of verdicts) verdict.then((late) => late && device.deliver(late));
+      throw error;
     }
-    if (options.onProgress || inFlight.length > 1) await Promise.all(inFlight);
-    else for (const slice of inFlight) slice.catch(() => {});
-    return this.outputs;
   }
 
   /** Frees everything the program owns but its outputs, which are handed over to the caller. */
@@ -204,24 +251,45 @@ export class Program<I extends Record<string, TensorSpec>, O extends Record<stri
   }
 
   #freeInternals(): void {
+    this.#freed = true;
     for (const slab of this.#slabs) slab.destroy();
     this.#uniforms?.destroy();
     for (const tensor of this.#constants.values()) tensor.destroy();
     for (const tensor of this.#uploads.values()) tensor.destroy();
   }
 
+  /** Buffers whose bytes the results depend on. @throws InvalidArgumentError where one is gone. */
+  #reads(bound: Map<string, DeviceTensor>): DeviceBuffer[] {
+    if (this.#freed)
+      throw new InvalidArgumentError('program', 'was destroyed or released, and cannot run again');
+    return this.plan.externals.map(({ source }, i) => {
+      if (source.kind === 'constant') return this.#constants.get(this.plan.externals[i])!.buffer;
+      const tensor =
+        source.kind === 'parameter' ? source.tensor : bound.get((source as { name: string }).name);
+      const name = source.kind === 'input' ? `input ${source.name}` : `parameter ${tensor?.buffer.label}`;
+      if (!tensor) throw new InvalidArgumentError(name, 'is missing');
+      if (tensor.buffer.destroyed) throw new InvalidArgumentError(name, 'was destroyed before the run');
+      if (tensor.device !== this.#device) throw new InvalidArgumentError(name, 'lives on another device');
+      return tensor.buffer;
+    });
+  }
+
   #bind(name: string, spec: TensorSpec, value: DeviceTensor | HostData): DeviceTensor {
     if (value instanceof DeviceTensor) {
       const fits = value.dtype === spec.dtype && value.shape.join() === spec.shape.join();
       if (!fits) {
-        throw new Error(
-          `input ${name}: expected ${spec.dtype} [${spec.shape}], got ${value.dtype} [${value.shape}]`,
+        throw new InvalidArgumentError(
+          `input ${name}`,
+          `expected ${spec.dtype} [${spec.shape}], got ${value.dtype} [${value.shape}]`,
         );
       }
       return value;
     }
     if (value?.length !== elementCount(spec.shape)) {
-      throw new Error(`input ${name}: expected ${elementCount(spec.shape)} values, got ${value?.length}`);
+      throw new InvalidArgumentError(
+        `input ${name}`,
+        `expected ${elementCount(spec.shape)} values, got ${value?.length}`,
+      );
     }
     let upload = this.#uploads.get(name);
     if (!upload) {
@@ -242,9 +310,8 @@ export class Program<I extends Record<string, TensorSpec>, O extends Record<stri
       if (source.kind === 'constant') return this.#constants.get(location.tensor)!.buffer.gpu;
       if (source.kind !== 'input') throw new Error('an intermediate outside the arena');
       const tensor = bound.get(source.name);
-      if (!tensor) throw new Error(`input ${source.name} is missing`);
-      key += `${tensor.id},`;
-      return tensor.buffer.gpu;
+      key += `${tensor!.id},`;
+      return tensor!.buffer.gpu;
     });
     let group = groups.get(key);
     if (group) return group;
@@ -285,6 +352,8 @@ export async function compile<I extends Record<string, TensorSpec>, O extends Re
   await beforeUse.tune(device, plan);
   return Program.create(device, plan(), inputs);
 }
+
+const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 
 /** Runs `fn` on symbolic inputs: the graph of its results. */
 export function trace<I extends Record<string, TensorSpec>, O extends Record<string, Tensor>>(

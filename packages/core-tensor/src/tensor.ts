@@ -2,8 +2,17 @@
  * Tensors are symbols: a shape, a dtype and where the value comes from. Model code is plain functions over
  * them; calling one records a node. Nothing runs until a graph is planned and compiled (`program.ts`).
  */
-import type { Access, DeviceCaps, DType, Expression, Fusion, Lowering } from '@dwm/kernels-wgsl';
+import {
+  type Access,
+  type DeviceCaps,
+  type DType,
+  type Expression,
+  elementCount,
+  type Fusion,
+  type Lowering,
+} from '@dwm/kernels-wgsl';
 import type { DeviceTensor } from './device-tensor.ts';
+import { InvalidArgumentError } from './errors.ts';
 
 export interface TensorSpec {
   readonly shape: readonly number[];
@@ -115,6 +124,30 @@ let created = 0;
 /** The id of the next tensor. */
 export const tensorsCreated = (): number => created;
 
+/** Kernels count elements in 32 bits. */
+const MOST_ELEMENTS = 2 ** 32 - 1;
+
+/**
+ * @param what names the tensor in the error.
+ * @throws InvalidArgumentError for sizes that are not whole numbers from 1 on, or too many elements.
+ */
+export function requireShape(shape: readonly number[], what: string): void {
+  const bad = shape.find((size) => !Number.isInteger(size) || size < 1);
+  if (bad !== undefined) {
+    throw new InvalidArgumentError(
+      `${what}: shape [${shape}]`,
+      `sizes are whole numbers from 1 on, got ${bad}`,
+    );
+  }
+  const count = elementCount(shape);
+  if (count > MOST_ELEMENTS) {
+    throw new InvalidArgumentError(
+      `${what}: shape [${shape}]`,
+      `a tensor has at most ${MOST_ELEMENTS} elements, this one ${count}; use a smaller size or tiling`,
+    );
+  }
+}
+
 export class Tensor implements TensorSpec {
   readonly shape: readonly number[];
   readonly dtype: DType;
@@ -123,9 +156,7 @@ export class Tensor implements TensorSpec {
   readonly id: number;
 
   constructor(shape: readonly number[], dtype: DType, source: Source) {
-    for (const size of shape) {
-      if (!Number.isInteger(size) || size < 1) throw new Error(`bad tensor shape [${shape}]`);
-    }
+    requireShape(shape, source.kind === 'node' ? source.node.op.name : source.kind);
     this.shape = shape;
     this.dtype = dtype;
     this.source = source;
@@ -152,9 +183,9 @@ export const parameter = (tensor: DeviceTensor): Tensor =>
 
 /** A tensor of host values, uploaded once when the program is compiled. f32 from a Float32Array and so on. */
 export function constant(data: HostData, shape: readonly number[], dtype: DType = hostDtype(data)): Tensor {
-  const count = shape.reduce((a, b) => a * b, 1);
-  if (data.length !== count)
-    throw new Error(`constant of ${data.length} values cannot have shape [${shape}]`);
+  if (data.length !== elementCount(shape)) {
+    throw new InvalidArgumentError('constant', `${data.length} values cannot have shape [${shape}]`);
+  }
   return new Tensor(shape, dtype, { kind: 'constant', data });
 }
 

@@ -3,8 +3,10 @@
  * of line; here they become typed errors, thrown at the next wait. Every wait goes through `wait`, which
  * also rejects when the device is lost: a lost device otherwise leaves some of its promises unsettled.
  */
+import { InvalidArgumentError } from '../errors.ts';
 import { type DeviceCaps, deviceDescriptor, type LimitOverrides, readCaps } from './caps.ts';
 import { DeviceLostError, GpuValidationError, OutOfMemoryError } from './errors.ts';
+import { type Filled, scopedError, type Transfer, Verdicts } from './verdicts.ts';
 
 /** Bytes and buffers alive now, and the most that ever were. `limit` is Infinity where it is unknown. */
 export interface DeviceMemory {
@@ -20,10 +22,12 @@ export interface OpenOptions {
 }
 
 /** A buffer whose bytes are on its device's account until `destroy`. */
-export class DeviceBuffer {
+export class DeviceBuffer implements Filled {
   readonly gpu: GPUBuffer;
   readonly bytes: number;
   readonly label: string;
+  /** Why the bytes are not what was to be computed or written; reading them throws it. */
+  fault: Error | undefined;
   #release: ((buffer: DeviceBuffer) => void) | undefined;
 
   constructor(gpu: GPUBuffer, label: string, release: (buffer: DeviceBuffer) => void) {
@@ -31,6 +35,10 @@ export class DeviceBuffer {
     this.bytes = gpu.size;
     this.label = label;
     this.#release = release;
+  }
+
+  get destroyed(): boolean {
+    return this.#release === undefined;
   }
 
   /** Gives the memory back, once the work already submitted with it is done. A second call does nothing. */
@@ -50,24 +58,20 @@ export class Device {
 
   #loss: DeviceLostError | undefined;
   readonly #waiters = new Set<(reason: DeviceLostError) => void>();
-  readonly #scopes = new Set<Promise<void>>();
-  #failure: Error | undefined;
+  readonly #verdicts: Verdicts;
 
   constructor(gpu: GPUDevice, caps: DeviceCaps, memoryLimit = Number.POSITIVE_INFINITY) {
     this.gpu = gpu;
     this.caps = caps;
     this.memory = { allocated: 0, peak: 0, buffers: 0, limit: memoryLimit };
     this.lost = gpu.lost.then(({ reason, message }) => this.#lose(reason, message));
-    gpu.addEventListener('uncapturederror', (event) => {
-      event.preventDefault();
-      this.#failure ??= this.#typed(event.error, 'GPU call');
-    });
+    this.#verdicts = new Verdicts(gpu, (error) => this.#typed(error, 'GPU call'));
   }
 
   /**
    * A buffer of at least `bytes`, rounded up to the multiple of 4 that copies need, zeroed.
-   * @throws OutOfMemoryError at once when it is over a known limit; when only the driver can tell, the
-   * next `wait` throws it.
+   * @throws InvalidArgumentError for a size that is no whole number; OutOfMemoryError at once when it is over a
+   * known limit; when only the driver can tell, the next `wait` throws it.
    */
   createBuffer(
     bytes: number,
@@ -76,6 +80,12 @@ export class Device {
     mappedAtCreation = false,
   ): DeviceBuffer {
     if (this.#loss) throw this.#loss;
+    if (!(Number.isInteger(bytes) && bytes >= 0)) {
+      throw new InvalidArgumentError(
+        `buffer "${label}"`,
+        `its size is a whole number of bytes, got ${bytes}`,
+      );
+    }
     const size = Math.ceil(bytes / 4) * 4;
     const { memory, caps } = this;
     const refuse = (reason: string, limitBytes?: number) =>
@@ -98,22 +108,20 @@ export class Device {
     try {
       gpu = this.gpu.createBuffer({ size, usage, label, mappedAtCreation });
     } catch (error) {
-      this.#track(this.gpu.popErrorScope().then(() => {}));
+      this.gpu.popErrorScope().catch(() => {});
       // WebGPU throws this where the mapped copy in our own address space does not fit.
       throw error instanceof RangeError ? refuse('no room to map it') : error;
     }
-    this.#track(
-      this.gpu.popErrorScope().then((error) => {
-        if (!error) return;
-        buffer.destroy();
-        const reason = 'refused by the driver';
-        this.#failure ??= new OutOfMemoryError({
-          requestedBytes: size,
-          allocatedBytes: before,
-          label,
-          reason,
-        });
-      }),
+    this.#verdicts.expect(
+      this.gpu.popErrorScope().then(
+        (error) => {
+          if (!error) return;
+          buffer.destroy();
+          const reason = 'refused by the driver';
+          return new OutOfMemoryError({ requestedBytes: size, allocatedBytes: before, label, reason });
+        },
+        () => undefined,
+      ),
     );
     const buffer = new DeviceBuffer(gpu, label, ({ bytes: freed }) => {
       memory.allocated -= freed;
@@ -130,39 +138,53 @@ export class Device {
    * @throws GpuValidationError or OutOfMemoryError, naming `label`.
    */
   async scoped<T>(label: string, fn: () => T | Promise<T>): Promise<T> {
-    const filters: GPUErrorFilter[] = ['internal', 'out-of-memory', 'validation'];
-    for (const filter of filters) this.gpu.pushErrorScope(filter);
-    let result: T | Promise<T>;
-    let verdicts: Promise<(GPUError | null)[]>;
-    try {
-      result = fn();
-    } finally {
-      verdicts = Promise.all(filters.map(() => this.gpu.popErrorScope()));
-      verdicts.catch(() => {});
-    }
-    const error = (await this.wait(verdicts)).find((e) => e !== null);
-    if (error) {
-      // The error explains why `result`, if it is a promise, fails too.
-      if (result instanceof Promise) result.catch(() => {});
-      throw this.#typed(error, label);
-    }
+    const { result, error } = scopedError(this.gpu, fn);
+    // An error explains why `result`, if it is a promise, fails too.
+    if (result instanceof Promise) result.catch(() => {});
+    const found = await this.wait(error);
+    if (found) throw this.#typed(found, label);
     return this.wait(Promise.resolve(result));
   }
 
+  /** Notes what calls made since the last verdict read and fill, for `verdict` and `read` to judge. */
+  note(transfer: Transfer): void {
+    this.#verdicts.note(transfer);
+  }
+
   /**
-   * Awaits a promise of WebGPU's (`mapAsync`, `onSubmittedWorkDone`, …) together with everything that may
-   * have gone wrong up to now.
+   * The first error among all calls made since the last verdict, whoever made them, or the fault of one of `reads`.
+   * Never rejects. Whoever does not throw the error must `deliver` it.
+   */
+  verdict(reads?: readonly Filled[]): Promise<Error | undefined> {
+    return this.#orLost(this.#verdicts.pass(reads)).catch((loss: Error) => loss);
+  }
+
+  /** Leaves an error to whoever waits next. */
+  deliver(error: Error): void {
+    this.#verdicts.deliver(error);
+  }
+
+  /**
+   * Awaits a promise of WebGPU's (`mapAsync`, `onSubmittedWorkDone`, …) together with the verdict on everything
+   * that was called up to now.
    * @throws DeviceLostError when the device is or gets lost, and any earlier call's error.
    */
-  async wait<T>(promise: Promise<T>): Promise<T> {
-    const [outcome] = await Promise.allSettled([this.#orLost(promise)]);
-    while (this.#scopes.size > 0) await this.#orLost(Promise.all(this.#scopes));
-    // An earlier failure first: a buffer that did not fit also makes its own mapping fail, and says less.
-    const failure = this.#failure;
-    this.#failure = undefined;
-    if (failure && !this.#loss) throw failure;
-    if (outcome.status === 'rejected') throw outcome.reason;
-    return outcome.value;
+  wait<T>(promise: Promise<T>): Promise<T> {
+    return this.#waitFor(promise, []);
+  }
+
+  async #waitFor<T>(promise: Promise<T>, reads: readonly Filled[]): Promise<T> {
+    const result = this.#orLost(promise);
+    result.catch(() => {});
+    const error = await this.verdict(reads);
+    // The error first: a buffer that did not fit also makes its own mapping fail, and says less.
+    if (error) throw this.#loss ?? error;
+    return result;
+  }
+
+  /** Resolves when all submitted work has finished. @throws DeviceLostError, and leaves other errors to who waits. */
+  finished(): Promise<undefined> {
+    return this.#orLost(this.gpu.queue.onSubmittedWorkDone());
   }
 
   /** Resolves when all submitted work has finished. Throws as `wait`. */
@@ -172,9 +194,17 @@ export class Device {
 
   /**
    * Copies bytes back through a staging buffer; for results and tests, not for the hot path.
-   * `offset` and `bytes` are multiples of 4. Throws as `wait`.
+   * `offset` and `bytes` are multiples of 4. Throws as `wait`, and what went wrong when the buffer was last filled.
    */
   async read(source: DeviceBuffer, offset = 0, bytes = source.bytes - offset): Promise<ArrayBuffer> {
+    if (
+      !(offset >= 0 && bytes >= 0 && offset % 4 === 0 && bytes % 4 === 0 && offset + bytes <= source.bytes)
+    ) {
+      throw new InvalidArgumentError(
+        `reading "${source.label}"`,
+        `expected multiples of 4 within its ${source.bytes} bytes, got ${bytes} bytes at ${offset}`,
+      );
+    }
     const staging = this.createBuffer(
       bytes,
       GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
@@ -184,7 +214,7 @@ export class Device {
       const encoder = this.gpu.createCommandEncoder();
       encoder.copyBufferToBuffer(source.gpu, offset, staging.gpu, 0, bytes);
       this.gpu.queue.submit([encoder.finish()]);
-      await this.wait(staging.gpu.mapAsync(GPUMapMode.READ));
+      await this.#waitFor(staging.gpu.mapAsync(GPUMapMode.READ), [source]);
       return staging.gpu.getMappedRange().slice(0);
     } finally {
       staging.destroy();
@@ -210,14 +240,6 @@ export class Device {
       return new OutOfMemoryError({ allocatedBytes: this.memory.allocated, label, reason });
     }
     return new GpuValidationError(label, error.message);
-  }
-
-  #track(scope: Promise<void>): void {
-    const tracked = scope
-      // A scope fails only with its device, and then the loss says more.
-      .catch(() => {})
-      .finally(() => this.#scopes.delete(tracked));
-    this.#scopes.add(tracked);
   }
 
   /** `promise`, unless the device is lost first. */

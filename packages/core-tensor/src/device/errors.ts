@@ -36,8 +36,9 @@ export class OutOfMemoryError extends DwmError {
 
 /** A call that breaks WebGPU's rules. Always a bug on our side, so it carries Dawn's own words. */
 export class GpuValidationError extends DwmError {
-  constructor(label: string, message: string) {
-    super('gpu-validation', `${label}: ${message.trim().replaceAll(/\s*\n\s*/g, ' ')}`, { label });
+  constructor(label: string, message: string, details: Record<string, unknown> = {}, options?: ErrorOptions) {
+    const line = message.trim().replaceAll(/\s*\n\s*/g, ' ');
+    super('gpu-validation', `${label}: ${line}`, { label, ...details }, options);
   }
 }
 
