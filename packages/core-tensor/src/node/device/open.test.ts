@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,12 +19,12 @@ const SCRIPT = `
   const restored = JSON.stringify(before) === JSON.stringify({ ...process.env });
   console.log(JSON.stringify({ architecture: device.caps.adapter.architecture, data, restored }));
 `;
-const run = (env: Record<string, string>, script = SCRIPT) =>
+const run = (env: Record<string, string>, script = SCRIPT, timeout = 20_000) =>
   promisify(execFile)(
     process.execPath,
     ['--expose-gc', '--import', import.meta.resolve('tsx'), '--input-type=module', '--eval', script],
     // The script leaves its device open: this also fails if that keeps the process alive.
-    { env: { ...process.env, DWM_ADAPTER: '', ...env }, timeout: 20_000 },
+    { env: { ...process.env, DWM_ADAPTER: '', ...env }, timeout },
   );
 const NO_DRIVER = { VK_ICD_FILENAMES: '/nonexistent', VK_DRIVER_FILES: '/nonexistent' };
 const linuxOnX64 = process.platform === 'linux' && process.arch === 'x64';
@@ -74,6 +75,49 @@ test('a device that was destroyed long ago refuses, and does not crash', async (
   );
   expect(stdout).toBe('DeviceLostError\n');
 });
+
+const LINUX_TASKS = existsSync('/proc/self/task');
+
+test.runIf(LINUX_TASKS)(
+  '200 devices opened and destroyed keep no thread and no file, whatever holds on to them',
+  async () => {
+    const { stdout } = await run(
+      {},
+      `
+  import { readdirSync } from 'node:fs';
+  import { openNodeDevice } from '${new URL('./open.ts', import.meta.url)}';
+  const held = () => [readdirSync('/proc/self/task').length, readdirSync('/proc/self/fd').length];
+  const gone = [];
+  const compute = (gpu) => ({
+    layout: 'auto',
+    compute: { module: gpu.createShaderModule({ code: '@compute @workgroup_size(1) fn main() {}' }) },
+  });
+  let before;
+  for (let cycle = 0; cycle < 200; cycle++) {
+    const device = await openNodeDevice();
+    const buffer = device.createBuffer(8, GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST, 'b');
+    await device.read(buffer);
+    device.destroy();
+    if (cycle % 3 === 0) gone.push({ device, buffer });
+    if (cycle % 10 === 0) gc();
+    // Used long after, with whatever was collected meanwhile.
+    const { device: late, buffer: old } = gone[cycle % gone.length];
+    late.gpu.createComputePipeline(compute(late.gpu));
+    old.destroy();
+    await late.done().catch(() => {});
+    if (cycle === 20) before = held();
+  }
+  const after = held();
+  console.log(JSON.stringify(before.map((count, i) => after[i] - count)));
+`,
+      150_000,
+    );
+    const [threads, files] = JSON.parse(stdout);
+    expect(threads).toBeLessThanOrEqual(8);
+    expect(files).toBeLessThanOrEqual(8);
+  },
+  160_000,
+);
 
 test('the null adapter compiles subgroup matrices', async () => {
   const device = await openNodeDevice({ adapter: 'null' });

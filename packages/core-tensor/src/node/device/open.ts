@@ -30,10 +30,10 @@ export const INSTALL: Record<AdapterName, string> = {
   null: 'reinstall the npm package webgpu',
 };
 
-// Dawn frees an instance, and all that was made from it, when its JavaScript object is collected, and crashes when a
-// device of it is used thereafter: it outlives a device that works, and one that is lost but still held.
-const working = new Set<GPU>();
-const instances = new WeakMap<GPUDevice, GPU>();
+// One instance for all devices of the same flags and drivers, for as long as the process runs. Dawn frees an instance,
+// and all that was made from it, when its JavaScript object is collected, and crashes when a device of it is used
+// thereafter; and every instance has threads of its own.
+const instances = new Map<string, GPU>();
 
 /**
  * @throws NoAdapterError when the adapter that was forced is not there, saying what to install;
@@ -42,20 +42,10 @@ const instances = new WeakMap<GPUDevice, GPU>();
 export async function openNodeDevice(options: NodeOpenOptions = {}): Promise<Device> {
   Object.assign(globalThis, globals);
   const wanted = options.adapter ?? adapterFromEnvironment();
-  const { instance, adapter } = await findAdapter(wanted, dawnFlags(options));
-  const forget = () => working.delete(instance);
-  working.add(instance);
-  try {
-    const software = adapter.info.isFallbackAdapter ?? false;
-    if (software) pollPatiently();
-    const device = await openAdapter(adapter, options, software ? softwareMemoryLimit() : undefined);
-    instances.set(device.gpu, instance);
-    device.lost.then(forget);
-    return device;
-  } catch (error) {
-    forget();
-    throw error;
-  }
+  const adapter = await findAdapter(wanted, dawnFlags(options));
+  const software = adapter.info.isFallbackAdapter ?? false;
+  if (software) pollPatiently();
+  return openAdapter(adapter, options, software ? softwareMemoryLimit() : undefined);
 }
 
 function adapterFromEnvironment(): AdapterName | undefined {
@@ -81,21 +71,16 @@ function dawnFlags({ robustness = true }: NodeOpenOptions): string[] {
   return [`enable-dawn-features=${enable.join(',')}`, 'disable-dawn-features=timestamp_quantization'];
 }
 
-interface Found {
-  readonly instance: GPU;
-  readonly adapter: GPUAdapter;
-}
-
 /** What `name` stands for on this machine, or undefined. Costs about 50 ms. */
 export async function describeAdapter(name: AdapterName): Promise<string | undefined> {
   const found = await firstAdapter(name, []).catch((error) => {
     if (error instanceof NoAdapterError) return undefined;
     throw error;
   });
-  return found && (found.adapter.info.description || found.adapter.info.device);
+  return found && (found.info.description || found.info.device);
 }
 
-async function findAdapter(wanted: AdapterName | undefined, flags: string[]): Promise<Found> {
+async function findAdapter(wanted: AdapterName | undefined, flags: string[]): Promise<GPUAdapter> {
   const found = await firstAdapter(wanted, flags);
   if (found) return found;
   throw new NoAdapterError(
@@ -106,7 +91,10 @@ async function findAdapter(wanted: AdapterName | undefined, flags: string[]): Pr
   );
 }
 
-async function firstAdapter(wanted: AdapterName | undefined, flags: string[]): Promise<Found | undefined> {
+async function firstAdapter(
+  wanted: AdapterName | undefined,
+  flags: string[],
+): Promise<GPUAdapter | undefined> {
   switch (wanted) {
     case 'null':
       return request(['backend=null', ...flags]);
@@ -116,7 +104,7 @@ async function firstAdapter(wanted: AdapterName | undefined, flags: string[]): P
       return withSwiftShader(() => request(flags));
     case 'hardware': {
       const found = await request(flags);
-      return found?.adapter.info.isFallbackAdapter ? undefined : found;
+      return found?.info.isFallbackAdapter ? undefined : found;
     }
     default:
       // Dawn lists GPUs before software drivers, so one request serves the first two choices.
@@ -124,13 +112,17 @@ async function firstAdapter(wanted: AdapterName | undefined, flags: string[]): P
   }
 }
 
-async function request(flags: string[]): Promise<Found | undefined> {
-  const instance = create(flags);
+async function request(flags: string[]): Promise<GPUAdapter | undefined> {
+  // The Vulkan loader reads them when an instance is made.
+  const { VK_ICD_FILENAMES, VK_DRIVER_FILES } = process.env;
+  const key = JSON.stringify([flags, VK_ICD_FILENAMES, VK_DRIVER_FILES]);
+  const instance = instances.get(key) ?? create(flags);
+  instances.set(key, instance);
   const adapter = await instance
     .requestAdapter({ powerPreference: 'high-performance' })
     // With an adapter's name in the flags, Dawn throws where it otherwise answers null.
     .catch(() => null);
-  return adapter ? { instance, adapter } : undefined;
+  return adapter ?? undefined;
 }
 
 /** Bytes of memory in this machine, or in the container if that has less. */
