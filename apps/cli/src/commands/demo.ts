@@ -5,6 +5,7 @@
  */
 import { join } from 'node:path';
 import { beforeUse, type Device } from '@dwm/core-tensor';
+import { withOutput } from '@dwm/core-tensor/node';
 import { DwmPipeline } from '@dwm/dwm-model';
 import { ACTIONS, type Action } from '@dwm/synth';
 import { FIRST_TEST_SEED } from '@dwm/synth/node';
@@ -12,7 +13,6 @@ import { type Command, Option } from 'commander';
 import { demoScores, scoreTable } from '../demo/scores.ts';
 import { simulatedClip } from '../demo/simulated-clip.ts';
 import { type ChosenModel, DEFAULT_MODEL, madeFor, openDefaultModel } from '../generate/default-model.ts';
-import { checkWritable } from '../generate/files.ts';
 import type { ClipVideos } from '../generate/inputs.ts';
 import { outputPaths, toFrames, writeClip } from '../generate/outputs.ts';
 import { generationProgress, loadingProgress } from '../generate/progress.ts';
@@ -37,7 +37,7 @@ export function addDemo(program: Command, model = DEFAULT_MODEL): void {
     .addOption(new Option('--action <name>', 'what the hand does').choices(ACTIONS).default('pull-drawer'))
     .action(async (flags: Flags) => {
       const reporter = createReporter(program.opts().json === true);
-      await interruptible((signal) => demo(flags, model, reporter, signal));
+      await interruptible((signal) => withOutput(flags.out, {}, () => demo(flags, model, reporter, signal)));
     });
 }
 
@@ -46,7 +46,6 @@ const SEED = FIRST_TEST_SEED;
 async function demo(flags: Flags, path: string, reporter: Reporter, signal: AbortSignal): Promise<void> {
   const started = performance.now();
   const model = await openDefaultModel(path);
-  await checkWritable(flags.out);
   reporter.say(`the model is ${madeFor(model)}`);
   const device = await openTunedDevice(reporter);
   try {

@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Device, DwmError, InvalidArgumentError } from '@dwm/core-tensor';
-import { openNodeDevice, writeFileAtomic } from '@dwm/core-tensor/node';
+import { openNodeDevice, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
 import { DEFAULTS, type Lpips, type LpipsNetwork } from '@dwm/dwm-model';
 import { loadLpips } from '@dwm/dwm-model/node';
 import { type Command, Option } from 'commander';
@@ -13,7 +13,7 @@ import { type ClipFiles, filesOfJob, readEvalClip, type Size } from '../eval/rea
 import { reportHtml } from '../eval/report-html.ts';
 import { actionTables, resultsText, table } from '../eval/summary.ts';
 import type { EvalClip, MethodResult } from '../eval/types.ts';
-import { checkWritable, exists } from '../generate/files.ts';
+import { exists } from '../generate/files.ts';
 import { readDatasetList } from '../generate/jobs.ts';
 import { interruptible } from '../interrupt.ts';
 import { createReporter, type Reporter } from '../report.ts';
@@ -96,7 +96,7 @@ Examples:
     )
     .action(async (flags: Flags) => {
       const reporter = createReporter(program.opts().json === true);
-      await interruptible((signal) => evaluate(flags, reporter, signal));
+      await interruptible((signal) => withOutput(flags.out, {}, () => evaluate(flags, reporter, signal)));
     });
 }
 
@@ -156,7 +156,6 @@ async function predictionsMethod(flags: Flags, clips: readonly ClipFiles[], size
 async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
   checkFlags(flags);
   const files = await clipsOf(flags);
-  await checkWritable(flags.out);
   const size: Size = { frames: flags.numFrames, height: flags.height, width: flags.width };
   const predictions = flags.pred || flags.predVideo ? await predictionsMethod(flags, files, size) : undefined;
 

@@ -1,6 +1,7 @@
 /** `dwm generate`: conditioning videos and a prompt in, interaction videos out; one clip or a whole list. */
 import { basename, dirname, extname, join } from 'node:path';
 import { beforeUse, type Device, InvalidArgumentError, type ModelFolder, subfolder } from '@dwm/core-tensor';
+import { checkOutput, withOutput } from '@dwm/core-tensor/node';
 import {
   DEFAULTS,
   DwmPipeline,
@@ -14,8 +15,8 @@ import { type Command, Option } from 'commander';
 import { ABLATIONS, type Ablation, ablateVideos, shuffleHands } from '../generate/ablate.ts';
 import { checkJobFiles, checkText, openLoraFolder } from '../generate/check.ts';
 import { chooseModel, DEFAULT_MODEL } from '../generate/default-model.ts';
-import { readExperiment } from '../generate/experiment.ts';
-import { checkWritable, exists } from '../generate/files.ts';
+import { type Experiment, readExperiment } from '../generate/experiment.ts';
+import { exists } from '../generate/files.ts';
 import {
   type ClipVideos,
   readDraws,
@@ -33,7 +34,14 @@ import {
   shareOf,
   WHOLE,
 } from '../generate/jobs.ts';
-import { metadataPath, outputPaths, saveTensors, toFrames, writeClip } from '../generate/outputs.ts';
+import {
+  metadataPath,
+  outputPaths,
+  saveTensors,
+  shareName,
+  toFrames,
+  writeClip,
+} from '../generate/outputs.ts';
 import { generationProgress, loadingProgress } from '../generate/progress.ts';
 import { interruptible } from '../interrupt.ts';
 import { drawVideos, readClipFiles } from '../render/clips.ts';
@@ -201,6 +209,9 @@ Examples:
     });
 }
 
+/** Of a pixel of a clip, in its videos and pictures, at the least. */
+const CLIP_BYTES = 0.1;
+
 /** Help on the default of an option that a model may set. */
 const orElse = (original: number) => `(default: the model's own, else ${original})`;
 
@@ -218,8 +229,29 @@ async function generate(
   };
   checkFlags(asked);
   const share = asked.datasetFile ? shareFrom(asked, process.env) : WHOLE;
+  const jobs = asked.datasetFile ? await listJobs(asked, share) : [oneJob(asked)];
+  if (jobs.length === 0) return reporter.result({ clips: [] }, 'nothing to do');
+  const [{ name }] = jobs;
+  const [out, what] = asked.datasetFile
+    ? [asked.outputDir!, shareName(share) || undefined]
+    : [dirname(name), basename(name)];
+  await withOutput(out, { name: what }, () =>
+    generateAll(jobs, share, given, asked, experiment, defaultModel, reporter, signal),
+  );
+}
+
+async function generateAll(
+  jobs: readonly Job[],
+  share: Share,
+  given: Given,
+  asked: Given,
+  experiment: Experiment,
+  defaultModel: string,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<void> {
   const todo: Job[] = [];
-  for (const job of asked.datasetFile ? await listJobs(asked, share) : [oneJob(asked)]) {
+  for (const job of jobs) {
     if (asked.skipExisting && (await exists(outputPaths(job.name, false).video))) {
       reporter.say(`${job.name}.mp4 is there already`);
     } else todo.push(job);
@@ -240,8 +272,9 @@ async function generate(
     todo,
     PROMPTS.every((name) => flags[name] === undefined),
   );
-  await checkWritable(dirname(todo[0].name));
-  if (flags.saveTensors) await checkWritable(dirname(flags.saveTensors));
+  const pixels = flags.numFrames * flags.height * flags.width;
+  await checkOutput(dirname(todo[0].name), todo.length * pixels * CLIP_BYTES);
+  if (flags.saveTensors) await checkOutput(dirname(flags.saveTensors), pixels * 12);
   const firstPrompt = await promptOf(flags, todo[0], embeds);
   const { scene, trajectory } = flags;
   const drawn =

@@ -2,7 +2,7 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Device, InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
-import { writeFileAtomic } from '@dwm/core-tensor/node';
+import { withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
 import { type CemState, startSearch } from '@dwm/dwm-model';
 import { writePng } from '@dwm/media/node';
 import { placement, type Vec3, writeTransforms } from '@dwm/renderer';
@@ -12,7 +12,7 @@ import { PassRenderer } from '@dwm/synth/node';
 import type { Command } from 'commander';
 import { checkModel, Generator } from '../eval/models.ts';
 import { DEFAULT_MODEL } from '../generate/default-model.ts';
-import { checkWritable, exists } from '../generate/files.ts';
+import { exists } from '../generate/files.ts';
 import { interruptible } from '../interrupt.ts';
 import { describePoint, handPath, startingSide, targetsAt } from '../plan/hand-path.ts';
 import { SEARCH, searchPath, type Task } from '../plan/search.ts';
@@ -81,7 +81,7 @@ Examples:
     )
     .action(async (flags: Flags) => {
       const reporter = createReporter(program.opts().json === true);
-      await interruptible((signal) => plan(flags, reporter, signal));
+      await interruptible((signal) => withOutput(flags.out, {}, () => plan(flags, reporter, signal)));
     });
 }
 
@@ -161,7 +161,6 @@ async function readState(file: string, key: string): Promise<CemState> {
 async function plan(flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
   if (flags.synth !== undefined && flags.scene)
     throw new InvalidArgumentError('synth', 'expected --synth or --scene, got both');
-  await checkWritable(flags.out);
   const stateFile = join(flags.out, 'search.json');
   const { rounds, out, ...identity } = flags;
   const key = JSON.stringify(identity);

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
-import { openNodeDevice, writeFileAtomic } from '@dwm/core-tensor/node';
+import { openNodeDevice, whileLocked, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
 import {
   contactSheet,
   decodeFrames,
@@ -14,7 +14,6 @@ import {
 } from '@dwm/media/node';
 import { NO_HANDS, sampleAt, type Trajectory } from '@dwm/renderer';
 import { type Command, Option } from 'commander';
-import { checkWritable } from '../generate/files.ts';
 import { readPrompt } from '../generate/inputs.ts';
 import { recordMetadata } from '../generate/outputs.ts';
 import { interruptible } from '../interrupt.ts';
@@ -78,16 +77,24 @@ export function addPrepare(program: Command): void {
     )
     .action(async (video: string, flags: Flags) => {
       const reporter = createReporter(program.opts().json === true);
-      await interruptible((signal) => prepare(video, flags, reporter, signal));
+      const name = checkName(flags.name ?? basename(video, extname(video)));
+      await interruptible((signal) =>
+        withOutput(flags.out, { name }, () => prepare(video, name, flags, reporter, signal)),
+      );
     });
 }
 
-async function prepare(video: string, flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
+async function prepare(
+  video: string,
+  stem: string,
+  flags: Flags,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<void> {
   const { out, fps, frames } = flags;
   if (flags.prompt !== undefined && flags.promptFile !== undefined)
     throw new InvalidArgumentError('prompt', 'expected one kind of prompt, got --prompt and --prompt-file');
   const prompt = flags.promptFile ? await readPrompt(flags.promptFile) : flags.prompt;
-  const stem = checkName(flags.name ?? basename(video, extname(video)));
   const info = await videoInfo(video);
   const timestamps = info.timestamps.slice(flags.startFrame);
   if (timestamps.length === 0)
@@ -104,7 +111,6 @@ async function prepare(video: string, flags: Flags, reporter: Reporter, signal: 
       `${video} lasts ${lasts.toFixed(1)} s of ${(frames / fps).toFixed(1)}; its last frame is repeated`,
     );
   }
-  await checkWritable(out);
 
   // Hands first: what can be wrong with them should not take a decoded video to be seen.
   const hands = /\.json$/i.test(flags.hands)
@@ -279,10 +285,13 @@ function repeated(frame: Uint8Array, times: number): Uint8Array {
 
 /** Adds a line to a list, unless it is there. */
 async function addLine(path: string, line: string): Promise<void> {
-  const before = await readFile(path, 'utf8').catch((error) => {
-    if (error.code === 'ENOENT') return '';
-    throw error;
+  // Other clips may be on their way into the folder.
+  await whileLocked(path, async () => {
+    const before = await readFile(path, 'utf8').catch((error) => {
+      if (error.code === 'ENOENT') return '';
+      throw error;
+    });
+    const lines = before.split(/\r?\n/).filter((text) => text !== '');
+    if (!lines.includes(line)) await writeFileAtomic(path, `${[...lines, line].join('\n')}\n`);
   });
-  const lines = before.split(/\r?\n/).filter((text) => text !== '');
-  if (!lines.includes(line)) await writeFileAtomic(path, `${[...lines, line].join('\n')}\n`);
 }

@@ -2,7 +2,7 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Device, InvalidArgumentError } from '@dwm/core-tensor';
-import { openDirectory, writeFileAtomic } from '@dwm/core-tensor/node';
+import { openDirectory, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
 import { ClipModel, latentDistance, lpipsDistance, rankActions } from '@dwm/dwm-model';
 import { loadLpips } from '@dwm/dwm-model/node';
 import { writePng, writeVideo } from '@dwm/media/node';
@@ -10,7 +10,7 @@ import type { Trajectory } from '@dwm/renderer';
 import { type Command, Option } from 'commander';
 import { checkModel, Generator } from '../eval/models.ts';
 import { DEFAULT_MODEL } from '../generate/default-model.ts';
-import { checkWritable, exists } from '../generate/files.ts';
+import { exists } from '../generate/files.ts';
 import { interruptible } from '../interrupt.ts';
 import { type ClipFlags, clipSize, withClipOptions } from '../rank/clip-options.ts';
 import { checkGoal, type GoalFlags, readGoal } from '../rank/goal.ts';
@@ -72,7 +72,7 @@ Examples:
     )
     .action(async (flags: Flags) => {
       const reporter = createReporter(program.opts().json === true);
-      await interruptible((signal) => rank(flags, reporter, signal));
+      await interruptible((signal) => withOutput(flags.out, {}, () => rank(flags, reporter, signal)));
     });
 }
 
@@ -99,7 +99,6 @@ async function openTextGoal(device: Device, { goalText, textImageModel }: Flags,
 
 async function rank(flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
   checkGoal(flags);
-  await checkWritable(flags.out);
   const model = await checkModel(flags.model, flags);
   const { settings } = model;
   const size = clipSize(flags, settings);

@@ -1,10 +1,9 @@
 /** `dwm render`: a scene and a trajectory in, the two conditioning videos of the model out. */
 import { basename, extname, join } from 'node:path';
-import { openNodeDevice } from '@dwm/core-tensor/node';
+import { openNodeDevice, withOutput } from '@dwm/core-tensor/node';
 import { contactSheet, writePng, writeVideo } from '@dwm/media/node';
 import type { CameraFit } from '@dwm/renderer';
 import { type Command, Option } from 'commander';
-import { checkWritable } from '../generate/files.ts';
 import { recordMetadata } from '../generate/outputs.ts';
 import { interruptible } from '../interrupt.ts';
 import { drawHands, drawScene, handCounts, readClipFiles } from '../render/clips.ts';
@@ -56,15 +55,19 @@ export function addRender(program: Command): void {
     )
     .action(async (flags: Flags) => {
       const reporter = createReporter(program.opts().json === true);
-      await interruptible((signal) => render(flags, reporter, signal));
+      const name = clipName(flags);
+      await interruptible((signal) =>
+        withOutput(flags.out, { name }, () => render(flags, name, reporter, signal)),
+      );
     });
 }
 
-async function render(flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
+const clipName = ({ name, trajectory }: Flags): string =>
+  checkName(name ?? basename(trajectory, extname(trajectory)));
+
+async function render(flags: Flags, stem: string, reporter: Reporter, signal: AbortSignal): Promise<void> {
   const { out, width, height } = flags;
-  const stem = checkName(flags.name ?? basename(flags.trajectory, extname(flags.trajectory)));
   const files = await readClipFiles(flags, reporter);
-  await checkWritable(out);
   const paths = {
     static: join(out, 'videos_static', `${stem}.mp4`),
     hands: join(out, 'videos_hands', `${stem}.mp4`),

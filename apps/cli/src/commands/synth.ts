@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { InvalidArgumentError } from '@dwm/core-tensor';
+import { withOutput } from '@dwm/core-tensor/node';
 import { ACTIONS, type Action } from '@dwm/synth';
 import {
   type DatasetReport,
@@ -13,7 +14,6 @@ import {
   writeSheet,
 } from '@dwm/synth/node';
 import { type Command, Option } from 'commander';
-import { checkWritable } from '../generate/files.ts';
 import { interruptible } from '../interrupt.ts';
 import { clock, createReporter, type Reporter } from '../report.ts';
 import { inSteps, integer, real } from './options.ts';
@@ -38,6 +38,9 @@ interface Flags {
 const SHOWN = 12;
 
 const even = inSteps(16, 2, 'an even number of pixels from 16 up');
+
+/** Of a pixel of a clip, in its three videos, at the least. */
+const CLIP_BYTES = 0.1;
 
 export function addSynth(program: Command): void {
   program
@@ -77,7 +80,8 @@ Example:
     )
     .action(async (flags: Flags) => {
       const reporter = createReporter(program.opts().json === true);
-      await interruptible((signal) => synth(flags, reporter, signal));
+      const bytes = flags.count * flags.frames * flags.width * flags.height * CLIP_BYTES;
+      await interruptible((signal) => withOutput(flags.out, { bytes }, () => synth(flags, reporter, signal)));
     });
 }
 
@@ -91,7 +95,6 @@ function readActions(text: string): Action[] {
 
 async function synth(flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
   const { out, gifSheet, ...options } = flags;
-  await checkWritable(out);
   const done = await writeDataset({
     ...options,
     root: out,

@@ -63,7 +63,7 @@ test('refuses an override below a plain value, a file that is no YAML, and none 
   );
   await expect(read('a: [1')).rejects.toThrow('dwm.yaml: not valid YAML: ');
   await expect(readExperiment(join(folder, 'no.yaml'), [])).rejects.toThrow(
-    'no.yaml: cannot be read (ENOENT)',
+    'no.yaml: no such file or folder',
   );
   await expect(readExperiment(undefined, ['a.b=1'])).rejects.toThrow('override: needs --experiment-config');
 });

@@ -1,7 +1,6 @@
 /** What inference takes from the original's experiment YAML: the base model, the data root and LoRA's alpha. */
-import { readFile } from 'node:fs/promises';
-import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
-import { parse, parseDocument, YAMLParseError } from 'yaml';
+import { InvalidArgumentError, InvalidFileError, isObject, quote } from '@dwm/core-tensor';
+import { readYamlFile } from '../yaml-file.ts';
 
 export interface Experiment {
   readonly baseModel?: string;
@@ -20,42 +19,16 @@ export async function readExperiment(
     if (overrides.length > 0) throw new InvalidArgumentError('override', 'needs --experiment-config');
     return {};
   }
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (error) {
-    throw new InvalidFileError(file, `cannot be read (${(error as NodeJS.ErrnoException).code})`);
-  }
-  const document = parseDocument(text);
-  const [problem] = document.errors;
-  if (problem instanceof YAMLParseError) {
-    throw new InvalidFileError(file, `not valid YAML: ${problem.message.split('\n')[0]}`);
-  }
-  for (const override of overrides) {
-    const at = override.indexOf('=');
-    const path = override.slice(0, at).split('.');
-    if (at < 1 || path.includes('')) {
-      throw new InvalidArgumentError('override', `expected section.key=value, got "${override}"`);
-    }
-    // A misspelt key would otherwise change nothing and say nothing.
-    if (!KEYS.includes(path.join('.')) && !document.hasIn(path)) {
-      throw new InvalidArgumentError(
-        'override',
-        `${file} has no ${path.join('.')}; inference reads ${KEYS.join(', ')}`,
-      );
-    }
-    try {
-      document.setIn(path, parse(override.slice(at + 1)));
-    } catch (error) {
-      const [reason] = (error as Error).message.split('\n');
-      throw new InvalidArgumentError('override', `"${override}" cannot be set in ${file}: ${reason}`);
-    }
-  }
+  const yaml = await readYamlFile(file, overrides, KEYS);
+  if (!isObject(yaml))
+    throw new InvalidFileError(file, 'expected sections with keys, as model: and training:');
   const get = <T extends 'string' | 'number'>(path: string, type: T) => {
-    const value: unknown = document.getIn(path.split('.'));
+    const [section, key] = path.split('.');
+    const part = yaml[section] ?? {};
+    const value = isObject(part) ? part[key] : part;
     if (value === undefined || value === null) return undefined;
     if (typeof value !== type)
-      throw new InvalidFileError(file, `${path}: expected a ${type}`, { field: path });
+      throw new InvalidFileError(file, `${path}: expected a ${type}, got ${quote(value)}`, { field: path });
     return value as T extends 'string' ? string : number;
   };
   return {

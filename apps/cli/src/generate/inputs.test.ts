@@ -5,7 +5,6 @@ import { saveSafetensors, type TensorToSave } from '@dwm/core-tensor/node';
 import { writePng } from '@dwm/media/node';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { temporaryFolder } from '../testing.ts';
-import { checkWritable } from './files.ts';
 import { readClip, readDraws, readPrompt, readPromptEmbeds } from './inputs.ts';
 
 let folder: string;
@@ -136,12 +135,4 @@ test('a missing caption says what to do', async () => {
   expect(await refusal(readPrompt(join(folder, 'no.txt')))).toContain(
     'no.txt: no caption (ENOENT); write one',
   );
-});
-
-test('checkWritable makes nothing and names what is in the way', async () => {
-  await checkWritable(join(folder, 'new/and/newer'));
-  await expect(checkWritable(join(folder, 'new'))).resolves.toBeUndefined();
-  const file = join(folder, 'file');
-  await writeFile(file, '');
-  await expect(checkWritable(join(file, 'below'))).rejects.toThrow(`${file} is a file, expected a folder`);
 });

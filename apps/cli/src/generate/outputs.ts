@@ -1,7 +1,7 @@
 /** Writing a generated clip: the video, comparisons, a contact sheet and the record of how it was made. */
 import { mkdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { saveSafetensors, writeFileAtomic } from '@dwm/core-tensor/node';
+import { saveSafetensors, whileLocked, writeFileAtomic } from '@dwm/core-tensor/node';
 import type { Generated } from '@dwm/dwm-model';
 import {
   contactSheet,
@@ -94,19 +94,29 @@ export async function saveTensors(
 
 /** Adds a clip's record to the `metadata.json` beside it. */
 export async function recordMetadata(file: string, clip: string, entry: unknown): Promise<void> {
-  const before = await readFile(file, 'utf8').catch(() => '{}');
-  let clips: Record<string, unknown> = {};
+  await mkdir(dirname(file), { recursive: true });
+  await whileLocked(file, async () => {
+    const clips = { ...(await readClips(file)), [basename(clip)]: entry };
+    await writeFileAtomic(file, `${JSON.stringify({ clips }, undefined, 2)}\n`);
+  });
+}
+
+/** What is recorded so far. A damaged record is replaced: the clips themselves are whole. */
+async function readClips(file: string): Promise<object> {
   try {
-    clips = JSON.parse(before).clips ?? {};
+    const { clips } = JSON.parse(await readFile(file, 'utf8'));
+    return typeof clips === 'object' && !Array.isArray(clips) ? (clips ?? {}) : {};
   } catch {
-    // A damaged record is replaced: the clips themselves are whole.
+    return {};
   }
-  clips[basename(clip)] = entry;
-  await writeFileAtomic(file, `${JSON.stringify({ clips }, undefined, 2)}\n`);
 }
 
 /** Where the record of a clip goes; processes that share a folder keep records of their own. */
-export function metadataPath(clip: string, { shard, chunk }: Share): string {
+export const metadataPath = (clip: string, share: Share): string =>
+  join(dirname(clip), `metadata${shareName(share)}.json`);
+
+/** `.shard-0-of-2`; nothing where one process makes all. */
+export function shareName({ shard, chunk }: Share): string {
   const part = (name: string, { rank, of }: Shard) => (of > 1 ? `.${name}-${rank}-of-${of}` : '');
-  return join(dirname(clip), `metadata${part('chunk', chunk)}${part('shard', shard)}.json`);
+  return part('chunk', chunk) + part('shard', shard);
 }

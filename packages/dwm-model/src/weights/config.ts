@@ -24,6 +24,18 @@ export function readConfig<T extends z.ZodRawShape>(
   throw new InvalidFileError(file, `${field}: ${problem}`, { field });
 }
 
+/**
+ * A value from a JSON file, as `schema` has it.
+ * @throws InvalidFileError naming the first field that is otherwise.
+ */
+export function checkJson<T>(schema: z.ZodType<T>, json: unknown, file: string): T {
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const [{ path, message }] = parsed.error.issues;
+  const field = path.map(String).join('.') || 'the whole';
+  throw new InvalidFileError(file, `${field}: ${message.replace(/^Invalid input: /, '')}`, { field });
+}
+
 /** A JSON file of a model folder, parsed. */
 export async function readJson(folder: ModelFolder, path: string): Promise<{ json: unknown; file: string }> {
   const source = await folder.open(path);

@@ -2,9 +2,10 @@
  * Files that are either the old one or the complete new one: written beside, flushed to disk, renamed. A
  * training run killed in the middle of a checkpoint thus leaves the last good one.
  */
-import { randomBytes } from 'node:crypto';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { writeProblem } from './disk.ts';
+import { temporaryPath } from './temporary.ts';
 
 /** Flushes a folder's entries, so that a rename survives a power cut, where the system can (not on Windows). */
 async function syncDirectory(path: string): Promise<void> {
@@ -20,27 +21,32 @@ async function syncDirectory(path: string): Promise<void> {
 /**
  * Writes bytes, UTF-8 text, or pieces one after another to `path`, making its folder where needed. If anything
  * fails, `path` is left as it was and no partial file remains.
+ * @throws WriteError for a full disk and whatever else the file system has against it.
  */
 export async function writeFileAtomic(
   path: string,
   content: Uint8Array | string | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
 ): Promise<void> {
   const pieces = typeof content === 'string' || content instanceof Uint8Array ? [content] : content;
-  await mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}.${randomBytes(4).toString('hex')}.tmp`;
-  const handle = await open(temporary, 'wx');
+  const temporary = temporaryPath(path);
   try {
+    await mkdir(dirname(path), { recursive: true });
+    const handle = await open(temporary, 'wx');
     try {
-      // `writeFile` on a handle writes all of a piece; `write` may stop early.
-      for await (const piece of pieces) await handle.writeFile(piece);
-      await handle.sync();
-    } finally {
-      await handle.close();
+      try {
+        // `writeFile` on a handle writes all of a piece; `write` may stop early.
+        for await (const piece of pieces) await handle.writeFile(piece);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await rename(temporary, path);
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
     }
-    await rename(temporary, path);
+    await syncDirectory(dirname(path));
   } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
+    throw writeProblem(error, path, 'nothing of it was written, finished files are kept');
   }
-  await syncDirectory(dirname(path));
 }

@@ -18,6 +18,9 @@ const PROBLEMS: Readonly<Record<string, string>> = {
   EROFS: 'the disk can only be read; choose a folder on another one',
   EMFILE: 'too many files are open; raise the limit (ulimit -n) or stop other programs',
   ENFILE: 'too many files are open on this machine; stop other programs',
+  ENOSPC: 'the disk is full; free space and run the same command again',
+  EDQUOT: 'your quota of this disk is used up; free space and run the same command again',
+  EFBIG: 'the file is too large for this file system; choose another disk',
   EIO: 'the disk reports an error (EIO); check it',
 };
 

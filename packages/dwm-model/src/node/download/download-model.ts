@@ -2,9 +2,10 @@
  * A model from the hub into a folder: `dwm download` in one function. It may be stopped at any time and run
  * again: finished files are recognised by checksum, unfinished ones go on where they were.
  */
-import { mkdir, statfs } from 'node:fs/promises';
+import { rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InvalidArgumentError } from '@dwm/core-tensor';
+import { withOutput, writeProblem } from '@dwm/core-tensor/node';
 import { fileSize } from './checksum.ts';
 import { DownloadError, explain } from './errors.ts';
 import { type FileRequest, fetchFile, isComplete, partPath } from './fetch-file.ts';
@@ -51,13 +52,20 @@ export async function downloadModel(id: string, options: DownloadOptions): Promi
     const { commit, files: all } = await listModel(id, revision, access);
     const files = select(all, include);
     checkNames(id, files);
-    await mkdir(outDir, { recursive: true });
+    return await withOutput(outDir, {}, () => receive(commit, files));
+  } catch (error) {
+    if (signal?.aborted) throw signal.reason;
+    throw explain(error, what, access.endpoint, access.token !== undefined);
+  }
+
+  async function receive(commit: string, files: readonly HubFile[]): Promise<DownloadedModel> {
     const meter = new ProgressMeter(sum(files), onProgress);
     const result: DownloadedModel = { dir: outDir, commit, files: [] };
-
     const missing: HubFile[] = [];
     for (const file of files) {
       if (await isComplete(join(outDir, file.path), { file, access, meter })) {
+        // Left by a run that was stopped, and of no use.
+        await rm(partPath(outDir, file.path), { force: true });
         meter.finished(file.path, file.size);
         result.files.push({ path: file.path, size: file.size, status: 'present' });
       } else missing.push(file);
@@ -66,14 +74,13 @@ export async function downloadModel(id: string, options: DownloadOptions): Promi
     for (const file of missing) {
       what = `${id}/${file.path}`;
       const request: FileRequest = { id, commit, file, outDir, access, meter };
-      await fetchFile(request);
+      await fetchFile(request).catch((error) => {
+        throw writeProblem(error, join(outDir, file.path), 'what has been received is kept');
+      });
       meter.finished(file.path, file.size);
       result.files.push({ path: file.path, size: file.size, status: 'downloaded' });
     }
     return result;
-  } catch (error) {
-    if (signal?.aborted) throw signal.reason;
-    throw explain(error, what, access.endpoint, access.token !== undefined);
   }
 }
 

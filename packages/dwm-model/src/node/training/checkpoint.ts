@@ -9,13 +9,25 @@ import {
   elementCount,
   type HostData,
   InvalidFileError,
+  parseJsonObject,
+  quote,
   type SafetensorsTensor,
   type TensorSpec,
 } from '@dwm/core-tensor';
-import { readSafetensors, saveSafetensors, type TensorToSave, writeFileAtomic } from '@dwm/core-tensor/node';
+import {
+  fileProblem,
+  reach,
+  readSafetensors,
+  saveSafetensors,
+  type TensorToSave,
+  writeFileAtomic,
+  writeProblem,
+} from '@dwm/core-tensor/node';
+import * as z from 'zod';
 import type { LossPoint } from '../../training/loss-plot.ts';
 import type { LossScaleState } from '../../training/loss-scale.ts';
 import type { TrainStepState } from '../../training/train-step.ts';
+import { checkJson } from '../../weights/config.ts';
 import type { ModelFiles } from './model-folder.ts';
 
 /** Everything but tensors. */
@@ -50,6 +62,22 @@ const STATE = 'state.json';
 const OPTIMIZER = 'optimizer.safetensors';
 const VERSION = 1;
 
+const count = z.int().nonnegative();
+/** JSON has null for what is not a number. */
+const loss = z.number().or(z.null().transform(() => Number.NaN));
+/** What `TrainingState` says, as it stands in a file. */
+const StateFile = z.looseObject({
+  step: count,
+  position: count,
+  seed: z.int(),
+  meanLoss: loss,
+  points: z.array(z.object({ step: count, loss })),
+  layout: z.record(z.string(), z.array(count)),
+  lossScale: z.object({ scale: z.number(), good: count, skipped: count }).optional(),
+  config: z.unknown(),
+  files: z.record(z.string(), count),
+});
+
 export const checkpointName = (step: number): string => `checkpoint-${step}`;
 
 async function syncFolder(path: string): Promise<void> {
@@ -66,14 +94,34 @@ export async function saveCheckpoint(
   folder: string,
   state: TrainingState,
   packed: PackedState,
-  { weights, texts, headers }: ModelFiles,
+  files: ModelFiles,
   keep: number,
 ): Promise<string> {
-  await mkdir(folder, { recursive: true });
   const path = join(folder, checkpointName(state.step));
   const temporary = `${path}.tmp`;
-  await rm(temporary, { recursive: true, force: true });
-  await mkdir(temporary);
+  try {
+    await mkdir(folder, { recursive: true });
+    await rm(temporary, { recursive: true, force: true });
+    await mkdir(temporary);
+    await writeCheckpoint(temporary, state, packed, files);
+    await remove(path);
+    await rename(temporary, path);
+    await syncFolder(folder);
+    await prune(folder, keep);
+  } catch (error) {
+    // On a full disk it is in the way of what comes next.
+    await rm(temporary, { recursive: true, force: true }).catch(() => {});
+    throw writeProblem(error, path);
+  }
+  return path;
+}
+
+async function writeCheckpoint(
+  temporary: string,
+  state: TrainingState,
+  packed: PackedState,
+  { weights, texts, headers }: ModelFiles,
+): Promise<void> {
   for (const [file, tensors] of weights)
     await saveSafetensors(join(temporary, file), tensors, headers?.get(file));
   for (const [file, text] of texts) await writeFileAtomic(join(temporary, file), [Buffer.from(text)]);
@@ -89,11 +137,6 @@ export async function saveCheckpoint(
   const json = JSON.stringify({ version: VERSION, ...state, files: sizes }, undefined, 1);
   await writeFileAtomic(join(temporary, STATE), [Buffer.from(`${json}\n`)]);
   await syncFolder(temporary);
-  await remove(path);
-  await rename(temporary, path);
-  await syncFolder(folder);
-  await prune(folder, keep);
-  return path;
 }
 
 /** Away under another name first, so that what is half deleted is never taken for a checkpoint. */
@@ -110,11 +153,16 @@ async function remove(path: string): Promise<void> {
   if (moved) await rm(away, { recursive: true, force: true });
 }
 
-async function prune(folder: string, keep: number): Promise<void> {
+/** Removes what a run that was killed left half written, or half deleted. */
+export async function sweepCheckpoints(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
     if (/^checkpoint-\d+\.(tmp|old)$/.test(name))
       await rm(join(folder, name), { recursive: true, force: true });
   }
+}
+
+async function prune(folder: string, keep: number): Promise<void> {
+  await sweepCheckpoints(folder);
   const found = await listCheckpoints(folder);
   const best = found.reduce<SavedCheckpoint | undefined>(
     (a, b) => (a && a.meanLoss <= b.meanLoss ? a : b),
@@ -140,17 +188,21 @@ export async function listCheckpoints(folder: string): Promise<SavedCheckpoint[]
 /** @throws InvalidFileError unless the checkpoint is there, and whole. */
 export async function readState(path: string): Promise<TrainingState> {
   const file = join(path, STATE);
-  let state: TrainingState & { version: number; files: Record<string, number> };
-  try {
-    state = JSON.parse(await readFile(file, 'utf8'));
-  } catch (error) {
-    throw new InvalidFileError(file, `cannot be read (${(error as Error).message.split('\n')[0]})`);
+  const bytes = await readFile(file).catch((error) => {
+    throw new InvalidFileError(file, fileProblem(error));
+  });
+  const json = parseJsonObject(bytes, file, 'state');
+  const { version } = json;
+  if (version !== VERSION) {
+    throw new InvalidFileError(
+      file,
+      `expected the state of a checkpoint, version ${VERSION}, found version ${quote(version)}`,
+    );
   }
-  if (state.version !== VERSION || !Number.isInteger(state.step) || typeof state.files !== 'object') {
-    throw new InvalidFileError(file, `expected the state of a checkpoint, version ${VERSION}`);
-  }
+  const state = checkJson(StateFile, json, file);
   for (const [name, bytes] of Object.entries(state.files)) {
-    const actual = (await stat(join(path, name)).catch(() => undefined))?.size;
+    const at = await reach(name, { root: path, file, field: 'files' });
+    const actual = (await stat(at).catch(() => undefined))?.size;
     if (actual !== bytes) {
       throw new InvalidFileError(join(path, name), `expected ${bytes} bytes, found ${actual ?? 'no file'}`);
     }

@@ -2,8 +2,9 @@
  * Encoding a dataset ahead of training: latents and prompt embeddings beside the clips, in the original's
  * folders. What is there already, made from the same content with the same weights, is left alone.
  */
+import { resolve } from 'node:path';
 import type { Device } from '@dwm/core-tensor';
-import { openDirectory } from '@dwm/core-tensor/node';
+import { openDirectory, withOutput } from '@dwm/core-tensor/node';
 import { DwmPipeline } from '../../pipeline/pipeline.ts';
 import type { ExperimentConfig } from '../../training/config.ts';
 import { emptyParameters } from '../../training/export.ts';
@@ -40,11 +41,27 @@ const AHEAD = 4;
 
 /** Encodes every clip of the dataset and validation lists. @returns how many files were written. */
 export async function encodeDataset(options: EncodeOptions): Promise<{ written: number; total: number }> {
-  const { config, signal } = options;
-  const { data, training } = config;
+  const { data } = options.config;
   const samples: Sample[] = [];
   for (const { path, root } of data.dataset_file) samples.push(...(await readDataset(path, data, root)));
   for (const path of data.validation_set) samples.push(...(await readDataset(path, data)));
+  // Encoded files lie beside the clips.
+  const lists = [...data.dataset_file, ...data.validation_set.map(() => ({ root: undefined }))];
+  const roots = new Set(lists.map(({ root }) => resolve(root ?? data.data_root)));
+  let work = () => encodeAll(options, samples);
+  for (const root of roots) {
+    const inner = work;
+    work = () => withOutput(root, {}, inner);
+  }
+  return work();
+}
+
+async function encodeAll(
+  options: EncodeOptions,
+  samples: readonly Sample[],
+): Promise<{ written: number; total: number }> {
+  const { config, signal } = options;
+  const { training } = config;
   const model = config.model.base_model_name_or_path;
   const folder = await openDirectory(model);
   let device: Device | undefined;

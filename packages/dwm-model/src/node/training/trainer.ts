@@ -9,10 +9,11 @@ import {
   type Device,
   DeviceLostError,
   DwmError,
+  elementCount,
   InvalidArgumentError,
   InvalidFileError,
 } from '@dwm/core-tensor';
-import { writeFileAtomic } from '@dwm/core-tensor/node';
+import { checkOutput, isDiskFull, WriteError, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
 import type { ExperimentConfig } from '../../training/config.ts';
 import { firstNotFinite } from '../../training/debug-nan.ts';
 import { lrFactor } from '../../training/learning-rate.ts';
@@ -26,7 +27,14 @@ import {
 import { NotFiniteError, TrainStep } from '../../training/train-step.ts';
 import type { Trainable } from '../../training/trainable.ts';
 import { LORA_FILE } from '../../weights/lora.ts';
-import { listCheckpoints, readPacked, readState, saveCheckpoint, type TrainingState } from './checkpoint.ts';
+import {
+  listCheckpoints,
+  readPacked,
+  readState,
+  saveCheckpoint,
+  sweepCheckpoints,
+  type TrainingState,
+} from './checkpoint.ts';
 import { readDataset, type Sample } from './dataset.ts';
 import { dwmTask } from './dwm-task.ts';
 import type { ReadClip } from './encoder.ts';
@@ -83,6 +91,14 @@ const MAX_LOSSES = 3;
  *   NotFiniteError when the loss is no longer a number; the last checkpoint is then as it was.
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
+  const { output_dir } = options.config.experiment;
+  return withOutput(output_dir, {}, async () => {
+    await sweepCheckpoints(output_dir);
+    return trainOn(options);
+  });
+}
+
+async function trainOn(options: TrainOptions): Promise<TrainResult> {
   const report = options.onEvent ?? (() => {});
   let { resume } = options;
   for (let losses = 0; ; ) {
@@ -91,6 +107,7 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
     try {
       return await session.run();
     } catch (error) {
+      if (isDiskFull(error)) throw diskFull(error as Error, session.saved);
       if (!(error instanceof DeviceLostError)) throw error;
       losses = session.saved === saved ? losses + 1 : 1;
       if (losses >= MAX_LOSSES) throw error;
@@ -100,6 +117,12 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
       await session.destroy();
     }
   }
+}
+
+/** Says what there is to go on from. */
+function diskFull({ message }: Error, saved: string | undefined): WriteError {
+  const kept = saved ? `${saved} is kept, --resume latest goes on from it` : 'there is no checkpoint yet';
+  return new WriteError('disk-full', `${message}; ${kept}`, { checkpoint: saved });
 }
 
 /** Everything of a run that lives on one device. */
@@ -179,6 +202,11 @@ class Session {
         ...(training.ema_decay !== null && { emaDecay: training.ema_decay }),
         halfPrecision: training.custom_settings.mixed_precision === 'fp16',
       });
+      const stateBytes = Object.values(step.stateSpecs).reduce(
+        (sum, { shape }) => sum + 4 * elementCount(shape),
+        0,
+      );
+      await checkOutput(config.experiment.output_dir, stateBytes);
       if (start?.kind === 'checkpoint') await restore(step, start, task.trainable, report, config);
       const done = start?.kind === 'checkpoint' ? start.state : { step: 0, position: 0, points: [] };
 
