@@ -123,7 +123,7 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
     .addOption(manoOption())
     .addOption(handGlbOption())
     .option('--video <file>', '<sample>/videos/<stem>.mp4; finds the static, hand and prompt files beside it')
-    .option('--prompt <text>', 'what happens')
+    .option('--prompt <text>', 'what happens; with --trajectory, <trajectory>.txt or nothing if left out')
     .option('--prompt-file <file>', 'text file that holds the prompt')
     .option(
       '--prompt-embeds <file>',
@@ -229,7 +229,7 @@ async function generate(
   };
   checkFlags(asked);
   const share = asked.datasetFile ? shareFrom(asked, process.env) : WHOLE;
-  const jobs = asked.datasetFile ? await listJobs(asked, share) : [oneJob(asked)];
+  const jobs = asked.datasetFile ? await listJobs(asked, share) : [await oneJob(asked, reporter)];
   if (jobs.length === 0) return reporter.result({ clips: [] }, 'nothing to do');
   const [{ name }] = jobs;
   const [out, what] = asked.datasetFile
@@ -369,8 +369,15 @@ async function listJobs(flags: Given, share: Share): Promise<Job[]> {
   return shareOf(jobs, share).map((job) => ({ ...job, name: join(flags.outputDir!, job.name) }));
 }
 
+/** The caption beside a trajectory, `<trajectory>.txt`; without one the hands alone tell what happens. */
+async function captionOfTrajectory(trajectory: string, reporter: Reporter): Promise<string | undefined> {
+  const file = trajectory.replace(/\.[^.]+$/, '.txt');
+  if (await exists(file)) return file;
+  reporter.say(`no --prompt and no ${file}: the model gets no caption and goes by the hands alone`);
+}
+
 /** The one clip that the flags ask for. */
-function oneJob(flags: Given): Job {
+async function oneJob(flags: Given, reporter: Reporter): Promise<Job> {
   const beside = flags.video ? jobOfVideo(flags.video, flags.promptSubdir, 0, '') : undefined;
   const staticVideo = flags.scene?.[0] ?? flags.staticVideo ?? beside?.staticVideo;
   const handVideo = flags.trajectory ?? flags.handVideo ?? beside?.handVideo;
@@ -386,7 +393,8 @@ function oneJob(flags: Given): Job {
   if (!out) throw new InvalidArgumentError('out', 'is required: the .mp4 to write');
   if (extname(out) !== '.mp4')
     throw new InvalidArgumentError('out', `expected a name ending in .mp4, got ${out}`);
-  if (!beside && PROMPTS.every((name) => flags[name] === undefined)) {
+  const prompted = PROMPTS.some((name) => flags[name] !== undefined);
+  if (!beside && !flags.trajectory && !prompted) {
     throw new InvalidArgumentError(
       'prompt',
       'is required; or pass --prompt-file, --prompt-embeds or --use-empty-prompts',
@@ -396,7 +404,10 @@ function oneJob(flags: Given): Job {
     staticVideo,
     handVideo,
     truth: beside?.truth,
-    promptFile: beside?.promptFile,
+    promptFile:
+      flags.trajectory && !prompted
+        ? await captionOfTrajectory(flags.trajectory, reporter)
+        : beside?.promptFile,
     name: out.slice(0, -4),
     index: 0,
   };
@@ -491,7 +502,9 @@ async function promptOf(
 ): Promise<string | TextEmbeds> {
   if (embeds) return embeds;
   if (flags.useEmptyPrompts) return '';
-  return flags.prompt ?? readPrompt(flags.promptFile ?? job.promptFile!);
+  if (flags.prompt !== undefined) return flags.prompt;
+  const file = flags.promptFile ?? job.promptFile;
+  return file === undefined ? '' : readPrompt(file);
 }
 
 function warnIfLong(prompt: string, pipeline: DwmPipeline, reporter: Reporter): void {

@@ -111,6 +111,20 @@ test('generate draws for itself what render writes, bit for bit', async () => {
   await expect(generate('x', '--scene', scene)).rejects.toThrow(/trajectory: is required with --scene/);
 }, 120_000);
 
+test('without a prompt a trajectory brings its caption, or there is none', async () => {
+  writeTrajectory(at('captioned.json'));
+  writeFileSync(at('captioned.txt'), 'The right hand waves.\n');
+  const promptOf = async (path: string) => {
+    const run = ['--num-frames', '5', '--width', '48', '--height', '32', '--out', at('prompted/clip.mp4')];
+    await dwm('generate', '--scene', scene, '--trajectory', path, ...run);
+    return Object.values(JSON.parse(readFileSync(at('prompted/metadata.json'), 'utf8')).clips).map(
+      (clip) => (clip as { prompt: string }).prompt,
+    );
+  };
+  expect(await promptOf(at('captioned.json'))).toEqual(['The right hand waves.']);
+  expect(await promptOf(trajectory)).toEqual(['']);
+}, 120_000);
+
 test('what render cannot do is one line, and nothing is written', async () => {
   await expect(render('c', '--hand-glb', scene)).rejects.toThrow(/hand-glb: expected two files/);
   await expect(render('c', '--frames', '20')).rejects.toThrow(/use at most 10 frames/);
