@@ -4,14 +4,17 @@
  */
 import { defineConfig } from 'vite';
 import solid from 'vite-plugin-solid';
+import { basisModule } from './build/basis-module.ts';
 import { contentSecurityPolicy } from './build/content-security-policy.ts';
 import { defaultModel } from './build/default-model.ts';
 
 export default defineConfig({
   root: import.meta.dirname,
   base: './',
-  plugins: [solid(), defaultModel(), contentSecurityPolicy()],
-  worker: { format: 'es' },
+  plugins: [basisModule(), solid(), defaultModel(), contentSecurityPolicy()],
+  // `basisModule` is to see it as it is.
+  optimizeDeps: { exclude: ['three'] },
+  worker: { format: 'es', plugins: () => [basisModule()] },
   build: {
     target: 'es2024',
     // Weights and codecs are files of their own, never part of a script.

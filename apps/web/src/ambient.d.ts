@@ -18,6 +18,11 @@ declare module 'gifenc' {
   export function applyPalette(rgba: Uint8Array, palette: Palette): Uint8Array;
 }
 
+declare module 'three/examples/jsm/libs/basis/basis_transcoder.js' {
+  import type { BasisModule } from '@dwm/renderer';
+  export default function create(options: { wasmBinary: ArrayBuffer }): Promise<BasisModule>;
+}
+
 declare module 'draco3dgltf/draco_decoder_gltf_nodejs.js' {
   export default function createDecoder(options: { wasmBinary: ArrayBuffer }): Promise<unknown>;
 }

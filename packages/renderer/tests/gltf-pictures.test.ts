@@ -14,7 +14,8 @@ import { readGltf } from '../src/mesh/read-gltf.ts';
 import { decodeImage } from '../src/node/decode-image.ts';
 import type { LightRig } from '../src/scene/lights.ts';
 import type { Scene } from '../src/scene/scene.ts';
-import { SquareGltf } from './gltf-samples.ts';
+import { fourPixels, SquareGltf } from './gltf-samples.ts';
+import { BASIS_KINDS, basisKtx2, FOUR } from './ktx2-samples.ts';
 
 const device = await openNodeDevice();
 const renderer = new MeshRenderer(device);
@@ -445,6 +446,46 @@ describe('how surfaces shine', () => {
       gltf.json.meshes[0].primitives[0].attributes.TANGENT = gltf.accessor('VEC4', new Float32Array(16));
     });
     near(color, expected([0, 0, 0], [1, 1, 1], 1));
+  });
+});
+
+describe('KHR_texture_basisu', () => {
+  function textured(picture: Uint8Array): SquareGltf {
+    const gltf = new SquareGltf();
+    const { json } = gltf;
+    const uvs = Float32Array.of(0, 1, 1, 1, 1, 0, 0, 0);
+    json.meshes[0].primitives[0].attributes.TEXCOORD_0 = gltf.accessor('VEC2', uvs);
+    json.materials[0].pbrMetallicRoughness = { baseColorTexture: { index: 0 } };
+    json.samplers = [{ magFilter: 9728, minFilter: 9728 }];
+    json.images = [{ mimeType: 'image/png', bufferView: gltf.view(fourPixels()) }];
+    json.images.push({ mimeType: 'image/ktx2', bufferView: gltf.view(picture) });
+    json.textures = [{ sampler: 0, source: 0, extensions: { KHR_texture_basisu: { source: 1 } } }];
+    return gltf;
+  }
+
+  test.each(BASIS_KINDS)('%s, in place of its fallback and without one', async (kind) => {
+    const gltf = textured(basisKtx2(kind));
+    for (const alone of [false, true]) {
+      if (alone) delete gltf.json.textures[0].source;
+      const { at, scene, warnings } = await show(gltf);
+      expect(scene.images[0]).toMatchObject({ mimeType: 'image/ktx2', width: 8, height: 8 });
+      const corners = [at(-0.25, 0.25), at(0.25, 0.25), at(-0.25, -0.25), at(0.25, -0.25)];
+      corners.forEach((color, i) => {
+        color.forEach((value, c) => {
+          expect(Math.abs(value - FOUR[i][c]), `${kind}: ${color}`).toBeLessThanOrEqual(4);
+        });
+      });
+      expect(warnings).toEqual([]);
+    }
+  });
+
+  test('a damaged picture is named, and what is wrong with it', async () => {
+    await expect(show(textured(basisKtx2('uastc').subarray(0, 200)))).rejects.toThrow(
+      'a.glb: picture "image 0": its level 0 ends past the 200 bytes of the file',
+    );
+    const gltf = textured(basisKtx2('uastc'));
+    gltf.json.textures[0].extensions.KHR_texture_basisu.source = 7;
+    await expect(show(gltf)).rejects.toThrow('textures[0].source: expected an index from 0 to 1, got 7');
   });
 });
 

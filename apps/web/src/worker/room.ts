@@ -30,6 +30,7 @@ import {
 } from '@dwm/renderer';
 import { handScene, makeWorld, planAction, simulate } from '@dwm/synth';
 import type { DroppedFile } from '../model-store/dropped.ts';
+import { decodeImage } from './decode-image.ts';
 import type { Clip, Conditioning, RoomInfo, RoomRef, Settings } from './protocol.ts';
 import type { CallContext } from './serve.ts';
 
@@ -154,7 +155,7 @@ export class Room {
       firstJoint[side] = next + 1;
       next += handScene(side).nodes.length + 1;
     }
-    const model = await SceneModel.load(device, combineScenes(parts.info.name, pieces));
+    const model = await SceneModel.load(device, combineScenes(parts.info.name, pieces), { decodeImage });
     try {
       const splats = parts.splats && new SplatScene(device, parts.splats);
       return new Room(device, parts, model, firstJoint, splats);

@@ -110,6 +110,7 @@ export class TextureCache {
 
   async #upload(image: EncodedImage, format: GPUTextureFormat): Promise<GPUTexture> {
     const pixels = await this.#decode(image).catch((error: unknown) => {
+      if (error instanceof InvalidFileError) throw error;
       const reason = error instanceof Error ? error.message.split('\n')[0] : String(error);
       throw new InvalidFileError(image.name, `cannot be decoded as ${image.mimeType} (${reason})`);
     });

@@ -1,6 +1,7 @@
 /** The pictures that materials use, their headers read so that a bomb is refused before it is decoded. */
 import { InvalidFileError, quote } from '@dwm/core-tensor';
-import { ImageUtils, type Texture } from '@gltf-transform/core';
+import { checkImageSize } from '@dwm/media';
+import type { Texture } from '@gltf-transform/core';
 import type { EncodedImage } from '../scene/scene.ts';
 import { readKtx2Header } from './ktx2.ts';
 import { LIMITS } from './validate.ts';
@@ -25,19 +26,20 @@ export class ImageList {
   }
 
   fail(texture: Texture, problem: string): never {
-    throw new InvalidFileError(this.#file, `picture ${quote(this.#nameOf(texture))}: ${problem}`);
+    throw new InvalidFileError(this.#nameOf(texture), problem);
   }
 
   #nameOf(texture: Texture): string {
     const uri = texture.getURI();
-    return texture.getName() || (uri.startsWith('data:') ? '' : uri) || `image ${this.list.length}`;
+    const name = texture.getName() || (uri.startsWith('data:') ? '' : uri) || `image ${this.list.length}`;
+    return `${this.#file}: picture ${quote(name)}`;
   }
 
   #read(texture: Texture): EncodedImage {
+    const name = this.#nameOf(texture);
     const bytes = texture.getImage();
-    const mimeType = bytes && sniff(bytes);
-    if (!mimeType) return this.fail(texture, 'is neither PNG, JPEG, WebP nor KTX2; save it as one of them');
-    const { width, height } = this.#size(texture, bytes, mimeType);
+    if (!bytes) return this.fail(texture, 'has no bytes; keep the picture beside the .gltf');
+    const { format, width, height } = isKtx2(bytes) ? ktx2Size(name, bytes) : checkImageSize(name, bytes);
     this.#pixels += width * height;
     if (width > LIMITS.imageSide || height > LIMITS.imageSide) {
       this.fail(texture, `${width}x${height}, expected at most ${LIMITS.imageSide} a side; scale it down`);
@@ -48,31 +50,16 @@ export class ImageList {
         `all pictures together have more than ${LIMITS.imagePixels} pixels; scale them down`,
       );
     }
-    return { name: `${this.#file}: ${this.#nameOf(texture)}`, bytes, mimeType, width, height };
-  }
-
-  #size(texture: Texture, bytes: Uint8Array, mimeType: string): { width: number; height: number } {
-    if (mimeType === 'image/ktx2') {
-      try {
-        return readKtx2Header(bytes);
-      } catch (error) {
-        return this.fail(texture, (error as Error).message);
-      }
-    }
-    try {
-      const [width, height] = ImageUtils.getSize(bytes, mimeType) ?? [0, 0];
-      if (width > 0 && height > 0) return { width, height };
-    } catch {
-      // A header that ends early.
-    }
-    return this.fail(texture, 'has no readable size; the file is damaged');
+    return { name, bytes, mimeType: `image/${format}`, width, height };
   }
 }
 
-function sniff(bytes: Uint8Array): string | undefined {
-  const ascii = (from: number, to: number) => String.fromCharCode(...bytes.subarray(from, to));
-  if (ascii(1, 4) === 'PNG') return 'image/png';
-  if (bytes[0] === 0xff && bytes[1] === 0xd8) return 'image/jpeg';
-  if (ascii(1, 7) === 'KTX 20') return 'image/ktx2';
-  return ascii(0, 4) === 'RIFF' && ascii(8, 12) === 'WEBP' ? 'image/webp' : undefined;
+const isKtx2 = (bytes: Uint8Array) => String.fromCharCode(...bytes.subarray(1, 7)) === 'KTX 20';
+
+function ktx2Size(name: string, bytes: Uint8Array) {
+  try {
+    return { format: 'ktx2', ...readKtx2Header(bytes) };
+  } catch (error) {
+    throw new InvalidFileError(name, (error as Error).message);
+  }
 }

@@ -2,7 +2,7 @@
  * KTX 2.0 pictures (https://registry.khronos.org/KTX/specs/2.0/ktxspec.v2.html). The header is read here, and every
  * size in it is compared with the bytes that are there, before a decoder sees any of them.
  */
-import { decompress } from 'fzstd';
+import { Decompress } from 'fzstd';
 import type { Pixels } from '../scene/scene.ts';
 
 export interface Ktx2Header {
@@ -131,19 +131,60 @@ function checkMetadata(bytes: Uint8Array): void {
   }
 }
 
-/** From the whole file, of Basis Universal, to 8-bit RGBA of its largest level. */
-export type TranscodeBasis = (file: Uint8Array) => Promise<Pixels>;
+/** What is used of Binomial's transcoder (basis_transcoder.js), a new instance of it: damaged files leave it broken. */
+export interface BasisModule {
+  initializeBasis(): void;
+  readonly KTX2File: new (
+    file: Uint8Array,
+  ) => {
+    isValid(): boolean;
+    startTranscoding(): boolean;
+    getImageTranscodedSizeInBytes(level: number, layer: number, face: number, format: number): number;
+    transcodeImage(
+      into: Uint8Array,
+      level: number,
+      layer: number,
+      face: number,
+      format: number,
+      flags: number,
+      channel0: number,
+      channel1: number,
+    ): boolean;
+    close(): void;
+    delete(): void;
+  };
+}
 
-/** @throws Error, in a few words, for what is damaged. */
-export async function decodeKtx2(file: Uint8Array, transcode: TranscodeBasis): Promise<Pixels> {
+/** The transcoder's number for 8-bit RGBA. */
+const RGBA32 = 13;
+
+/**
+ * The largest level of a picture; the smaller ones are made from it, as those of other pictures are.
+ * @throws Error, in a few words, for what is damaged.
+ */
+export async function decodeKtx2(file: Uint8Array, openBasis: () => Promise<BasisModule>): Promise<Pixels> {
   const { width, height, coding, compression, offset, length } = readKtx2Header(file);
-  if (typeof coding === 'string') return transcode(file);
+  if (typeof coding === 'string') return transcode(file, width, height, await openBasis());
   const level = file.subarray(offset, offset + length);
-  const bytes = width * height * coding;
-  const values = await inflate(level, compression, bytes);
+  const values = await inflate(level, compression, width * height * coding);
   if (coding === 4) return { width, height, data: values };
   const data = new Uint8Array(width * height * 4).fill(255);
   for (let i = 0; i < width * height; i++) data.set(values.subarray(i * 3, i * 3 + 3), i * 4);
+  return { width, height, data };
+}
+
+function transcode(file: Uint8Array, width: number, height: number, module: BasisModule): Pixels {
+  module.initializeBasis();
+  const picture = new module.KTX2File(file);
+  const data = new Uint8Array(width * height * 4);
+  const done =
+    picture.isValid() &&
+    picture.startTranscoding() &&
+    picture.getImageTranscodedSizeInBytes(0, 0, 0, RGBA32) === data.length &&
+    picture.transcodeImage(data, 0, 0, 0, RGBA32, 0, -1, -1);
+  if (!done) fail('its blocks cannot be unpacked; the file is damaged');
+  picture.close();
+  picture.delete();
   return { width, height, data };
 }
 
@@ -155,20 +196,24 @@ async function inflate(
 ): Promise<Uint8Array> {
   if (compression === 'none') return level;
   const out = new Uint8Array(bytes);
-  if (compression === 'zstd') {
-    const filled = decompress(level, out);
-    if (filled.length !== bytes) fail(`unpacks to ${filled.length} bytes, expected ${bytes}`);
-    return filled;
+  let filled = 0;
+  const take = (chunk: Uint8Array) => {
+    out.set(chunk, filled);
+    filled += chunk.length;
+  };
+  try {
+    // Its one-shot function does not tell how much it wrote.
+    if (compression === 'zstd') new Decompress(take).push(level, true);
+    else {
+      const packed = new Blob([level as Uint8Array<ArrayBuffer>]).stream();
+      const plain = packed.pipeThrough(new DecompressionStream('deflate'));
+      for await (const chunk of plain as unknown as AsyncIterable<Uint8Array>) take(chunk);
+    }
+  } catch {
+    // Whatever a decoder says of it, or that it holds more than there is room for.
+    filled = -1;
   }
-  let at = 0;
-  const stream = new Blob([level as Uint8Array<ArrayBuffer>])
-    .stream()
-    .pipeThrough(new DecompressionStream('deflate'));
-  for await (const chunk of stream as unknown as AsyncIterable<Uint8Array>) {
-    if (at + chunk.length > bytes) fail(`unpacks to more than the ${bytes} bytes it announces`);
-    out.set(chunk, at);
-    at += chunk.length;
-  }
-  if (at !== bytes) fail(`unpacks to ${at} bytes, expected ${bytes}`);
+  if (filled !== bytes)
+    fail(`its ${compression} stream does not unpack to ${bytes} bytes; the file is damaged`);
   return out;
 }
