@@ -45,14 +45,22 @@ import {
 import { generationProgress, loadingProgress } from '../generate/progress.ts';
 import { interruptible } from '../interrupt.ts';
 import { drawVideos, readClipFiles } from '../render/clips.ts';
-import { handGlbOption, manoOption } from '../render/options.ts';
+import {
+  type DrawFlags,
+  fitOption,
+  handGlbOption,
+  ignoreDistortionOption,
+  manoOption,
+  sceneScaleOption,
+  sceneUpOption,
+} from '../render/options.ts';
 import { clock, createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
 import { VERSION } from '../version.ts';
 import { compositeOption, inSteps, integer, noCompositeOption, real } from './options.ts';
 
 /** Flags as commander gives them; settings that are left out are the model's. */
-interface Given extends Partial<GenerationSettings> {
+interface Given extends Partial<GenerationSettings>, DrawFlags {
   model?: string;
   checkpointPath?: string;
   experimentConfig?: string;
@@ -61,8 +69,6 @@ interface Given extends Partial<GenerationSettings> {
   handVideo?: string;
   scene?: string[];
   trajectory?: string;
-  mano?: string;
-  handGlb?: string[];
   video?: string;
   prompt?: string;
   promptFile?: string;
@@ -120,6 +126,10 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
       'in place of the videos: draw this scene (.glb, .gltf, .ply, .splat, .spz) …',
     )
     .option('--trajectory <file>', '… and the hands along this camera path; see dwm trajectory')
+    .addOption(fitOption())
+    .addOption(sceneUpOption())
+    .addOption(sceneScaleOption())
+    .addOption(ignoreDistortionOption())
     .addOption(manoOption())
     .addOption(handGlbOption())
     .option('--video <file>', '<sample>/videos/<stem>.mp4; finds the static, hand and prompt files beside it')

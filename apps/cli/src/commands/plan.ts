@@ -5,7 +5,7 @@ import { type Device, InvalidArgumentError, InvalidFileError } from '@dwm/core-t
 import { withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
 import { type CemState, startSearch } from '@dwm/dwm-model';
 import { writePng } from '@dwm/media/node';
-import { placement, type Vec3, writeTransforms } from '@dwm/renderer';
+import { type CameraFit, placement, type Vec3, writeTransforms } from '@dwm/renderer';
 import { decodeImage } from '@dwm/renderer/node';
 import { wristOf } from '@dwm/synth';
 import { PassRenderer } from '@dwm/synth/node';
@@ -21,11 +21,20 @@ import { type ClipFlags, clipSize, withClipOptions } from '../rank/clip-options.
 import { readGoal } from '../rank/goal.ts';
 import { rankingSheet } from '../rank/results.ts';
 import { drawScene, readClipFiles } from '../render/clips.ts';
+import {
+  fitOption,
+  ignoreDistortionOption,
+  type SceneFlags,
+  sceneScaleOption,
+  sceneUpOption,
+  type TrajectoryFlags,
+} from '../render/options.ts';
 import { clock, createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
 import { integer } from './options.ts';
 
-interface Flags extends ClipFlags {
+interface Flags extends ClipFlags, SceneFlags, TrajectoryFlags {
+  fit?: CameraFit;
   synth?: number;
   scene?: string[];
   start?: string;
@@ -53,6 +62,10 @@ export function addPlan(program: Command): void {
       '--start <file>',
       'trajectory: the camera path, and in its first frame the hand before the action',
     )
+    .addOption(sceneUpOption())
+    .addOption(sceneScaleOption())
+    .addOption(fitOption())
+    .addOption(ignoreDistortionOption())
     .option('--goal <file>', 'how the scene is to look in the end: a .png or a video')
     .option(
       '--target <x,y,z>',
@@ -116,7 +129,7 @@ async function readSceneFiles(flags: Flags, size: ClipSize, reporter: Reporter) 
       missing[0].slice(2),
       `give ${missing.join(', ')}; or --synth for a made-up room`,
     );
-  const files = await readClipFiles({ ...size, scene: scene!, trajectory: start! }, reporter);
+  const files = await readClipFiles({ ...flags, ...size, scene: scene!, trajectory: start! }, reporter);
   const { trajectory: camera } = files;
   const side = startingSide(camera);
   if (!side) {

@@ -27,6 +27,7 @@ import {
   placedIntrinsics,
   placementOf,
   type ResizePolicy,
+  ticksFilled,
 } from '../render/fixed-camera.ts';
 import {
   addClipOptions,
@@ -68,6 +69,7 @@ export function addPrepare(program: Command): void {
     .option('--prompt <text>', 'what happens')
     .option('--prompt-file <file>', 'text file that holds the prompt')
     .option('--start-frame <n>', 'leave out what comes before this frame', integer(0), 0);
+  command.option('--frames <n>', 'frames of the clip', integer(1), 49);
   addClipOptions(command).addOption(ignoreDistortionOption());
   addHandOptions(command)
     .addOption(
@@ -99,16 +101,16 @@ async function prepare(
   const timestamps = info.timestamps.slice(flags.startFrame);
   if (timestamps.length === 0)
     throw new InvalidArgumentError('start-frame', `${video} has ${info.frames} frames, expected less`);
-  const picked = framesAtRate(timestamps, fps, frames).map((index) => index + flags.startFrame);
+  const picked = framesAtRate(timestamps, 1 / info.fps, fps, frames).map((index) => index + flags.startFrame);
   const plan: Plan = {
     times: picked.map((index) => info.timestamps[index] - info.timestamps[0]),
     source: info,
     placement: placementOf(info, flags, flags.resize),
   };
-  const lasts = timestamps.at(-1)! - timestamps[0] + 1 / info.fps;
-  if (lasts < (frames - 1) / fps) {
+  const filled = ticksFilled(timestamps, 1 / info.fps, fps);
+  if (filled < frames) {
     reporter.warn(
-      `${video} lasts ${lasts.toFixed(1)} s of ${(frames / fps).toFixed(1)}; its last frame is repeated`,
+      `${video} fills ${filled} of ${frames} frames at ${fps} a second; its frame ${picked.at(-1)} is repeated for the rest (--frames ${filled} ends with it)`,
     );
   }
 

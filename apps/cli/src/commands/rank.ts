@@ -15,13 +15,13 @@ import { interruptible } from '../interrupt.ts';
 import { type ClipFlags, clipSize, withClipOptions } from '../rank/clip-options.ts';
 import { checkGoal, type GoalFlags, readGoal } from '../rank/goal.ts';
 import { rankingSheet, rankingText } from '../rank/results.ts';
-import { drawHands, drawScene, readClipFiles } from '../render/clips.ts';
-import { handGlbOption, manoOption } from '../render/options.ts';
+import { type ClipFiles, drawHands, drawScene, readClipFiles } from '../render/clips.ts';
+import { type DrawFlags, drawOptions, handGlbOption, manoOption } from '../render/options.ts';
 import { clock, createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
 import { integer, real } from './options.ts';
 
-interface Flags extends ClipFlags, GoalFlags {
+interface Flags extends ClipFlags, GoalFlags, DrawFlags {
   scene: string[];
   candidates: string[];
   model: string;
@@ -31,8 +31,6 @@ interface Flags extends ClipFlags, GoalFlags {
   promptEmbeds?: string;
   fps?: number;
   precision: 'f32' | 'f16';
-  mano?: string;
-  handGlb?: string[];
   out: string;
 }
 
@@ -60,7 +58,9 @@ export function addRank(program: Command): void {
       new Option('--precision <type>', 'multiply in this type').choices(['f32', 'f16']).default('f32'),
     )
     .addOption(manoOption())
-    .addOption(handGlbOption())
+    .addOption(handGlbOption());
+  for (const option of drawOptions()) command.addOption(option);
+  command
     .option('--out <dir>', 'folder for ranking.json, sheet.png and the clips', 'dwm-rank')
     .addHelpText(
       'after',
@@ -103,9 +103,9 @@ async function rank(flags: Flags, reporter: Reporter, signal: AbortSignal): Prom
   const { settings } = model;
   const size = clipSize(flags, settings);
   const picture = flags.goal === undefined ? undefined : await readGoal(flags.goal, size);
-  const files = [];
+  const files: ClipFiles[] = [];
   for (const trajectory of flags.candidates)
-    files.push(await readClipFiles({ ...flags, ...size, trajectory }, reporter));
+    files.push(await readClipFiles({ ...flags, ...size, trajectory }, reporter, undefined, files[0]?.scene));
   const trajectories = files.map(({ trajectory }) => trajectory);
   checkCameras(flags.candidates, trajectories);
   const device = await openTunedDevice(reporter);

@@ -127,7 +127,11 @@ test('without a prompt a trajectory brings its caption, or there is none', async
 
 test('what render cannot do is one line, and nothing is written', async () => {
   await expect(render('c', '--hand-glb', scene)).rejects.toThrow(/hand-glb: expected two files/);
-  await expect(render('c', '--frames', '20')).rejects.toThrow(/use at most 10 frames/);
+  await expect(render('c', '--frames', '20')).rejects.toThrow(
+    /frames: 20 frames at 8 a second last 2\.38 s, and .*T\.json only 1\.13 s: pass --frames 10, or a higher --fps/,
+  );
+  await expect(render('c', '--scene-up', 'w')).rejects.toThrow(/--scene-up.*expected x, y, z, -x/);
+  await expect(render('c', ...SMALL, '--fit', 'crop', '--width', '4096')).rejects.toThrow(/use --fit scale/);
   await expect(render('c', '--name', '../c')).rejects.toThrow(/name: expected a plain file name/);
   await expect(render('c', '--mano', trajectory)).rejects.toThrow(/T\.json/);
   writeFileSync(at('hand.json'), '{"frames": [{"time": 1, "view": {}}]}');
@@ -139,6 +143,45 @@ test('what render cannot do is one line, and nothing is written', async () => {
   ).rejects.toThrow(/none\.glb/);
   expect(existsSync(at('c'))).toBe(false);
 });
+
+/** Runs a command. @returns what it reports, and the lines that it warns with. */
+async function told(...args: string[]): Promise<{ result: Record<string, string>; lines: string[] }> {
+  const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  try {
+    const result = await dwm(...args);
+    return { result, lines: write.mock.calls.map(([text]) => String(text)) };
+  } finally {
+    write.mockRestore();
+  }
+}
+
+test('render of a short trajectory, of no hands, past the scene: all of it is said', async () => {
+  const text = JSON.parse(readFileSync(trajectory, 'utf8'));
+  const frames = text.frames.map(({ transform_matrix }: { transform_matrix: number[][] }, i: number) => ({
+    // From the sixth frame on the camera stands behind the scene and looks away.
+    transform_matrix:
+      i < 5 ? transform_matrix : transform_matrix.map((row, k) => (k === 2 ? [0, 0, 1, -9] : row)),
+  }));
+  writeFileSync(at('empty.json'), JSON.stringify({ ...text, k1: 0.001, frames }));
+  const run = (...more: string[]) =>
+    told('render', '--scene', scene, '--trajectory', at('empty.json'), '--out', at('e'), ...SMALL, ...more);
+  const { result, lines } = await run();
+  expect((await readVideo(result.static)).frames).toBe(10);
+  expect(lines).toEqual([
+    expect.stringMatching(/empty\.json: k1: its lens moves points by up to 0\.\d+ pixels/),
+    expect.stringMatching(/empty\.json has no hands/),
+    expect.stringMatching(/nothing of the scene is in view in 5 of 10 frames, from frame 5 on/),
+  ]);
+  // Turned by the flag and back by hand: a scene whose up is -y is drawn upside down.
+  const [upright, turned] = [
+    await run('--png', '--name', 'a'),
+    await run('--png', '--name', 'b', '--scene-up', '-y'),
+  ];
+  const [a, b] = [upright, turned].map(({ result: { static: path } }) => path.replace('.mp4', '/00000.png'));
+  expect(Buffer.compare((await readPng(a)).data, (await readPng(b)).data)).not.toBe(0);
+  const tiny = await run('--scene-scale', '0.0001');
+  expect(tiny.lines.at(-1)).toMatch(/nothing of the scene is in view in all 10 frames/);
+}, 120_000);
 
 test('trajectory: import keeps frames, resample changes the rate, preview draws', async () => {
   const copy = await dwm('trajectory', 'import', trajectory, '--out', at('copy.json'));

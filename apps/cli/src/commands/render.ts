@@ -2,28 +2,18 @@
 import { basename, extname, join } from 'node:path';
 import { openNodeDevice, withOutput } from '@dwm/core-tensor/node';
 import { contactSheet, writePng, writeVideo } from '@dwm/media/node';
-import type { CameraFit } from '@dwm/renderer';
 import { type Command, Option } from 'commander';
 import { recordMetadata } from '../generate/outputs.ts';
 import { interruptible } from '../interrupt.ts';
-import { drawHands, drawScene, handCounts, readClipFiles } from '../render/clips.ts';
-import {
-  addClipOptions,
-  addHandOptions,
-  type ClipFlags,
-  checkName,
-  fitOption,
-  ignoreDistortionOption,
-} from '../render/options.ts';
+import { type ClipRequest, drawHands, drawScene, handCounts, readClipFiles } from '../render/clips.ts';
+import { addClipOptions, addHandOptions, checkName, drawOptions } from '../render/options.ts';
 import { frameName, writeDepthPicture, writeDepthTensor, writeFrames } from '../render/outputs.ts';
 import { clock, createReporter, type Reporter } from '../report.ts';
+import { integer } from './options.ts';
 
-interface Flags extends ClipFlags {
-  scene: string[];
-  trajectory: string;
+interface Flags extends ClipRequest {
   out: string;
   name?: string;
-  fit: CameraFit;
   png?: true;
   depth?: 'png' | 'safetensors';
   msaa: 'none' | 'scene' | 'all';
@@ -37,10 +27,14 @@ export function addRender(program: Command): void {
     .requiredOption('--trajectory <file>', 'camera and hands of every frame; see dwm trajectory')
     .requiredOption('--out <dir>', 'folder to write videos_static/ and videos_hands/ to')
     .option('--name <stem>', "name of the clip; else the trajectory's");
+  command.option(
+    '--frames <n>',
+    'frames of the clips; 49, or as many as a shorter trajectory has, if left out',
+    integer(1),
+  );
   addClipOptions(command);
+  for (const option of drawOptions()) command.addOption(option);
   addHandOptions(command)
-    .addOption(fitOption())
-    .addOption(ignoreDistortionOption())
     .option('--png', 'every frame as a PNG too, without loss')
     .addOption(
       new Option('--depth [kind]', 'depth too: 16-bit PNG in millimetres, or safetensors in metres')
@@ -67,7 +61,8 @@ const clipName = ({ name, trajectory }: Flags): string =>
 
 async function render(flags: Flags, stem: string, reporter: Reporter, signal: AbortSignal): Promise<void> {
   const { out, width, height } = flags;
-  const files = await readClipFiles(flags, reporter);
+  const files = await readClipFiles(flags, reporter, { name: '--frames', step: 1 });
+  const frames = files.trajectory.frames.length;
   const paths = {
     static: join(out, 'videos_static', `${stem}.mp4`),
     hands: join(out, 'videos_hands', `${stem}.mp4`),
@@ -111,12 +106,15 @@ async function render(flags: Flags, stem: string, reporter: Reporter, signal: Ab
     await recordMetadata(metadata, paths.static, {
       scene: flags.scene,
       trajectory: flags.trajectory,
-      frames: flags.frames,
+      frames,
       fps: flags.fps,
       width,
       height,
       intrinsics: files.trajectory.frames[0].intrinsics,
-      fit: flags.fit,
+      fit: flags.fit ?? 'auto',
+      sceneUp: flags.sceneUp,
+      sceneScale: flags.sceneScale,
+      ignoreDistortion: flags.ignoreDistortion,
       framesWithHands: handCounts(files.trajectory),
       mano: flags.mano,
       handGlb: flags.handGlb,
@@ -124,7 +122,7 @@ async function render(flags: Flags, stem: string, reporter: Reporter, signal: Ab
       depth: flags.depth,
       adapter: device.caps.adapter,
     });
-    reporter.progress(`${flags.frames} frames of both in ${clock(seconds)}`, true);
+    reporter.progress(`${frames} frames of both in ${clock(seconds)}`, true);
     const shown = Object.values(paths).filter((path) => path !== undefined);
     reporter.result({ ...paths, metadata, seconds }, shown.join('\n'));
   } finally {

@@ -13,6 +13,9 @@ import {
   addHandOptions,
   type HandFlags,
   ignoreDistortionOption,
+  type SceneFlags,
+  sceneScaleOption,
+  sceneUpOption,
   type TrajectoryFlags,
 } from '../render/options.ts';
 import { drawPlan } from '../render/plan.ts';
@@ -83,6 +86,8 @@ Examples:
     .argument('<file>', 'a trajectory')
     .requiredOption('--out <file>', 'the picture to write, .png')
     .option('--scene <files...>', 'draw the scene too')
+    .addOption(sceneUpOption())
+    .addOption(sceneScaleOption())
     .addOption(ignoreDistortionOption());
   addHandOptions(preview).action(async (file: string, flags: PreviewFlags) => {
     await interruptible((signal) => previewOf(file, flags, reporter(), signal));
@@ -115,7 +120,7 @@ interface ResampleFlags extends TrajectoryFlags {
   frames?: number;
 }
 
-interface PreviewFlags extends HandFlags, TrajectoryFlags {
+interface PreviewFlags extends HandFlags, TrajectoryFlags, SceneFlags {
   out: string;
   scene?: string[];
 }
@@ -139,7 +144,7 @@ async function previewOf(
   if (hasHands) checkHands(shown, flags);
   const files = {
     trajectory: shown,
-    scene: flags.scene ? await readScene(flags.scene, reporter) : undefined,
+    scene: flags.scene ? await readScene(flags.scene, flags, reporter) : undefined,
     hands: await readHands(flags, reporter),
   };
   const pictures: RgbImage[] = [

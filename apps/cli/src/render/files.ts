@@ -8,6 +8,7 @@ import {
   type HandModels,
   loadMano,
   type ManoModel,
+  placeScene,
   readSplats,
   readTransforms,
   type SceneParts,
@@ -17,7 +18,7 @@ import {
 import { readDefaultHand, readGltfFile } from '@dwm/renderer/node';
 import type { Reporter } from '../report.ts';
 import { FORMATS, kindOf } from './kinds.ts';
-import { checkHandFlags, type HandFlags, type TrajectoryFlags } from './options.ts';
+import { checkHandFlags, type HandFlags, type SceneFlags, type TrajectoryFlags } from './options.ts';
 
 /** Everything fits in memory several times over; a larger file is not a trajectory. */
 const MAX_TRAJECTORY_BYTES = 2 ** 29;
@@ -39,10 +40,14 @@ export async function readBytes(path: string): Promise<Uint8Array> {
 }
 
 /**
- * Any number of glTF files as one scene, and at most one file of splats.
+ * Any number of glTF files as one scene, and at most one file of splats, put upright and to metres as the flags say.
  * @throws InvalidFileError, InvalidArgumentError for a second cloud.
  */
-export async function readScene(paths: readonly string[], reporter: Reporter): Promise<SceneParts> {
+export async function readScene(
+  paths: readonly string[],
+  { sceneUp, sceneScale }: SceneFlags,
+  reporter: Reporter,
+): Promise<SceneParts> {
   const meshes = [];
   let splats: SplatCloud | undefined;
   for (const path of paths) {
@@ -63,7 +68,8 @@ export async function readScene(paths: readonly string[], reporter: Reporter): P
     }
   }
   const [first] = meshes;
-  return { meshes: meshes.length > 1 ? combineScenes('scene', meshes) : first?.scene, splats };
+  const parts = { meshes: meshes.length > 1 ? combineScenes('scene', meshes) : first?.scene, splats };
+  return placeScene(parts, { up: sceneUp, scale: sceneScale });
 }
 
 async function isGltf(path: string): Promise<boolean> {

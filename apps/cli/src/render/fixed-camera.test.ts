@@ -1,12 +1,79 @@
 import { expect, test } from 'vitest';
-import { blackOutside, framesAtRate, place, placedIntrinsics, placementOf } from './fixed-camera.ts';
+import {
+  blackOutside,
+  framesAtRate,
+  place,
+  placedIntrinsics,
+  placementOf,
+  ticksFilled,
+} from './fixed-camera.ts';
 
-test('frames are picked as by the fps filter, and the last one is repeated', () => {
-  const times = Array.from({ length: 30 }, (_, i) => 5 + i / 30);
-  // round(8 i / 30) <= tick: 0, 0, 1, 1, 1, 1, 2, ...
-  expect(framesAtRate(times, 8, 10)).toEqual([1, 5, 9, 13, 16, 20, 24, 28, 29, 29]);
-  expect(framesAtRate([0, 1, 2], 2, 7)).toEqual([0, 0, 1, 1, 2, 2, 2]);
-  expect(framesAtRate([3], 8, 3)).toEqual([0, 0, 0]);
+/** FFmpeg 5.1's, by `-vf setpts=PTS-STARTPTS,fps=FPS,tpad=stop_mode=clone:stop_duration=…`, of videos whose pictures were their numbers. */
+test.each([
+  {
+    // The end, 2.669 s, is rounded down to 21 ticks: frames 77 to 79 are never shown.
+    times: Array.from({ length: 80 }, (_, k) => (k * 1001) / 30000),
+    last: 1001 / 30000,
+    fps: 8,
+    frames: 24,
+    shown: [1, 5, 9, 13, 16, 20, 24, 28, 31, 35, 39, 43, 46, 50, 54, 58, 61, 65, 69, 73, 76, 76, 76, 76],
+  },
+  {
+    // Every fourth frame lies halfway between two ticks.
+    times: Array.from({ length: 90 }, (_, k) => k / 24),
+    last: 1 / 24,
+    fps: 6,
+    frames: 25,
+    shown: [1, 5, 9, 13, 17, 21, 25, 29, 33, 37, 41, 45, 49, 53, 57, 61, 65, 69, 73, 77, 81, 85, 89, 89, 89],
+  },
+  {
+    times: Array.from({ length: 13 }, (_, k) => k / 24),
+    last: 1 / 24,
+    fps: 8,
+    frames: 6,
+    shown: [1, 4, 7, 10, 10, 10],
+  },
+  {
+    times: Array.from({ length: 8 }, (_, k) => k / 50),
+    last: 1 / 50,
+    fps: 12,
+    frames: 4,
+    shown: [2, 6, 6, 6],
+  },
+  {
+    // Uneven times; the last frame's own duration decides, not the mean.
+    times: [0, 63, 188, 250, 313, 375, 438, 500, 563, 625, 688, 750, 813, 875, 938, 1000, 1063, 1125].map(
+      (t) => t / 1000,
+    ),
+    last: 0.062,
+    fps: 8,
+    frames: 12,
+    shown: [0, 1, 3, 5, 7, 9, 11, 13, 15, 15, 15, 15],
+  },
+  {
+    times: [0, 1 / 24, 3 / 24, 4 / 24, 5 / 24],
+    last: 1 / 24,
+    fps: 12,
+    frames: 5,
+    shown: [0, 1, 3, 3, 3],
+  },
+])('frames are picked as by the fps filter, and what it shows last is repeated: %#', (golden) => {
+  const { times, last, fps, frames, shown } = golden;
+  expect(framesAtRate(times, last, fps, frames)).toEqual(shown);
+  // Where the video begins does not matter.
+  expect(
+    framesAtRate(
+      times.map((time) => time + 5),
+      last,
+      fps,
+      frames,
+    ),
+  ).toEqual(shown);
+});
+
+test('a video of less than half a tick is its first tick', () => {
+  expect(framesAtRate([3], 0.01, 8, 3)).toEqual([0, 0, 0]);
+  expect(ticksFilled([3], 0.01, 8)).toBe(1);
 });
 
 const target = { width: 720, height: 480 };

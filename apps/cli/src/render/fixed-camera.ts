@@ -5,17 +5,36 @@
 import { type RgbImage, resizeSmooth } from '@dwm/media/node';
 import type { Intrinsics } from '@dwm/renderer';
 
+/** Half a millionth of a tick: times are rounded to doubles, and ties go up, as FFmpeg's do in whole numbers. */
+const tickOf = (seconds: number, fps: number) => Math.floor(seconds * fps + 0.5 + 1e-6);
+
 /**
- * Frame numbers of `frames` frames at `fps`. A frame counts for the tick its time is nearest to, a tick shows the
- * last frame that counts for it or an earlier one, and the last frame is repeated at the end of a short video: as FFmpeg's filters
- * `fps` and `tpad` do.
- * @param timestamps seconds, ascending.
+ * Ticks of a clip at `fps` that a video fills by itself. FFmpeg's `fps` filter rounds the end of the last frame like any other
+ * time, so 2.669 s are 21 ticks of 1/8 s, and the frames of the last half tick may never be shown. At least one: FFmpeg gives nothing of a
+ * video of less than half a tick.
+ * @param timestamps seconds, ascending; `lastDuration` of the last frame.
  */
-export function framesAtRate(timestamps: readonly number[], fps: number, frames: number): number[] {
+export function ticksFilled(timestamps: readonly number[], lastDuration: number, fps: number): number {
+  return Math.max(1, tickOf(timestamps.at(-1)! - timestamps[0] + lastDuration, fps));
+}
+
+/**
+ * Frame numbers of `frames` frames at `fps`, as FFmpeg's filters `setpts=PTS-STARTPTS,fps,tpad=stop_mode=clone` give them. A frame counts
+ * for the tick its time is nearest to, a tick shows the last frame that counts for it or an earlier one; what the last filled
+ * tick shows is repeated at the end of a short video.
+ * @param timestamps seconds, ascending; `lastDuration` of the last frame.
+ */
+export function framesAtRate(
+  timestamps: readonly number[],
+  lastDuration: number,
+  fps: number,
+  frames: number,
+): number[] {
+  const filled = ticksFilled(timestamps, lastDuration, fps);
   const indices: number[] = [];
   let index = 0;
   for (let tick = 0; tick < frames; tick++) {
-    const counts = (i: number) => Math.round((timestamps[i] - timestamps[0]) * fps) <= tick;
+    const counts = (i: number) => tickOf(timestamps[i] - timestamps[0], fps) <= Math.min(tick, filled - 1);
     while (index + 1 < timestamps.length && counts(index + 1)) index++;
     indices.push(index);
   }

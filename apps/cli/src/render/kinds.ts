@@ -3,7 +3,7 @@
  * apart one by one and a format is a set of kinds.
  */
 
-import { isColmapCameras, isColmapImages } from '@dwm/renderer';
+import { isColmapCameras, isColmapImages, isMediapipeResult } from '@dwm/renderer';
 
 export type Kind =
   | 'transforms'
@@ -38,7 +38,7 @@ export function kindOf(name: string, bytes: Uint8Array): Kind | undefined {
   if (/images\.bin$/.test(name) || isColmapImages({ name, bytes })) return 'colmap-images-binary';
   // Enough for a header; JSON is looked at whole.
   const text = new TextDecoder().decode(bytes.subarray(0, 1 << 16)).trimStart();
-  if (text.startsWith('{')) return kindOfJson(new TextDecoder().decode(bytes));
+  if (/^[{[]/.test(text)) return kindOfJson(new TextDecoder().decode(bytes));
   const [header] = text.split(/\r?\n/, 1);
   if (header.includes('tracking_timestamp_us')) return 'aria';
   if (header.includes('timestamp[ns]')) return 'hot3d-headset';
@@ -62,16 +62,17 @@ function kindOfJson(text: string): Kind | undefined {
     return /^[^\n]*"hand_poses"/.test(text.trimStart()) ? 'hot3d-hands' : kindOfDamaged(text);
   }
   if (has(root, 'hand_poses')) return 'hot3d-hands';
-  const frames = (root as { frames?: unknown }).frames;
+  const frames = Array.isArray(root) ? root : (root as { frames?: unknown } | null)?.frames;
   if (!Array.isArray(frames)) return undefined;
   if (frames.some((frame) => has(frame, 'transform_matrix'))) return 'transforms';
   if (frames.some((frame) => has(frame, 'view'))) return 'webxr';
-  if (frames.some((frame) => has(frame, 'worldLandmarks'))) return 'mediapipe';
+  if (frames.some((frame) => typeof frame === 'object' && frame && isMediapipeResult(Object.keys(frame))))
+    return 'mediapipe';
   return undefined;
 }
 
 function kindOfDamaged(text: string): Kind | undefined {
   if (text.includes('"transform_matrix"')) return 'transforms';
-  if (text.includes('"worldLandmarks"')) return 'mediapipe';
+  if (/"(\w*_)?world_?landmarks"/i.test(text)) return 'mediapipe';
   return text.includes('"projectionMatrix"') ? 'webxr' : undefined;
 }

@@ -1,6 +1,6 @@
 export { fromFieldOfView, type Intrinsics, projectionMatrix } from './intrinsics.ts';
 export { type ShakeOptions, shaken } from './noise.ts';
-export { frameTimes, samplePath, type TimedPose } from './path.ts';
+export { framesBetween, frameTimes, samplePath, type TimedPose } from './path.ts';
 export {
   type Axes,
   type ColmapPose,

@@ -44,6 +44,11 @@ export function samplePath(path: readonly TimedPose[], times: readonly number[])
   });
 }
 
+/** How many frames at `fps` lie between the times `first` and `last`, both included. */
+export const framesBetween = (first: number, last: number, fps: number): number =>
+  // A millionth of a frame of slack: (last - first) * fps is rarely whole in floating point.
+  Math.floor((last - first) * fps + 1e-6) + 1;
+
 /**
  * The times first, first + 1/fps, ... that do not pass `last`, or exactly `frames` of them.
  * @throws InvalidArgumentError where `frames` reach beyond `last`, or fps is not a positive number.
@@ -53,8 +58,7 @@ export function frameTimes(first: number, last: number, fps: number, frames?: nu
     throw new InvalidArgumentError('fps', `${fps}, expected a positive number of frames a second`);
   if (frames !== undefined && !(Number.isInteger(frames) && frames > 0))
     throw new InvalidArgumentError('frames', `${frames}, expected a positive whole number`);
-  // A millionth of a frame of slack: (last - first) * fps is rarely whole in floating point.
-  const available = Math.floor((last - first) * fps + 1e-6) + 1;
+  const available = framesBetween(first, last, fps);
   const count = frames ?? available;
   if (count > available)
     throw new InvalidArgumentError(

@@ -21,11 +21,29 @@ afterAll(() => device.destroy());
 const across = ({ fx, width }: { fx: number; width: number }) =>
   (2 * Math.atan(width / (2 * fx)) * 180) / Math.PI;
 
-test('a camera at another size: equal shapes are scaled, headset squares cropped, wide ones covered', () => {
+test('a camera at another size: equal shapes are scaled, headset squares cropped to 100 degrees, wide ones covered', () => {
   const aria = { fx: 300, fy: 300, cx: 512, cy: 512, width: 1024, height: 1024 };
   expect(fitCamera(aria, 720, 480)).toEqual({ fx: 300, fy: 300, cx: 360, cy: 240, width: 720, height: 480 });
   expect(across(fitCamera(aria, 720, 480))).toBeCloseTo(100.4, 1);
   expect(across(fitCamera(aria, 720, 480, 'scale'))).toBeCloseTo(119.3, 1);
+  // The same angle at any size, of any number of pixels; as much of the height as the shape allows.
+  for (const [size, factor] of [
+    [96, 1],
+    [720, 4],
+    [1280, 0.5],
+  ] as const) {
+    const times = (camera: typeof aria) =>
+      Object.fromEntries(Object.entries(camera).map(([key, value]) => [key, factor * value])) as typeof aria;
+    const fitted = fitCamera(times(aria), size, (size * 2) / 3);
+    expect(across(fitted)).toBeCloseTo((2 * Math.atan(360 / 300) * 180) / Math.PI, 9);
+    expect([fitted.cx, fitted.fy]).toEqual([size / 2, fitted.fx]);
+  }
+  expect(across(fitCamera(aria, 96, 64, 'crop'))).toBeCloseTo(18.2, 1);
+  // Squares that are no wider, and tall pictures, keep what they see across.
+  const narrow = { ...aria, fx: 512, fy: 512 };
+  expect(across(fitCamera(narrow, 720, 480))).toBeCloseTo(90, 9);
+  const phone = { fx: 1500, fy: 1500, cx: 540, cy: 960, width: 1080, height: 1920 };
+  expect(across(fitCamera(phone, 720, 480))).toBeCloseTo(across(phone), 9);
 
   const trumans = { fx: 360, fy: 360, cx: 350, cy: 240, width: 720, height: 480 };
   expect(fitCamera(trumans, 720, 480)).toEqual(trumans);

@@ -184,6 +184,69 @@ describe('MediaPipe results', () => {
     expect(swapped.frames[0].hands.left).not.toBeNull();
   });
 
+  const plain = (side: string) => {
+    const { landmarks, worldLandmarks } = result(posed, side);
+    return { landmarks: landmarks[0], world: worldLandmarks[0] };
+  };
+  const spelt: Record<string, (side: string) => object> = {
+    "the tasks API's, Python": (side) => ({
+      hand_landmarks: [plain(side).landmarks],
+      hand_world_landmarks: [plain(side).world],
+      handedness: [[{ index: 0, score: 0.98, display_name: '', category_name: side }]],
+    }),
+    'the tasks API in camel case': (side) => ({
+      handLandmarks: [plain(side).landmarks],
+      handWorldLandmarks: [plain(side).world],
+      handedness: [[{ categoryName: side }]],
+    }),
+    "the old Hands', with messages made JSON": (side) => ({
+      multi_hand_landmarks: [
+        { landmark: plain(side).landmarks.map(({ x, y }) => ({ x, y, visibility: 0.5 })) },
+      ],
+      multi_hand_world_landmarks: [{ landmark: plain(side).world }],
+      multi_handedness: [{ classification: [{ index: 1, score: 0.99, label: side }] }],
+    }),
+    'the same in camel case': (side) => ({
+      multiHandLandmarks: [{ landmark: plain(side).landmarks }],
+      multiHandWorldLandmarks: [{ landmark: plain(side).world }],
+      multiHandedness: [{ classification: [{ label: side }] }],
+    }),
+    'lists of numbers, sides by name': (side) => ({
+      multi_hand_landmarks: [plain(side).landmarks.map(({ x, y, z }) => [x, y, z])],
+      multi_hand_world_landmarks: [plain(side).world.map(({ x, y, z }) => [x, y, z])],
+      multi_handedness: [side],
+    }),
+  };
+  test.each(Object.keys(spelt))('%s names say the same', (name) => {
+    const wanted = importMediapipe(file([result(posed, 'Left'), result(posed, 'Right'), empty]), options);
+    const frames = [spelt[name]('Left'), spelt[name]('Right'), {}];
+    expect(importMediapipe(file(frames), options)).toEqual(wanted);
+    const nothing = Object.fromEntries(Object.keys(spelt[name]('Left')).map((key) => [key, null]));
+    expect(importMediapipe(file([nothing]), options).frames[0].hands).toEqual({ left: null, right: null });
+    // A bare list of results, with the size from elsewhere.
+    const list = { name: 'm.json', text: JSON.stringify(frames) };
+    const { frames: bare } = importMediapipe(list, { ...options, width: 1280, height: 720, fps: 30 });
+    expect(bare.map(({ hands }) => [!!hands.left, !!hands.right])).toEqual([
+      [true, false],
+      [false, true],
+      [false, false],
+    ]);
+    expect(() => importMediapipe(list, options)).toThrow('w: missing');
+  });
+
+  test('landmarks of the image alone, and a fisheye, are refused with the field to add', () => {
+    const { hand_world_landmarks: _, ...image } = spelt["the tasks API's, Python"]('Left') as Record<
+      string,
+      unknown
+    >;
+    expect(() => importMediapipe(file([image]), options)).toThrow(
+      /frames\[0\]\.worldLandmarks: missing, expected landmarks in metres \(hand_world_landmarks/,
+    );
+    expect(() => importMediapipe(file([empty], { is_fisheye: true }), options)).toThrow(
+      'is_fisheye: true, expected a pinhole',
+    );
+  });
+
   test.each([
     [[], {}, 'm.json: frames: an array of 0, expected at least one frame'],
     [[empty], { w: undefined }, 'm.json: w: missing, expected a whole number of pixels'],

@@ -13,7 +13,7 @@ export { type HamerOptions, importHamer } from './hamer.ts';
 export { LANDMARK_JOINTS, landmarksToJoints } from './hand-ik.ts';
 export { hot3dTrajectory, readHot3dHands, type TimedHands } from './hot3d.ts';
 export type { LensOptions } from './lens.ts';
-export { importMediapipe, type MediapipeOptions } from './mediapipe.ts';
+export { importMediapipe, isMediapipeResult, type MediapipeOptions } from './mediapipe.ts';
 export { type NpyArray, type NpzFile, openNpz, PICKLE_CONVERTER } from './npy.ts';
 export { resample, sampleAt } from './resample.ts';
 export { readTransforms, writeTransforms } from './transforms-json.ts';

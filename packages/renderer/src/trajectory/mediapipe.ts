@@ -3,7 +3,8 @@
  *
  *   { "fps": 30, "w": 1280, "h": 720, "fl_x": 900, "frames": [ { "landmarks": [...], "worldLandmarks": [...], "handedness": [...] } ] }
  *
- * Every result lists its hands: 21 points in the image (x and y from 0 to 1), the same in metres about the hand's own centre (OpenCV axes),
+ * The same things have other names in Python (`hand_world_landmarks`), in its older Hands (`multi_hand_world_landmarks`), and where a
+ * message was made JSON (`multiHandWorldLandmarks`, points below `landmark`, sides below `classification`); all are read. Every result lists its hands: 21 points in the image (x and y from 0 to 1), the same in metres about the hand's own centre (OpenCV axes),
  * and which hand it is. The metric points say the hand's shape; where it is follows from where the image shows it: the
  * translation that projects them best is linear in its three unknowns. Inverse kinematics does the rest.
  */
@@ -14,6 +15,8 @@ import type { Vec3 } from '../camera/rotation.ts';
 import type { HandSide } from '../mano/pose.ts';
 import { Field, type TextFile } from './fields.ts';
 import { landmarksToJoints } from './hand-ik.ts';
+import { checkLens } from './json-lens.ts';
+import { LensCheck, type LensOptions } from './lens.ts';
 import {
   DEFAULT_FPS,
   type HandPose,
@@ -22,7 +25,7 @@ import {
   type TrajectoryFrame,
 } from './types.ts';
 
-export interface MediapipeOptions extends Pick<ImportDefaults, 'fps'> {
+export interface MediapipeOptions extends ImportDefaults, LensOptions {
   /** The hands at rest, [25, 7] in WebXR's order: whose bone lengths the result has. */
   readonly rest: Readonly<Record<HandSide, ArrayLike<number>>>;
   /** MediaPipe names hands as in a mirrored selfie in some versions; true takes "Left" for the right hand. */
@@ -39,9 +42,14 @@ const IDENTITY = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1];
  * @throws InvalidFileError naming the field and what was expected.
  */
 export function importMediapipe(file: TextFile, options: MediapipeOptions): Trajectory {
-  const root = Field.parse(file);
+  const parsed = Field.parse(file);
+  // A bare list of results says nothing of the pictures.
+  const isList = Array.isArray(parsed.value);
+  const root = isList ? new Field(file.name, '', {}) : parsed;
   const fps = root.get('fps').absent ? (options.fps ?? DEFAULT_FPS) : root.get('fps').positive();
-  const [width, height] = [root.get('w').size(), root.get('h').size()];
+  const size = (key: string, given?: number) =>
+    root.get(key).absent && given !== undefined ? given : root.get(key).size();
+  const [width, height] = [size('w', options.width), size('h', options.height)];
   const focal = (key: string, fallback: number) =>
     root.get(key).absent ? fallback : root.get(key).positive();
   const centre = (key: string, fallback: number) =>
@@ -55,45 +63,103 @@ export function importMediapipe(file: TextFile, options: MediapipeOptions): Traj
     width,
     height,
   };
+  const lenses = new LensCheck(file.name, options);
+  checkLens((key) => root.get(key), intrinsics, lenses);
+  lenses.report();
   const camera = cameraToWorld('opengl', IDENTITY);
-  const results = root.get('frames').items();
-  if (results.length === 0) throw root.get('frames').error('at least one frame');
+  const list = isList ? parsed : root.get('frames');
+  const results = list.items();
+  if (results.length === 0) throw list.error('at least one frame');
   const frames = results.map((result, i): TrajectoryFrame => {
     const hands: Record<HandSide, HandPose | null> = { left: null, right: null };
-    if (!result.absent) {
-      const shapes = result.get('worldLandmarks').items();
-      const images = result.get('landmarks').items(shapes.length, 'hands, as in worldLandmarks');
-      const names = result.get(result.get('handedness').absent ? 'handednesses' : 'handedness');
-      const sides = names
-        .items(shapes.length, 'hands, as in worldLandmarks')
-        .map((name) => readSide(name, options));
-      sides.forEach((side, hand) => {
-        hands[side] ??= { joints: handJoints(shapes[hand], images[hand], intrinsics, options.rest[side]) };
-      });
-    }
+    const found = result.absent ? undefined : readResult(result);
+    found?.sides.forEach((field, hand) => {
+      const side = readSide(field, options);
+      const joints = () => handJoints(found.shapes[hand], found.images[hand], intrinsics, options.rest[side]);
+      hands[side] ??= { joints: joints() };
+    });
     return { seconds: i / fps, intrinsics, camera, hands };
   });
   return { fps, frames };
 }
 
-/** A list of categories, the likeliest first. */
+/** What each thing is called, in the order of trust. */
+const WORLD = ['worldLandmarks', 'hand_world_landmarks', 'multi_hand_world_landmarks'];
+const IMAGE = ['landmarks', 'hand_landmarks', 'multi_hand_landmarks'];
+const HANDEDNESS = ['handedness', 'handednesses', 'multi_handedness'];
+
+/** Whether a frame is a result of MediaPipe's, under any of its names; for telling formats apart. */
+export const isMediapipeResult = (keys: readonly string[]): boolean =>
+  keys.some((key) => [...WORLD, ...HANDEDNESS].some((name) => spellings(name).includes(key)));
+
+const spellings = (name: string): string[] => [
+  name,
+  name.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase()),
+];
+
+/** The field under the first of its names that is there, else under the first. */
+function named(field: Field, names: readonly string[]): Field {
+  const all = names.flatMap(spellings).map((name) => field.get(name));
+  return all.find(({ absent }) => !absent) ?? all[0];
+}
+
+/** Shapes, pictures and sides, hand by hand; `undefined` for a frame without hands, which some versions write as nothing at all. */
+function readResult(result: Field) {
+  const [world, image, names] = [WORLD, IMAGE, HANDEDNESS].map((one) => named(result, one));
+  if (world.absent && image.absent && names.absent) return undefined;
+  if (world.absent && !image.absent && image.items().length > 0)
+    throw world.error(
+      'landmarks in metres (hand_world_landmarks, multi_hand_world_landmarks): those of the image do not say how large a hand is',
+    );
+  const shapes = world.items();
+  const count = shapes.length;
+  return {
+    shapes,
+    images: image.items(count, 'hands, as many as have landmarks in metres'),
+    sides: names.items(count, 'hands, as many as have landmarks in metres'),
+  };
+}
+
+/** A list of points, or a message that holds one. */
+function points(hand: Field): Field[] {
+  const list = Array.isArray(hand.value) ? hand : named(hand, ['landmark', 'landmarks']);
+  return list.items(21, 'landmarks');
+}
+
+/** Of {x, y, z} or of [x, y, z]. Protocol buffers leave out what is 0. */
+function coordinate(point: Field, axis: 'x' | 'y' | 'z'): number {
+  if (Array.isArray(point.value)) return point.items()['xyz'.indexOf(axis)]?.number() ?? 0;
+  const field = point.get(axis);
+  return field.value === undefined ? 0 : field.number();
+}
+
+/** A name, or a list of categories, the likeliest first, or a message that holds one. */
 function readSide(field: Field, { swapHands }: MediapipeOptions): HandSide {
-  const name = field.items()[0]?.get('categoryName') ?? field;
-  const side = String(name.value).toLowerCase();
-  if (side !== 'left' && side !== 'right') throw name.error('"Left" or "Right"');
+  let category = field;
+  if (typeof field.value === 'object' && field.value !== null) {
+    const list = Array.isArray(field.value) ? field : named(field, ['classification', 'categories']);
+    const first = list.absent ? field : list.items()[0];
+    if (!first) throw list.error('at least one category');
+    category =
+      typeof first.value === 'string'
+        ? first
+        : named(first, ['categoryName', 'category_name', 'label', 'display_name']);
+  }
+  const side = String(category.value).toLowerCase();
+  if (side !== 'left' && side !== 'right') throw category.error('"Left" or "Right"');
   return swapHands ? (side === 'left' ? 'right' : 'left') : side;
 }
 
 function handJoints(shape: Field, image: Field, camera: Intrinsics, rest: ArrayLike<number>): Float64Array {
-  const points = shape.items(21, 'landmarks').map((point) => point.point());
-  const pixels = image
-    .items(21, 'landmarks')
-    .map(
-      (point) => [point.get('x').number() * camera.width, point.get('y').number() * camera.height] as const,
-    );
-  const offset = place(points, pixels, camera);
+  const metric = points(shape).map(
+    (point): Vec3 => [coordinate(point, 'x'), coordinate(point, 'y'), coordinate(point, 'z')],
+  );
+  const pixels = points(image).map(
+    (point) => [coordinate(point, 'x') * camera.width, coordinate(point, 'y') * camera.height] as const,
+  );
+  const offset = place(metric, pixels, camera);
   if (!offset || !(offset[2] > 0)) throw image.error('landmarks of a hand in front of the camera');
-  const landmarks = points.flatMap(([x, y, z]) => [x + offset[0], -(y + offset[1]), -(z + offset[2])]);
+  const landmarks = metric.flatMap(([x, y, z]) => [x + offset[0], -(y + offset[1]), -(z + offset[2])]);
   try {
     return landmarksToJoints(landmarks, rest);
   } catch (error) {
