@@ -3,9 +3,11 @@ import { join } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { beforeAll, expect, test } from 'vitest';
 import { readExperiment } from './generate/experiment.ts';
+import type { Reporter } from './report.ts';
 import { temporaryFolder } from './testing.ts';
 import { readTrainingExperiment } from './train/experiment.ts';
 
+const quiet = { say() {}, warn() {} } as unknown as Reporter;
 let file: string;
 beforeAll(async () => {
   file = join(await temporaryFolder(), 'x.yaml');
@@ -41,14 +43,14 @@ test.each([
 ])('%s ends in one line', async (_, text, problem) => {
   await writeFile(file, text);
   for (const read of [readTrainingExperiment, readExperiment]) {
-    const error = await read(file, []).catch((e) => e);
+    const error = await read(file, [], quiet).catch((e) => e);
     // What inference does not read it may pass over.
     if (!(error instanceof Error)) continue;
     expect(error).toBeInstanceOf(InvalidFileError);
     expect(error.message).toContain(problem);
     expect(error.message).not.toMatch(/\p{Cc}/u);
   }
-  await expect(readTrainingExperiment(file, [])).rejects.toThrow(InvalidFileError);
+  await expect(readTrainingExperiment(file, [], quiet)).rejects.toThrow(InvalidFileError);
 });
 
 test.each(['=1', 'a=1', 'a..b=1', 'a.b', 'training.seed=*x', 'training.seed=[', 'training.seed.x=1'])(
@@ -56,6 +58,6 @@ test.each(['=1', 'a=1', 'a..b=1', 'a.b', 'training.seed=*x', 'training.seed=[', 
   async (override) => {
     await writeFile(file, 'training: { seed: 3 }\nmodel: { base_model_name_or_path: x }\n');
     for (const read of [readTrainingExperiment, readExperiment])
-      await expect(read(file, [override])).rejects.toThrow(InvalidArgumentError);
+      await expect(read(file, [override], quiet)).rejects.toThrow(InvalidArgumentError);
   },
 );

@@ -13,17 +13,12 @@ const reasonOf = (error: unknown): string => (error as Error).message.split('\n'
 
 /**
  * @param overrides `section.key=value`, the value as YAML.
- * @param known keys that may be set where the file has none; any where this is left out.
  * @throws InvalidFileError for a file that is no YAML or does not end, InvalidArgumentError for an override that is
- *   none, or sets what is not there.
+ *   none.
  */
-export async function readYamlFile(
-  file: string,
-  overrides: readonly string[],
-  known?: readonly string[],
-): Promise<unknown> {
+export async function readYamlFile(file: string, overrides: readonly string[]): Promise<unknown> {
   const document = parseYaml(file, await readText(file));
-  for (const override of overrides) setValue(document, file, override, known);
+  for (const override of overrides) setValue(document, file, override);
   let value: unknown;
   try {
     value = document.toJS();
@@ -75,30 +70,17 @@ function parseYaml(file: string, text: string): Document {
   return document;
 }
 
-function setValue(
-  document: Document,
-  file: string,
-  override: string,
-  known: readonly string[] | undefined,
-): void {
+function setValue(document: Document, file: string, override: string): void {
   const at = override.indexOf('=');
   const path = override.slice(0, at).split('.');
   if (at < 1 || path.length < 2 || path.includes('')) {
     throw new InvalidArgumentError('override', `expected section.key=value, got "${override}"`);
   }
   try {
-    // A misspelt key would otherwise change nothing and say nothing.
-    if (known && !known.includes(path.join('.')) && !document.hasIn(path)) {
-      throw new InvalidArgumentError(
-        'override',
-        `${file} has no ${path.join('.')}; inference reads ${known.join(', ')}`,
-      );
-    }
     const value = override.slice(at + 1);
     if (isTooDeep(value)) throw new Error('it is nested too deeply');
     document.setIn(path, parse(value));
   } catch (error) {
-    if (error instanceof InvalidArgumentError) throw error;
     throw new InvalidArgumentError('override', `"${override}" cannot be set in ${file}: ${reasonOf(error)}`);
   }
 }

@@ -1,5 +1,5 @@
 /** `dwm generate`: conditioning videos and a prompt in, interaction videos out; one clip or a whole list. */
-import { basename, dirname, extname, join } from 'node:path';
+import { basename, dirname, extname, join, relative } from 'node:path';
 import { beforeUse, type Device, InvalidArgumentError, type ModelFolder, subfolder } from '@dwm/core-tensor';
 import { checkOutput, withOutput } from '@dwm/core-tensor/node';
 import {
@@ -13,9 +13,9 @@ import {
 } from '@dwm/dwm-model';
 import { type Command, Option } from 'commander';
 import { ABLATIONS, type Ablation, ablateVideos, shuffleHands } from '../generate/ablate.ts';
-import { checkJobFiles, checkText, openLoraFolder } from '../generate/check.ts';
+import { checkJobFiles, checkText, openCheckpointFolder, withTransformer } from '../generate/check.ts';
 import { chooseModel, DEFAULT_MODEL } from '../generate/default-model.ts';
-import { type Experiment, readExperiment } from '../generate/experiment.ts';
+import { type Experiment, findExperiment, readExperiment } from '../generate/experiment.ts';
 import { exists } from '../generate/files.ts';
 import {
   type ClipVideos,
@@ -26,6 +26,8 @@ import {
   type TextEmbeds,
 } from '../generate/inputs.ts';
 import {
+  belowRoot,
+  chunkBounds,
   type Job,
   jobOfVideo,
   readDatasetList,
@@ -37,12 +39,14 @@ import {
 import {
   metadataPath,
   outputPaths,
+  recordRun,
   saveTensors,
   shareName,
   toFrames,
   writeClip,
 } from '../generate/outputs.ts';
 import { generationProgress, loadingProgress } from '../generate/progress.ts';
+import { baseModelFolder } from '../hub-folder.ts';
 import { interruptible } from '../interrupt.ts';
 import { drawVideos, readClipFiles } from '../render/clips.ts';
 import {
@@ -79,7 +83,10 @@ interface Given extends Partial<GenerationSettings>, DrawFlags {
   outputDir?: string;
   dataRoot?: string;
   datasetFile?: string;
-  promptSubdir: string;
+  promptSubdir?: string;
+  staticSubdir?: string;
+  handSubdir?: string;
+  followLinks?: true;
   datasetOutputLayout: 'flat' | 'per_sample';
   maxSamples?: number;
   skipExisting?: true;
@@ -93,11 +100,14 @@ interface Given extends Partial<GenerationSettings>, DrawFlags {
   latents?: string;
   saveTensors?: string;
   precision: 'f32' | 'f16';
-  tiling: boolean;
+  tiling?: boolean;
   ablate?: Ablation;
 }
 
-type Flags = Given & GenerationSettings;
+/** Flags with what the experiment file says where they say nothing. */
+type Asked = Given & { readonly promptSubdir: string };
+
+type Flags = Asked & GenerationSettings;
 
 /** @param defaultModel what runs without `--model`. */
 export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): void {
@@ -112,7 +122,7 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
     .option('--lora, --checkpoint-path <dir>', 'folder of fine-tuned DWM weights')
     .option(
       '--experiment-config <yaml>',
-      "the original's experiment file; names the base model and data root",
+      "the original's experiment file: base model, data root, size, folders; else the one beside the checkpoint",
     )
     .option('--override <key=value...>', 'change a value of the experiment file, e.g. data.data_root=/data')
     .addOption(
@@ -143,10 +153,11 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
     .option('--use-empty-prompts', 'no prompt at all')
     .option('--out <file>', 'the video to write, .mp4')
     .optionsGroup('Many clips:')
-    .option('--data-root <dir>', 'folder that the list is relative to')
+    .option('--data-root <dir>', 'folder that the list, its clips and --video are relative to')
     .option('--dataset-file <file>', 'list of <sample>/videos/<stem>.mp4, one a line')
-    .option('--output-dir <dir>', 'folder to write to')
-    .option('--prompt-subdir <name>', 'folder of captions beside videos/', 'prompts_rewrite')
+    .option('--output-dir <dir>', 'folder to write to (default: inference/ in the checkpoint)')
+    .option('--prompt-subdir <name>', 'folder of captions beside videos/ (default: prompts_rewrite)')
+    .option('--follow-links', 'let links of the data root lead out of it')
     .addOption(
       new Option('--dataset-output-layout <layout>', 'all clips in one folder, or a folder each')
         .choices(['flat', 'per_sample'])
@@ -203,7 +214,11 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
         'no-hands: black; no-static: its first frame only; shuffled-hands: those of another clip of the list',
       ).choices(ABLATIONS),
     )
-    .option('--no-tiling', 'encode and decode whole frames: more memory, no seams')
+    .option('--tiling', 'encode and decode in tiles: less memory')
+    .option(
+      '--no-tiling',
+      'whole frames: more memory, no seams (default: as the experiment file says, else tiles)',
+    )
     .addHelpText(
       'after',
       `
@@ -231,30 +246,48 @@ async function generate(
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<void> {
-  const experiment = await readExperiment(given.experimentConfig, given.override ?? []);
-  const asked = {
+  const configFile = given.experimentConfig ?? (await findExperiment(given.checkpointPath));
+  const experiment = await readExperiment(configFile, given.override ?? [], reporter);
+  if (configFile !== given.experimentConfig) reporter.say(`the experiment is ${configFile}`);
+  const sizes = (['height', 'width', 'numFrames'] as const).flatMap((name) => {
+    const value = given[name] ?? experiment[name];
+    return value === undefined ? [] : [[name, value]];
+  });
+  const asked: Asked = {
     ...given,
-    model: given.model ?? experiment.baseModel,
+    ...Object.fromEntries(sizes),
+    model: given.model ?? (experiment.baseModel && (await baseModelFolder(experiment.baseModel))),
     dataRoot: given.dataRoot ?? experiment.dataRoot,
+    promptSubdir: given.promptSubdir ?? experiment.promptSubdir ?? 'prompts_rewrite',
+    staticSubdir: experiment.staticSubdir,
+    handSubdir: experiment.handSubdir,
+    tiling: given.tiling ?? experiment.tiling ?? true,
+    // The original's folder, where nothing else is said.
+    outputDir:
+      given.outputDir ??
+      (given.checkpointPath && !given.out ? join(given.checkpointPath, 'inference') : undefined),
   };
+  if (asked.video !== undefined) asked.video = await belowRoot(asked.video, asked.dataRoot);
   checkFlags(asked);
   const share = asked.datasetFile ? shareFrom(asked, process.env) : WHOLE;
-  const jobs = asked.datasetFile ? await listJobs(asked, share) : [await oneJob(asked, reporter)];
+  const { jobs, total } = asked.datasetFile
+    ? await listJobs(asked, share)
+    : { jobs: [await oneJob(asked, reporter)], total: 1 };
   if (jobs.length === 0) return reporter.result({ clips: [] }, 'nothing to do');
   const [{ name }] = jobs;
   const [out, what] = asked.datasetFile
     ? [asked.outputDir!, shareName(share) || undefined]
     : [dirname(name), basename(name)];
   await withOutput(out, { name: what }, () =>
-    generateAll(jobs, share, given, asked, experiment, defaultModel, reporter, signal),
+    generateAll(jobs, total, share, asked, experiment, defaultModel, reporter, signal),
   );
 }
 
 async function generateAll(
   jobs: readonly Job[],
+  total: number,
   share: Share,
-  given: Given,
-  asked: Given,
+  asked: Asked,
   experiment: Experiment,
   defaultModel: string,
   reporter: Reporter,
@@ -272,16 +305,18 @@ async function generateAll(
   }
 
   // Everything that can be wrong with the input shows here, not after minutes of loading.
-  const { path: model, folder, settings } = await chooseModel(asked.model, reporter, defaultModel);
+  const { path: model, folder: base, settings } = await chooseModel(asked.model, reporter, defaultModel);
   const flags: Flags = { ...settings, ...asked, model };
-  const lora = flags.checkpointPath ? await openLoraFolder(flags.checkpointPath) : undefined;
+  const tuned = flags.checkpointPath ? await openCheckpointFolder(flags.checkpointPath, experiment.mode) : {};
+  const folder = withTransformer(base, tuned);
   const embeds = flags.promptEmbeds ? await readPromptEmbeds(flags.promptEmbeds) : undefined;
   await checkText(folder, embeds, flags.guidanceScale > 1);
   const draws = flags.latents ? await readDraws(flags.latents, await latentsOf(folder, flags)) : undefined;
-  await checkJobFiles(
-    todo,
-    PROMPTS.every((name) => flags[name] === undefined),
-  );
+  const silent = await checkJobFiles(todo);
+  if (silent.length > 0 && PROMPTS.every((name) => flags[name] === undefined)) {
+    const others = silent.length > 1 ? ` and ${silent.length - 1} others` : '';
+    reporter.warn(`${silent[0]}${others}: no such caption; the prompt is empty`);
+  }
   const pixels = flags.numFrames * flags.height * flags.width;
   await checkOutput(dirname(todo[0].name), todo.length * pixels * CLIP_BYTES);
   if (flags.saveTensors) await checkOutput(dirname(flags.saveTensors), pixels * 12);
@@ -295,18 +330,24 @@ async function generateAll(
 
   const device = await openTunedDevice(reporter);
   const pipeline = await DwmPipeline.load(device, folder, {
-    lora,
+    lora: tuned.lora,
     precision: flags.precision,
     onProgress: loadingProgress(reporter, signal),
   });
   if (pipeline.lora) {
     const { loraAlpha: alpha } = experiment;
-    const file = given.experimentConfig ?? '';
+    const file = experiment.file ?? '';
     const { warnings, notes } = loraRemarks(pipeline.lora, alpha === undefined ? undefined : { file, alpha });
     for (const line of warnings) reporter.warn(line);
     for (const line of notes) reporter.say(line);
   }
-  const context = { flags, draws, device, pipeline, reporter, signal, share };
+  const run = {
+    ...runRecord(flags, share, total),
+    ...(!flags.datasetFile && filesRecord(todo[0], flags)),
+  };
+  // Those that deal a list out write it once, as the original has it.
+  if (share.shard.rank === 0) await recordRun(runFile(flags, todo[0]), run);
+  const context = { flags, draws, device, pipeline, reporter, signal, share, run };
   try {
     const results = [];
     for (const [i, job] of todo.entries()) {
@@ -368,15 +409,19 @@ function checkFlags(flags: Given): void {
 }
 
 /** This process's clips of the list. Every job's `name` is the output path without extension. */
-async function listJobs(flags: Given, share: Share): Promise<Job[]> {
+async function listJobs(flags: Asked, share: Share): Promise<{ jobs: Job[]; total: number }> {
   const all = await readDatasetList(flags.datasetFile!, {
     dataRoot: flags.dataRoot!,
     promptSubdir: flags.promptSubdir,
+    staticSubdir: flags.staticSubdir,
+    handSubdir: flags.handSubdir,
+    followLinks: flags.followLinks,
     layout: flags.datasetOutputLayout,
     maxSamples: flags.maxSamples,
   });
   const jobs = flags.ablate === 'shuffled-hands' ? shuffleHands(all) : all;
-  return shareOf(jobs, share).map((job) => ({ ...job, name: join(flags.outputDir!, job.name) }));
+  const own = shareOf(jobs, share).map((job) => ({ ...job, name: join(flags.outputDir!, job.name) }));
+  return { jobs: own, total: jobs.length };
 }
 
 /** The caption beside a trajectory, `<trajectory>.txt`; without one the hands alone tell what happens. */
@@ -387,8 +432,8 @@ async function captionOfTrajectory(trajectory: string, reporter: Reporter): Prom
 }
 
 /** The one clip that the flags ask for. */
-async function oneJob(flags: Given, reporter: Reporter): Promise<Job> {
-  const beside = flags.video ? jobOfVideo(flags.video, flags.promptSubdir, 0, '') : undefined;
+async function oneJob(flags: Asked, reporter: Reporter): Promise<Job> {
+  const beside = flags.video ? jobOfVideo(flags.video, flags, 0, '') : undefined;
   const staticVideo = flags.scene?.[0] ?? flags.staticVideo ?? beside?.staticVideo;
   const handVideo = flags.trajectory ?? flags.handVideo ?? beside?.handVideo;
   if (!staticVideo || !handVideo) {
@@ -398,7 +443,7 @@ async function oneJob(flags: Given, reporter: Reporter): Promise<Job> {
       'is required, unless --scene, --video or --dataset-file is given',
     );
   }
-  const stem = flags.video ? `${basename(flags.video, extname(flags.video))}_generated` : 'generated';
+  const stem = flags.video ? basename(flags.video, extname(flags.video)) : 'generated';
   const out = flags.out ?? (flags.outputDir && join(flags.outputDir, `${stem}.mp4`));
   if (!out) throw new InvalidArgumentError('out', 'is required: the .mp4 to write');
   if (extname(out) !== '.mp4')
@@ -431,16 +476,17 @@ interface ClipContext {
   readonly reporter: Reporter;
   readonly signal: AbortSignal;
   readonly share: Share;
+  readonly run: Readonly<Record<string, unknown>>;
 }
 
 async function generateClip(
-  { flags, draws, device, pipeline, reporter, signal, share }: ClipContext,
+  { flags, draws, device, pipeline, reporter, signal, share, run }: ClipContext,
   job: Job,
   prompt: string | TextEmbeds,
   videos: ClipVideos,
 ): Promise<{ video: string; metadata: string; seconds: number }> {
   if (typeof prompt === 'string') warnIfLong(prompt, pipeline, reporter);
-  const paths = outputPaths(job.name, videos.truth !== undefined);
+  const paths = outputPaths(job.name, videos.truth !== undefined, flags.out === undefined);
   const settings = {
     negativePrompt: flags.negativePrompt,
     numFrames: flags.numFrames,
@@ -500,10 +546,61 @@ async function generateClip(
     workingDirectory: process.cwd(),
     command: process.argv.slice(2),
   };
-  await writeClip(paths, toFrames(generated, flags.fps), videos, { file: metadata, entry });
+  if (flags.datasetFile && flags.datasetOutputLayout === 'per_sample' && share.shard.rank === 0) {
+    await recordRun(join(dirname(paths.video), 'metadata.json'), {
+      ...run,
+      relative_video_path: relative(flags.dataRoot!, job.truth!),
+      ...filesRecord(job, flags),
+      seed: settings.seed,
+      global_index: job.index,
+    });
+  }
+  const written = typeof prompt === 'string' ? prompt : '';
+  await writeClip(paths, toFrames(generated, flags.fps), videos, { file: metadata, entry }, written);
   reporter.progress(`${paths.video}: ${clock(seconds)}`, true);
   return { video: paths.video, metadata, seconds };
 }
+
+/** What is true of the whole run, under the keys of the original's `metadata.json`. */
+function runRecord(flags: Flags, { chunk, shard }: Share, total: number): Record<string, unknown> {
+  const [start, end] = chunkBounds(total, chunk);
+  return {
+    checkpoint_path: flags.checkpointPath ?? flags.model,
+    num_inference_steps: flags.numInferenceSteps,
+    guidance_scale: flags.guidanceScale,
+    num_frames: flags.numFrames,
+    height: flags.height,
+    width: flags.width,
+    prompt_subdir: flags.promptSubdir,
+    seed: flags.seed,
+    chunk_id: chunk.rank,
+    num_chunks: chunk.of,
+    shard_rank: shard.rank,
+    num_shards: shard.of,
+    ...(flags.datasetFile
+      ? {
+          mode: 'dataset_file',
+          dataset_file: flags.datasetFile,
+          num_samples: total,
+          chunk_start: start,
+          chunk_end: end,
+          num_chunk_samples: end - start,
+        }
+      : { mode: 'single_video' }),
+  };
+}
+
+/** Where the record of the run goes: the output folder. */
+const runFile = (flags: Flags, first: Job): string =>
+  join(flags.datasetFile ? flags.outputDir! : dirname(first.name), 'metadata.json');
+
+/** A clip's files, under the original's keys. */
+const filesRecord = (job: Job, flags: Flags): Record<string, unknown> => ({
+  video: job.truth ?? null,
+  static_video: job.staticVideo,
+  hand_video: job.handVideo,
+  prompt_path: flags.promptFile ?? (flags.prompt === undefined ? (job.promptFile ?? null) : null),
+});
 
 async function promptOf(
   flags: Flags,
@@ -514,7 +611,10 @@ async function promptOf(
   if (flags.useEmptyPrompts) return '';
   if (flags.prompt !== undefined) return flags.prompt;
   const file = flags.promptFile ?? job.promptFile;
-  return file === undefined ? '' : readPrompt(file);
+  if (file === undefined) return '';
+  // A caption that is not there is the empty prompt, as in the original.
+  if (flags.promptFile === undefined && !(await exists(file))) return '';
+  return readPrompt(file);
 }
 
 function warnIfLong(prompt: string, pipeline: DwmPipeline, reporter: Reporter): void {

@@ -1,17 +1,23 @@
 /** `dwm train`: an experiment file in, checkpoints out; stopped and resumed at any time. */
 import { join } from 'node:path';
-import { type TrainEvent, train } from '@dwm/dwm-model/node';
-import type { Command } from 'commander';
+import { InvalidArgumentError } from '@dwm/core-tensor';
+import { type ReadClip, type TrainEvent, train } from '@dwm/dwm-model/node';
+import { type Command, Option } from 'commander';
+import { stringify } from 'yaml';
 import { interruptible } from '../interrupt.ts';
 import { clock, createReporter, type Reporter, size } from '../report.ts';
 import { ClipReader } from '../train/clip-reader.ts';
-import { readTrainingExperiment } from '../train/experiment.ts';
+import { MODES, type Mode, readTrainingExperiment } from '../train/experiment.ts';
 import { writeReconstructions } from '../train/reconstructions.ts';
 import { validate } from '../train/validation.ts';
 import { openTunedDevice } from '../tuning.ts';
 
 interface Flags {
+  experimentConfig?: string;
   override?: string[];
+  mode?: Mode;
+  saveInitialCheckpoints?: true;
+  printConfigOnly?: true;
   resume?: string;
   debugNan?: true;
 }
@@ -20,42 +26,60 @@ export function addTrain(program: Command): void {
   program
     .command('train')
     .description('train a model, as an experiment file of the original says')
-    .argument('<config>', 'experiment file, .yaml')
+    .argument('[config]', 'experiment file, .yaml')
+    .option('--experiment-config <yaml>', 'the same, as the original has it')
     .option('--override <key=value...>', 'change a value of the file, e.g. training.learning_rate=1e-5')
     .option('--resume <checkpoint>', 'latest, a checkpoint folder, or a folder of LoRA weights to start from')
+    .addOption(
+      new Option('--mode <mode>', 'output in <output_dir>/<name>_<mode>, as the original has it').choices(
+        MODES,
+      ),
+    )
+    .option('--save-initial-checkpoints', 'write checkpoint-0 before the first step')
+    .option('--print-config-only', 'check the experiment, say how it is understood, and end')
     .option('--debug-nan', 'if the loss is no longer a number, say which tensor went bad first')
     .addHelpText(
       'after',
       `
 Ctrl-C or SIGTERM finishes the step, saves, and exits with 0; --resume latest goes on from there, with the same bits.
 Example:
-  dwm train dwm.yaml --override data.data_root=/data experiment.output_dir=runs/1 --resume latest`,
+The output is in <output_dir>/<name> of the experiment.
+  dwm train dwm.yaml --override data.data_root=/data experiment.output_dir=runs --resume latest`,
     )
-    .action(async (file: string, flags: Flags) => {
+    .action(async (given: string | undefined, flags: Flags) => {
       const reporter = createReporter(program.opts().json === true);
-      const config = await readTrainingExperiment(file, flags.override ?? []);
+      const file = given ?? flags.experimentConfig;
+      if (file === undefined)
+        throw new InvalidArgumentError('config', 'is required: the experiment file, .yaml');
+      const config = await readTrainingExperiment(file, flags.override ?? [], reporter, flags.mode);
+      const output = config.experiment.output_dir;
+      if (flags.printConfigOnly) {
+        reporter.result(config, stringify(config));
+        return;
+      }
       const clips = new ClipReader();
+      const read: ReadClip = (path, choose) => clips.read(path, choose);
       const result = await interruptible((signal) =>
         train({
           config,
+          experimentFile: file,
           resume: flags.resume,
+          saveInitial: flags.saveInitialCheckpoints,
           debugNan: flags.debugNan,
           signal,
-          openDevice: () => openTunedDevice(reporter, join(config.experiment.output_dir, 'tune.json')),
-          readClip: (path, choose) => clips.read(path, choose),
+          openDevice: () => openTunedDevice(reporter, join(output, 'tune.json')),
+          readClip: read,
           validate: async (pipeline, samples, step) => {
             reporter.progress(`step ${step}: making ${samples.length} validation videos`);
             try {
-              reporter.say(`validation: ${await validate(config, pipeline, samples, step, signal)}`);
+              reporter.say(`validation: ${await validate(config, pipeline, samples, step, read, signal)}`);
             } catch (error) {
               // Asked to stop: the run itself saves and returns.
               if (!signal.aborted) throw error;
             }
           },
           reconstructions: async (clips, step) => {
-            reporter.say(
-              `reconstructions: ${await writeReconstructions(config.experiment.output_dir, clips, step)}`,
-            );
+            reporter.say(`reconstructions: ${await writeReconstructions(output, clips, step)}`);
           },
           onEvent: (event) => show(event, reporter),
         }),

@@ -2,9 +2,11 @@
  * What can be found wrong with a run before gigabytes of weights are read: a model, videos or captions that
  * are not there, text that the model cannot take.
  */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
 import { openDirectory } from '@dwm/core-tensor/node';
-import { openLora, readJson, readTransformerConfig } from '@dwm/dwm-model';
+import { closeLora, hasLora, LORA_FILE, openLora, readJson, readTransformerConfig } from '@dwm/dwm-model';
 import { exists } from './files.ts';
 import type { TextEmbeds } from './inputs.ts';
 import type { Job } from './jobs.ts';
@@ -20,27 +22,59 @@ export async function openModel(path: string): Promise<ModelFolder> {
   return openDirectory(path);
 }
 
-/** The folder of fine-tuned weights, once the headers of its files are known to be sound. */
-export async function openLoraFolder(path: string): Promise<ModelFolder> {
-  const folder = await openDirectory(path);
-  const { lora, whole } = await openLora(folder);
-  await lora.close();
-  await whole?.close();
-  return folder;
+/** Fine-tuned weights as a checkpoint has them: low-rank updates of the base, or a transformer in place of its own. */
+export interface FineTuned {
+  readonly lora?: ModelFolder;
+  readonly transformer?: ModelFolder;
 }
 
-/** @throws InvalidFileError for the first conditioning video or caption that is not there. */
-export async function checkJobFiles(jobs: readonly Job[], needCaption: boolean): Promise<void> {
+/**
+ * What is in the folder of a checkpoint: a run's own folder, a `checkpoint-<step>` of it, or a release.
+ * @param mode of the experiment; a full training's transformer counts before LoRA files, and after them otherwise.
+ * @throws InvalidFileError where there is neither, or the headers of the LoRA files are not sound.
+ */
+export async function openCheckpointFolder(path: string, mode: string | undefined): Promise<FineTuned> {
+  const folder = await openDirectory(path);
+  const transformer = (await folder.exists('transformer/config.json')) ? folder : undefined;
+  if (transformer && mode === 'full') return { transformer };
+  if (!(await hasLora(folder)) && transformer) return { transformer };
+  if (!(await hasLora(folder))) {
+    const names = await readdir(path).catch(() => [] as string[]);
+    const steps = names.flatMap((name) => /^checkpoint-(\d+)$/.exec(name)?.[1] ?? []).map(Number);
+    const latest =
+      steps.length > 0 ? `; its last checkpoint is ${join(path, `checkpoint-${Math.max(...steps)}`)}` : '';
+    throw new InvalidFileError(
+      join(path, LORA_FILE),
+      `no such file or folder, and no transformer/ beside it${latest}; give --checkpoint-path the folder of a checkpoint`,
+    );
+  }
+  await closeLora(await openLora(folder));
+  return { lora: folder };
+}
+
+/** The base with the checkpoint's transformer in place of its own. */
+export function withTransformer(base: ModelFolder, { transformer }: FineTuned): ModelFolder {
+  if (!transformer) return base;
+  const of = (path: string) => (path.startsWith('transformer/') ? transformer : base);
+  return { name: base.name, open: (path) => of(path).open(path), exists: (path) => of(path).exists(path) };
+}
+
+/**
+ * @returns captions that are not there: those prompts are empty, as in the original.
+ * @throws InvalidFileError for the first conditioning video that is not there.
+ */
+export async function checkJobFiles(jobs: readonly Job[]): Promise<string[]> {
+  const missing: string[] = [];
   for (const { staticVideo, handVideo, promptFile } of jobs) {
-    const needed = [
+    for (const [path, what] of [
       [staticVideo, 'the static video'],
       [handVideo, 'the hand video'],
-      ...(needCaption && promptFile ? [[promptFile, 'the prompt, or pass --use-empty-prompts']] : []),
-    ];
-    for (const [path, what] of needed) {
+    ]) {
       if (!(await exists(path))) throw new InvalidFileError(path, `no such file; expected ${what}`);
     }
+    if (promptFile !== undefined && !(await exists(promptFile))) missing.push(promptFile);
   }
+  return missing;
 }
 
 /**

@@ -1,39 +1,65 @@
-/** What inference takes from the original's experiment YAML: the base model, the data root and LoRA's alpha. */
-import { InvalidArgumentError, InvalidFileError, isObject, quote } from '@dwm/core-tensor';
+/** What inference takes from the original's experiment YAML, named or found beside the checkpoint. */
+import { readdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { InvalidArgumentError } from '@dwm/core-tensor';
+import { readExperimentFile } from '@dwm/dwm-model/node';
+import { tellIgnored } from '../ignored.ts';
+import type { Reporter } from '../report.ts';
 import { readYamlFile } from '../yaml-file.ts';
 
+/** Settings of the file; those that it leaves out are undefined, and then the model's own. */
 export interface Experiment {
+  readonly file?: string;
+  readonly mode?: 'lora' | 'full' | 'vae' | 'inpaint';
   readonly baseModel?: string;
-  readonly dataRoot?: string;
   readonly loraAlpha?: number;
+  readonly dataRoot?: string;
+  readonly promptSubdir?: string;
+  readonly staticSubdir?: string;
+  readonly handSubdir?: string;
+  readonly height?: number;
+  readonly width?: number;
+  readonly numFrames?: number;
+  readonly tiling?: boolean;
 }
 
-const KEYS = ['model.base_model_name_or_path', 'data.data_root', 'training.lora_alpha'];
+/** The first experiment file of a checkpoint's folder, or of the run's where the checkpoint is `checkpoint-<step>`. */
+export async function findExperiment(checkpoint: string | undefined): Promise<string | undefined> {
+  if (checkpoint === undefined) return undefined;
+  const folder = basename(checkpoint).startsWith('checkpoint-') ? dirname(checkpoint) : checkpoint;
+  const names = await readdir(folder).catch(() => [] as string[]);
+  const [first] = names.filter((name) => /\.ya?ml$/.test(name)).sort();
+  return first === undefined ? undefined : join(folder, first);
+}
 
 /** @throws InvalidFileError or InvalidArgumentError naming the key, or the override, that cannot be used. */
 export async function readExperiment(
   file: string | undefined,
   overrides: readonly string[],
+  reporter: Reporter,
 ): Promise<Experiment> {
   if (!file) {
     if (overrides.length > 0) throw new InvalidArgumentError('override', 'needs --experiment-config');
     return {};
   }
-  const yaml = await readYamlFile(file, overrides, KEYS);
-  if (!isObject(yaml))
-    throw new InvalidFileError(file, 'expected sections with keys, as model: and training:');
-  const get = <T extends 'string' | 'number'>(path: string, type: T) => {
-    const [section, key] = path.split('.');
-    const part = yaml[section] ?? {};
-    const value = isObject(part) ? part[key] : part;
-    if (value === undefined || value === null) return undefined;
-    if (typeof value !== type)
-      throw new InvalidFileError(file, `${path}: expected a ${type}, got ${quote(value)}`, { field: path });
-    return value as T extends 'string' ? string : number;
-  };
+  const yaml = await readYamlFile(file, overrides);
+  const { data, training, model, pipeline } = readExperimentFile(yaml, file);
+  tellIgnored(yaml, reporter);
+  const said = (section: string, key: string) =>
+    (yaml as Record<string, Record<string, unknown> | undefined> | null)?.[section]?.[key] !== undefined;
+  const of = <T>(section: string, key: string, value: T) => (said(section, key) ? value : undefined);
   return {
-    baseModel: get('model.base_model_name_or_path', 'string'),
-    dataRoot: get('data.data_root', 'string'),
-    loraAlpha: get('training.lora_alpha', 'number'),
+    file,
+    mode: training.mode,
+    baseModel: model.base_model_name_or_path ?? pipeline.base_model_name_or_path,
+    loraAlpha: of('training', 'lora_alpha', training.lora_alpha),
+    dataRoot: of('data', 'data_root', data.data_root),
+    promptSubdir: data.prompt_subdir,
+    staticSubdir: data.static_video_subdir,
+    handSubdir: data.hand_video_subdir,
+    height: of('data', 'height_buckets', data.height_buckets[0]),
+    width: of('data', 'width_buckets', data.width_buckets[0]),
+    numFrames: training.custom_settings.max_num_frames ?? of('data', 'frame_buckets', data.frame_buckets[0]),
+    tiling: training.custom_settings.enable_tiling,
   };
 }

@@ -3,7 +3,16 @@ import { join } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { temporaryFolder } from '../testing.ts';
-import { type Job, type ListOptions, readDatasetList, shareFrom, shareOf, WHOLE } from './jobs.ts';
+import {
+  belowRoot,
+  chunkBounds,
+  type Job,
+  type ListOptions,
+  readDatasetList,
+  shareFrom,
+  shareOf,
+  WHOLE,
+} from './jobs.ts';
 
 let root: string;
 let outside: string;
@@ -58,6 +67,45 @@ describe('readDatasetList', () => {
     );
   });
 
+  test('per_sample names of clips whose stems differ are the original ones', async () => {
+    const list = 'a/videos/1.mp4\nb/videos/2.mp4\n';
+    expect((await read(list, { layout: 'per_sample' })).map(({ name }) => name)).toEqual([
+      join('1', '1'),
+      join('2', '2'),
+    ]);
+  });
+
+  test('folders beside the videos have the names that the experiment gives them', async () => {
+    const [job] = await read('a/videos/1.mp4', {
+      staticSubdir: 'still',
+      handSubdir: 'mine',
+      promptSubdir: 'said',
+    });
+    expect(job).toMatchObject({
+      staticVideo: join(root, 'a/still/1.mp4'),
+      handVideo: join(root, 'a/mine/1.mp4'),
+      promptFile: join(root, 'a/said/1.txt'),
+    });
+  });
+
+  test('links are followed where that is asked for', async () => {
+    const jobs = await read('linked/cut/videos/1.mp4\nhalf/videos/2.mp4', { followLinks: true });
+    expect(jobs.map(({ name }) => name)).toEqual(['1', '2']);
+    await expect(read('linked/cut/videos/1.mp4')).rejects.toThrow('or pass --follow-links');
+  });
+
+  test('lists and videos are looked for below the data root, then where we are', async () => {
+    await writeFile(join(root, 'own.txt'), 'a/videos/1.mp4');
+    expect(
+      await readDatasetList('own.txt', { dataRoot: root, promptSubdir: 'p', layout: 'flat' }),
+    ).toHaveLength(1);
+    expect(await belowRoot('own.txt', root)).toBe(join(root, 'own.txt'));
+    expect(await belowRoot('package.json', root)).toBe('package.json');
+    expect(await belowRoot('nowhere.mp4', root)).toBe(join(root, 'nowhere.mp4'));
+    expect(await belowRoot('/x.mp4', root)).toBe('/x.mp4');
+    expect(await belowRoot('x.mp4', undefined)).toBe('x.mp4');
+  });
+
   test('takes the first n', async () => {
     const list = Array.from({ length: 7 }, (_, i) => `s/videos/${i}.mp4`).join('\n');
     expect((await read(list, { maxSamples: 3 })).map(({ name }) => name)).toEqual(['0', '1', '2']);
@@ -103,12 +151,29 @@ describe('shares', () => {
   test('shards deal out, chunks cut, and both together cover every clip once', () => {
     expect(indices(WHOLE)).toHaveLength(11);
     expect(indices({ ...WHOLE, shard: { rank: 1, of: 3 } })).toEqual([1, 4, 7, 10]);
-    expect(indices({ ...WHOLE, chunk: { rank: 1, of: 3 } })).toEqual([4, 5, 6, 7]);
+    expect(indices({ ...WHOLE, chunk: { rank: 1, of: 3 } })).toEqual([3, 4, 5, 6]);
     const all = [];
     for (let c = 0; c < 4; c++)
       for (let s = 0; s < 3; s++)
         all.push(...indices({ chunk: { rank: c, of: 4 }, shard: { rank: s, of: 3 } }));
     expect(all.sort((a, b) => a - b)).toEqual(jobs.map(({ index }) => index));
+  });
+
+  test('chunks are cut where the original cuts them', () => {
+    const lengths = Array.from({ length: 8 }, (_, rank) => {
+      const [start, end] = chunkBounds(50, { rank, of: 8 });
+      return end - start;
+    });
+    expect(lengths).toEqual([6, 6, 6, 7, 6, 6, 6, 7]);
+    // More chunks than clips: each clip is in one of them all the same.
+    const few = Array.from({ length: 5 }, (_, rank) => chunkBounds(3, { rank, of: 5 }));
+    expect(few).toEqual([
+      [0, 0],
+      [0, 1],
+      [1, 1],
+      [1, 2],
+      [2, 3],
+    ]);
   });
 
   test('flags win over the environment', () => {
@@ -124,6 +189,8 @@ describe('shares', () => {
 
   test.each([
     [{ shardRank: 1 }, {}, '--shard-rank: needs --num-shards (or WORLD_SIZE) too'],
+    [{ chunkId: 0 }, {}, '--chunk-id: needs --num-chunks (or SLURM_ARRAY_TASK_COUNT) too'],
+    [{ numChunks: 1 }, {}, '--num-chunks: is 1, so --chunk-id (or SLURM_ARRAY_TASK_ID) is needed too'],
     [{ numShards: 4 }, {}, '--num-shards: is 4, so --shard-rank (or LOCAL_RANK) is needed too'],
     [{}, { WORLD_SIZE: '4' }, 'WORLD_SIZE: is 4, so --shard-rank (or LOCAL_RANK) is needed too'],
     [{ shardRank: 4, numShards: 4 }, {}, '--shard-rank: expected 0 to 3, got 4'],

@@ -2,8 +2,8 @@
  * Which clips to make, from the flags: one clip from its files, one clip of a data root, or every clip of a
  * dataset list (this shard's share of it). A list may not reach outside its root.
  */
-import { readFile, realpath } from 'node:fs/promises';
-import { basename, dirname, join, relative, sep } from 'node:path';
+import { readFile, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { InvalidArgumentError, InvalidFileError, quote } from '@dwm/core-tensor';
 import { reach } from '@dwm/core-tensor/node';
 
@@ -23,77 +23,103 @@ export interface Job {
 
 const PROBLEM = 'expected <sample>/videos/<stem>.mp4 relative to the data root';
 
+/** Folders beside `videos/`. */
+export interface Folders {
+  readonly promptSubdir: string;
+  readonly staticSubdir?: string;
+  readonly handSubdir?: string;
+}
+
 /** The files that belong to `<sample>/videos/<stem>.mp4`. */
-export function jobOfVideo(video: string, promptSubdir: string, index: number, name: string): Job {
+export function jobOfVideo(video: string, folders: Folders, index: number, name: string): Job {
+  const { promptSubdir, staticSubdir = 'videos_static', handSubdir = 'videos_hands' } = folders;
   const sample = dirname(dirname(video));
   const file = basename(video);
   const stem = file.replace(/\.[^.]+$/, '');
   return {
     name,
-    staticVideo: join(sample, 'videos_static', file),
-    handVideo: join(sample, 'videos_hands', file),
+    staticVideo: join(sample, staticSubdir, file),
+    handVideo: join(sample, handSubdir, file),
     truth: video,
     promptFile: join(sample, promptSubdir, `${stem}.txt`),
     index,
   };
 }
 
-export interface ListOptions {
-  readonly dataRoot: string;
-  readonly promptSubdir: string;
-  readonly layout: 'flat' | 'per_sample';
-  readonly maxSamples?: number;
+/** A path from the command line that counts from the data root, as in the original; else from where we are. */
+export async function belowRoot(path: string, dataRoot: string | undefined): Promise<string> {
+  if (isAbsolute(path) || dataRoot === undefined) return path;
+  const below = join(dataRoot, path);
+  const is = async (file: string) => (await stat(file).catch(() => undefined)) !== undefined;
+  return (await is(below)) || !(await is(path)) ? below : path;
 }
 
-/** @throws InvalidFileError naming list and line, before any clip is made. */
+export interface ListOptions extends Folders {
+  readonly dataRoot: string;
+  readonly layout: 'flat' | 'per_sample';
+  readonly maxSamples?: number;
+  /** Links may lead out of the data root. */
+  readonly followLinks?: boolean;
+}
+
+/**
+ * With `per_sample` a clip's outputs are `<stem>/<stem>`, as in the original; where two clips have the same stem,
+ * `<path>/<stem>/<stem>`, so that none is written over.
+ * @param file list; a relative path counts from the data root or, where there is none, from the working directory.
+ * @throws InvalidFileError naming list and line, before any clip is made.
+ */
 export async function readDatasetList(file: string, options: ListOptions): Promise<Job[]> {
-  let text: string;
-  let root: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (error) {
-    throw new InvalidFileError(
-      file,
-      `cannot be read (${(error as NodeJS.ErrnoException).code}); check --dataset-file`,
-    );
-  }
-  try {
-    root = await realpath(options.dataRoot);
-  } catch {
+  const root = await realpath(options.dataRoot).catch(() => {
     throw new InvalidArgumentError('data-root', `no folder ${options.dataRoot}`);
-  }
+  });
+  const list = await belowRoot(file, options.dataRoot);
+  const text = await readFile(list, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new InvalidFileError(
+      list,
+      `cannot be read (${error.code}); check --dataset-file, which counts from the data root or the working directory`,
+    );
+  });
+  const lines = [...text.split(/\r?\n/).entries()]
+    .map(([i, line]) => ({ number: i + 1, line: line.trim() }))
+    .filter(({ line }) => line !== '' && !line.startsWith('#'));
+  const stems = lines.map(({ line }) => basename(line).replace(/\.[^.]+$/, ''));
+  const distinct = new Set(stems).size === stems.length;
   const jobs: Job[] = [];
   const names = new Map<string, number>();
-  for (const [number, raw] of text.split(/\r?\n/).entries()) {
-    const line = raw.trim();
-    if (line === '' || line.startsWith('#')) continue;
-    const field = `line ${number + 1}`;
+  for (const [i, { number, line }] of lines.entries()) {
+    const field = `line ${number}`;
     const where = `${field} ${quote(line)}`;
     const inRoot = (path: string) =>
-      reach(path, { root, file, field, fix: 'copy the file into the data root' });
+      reach(path, {
+        root,
+        file: list,
+        field,
+        followLinks: options.followLinks,
+        fix: 'copy the file into the data root, or pass --follow-links',
+      });
     await inRoot(line);
     const video = join(root, line);
     if (basename(dirname(video)) !== 'videos') {
-      throw new InvalidFileError(file, `${where}: ${PROBLEM}`, { line: number + 1 });
+      throw new InvalidFileError(list, `${where}: ${PROBLEM}`, { line: number });
     }
-    const stem = basename(video).replace(/\.[^.]+$/, '');
     const sample = relative(root, dirname(dirname(video)));
-    const name = options.layout === 'flat' ? stem : join(sample, stem, stem);
+    const perSample = distinct ? join(stems[i], stems[i]) : join(sample, stems[i], stems[i]);
+    const name = options.layout === 'flat' ? stems[i] : perSample;
     const earlier = names.get(name);
     if (earlier !== undefined) {
       throw new InvalidFileError(
-        file,
+        list,
         `${where}: would overwrite the output of line ${earlier}; use --dataset-output-layout per_sample`,
-        { line: number + 1 },
+        { line: number },
       );
     }
-    names.set(name, number + 1);
-    const job = jobOfVideo(video, options.promptSubdir, jobs.length, name);
+    names.set(name, number);
+    const job = jobOfVideo(video, options, jobs.length, name);
     for (const path of [job.staticVideo, job.handVideo, job.promptFile!])
       await inRoot(relative(root, path).replaceAll(sep, '/'));
     jobs.push(job);
   }
-  if (jobs.length === 0) throw new InvalidFileError(file, `lists no clips; ${PROBLEM}, one a line`);
+  if (jobs.length === 0) throw new InvalidFileError(list, `lists no clips; ${PROBLEM}, one a line`);
   return jobs.slice(0, options.maxSamples ?? jobs.length);
 }
 
@@ -137,7 +163,7 @@ export function shareFrom(
     const [rankName, countName] = [rank, count].map((x) => (x.value === undefined ? x.env : x.flag));
     if (rank.value !== undefined && of === undefined)
       throw new InvalidArgumentError(rank.flag, `needs ${count.flag} (or ${count.env}) too`);
-    if (at === undefined && of !== undefined && of > 1)
+    if (at === undefined && of !== undefined && (of > 1 || count.value !== undefined))
       throw new InvalidArgumentError(countName, `is ${of}, so ${rank.flag} (or ${rank.env}) is needed too`);
     const result = { rank: at ?? 0, of: of ?? 1 };
     if (result.of < 1) throw new InvalidArgumentError(countName, `expected at least 1, got ${result.of}`);
@@ -159,9 +185,14 @@ export function shareFrom(
   };
 }
 
+/** First clip of a chunk and the first after it: lengths differ by one at most. */
+export const chunkBounds = (count: number, { rank, of }: Shard): readonly [start: number, end: number] => [
+  Math.floor((rank * count) / of),
+  Math.floor(((rank + 1) * count) / of),
+];
+
 /** The jobs of one chunk and shard, in order. */
 export function shareOf(jobs: readonly Job[], { shard, chunk }: Share): Job[] {
-  const length = Math.ceil(jobs.length / chunk.of);
-  const run = jobs.slice(chunk.rank * length, (chunk.rank + 1) * length);
+  const run = jobs.slice(...chunkBounds(jobs.length, chunk));
   return run.filter((_, i) => i % shard.of === shard.rank);
 }

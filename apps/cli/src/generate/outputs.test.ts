@@ -4,7 +4,7 @@ import { readPng, readVideo } from '@dwm/media/node';
 import { expect, test } from 'vitest';
 import { temporaryFolder } from '../testing.ts';
 import { WHOLE } from './jobs.ts';
-import { metadataPath, outputPaths, toFrames, writeClip } from './outputs.ts';
+import { metadataPath, outputPaths, recordRun, toFrames, writeClip } from './outputs.ts';
 
 const clip = (frames: number, height: number, width: number, value: number) => ({
   data: new Uint8Array(frames * height * width * 3).fill(value),
@@ -57,6 +57,30 @@ test('a record joins those that are there; a damaged one is replaced', async () 
   await writeFile(file, '{ "clips": {');
   await writeClip(outputPaths(join(folder, 'c'), false), grey, videos, { file, entry: { seed: 3 } });
   expect(await read()).toEqual(['c.mp4']);
+});
+
+test("the original's names: the video twice, its prompt, and the run's keys beside the clips'", async () => {
+  const folder = await temporaryFolder();
+  const file = join(folder, 'metadata.json');
+  await recordRun(file, { mode: 'single_video', seed: 42 });
+  const grey = clip(1, 16, 16, 9);
+  const paths = outputPaths(join(folder, '00001'), false, true);
+  const videos = { staticVideo: grey, handVideo: grey };
+  await writeClip(paths, grey, videos, { file, entry: { seed: 42 } }, 'a hand');
+  expect((await readdir(folder)).sort()).toEqual([
+    '00001.mp4',
+    '00001.txt',
+    '00001_contact_sheet.png',
+    '00001_full_comparison.mp4',
+    '00001_generated.mp4',
+    'metadata.json',
+  ]);
+  expect(await readFile(join(folder, '00001.txt'), 'utf8')).toBe('a hand');
+  expect(await readFile(paths.video)).toEqual(await readFile(paths.copies!.generated));
+  const clips = { '00001.mp4': { seed: 42 } };
+  expect(JSON.parse(await readFile(file, 'utf8'))).toEqual({ mode: 'single_video', seed: 42, clips });
+  await recordRun(file, { mode: 'dataset_file' });
+  expect(JSON.parse(await readFile(file, 'utf8'))).toEqual({ mode: 'dataset_file', clips });
 });
 
 test('processes that write to one folder keep records of their own', () => {

@@ -1,6 +1,7 @@
 /** Writing a generated clip: the video, comparisons, a contact sheet and the record of how it was made. */
 import { mkdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { isObject } from '@dwm/core-tensor';
 import { saveSafetensors, whileLocked, writeFileAtomic } from '@dwm/core-tensor/node';
 import type { Generated } from '@dwm/dwm-model';
 import {
@@ -21,11 +22,17 @@ export interface ClipOutputs {
   readonly comparison?: string;
   readonly fullComparison: string;
   readonly contactSheet: string;
+  /** The video once more under the original's other name, and its prompt. */
+  readonly copies?: { readonly generated: string; readonly prompt: string };
 }
 
-/** Output paths of one clip. `stem` is a path without extension. */
-export function outputPaths(stem: string, hasTruth: boolean): ClipOutputs {
+/**
+ * Output paths of one clip. `stem` is a path without extension.
+ * @param copies whether the original's second video and the prompt are written too.
+ */
+export function outputPaths(stem: string, hasTruth: boolean, copies = false): ClipOutputs {
   return {
+    ...(copies && { copies: { generated: `${stem}_generated.mp4`, prompt: `${stem}.txt` } }),
     video: `${stem}.mp4`,
     comparison: hasTruth ? `${stem}_comparison.mp4` : undefined,
     fullComparison: `${stem}_full_comparison.mp4`,
@@ -61,6 +68,7 @@ export async function writeClip(
   generated: Frames,
   { staticVideo, handVideo, truth }: ClipVideos,
   record?: { file: string; entry: unknown },
+  prompt = '',
 ): Promise<void> {
   await mkdir(dirname(paths.video), { recursive: true });
   const rows = [
@@ -74,7 +82,11 @@ export async function writeClip(
   if (paths.comparison)
     await writeVideo(paths.comparison, sideBySide(rows.slice(2).map(({ frames }) => frames)));
   if (record) await recordMetadata(record.file, paths.video, record.entry);
-  await writeVideo(paths.video, generated);
+  if (paths.copies) {
+    await writeFileAtomic(paths.copies.prompt, prompt);
+    await writeVideo(paths.copies.generated, generated);
+    await writeFileAtomic(paths.video, await readFile(paths.copies.generated));
+  } else await writeVideo(paths.video, generated);
 }
 
 /** The exact result before encoding: `video` [1, F, H, W, 3] in [0, 1] and `latents` [1, F', C, h, w]. */
@@ -96,16 +108,27 @@ export async function saveTensors(
 export async function recordMetadata(file: string, clip: string, entry: unknown): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
   await whileLocked(file, async () => {
-    const clips = { ...(await readClips(file)), [basename(clip)]: entry };
-    await writeFileAtomic(file, `${JSON.stringify({ clips }, undefined, 2)}\n`);
+    const { clips = {}, ...run } = await readRecord(file);
+    const all = { ...(clips as object), [basename(clip)]: entry };
+    await writeFileAtomic(file, `${JSON.stringify({ ...run, clips: all }, undefined, 2)}\n`);
+  });
+}
+
+/** Writes what is true of a whole run into `metadata.json`, under the original's keys; clips' records stay. */
+export async function recordRun(file: string, run: Readonly<Record<string, unknown>>): Promise<void> {
+  await mkdir(dirname(file), { recursive: true });
+  await whileLocked(file, async () => {
+    const { clips } = await readRecord(file);
+    const all = { ...run, ...(clips !== undefined && { clips }) };
+    await writeFileAtomic(file, `${JSON.stringify(all, undefined, 2)}\n`);
   });
 }
 
 /** What is recorded so far. A damaged record is replaced: the clips themselves are whole. */
-async function readClips(file: string): Promise<object> {
+async function readRecord(file: string): Promise<Record<string, unknown>> {
   try {
-    const { clips } = JSON.parse(await readFile(file, 'utf8'));
-    return typeof clips === 'object' && !Array.isArray(clips) ? (clips ?? {}) : {};
+    const found: unknown = JSON.parse(await readFile(file, 'utf8'));
+    return isObject(found) ? { ...found, clips: isObject(found.clips) ? found.clips : undefined } : {};
   } catch {
     return {};
   }

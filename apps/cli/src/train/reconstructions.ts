@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Reconstruction } from '@dwm/dwm-model/node';
 import { contactSheet, type Frames, writePng } from '@dwm/media/node';
+import { validationFolder } from './validation.ts';
 
 type Clip = Reconstruction['truth'];
 
@@ -19,13 +20,13 @@ function toFrames({ shape: [, , frames, height, width], data }: Clip): Frames {
   return { data: bytes, frames, height, width, fps: 8 };
 }
 
-/** Writes `<output_dir>/validation/step-<n>/<clip>.png`, one for every clip. */
+/** Writes `<output_dir>/validation/step-<n>/<clip>.png`, one for every clip; n has six digits. */
 export async function writeReconstructions(
   outputDir: string,
   clips: readonly Reconstruction[],
   step: number,
 ): Promise<string> {
-  const folder = join(outputDir, 'validation', `step-${step}`);
+  const folder = validationFolder(outputDir, step);
   await mkdir(folder, { recursive: true });
   for (const { name, truth, reconstruction, psnr } of clips) {
     const sheet = contactSheet([

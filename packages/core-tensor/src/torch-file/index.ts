@@ -1,1 +1,2 @@
 export { readTorchFile } from './read.ts';
+export { writeTorchFile } from './write.ts';

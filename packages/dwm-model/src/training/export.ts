@@ -20,7 +20,7 @@ import { closeLora, LORA_FILE, loraScaleOf, NON_LORA_FILE, openLora } from '../w
 import { loraNames, wholeNames } from '../weights/lora-names.ts';
 import { type ParameterSpecs, Parameters } from '../weights/parameters.ts';
 import type { PackedLayout } from './packed.ts';
-import type { Trainable } from './trainable.ts';
+import { peftName, type Trainable } from './trainable.ts';
 
 export const TRANSFORMER_FILE = 'transformer/diffusion_pytorch_model.safetensors';
 
@@ -30,7 +30,8 @@ export type TensorsToSave = ReadonlyMap<
   { dtype: 'F32'; shape: readonly number[]; data: Float32Array }
 >;
 
-const isLora = (name: string) => /\.lora_[AB]\.weight$/.test(name);
+const LORA_END = /\.lora_[AB]\.weight$/;
+const isLora = (name: string) => LORA_END.test(name);
 
 /** The tensors of `layout` that `wanted` picks, by name in order, in the shapes of the file. */
 function tensorsOf(
@@ -86,7 +87,13 @@ export const wholeNetwork = (
 
 /** Safetensors files of a LoRA by path. */
 export function loraFiles(layout: PackedLayout, theta: Float32Array): Map<string, TensorsToSave> {
-  const whole = tensorsOf(layout, theta, (name) => !isLora(name));
+  const targets = new Set([...layout.parts.keys()].filter(isLora).map((name) => name.replace(LORA_END, '')));
+  const whole = new Map(
+    [...tensorsOf(layout, theta, (name) => !isLora(name))].map(([name, tensor]) => [
+      peftName(name, targets),
+      tensor,
+    ]),
+  );
   return new Map([
     [LORA_FILE, tensorsOf(layout, theta, isLora)],
     ...(whole.size > 0 ? [[NON_LORA_FILE, whole] as const] : []),
@@ -137,9 +144,7 @@ export async function startFromLora(
   try {
     const layers = [...layout.parts.keys()].filter(isLora);
     const targets = new Set(
-      [...layout.parts.keys()].map((name) =>
-        isLora(name) ? name.replace(/\.lora_[AB]\.weight$/, '.weight') : name,
-      ),
+      [...layout.parts.keys()].map((name) => (isLora(name) ? name.replace(LORA_END, '.weight') : name)),
     );
     const names = loraNames(lora.name, lora.tensors.keys(), targets);
     for (const [module, layer] of names.layers) {
@@ -184,14 +189,14 @@ export async function applyTrained(
 ): Promise<void> {
   const { weights, trained } = trainable.bind(parameter(theta));
   for (const [name, tensor] of base.tensors) {
-    const adapter = weights.adapter?.(name.replace(/\.weight$/, ''));
-    if (trained.has(name)) {
-      // A weight trained whole keeps its own dtype, so that kernels see what they saw.
-      target.replace(name, (await evaluate(device, { out: cast(trained.get(name)!, tensor.dtype) })).out);
-    } else if (adapter && name.endsWith('.weight')) {
-      const update = mul(matmul(adapter.b, adapter.a), adapter.scale);
-      const { out } = await evaluate(device, { out: cast(add(parameter(tensor), update), tensor.dtype) });
-      target.replace(name, out);
+    const adapter = name.endsWith('.weight')
+      ? weights.adapter?.(name.slice(0, -'.weight'.length))
+      : undefined;
+    if (trained.has(name) || adapter) {
+      const weight = trained.get(name) ?? parameter(tensor);
+      const now = adapter ? add(weight, mul(matmul(adapter.b, adapter.a), adapter.scale)) : weight;
+      // It keeps its own dtype, so that kernels see what they saw.
+      target.replace(name, (await evaluate(device, { out: cast(now, tensor.dtype) })).out);
     } else if (!target.has(name)) target.replace(name, tensor);
   }
 }

@@ -62,28 +62,34 @@ export interface LoraOptions {
   readonly alpha: number;
   /** Layers whose name ends in one of these get an update, e.g. `to_q`, `to_out.0`. */
   readonly targetModules: readonly string[];
-  /** Tensors whose names match one of these are trained whole, e.g. `patch_embed.proj`. */
+  /** Tensors whose names match one of these from their start are trained whole, e.g. `patch_embed.proj`. */
   readonly trainablePatterns: readonly string[];
+  /** Layers whose updates match one of these get none, unless a pattern of the former kind matches too. */
+  readonly frozenPatterns?: readonly string[];
   readonly seed: number;
 }
 
 /** Trains low-rank updates y = W x + (alpha / rank) · B (A x); A starts uniform as in PEFT, B at zero. */
 export function loraTrainable(parameters: Parameters, options: LoraOptions): Trainable {
   const { rank, alpha, targetModules, trainablePatterns, seed } = options;
-  const modules = [...parameters.tensors.keys()]
+  const isTrained = matcher(trainablePatterns);
+  const isFrozen = matcher(options.frozenPatterns ?? []);
+  const targets = [...parameters.tensors.keys()]
     .filter((name) => name.endsWith('.weight'))
     .map((name) => name.slice(0, -'.weight'.length))
     .filter((module) => targetModules.some((target) => module === target || module.endsWith(`.${target}`)));
-  if (modules.length === 0) {
+  const modules = targets.filter((module) => {
+    const names = ['A', 'B'].map((side) => `${module}.lora_${side}.default.weight`);
+    return !names.every((name) => isFrozen(name) && !isTrained(name));
+  });
+  if (targets.length === 0) {
     throw new InvalidArgumentError(
       'lora_target_modules',
       `no layer of this network ends in ${targetModules.join(', ')}`,
     );
   }
-  const patterns = trainablePatterns.map((pattern) => new RegExp(pattern));
-  const whole = [...parameters.tensors.keys()].filter((name) =>
-    patterns.some((pattern) => pattern.test(name)),
-  );
+  const wrapped = new Set(targets);
+  const whole = [...parameters.tensors.keys()].filter((name) => isTrained(peftName(name, wrapped)));
   const shapes: Record<string, readonly number[]> = {};
   for (const module of modules) {
     const [outputs, inputs] = parameters.tensors.get(`${module}.weight`)!.shape;
@@ -120,6 +126,28 @@ export function loraTrainable(parameters: Parameters, options: LoraOptions): Tra
       };
     },
   };
+}
+
+/** A tensor's name in a network that PEFT has put updates into. */
+export function peftName(name: string, targets: ReadonlySet<string>): string {
+  const at = name.lastIndexOf('.');
+  const module = name.slice(0, at);
+  return targets.has(module) ? `${module}.base_layer${name.slice(at)}` : name;
+}
+
+/** Whether a name matches one of the patterns from its start, as Python's `re.match` has it. */
+function matcher(patterns: readonly string[]): (name: string) => boolean {
+  const compiled = patterns.map((pattern) => {
+    try {
+      return new RegExp(`^(?:${pattern})`);
+    } catch (error) {
+      throw new InvalidArgumentError(
+        'trainable_parameter_patterns',
+        `"${pattern}" is no regular expression (${(error as Error).message})`,
+      );
+    }
+  });
+  return (name) => compiled.some((pattern) => pattern.test(name));
 }
 
 /** Keeps the draws of LoRA's start apart from those of training noise under the same seed. */

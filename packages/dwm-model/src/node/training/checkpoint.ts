@@ -87,7 +87,7 @@ async function syncFolder(path: string): Promise<void> {
 }
 
 /**
- * Writes a checkpoint and deletes those that are neither among the last `keep` nor the best.
+ * Writes a checkpoint and, where there is a limit, deletes those that are neither among the last `keep` nor the best.
  * @param files what others read from it.
  */
 export async function saveCheckpoint(
@@ -95,7 +95,7 @@ export async function saveCheckpoint(
   state: TrainingState,
   packed: PackedState,
   files: ModelFiles,
-  keep: number,
+  keep: number | null,
 ): Promise<string> {
   const path = join(folder, checkpointName(state.step));
   const temporary = `${path}.tmp`;
@@ -107,7 +107,7 @@ export async function saveCheckpoint(
     await remove(path);
     await rename(temporary, path);
     await syncFolder(folder);
-    await prune(folder, keep);
+    await prune(folder, keep ?? Number.POSITIVE_INFINITY);
   } catch (error) {
     // On a full disk it is in the way of what comes next.
     await rm(temporary, { recursive: true, force: true }).catch(() => {});

@@ -40,18 +40,27 @@ export class ClipStore {
   }
 
   async #decode(video: string): Promise<Uint8Array> {
-    const { frames, height, width } = this.#size;
-    const clip = await this.#readClip(video, (count) => trainingFrames(count, frames));
-    if (clip.frames === frames && clip.height === height && clip.width === width) {
-      return Uint8Array.from(clip.data);
-    }
-    // Rounded to bytes, as a file of this size would hold it.
-    const prepared = await prepareTrainingClip(this.#device, clip, this.#size);
-    const pixels = frames * height * width;
-    const bytes = new Uint8Array(3 * pixels);
-    for (let c = 0; c < 3; c++) {
-      for (let i = 0; i < pixels; i++) bytes[3 * i + c] = Math.round((prepared[c * pixels + i] + 1) * 127.5);
-    }
-    return bytes;
+    return (await readTrainingClip(this.#device, this.#readClip, video, this.#size)).data;
   }
+}
+
+/** A video as training loads it, rounded to bytes as a file of this size would hold them. */
+export async function readTrainingClip(
+  device: Device,
+  readClip: ReadClip,
+  video: string,
+  size: ClipSize,
+): Promise<ClipSize & { readonly data: Uint8Array }> {
+  const { frames, height, width } = size;
+  const clip = await readClip(video, (count) => trainingFrames(count, frames));
+  if (clip.frames === frames && clip.height === height && clip.width === width) {
+    return { ...size, data: Uint8Array.from(clip.data) };
+  }
+  const prepared = await prepareTrainingClip(device, clip, size);
+  const pixels = frames * height * width;
+  const data = new Uint8Array(3 * pixels);
+  for (let c = 0; c < 3; c++) {
+    for (let i = 0; i < pixels; i++) data[3 * i + c] = Math.round((prepared[c * pixels + i] + 1) * 127.5);
+  }
+  return { ...size, data };
 }

@@ -1,14 +1,15 @@
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import type { Device } from '@dwm/core-tensor';
+import { join, relative } from 'node:path';
+import { readTorchFile } from '@dwm/core-tensor';
 import { openNodeDevice, readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseExperiment } from '../../training/config.ts';
-import { prepareTrainingClip, trainingFrames } from '../../training/data/training-clip.ts';
+import { prepareTrainingClip, scriptFrames, trainingFrames } from '../../training/data/training-clip.ts';
 import { checkpointName, listCheckpoints } from './checkpoint.ts';
 import { readDataset } from './dataset.ts';
-import { encodeDataset } from './encode.ts';
+import { encodeFiles, writeFailures } from './encode.ts';
+import { type EncodeJob, jobsOfFolders, jobsOfSamples, MODALITIES, shardJobs } from './encode-jobs.ts';
 import { readMoments } from './encoded.ts';
 import { TINY_MODEL } from './testing.ts';
 
@@ -151,20 +152,74 @@ test('encoding goes on where it stopped: only new and changed clips are encoded'
     const data = Uint8Array.from({ length: 5 * 32 * 48 * 3 }, (_, i) => (i * path.length) % 251);
     return { data, frames: 5, height: 32, width: 48 };
   };
-  const devices: Device[] = [];
-  const openDevice = async () => {
-    devices.push(await openNodeDevice());
-    return devices[devices.length - 1];
-  };
-  const encode = () => encodeDataset({ config: experiment, openDevice, readClip });
-  expect(await encode()).toEqual({ written: 3, total: 3 });
-  expect(await encode()).toEqual({ written: 0, total: 3 });
+  const jobs = jobsOfSamples([sample], ['videos', 'static_videos', 'hand_videos']);
+  const encode = (options: { format?: 'pt'; overwrite?: boolean } = {}) =>
+    encodeFiles({
+      ...{ jobs, roots: [folder], model: TINY_MODEL, frames: 5, format: 'safetensors', ...options },
+      openDevice: () => openNodeDevice(),
+      readClip,
+    });
+  expect(await encode()).toEqual({ written: 3, total: 3, failures: [] });
+  expect(await encode()).toEqual({ written: 0, total: 3, failures: [] });
   await writeFile(sample.hand, 'other bytes');
-  expect(await encode()).toEqual({ written: 1, total: 3 });
+  expect(await encode()).toEqual({ written: 1, total: 3, failures: [] });
   expect(decoded).toBe(4);
   const first = (await readSafetensors(`${sample.latents.video}.safetensors`)).get('encoded')!;
   expect(first.shape).toEqual([32, 2, 4, 6]);
-}, 60_000);
+
+  // The original's files: the same numbers, left alone whatever they were made from, one bad clip no reason to stop.
+  await rm(sample.static);
+  const { failures, ...rest } = await encode({ format: 'pt' });
+  expect(rest).toEqual({ written: 2, total: 3 });
+  expect(failures).toEqual([
+    { modality: 'static_videos', source: sample.static, reason: expect.stringContaining('no such file') },
+  ]);
+  const [list] = await writeFailures(failures, (kind) => join(folder, `errors/${kind}.json`));
+  expect(JSON.parse(await readFile(list, 'utf8'))).toEqual([
+    { src: sample.static, reason: failures[0].reason },
+  ]);
+  const file = `${sample.latents.video}.pt`;
+  const torch = await readTorchFile({ name: file, bytes: await readFile(file) });
+  expect(torch.get('')).toEqual(first);
+  expect(await encode({ format: 'pt' })).toMatchObject({ written: 0 });
+  expect(await encode({ format: 'pt', overwrite: true })).toMatchObject({ written: 2 });
+}, 120_000);
+
+test('frames as the encode script takes them', () => {
+  // torch.linspace(0, n - 1, m).round()
+  expect(scriptFrames(7, 5)).toEqual([0, 2, 3, 4, 6]);
+  expect(scriptFrames(60, 49).slice(0, 12)).toEqual([0, 1, 2, 4, 5, 6, 7, 9, 10, 11, 12, 14]);
+  expect(scriptFrames(150, 49).slice(-6)).toEqual([133, 137, 140, 143, 146, 149]);
+  expect(scriptFrames(49, 49)).toEqual(Array.from({ length: 49 }, (_, i) => i));
+  expect(scriptFrames(1, 5)).toEqual([0, 0, 0, 0, 0]);
+  expect(scriptFrames(9, 1)).toEqual([0]);
+});
+
+test('what there is to encode: the layouts of both datasets, kinds one after the other, dealt out by kind', async () => {
+  const root = join(folder, 'walk');
+  for (const path of [
+    ...['sceneB/act1/videos/00001.mp4', 'sceneA/act2/videos/00002.mp4', 'sceneA/act2/videos/00010.mp4'],
+    ...['sceneA/act2/videos_hands/00002.mp4', 'sceneA/act2/said/00002.txt', 'DoubleHand/x/videos/7.mp4'],
+  ]) {
+    await mkdir(join(root, path, '..'), { recursive: true });
+    await writeFile(join(root, path), '');
+  }
+  const short = ({ source, target }: EncodeJob) => `${relative(root, source)} ${relative(root, target)}`;
+  const jobs = await jobsOfFolders(root, 'trumans', MODALITIES, 'said');
+  expect(jobs.map(short)).toEqual([
+    'DoubleHand/x/videos/7.mp4 DoubleHand/x/video_latents/7',
+    'sceneA/act2/videos/00002.mp4 sceneA/act2/video_latents/00002',
+    'sceneA/act2/videos/00010.mp4 sceneA/act2/video_latents/00010',
+    'sceneB/act1/videos/00001.mp4 sceneB/act1/video_latents/00001',
+    'sceneA/act2/videos_hands/00002.mp4 sceneA/act2/hand_video_latents/00002',
+    'sceneA/act2/said/00002.txt sceneA/act2/prompt_embeds_said/00002',
+  ]);
+  expect((await jobsOfFolders(root, 'taste_rob', ['videos'], 'x')).map(short)).toEqual([
+    'DoubleHand/x/videos/7.mp4 DoubleHand/x/video_latents/7',
+  ]);
+  expect(shardJobs(jobs, 1, 2).map(short)).toEqual([jobs[1], jobs[3]].map(short));
+  expect(shardJobs(jobs, 0, 2)).toHaveLength(4);
+});
 
 test('a folder without whole checkpoints has none', async () => {
   await mkdir(join(folder, 'out', checkpointName(3)), { recursive: true });

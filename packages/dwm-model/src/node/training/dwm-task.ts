@@ -50,7 +50,7 @@ import type { Batch, TaskContext, TrainingTask } from './task.ts';
 const CONFIG = 'transformer/config.json';
 
 export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
-  const { config, device, model, datasets, validation, shows, loading } = context;
+  const { config, device, model, datasets, shows, loading } = context;
   const { training, data } = config;
   const settings = training.custom_settings;
   const size = trainingSize(config);
@@ -99,7 +99,6 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
     encoder: new TrainingEncoder({
       model,
       size,
-      tiling: settings.enable_tiling,
       readClip: context.readClip,
       pipeline: openPipeline,
     }),
@@ -181,17 +180,17 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
 
     files,
 
-    async validate(theta, step) {
-      if (shows.validate && validation.length > 0) {
+    async validate(theta, step, samples) {
+      if (shows.validate && samples.length > 0) {
         await applyTrained(device, base, trainable, theta, current);
         if (hands > 0) await widenChannels(device, current, 'patch_embed.proj.weight', hands);
-        await shows.validate(await openPipeline(), validation, step);
+        await shows.validate(await openPipeline(), samples, step);
       }
       return {};
     },
 
     async finish(theta) {
-      return training.mode === 'lora' ? undefined : files((await theta.read()) as Float32Array);
+      return files((await theta.read()) as Float32Array);
     },
   };
 }
@@ -249,6 +248,7 @@ async function trainableOf(
     alpha: training.lora_alpha,
     targetModules: training.lora_target_modules,
     trainablePatterns: training.trainable_parameter_patterns,
+    frozenPatterns: training.frozen_parameter_patterns,
     seed: training.seed,
   });
   if (!loraStart) return trainable;

@@ -1,76 +1,93 @@
 /**
- * Encoding a dataset ahead of training: latents and prompt embeddings beside the clips, in the original's
- * folders. What is there already, made from the same content with the same weights, is left alone.
+ * Encoding clips and captions ahead of training, as the original's script does, which is not as its training loads
+ * clips: frames spread over the whole clip, no resize, no tiles, the first line of a caption. A file that cannot be
+ * encoded is noted, and the rest goes on.
  */
-import { resolve } from 'node:path';
-import type { Device } from '@dwm/core-tensor';
-import { openDirectory, withOutput } from '@dwm/core-tensor/node';
+import { stat } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
+import { type Device, DeviceLostError, writeTorchFile } from '@dwm/core-tensor';
+import { openDirectory, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
 import { DwmPipeline } from '../../pipeline/pipeline.ts';
-import type { ExperimentConfig } from '../../training/config.ts';
 import { emptyParameters } from '../../training/export.ts';
 import { readTransformerConfig } from '../../transformer/index.ts';
 import { readJson } from '../../weights/config.ts';
-import { CLIPS, checkFiles, readDataset, type Sample } from './dataset.ts';
+import type { EncodeJob, Modality } from './encode-jobs.ts';
 import { type Encoded, encodedFrom, writeEncoded } from './encoded.ts';
-import { type ReadClip, readCaption, TrainingEncoder } from './encoder.ts';
+import { firstLine, type ReadClip, readCaption } from './encoder.ts';
 import { Prefetch } from './prefetch.ts';
-import { trainingSize } from './size.ts';
+import { ScriptEncoder } from './script-encoder.ts';
 
 export interface EncodeOptions {
-  readonly config: ExperimentConfig;
+  readonly jobs: readonly EncodeJob[];
+  /** Folder of the model whose VAE and text encoder are used. */
+  readonly model: string;
+  /** Frames of a clip, 4k + 1. */
+  readonly frames: number;
+  /** Size that training wants its clips to have, for a word where they have another. */
+  readonly size?: { readonly height: number; readonly width: number };
+  /** Ours, with what it was made from in its header, or the original's. */
+  readonly format: 'safetensors' | 'pt';
+  /** Encodes what is there already too. */
+  readonly overwrite?: boolean;
+  /** Folders that are written to. */
+  readonly roots: readonly string[];
+  /** This process's part of the work, where several share it. */
+  readonly share?: string;
   readonly openDevice: () => Promise<Device>;
   readonly readClip: ReadClip;
   readonly signal?: AbortSignal;
   readonly onLoading?: (part: string, done: number, total: number) => void;
   /** After each file, those left alone included. */
   readonly onFile?: (file: string, encoded: boolean, done: number, total: number) => void;
+  readonly warn?: (text: string) => void;
 }
 
-interface Task {
-  readonly file: string;
-  /** What it is made from. */
-  key(): Promise<string>;
-  /** Looks at what was encoded before, and is what it should be. */
-  known?(from: Readonly<Record<string, string>>): void;
-  /** All that needs no device; the rest is done by what it returns. */
-  read(): Promise<{ readonly encode: () => Promise<Encoded>; readonly from?: Record<string, string> }>;
+/** A file that was not encoded. */
+export interface EncodeFailure {
+  readonly modality: Modality;
+  readonly source: string;
+  readonly reason: string;
+}
+
+export interface EncodeResult {
+  readonly written: number;
+  readonly total: number;
+  readonly failures: readonly EncodeFailure[];
+}
+
+/** What is read of a file, and what it was made from. */
+interface Ready {
+  readonly key: string;
+  /** Undefined where the file is there already. */
+  readonly fresh?: { readonly encode: () => Promise<Encoded>; readonly from?: Record<string, string> };
+  readonly problem?: string;
 }
 
 /** Clips decoded ahead of the device's turn. */
 const AHEAD = 4;
 
-/** Encodes every clip of the dataset and validation lists. @returns how many files were written. */
-export async function encodeDataset(options: EncodeOptions): Promise<{ written: number; total: number }> {
-  const { data } = options.config;
-  const samples: Sample[] = [];
-  for (const { path, root } of data.dataset_file) samples.push(...(await readDataset(path, data, root)));
-  for (const path of data.validation_set) samples.push(...(await readDataset(path, data)));
+/** @throws what stops every file: no model, a lost device, the signal, another process that encodes the same. */
+export async function encodeFiles(options: EncodeOptions): Promise<EncodeResult> {
   // Encoded files lie beside the clips.
-  const lists = [...data.dataset_file, ...data.validation_set.map(() => ({ root: undefined }))];
-  const roots = new Set(lists.map(({ root }) => resolve(root ?? data.data_root)));
-  let work = () => encodeAll(options, samples);
-  for (const root of roots) {
+  let work = () => encodeAll(options);
+  for (const root of new Set(options.roots.map((path) => resolve(path)))) {
     const inner = work;
-    work = () => withOutput(root, {}, inner);
+    work = () => withOutput(root, { name: options.share }, inner);
   }
   return work();
 }
 
-async function encodeAll(
-  options: EncodeOptions,
-  samples: readonly Sample[],
-): Promise<{ written: number; total: number }> {
-  const { config, signal } = options;
-  const { training } = config;
-  const model = config.model.base_model_name_or_path;
+async function encodeAll(options: EncodeOptions): Promise<EncodeResult> {
+  const { jobs, model, signal, format } = options;
   const folder = await openDirectory(model);
   let device: Device | undefined;
   let pipeline: Promise<DwmPipeline> | undefined;
-  const encoder = new TrainingEncoder({
+  const encoder = new ScriptEncoder({
     model,
-    size: trainingSize(config),
-    tiling: training.custom_settings.enable_tiling,
+    frames: options.frames,
+    size: options.size,
     readClip: options.readClip,
+    warn: options.warn,
     pipeline: () => {
       pipeline ??= (async () => {
         device = await options.openDevice();
@@ -82,69 +99,104 @@ async function encodeAll(
       return pipeline;
     },
   });
-  const withText = await folder.exists('text_encoder/config.json');
-  const clips = (sample: Sample) => ({ files: CLIPS.map((which) => sample[which]) });
-  await checkFiles(samples, clips, 'add it, or take the clip out of its list');
-  const captions = ({ prompt }: Sample) => ({ files: [prompt] });
-  if (withText) await checkFiles(samples, captions, 'write the caption of the clip into it');
-  const tasks = new Map<string, Task>();
-  for (const sample of samples) {
-    for (const task of tasksOf(sample, encoder, withText)) tasks.set(task.file, task);
-  }
-  const list = [...tasks.values()];
+  const read = async (job: EncodeJob): Promise<Ready> => {
+    const file = `${job.target}.${format}`;
+    if (job.modality === 'prompts') {
+      const caption = firstLine(await readCaption(job.source, { required: true }));
+      const key = await encoder.promptKey(caption);
+      if (await isKnown(file, key, options)) return { key };
+      return { key, fresh: { encode: () => encoder.encodePrompt(caption) } };
+    }
+    const key = await encoder.clipKey(job.source);
+    if (await isKnown(file, key, options, () => encoder.keyBefore(job.source))) return { key };
+    const { clip, length } = await encoder.readClip(job.source);
+    return { key, fresh: { encode: () => encoder.encodeClip(clip), from: { frames: String(length) } } };
+  };
   const ahead = new Prefetch(
     0,
     AHEAD,
-    async (index) => {
-      const task = list[index];
-      if (!task || signal?.aborted) return undefined;
-      const key = await task.key();
-      const found = await encodedFrom(task.file);
-      if (found?.key !== key) return { key, ...(await task.read()) };
-      task.known?.(found);
-      return undefined;
+    async (index): Promise<Ready | undefined> => {
+      const job = jobs[index];
+      if (!job || signal?.aborted) return undefined;
+      return read(job).catch((error) => ({ key: '', problem: reasonOf(error) }));
     },
     { overlap: true },
   );
   let written = 0;
+  const failures: EncodeFailure[] = [];
   try {
-    for (const [done, { file }] of list.entries()) {
+    for (const [done, { modality, source, target }] of jobs.entries()) {
       signal?.throwIfAborted();
-      const fresh = await ahead.take();
+      const next = await ahead.take();
       signal?.throwIfAborted();
-      if (fresh) {
-        await writeEncoded(file, await fresh.encode(), { key: fresh.key, ...fresh.from });
-        written++;
+      let { problem } = next ?? {};
+      if (next?.fresh) {
+        try {
+          await write(`${target}.${format}`, await next.fresh.encode(), {
+            key: next.key,
+            ...next.fresh.from,
+          });
+          written++;
+        } catch (error) {
+          if (error instanceof DeviceLostError) throw error;
+          // A model that cannot be loaded is no fault of the file's.
+          if (
+            device === undefined ||
+            (await pipeline?.then(
+              () => false,
+              () => true,
+            ))
+          )
+            throw error;
+          problem = reasonOf(error);
+        }
       }
-      options.onFile?.(file, fresh !== undefined, done + 1, list.length);
+      if (problem !== undefined) failures.push({ modality, source, reason: problem });
+      options.onFile?.(`${target}.${format}`, next?.fresh !== undefined, done + 1, jobs.length);
     }
   } finally {
     await ahead.settle();
     device?.destroy();
   }
-  return { written, total: list.length };
+  return { written, total: jobs.length, failures };
 }
 
-function tasksOf(sample: Sample, encoder: TrainingEncoder, withText: boolean): Task[] {
-  const clips = CLIPS.map((which) => ({
-    file: `${sample.latents[which]}.safetensors`,
-    key: () => encoder.clipKey(sample[which]),
-    known({ frames }: Readonly<Record<string, string>>) {
-      if (frames) encoder.checkLength(sample, which, Number(frames));
-    },
-    async read() {
-      const { clip, length } = await encoder.readClip(sample, which);
-      return { encode: () => encoder.encodeClip(clip), from: { frames: String(length) } };
-    },
-  }));
-  if (!withText) return clips;
-  const prompt = {
-    file: `${sample.promptEmbeds}.safetensors`,
-    key: async () => encoder.promptKey(await readCaption(sample.prompt)),
-    async read() {
-      const caption = await readCaption(sample.prompt);
-      return { encode: () => encoder.encodePrompt(caption) };
-    },
-  };
-  return [...clips, prompt];
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Whether a file is there and need not be made: for ours, made from the same; the original's does not say. */
+async function isKnown(
+  file: string,
+  key: string,
+  { format, overwrite, frames }: EncodeOptions,
+  keyBefore?: () => Promise<string>,
+): Promise<boolean> {
+  if (overwrite) return false;
+  if (format === 'pt') return (await stat(file).catch(() => undefined))?.isFile() ?? false;
+  const found = await encodedFrom(file);
+  if (found?.key === key) return true;
+  // Earlier versions chose frames as training does, which is the same for a clip of just as many.
+  return keyBefore !== undefined && found?.frames === String(frames) && found.key === (await keyBefore());
+}
+
+async function write(file: string, encoded: Encoded, from: Record<string, string>): Promise<void> {
+  if (file.endsWith('.safetensors')) return writeEncoded(file, encoded, { ...from, tiling: 'none' });
+  const { shape, values } = encoded;
+  await writeFileAtomic(file, [writeTorchFile(basename(file, '.pt'), { dtype: 'F32', shape, data: values })]);
+}
+
+/** Writes the failures of each kind as the original does, `encode_<name>_<modality>_rank<n>.json`. @returns the files. */
+export async function writeFailures(
+  failures: readonly EncodeFailure[],
+  pathOf: (modality: Modality) => string,
+): Promise<string[]> {
+  const files: string[] = [];
+  for (const modality of new Set(failures.map((failure) => failure.modality))) {
+    const file = pathOf(modality);
+    const list = failures
+      .filter((failure) => failure.modality === modality)
+      .map(({ source, reason }) => ({ src: source, reason }));
+    await writeFileAtomic(file, `${JSON.stringify(list, undefined, 2)}\n`);
+    files.push(file);
+  }
+  return files;
 }

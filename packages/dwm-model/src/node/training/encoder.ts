@@ -13,7 +13,7 @@ import type { Encoded } from './encoded.ts';
 import { hashFile, hashOf, hashWeights } from './fingerprint.ts';
 
 /** Decodes some frames of a video: those that `choose` picks, given how many there are. */
-export type ReadClip = (path: string, choose: (frames: number) => number[]) => Promise<Clip>;
+export type ReadClip = (path: string, choose: (frames: number) => readonly number[]) => Promise<Clip>;
 
 export interface ReadyClip {
   readonly clip: Clip;
@@ -25,7 +25,6 @@ export interface EncoderOptions {
   /** Folder of the base model. */
   readonly model: string;
   readonly size: ClipSize;
-  readonly tiling: boolean;
   readonly readClip: ReadClip;
   /** Loaded when something has to be encoded. */
   readonly pipeline: () => Promise<DwmPipeline>;
@@ -43,7 +42,16 @@ export class TrainingEncoder {
   }
 
   async clipKey(video: string): Promise<string> {
-    const { model, size, tiling } = this.#options;
+    return this.#key(video, false);
+  }
+
+  /** The key of what earlier versions encoded in tiles. */
+  async tiledKey(video: string): Promise<string> {
+    return this.#key(video, true);
+  }
+
+  async #key(video: string, tiling: boolean): Promise<string> {
+    const { model, size } = this.#options;
     this.#vaeHash ??= hashWeights(join(model, 'vae'));
     const settings = JSON.stringify({ size, tiling, loader: 1 });
     return hashOf(await hashFile(video), await this.#vaeHash, settings);
@@ -82,12 +90,11 @@ export class TrainingEncoder {
 
   /** Moments [2 C, latent frames, latent height, latent width] of frames that `readClip` gave. */
   async encodeClip(clip: Clip): Promise<Encoded> {
-    const { size, tiling } = this.#options;
+    const { size } = this.#options;
     const { device, vae } = await this.#options.pipeline();
     const prepared = await prepareTrainingClip(device, clip, size);
-    const { shape, moments } = await vae.encode(prepared, [1, 3, size.frames, size.height, size.width], {
-      tiling,
-    });
+    // Untiled, whatever the experiment says of inference: tiles leave seams in latents.
+    const { shape, moments } = await vae.encode(prepared, [1, 3, size.frames, size.height, size.width]);
     return { shape: [2 * shape[1], ...shape.slice(2)], values: moments };
   }
 
@@ -105,11 +112,22 @@ export class TrainingEncoder {
   }
 }
 
-/** The caption of a clip, trimmed. */
-export async function readCaption(path: string): Promise<string> {
+/**
+ * The caption of a clip, trimmed; empty where there is none, as in the original.
+ * @throws InvalidFileError where it cannot be read, or is required and not there.
+ */
+export async function readCaption(path: string, { required = false } = {}): Promise<string> {
   try {
     return (await readFile(path, 'utf8')).trim();
   } catch (error) {
-    throw new InvalidFileError(path, `no caption (${(error as NodeJS.ErrnoException).code}); write one`);
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' && !required) return '';
+    throw new InvalidFileError(
+      path,
+      code === 'ENOENT' ? 'no such caption; write one' : `cannot be read (${code})`,
+    );
   }
 }
+
+/** What the original's encode script takes of a caption. */
+export const firstLine = (caption: string): string => caption.split('\n', 1)[0].trim();

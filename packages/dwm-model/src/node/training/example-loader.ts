@@ -40,6 +40,7 @@ export class ExampleLoader {
   readonly #options: ExampleLoaderOptions;
   #ahead: { readonly clips: Prefetch<Ready>; next: number } | undefined;
   #tokens: number | undefined;
+  readonly #checked = new Set<string>();
 
   constructor(options: ExampleLoaderOptions) {
     this.#options = options;
@@ -51,9 +52,15 @@ export class ExampleLoader {
     if (loadTensors) {
       await checkFiles(
         samples,
-        ({ latents }) => ({ encoded: CLIPS.map((which) => latents[which]) }),
+        ({ latents }) => ({ encoded: [latents.video] }),
         'run dwm encode first, or set training.custom_settings.load_tensors=false',
       );
+      for (const which of ['static', 'hand'] as const) {
+        const unencoded: Sample[] = [];
+        for (const sample of samples) if (!(await encodedFile(sample.latents[which]))) unencoded.push(sample);
+        const hint = 'there are no latents of it either; run dwm encode first';
+        await checkFiles(unencoded, (sample) => ({ files: [sample[which]] }), hint);
+      }
     } else {
       const clips = (sample: Sample) => ({ files: CLIPS.map((which) => sample[which]) });
       await checkFiles(samples, clips, 'add it, or take the clip out of its list');
@@ -106,11 +113,17 @@ export class ExampleLoader {
     if (loadTensors) {
       const path = sample.latents[which];
       const file = await encodedFile(path);
-      if (file) return { sample, moments: await readMoments(file, size) };
-      throw new InvalidFileError(
-        `${path}.safetensors`,
-        'no such file, and no .pt either; run dwm encode first, or set training.custom_settings.load_tensors=false',
-      );
+      if (file) {
+        await this.#checkUntiled(file, sample[which]);
+        return { sample, moments: await readMoments(file, size) };
+      }
+      if (which === 'video') {
+        throw new InvalidFileError(
+          `${path}.safetensors`,
+          'no such file, and no .pt either; run dwm encode first, or set training.custom_settings.load_tensors=false',
+        );
+      }
+      // Latents of the other two may be left out, as in the original: their clips are encoded.
     }
     const video = sample[which];
     const cached = join(cache, 'latents', await encoder.clipKey(video));
@@ -121,6 +134,15 @@ export class ExampleLoader {
       return { sample, moments: await readMoments(file, size) };
     }
     return { sample, decoded: { ...(await encoder.readClip(sample, which)), video, cached } };
+  }
+
+  /** Latents that earlier versions made with tiles have seams: they are made anew, not trained on. */
+  async #checkUntiled(file: string, video: string): Promise<void> {
+    const found = await encodedFrom(file);
+    if (!found?.key || found.tiling === 'none' || this.#checked.has(file)) return;
+    this.#checked.add(file);
+    const tiled = await this.#options.encoder.tiledKey(video).catch(() => undefined);
+    if (found.key === tiled) throw new InvalidFileError(file, 'was encoded in tiles; run dwm encode again');
   }
 
   async #momentsOf({ moments, decoded }: Ready): Promise<Float32Array> {

@@ -1,7 +1,33 @@
-export { type ExperimentConfig, parseExperiment } from '../../training/config.ts';
+export {
+  type ExperimentConfig,
+  type ExperimentFile,
+  ignoredKeys,
+  parseExperiment,
+  readExperimentFile,
+} from '../../training/config.ts';
 export { listCheckpoints, readState, type SavedCheckpoint, type TrainingState } from './checkpoint.ts';
+export { readTrainingClip } from './clip-store.ts';
 export { readDataset, type Sample } from './dataset.ts';
-export { type EncodeOptions, encodeDataset } from './encode.ts';
+export {
+  type EncodeFailure,
+  type EncodeOptions,
+  type EncodeResult,
+  encodeFiles,
+  writeFailures,
+} from './encode.ts';
+export {
+  type EncodeJob,
+  filesIn,
+  jobsOfFolders,
+  jobsOfSamples,
+  LAYOUTS,
+  type Layout,
+  MODALITIES,
+  type Modality,
+  sampleFolders,
+  shardJobs,
+} from './encode-jobs.ts';
+export { type ReadClip, readCaption } from './encoder.ts';
 export { type PartSize, writeHalfModel } from './half-model.ts';
 export { mixWeights } from './mix-weights.ts';
 export { initializeModel } from './model-folder.ts';

@@ -107,10 +107,19 @@ export async function writeModel(base: string, target: string, files: ModelFiles
     if (isOldWeight || files.texts.has(path)) continue;
     await linkFile(from, join(target, path));
   }
-  for (const [path, tensors] of files.weights) {
-    await saveSafetensors(join(target, path), tensors, files.headers?.get(path));
-  }
-  for (const [path, text] of files.texts) await writeFileAtomic(join(target, path), [Buffer.from(text)]);
+  await writeFiles(target, files);
+}
+
+/** Writes the files, each whole or not at all. */
+export async function writeFiles(target: string, { weights, texts, headers }: ModelFiles): Promise<void> {
+  for (const [path, tensors] of weights)
+    await saveSafetensors(join(target, path), tensors, headers?.get(path));
+  for (const [path, text] of texts) await writeFileAtomic(join(target, path), [Buffer.from(text)]);
+}
+
+/** Gives files of one folder a place in another as well. */
+export async function linkFiles(from: string, to: string, { weights, texts }: ModelFiles): Promise<void> {
+  for (const path of [...weights.keys(), ...texts.keys()]) await linkFile(join(from, path), join(to, path));
 }
 
 /** Files here are never written in place, so two names of one file are as good as two files. */

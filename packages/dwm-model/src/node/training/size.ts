@@ -4,15 +4,18 @@ import type { ClipSize } from '../../pipeline/clip.ts';
 import type { ExperimentConfig } from '../../training/config.ts';
 
 /** @throws InvalidArgumentError for several sizes, or frames that the VAE does not take. */
-export function trainingSize({ data }: ExperimentConfig): ClipSize {
+export function trainingSize({ data, training }: ExperimentConfig): ClipSize {
   const one = (name: 'height_buckets' | 'width_buckets' | 'frame_buckets') => {
     const [value, ...more] = data[name];
     if (value !== undefined && more.length === 0) return value;
     throw new InvalidArgumentError(`data.${name}`, `expected one size for all clips, got [${data[name]}]`);
   };
-  const size = { frames: one('frame_buckets'), height: one('height_buckets'), width: one('width_buckets') };
+  const { max_num_frames: most } = training.custom_settings;
+  const frames = most ?? one('frame_buckets');
+  const size = { frames, height: one('height_buckets'), width: one('width_buckets') };
   if ((size.frames - 1) % 4 !== 0) {
-    throw new InvalidArgumentError('data.frame_buckets', `expected 4k + 1 frames, got ${size.frames}`);
+    const key = most === undefined ? 'data.frame_buckets' : 'training.custom_settings.max_num_frames';
+    throw new InvalidArgumentError(key, `expected 4k + 1 frames, got ${size.frames}`);
   }
   return size;
 }

@@ -38,7 +38,6 @@ export interface TaskContext {
   readonly model: string;
   /** The clips of every dataset list. */
   readonly datasets: readonly (readonly Sample[])[];
-  readonly validation: readonly Sample[];
   /** A folder of LoRA weights to start from. */
   readonly loraStart: string | undefined;
   readonly readClip: ReadClip;
@@ -55,7 +54,7 @@ export interface TrainingTask {
   /** What a checkpoint holds for others to read. */
   files(theta: Float32Array): ModelFiles;
   /** Shows what the weights can do now. @returns numbers for the log. */
-  validate(theta: DeviceTensor, step: number): Promise<Record<string, number>>;
-  /** What the finished model replaces in its base; undefined where it stays beside it, as a LoRA does. */
-  finish(theta: DeviceTensor): Promise<ModelFiles | undefined>;
+  validate(theta: DeviceTensor, step: number, samples: readonly Sample[]): Promise<Record<string, number>>;
+  /** What the finished model replaces in its base, or puts beside it, as a LoRA does. */
+  finish(theta: DeviceTensor): Promise<ModelFiles>;
 }

@@ -3,8 +3,8 @@
  * the weights before it, so a run that was stopped, killed or lost its device goes on from its last checkpoint
  * as if nothing had happened.
  */
-import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import {
   type Device,
   DeviceLostError,
@@ -39,7 +39,7 @@ import { readDataset, type Sample } from './dataset.ts';
 import { dwmTask } from './dwm-task.ts';
 import type { ReadClip } from './encoder.ts';
 import { EventLog } from './event-log.ts';
-import { initializeModel, writeModel } from './model-folder.ts';
+import { initializeModel, linkFiles, writeFiles, writeModel } from './model-folder.ts';
 import { Prefetch } from './prefetch.ts';
 import type { Batch, Inputs, Shows, TrainingTask } from './task.ts';
 import { vaeTask } from './vae-task.ts';
@@ -64,6 +64,10 @@ export interface TrainOptions extends Shows {
   readonly config: ExperimentConfig;
   /** `latest`, a checkpoint, or a folder of LoRA files to start from. */
   readonly resume?: string;
+  /** The file that the experiment was read from: a copy goes into the output folder, where inference finds it. */
+  readonly experimentFile?: string;
+  /** Writes a checkpoint before the first step. */
+  readonly saveInitial?: boolean;
   /** On a loss that is not finite, look for the tensor that went bad first. */
   readonly debugNan?: boolean;
   /** When aborted, the step under way is finished and saved, and the run returns. */
@@ -94,6 +98,8 @@ export async function train(options: TrainOptions): Promise<TrainResult> {
   const { output_dir } = options.config.experiment;
   return withOutput(output_dir, {}, async () => {
     await sweepCheckpoints(output_dir);
+    const { experimentFile: file } = options;
+    if (file) await writeFileAtomic(join(output_dir, basename(file)), await readFile(file));
     return trainOn(options);
   });
 }
@@ -134,6 +140,9 @@ class Session {
   readonly #device: Device;
   readonly #model: string;
   readonly #task: TrainingTask;
+  readonly #validation: readonly Sample[];
+  /** The last validation: when, and of how many clips. */
+  #validated: string | undefined;
   readonly #step: TrainStep<Inputs>;
   readonly #batches: Prefetch<Batch[]>;
   readonly #points: LossPoint[];
@@ -147,6 +156,7 @@ class Session {
     device: Device;
     model: string;
     task: TrainingTask;
+    validation: readonly Sample[];
     step: TrainStep<Inputs>;
     batches: Prefetch<Batch[]>;
     start: { step: number; position: number; points: readonly LossPoint[]; path: string | undefined };
@@ -156,6 +166,7 @@ class Session {
     this.#device = parts.device;
     this.#model = parts.model;
     this.#task = parts.task;
+    this.#validation = parts.validation;
     this.#step = parts.step;
     this.#batches = parts.batches;
     this.#points = [...parts.start.points];
@@ -170,7 +181,7 @@ class Session {
     if (training.custom_settings.random_flip) {
       throw new InvalidArgumentError(
         'training.custom_settings.random_flip',
-        'is not supported: a flipped clip has its hands exchanged; set it to null',
+        'is not supported: a flipped clip has its hands exchanged; set it to false',
       );
     }
     const datasets: Sample[][] = [];
@@ -188,7 +199,6 @@ class Session {
         device,
         model,
         datasets,
-        validation: validation.slice(0, Math.min(data.num_validation_videos, data.max_validation_videos)),
         loraStart: start?.kind === 'lora' ? start.path : undefined,
         readClip: options.readClip,
         shows: options,
@@ -226,6 +236,7 @@ class Session {
         device,
         model,
         task,
+        validation,
         step,
         batches: new Prefetch(done.step, 2, load),
         start: {
@@ -249,8 +260,13 @@ class Session {
     const log = await EventLog.open(join(experiment.output_dir, 'logs'));
     const last = training.max_train_steps;
     let sinceSave: number[] = [];
-    const begun = { time: performance.now(), step: this.#done };
+    const shown = Math.min(data.max_validation_videos, data.num_validation_videos);
     try {
+      if (this.#options.saveInitial && this.#done === 0) await this.#save([]);
+      if (this.#validation.length > 0 && this.#done < last && !signal?.aborted) {
+        await log.scalars(this.#done, await this.#validate(this.#done, shown));
+      }
+      const begun = { time: performance.now(), step: this.#done };
       while (this.#done < last && !signal?.aborted) {
         const batches = await this.#batches.take();
         const step = this.#done + 1;
@@ -260,6 +276,7 @@ class Session {
             warmupSteps: training.lr_warmup_steps,
             totalSteps: last,
             cycles: training.lr_num_cycles,
+            learningRate: training.learning_rate,
           });
         const { loss, norm, skipped } = await this.#checked(batches, step, lr);
         if (skipped) {
@@ -285,12 +302,14 @@ class Session {
           await log.scalars(step, { loss, lr, grad_norm: norm, samples_per_second: pace * perStep });
           await this.#plot();
         }
-        if (step % interval === 0 || step === last || signal?.aborted) {
+        if ((interval > 0 && step % interval === 0) || step === last || signal?.aborted) {
           await this.#save(sinceSave);
           sinceSave = [];
         }
-        if (step === data.init_validation_steps || step % data.validation_steps === 0)
-          await log.scalars(step, await this.#validate(step));
+        if (data.validation_steps > 0 && step % data.validation_steps === 0)
+          await log.scalars(step, await this.#validate(step, data.num_validation_videos));
+        if (step === last && this.#validation.length > 0)
+          await log.scalars(step, await this.#validate(step, Math.min(data.max_validation_videos, 4)));
       }
       // Aborted while a batch was loading: what was done since the last checkpoint is saved too.
       if (sinceSave.length > 0) await this.#save(sinceSave);
@@ -367,22 +386,35 @@ class Session {
   }
 
   /** @returns what it measured, for the log. */
-  async #validate(step: number): Promise<Record<string, number>> {
+  async #validate(step: number, count: number): Promise<Record<string, number>> {
+    const samples = this.#validation.slice(0, count);
+    const now = `${step} ${samples.length}`;
+    if (now === this.#validated) return {};
+    this.#validated = now;
     await this.#batches.settle();
-    const measured = await this.#task.validate(this.#step.weights, step);
+    const measured = await this.#task.validate(this.#step.weights, step, samples);
     const numbers = Object.entries(measured).map(([name, value]) => `${name} ${value.toPrecision(4)}`);
     if (numbers.length > 0)
       this.#report({ kind: 'note', text: `validation at step ${step}: ${numbers.join(', ')}` });
     return Object.fromEntries(Object.entries(measured).map(([name, value]) => [`validation/${name}`, value]));
   }
 
-  /** Writes the trained model beside the checkpoints, whole and ready for use. */
+  /**
+   * Writes what was trained into the output folder, as the original does: the two LoRA files, or `transformer/`. A whole
+   * network comes as a model of its own as well, ready for use, in `model/`.
+   */
   async #finish(): Promise<string | undefined> {
     await this.#batches.settle();
+    const { experiment, training } = this.#options.config;
+    const output = experiment.output_dir;
     const files = await this.#task.finish(this.#step.weights);
-    if (!files) return undefined;
-    const path = join(this.#options.config.experiment.output_dir, 'model');
+    if (training.mode === 'lora') {
+      await writeFiles(output, files);
+      return undefined;
+    }
+    const path = join(output, 'model');
     await writeModel(this.#model, path, files);
+    if (training.mode === 'full') await linkFiles(path, output, files);
     this.#report({ kind: 'note', text: `the trained model is ${path}` });
     return path;
   }

@@ -60,7 +60,7 @@ const config = (output: string, training: object = {}): ExperimentConfig =>
   );
 
 /** A square that moves over a gradient; of its own for every path, some of another size than training has. */
-async function readClip(path: string, choose: (frames: number) => number[]): Promise<Clip> {
+async function readClip(path: string, choose: (frames: number) => readonly number[]): Promise<Clip> {
   const seed = [...path].reduce((sum, c) => (sum * 31 + c.charCodeAt(0)) % 1009, 7);
   const [height, width] = path.includes('videos_hands') ? [40, 60] : [HEIGHT, WIDTH];
   const indices = choose(FRAMES);

@@ -34,7 +34,7 @@ const CONFIG = 'vae/config.json';
 const SCALED_CLIPS = 48;
 
 export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
-  const { device, datasets, validation, shows, model } = context;
+  const { device, datasets, shows, model } = context;
   const { training, data } = context.config;
   const { seed } = training;
   const size = trainingSize(context.config);
@@ -163,10 +163,9 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
     batch,
     files: (theta) => files(theta, json),
 
-    async validate(theta, step) {
+    async validate(theta, step, given) {
       // Without a validation set, what it learns from must do.
-      const samples: readonly Sample[] =
-        validation.length > 0 ? validation : datasets[0].slice(0, data.num_validation_videos);
+      const samples = given.length > 0 ? given : datasets[0].slice(0, data.num_validation_videos);
       if (samples.length === 0) return {};
       const now = await current(theta);
       const shown: Reconstruction[] = [];

@@ -1,9 +1,9 @@
 /**
- * Which clip comes when: several datasets mixed by weight, each shuffled anew every time it has been gone
+ * Which clip comes when: lists joined into one, or mixed by weight, each shuffled anew every time it has been gone
  * through. Everything follows from (seed, position), so a run resumed in the middle of an epoch sees the clips
  * it would have seen, and nothing needs to be saved but the position.
  */
-import { philox4x32 } from '@dwm/core-tensor';
+import { InvalidArgumentError, philox4x32 } from '@dwm/core-tensor';
 
 const KEY = 0x53414d50;
 
@@ -29,19 +29,43 @@ export function epochOrder(seed: number, dataset: number, epoch: number, count: 
 export class MixedSampler {
   readonly #seed: number;
   readonly #datasets: readonly { count: number; weight: number }[];
+  /** Sizes of the lists that the one dataset is joined of. */
+  readonly #joined: readonly number[] | undefined;
   readonly #orders = new Map<number, { epoch: number; order: Uint32Array }>();
   /** How often each dataset was drawn before `#counted`. */
   #taken: number[];
   #counted = 0;
 
-  constructor(seed: number, datasets: readonly { count: number; weight: number }[]) {
+  /**
+   * @param lists without weights are joined into one, as in the original, so that their shares follow their sizes.
+   * @throws InvalidArgumentError where some lists have a weight and others none.
+   */
+  constructor(seed: number, lists: readonly { readonly count: number; readonly weight?: number }[]) {
     this.#seed = seed;
-    this.#datasets = datasets;
-    this.#taken = datasets.map(() => 0);
+    const weighted = lists.flatMap(({ count, weight }) => (weight === undefined ? [] : [{ count, weight }]));
+    if (weighted.length > 0 && weighted.length < lists.length) {
+      throw new InvalidArgumentError(
+        'data.dataset_file',
+        'give every list a weight, or none: without weights lists are joined, and shares follow sizes',
+      );
+    }
+    this.#joined = weighted.length === 0 ? lists.map(({ count }) => count) : undefined;
+    this.#datasets = this.#joined
+      ? [{ count: this.#joined.reduce((sum, count) => sum + count, 0), weight: 1 }]
+      : weighted;
+    this.#taken = this.#datasets.map(() => 0);
   }
 
-  /** Dataset and clip at a position of the run, from 0. Cheapest when positions ascend. */
+  /** List and clip at a position of the run, from 0. Cheapest when positions ascend. */
   at(position: number): { dataset: number; clip: number } {
+    const drawn = this.#draw(position);
+    if (!this.#joined) return drawn;
+    let { dataset, clip } = drawn;
+    while (clip >= this.#joined[dataset]) clip -= this.#joined[dataset++];
+    return { dataset, clip };
+  }
+
+  #draw(position: number): { dataset: number; clip: number } {
     if (position < this.#counted) {
       this.#taken = this.#datasets.map(() => 0);
       this.#counted = 0;

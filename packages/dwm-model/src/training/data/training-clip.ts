@@ -1,5 +1,5 @@
 /**
- * Clips as the original loads them for training and for encoding, which is not as it does at inference: every
+ * Clips as the original loads them for training, which is not as it does at inference, nor for encoding: every
  * `step`-th frame of the clip up to 49, bilinear in space, and only a clip with too few frames is stretched in
  * time.
  */
@@ -11,6 +11,18 @@ export function trainingFrames(frames: number, most: number): number[] {
   const step = Math.max(1, Math.floor(frames / most));
   const count = Math.min(most, Math.ceil(frames / step));
   return Array.from({ length: count }, (_, i) => i * step);
+}
+
+/**
+ * Frames that the original's encode script takes of a clip: `most` from the first to the last, at equal distances, rounded
+ * half to even; of one frame, that one over and over.
+ */
+export function scriptFrames(frames: number, most: number): number[] {
+  return Array.from({ length: most }, (_, i) => {
+    if (most === 1) return 0;
+    const at = (i * (frames - 1)) / (most - 1);
+    return at % 1 === 0.5 ? 2 * Math.round(at / 2) : Math.round(at);
+  });
 }
 
 /**
