@@ -1,5 +1,6 @@
 /** The `dwm` command line: parses, opens what is needed, runs one command, reports. */
 import { Command, CommanderError } from 'commander';
+import { addDataset } from './commands/dataset.ts';
 import { addDemo } from './commands/demo.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addDownload } from './commands/download.ts';
@@ -34,6 +35,7 @@ addDemo(program);
 addDoctor(program);
 addDownload(program);
 addEncode(program);
+addDataset(program);
 addTrain(program);
 addTune(program);
 addSynth(program);

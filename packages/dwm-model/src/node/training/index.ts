@@ -34,5 +34,15 @@ export { initializeModel } from './model-folder.ts';
 export { noiseToHands } from './one-step.ts';
 export { promptOf } from './prompt.ts';
 export { trainingSize } from './size.ts';
+export {
+  checkSamples,
+  findVideos,
+  type InvalidSample,
+  REQUIRED,
+  relativeTo,
+  type Split,
+  splitDataset,
+  writeSplit,
+} from './split.ts';
 export type { Reconstruction } from './task.ts';
 export { type TrainEvent, type TrainOptions, type TrainResult, train } from './trainer.ts';
