@@ -14,7 +14,7 @@ import { SceneModel } from '../src/gpu/scene-model.ts';
 import { readGltf } from '../src/mesh/read-gltf.ts';
 import { decodeImage } from '../src/node/decode-image.ts';
 import { defaultHandPath } from '../src/node/default-hands.ts';
-import { glb, type Packing, panel, unpackGlb, writeGlb } from './gltf-samples.ts';
+import { everything, glb, type Packing, panel, unpackGlb, writeGlb } from './gltf-samples.ts';
 
 const MUTANTS = Number(process.env.DWM_FUZZ ?? 40);
 const device = await openNodeDevice();
@@ -33,6 +33,9 @@ function randomSource(seed: number): (below: number) => number {
     return state % below;
   };
 }
+
+/** Controls, bidi marks, line breaks: what a terminal would obey. */
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 
 const ODD = [
   -1,
@@ -60,6 +63,9 @@ const ODD = [
   'data:,',
   'data:application/octet-stream;base64,AAAA',
   '../../../etc/passwd',
+  '%ZZ',
+  'https://example.org/a.bin',
+  'esc\u001b[2J\nnext \u202e',
 ];
 
 /** Replaces, removes or copies a few values anywhere in the JSON. */
@@ -102,7 +108,11 @@ function damageBytes(bytes: Uint8Array, random: (below: number) => number): Uint
 async function survives(bytes: Uint8Array): Promise<'picture' | 'error'> {
   let model: SceneModel | undefined;
   try {
-    model = await SceneModel.load(device, await readGltf(bytes, { name: 'mutant.glb' }), { decodeImage });
+    const scene = await readGltf(bytes, {
+      name: 'mutant.glb',
+      warn: (line) => expect(line).not.toMatch(UNSAFE),
+    });
+    model = await SceneModel.load(device, scene, { decodeImage });
     const view = {
       intrinsics: { width: 48, height: 32, fx: 40, fy: 40, cx: 24, cy: 16 },
       pose: cameraToWorld('opengl', [1, 0, 0, 0.1, 0, 1, 0, 0.05, 0, 0, 1, 0.6, 0, 0, 0, 1]),
@@ -114,19 +124,20 @@ async function survives(bytes: Uint8Array): Promise<'picture' | 'error'> {
   } catch (error) {
     if (!(error instanceof DwmError) || error.code === 'gpu-validation' || error.code === 'device-lost')
       throw error;
-    expect(error.message).not.toContain('\n');
+    expect(error.message).not.toMatch(UNSAFE);
     return 'error';
   } finally {
     model?.destroy();
   }
 }
 
-async function sample(kind: Packing | 'hand'): Promise<Uint8Array<ArrayBuffer>> {
+async function sample(kind: Packing | 'hand' | 'everything'): Promise<Uint8Array<ArrayBuffer>> {
+  if (kind === 'everything') return everything().glb();
   if (kind === 'hand') return new Uint8Array(await readFile(defaultHandPath('left')));
   return writeGlb(panel(6).document, kind);
 }
 
-test.each(['plain', 'draco', 'meshopt', 'hand'] as const)(
+test.each(['plain', 'draco', 'meshopt', 'hand', 'everything'] as const)(
   'mutants of a %s file',
   { timeout: 3_600_000 },
   async (kind) => {

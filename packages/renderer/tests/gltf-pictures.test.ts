@@ -574,6 +574,22 @@ describe('what is not drawn is said', () => {
     ]);
   });
 
+  test('a texture whose picture we cannot read is left out wherever a material has it', async () => {
+    const gltf = new SquareGltf();
+    const { json } = gltf;
+    json.textures = [{ extensions: { EXT_texture_avif: { source: 0 } } }];
+    const use = { index: 0 };
+    json.materials[0].pbrMetallicRoughness.baseColorTexture = use;
+    json.materials[0].normalTexture = use;
+    json.materials[0].extensions.KHR_materials_specular = { specularTexture: use };
+    const { at, warnings } = await show(gltf);
+    expect(at(0)).toEqual(RED);
+    expect(warnings).toEqual([
+      'a.glb: the texture of KHR_materials_specular is not drawn (materials #0)',
+      'a.glb: EXT_texture_avif is not drawn (textures #0)',
+    ]);
+  });
+
   test('what a file requires and we do not have is an error, also where it would only be plainer', async () => {
     const gltf = new SquareGltf();
     gltf.json.extensionsRequired = [

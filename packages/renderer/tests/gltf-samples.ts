@@ -11,6 +11,7 @@ import {
 import draco from 'draco3dgltf';
 import { MeshoptEncoder } from 'meshoptimizer/encoder';
 import { PNG } from 'pngjs';
+import { basisKtx2 } from './ktx2-samples.ts';
 
 /** A grid of [side, side] quads, 1 m wide, in the plane z = 0, facing +z. */
 export function grid(side: number): { positions: Float32Array; uvs: Float32Array; indices: Uint32Array } {
@@ -168,7 +169,7 @@ export class SquareGltf {
     while (this.#bytes.length % 4 !== 0) this.#bytes.push(0);
     this.json.bufferViews ??= [];
     const byteOffset = this.#bytes.length;
-    this.#bytes.push(...bytes);
+    for (const byte of bytes) this.#bytes.push(byte);
     return this.json.bufferViews.push({ buffer: 0, byteOffset, byteLength: bytes.length }) - 1;
   }
 
@@ -185,4 +186,99 @@ export class SquareGltf {
     this.json.buffers = [{ byteLength: this.#bytes.length }];
     return glb(this.json, Uint8Array.from(this.#bytes));
   }
+}
+
+/** Every extension that is drawn and is not compression, and much that is only said. */
+export function everything(): SquareGltf {
+  const gltf = new SquareGltf();
+  const { json } = gltf;
+  const corners = (...values: number[]) =>
+    Float32Array.from({ length: 4 * values.length }, (_, i) => values[i % values.length]);
+  const [primitive] = json.meshes[0].primitives;
+  primitive.attributes.NORMAL = gltf.accessor('VEC3', corners(0, 0, 1));
+  primitive.attributes.TEXCOORD_0 = gltf.accessor('VEC2', Float32Array.of(0, 1, 1, 1, 1, 0, 0, 0));
+  primitive.attributes.COLOR_0 = gltf.accessor('VEC3', new Uint8Array(12).fill(200), true);
+  const at = gltf.view(new Uint8Array(Uint16Array.of(1, 2).buffer));
+  const values = gltf.view(new Uint8Array(Float32Array.of(0.2, 0, 0, 0, 0.2, 0).buffer));
+  json.accessors.push({
+    componentType: 5126,
+    count: 4,
+    type: 'VEC3',
+    sparse: {
+      count: 2,
+      indices: { bufferView: at, componentType: 5123 },
+      values: { bufferView: values },
+    },
+  });
+  primitive.targets = [
+    { POSITION: json.accessors.length - 1, NORMAL: gltf.accessor('VEC3', corners(0.5, 0, 0)) },
+    { COLOR_0: gltf.accessor('VEC4', corners(0, -0.5, 0.5, 0)) },
+  ];
+  json.meshes[0].weights = [0.5, 1];
+  json.meshes.push({
+    primitives: [{ ...primitive, targets: undefined, material: 1, attributes: { ...primitive.attributes } }],
+  });
+  Object.assign(json.meshes[1].primitives[0].attributes, {
+    JOINTS_0: gltf.accessor('VEC4', new Uint8Array(16)),
+    WEIGHTS_0: gltf.accessor('VEC4', corners(1, 0, 0, 0)),
+  });
+  json.meshes.push({ primitives: [{ ...primitive, targets: undefined, mode: 1 }] });
+  json.images = [
+    { mimeType: 'image/png', bufferView: gltf.view(fourPixels()) },
+    { mimeType: 'image/ktx2', bufferView: gltf.view(basisKtx2('etc1s-alpha')) },
+    { mimeType: 'image/ktx2', bufferView: gltf.view(basisKtx2('uastc-zstd')) },
+  ];
+  json.samplers = [{ magFilter: 9728, minFilter: 9987, wrapS: 33071, wrapT: 33648 }];
+  json.textures = [
+    { source: 0, sampler: 0 },
+    { source: 0, extensions: { KHR_texture_basisu: { source: 1 } } },
+    { extensions: { KHR_texture_basisu: { source: 2 } } },
+  ];
+  json.materials[0].pbrMetallicRoughness.baseColorTexture = { index: 1 };
+  const transform = { offset: [0.1, 0], rotation: 0.3, scale: [2, 2], texCoord: 0 };
+  json.materials.push({
+    name: 'old',
+    alphaMode: 'BLEND',
+    doubleSided: true,
+    extensions: {
+      KHR_materials_pbrSpecularGlossiness: {
+        diffuseFactor: [1, 0.5, 0.2, 0.8],
+        diffuseTexture: { index: 2, extensions: { KHR_texture_transform: transform } },
+        specularFactor: [0.2, 0.2, 0.2],
+        glossinessFactor: 0.6,
+        specularGlossinessTexture: { index: 0 },
+      },
+      KHR_materials_clearcoat: { clearcoatFactor: 1 },
+    },
+  });
+  json.materials.push({
+    name: 'glass',
+    emissiveFactor: [0.1, 0, 0],
+    extensions: {
+      KHR_materials_ior: { ior: 1.4 },
+      KHR_materials_specular: { specularFactor: 0.5, specularColorFactor: [1, 0.5, 1] },
+      KHR_materials_emissive_strength: { emissiveStrength: 2 },
+      KHR_materials_transmission: { transmissionFactor: 1 },
+    },
+  });
+  json.meshes[0].primitives.push({ ...primitive, material: 2, targets: primitive.targets });
+  const instances = {
+    TRANSLATION: gltf.accessor('VEC3', Float32Array.of(-0.1, 0, 0, 0.1, 0, -0.1)),
+    ROTATION: gltf.accessor('VEC4', Int8Array.of(0, 0, 0, 127, 0, 0, 90, 90), true),
+    SCALE: gltf.accessor('VEC3', Float32Array.of(0.3, 0.3, 0.3, -0.3, 0.3, 0.3)),
+  };
+  json.extensions = { KHR_lights_punctual: { lights: [{ type: 'spot', intensity: 3, spot: {} }] } };
+  json.nodes = [
+    { name: 'shaped', mesh: 0, weights: [1, 0.25], scale: [0.2, 0.2, 0.2] },
+    { name: 'copies', mesh: 0, extensions: { EXT_mesh_gpu_instancing: { attributes: instances } } },
+    { name: 'hidden', mesh: 1, children: [3], extensions: { KHR_node_visibility: { visible: false } } },
+    { name: 'lamp', extensions: { KHR_lights_punctual: { light: 0 } } },
+    { name: 'bent', mesh: 1, skin: 0 },
+    { name: 'bone', translation: [0, 0.1, 0], scale: [0.3, 0.3, 0.3] },
+    { name: 'wires', mesh: 2, extensions: { MSFT_lod: { ids: [0] } } },
+  ];
+  json.skins = [{ joints: [5] }];
+  json.scenes = [{ nodes: [0, 1, 2, 4, 5, 6] }, { name: 'other', nodes: [0] }];
+  json.animations = [{ name: 'walk', channels: [], samplers: [] }];
+  return gltf;
 }

@@ -346,7 +346,7 @@ export class MeshRenderer {
       else pass.setVertexBuffer(location, this.#filler.gpu, location === 4 ? 16 : 0, 16);
     }
     pass.setIndexBuffer(item.primitive.indices.gpu, 'uint32');
-    pass.drawIndexed(item.primitive.indexCount, 1, 0, 0, index);
+    pass.drawIndexed(item.primitive.indexCount, item.nodes.length, 0, 0, item.firstRecord);
   }
 
   #pipeline(item: DrawItem, kind: Pass, setup: Setup, mirrored: boolean): GPURenderPipeline {

@@ -6,7 +6,7 @@
  * Fresnel; the specular part of the sky uses the fit of Karis, "Physically Based Shading on Mobile" (2014).
  *
  * Bind group 0: frame, draws, lights, shadow map. Group 1: material. Draw records are found by the instance
- * index: every draw has one instance, and its `firstInstance` is its number.
+ * index: each instance has its own, and the `firstInstance` of a draw is the number of its first.
  */
 export const MESH_SHADER = /* wgsl */ `
 override hasNormals: bool = true;

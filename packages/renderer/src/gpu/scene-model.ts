@@ -32,7 +32,10 @@ interface PrimitiveBuffers {
 }
 
 export interface DrawItem {
-  readonly node: number;
+  /** One, or all instances of a mesh that face the same way round. */
+  readonly nodes: readonly number[];
+  /** Number of the first node's record. */
+  readonly firstRecord: number;
   readonly primitive: PrimitiveBuffers;
   readonly attributes: readonly (GPUBuffer | undefined)[];
   readonly material: Material;
@@ -118,7 +121,9 @@ export class SceneModel {
       const buffers = new Map<Primitive, PrimitiveBuffers>();
       const items: DrawItem[] = [];
       const skins: { node: number; vertices: SkinnedVertices }[] = [];
-      for (const node of drawnNodes(scene)) {
+      let records = 0;
+      for (const alike of instanceRuns(scene)) {
+        const [node] = alike;
         const { mesh, skin } = scene.nodes[node];
         for (const primitive of mesh < 0 ? [] : scene.meshes[mesh].primitives) {
           if (primitive.indices.length === 0) continue;
@@ -141,14 +146,19 @@ export class SceneModel {
             const [, normals, , uvs, colors] = attributes;
             attributes = [vertices.positions.gpu, normals && vertices.normals.gpu, undefined, uvs, colors];
           }
-          items.push({
-            node,
-            primitive: uploaded,
-            attributes,
-            material,
-            materialGroup: group,
-            skinned: skin >= 0,
-          });
+          // What is blended is drawn from back to front, each instance by itself.
+          for (const nodes of material.alphaMode === 'blend' ? alike.map((one) => [one]) : [alike]) {
+            items.push({
+              nodes,
+              firstRecord: records,
+              primitive: uploaded,
+              attributes,
+              material,
+              materialGroup: group,
+              skinned: skin >= 0,
+            });
+            records += nodes.length;
+          }
         }
       }
       await device.done();
@@ -192,12 +202,12 @@ export class SceneModel {
     return this.#shadowMap;
   }
 
-  isMirrored({ node, skinned }: DrawItem): boolean {
-    return !skinned && determinant(this.worlds[node]) < 0;
+  isMirrored({ nodes, skinned }: DrawItem): boolean {
+    return !skinned && determinant(this.worlds[nodes[0]]) < 0;
   }
 
   /** Squared distance of an item's middle to a point. */
-  distance({ node, skinned, primitive }: DrawItem, from: readonly number[]): number {
+  distance({ nodes: [node], skinned, primitive }: DrawItem, from: readonly number[]): number {
     const world = skinned
       ? this.worlds[this.scene.skins[this.scene.nodes[node].skin].joints[0]]
       : this.worlds[node];
@@ -205,12 +215,13 @@ export class SceneModel {
     return center.reduce((sum, value, i) => sum + (value - from[i]) ** 2, 0);
   }
 
-  /** The shader's `Draw` records, one an item, relative to a camera at `origin`. */
+  /** The shader's `Draw` records, one a node of an item, relative to a camera at `origin`. */
   drawRecords(origin: readonly number[]): ArrayBuffer {
-    const bytes = new ArrayBuffer(Math.max(1, this.items.length) * DRAW_BYTES);
-    this.items.forEach((item, index) => {
+    const placed = this.items.flatMap(({ nodes, skinned }) => nodes.map((node) => ({ node, skinned })));
+    const bytes = new ArrayBuffer(Math.max(1, placed.length) * DRAW_BYTES);
+    placed.forEach(({ node, skinned }, index) => {
       const floats = new Float32Array(bytes, index * DRAW_BYTES, DRAW_BYTES / 4);
-      const world = item.skinned ? [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0] : this.worlds[item.node];
+      const world = skinned ? [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0] : this.worlds[node];
       const normal = cofactors(world);
       const sign = determinant(world) < 0 ? -1 : 1;
       for (let row = 0; row < 3; row++) {
@@ -220,7 +231,7 @@ export class SceneModel {
         }
         floats[row * 4 + 3] = world[row * 4 + 3] - origin[row];
       }
-      new Int32Array(bytes, index * DRAW_BYTES + 96, 1)[0] = item.node;
+      new Int32Array(bytes, index * DRAW_BYTES + 96, 1)[0] = node;
       floats[25] = sign;
     });
     return bytes;
@@ -230,6 +241,20 @@ export class SceneModel {
     this.#shadowMap?.texture.destroy();
     this.#release();
   }
+}
+
+/** The drawn nodes, instances of one parent together, mirrored ones apart: front faces are a pipeline's. */
+function instanceRuns(scene: Scene): number[][] {
+  const runs = new Map<string | number, number[]>();
+  for (const node of drawnNodes(scene)) {
+    const { instance, parent, mesh, scale } = scene.nodes[node];
+    const mirrored = scale[0] * scale[1] * scale[2] < 0;
+    const key = instance ? `${parent} ${mesh} ${mirrored}` : node;
+    const run = runs.get(key);
+    if (run) run.push(node);
+    else runs.set(key, [node]);
+  }
+  return [...runs.values()];
 }
 
 type Own = <T extends { destroy(): void }>(resource: T) => T;

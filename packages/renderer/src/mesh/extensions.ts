@@ -112,11 +112,16 @@ export function leftOut(json: Json): string[] {
     kinds.set(kind, names);
     names.add(nameOf(json, kind, index));
   }
-  return [...places].map(([what, kinds]) => {
+  const lines = [...places].map(([what, kinds]) => {
     const where = [...kinds].flatMap(([kind, names]) => (kind ? [`${kind} ${listNames([...names])}`] : []));
     return `${what} is not drawn${where.length > 0 ? ` (${where.join('; ')})` : ''}`;
   });
+  if (lines.length <= MAX_LINES) return lines;
+  return [...lines.slice(0, MAX_LINES), `${lines.length - MAX_LINES} more extensions are not drawn`];
 }
+
+/** No file of anybody's own has as many. */
+const MAX_LINES = 20;
 
 interface ExtensionUse {
   readonly name: string;

@@ -8,6 +8,7 @@ import type {
   Transform,
 } from '@gltf-transform/extensions';
 import type { Material, TextureUse, Wrap } from '../scene/scene.ts';
+import type { Json } from './container.ts';
 import type { ImageList } from './images.ts';
 
 type Use = (texture: Texture | null, info: TextureInfo | null) => TextureUse | undefined;
@@ -84,6 +85,28 @@ function readDielectric(material: GltfMaterial): Material['dielectric'] {
   const grazing = specular?.getSpecularFactor() ?? 1;
   const color = specular?.getSpecularColorFactor() ?? [1, 1, 1];
   return { normal: color.map((value) => Math.min(1, normal * value) * grazing), grazing };
+}
+
+/** Materials without the textures that have no picture we know: a checked JSON that glTF-Transform can read. */
+export function withoutEmptyTextures(json: Json): Json {
+  const textures = (json.textures ?? []) as Json[];
+  const empty = textures.map(
+    ({ source, extensions }) =>
+      source === undefined && (extensions as Json | undefined)?.EXT_texture_webp === undefined,
+  );
+  const full = (holder: unknown): unknown =>
+    holder &&
+    Object.fromEntries(
+      Object.entries(holder).filter(([key, use]) => !(key.endsWith('Texture') && empty[use?.index])),
+    );
+  const materials = ((json.materials ?? []) as Json[]).map((material) => ({
+    ...(full(material) as Json),
+    pbrMetallicRoughness: full(material.pbrMetallicRoughness),
+    extensions: Object.fromEntries(
+      Object.entries(material.extensions ?? {}).map(([name, extension]) => [name, full(extension)]),
+    ),
+  }));
+  return { ...json, materials };
 }
 
 const WRAPS: Record<number, Wrap> = { 10497: 'repeat', 33071: 'clamp-to-edge', 33648: 'mirror-repeat' };

@@ -74,6 +74,7 @@ export function placeInstances(json: Fields, nodes: SceneNode[], accessors: Acce
         mesh: node.mesh,
         skin: -1,
         light: -1,
+        instance: true,
       });
     }
   });

@@ -27,6 +27,12 @@ test.each(['draco', 'meshopt'] as const)('%s unpacks to the plain file', async (
   expect(corners(packed)).toEqual(corners(plain));
 });
 
+test('KHR_meshopt_compression is read as its predecessor', async () => {
+  const { json, binary } = unpackGlb(await writeGlb(panel().document, 'meshopt'));
+  const renamed = JSON.parse(JSON.stringify(json).replaceAll('EXT_meshopt', 'KHR_meshopt'));
+  expect(await read(glb(renamed, binary))).toEqual(await read(glb(json, binary)));
+});
+
 test('strips, fans, sparse and normalised accessors, lights, unlit', async () => {
   const { document, primitive } = panel(1);
   const buffer = document.getRoot().listBuffers()[0];

@@ -3,7 +3,7 @@
  * glTF-Transform decodes accessors, compression and materials. The node tree is taken from the JSON itself:
  * glTF-Transform splits a node's matrix into translation, rotation and scale, which loses shear.
  */
-import { InvalidFileError } from '@dwm/core-tensor';
+import { InvalidFileError, printable } from '@dwm/core-tensor';
 import { type Document, Logger, WebIO } from '@gltf-transform/core';
 import {
   EXTMeshoptCompression,
@@ -27,7 +27,7 @@ import { decodeDataUri, type Json, openContainer, pathOf } from './container.ts'
 import { checkDraco } from './draco.ts';
 import { checkRequired, leftOut, listNames, nameOf, normalizeExtensions } from './extensions.ts';
 import { ImageList } from './images.ts';
-import { readMaterial } from './materials.ts';
+import { readMaterial, withoutEmptyTextures } from './materials.ts';
 import { MorphedMeshes } from './morph.ts';
 import { checkSize, chosenScene, placeInstances, readNodes, readRoots } from './nodes.ts';
 import { readPrimitive } from './primitives.ts';
@@ -87,7 +87,7 @@ export async function readGltf(bytes: Uint8Array, options: ReadGltfOptions): Pro
   try {
     const { scene, notes } = buildScene(root, json, document, options);
     const warn = options.warn ?? ((line: string) => console.warn(line));
-    for (const line of [...leftOut(own), ...notes]) warn(`${file}: ${line}`);
+    for (const line of [...leftOut(own), ...notes]) warn(printable(`${file}: ${line}`));
     return scene;
   } catch (error) {
     throw damaged(file, error);
@@ -145,8 +145,8 @@ async function decode(
       .registerExtensions(EXTENSIONS)
       .registerDependencies(dependencies);
     // Animations and cameras are not drawn, and an odd one must not make a scene unreadable.
-    const drawn = { ...json, animations: [], cameras: [], extensionsRequired: [] } as never;
-    return await io.readJSON({ json: withoutCameras(drawn), resources });
+    const drawn = { ...withoutEmptyTextures(json), animations: [], cameras: [], extensionsRequired: [] };
+    return await io.readJSON({ json: withoutCameras(drawn) as never, resources });
   } catch (error) {
     throw damaged(name, error);
   }

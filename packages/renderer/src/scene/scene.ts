@@ -20,6 +20,8 @@ export interface SceneNode {
   readonly light: number;
   /** Not drawn, nor anything below it; KHR_node_visibility. */
   readonly hidden?: boolean;
+  /** One of many alike below one parent, drawn together; EXT_mesh_gpu_instancing. */
+  readonly instance?: boolean;
 }
 
 /** Triangles of one material. Every array holds one entry of its width a vertex. */
