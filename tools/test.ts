@@ -1,6 +1,6 @@
 /**
- * Everything that must hold, in one command: lint, types, the packages' tests on the default adapter, and the
- * golden cases on lavapipe and on SwiftShader. What failed is named once more at the end, and the last line counts
+ * Everything that must hold, in one command: lint, types, the packages' tests on the default adapter, damaged files
+ * for a minute, and the golden cases on lavapipe and on SwiftShader. What failed is named once more at the end, and the last line counts
  * it all: `N passed, N failed, N skipped`.
  */
 import { spawn } from 'node:child_process';
@@ -142,9 +142,21 @@ async function fixtures(adapter: 'lavapipe' | 'swiftshader'): Promise<void> {
     fail(`golden cases on ${adapter}`, (counts ? lines.at(-2) : last) ?? `exit code ${code}`);
 }
 
+/** Damaged files for every reader, for a minute, the same ones every time. */
+async function fuzz(): Promise<void> {
+  const { code, stdout, stderr } = await run('tsx', ['tools/fuzz/main.ts', '--minutes', '1', '--seed', '1']);
+  const lines = linesOf(stdout);
+  const counts = /^(\d+) passed, \d+ failed$/.exec(lines.at(-1) ?? '');
+  passed += Number(counts?.[1] ?? 0);
+  const found = lines.filter((line) => line.startsWith('FAIL '));
+  for (const line of found) fail('fuzz', line);
+  if (code !== 0 && found.length === 0) fail('fuzz', stderr || `exit code ${code}`);
+}
+
 await check('lint', 'biome', ['check', '.']);
 await check('types', 'tsc', ['-p', '.']);
 await packages();
+await fuzz();
 await fixtures('lavapipe');
 await fixtures('swiftshader');
 process.stdout.write(`\n${failures.map((line) => `FAILED ${line}\n`).join('')}`);

@@ -1,0 +1,190 @@
+/** Small valid files of formats that no test helper writes. Made here: nobody's files are kept for this. */
+import { crc32 } from '@dwm/core-tensor';
+
+/** A zip archive whose entries are stored. */
+export function zip(files: Readonly<Record<string, Uint8Array>>): Uint8Array {
+  const [parts, directory]: [Buffer[], Buffer[]] = [[], []];
+  let offset = 0;
+  for (const [path, data] of Object.entries(files)) {
+    const name = Buffer.from(path);
+    const sizes = Buffer.alloc(12);
+    sizes.writeUInt32LE(crc32(data), 0);
+    sizes.writeUInt32LE(data.length, 4);
+    sizes.writeUInt32LE(data.length, 8);
+    const local = Buffer.alloc(30);
+    local.writeUInt32LE(0x04034b50, 0);
+    sizes.copy(local, 14);
+    local.writeUInt16LE(name.length, 26);
+    const central = Buffer.alloc(46);
+    central.writeUInt32LE(0x02014b50, 0);
+    sizes.copy(central, 16);
+    central.writeUInt16LE(name.length, 28);
+    central.writeUInt32LE(offset, 42);
+    directory.push(central, name);
+    parts.push(local, name, Buffer.from(data));
+    offset += local.length + name.length + data.length;
+  }
+  const listing = Buffer.concat(directory);
+  const end = Buffer.alloc(22);
+  end.writeUInt32LE(0x06054b50, 0);
+  end.writeUInt16LE(Object.keys(files).length, 8);
+  end.writeUInt16LE(Object.keys(files).length, 10);
+  end.writeUInt32LE(listing.length, 12);
+  end.writeUInt32LE(offset, 16);
+  return new Uint8Array(Buffer.concat([...parts, listing, end]));
+}
+
+/** `torch.save` of {'x': a float tensor [2, 3]}: a pickle of protocol 2, beside its storage, in a zip. */
+export function torchFile(): Uint8Array {
+  const text = (value: string) => [
+    0x58,
+    ...new Uint8Array(Uint32Array.of(value.length).buffer),
+    ...Buffer.from(value),
+  ];
+  const global = (module: string, name: string) => [0x63, ...Buffer.from(`${module}\n${name}\n`)];
+  const int = (value: number) => [0x4b, value];
+  const tuple = (...items: number[][]) => [0x28, ...items.flat(), 0x74];
+  const storage = tuple(text('storage'), global('torch', 'FloatStorage'), text('0'), text('cpu'), int(6));
+  const tensor = [
+    ...global('torch._utils', '_rebuild_tensor_v2'),
+    ...tuple(
+      [...storage, 0x51],
+      int(0),
+      tuple(int(2), int(3)),
+      tuple(int(3), int(1)),
+      [0x89],
+      [...global('collections', 'OrderedDict'), 0x29, 0x52],
+    ),
+    0x52,
+  ];
+  const pickle = Uint8Array.of(0x80, 2, 0x7d, ...text('x'), ...tensor, 0x73, 0x2e);
+  const values = new Uint8Array(Float32Array.of(1, 2, 3, 4, 5, 6).buffer);
+  return zip({ 'x/data.pkl': pickle, 'x/byteorder': Buffer.from('little'), 'x/data/0': values });
+}
+
+/** A SentencePiece model of a few pieces: unigram, with T5's reserved ones. */
+export function spieceModel(): Uint8Array {
+  const bytes = (field: number, body: ArrayLike<number>) => [
+    (field << 3) | 2,
+    body.length,
+    ...Array.from(body),
+  ];
+  const piece = (text: string, score: number, type: number) =>
+    bytes(1, [
+      ...bytes(1, Buffer.from(text)),
+      ...[0x15, ...new Uint8Array(Float32Array.of(score).buffer)],
+      ...[0x18, type],
+    ]);
+  const pieces = [
+    ...[piece('<pad>', 0, 3), piece('</s>', 0, 3), piece('<unk>', 0, 2)],
+    ...['\u2581', 'a', 'b', '\u2581ab', 'hand'].map((text, i) => piece(text, -1 - i, 1)),
+  ];
+  const trainer = bytes(2, [0x18, 1]);
+  const normalizer = bytes(3, [...bytes(1, Buffer.from('identity')), 0x18, 1, 0x20, 1, 0x28, 1]);
+  return Uint8Array.from([...pieces.flat(), ...trainer, ...normalizer]);
+}
+
+const IDENTITY = [
+  [1, 0, 0, 0],
+  [0, 1, 0, 0],
+  [0, 0, 1, 0],
+  [0, 0, 0, 1],
+];
+
+export const json = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
+export const text = (value: string): Uint8Array => new TextEncoder().encode(value);
+
+/** nerfstudio's trajectory of two frames. */
+export const transforms = (): Uint8Array =>
+  json({
+    ...{ fl_x: 50, fl_y: 50, cx: 32, cy: 24, w: 64, h: 48 },
+    frames: [0, 1].map((i) => ({ file_path: `images/${i}.png`, transform_matrix: IDENTITY })),
+  });
+
+/** A WebXR recording of two frames, without hands. */
+export const webxr = (): Uint8Array =>
+  json({
+    frames: [0, 33].map((time) => ({
+      time,
+      view: {
+        projectionMatrix: [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, -1, -1, 0, 0, -1, 0],
+        transform: { position: { x: 0, y: 1, z: 0, w: 1 }, orientation: { x: 0, y: 0, z: 0, w: 1 } },
+      },
+      hands: { left: null, right: null },
+    })),
+  });
+
+/** MediaPipe's hand landmarks: one frame with a hand, one without. */
+export function mediapipe(): Uint8Array {
+  const landmarks = (scale: number) =>
+    Array.from({ length: 21 }, (_, i) => ({
+      x: 0.5 + scale * Math.cos(i),
+      y: 0.5 + scale * Math.sin(i),
+      z: scale * (i / 21 - 0.5),
+    }));
+  return json({
+    ...{ fps: 8, w: 64, h: 48 },
+    frames: [
+      {
+        worldLandmarks: [landmarks(0.08)],
+        landmarks: [landmarks(0.2)],
+        handedness: [[{ categoryName: 'Right', score: 0.9 }]],
+      },
+      null,
+    ],
+  });
+}
+
+export const aria = (): Uint8Array =>
+  text(
+    [
+      'tracking_timestamp_us,tx_world_device,ty_world_device,tz_world_device,qx_world_device,qy_world_device,qz_world_device,qw_world_device',
+      '1000,0,0,0,0,0,0,1',
+      '34000,0.1,0,0,0,0,0,1',
+      '',
+    ].join('\n'),
+  );
+
+export const headset = (): Uint8Array =>
+  text(
+    [
+      'timestamp[ns],t_wo_x[m],t_wo_y[m],t_wo_z[m],q_wo_w,q_wo_x,q_wo_y,q_wo_z',
+      '1700000000000000000,0,0,0,1,0,0,0',
+      '1700000000033000000,0.1,0,0,1,0,0,0',
+      '',
+    ].join('\n'),
+  );
+
+/** HOT3D's hands at two times. */
+export const hot3dHands = (): Uint8Array =>
+  text(
+    [1, 2]
+      .map((time) => {
+        const hand = {
+          pose: Array(15).fill(0.1),
+          wrist_xform: { q_wxyz: [1, 0, 0, 0], t_xyz: [0, 0, 1] },
+          betas: Array(10).fill(0),
+        };
+        return `{"timestamp_ns": 170000000000000000${time}, "hand_poses": ${JSON.stringify({ '1': hand })}}\n`;
+      })
+      .join(''),
+  );
+
+export const colmapCameras = (): Uint8Array => text('# cameras\n1 PINHOLE 64 48 50 50 32 24\n');
+export const colmapImages = (): Uint8Array =>
+  text('# images\n1 1 0 0 0 0 0 0 1 a.png\n10 10 -1\n2 1 0 0 0 0 0 1 1 b.png\n\n');
+
+/** `cameras.bin` and `images.bin` of the same. */
+export function colmapBinary(): { cameras: Uint8Array; images: Uint8Array } {
+  const u64 = (value: number) => new Uint8Array(BigUint64Array.of(BigInt(value)).buffer);
+  const u32 = (value: number) => new Uint8Array(Uint32Array.of(value).buffer);
+  const f64 = (...values: number[]) => new Uint8Array(Float64Array.from(values).buffer);
+  const cameras = [u64(1), u32(1), u32(1), u64(64), u64(48), f64(50, 50, 32, 24)];
+  const image = (id: number, name: string) => [
+    ...[u32(id), f64(1, 0, 0, 0), f64(0, 0, id), u32(1), text(`${name}\0`), u64(1), f64(10, 10), u64(7)],
+  ];
+  return {
+    cameras: new Uint8Array(Buffer.concat(cameras)),
+    images: new Uint8Array(Buffer.concat([u64(2), ...image(1, 'a.png'), ...image(2, 'b.png')])),
+  };
+}

@@ -1,0 +1,431 @@
+/** Every reader of a file that may come from a stranger: small valid files for it, and how it reads one. */
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import {
+  bytesSource,
+  type ModelFolder,
+  openCheckpoint,
+  openSafetensors,
+  readTorchFile,
+  writeSafetensors,
+} from '@dwm/core-tensor';
+import {
+  fromConfig,
+  openLora,
+  readGenerationSettings,
+  readJson,
+  readT5Config,
+  readTransformerConfig,
+  readVaeConfig,
+  T5Tokenizer,
+} from '@dwm/dwm-model';
+import { parseExperiment } from '@dwm/dwm-model/node';
+import { decodeRgba, encodePng, encodeVideo, readVideo } from '@dwm/media/node';
+import {
+  importColmap,
+  importColmapBinary,
+  importHamer,
+  importMediapipe,
+  importWebxr,
+  loadMano,
+  type ManoModel,
+  openNpz,
+  readAriaPath,
+  readGltf,
+  readHot3dHands,
+  readHot3dPath,
+  readSplats,
+  readTransforms,
+} from '@dwm/renderer';
+import { readDatasetList } from '../../apps/cli/src/generate/jobs.ts';
+import { kindOf } from '../../apps/cli/src/render/kinds.ts';
+import { readYamlFile } from '../../apps/cli/src/yaml-file.ts';
+import { readLink, writeLink } from '../../apps/web/src/export/link.ts';
+import { listModel } from '../../packages/dwm-model/src/node/download/hub.ts';
+import { readState } from '../../packages/dwm-model/src/node/training/checkpoint.ts';
+import { readDataset } from '../../packages/dwm-model/src/node/training/dataset.ts';
+import { array, npz } from '../../packages/renderer/src/trajectory/testing.ts';
+import { panel, unpackGlb, writeGlb } from '../../packages/renderer/tests/gltf-samples.ts';
+import {
+  compressedPly,
+  inriaPly,
+  randomCloud,
+  splatFile,
+  spzFile,
+} from '../../packages/renderer/tests/splat-files.ts';
+import * as made from './samples.ts';
+
+export interface Target {
+  /** Valid files, from which mutants are made. */
+  samples(): Promise<Uint8Array[]>;
+  /** @throws DwmError, in one line, for what cannot be read. */
+  read(bytes: Uint8Array): Promise<unknown>;
+  /** The files are JSON: values are changed too. */
+  readonly json?: boolean;
+  /** It throws a plain Error with its line: it runs in the page, which shows any message. */
+  readonly plain?: boolean;
+}
+
+/** The name that every file has here: nothing of it is to reach a message unseen. */
+const NAME = 'file';
+const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+const textFile = (bytes: Uint8Array) => ({ name: NAME, text: text(bytes) });
+const MODEL = join(import.meta.dirname, '../../models/dwm-tiny');
+const ofModel = (path: string) => async () => [new Uint8Array(await readFile(join(MODEL, path)))];
+
+let folder: Promise<string> | undefined;
+
+/** Writes the bytes to a file of a folder that this process has to itself. */
+async function onDisk(bytes: Uint8Array, path = NAME): Promise<string> {
+  folder ??= mkdtemp(join(tmpdir(), 'dwm-fuzz-'));
+  const file = join(await folder, path);
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, bytes);
+  return file;
+}
+
+/** A model folder of one file; whatever else is asked for is the same file. */
+const folderOf = (bytes: Uint8Array): ModelFolder => ({
+  name: 'folder',
+  open: async (path) => bytesSource(`folder/${path}`, bytes),
+  exists: async () => true,
+});
+
+const config = (path: string, read: (json: unknown, file: string) => unknown): Target => ({
+  samples: ofModel(path),
+  json: true,
+  async read(bytes) {
+    const { json, file } = await readJson(folderOf(bytes), path);
+    return read(json, file);
+  },
+});
+
+const tensors = () =>
+  writeSafetensors(
+    new Map([
+      ['a', { dtype: 'F32' as const, shape: [2, 3], data: Float32Array.of(1, 2, 3, 4, 5, 6) }],
+      ['b', { dtype: 'BF16' as const, shape: [4], data: new Uint16Array(4) }],
+    ]),
+    { format: 'pt' },
+  );
+
+const picture = () => ({
+  data: Uint8Array.from({ length: 12 * 8 * 3 }, (_, i) => (i * 37) % 256),
+  height: 8,
+  width: 12,
+});
+
+async function lossy(format: 'jpeg' | 'webp'): Promise<Uint8Array> {
+  const { default: sharp } = await import('sharp');
+  const { data, height, width } = picture();
+  return new Uint8Array(
+    await sharp(data, { raw: { width, height, channels: 3 } })
+      [format]()
+      .toBuffer(),
+  );
+}
+
+const manoArrays = () => ({
+  v_template: array([778, 3], new Float64Array(778 * 3)),
+  shapedirs: array([778, 3, 10], new Float64Array(778 * 30)),
+  posedirs: array([778, 3, 135], new Float64Array(778 * 405)),
+  J_regressor: array([16, 778], new Float64Array(16 * 778)),
+  weights: array([778, 16], new Float64Array(778 * 16)),
+  hands_components: array([45, 45], new Float64Array(45 * 45)),
+  hands_mean: array([45], new Float64Array(45)),
+  f: array([1, 3], [0, 1, 2], '<u4'),
+  kintree_table: array([2, 16], [-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 0, 10, 11, 0, 13, 14, ...Array(16).keys()]),
+});
+
+let model: Promise<ManoModel> | undefined;
+/** A hand model of zeros. */
+const mano = () => (model ??= loadMano({ name: 'mano.npz', bytes: npz(manoArrays()) }));
+
+/** What a checkpoint of a training says of itself. */
+const state = () =>
+  made.json({
+    version: 1,
+    ...{ step: 4, position: 8, seed: 42, meanLoss: 0.5, points: [{ step: 1, loss: 0.5 }] },
+    layout: { 'a.weight': [2, 3] },
+    config: { training: { seed: 42 } },
+    files: {},
+  });
+
+const COMMIT = '0123456789abcdef0123456789abcdef01234567';
+const listing = () =>
+  made.json([
+    { type: 'directory', path: 'vae', size: 0, oid: COMMIT },
+    { type: 'file', path: 'vae/config.json', size: 10, oid: COMMIT },
+    { type: 'file', path: 'a.bin', size: 5e9, oid: COMMIT, lfs: { oid: 'a'.repeat(64), size: 5e9 } },
+  ]);
+
+/** Asks a hub whose list of files is `bytes`. */
+async function askHub(bytes: Uint8Array): Promise<unknown> {
+  const access = { endpoint: 'https://hub.example', patienceMs: 1000 };
+  const real = globalThis.fetch;
+  globalThis.fetch = async (url) =>
+    String(url).includes('/tree/')
+      ? new Response(new Uint8Array(bytes))
+      : new Response(JSON.stringify({ sha: COMMIT }));
+  try {
+    return await listModel('owner/name', 'main', access);
+  } finally {
+    globalThis.fetch = real;
+  }
+}
+
+/** A hand of 25 joints on a grid, each with its place and a quaternion. */
+const REST = Float64Array.from({ length: 25 * 7 }, (_, i) => {
+  const [joint, part] = [Math.floor(i / 7), i % 7];
+  return [0.02 * Math.floor(joint / 5), 0.02 * (joint % 5), 0.001 * joint, 0, 0, 0, 1][part];
+});
+
+/** A link is text, packed: its inside is damaged, and packed anew. */
+const LINK = '#dwm1=';
+async function linkInside(): Promise<Uint8Array> {
+  const settings = {
+    ...{ width: 96, height: 64, frames: 2, fps: 8, steps: 4, guidance: 1, seed: 3, prompt: 'A hand.' },
+  };
+  const trajectory = readTransforms(textFile(made.transforms()));
+  const link = await writeLink({ room: 7, settings, trajectory });
+  const packed = Buffer.from(link.slice(LINK.length), 'base64url');
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('deflate-raw'));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+async function readLinkInside(bytes: Uint8Array): Promise<unknown> {
+  const stream = new Blob([new Uint8Array(bytes)]).stream().pipeThrough(new CompressionStream('deflate-raw'));
+  const packed = Buffer.from(await new Response(stream).arrayBuffer());
+  return readLink(LINK + packed.toString('base64url'));
+}
+
+const LIST = 'kitchen/videos/1.mp4\n# a comment\n\nkitchen/videos/2.mp4\n';
+const YAML = `experiment: { name: x, output_dir: out }
+model: &model
+  base_model_name_or_path: base
+data:
+  data_root: data
+  dataset_file: [list.txt]
+  height_buckets: 16
+training:
+  learning_rate: 1e-4
+  lora_rank: 4
+`;
+
+export const TARGETS: Readonly<Record<string, Target>> = {
+  safetensors: {
+    samples: async () => [tensors()],
+    async read(bytes) {
+      const checkpoint = await openSafetensors(bytesSource(NAME, bytes));
+      for (const name of checkpoint.tensors.keys()) await checkpoint.readTensor(name);
+    },
+  },
+  index: {
+    samples: async () => [
+      made.json({ metadata: { total_size: 32 }, weight_map: { a: 'one.safetensors', b: 'one.safetensors' } }),
+    ],
+    json: true,
+    read: (bytes) =>
+      openCheckpoint(
+        {
+          name: 'folder',
+          open: async (path) => bytesSource(`folder/${path}`, path.endsWith('.json') ? bytes : tensors()),
+          exists: async (path) => path.endsWith('.index.json') || path === 'one.safetensors',
+        },
+        'model',
+      ),
+  },
+  lora: {
+    samples: async () => [
+      writeSafetensors(
+        new Map(
+          [
+            ['transformer.transformer_blocks.0.attn1.to_q.lora_A.weight', [2, 8]] as const,
+            ['transformer.transformer_blocks.0.attn1.to_q.lora_B.weight', [8, 2]] as const,
+          ].map(([name, shape]) => [
+            name,
+            { dtype: 'F32' as const, shape: [...shape], data: new Float32Array(16) },
+          ]),
+        ),
+      ),
+    ],
+    read: (bytes) =>
+      openLora({
+        name: 'folder',
+        open: async (path) => bytesSource(`folder/${path}`, bytes),
+        exists: async (path) => path === 'pytorch_lora_weights.safetensors',
+      }),
+  },
+  torch: {
+    samples: async () => [made.torchFile()],
+    read: (bytes) => readTorchFile({ name: NAME, bytes }),
+  },
+  png: {
+    samples: async () => [await encodePng(picture())],
+    read: (bytes) => decodeRgba(NAME, bytes),
+  },
+  jpeg: { samples: async () => [await lossy('jpeg')], read: (bytes) => decodeRgba(NAME, bytes) },
+  webp: { samples: async () => [await lossy('webp')], read: (bytes) => decodeRgba(NAME, bytes) },
+  video: {
+    async samples() {
+      const frame = picture();
+      const data = new Uint8Array(3 * frame.data.length);
+      for (let i = 0; i < 3; i++) data.set(frame.data, i * frame.data.length);
+      return [await encodeVideo({ data, frames: 3, height: 8, width: 12, fps: 8 })];
+    },
+    read: async (bytes) => readVideo(await onDisk(bytes, 'video.mp4')),
+  },
+  glb: {
+    samples: async () => [
+      await writeGlb(panel(2).document),
+      await writeGlb(panel(2).document, 'draco'),
+      await writeGlb(panel(2).document, 'meshopt'),
+    ],
+    read: (bytes) => readGltf(bytes, { name: NAME }),
+  },
+  gltf: {
+    async samples() {
+      const { json, binary } = unpackGlb(await writeGlb(panel(2).document));
+      json.buffers![0].uri = `data:application/octet-stream;base64,${Buffer.from(binary).toString('base64')}`;
+      return [made.json(json)];
+    },
+    json: true,
+    read: (bytes) => readGltf(bytes, { name: NAME }),
+  },
+  splats: {
+    async samples() {
+      const [plain, colored] = [randomCloud(5, 0), randomCloud(5, 1)];
+      return [inriaPly(colored), compressedPly(colored), spzFile(plain, 2), spzFile(colored, 3)];
+    },
+    read: (bytes) => readSplats(bytesSource(NAME, bytes)),
+  },
+  splat: {
+    samples: async () => [splatFile(randomCloud(5, 0))],
+    read: (bytes) => readSplats(bytesSource('file.splat', bytes)),
+  },
+  transforms: {
+    samples: async () => [made.transforms()],
+    json: true,
+    read: async (bytes) => readTransforms(textFile(bytes)),
+  },
+  webxr: {
+    samples: async () => [made.webxr()],
+    json: true,
+    read: async (bytes) => importWebxr(textFile(bytes)),
+  },
+  mediapipe: {
+    samples: async () => [made.mediapipe()],
+    json: true,
+    read: async (bytes) => importMediapipe(textFile(bytes), { rest: { left: REST, right: REST } }),
+  },
+  aria: { samples: async () => [made.aria()], read: async (bytes) => readAriaPath(textFile(bytes)) },
+  headset: { samples: async () => [made.headset()], read: async (bytes) => readHot3dPath(textFile(bytes)) },
+  'hot3d-hands': {
+    samples: async () => [made.hot3dHands()],
+    read: async (bytes) => readHot3dHands(textFile(bytes), await mano()),
+  },
+  hamer: {
+    samples: async () => [
+      npz({
+        ...{ frame: array([1], [0], '<i8'), right: array([1], [1]), img_size: array([2], [64, 48]) },
+        global_orient: array([1, 1, 3, 3], [1, 0, 0, 0, 1, 0, 0, 0, 1]),
+        hand_pose: array(
+          [1, 15, 3, 3],
+          Array.from({ length: 135 }, (_, i) => ((i % 9) % 4 === 0 ? 1 : 0)),
+        ),
+        ...{ betas: array([1, 10], new Float64Array(10)), cam_t: array([1, 3], [0, 0, 1]) },
+      }),
+    ],
+    read: async (bytes) => importHamer({ name: NAME, bytes }, await mano()),
+  },
+  'colmap-cameras': {
+    samples: async () => [made.colmapCameras()],
+    read: async (bytes) => importColmap(textFile(bytes), textFile(made.colmapImages())),
+  },
+  'colmap-images': {
+    samples: async () => [made.colmapImages()],
+    read: async (bytes) => importColmap(textFile(made.colmapCameras()), textFile(bytes)),
+  },
+  'colmap-cameras-binary': {
+    samples: async () => [made.colmapBinary().cameras],
+    read: async (bytes) =>
+      importColmapBinary({ name: NAME, bytes }, { name: 'images.bin', bytes: made.colmapBinary().images }),
+  },
+  'colmap-images-binary': {
+    samples: async () => [made.colmapBinary().images],
+    read: async (bytes) =>
+      importColmapBinary({ name: 'cameras.bin', bytes: made.colmapBinary().cameras }, { name: NAME, bytes }),
+  },
+  kind: {
+    samples: async () => [
+      made.transforms(),
+      made.webxr(),
+      made.aria(),
+      made.colmapImages(),
+      made.mediapipe(),
+    ],
+    read: async (bytes) => kindOf(NAME, bytes),
+  },
+  npz: {
+    samples: async () => [
+      npz({ a: array([2, 3], [1, 2, 3, 4, 5, 6]), b: array([2], [7, 8], '<i4') }),
+      npz({ a: array([40], new Float64Array(40)) }, true),
+    ],
+    async read(bytes) {
+      const file = openNpz({ name: NAME, bytes });
+      for (const name of file.arrays) await file.array(name);
+    },
+  },
+  mano: {
+    samples: async () => [npz(manoArrays(), true)],
+    read: (bytes) => loadMano({ name: NAME, bytes }),
+  },
+  tokenizer: {
+    samples: ofModel('tokenizer/tokenizer.json'),
+    json: true,
+    read: async (bytes) =>
+      T5Tokenizer.fromTokenizerJson(text(bytes), NAME).encode('A hand opens the drawer.'),
+  },
+  spiece: {
+    samples: async () => [made.spieceModel()],
+    read: async (bytes) => T5Tokenizer.fromSpieceModel(bytes, NAME).encode('A hand opens the drawer.'),
+  },
+  'vae-config': {
+    samples: ofModel('vae/config.json'),
+    json: true,
+    read: (bytes) => readVaeConfig(folderOf(bytes)),
+  },
+  'transformer-config': config('transformer/config.json', readTransformerConfig),
+  'text-config': config('text_encoder/config.json', readT5Config),
+  scheduler: config('scheduler/scheduler_config.json', (json, file) => fromConfig(json, file)),
+  generation: {
+    samples: ofModel('generation.json'),
+    json: true,
+    read: (bytes) => readGenerationSettings(folderOf(bytes)),
+  },
+  state: {
+    samples: async () => [state()],
+    json: true,
+    read: async (bytes) => readState(dirname(await onDisk(bytes, 'checkpoint-4/state.json'))),
+  },
+  hub: { samples: async () => [listing()], json: true, read: askHub },
+  yaml: {
+    samples: async () => [made.text(YAML)],
+    read: async (bytes) => parseExperiment(await readYamlFile(await onDisk(bytes, 'x.yaml'), []), NAME),
+  },
+  list: {
+    samples: async () => [made.text(LIST)],
+    async read(bytes) {
+      const file = await onDisk(bytes, 'list.txt');
+      const root = dirname(file);
+      const experiment = {
+        model: { base_model_name_or_path: 'x' },
+        data: { data_root: root, dataset_file: [file] },
+      };
+      await readDataset(file, parseExperiment(experiment, 'x.yaml').data);
+      await readDatasetList(file, { dataRoot: root, promptSubdir: 'prompts', layout: 'per_sample' });
+    },
+  },
+  link: { samples: async () => [await linkInside()], plain: true, read: readLinkInside },
+};
