@@ -12,6 +12,13 @@ import { SettingsPanel } from './run/settings-panel.tsx';
 import { Status } from './run/status.tsx';
 import { Editor } from './scene-editor/editor.tsx';
 import { createSession } from './state/session.ts';
+import type { DeviceInfo } from './worker/protocol.ts';
+
+/** A processor that draws what a graphics processor should is no graphics processor. */
+const runsOn = ({ name, software }: DeviceInfo) =>
+  software
+    ? `It runs in software on the main processor (${name}): this browser offers no graphics processor here, which is slow.`
+    : `It runs on your graphics processor (${name}).`;
 
 export function App() {
   const session = createSession();
@@ -33,7 +40,7 @@ export function App() {
     <DropZone session={session}>
       <header>
         <h1>Dexterous world model</h1>
-        <p>{state.room?.caption || 'Move a hand in a room, and watch what it does.'}</p>
+        <p>{state.settings?.prompt || 'Move a hand in a room, and watch what it does.'}</p>
       </header>
       <main>
         <Status session={session} />
@@ -57,9 +64,17 @@ export function App() {
       </main>
       <footer>
         <p>
-          Everything runs in this page, on your graphics processor. Nothing you open or make is sent anywhere.
-          <Show when={state.device}>{(device) => <> Device: {device().name}.</>}</Show>
-          <Show when={state.model}>{(model) => <> Model: {model().name}.</>}</Show>
+          Everything runs in this page. Nothing you open or make is sent anywhere.
+          <Show when={state.device}>{(device) => <> {runsOn(device())}</>}</Show>
+          <Show when={state.model}>
+            {(model) => (
+              <>
+                {' '}
+                Model: {model().name}
+                {model().lora && ` with ${model().lora}`}.
+              </>
+            )}
+          </Show>
         </p>
       </footer>
     </DropZone>

@@ -98,13 +98,14 @@ async function drop(page: Page, ...files: (readonly [name: string, content: Uint
 /** The same run by the same engine in Node, on SwiftShader there too. */
 async function generateInNode(scene: readonly number[], hands: readonly number[]): Promise<Uint8Array> {
   const device = await openNodeDevice({ adapter: 'swiftshader' });
-  const model = await loadModel(device, await openDirectory(modelFolder()), () => {});
+  const { signal } = new AbortController();
+  const model = await loadModel(device, await openDirectory(modelFolder()), undefined, () => {}, signal);
   const clip = (data: readonly number[]) => ({ ...SMALL, data: Uint8Array.from(data) });
   const { video } = await generate(
     model,
     { scene: clip(scene), hands: clip(hands), settings: SMALL },
     () => {},
-    new AbortController().signal,
+    signal,
   );
   model.pipeline.destroy();
   device.destroy();

@@ -1,6 +1,6 @@
 /** What a visitor can take along: the video, a GIF, a sheet of stills, the motion, and a link that makes it again. */
 import { writeTransforms } from '@dwm/renderer';
-import { createSignal, Show } from 'solid-js';
+import { createEffect, createSignal, on, Show } from 'solid-js';
 import { unwrap } from 'solid-js/store';
 import type { Session } from '../state/session.ts';
 import type { Clip } from '../worker/protocol.ts';
@@ -12,6 +12,24 @@ export function TakeAway(props: { session: Session }) {
   const { state } = session;
   const [link, setLink] = createSignal<string>();
   const [working, setWorking] = createSignal(false);
+  let turn = 0;
+  // The address follows what it stands for: an old link would bring back another room.
+  createEffect(
+    on(
+      () => [state.roomRef, state.settings, state.motions, state.videos, state.wordsFrom],
+      async () => {
+        if (!location.hash.startsWith('#dwm')) return;
+        setLink(undefined);
+        const shared = session.shared();
+        const mine = ++turn;
+        const hash = shared && (await writeLink(shared));
+        if (mine !== turn) return;
+        history.replaceState(null, '', hash ?? location.pathname + location.search);
+        if (hash) setLink(location.href);
+      },
+      { defer: true },
+    ),
+  );
   const rows = (): { label: string; frames: Clip }[] => {
     const { scene, hands, generated } = unwrap(state);
     const all = [
@@ -31,7 +49,7 @@ export function TakeAway(props: { session: Session }) {
       const clips = rows().map(({ frames }) => frames);
       save(`dwm.${format}`, type, await session.engine().call(format, { clips }));
     });
-  const blocked = () => working() || !!state.run || state.phase !== 'ready';
+  const blocked = () => working() || !!state.run || !!state.task;
   return (
     <details class="panel">
       <summary>Take away</summary>
@@ -64,6 +82,7 @@ export function TakeAway(props: { session: Session }) {
           type="button"
           disabled={!session.shared()}
           onClick={run(async () => {
+            turn++;
             const hash = await writeLink(session.shared()!);
             history.replaceState(null, '', hash);
             setLink(location.href);

@@ -3,20 +3,35 @@ import type { DroppedFile } from '../model-store/dropped.ts';
 
 export type Dropped =
   | { readonly kind: 'model' }
+  | { readonly kind: 'lora' }
   | { readonly kind: 'room' }
   | { readonly kind: 'trajectory'; readonly file: DroppedFile }
-  | { readonly kind: 'videos'; readonly scene: DroppedFile; readonly hands: DroppedFile }
+  | {
+      readonly kind: 'videos';
+      readonly scene: DroppedFile;
+      readonly hands: DroppedFile;
+      readonly caption?: DroppedFile;
+    }
   | { readonly kind: 'unknown'; readonly reason: string };
 
 const named = (pattern: RegExp) => (file: DroppedFile) => pattern.test(file.path);
 
 export function kindOf(files: readonly DroppedFile[]): Dropped {
   if (files.some(named(/\.(glb|gltf|ply|spz|splat)$/i))) return { kind: 'room' };
-  if (files.some(named(/(^|\/)transformer\/config\.json$|\.safetensors$/i))) return { kind: 'model' };
+  if (files.some(named(/(^|\/)(transformer|vae|text_encoder|scheduler)\/[^/]+$/i))) return { kind: 'model' };
+  // Weights without a network around them are fine-tuned ones.
+  if (files.some(named(/\.safetensors$|(^|\/)(pytorch_lora_weights|adapter_model)\.bin$/i)))
+    return { kind: 'lora' };
   const videos = files.filter(named(/\.(mp4|mov|webm|mkv|m4v)$/i));
   if (videos.length === 2) {
     const hands = videos.find(named(/hand/i)) ?? videos[1];
-    return { kind: 'videos', hands, scene: videos.find((file) => file !== hands)! };
+    const caption = files.find(named(/\.txt$/i));
+    return {
+      kind: 'videos',
+      hands,
+      scene: videos.find((file) => file !== hands)!,
+      ...(caption && { caption }),
+    };
   }
   if (videos.length > 0) {
     return {
@@ -29,6 +44,6 @@ export function kindOf(files: readonly DroppedFile[]): Dropped {
   const names = files.map(({ path }) => path).join(', ') || 'nothing';
   return {
     kind: 'unknown',
-    reason: `${names}: expected a scene (.glb, .gltf, .ply, .spz, .splat), a trajectory (.json), two videos, or a model folder`,
+    reason: `${names}: expected a scene (.glb, .gltf, .ply, .spz, .splat), a trajectory (.json), two videos, a model folder or a LoRA folder`,
   };
 }

@@ -2,6 +2,8 @@
 import { createSignal, For, Show } from 'solid-js';
 import { pickedFiles } from '../model-store/dropped.ts';
 import type { Kept } from '../model-store/opfs.ts';
+import { NumberField } from '../run/number-field.tsx';
+import { ROOM_NUMBER } from '../state/limits.ts';
 import { DEFAULT_ROOM, type Session } from '../state/session.ts';
 import { takeIn } from './take-in.ts';
 
@@ -18,22 +20,26 @@ export function SourcesPanel(props: { session: Session }) {
     <details class="panel">
       <summary>Rooms, files, models</summary>
       <div class="fields">
-        <label>
-          Room number
-          <input
-            type="number"
-            min="0"
-            step="1"
-            value={seed()}
-            disabled={busy()}
-            onChange={(event) => useSeed(event.currentTarget.valueAsNumber)}
-          />
-        </label>
+        <NumberField
+          label="Room number"
+          value={seed()}
+          min={ROOM_NUMBER.min}
+          max={ROOM_NUMBER.max}
+          step={1}
+          disabled={busy()}
+          onChange={useSeed}
+        />
         <button type="button" disabled={busy()} onClick={() => useSeed(seed() + 1)}>
           Another room
         </button>
+        <Show when={state.videos}>
+          <button type="button" disabled={busy()} onClick={() => session.backToRoom()}>
+            Back to the room
+          </button>
+        </Show>
         <label class="wide">
-          Open files: a scene (.glb, .ply, .spz, .splat), a trajectory (.json), or two videos
+          Open files: a scene (.glb, .ply, .spz, .splat), a trajectory (.json), or two videos with a caption
+          (.txt)
           <input
             type="file"
             multiple
@@ -66,7 +72,7 @@ function ModelFields(props: { session: Session; busy: boolean }) {
     >
       <legend>Model</legend>
       <label>
-        Open a model folder
+        Open a model folder, or a LoRA folder for the model that is there
         <input
           type="file"
           ref={(input) => {
@@ -75,9 +81,8 @@ function ModelFields(props: { session: Session; busy: boolean }) {
           disabled={props.busy}
           onChange={async (event) => {
             const input = event.currentTarget;
-            const { folder, files } = pickedFiles(input.files ?? []);
-            if (files.length > 0)
-              await session.useModel({ kind: 'files', name: folder ?? 'model', files, keep: keep() });
+            const picked = pickedFiles(input.files ?? []);
+            if (picked.files.length > 0) await takeIn(session, picked, keep());
             input.value = '';
           }}
         />
@@ -120,8 +125,11 @@ function ModelFields(props: { session: Session; busy: boolean }) {
                 disabled={props.busy}
                 aria-label={`Remove ${model.name} from this browser`}
                 onClick={async () => {
-                  await session.engine().call('forgetModel', model.id);
-                  await list();
+                  await session
+                    .engine()
+                    .call('forgetModel', model.id)
+                    .then(list)
+                    .catch((error) => session.complain(error));
                 }}
               >
                 Remove
@@ -133,7 +141,13 @@ function ModelFields(props: { session: Session; busy: boolean }) {
       <Show when={props.session.state.model}>
         {(model) => (
           <small>
-            Now: {model().name}, {(model().bytes / 1e6).toFixed(0)} MB on the device
+            Now: {model().name}
+            {model().lora && ` with ${model().lora}`}, {(model().bytes / 1e6).toFixed(0)} MB on the device{' '}
+            <Show when={model().lora}>
+              <button type="button" disabled={props.busy} onClick={() => session.useLora(undefined)}>
+                Take {model().lora} off
+              </button>
+            </Show>
           </small>
         )}
       </Show>

@@ -7,24 +7,42 @@ import { kindOf } from './kinds.ts';
 export async function takeIn(
   session: Session,
   { folder, files }: { readonly folder: string | undefined; readonly files: readonly DroppedFile[] },
+  keep = false,
 ): Promise<void> {
   const { phase, run, task } = session.state;
   if (phase !== 'ready' || run || task) {
+    const lost = phase === 'lost' || phase === 'failed';
     session.complain(
-      new Error('the page is at work; open the files again when it is done, or cancel the run'),
+      new Error(
+        lost
+          ? 'nothing can be opened without a graphics device; press Start again first'
+          : 'the page is at work; open the files again when it is done, or cancel it',
+      ),
     );
     return;
   }
   const what = kindOf(files);
   switch (what.kind) {
     case 'model':
-      await session.useModel({ kind: 'files', name: folder ?? files[0].path, files, keep: false });
+      await session.useModel({ kind: 'files', name: folder ?? files[0].path, files, keep });
+      break;
+    case 'lora':
+      await session.useLora({ name: folder ?? files[0].path, files });
       break;
     case 'room':
       await session.useRoom({ kind: 'files', files });
       break;
     case 'videos':
-      await session.useVideos(what.scene.file, what.hands.file);
+      try {
+        const caption = (await what.caption?.file.text())?.trim();
+        await session.useVideos({
+          scene: what.scene.file,
+          hands: what.hands.file,
+          ...(caption && { caption }),
+        });
+      } catch (error) {
+        session.complain(error);
+      }
       break;
     case 'trajectory':
       try {

@@ -8,14 +8,15 @@ import { type DroppedFile, droppedFolder } from './dropped.ts';
 import type { Manifest } from './manifest.ts';
 import { type Incoming, keep, openKept } from './opfs.ts';
 
+/** A folder of files that the visitor gave. */
+export interface ModelFiles {
+  readonly name: string;
+  readonly files: readonly DroppedFile[];
+}
+
 export type ModelRef =
   | { readonly kind: 'default'; readonly base: string }
-  | {
-      readonly kind: 'files';
-      readonly name: string;
-      readonly files: readonly DroppedFile[];
-      readonly keep: boolean;
-    }
+  | ({ readonly kind: 'files'; readonly keep: boolean } & ModelFiles)
   | { readonly kind: 'url'; readonly url: string }
   | { readonly kind: 'kept'; readonly id: string };
 

@@ -1,5 +1,5 @@
 /** A labelled clip at the clock's frame. */
-import { createEffect, type JSX, Show } from 'solid-js';
+import { createEffect, type JSX, onMount, Show } from 'solid-js';
 import type { Clip } from '../worker/protocol.ts';
 import { drawFrame } from './picture.ts';
 
@@ -7,15 +7,20 @@ export function Pane(props: {
   label: string;
   clip: Clip | undefined;
   frame: number;
+  /** The clip stands in for one that is not there yet. */
+  poster?: boolean;
   /** Under the picture: what it is, or why it is not there. */
   note?: string;
   children?: JSX.Element;
 }) {
   let canvas!: HTMLCanvasElement;
-  createEffect(() => {
+  const draw = () => {
     if (props.clip) drawFrame(canvas, props.clip, props.frame);
     else canvas.getContext('2d')!.clearRect(0, 0, canvas.width, canvas.height);
-  });
+  };
+  createEffect(draw);
+  // With the graphics process a canvas loses its picture too.
+  onMount(() => canvas.addEventListener('contextrestored', draw));
   return (
     <figure class="pane" data-pane={props.label.toLowerCase()}>
       <figcaption>
@@ -25,7 +30,12 @@ export function Pane(props: {
         </Show>
       </figcaption>
       <div class="picture">
-        <canvas ref={canvas} role="img" aria-label={`${props.label}, frame ${props.frame + 1}`} />
+        <canvas
+          ref={canvas}
+          classList={{ poster: props.poster }}
+          role="img"
+          aria-label={`${props.label}, frame ${props.frame + 1}`}
+        />
         {props.children}
       </div>
     </figure>

@@ -10,14 +10,19 @@ export function Panes(props: { session: Session; clock: Clock }) {
   const { state } = props.session;
   const [comparing, setComparing] = createSignal(false);
   const recorded = () => {
-    const { recorded: example, motions, run, source } = state;
+    const { recorded: example, motions, run, videos } = state;
     const same = example && motions && unwrap(example).of === unwrap(motions).present;
-    return same && !run && source === 'drawn' ? example.video : undefined;
+    return same && !run && !videos ? example.video : undefined;
   };
   const result = () => state.generated?.video ?? state.preview ?? recorded();
+  /** What is there before the first picture of the run is. */
+  const poster = () => (state.run || state.phase === 'starting' ? state.scene : undefined);
   const note = () => {
     const { generated, run, preview } = state;
-    if (generated) return `seed ${generated.of.seed}, ${generated.seconds.toFixed(1)} s`;
+    if (generated) {
+      const { seed, composite } = generated.of;
+      return `seed ${seed}, ${generated.seconds.toFixed(1)} s${composite ? ", with the scene's own pixels" : ''}`;
+    }
     if (preview && run) return `after step ${run.step} of ${run.steps}`;
     if (run) return 'generating …';
     return recorded() ? 'recorded before; press Generate' : 'press Generate';
@@ -28,19 +33,25 @@ export function Panes(props: { session: Session; clock: Clock }) {
         <Show
           when={comparing() && state.scene && result()}
           fallback={
-            <Pane label="Scene" clip={state.scene} frame={props.clock.frame()} note={state.room?.name} />
+            <Pane
+              label="Scene"
+              clip={state.scene}
+              frame={props.clock.frame()}
+              note={state.videos?.scene.name ?? state.room?.name}
+            />
           }
         >
           {(after) => <Swipe before={state.scene!} after={after()} frame={props.clock.frame()} />}
         </Show>
-        <Pane
-          label="Hands"
-          clip={state.hands}
-          frame={props.clock.frame()}
-          note={state.source === 'videos' ? 'your video' : undefined}
-        />
+        <Pane label="Hands" clip={state.hands} frame={props.clock.frame()} note={state.videos?.hands.name} />
         <Show when={!comparing()}>
-          <Pane label="Generated" clip={result()} frame={props.clock.frame()} note={note()} />
+          <Pane
+            label="Generated"
+            clip={result() ?? poster()}
+            poster={!result() && !!poster()}
+            frame={props.clock.frame()}
+            note={note()}
+          />
         </Show>
       </div>
       <label class="check">

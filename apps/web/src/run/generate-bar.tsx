@@ -29,6 +29,8 @@ function share({ stage, done }: GenerateProgress): number {
 const size = (bytes: number) =>
   bytes < 1e9 ? `${Math.ceil(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 
+const memory = (software?: boolean) => (software ? 'memory' : 'graphics memory');
+
 export function GenerateBar(props: { session: Session; acting: boolean; onAct: (on: boolean) => void }) {
   const { session } = props;
   const { state } = session;
@@ -55,7 +57,7 @@ export function GenerateBar(props: { session: Session; acting: boolean; onAct: (
       <button
         type="button"
         aria-pressed={props.acting}
-        disabled={state.phase !== 'ready' || !!state.run || state.source === 'videos'}
+        disabled={state.phase !== 'ready' || !!state.run || !!state.videos}
         onClick={() => props.onAct(!props.acting)}
       >
         {props.acting ? 'Back to the videos' : 'Move the hand yourself'}
@@ -84,8 +86,8 @@ function Estimate(props: { session: Session }) {
           fallback={
             <span class="refused" role="alert">
               {Number.isFinite(plan().bytes)
-                ? `This run needs ${size(plan().bytes)} of graphics memory, ${size(plan().limit)} are allowed.`
-                : 'The graphics device cannot hold this run at all.'}{' '}
+                ? `This run needs ${size(plan().bytes)} of ${memory(state.device?.software)}, ${size(plan().limit)} are allowed.`
+                : 'The device cannot hold this run at all.'}{' '}
               <Show when={plan().instead} fallback="No size of this model would fit.">
                 {(instead) => (
                   <button
@@ -102,7 +104,7 @@ function Estimate(props: { session: Session }) {
             </span>
           }
         >
-          <span>{`takes ${size(plan().bytes)} of graphics memory`}</span>
+          <span>{`takes ${size(plan().bytes)} of ${memory(state.device?.software)}`}</span>
         </Show>
       )}
     </Show>

@@ -1,65 +1,75 @@
 /** How the next run is made. A field takes effect when it is left. */
 import { Show } from 'solid-js';
+import { LIMITS, MEMORY } from '../state/limits.ts';
 import type { Session } from '../state/session.ts';
-import type { Settings } from '../worker/protocol.ts';
+import { WORDS_FROM } from '../state/words.ts';
+import { NumberField } from './number-field.tsx';
 
 export function SettingsPanel(props: { session: Session }) {
   const { session } = props;
   const { state } = session;
-  const number = (
-    key: Exclude<keyof Settings, 'prompt' | 'composite'>,
-    label: string,
-    limits: { min: number; max: number; step: number },
-  ) => (
-    <label>
-      {label}
-      <input
-        type="number"
-        name={key}
-        {...limits}
-        value={state.settings?.[key] ?? limits.min}
-        disabled={!!state.run || !!state.task}
-        onChange={(event) => {
-          const { valueAsNumber: value, validity } = event.currentTarget;
-          if (validity.valid && Number.isFinite(value)) session.change({ [key]: value });
-          else event.currentTarget.value = String(state.settings?.[key]);
-        }}
-      />
-    </label>
+  const busy = () => state.phase !== 'ready' || !!state.run || !!state.task;
+  const number = (key: keyof typeof LIMITS, label: string, step: number) => (
+    <NumberField
+      label={label}
+      value={state.settings?.[key] ?? LIMITS[key].min}
+      min={LIMITS[key].min}
+      max={LIMITS[key].max}
+      step={step}
+      disabled={busy()}
+      onChange={(value) => session.change({ [key]: value })}
+    />
   );
   return (
     <details class="panel">
       <summary>Settings</summary>
       <div class="fields">
-        {number('seed', 'Seed', { min: 0, max: 2 ** 53 - 1, step: 1 })}
-        {number('steps', 'Steps', { min: 1, max: 1000, step: 1 })}
-        {number('guidance', 'Guidance', { min: 1, max: 20, step: 0.5 })}
-        {number('width', 'Width, pixels', { min: 32, max: 1440, step: 16 })}
-        {number('height', 'Height, pixels', { min: 32, max: 1440, step: 16 })}
-        {number('frames', 'Frames', { min: 9, max: 97, step: 8 })}
-        <label>
-          Graphics memory, GB
+        {number('seed', 'Seed', 1)}
+        {number('steps', 'Steps', 1)}
+        {number('guidance', 'Guidance', 0.5)}
+        {number('width', 'Width, pixels', 16)}
+        {number('height', 'Height, pixels', 16)}
+        {number('frames', 'Frames', 4)}
+        <NumberField
+          label={state.device?.software ? 'Memory, GB' : 'Graphics memory, GB'}
+          value={state.memoryLimit}
+          min={MEMORY.min}
+          max={MEMORY.max}
+          disabled={busy()}
+          onChange={(value) => session.limitMemory(value)}
+        />
+        <label class="check wide">
           <input
-            type="number"
-            min="0.001"
-            max="512"
-            step="0.001"
-            value={state.memoryLimit}
-            disabled={!!state.run || !!state.task}
-            onChange={(event) => {
-              if (event.currentTarget.validity.valid) session.limitMemory(event.currentTarget.valueAsNumber);
+            type="checkbox"
+            checked={state.settings?.composite ?? false}
+            disabled={busy()}
+            onChange={async (event) => {
+              const input = event.currentTarget;
+              if (!(await session.change({ composite: input.checked })))
+                input.checked = state.settings?.composite ?? false;
             }}
           />
+          Where nothing changes, the scene's own pixels in place of the model's
         </label>
         <Show when={state.model?.takesText}>
           <label class="wide">
-            Prompt
+            What the model is told
             <textarea
               rows="2"
+              maxlength="2000"
               value={state.settings?.prompt}
-              onChange={(event) => session.change({ prompt: event.currentTarget.value })}
+              disabled={busy()}
+              onChange={(event) => session.say(event.currentTarget.value)}
             />
           </label>
+          <p class="hint wide" data-words={state.wordsFrom}>
+            {WORDS_FROM[state.wordsFrom]}{' '}
+            <Show when={state.wordsFrom === 'typed'}>
+              <button type="button" disabled={busy()} onClick={() => session.say(undefined)}>
+                Use the page's words
+              </button>
+            </Show>
+          </p>
         </Show>
       </div>
     </details>

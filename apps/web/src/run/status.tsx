@@ -12,6 +12,9 @@ export function Status(props: { session: Session }) {
             <>
               <span>{task().what} …</span>
               <progress max="1" value={task().done} aria-label={task().what} />
+              <button type="button" onClick={() => props.session.cancel()}>
+                Cancel
+              </button>
             </>
           )}
         </Show>

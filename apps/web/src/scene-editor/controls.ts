@@ -47,13 +47,14 @@ type Grab = 'hand' | 'ray' | 'turn' | 'orbit' | 'look';
 
 /**
  * Listens on `element`, which shows `lens()` pixels, until the returned function is called.
- * @param change is given what to do with the rigs, whenever something moves.
+ * @param change is given what to do with the rigs, whenever something moves. @param onTouch is told when the hand is taken.
  */
 export function attachControls(
   element: HTMLElement,
   rigs: () => Rigs,
   lens: () => Intrinsics,
   change: (by: Change) => void,
+  onTouch: () => void,
 ): () => void {
   const pointers = new Map<number, { x: number; y: number; grab: Grab }>();
   const held = new Set<string>();
@@ -93,9 +94,11 @@ export function attachControls(
 
   const down = (event: PointerEvent) => {
     const { x, y } = toPicture(event);
-    pointers.set(event.pointerId, { x, y, grab: grabOf(event, x, y) });
+    const grab = grabOf(event, x, y);
+    pointers.set(event.pointerId, { x, y, grab });
     // A second finger makes the gesture one along the ray.
     if (pointers.size === 2) for (const pointer of pointers.values()) pointer.grab = 'ray';
+    if (pointers.size === 2 || (grab !== 'orbit' && grab !== 'look')) onTouch();
     element.setPointerCapture(event.pointerId);
     element.focus();
     event.preventDefault();
@@ -112,6 +115,7 @@ export function attachControls(
   const up = (event: PointerEvent) => pointers.delete(event.pointerId);
   const wheel = (event: WheelEvent) => {
     event.preventDefault();
+    onTouch();
     const metres = clamp(-event.deltaY / 1500, -0.1, 0.1);
     change(({ camera, hand }) => ({ camera, hand: draggedAlongRay(hand, camera, metres) }));
   };
@@ -141,6 +145,7 @@ export function attachControls(
       event.preventDefault();
     } else if (HAND_KEYS[event.code]) {
       event.preventDefault();
+      onTouch();
       change((now) => ({ ...now, hand: HAND_KEYS[event.code](now, lens()) }));
     }
   };

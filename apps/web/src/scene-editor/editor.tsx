@@ -10,7 +10,7 @@ import { Trackers } from '../tracking/trackers.tsx';
 import { rigOf } from './camera-rig.ts';
 import { attachControls, type Rigs } from './controls.ts';
 import { drawGhostPlane } from './ghost-plane.ts';
-import { handBefore, POSTURES, type Posture } from './hand-rig.ts';
+import { calledBack, handBefore, isSeen, POSTURES, type Posture } from './hand-rig.ts';
 import { PRESET_NAMES, PRESETS, type PresetName, presetTrajectory } from './presets.ts';
 import { frameOf, type Recording, record } from './recorder.ts';
 
@@ -65,7 +65,7 @@ export function Editor(props: { session: Session; onDone: () => void }) {
       .call('attachView', offscreen, { transfer: [offscreen] })
       .then(() => look(current(lens())))
       .catch((error) => session.complain(error));
-    onCleanup(attachControls(surface, rigs, lens, (change) => setRigs(change)));
+    onCleanup(attachControls(surface, rigs, lens, (change) => setRigs(change), touch));
     surface.focus();
   });
   onCleanup(() => recording?.stop());
@@ -94,11 +94,26 @@ export function Editor(props: { session: Session; onDone: () => void }) {
     onCleanup(() => clearInterval(timer));
   });
 
+  /** Recording waits for this, so that it has the whole motion and nothing before it. */
+  const touch = () => recording?.begin();
+  createEffect(() => {
+    const followed = tracked()?.hands;
+    if (followed?.left || followed?.right) touch();
+  });
+  const away = () => !tracked() && !playing() && !isSeen(rigs().hand, rigs().camera, lens());
+  const callBack = () =>
+    setRigs(({ camera: same, hand }) => ({ camera: same, hand: calledBack(hand, same) }));
+  const change = (by: Partial<Rigs['hand']>) => {
+    touch();
+    setRigs(({ camera: same, hand }) => ({ camera: same, hand: { ...hand, ...by } }));
+  };
+
   const toggleRecording = () => {
     if (recording) {
       recording.stop();
       return;
     }
+    if (blocked()) return;
     setPlaying(false);
     recording = record(
       () => current(runLens()),
@@ -110,6 +125,8 @@ export function Editor(props: { session: Session; onDone: () => void }) {
         if (trajectory) session.useMotion(trajectory);
       },
     );
+    // A hand that is followed already needs no touch.
+    if (tracked()?.hands.left || tracked()?.hands.right) touch();
   };
   const preset = (name: PresetName) => {
     const { hand, camera: from } = rigs();
@@ -118,12 +135,14 @@ export function Editor(props: { session: Session; onDone: () => void }) {
   };
   const blocked = () => !!state.task || recorded() !== undefined;
   const editorKeys = (event: KeyboardEvent) => {
-    if ((event.ctrlKey || event.metaKey) && event.code === 'KeyZ') {
+    if (event.code === 'Escape') props.onDone();
+    else if ((event.ctrlKey || event.metaKey) && event.code === 'KeyZ') {
       event.preventDefault();
       if (event.shiftKey) session.redo();
       else session.undo();
-    } else if (event.code === 'KeyR' && !event.ctrlKey && event.target === surface) toggleRecording();
-    else if (event.code === 'Escape') props.onDone();
+    } else if (event.ctrlKey || event.metaKey || event.target !== surface) return;
+    else if (event.code === 'KeyR') toggleRecording();
+    else if (event.code === 'KeyH') callBack();
   };
 
   return (
@@ -133,19 +152,31 @@ export function Editor(props: { session: Session; onDone: () => void }) {
         ref={surface}
         tabindex="0"
         role="application"
-        aria-label="The room. Arrow keys move the hand, Page Up and Page Down move it away and near, Z and X turn it, G grasps, W A S D walk, Q and E go down and up, R records."
+        aria-label="The room. Arrow keys move the hand, Page Up and Page Down move it away and near, Z and X turn it, G grasps, W A S D walk, Q and E go down and up, H brings the hand back, R records."
       >
         <canvas ref={live} width="360" height="240" />
         <canvas ref={ghost} class="ghost" />
         <Show when={recorded() !== undefined}>
           <span class="recording" role="status">
-            ● {recorded()} / {settings().frames}
+            {recorded() === 0
+              ? 'Recording starts when you touch the hand'
+              : `● ${recorded()} / ${settings().frames}`}
           </span>
+        </Show>
+        <Show when={away()}>
+          <button
+            type="button"
+            class="away"
+            on:pointerdown={(event) => event.stopPropagation()}
+            onClick={callBack}
+          >
+            The hand is out of view: bring it back
+          </button>
         </Show>
       </div>
       <p class="hint">
         Drag the hand; Shift or the wheel moves it near and away, Alt turns it. Drag beside it to orbit, WASD
-        to walk, G to grasp, R to record.
+        to walk, G to grasp, H to bring the hand back, R to record from its first touch on.
       </p>
       <div class="buttons">
         <button type="button" class="main" aria-pressed={recorded() !== undefined} onClick={toggleRecording}>
@@ -179,8 +210,7 @@ export function Editor(props: { session: Session; onDone: () => void }) {
             step="0.01"
             value={rigs().hand.grasp}
             onInput={(event) => {
-              const grasp = event.currentTarget.valueAsNumber;
-              setRigs(({ camera: same, hand }) => ({ camera: same, hand: { ...hand, grasp } }));
+              change({ grasp: event.currentTarget.valueAsNumber });
             }}
           />
         </label>
@@ -189,8 +219,7 @@ export function Editor(props: { session: Session; onDone: () => void }) {
           <select
             value={rigs().hand.posture}
             onChange={(event) => {
-              const posture = event.currentTarget.value as Posture;
-              setRigs(({ camera: same, hand }) => ({ camera: same, hand: { ...hand, posture } }));
+              change({ posture: event.currentTarget.value as Posture });
             }}
           >
             <For each={POSTURES}>{(name) => <option value={name}>{name}</option>}</For>

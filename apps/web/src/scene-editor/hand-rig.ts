@@ -14,6 +14,8 @@ import {
   type Vec3,
 } from './vectors.ts';
 
+const MIDDLE_TIP = 14;
+
 export const POSTURES = ['wrap', 'hook', 'pinch', 'flat', 'point'] as const;
 export type Posture = (typeof POSTURES)[number];
 
@@ -44,6 +46,22 @@ export function handBefore(camera: CameraRig, side: HandSide, distance = 0.5): H
     grasp: 0,
   };
 }
+
+/** Whether wrist or fingertips are in the picture. */
+export function isSeen(hand: HandRig, camera: CameraRig, intrinsics: Intrinsics): boolean {
+  const tip = handPose(hand).joints!.subarray(7 * MIDDLE_TIP, 7 * MIDDLE_TIP + 3);
+  return [hand.position, [tip[0], tip[1], tip[2]] as const].some((point) => {
+    const { x, y, depth } = projected(camera, intrinsics, point);
+    return depth > 0 && x >= 0 && y >= 0 && x <= intrinsics.width && y <= intrinsics.height;
+  });
+}
+
+/** Back before the camera, closed as far as it is. */
+export const calledBack = (hand: HandRig, camera: CameraRig): HandRig => ({
+  ...handBefore(camera, hand.side),
+  posture: hand.posture,
+  grasp: hand.grasp,
+});
 
 /** Moves in the plane through the hand that faces the camera, by pixels. */
 export function draggedInPlane(

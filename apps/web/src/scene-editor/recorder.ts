@@ -14,10 +14,16 @@ export function frameOf({ camera, hand }: Rigs, intrinsics: Intrinsics, seconds 
 }
 
 export interface Recording {
+  /** The hand was touched: from now on frames are taken. */
+  begin(): void;
   stop(): void;
 }
 
-/** @param onFrame how many of the frames are there; `onEnd` gets the motion, or nothing where it was stopped at once. */
+/**
+ * Waits until it is told to begin.
+ * @param onFrame how many of the frames are there, 0 while it waits; `onEnd` gets the motion, or nothing where it was
+ * stopped at once.
+ */
 export function record(
   current: () => TrajectoryFrame,
   { frames, fps }: { readonly frames: number; readonly fps: number },
@@ -25,19 +31,26 @@ export function record(
   onEnd: (trajectory: Trajectory | undefined) => void,
 ): Recording {
   const taken: TrajectoryFrame[] = [];
+  let timer: ReturnType<typeof setInterval> | undefined;
+  let ended = false;
   const take = () => {
     taken.push({ ...current(), seconds: taken.length / fps });
     onFrame(taken.length);
     if (taken.length === frames) end();
   };
-  const timer = setInterval(take, 1000 / fps);
-  let ended = false;
   const end = () => {
     if (ended) return;
     ended = true;
     clearInterval(timer);
     onEnd(taken.length > 1 ? { fps, frames: taken } : undefined);
   };
-  take();
-  return { stop: end };
+  onFrame(0);
+  return {
+    begin() {
+      if (ended || timer !== undefined) return;
+      timer = setInterval(take, 1000 / fps);
+      take();
+    },
+    stop: end,
+  };
 }

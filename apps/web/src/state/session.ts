@@ -1,18 +1,21 @@
 /**
  * Everything the page knows: the engine's state, the room, the motion, and the clips made of them. The functions are
- * what a visitor can do; each leaves the page working when it fails, with one line that says why.
+ * what a visitor can do; each leaves the page as it was when it fails or is cancelled, with one line that says why.
  */
 import type { Trajectory } from '@dwm/renderer';
 import { batch } from 'solid-js';
 import { createStore, unwrap } from 'solid-js/store';
 import example from '../example.mp4';
 import { onGrid, readLink, type Shared } from '../export/link.ts';
-import type { ModelRef } from '../model-store/sources.ts';
+import type { ModelFiles, ModelRef } from '../model-store/sources.ts';
 import { lastThird } from '../panes/picture.ts';
 import { begin, type History, push, redo, undo } from '../scene-editor/history.ts';
-import { EngineClient, EngineError } from '../worker/client.ts';
+import { type CallOptions, EngineClient, EngineError } from '../worker/client.ts';
 import type {
+  CallName,
+  Calls,
   Clip,
+  Conditioning,
   DeviceInfo,
   GenerateProgress,
   MemoryPlan,
@@ -22,13 +25,22 @@ import type {
   RoomRef,
   Settings,
 } from '../worker/protocol.ts';
+import { checkNumber, checkSettings, MEMORY, MOST_PROMPT, ROOM_NUMBER } from './limits.ts';
 import { memoryLimit } from './memory-limit.ts';
 import { fitted, startingTrajectory } from './trajectories.ts';
+import type { WordsFrom } from './words.ts';
 
 export const DEFAULT_ROOM = 1_000_000;
 
+/** Videos of the visitor's, and what a text file beside them says of them. */
+export interface OwnVideos {
+  readonly scene: File;
+  readonly hands: File;
+  readonly caption?: string;
+}
+
 export interface State {
-  /** `lost`: the device is gone and nothing works until `restart`. */
+  /** `lost`: the device is gone and nothing is computed until `restart`. */
   readonly phase: 'starting' | 'ready' | 'lost' | 'failed';
   /** What the engine does at the moment, in words, and how much of it is done, 0 to 1. */
   readonly task?: { readonly what: string; readonly done: number };
@@ -36,16 +48,20 @@ export interface State {
   readonly device?: DeviceInfo;
   readonly model?: ModelInfo;
   readonly settings?: Settings;
+  /** Where `settings.prompt` comes from. */
+  readonly wordsFrom: WordsFrom;
   /** GB that a run may take on the device. */
   readonly memoryLimit: number;
   readonly plan?: MemoryPlan;
   readonly roomRef: RoomRef;
   readonly room?: RoomInfo;
   readonly motions?: History<Trajectory>;
+  /** The motion that the room began with: another size or model has it planned anew. The visitor's own is kept. */
+  readonly planned?: Trajectory;
   readonly scene?: Clip;
   readonly hands?: Clip;
-  /** Where the clips above come from: drawn here, or the visitor's videos. */
-  readonly source: 'drawn' | 'videos';
+  /** Where the clips above come from, where they are not drawn here. */
+  readonly videos?: OwnVideos;
   readonly run?: GenerateProgress;
   readonly preview?: Clip;
   /** A run from the build, of the motion that the page begins with. */
@@ -54,108 +70,170 @@ export interface State {
 }
 
 const words = (error: unknown) => (error instanceof Error ? error.message : String(error));
-const isCancelled = (error: unknown) => error instanceof EngineError && error.code === 'cancelled';
+const hasCode = (error: unknown, code: string) => error instanceof EngineError && error.code === code;
+
+/** What has no answer by then hangs: the engine is started anew. */
+const PATIENCE = 10_000;
+
+/** A link's run that is as large as this plays when it is opened; a larger one waits for its visitor. */
+const playsAtOnce = (asked: Settings, own: Settings) => {
+  const volume = ({ width, height, frames }: Settings) => width * height * frames;
+  return asked.steps <= Math.max(50, own.steps) && volume(asked) <= 2 * volume(own);
+};
 
 export function createSession() {
   const [state, set] = createStore<State>({
     phase: 'starting',
+    wordsFrom: 'none',
     memoryLimit: memoryLimit(true),
     roomRef: { kind: 'synthetic', seed: DEFAULT_ROOM },
-    source: 'drawn',
   });
   let engine = new EngineClient();
   let modelRef: ModelRef = { kind: 'default', base: new URL('models/default/', document.baseURI).href };
-  let stop: AbortController | undefined;
-  let conditioned = 0;
-  /** The motion that the room began with: another size or model has it planned anew. The visitor's own is kept. */
-  let planned: Trajectory | undefined;
+  let lora: ModelFiles | undefined;
+  /** Ends what is under way. */
+  let stop = new AbortController();
+  let queue: Promise<unknown> = Promise.resolve();
+  let drawing: AbortController | undefined;
+  /** The motion whose clips are shown. */
+  let drawn: History<Trajectory> | undefined;
 
   /** The state without the store's proxies, which cannot be sent to the engine. */
   const now = () => unwrap(state);
   const busy = (what: string, done = 0) => set({ task: { what, done } });
-  const idle = () => set({ task: undefined });
   const fail = (error: unknown) => {
-    if (!isCancelled(error)) set({ error: words(error) });
+    // The loss of the device has a line of its own.
+    if (!hasCode(error, 'cancelled') && !hasCode(error, 'device-lost')) set({ error: words(error) });
   };
 
-  /** Runs what a visitor asked for; an error becomes the page's one line. */
-  async function attempt(work: () => Promise<void>): Promise<boolean> {
-    set({ error: undefined });
-    try {
-      await work();
-      return true;
-    } catch (error) {
-      fail(error);
-      return false;
-    } finally {
-      idle();
-    }
+  /** A call that Cancel ends. */
+  const call = <N extends CallName>(
+    name: N,
+    argument: Calls[N]['argument'],
+    onProgress?: CallOptions<Calls[N]['progress']>['onProgress'],
+  ) => engine.call(name, argument, { signal: stop.signal, onProgress });
+
+  /** Runs what a visitor asked for, after what they asked for before; an error becomes the page's one line. */
+  function attempt(work: () => Promise<void>): Promise<boolean> {
+    const turn = queue.then(async () => {
+      if (state.phase !== 'ready' || state.run) return false;
+      stop = new AbortController();
+      set({ error: undefined });
+      try {
+        await work();
+        return true;
+      } catch (error) {
+        fail(error);
+        return false;
+      } finally {
+        set({ task: undefined });
+      }
+    });
+    queue = turn;
+    return turn;
   }
 
   function watch(client: EngineClient): void {
     client.lost.then((reason) => {
       if (client !== engine) return;
+      renew();
       set({
         phase: 'lost',
         run: undefined,
         task: undefined,
+        preview: undefined,
         error: `The graphics device was lost (${reason}). What you made is still here.`,
       });
     });
   }
 
-  async function loadModel(ref: ModelRef): Promise<void> {
-    stop = new AbortController();
+  /** An engine that has no device yet: it can write files. */
+  function renew(): void {
+    engine.close();
+    engine = new EngineClient();
+    watch(engine);
+  }
+  watch(engine);
+
+  function loadModel(ref: ModelRef, withLora: ModelFiles | undefined): Promise<ModelInfo> {
     busy('Loading the model');
-    const model = await engine.call('loadModel', ref, {
-      signal: stop.signal,
-      onProgress: ({ part, done, total }: ModelProgress) =>
-        busy(part === 'files' ? 'Fetching the model' : `Loading ${part}`, done / Math.max(1, total)),
-    });
-    modelRef = ref;
-    batch(() => {
-      set({ model, generated: undefined, preview: undefined });
-      set({ settings: { ...model.settings, seed: state.settings?.seed ?? model.settings.seed } });
-    });
+    return call('loadModel', { base: ref, lora: withLora }, ({ part, done, total }: ModelProgress) =>
+      busy(part === 'files' ? 'Fetching the model' : `Loading ${part}`, done / Math.max(1, total)),
+    );
   }
 
-  async function openRoom(ref: RoomRef, given?: Trajectory): Promise<void> {
-    const settings = now().settings!;
+  /** The conditioning videos of a motion, in the room that was opened last. */
+  async function draw(trajectory: Trajectory): Promise<Conditioning> {
+    busy('Drawing the scene and the hands');
+    return call('condition', { trajectory }, ({ done }) => busy('Drawing the scene and the hands', done));
+  }
+
+  /** What the model is told, unless the visitor typed something: what is known of the hands. */
+  async function wordsFor(
+    trajectory: Trajectory,
+    planned: Trajectory | undefined,
+    room: RoomInfo,
+  ): Promise<{ text: string; from: WordsFrom }> {
+    if (state.wordsFrom === 'typed') return { text: now().settings!.prompt, from: 'typed' };
+    if (trajectory === planned && room.caption) return { text: room.caption, from: 'room' };
+    busy('Looking at what the hand does');
+    const told = await call('describe', { trajectory });
+    return told === undefined ? { text: '', from: 'none' } : { text: told, from: 'motion' };
+  }
+
+  /** A room with the motion it is given, or its own, at a size. The page changes once all of it is there. */
+  async function openRoom(ref: RoomRef, settings: Settings, history?: History<Trajectory>): Promise<void> {
     busy('Building the room');
-    const room = await engine.call('openRoom', { room: ref, settings });
-    const trajectory = onGrid(fitted(given ?? startingTrajectory(room, settings), settings));
-    planned = given ? undefined : trajectory;
-    // Models that read are told what the planned motion is, until the visitor says otherwise.
-    const prompt = given ? settings.prompt : room.caption;
+    const room = await call('openRoom', { room: ref, settings });
+    const own = onGrid(fitted(startingTrajectory(room, settings), settings));
+    const given = history?.present;
+    const trajectory = given ? onGrid(fitted(given, settings)) : own;
+    const clips = await draw(trajectory);
+    const told = await wordsFor(trajectory, own, room);
+    const motions = history && given === trajectory ? history : begin(trajectory);
+    drawn = motions;
     batch(() =>
       set({
+        ...clips,
         roomRef: room.seed === undefined ? ref : { kind: 'synthetic', seed: room.seed, exact: true },
         room,
-        motions: begin(trajectory),
-        source: 'drawn',
-        settings: { ...settings, prompt },
+        planned: own,
+        motions,
+        videos: undefined,
+        generated: undefined,
+        preview: undefined,
+        settings: { ...settings, prompt: told.text },
+        wordsFrom: told.from,
       }),
     );
-    await condition();
   }
 
-  const reopenRoom = () => {
-    const { roomRef, motions } = now();
-    return openRoom(roomRef, motions?.present === planned ? undefined : motions?.present);
+  const ownMotions = () => {
+    const { motions, planned } = now();
+    return motions?.present === planned ? undefined : motions;
   };
 
-  /** Draws the conditioning videos of the present motion; a newer motion makes an older drawing void. */
-  async function condition(): Promise<void> {
-    const trajectory = now().motions!.present;
-    const turn = ++conditioned;
-    busy('Drawing the scene and the hands');
-    const clips = await engine.call(
-      'condition',
-      { trajectory, settings: now().settings! },
-      { onProgress: ({ done }) => turn === conditioned && busy('Drawing the scene and the hands', done) },
-    );
-    if (turn === conditioned) set({ ...clips, source: 'drawn', generated: undefined, preview: undefined });
+  async function openVideos(videos: OwnVideos, settings: Settings): Promise<void> {
+    const read = (file: File) =>
+      call('readVideo', { file, settings }, ({ done }) => busy(`Reading ${file.name}`, done));
+    const clips = { scene: await read(videos.scene), hands: await read(videos.hands) };
+    const typed = state.wordsFrom === 'typed';
+    const { caption = '' } = videos;
+    set({
+      ...clips,
+      videos,
+      generated: undefined,
+      preview: undefined,
+      settings: { ...settings, prompt: typed ? settings.prompt : caption },
+      wordsFrom: typed ? 'typed' : caption ? 'file' : 'none',
+    });
   }
+
+  /** Everything that is shown, made anew at a size: the visitor's videos, or the room. */
+  const remake = (settings: Settings) => {
+    const { videos, roomRef } = now();
+    return videos ? openVideos(videos, settings) : openRoom(roomRef, settings, ownMotions());
+  };
 
   /** The recorded run of the first room stands in until the visitor makes one. */
   async function showRecorded(): Promise<void> {
@@ -164,47 +242,143 @@ export function createSession() {
     set({ recorded: { of: now().motions!.present, video: lastThird(all) } });
   }
 
-  async function planRun(): Promise<void> {
-    const limit = state.memoryLimit * 1e9;
+  const planFor = (settings: Settings, gigabytes = state.memoryLimit) =>
+    call('plan', { settings, limit: gigabytes * 1e9 });
+
+  const planRun = async () => {
     // Nothing can be generated with settings that no plan could be made for.
     set({ plan: undefined });
-    set({ plan: await engine.call('plan', { settings: now().settings!, limit }) });
-  }
+    set({ plan: await planFor(now().settings!) });
+  };
 
-  const changeMotion = (change: (history: History<Trajectory>) => History<Trajectory>) =>
-    attempt(async () => {
-      const before = now().motions;
-      if (!before) return;
-      const after = change(before);
-      if (after.present === before.present) return;
-      set({ motions: after });
-      await condition();
+  /** A newer motion makes an older drawing void; one that is not drawn is taken back. */
+  function changeMotion(change: (history: History<Trajectory>) => History<Trajectory>): Promise<boolean> {
+    const before = now().motions;
+    if (!before || state.run || state.phase !== 'ready') return Promise.resolve(false);
+    let after: History<Trajectory>;
+    try {
+      after = change(before);
+    } catch (error) {
+      fail(error);
+      return Promise.resolve(false);
+    }
+    if (after.present === before.present) return Promise.resolve(false);
+    set({ motions: after });
+    drawing?.abort();
+    const mine = new AbortController();
+    drawing = mine;
+    return attempt(async () => {
+      if (mine.signal.aborted) return;
+      const own = stop;
+      mine.signal.addEventListener('abort', () => own.abort());
+      const { planned, room } = now();
+      try {
+        const trajectory = after.present;
+        const clips = await draw(trajectory);
+        const told = await wordsFor(trajectory, planned, room!);
+        drawn = after;
+        set({
+          ...clips,
+          videos: undefined,
+          generated: undefined,
+          preview: undefined,
+          settings: { ...now().settings!, prompt: told.text },
+          wordsFrom: told.from,
+        });
+      } catch (error) {
+        if (now().motions === after && state.phase === 'ready') set({ motions: drawn });
+        throw error;
+      }
       await planRun();
     });
+  }
 
-  /** Opens device, model and room; `again` brings back what was there before the device was lost. */
-  async function start(again = false): Promise<void> {
+  /** Takes settings over once a plan could be made for them, and what they change is drawn. */
+  const change = (changed: Partial<Settings>) =>
+    attempt(async () => {
+      checkSettings(changed);
+      const before = now().settings!;
+      const after = { ...before, ...changed };
+      const plan = await planFor(after);
+      const redraws = (['width', 'height', 'frames', 'fps'] as const).some(
+        (key) => after[key] !== before[key],
+      );
+      if (redraws) await remake(after);
+      else set({ settings: after });
+      set({ plan });
+    });
+
+  async function generate(): Promise<void> {
+    const { scene, hands, settings } = now();
+    if (!scene || !hands || !settings || state.run || state.task || state.phase !== 'ready') return;
+    stop = new AbortController();
+    set({ error: undefined, generated: undefined, preview: undefined });
+    set({ run: { stage: 'encode', done: 0, step: 0, steps: settings.steps } });
+    try {
+      // The page keeps its clips: what is sent is copied.
+      const { video, seconds } = await call('generate', { scene, hands, settings }, (progress) =>
+        batch(() => {
+          if (progress.preview) set({ preview: progress.preview });
+          set({ run: progress });
+        }),
+      );
+      set({ generated: { video, seconds, of: settings } });
+    } catch (error) {
+      fail(error);
+      set({ preview: undefined });
+    } finally {
+      set({ run: undefined });
+    }
+  }
+
+  /** What a link asks for. A broken link leaves the page to begin as without one. */
+  const sharedNow = () =>
+    readLink(location.hash).catch((error) => {
+      fail(error);
+      return undefined;
+    });
+
+  /** Opens device, model and room. What was made before the device was lost stays. */
+  async function start(): Promise<void> {
+    const again = state.room !== undefined;
+    stop = new AbortController();
     set({ phase: 'starting', error: undefined });
-    watch(engine);
     try {
       busy('Opening the graphics device');
-      const device = await engine.call('open', undefined);
+      const device = await call('open', undefined);
       set({ device, memoryLimit: again ? state.memoryLimit : memoryLimit(device.software) });
-      const shared = again ? undefined : await readLink(location.hash).catch((error) => fail(error));
-      const kept = again ? now().settings : shared?.settings;
-      await loadModel(modelRef);
-      if (kept) set({ settings: kept });
-      const motion = again ? now().motions?.present : shared?.trajectory;
-      const ref = shared ? ({ kind: 'synthetic', seed: shared.room, exact: true } as const) : now().roomRef;
-      await openRoom(ref, motion);
+      const shared = again ? undefined : await sharedNow();
+      // A link says its size, so its scene is there before the model is: there is something to see.
+      if (shared) await openShared(shared);
+      const model = await loadModel(modelRef, lora);
+      set({ model });
+      if (again) {
+        const { roomRef, settings, motions } = now();
+        await call('openRoom', { room: roomRef, settings: settings! });
+        await draw(motions!.present);
+      } else if (!shared) await openRoom(now().roomRef, model.settings);
       await planRun();
-      set({ phase: 'ready' });
+      set({ phase: 'ready', task: undefined });
       if (!again && !shared) await showRecorded();
+      if (shared && state.plan?.fits && playsAtOnce(shared.settings, model.settings)) await generate();
     } catch (error) {
-      if (state.phase !== 'lost') set({ phase: 'failed', error: words(error) });
+      if (state.phase !== 'lost')
+        set({
+          phase: 'failed',
+          error: hasCode(error, 'cancelled') ? 'The page was stopped while it loaded.' : words(error),
+        });
     } finally {
-      idle();
+      set({ task: undefined });
     }
+  }
+
+  function openShared({ room, settings, typed, trajectory }: Shared): Promise<void> {
+    set({ settings, wordsFrom: typed ? 'typed' : 'none' });
+    return openRoom(
+      { kind: 'synthetic', seed: room, exact: true },
+      settings,
+      trajectory && begin(trajectory),
+    );
   }
 
   return {
@@ -212,91 +386,95 @@ export function createSession() {
     start,
     /** The engine of now; a new one after each restart. */
     engine: () => engine,
-    restart(): Promise<void> {
-      engine.close();
-      engine = new EngineClient();
-      return start(true);
+    restart: (): Promise<void> => {
+      renew();
+      return start();
     },
     dismiss: () => set({ error: undefined }),
     complain: fail,
     useRoom: (ref: RoomRef) =>
       attempt(async () => {
-        await openRoom(ref);
+        if (ref.kind === 'synthetic') checkNumber(ROOM_NUMBER, ref.seed);
+        await openRoom(ref, now().settings!);
+        await planRun();
+      }),
+    /** From the visitor's videos back to the room and its motion. */
+    backToRoom: () =>
+      attempt(async () => {
+        await openRoom(now().roomRef, now().settings!, ownMotions());
         await planRun();
       }),
     useModel: (ref: ModelRef) =>
       attempt(async () => {
-        await loadModel(ref);
-        await reopenRoom();
+        const model = await loadModel(ref, undefined);
+        [modelRef, lora] = [ref, undefined];
+        const { seed, prompt } = now().settings!;
+        set({ model, generated: undefined, preview: undefined });
+        await remake({ ...model.settings, seed, prompt });
         await planRun();
       }),
-    useVideos: (scene: File, hands: File) =>
+    /** Fine-tuned weights over the model that is there; undefined takes them off. */
+    useLora: (files: ModelFiles | undefined) =>
       attempt(async () => {
-        const settings = now().settings!;
-        const read = (file: File, what: string) =>
-          engine.call(
-            'readVideo',
-            { file, settings },
-            { onProgress: ({ done }) => busy(`Reading ${what}`, done) },
-          );
-        const clips = { scene: await read(scene, scene.name), hands: await read(hands, hands.name) };
-        conditioned++;
-        set({ ...clips, source: 'videos', generated: undefined, preview: undefined });
+        const model = await loadModel(modelRef, files);
+        lora = files;
+        set({ model, generated: undefined, preview: undefined });
+        await planRun();
+      }),
+    useVideos: (videos: OwnVideos) =>
+      attempt(async () => {
+        await openVideos(videos, now().settings!);
+        await planRun();
       }),
     useMotion: (trajectory: Trajectory) =>
       changeMotion((history) => push(history, onGrid(fitted(trajectory, now().settings!)))),
     undo: () => changeMotion(undo),
     redo: () => changeMotion(redo),
-    /** Another size or rate draws the room anew; the rest only changes the next run. */
-    change: (change: Partial<Settings>) =>
+    /** Another size or rate draws what is shown anew; the rest only changes the next run. */
+    change,
+    /** The visitor's own words; undefined gives the page's back. */
+    say: (text: string | undefined) =>
       attempt(async () => {
-        const before = now().settings!;
-        const after = { ...before, ...change };
-        set({ settings: after });
-        const redraws = (['width', 'height', 'frames', 'fps'] as const).some(
-          (key) => after[key] !== before[key],
-        );
-        if (redraws) await reopenRoom();
-        await planRun();
+        if (text !== undefined) {
+          checkSettings({ prompt: text.slice(0, MOST_PROMPT + 1) });
+          set({ settings: { ...now().settings!, prompt: text }, wordsFrom: 'typed' });
+          return;
+        }
+        set({ wordsFrom: 'none' });
+        const { videos, motions, planned, room, settings } = now();
+        const told = videos
+          ? { text: videos.caption ?? '', from: videos.caption ? ('file' as const) : ('none' as const) }
+          : await wordsFor(motions!.present, planned, room!);
+        set({ settings: { ...settings!, prompt: told.text }, wordsFrom: told.from });
       }),
     limitMemory: (gigabytes: number) =>
       attempt(async () => {
-        set({ memoryLimit: gigabytes });
-        await planRun();
+        checkNumber(MEMORY, gigabytes);
+        const plan = await planFor(now().settings!, gigabytes);
+        set({ memoryLimit: gigabytes, plan });
       }),
-    async generate(): Promise<void> {
-      const { scene, hands, settings } = now();
-      if (!scene || !hands || !settings) return;
-      stop = new AbortController();
-      set({ error: undefined, generated: undefined, preview: undefined });
-      set({ run: { stage: 'encode', done: 0, step: 0, steps: settings.steps } });
-      try {
-        // The page keeps its clips: what is sent is copied.
-        const { video, seconds } = await engine.call(
-          'generate',
-          { scene, hands, settings },
-          {
-            signal: stop.signal,
-            onProgress: (progress) =>
-              batch(() => {
-                if (progress.preview) set({ preview: progress.preview });
-                set({ run: progress });
-              }),
-          },
-        );
-        set({ generated: { video, seconds, of: settings } });
-      } catch (error) {
-        fail(error);
-        set({ preview: undefined });
-      } finally {
-        set({ run: undefined });
-      }
+    generate,
+    /** Ends a load or a run. An engine that does not answer is started anew, with everything that was made. */
+    cancel(): void {
+      const ending = stop;
+      ending.abort();
+      const client = engine;
+      setTimeout(() => {
+        if (stop !== ending || client !== engine || !(state.task || state.run)) return;
+        renew();
+        set({ run: undefined, task: undefined });
+        queue.then(start);
+      }, PATIENCE);
     },
-    cancel: () => stop?.abort(),
     shared: (): Shared | undefined => {
-      const { roomRef, settings, motions, source } = now();
-      if (roomRef.kind !== 'synthetic' || source !== 'drawn' || !settings || !motions) return undefined;
-      return { room: roomRef.seed, settings: { ...settings }, trajectory: motions.present };
+      const { roomRef, settings, motions, planned, videos, wordsFrom } = now();
+      if (roomRef.kind !== 'synthetic' || videos || !settings || !motions) return undefined;
+      return {
+        room: roomRef.seed,
+        settings: { ...settings },
+        typed: wordsFrom === 'typed',
+        ...(motions.present !== planned && { trajectory: motions.present }),
+      };
     },
   };
 }

@@ -30,6 +30,7 @@ export class EngineClient {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
   #next = 1;
+  #gone = '';
 
   constructor() {
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url), { type: 'module', name: 'engine' });
@@ -51,6 +52,7 @@ export class EngineClient {
     argument: Calls[N]['argument'],
     { signal, onProgress, transfer = [] }: CallOptions<Calls[N]['progress']> = {},
   ): Promise<Calls[N]['result']> {
+    if (this.#gone) return Promise.reject(new EngineError({ code: 'device-lost', message: this.#gone }));
     const id = this.#next++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve: resolve as (result: unknown) => void, reject, onProgress });
@@ -80,6 +82,7 @@ export class EngineClient {
   }
 
   #fail(message: string): void {
+    this.#gone = message;
     for (const { reject } of this.#waiting.values())
       reject(new EngineError({ code: 'device-lost', message }));
     this.#waiting.clear();

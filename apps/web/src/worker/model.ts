@@ -2,6 +2,7 @@
 import { type Device, type ModelFolder, openSafetensors, toFloat32 } from '@dwm/core-tensor';
 import { DwmPipeline, type PromptEmbeds, readOwnSettings } from '@dwm/dwm-model';
 import type { ModelInfo, ModelProgress, Settings } from './protocol.ts';
+import { messagesIn } from './serve.ts';
 
 export interface LoadedModel {
   readonly pipeline: DwmPipeline;
@@ -25,14 +26,17 @@ const SMALL: Settings = { ...LARGE, width: 96, height: 64, frames: 17, steps: 10
 /** Networks narrower than this are toys or were trained for small pictures. */
 const SMALL_WIDTH = 1024;
 
-/** @throws InvalidFileError naming file and field. */
+/** @throws InvalidFileError naming file and field; the signal's reason. */
 export async function loadModel(
   device: Device,
   folder: ModelFolder,
+  lora: ModelFolder | undefined,
   report: (progress: ModelProgress) => void,
+  signal: AbortSignal,
 ): Promise<LoadedModel> {
   const before = device.memory.allocated;
-  const pipeline = await DwmPipeline.load(device, folder, {
+  const pipeline = await DwmPipeline.load(device, untilAborted(folder, signal), {
+    ...(lora && { lora: untilAborted(lora, signal) }),
     precision: device.caps.features.f16 && device.caps.adapter.kind === 'hardware' ? 'f16' : 'f32',
     onProgress: (part, done, total) => report({ part, done, total }),
   });
@@ -42,9 +46,31 @@ export async function loadModel(
     embeds: pipeline.hasTextEncoder ? undefined : await promptEmbeds(pipeline, folder),
     info: {
       name: folder.name,
+      ...(lora && { lora: lora.name }),
       takesText: pipeline.hasTextEncoder,
       bytes: device.memory.allocated - before,
       settings: { ...(small ? SMALL : LARGE), ...(await ownSettings(folder)) },
+    },
+  };
+}
+
+/** Reads nothing more once the signal is aborted: weights come in thousands of reads. */
+function untilAborted(folder: ModelFolder, signal: AbortSignal): ModelFolder {
+  return {
+    name: folder.name,
+    exists: (path) => folder.exists(path),
+    async open(path) {
+      const source = await folder.open(path);
+      return {
+        name: source.name,
+        size: source.size,
+        async read(offset, length, into) {
+          await messagesIn();
+          signal.throwIfAborted();
+          return source.read(offset, length, into);
+        },
+        close: async () => source.close?.(),
+      };
     },
   };
 }

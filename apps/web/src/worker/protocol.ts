@@ -5,7 +5,7 @@
 import type { Bounds, Trajectory } from '@dwm/renderer';
 import type { DroppedFile } from '../model-store/dropped.ts';
 import type { Kept } from '../model-store/opfs.ts';
-import type { ModelRef } from '../model-store/sources.ts';
+import type { ModelFiles, ModelRef } from '../model-store/sources.ts';
 
 /** Displayed RGB bytes [frames, height, width, 3]. */
 export interface Clip {
@@ -26,6 +26,8 @@ export interface DeviceInfo {
 /** What the model was made for, and what it takes. */
 export interface ModelInfo {
   readonly name: string;
+  /** Fine-tuned weights over it. */
+  readonly lora?: string;
   readonly takesText: boolean;
   /** Device memory of its weights. */
   readonly bytes: number;
@@ -109,15 +111,18 @@ interface Call<A, R, P = never> {
 
 export interface Calls {
   open: Call<void, DeviceInfo>;
-  loadModel: Call<ModelRef, ModelInfo, ModelProgress>;
+  loadModel: Call<
+    { readonly base: ModelRef; readonly lora: ModelFiles | undefined },
+    ModelInfo,
+    ModelProgress
+  >;
   listModels: Call<void, readonly Kept[]>;
   forgetModel: Call<string, void>;
+  /** The room is used once a motion in it was drawn. */
   openRoom: Call<{ readonly room: RoomRef; readonly settings: Settings }, RoomInfo>;
-  condition: Call<
-    { readonly trajectory: Trajectory; readonly settings: Settings },
-    Conditioning,
-    { readonly done: number }
-  >;
+  condition: Call<{ readonly trajectory: Trajectory }, Conditioning, { readonly done: number }>;
+  /** What hands do to the room, in words; undefined in rooms that nobody can simulate. */
+  describe: Call<{ readonly trajectory: Trajectory }, string | undefined>;
   readVideo: Call<{ readonly file: File; readonly settings: Settings }, Clip, { readonly done: number }>;
   plan: Call<{ readonly settings: Settings; readonly limit: number }, MemoryPlan>;
   generate: Call<

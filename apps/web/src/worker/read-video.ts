@@ -2,14 +2,18 @@
 import { indicesAtRate, readVideo as readFrames } from '@dwm/media';
 import type { Clip, Settings } from './protocol.ts';
 
-/** @throws InvalidFileError for a file that is no video, or is damaged. */
+/** @throws InvalidFileError for a file that is no video, or is damaged; the signal's reason. */
 export async function readVideo(
   file: File,
   { fps, frames }: Settings,
+  signal: AbortSignal,
   onProgress: (done: number) => void,
 ): Promise<Clip> {
   return readFrames(file, {
     indices: (info) => indicesAtRate(info, fps, frames),
-    onProgress: (done, total) => onProgress(done / total),
+    onProgress: (done, total) => {
+      signal.throwIfAborted();
+      onProgress(done / total);
+    },
   });
 }

@@ -28,14 +28,27 @@ import {
   type View,
   worldBounds,
 } from '@dwm/renderer';
-import { handScene, makeWorld, planAction, simulate } from '@dwm/synth';
+import {
+  captionOf,
+  FIXED_CAMERA,
+  fault,
+  handScene,
+  makeWorld,
+  planAction,
+  Random,
+  runHands,
+  type World,
+} from '@dwm/synth';
 import type { DroppedFile } from '../model-store/dropped.ts';
+import { ROOM_TRIES } from '../state/limits.ts';
 import { decodeImage } from './decode-image.ts';
 import type { Clip, Conditioning, RoomInfo, RoomRef, Settings } from './protocol.ts';
-import type { CallContext } from './serve.ts';
+import { type CallContext, messagesIn } from './serve.ts';
 
 interface RoomParts {
   readonly info: RoomInfo;
+  /** Of rooms that can be simulated. */
+  readonly world?: World;
   readonly meshes?: Scene;
   readonly splats?: SplatCloud;
   readonly lights?: LightRig;
@@ -45,30 +58,27 @@ const JOINTS = 25;
 /** All vertices in one point: nothing is drawn. */
 const GONE = Float64Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
 
-/** Rooms are made in a second at most; of three, one works out at least. */
-const TRIES = 20;
-
 /** A simulated clip's room, with the motion that was planned for it. */
 async function simulated(
   { seed, exact }: Extract<RoomRef, { kind: 'synthetic' }>,
   { width, height, frames, fps }: Settings,
+  signal: AbortSignal,
 ): Promise<RoomParts> {
-  for (let tried = seed; tried < seed + TRIES; tried++) {
-    const name = `Room ${tried}`;
-    if (exact) {
-      const world = await makeWorld(seed);
-      const { acting, caption } = planAction(world, { width, height, frames, fps, fixedCamera: false });
-      return { info: { name, seed, trajectory: acting, caption }, meshes: world.scene, lights: world.lights };
-    }
+  for (let tried = seed; tried < seed + ROOM_TRIES; tried++) {
+    await messagesIn();
+    signal.throwIfAborted();
+    const world = await makeWorld(tried);
+    const fixedCamera = Random.fork(tried, 'clip').chance(FIXED_CAMERA);
+    const plan = planAction(world, { width, height, frames, fps, fixedCamera });
     // Seeds whose motion does not work out are passed over.
-    const clip = await simulate(tried, { width, height, frames, fps });
-    if ('rejected' in clip) continue;
-    const { trajectory, caption, scene, lights } = clip;
-    return { info: { name, seed: tried, trajectory, caption }, meshes: scene, lights };
+    if (!exact && fault(world, plan, await runHands(world, plan.acting))) continue;
+    const { acting: trajectory, caption } = plan;
+    const info = { name: `Room ${tried}`, seed: tried, trajectory, caption };
+    return { info, world, meshes: world.scene, lights: world.lights };
   }
   throw new DwmError(
     'no-room',
-    `none of the rooms ${seed} to ${seed + TRIES - 1} works out; choose another number`,
+    `none of the rooms ${seed} to ${seed + ROOM_TRIES - 1} works out; choose another number`,
   );
 }
 
@@ -117,6 +127,7 @@ function cloudBounds({ positions }: SplatCloud): Bounds {
 export class Room {
   readonly info: RoomInfo;
   readonly #device: Device;
+  readonly #world: World | undefined;
   readonly #model: SceneModel;
   readonly #meshes: MeshRenderer;
   readonly #lights: LightRig | undefined;
@@ -127,12 +138,13 @@ export class Room {
 
   private constructor(
     device: Device,
-    { info, lights, meshes }: RoomParts,
+    { info, world, lights, meshes }: RoomParts,
     model: SceneModel,
     firstJoint: Readonly<Record<'left' | 'right', number>>,
     splats: SplatScene | undefined,
   ) {
     this.info = info;
+    this.#world = world;
     this.#device = device;
     this.#model = model;
     this.#meshes = new MeshRenderer(device);
@@ -142,9 +154,11 @@ export class Room {
     this.#splats = splats && { scene: splats, renderer: new SplatRenderer(device) };
   }
 
-  /** @throws InvalidFileError for a file that is no scene; OutOfMemoryError. */
-  static async open(device: Device, ref: RoomRef, settings: Settings): Promise<Room> {
-    const parts = ref.kind === 'files' ? await fromFiles(ref.files) : await simulated(ref, settings);
+  /** @throws InvalidFileError for a file that is no scene; OutOfMemoryError; the signal's reason. */
+  static async open(device: Device, ref: RoomRef, settings: Settings, signal: AbortSignal): Promise<Room> {
+    const parts = ref.kind === 'files' ? await fromFiles(ref.files) : await simulated(ref, settings, signal);
+    await messagesIn();
+    signal.throwIfAborted();
     const pieces = [
       ...(parts.meshes ? [{ scene: parts.meshes, name: 'room' }] : []),
       ...SIDES.map((side) => ({ scene: handScene(side), name: `${side} hand` })),
@@ -157,12 +171,20 @@ export class Room {
     }
     const model = await SceneModel.load(device, combineScenes(parts.info.name, pieces), { decodeImage });
     try {
+      await messagesIn();
+      signal.throwIfAborted();
       const splats = parts.splats && new SplatScene(device, parts.splats);
       return new Room(device, parts, model, firstJoint, splats);
     } catch (error) {
       model.destroy();
       throw error;
     }
+  }
+
+  /** What the hands of a motion do here, in words; undefined where nobody can simulate it. */
+  async describe(trajectory: Trajectory): Promise<string | undefined> {
+    if (!this.#world) return undefined;
+    return captionOf(this.#world, trajectory, await runHands(this.#world, trajectory));
   }
 
   get hasSplats(): boolean {

@@ -2,6 +2,9 @@
 import { DwmError } from '@dwm/core-tensor';
 import type { CallName, Calls, Failure, FromWorker, ToWorker } from './protocol.ts';
 
+/** Lets messages in, so that what was cancelled meanwhile is known. */
+export const messagesIn = () => new Promise((resolve) => setTimeout(resolve));
+
 export interface CallContext<P> {
   readonly signal: AbortSignal;
   report(progress: P): void;

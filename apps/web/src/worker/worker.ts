@@ -1,5 +1,6 @@
 /** The engine: everything that touches the device happens here, off the page's thread. */
 import { type Device, DwmError, openBrowserDevice } from '@dwm/core-tensor';
+import { droppedFolder } from '../model-store/dropped.ts';
 import { forget, listKept } from '../model-store/opfs.ts';
 import { openModel } from '../model-store/sources.ts';
 import { generate } from './generate.ts';
@@ -12,6 +13,8 @@ import { announceLoss, serve } from './serve.ts';
 let device: Device | undefined;
 let model: LoadedModel | undefined;
 let room: Room | undefined;
+/** The room that was opened last, until a motion in it was drawn. */
+let next: Room | undefined;
 let view: LiveView | undefined;
 
 function ready<T>(value: T | undefined, what: string): T {
@@ -27,26 +30,41 @@ serve({
     const name = adapter.description || [adapter.vendor, adapter.architecture].filter(Boolean).join(' ');
     return { name, software: adapter.kind === 'software', f16: features.f16 };
   },
-  async loadModel(ref, { report, signal }) {
-    const folder = await openModel(ref, (done, total) => report({ part: 'files', done, total }), signal);
-    const loaded = await loadModel(ready(device, 'device'), folder, report);
+  async loadModel({ base, lora }, { report, signal }) {
+    const folder = await openModel(base, (done, total) => report({ part: 'files', done, total }), signal);
+    const over = lora && droppedFolder(lora.name, lora.files);
+    const loaded = await loadModel(ready(device, 'device'), folder, over, report, signal);
     model?.pipeline.destroy();
     model = loaded;
     return loaded.info;
   },
   listModels: async () => listKept().catch(() => []),
   forgetModel: (id) => forget(id),
-  async openRoom({ room: ref, settings }) {
-    const opened = await Room.open(ready(device, 'device'), ref, settings);
-    room?.destroy();
-    room = opened;
+  async openRoom({ room: ref, settings }, { signal }) {
+    const opened = await Room.open(ready(device, 'device'), ref, settings, signal);
+    next?.destroy();
+    next = opened;
     return opened.info;
   },
-  condition: ({ trajectory }, context) =>
-    conditioning(ready(device, 'device'), ready(room, 'room'), trajectory, context),
-  async readVideo({ file, settings }, { report }) {
+  async condition({ trajectory }, context) {
+    const drawn = next ?? ready(room, 'room');
+    try {
+      const clips = await conditioning(ready(device, 'device'), drawn, trajectory, context);
+      if (next) {
+        room?.destroy();
+        [room, next] = [next, undefined];
+      }
+      return clips;
+    } catch (error) {
+      next?.destroy();
+      next = undefined;
+      throw error;
+    }
+  },
+  describe: async ({ trajectory }) => ready(room, 'room').describe(trajectory),
+  async readVideo({ file, settings }, { report, signal }) {
     const { readVideo } = await import('./read-video.ts');
-    return readVideo(file, settings, (done) => report({ done }));
+    return readVideo(file, settings, signal, (done) => report({ done }));
   },
   plan: async ({ settings, limit }) => planMemory(ready(model, 'model'), settings, limit),
   generate: (input, { report, signal }) => generate(ready(model, 'model'), input, report, signal),
