@@ -59,7 +59,7 @@ const picture = (page: Page, name: string) => page.screenshot({ path: join(PICTU
 
 /** What the page says that a run takes, in GB. */
 async function memoryOf(page: Page): Promise<number> {
-  const words = await page.getByText(/^takes .* of graphics memory$/).textContent({ timeout: PATIENCE });
+  const words = await page.getByText(/^takes .* of memory$/).textContent({ timeout: PATIENCE });
   const [, value, unit] = /([\d.]+) (MB|GB)/.exec(words!)!;
   return Number(value) / (unit === 'MB' ? 1000 : 1);
 }
@@ -279,7 +279,9 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       }
       const video = taken.get('Video (mp4)')!;
       await drop(page, ['a_hands.mp4', video], ['a_static.mp4', video]);
-      await page.locator('[data-pane=hands] small', { hasText: 'your video' }).waitFor({ timeout: PATIENCE });
+      await page
+        .locator('[data-pane=hands] small', { hasText: 'a_hands.mp4' })
+        .waitFor({ timeout: PATIENCE });
       expect(complaints).toEqual([]);
     },
     WHOLE_TEST,
@@ -337,7 +339,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
         await ready(page);
       }
       const between = Number(((small + (await memoryOf(page))) / 2).toFixed(3));
-      await change(page, 'Graphics memory, GB', between);
+      await change(page, 'Memory, GB', between);
       const instead = page.getByRole('button', { name: /^Use \d+×\d+/ });
       await instead.waitFor({ timeout: PATIENCE });
       expect(await button(page, 'Generate').isDisabled()).toBe(true);

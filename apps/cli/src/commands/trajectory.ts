@@ -2,13 +2,19 @@
 import { InvalidArgumentError } from '@dwm/core-tensor';
 import { openNodeDevice, writeFileAtomic } from '@dwm/core-tensor/node';
 import { contactSheet, type Frames, type RgbImage, writePng } from '@dwm/media/node';
-import { clipTrajectory, resample, SIDES, type Trajectory, writeTransforms } from '@dwm/renderer';
+import {
+  clipTrajectory,
+  RECORDING_FORMATS,
+  resample,
+  SIDES,
+  type Trajectory,
+  writeTransforms,
+} from '@dwm/renderer';
 import { type Command, Option } from 'commander';
 import { interruptible } from '../interrupt.ts';
 import { checkHands, drawHands, drawScene, handCounts } from '../render/clips.ts';
 import { readHands, readScene, readTrajectory } from '../render/files.ts';
 import { type ImportFlags, importTrajectory } from '../render/import.ts';
-import { FORMATS } from '../render/kinds.ts';
 import {
   addHandOptions,
   type HandFlags,
@@ -35,7 +41,7 @@ export function addTrajectory(program: Command): void {
     .requiredOption('--out <file>', 'the trajectory to write, .json')
     .addOption(
       new Option('--format <name>', 'insist on a format')
-        .choices(['auto', ...Object.keys(FORMATS)])
+        .choices(['auto', ...Object.keys(RECORDING_FORMATS)])
         .default('auto'),
     )
     .option('--mano <file>', 'MANO model as .npz: for HaMeR and HOT3D')

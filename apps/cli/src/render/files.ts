@@ -9,15 +9,16 @@ import {
   loadMano,
   type ManoModel,
   placeScene,
+  RECORDING_FORMATS,
   readSplats,
   readTransforms,
+  recordingKind,
   type SceneParts,
   type SplatCloud,
   type Trajectory,
 } from '@dwm/renderer';
 import { readDefaultHand, readGltfFile } from '@dwm/renderer/node';
 import type { Reporter } from '../report.ts';
-import { FORMATS, kindOf } from './kinds.ts';
 import { checkHandFlags, type HandFlags, type SceneFlags, type TrajectoryFlags } from './options.ts';
 
 /** Everything fits in memory several times over; a larger file is not a trajectory. */
@@ -104,9 +105,9 @@ export async function readTrajectory(
   reporter: Reporter,
 ): Promise<Trajectory> {
   const bytes = await readBytes(path);
-  const kind = kindOf(path, bytes);
+  const kind = recordingKind(path, bytes);
   if (kind && kind !== 'transforms') {
-    const [format] = Object.entries(FORMATS).find(([, kinds]) => kinds.includes(kind))!;
+    const [format] = Object.entries(RECORDING_FORMATS).find(([, kinds]) => kinds.includes(kind))!;
     throw new InvalidFileError(
       path,
       `is ${format}, not a trajectory; run dwm trajectory import ${path} --out T.json`,

@@ -21,11 +21,15 @@ import {
   type ManoModel,
   manoToWebxr,
   posedMano,
+  RECORDING_FORMATS,
+  type RecordingFormat,
+  type RecordingKind,
   RiggedHand,
   readAriaPath,
   readHot3dHands,
   readHot3dPath,
   readTransforms,
+  recordingKind,
   SIDES,
   type Trajectory,
 } from '@dwm/renderer';
@@ -33,10 +37,9 @@ import { readDefaultHand } from '@dwm/renderer/node';
 import type { Reporter } from '../report.ts';
 import { withColmapFiles } from './colmap-files.ts';
 import { readBytes, readMano } from './files.ts';
-import { FORMATS, type Format, type Kind, kindOf } from './kinds.ts';
 
 export interface ImportFlags extends ImportDefaults {
-  readonly format: Format | 'auto';
+  readonly format: RecordingFormat | 'auto';
   readonly mano?: string;
   /** Metres in one unit of a COLMAP reconstruction. */
   readonly scale?: number;
@@ -52,7 +55,7 @@ export interface ImportFlags extends ImportDefaults {
 interface Recording {
   readonly name: string;
   readonly bytes: Uint8Array;
-  readonly kind: Kind;
+  readonly kind: RecordingKind;
 }
 
 /** The trajectory, and the format that it was. Throws what the readers throw. */
@@ -60,8 +63,8 @@ export async function importTrajectory(
   paths: readonly string[],
   flags: ImportFlags,
   reporter: Reporter,
-): Promise<{ trajectory: Trajectory; format: Format }> {
-  const recordings = new Map<Kind, Recording>();
+): Promise<{ trajectory: Trajectory; format: RecordingFormat }> {
+  const recordings = new Map<RecordingKind, Recording>();
   for (const path of await withColmapFiles(paths, reporter)) {
     const recording = await readRecording(path, flags.format);
     const earlier = recordings.get(recording.kind);
@@ -75,32 +78,36 @@ export async function importTrajectory(
   return { trajectory: mano ? withJoints(trajectory, mano) : trajectory, format };
 }
 
-async function readRecording(name: string, format: Format | 'auto'): Promise<Recording> {
+async function readRecording(name: string, format: RecordingFormat | 'auto'): Promise<Recording> {
   const bytes = await readBytes(name);
-  const found = kindOf(name, bytes);
+  const found = recordingKind(name, bytes);
   // A format of one file may be forced, so that its reader says what is wrong with the file.
-  const kinds = format === 'auto' ? [] : FORMATS[format];
+  const kinds = format === 'auto' ? [] : RECORDING_FORMATS[format];
   const kind = found ?? (kinds.length === 1 ? kinds[0] : undefined);
   if (!kind) {
     checkNoCalibration(name, bytes);
     throw new InvalidFileError(
       name,
-      `is no recording this program knows, expected one of ${Object.keys(FORMATS).join(', ')}`,
+      `is no recording this program knows, expected one of ${Object.keys(RECORDING_FORMATS).join(', ')}`,
     );
   }
   return { name, bytes, kind };
 }
 
-function formatOf(recordings: ReadonlyMap<Kind, Recording>, wanted: Format | 'auto'): Format {
-  const formats = Object.keys(FORMATS) as Format[];
+function formatOf(
+  recordings: ReadonlyMap<RecordingKind, Recording>,
+  wanted: RecordingFormat | 'auto',
+): RecordingFormat {
+  const formats = Object.keys(RECORDING_FORMATS) as RecordingFormat[];
   const [first] = recordings.values();
   // Hands of HOT3D go with the path of either headset.
   const found = recordings.has('hot3d-hands')
     ? 'hot3d'
-    : formats.find((format) => FORMATS[format].includes(first.kind))!;
+    : formats.find((format) => RECORDING_FORMATS[format].includes(first.kind))!;
   if (wanted !== 'auto' && wanted !== found)
     throw new InvalidFileError(first.name, `is ${found}, not ${wanted}; leave --format out`);
-  const taken: readonly Kind[] = found === 'hot3d' ? [...FORMATS.hot3d, 'aria'] : FORMATS[found];
+  const taken: readonly RecordingKind[] =
+    found === 'hot3d' ? [...RECORDING_FORMATS.hot3d, 'aria'] : RECORDING_FORMATS[found];
   const stranger = [...recordings.values()].find(({ kind }) => !taken.includes(kind));
   if (stranger)
     throw new InvalidFileError(stranger.name, `does not go with ${first.name}, which is ${found}`);
@@ -108,20 +115,20 @@ function formatOf(recordings: ReadonlyMap<Kind, Recording>, wanted: Format | 'au
 }
 
 async function read(
-  format: Format,
-  recordings: ReadonlyMap<Kind, Recording>,
+  format: RecordingFormat,
+  recordings: ReadonlyMap<RecordingKind, Recording>,
   flags: ImportFlags,
   mano: ManoModel | undefined,
   reporter: Reporter,
 ): Promise<Trajectory> {
   const options = { ...flags, warn: (line: string) => reporter.warn(line) };
-  const has = (kind: Kind) => recordings.has(kind);
-  const binary = (kind: Kind) => {
+  const has = (kind: RecordingKind) => recordings.has(kind);
+  const binary = (kind: RecordingKind) => {
     const recording = recordings.get(kind);
     if (recording) return recording;
     throw new InvalidArgumentError('FILE', `${format} needs a ${kind} file too`);
   };
-  const text = (kind: Kind) => {
+  const text = (kind: RecordingKind) => {
     const { name, bytes } = binary(kind);
     return { name, text: new TextDecoder().decode(bytes) };
   };

@@ -5,7 +5,7 @@ export type Dropped =
   | { readonly kind: 'model' }
   | { readonly kind: 'lora' }
   | { readonly kind: 'room' }
-  | { readonly kind: 'trajectory'; readonly file: DroppedFile }
+  | { readonly kind: 'trajectory'; readonly files: readonly DroppedFile[] }
   | {
       readonly kind: 'videos';
       readonly scene: DroppedFile;
@@ -39,11 +39,11 @@ export function kindOf(files: readonly DroppedFile[]): Dropped {
       reason: `${videos.length} video${videos.length > 1 ? 's' : ''}: drop two together, the static scene and the hands`,
     };
   }
-  const file = files.find(named(/\.json$/i));
-  if (file) return { kind: 'trajectory', file };
+  const recordings = files.filter(named(/\.(json|jsonl|csv|npz)$|(^|\/)(cameras|images)\.(txt|bin)$/i));
+  if (recordings.length > 0) return { kind: 'trajectory', files: recordings };
   const names = files.map(({ path }) => path).join(', ') || 'nothing';
   return {
     kind: 'unknown',
-    reason: `${names}: expected a scene (.glb, .gltf, .ply, .spz, .splat), a trajectory (.json), two videos, a model folder or a LoRA folder`,
+    reason: `${names}: expected a scene (.glb, .gltf, .ply, .spz, .splat), a trajectory (.json, COLMAP, Aria), two videos, a model folder or a LoRA folder`,
   };
 }

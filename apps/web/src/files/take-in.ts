@@ -1,5 +1,4 @@
 /** Files that a visitor dropped or picked, brought to where they belong. */
-import { readTransforms } from '@dwm/renderer';
 import type { DroppedFile } from '../model-store/dropped.ts';
 import type { Session } from '../state/session.ts';
 import { kindOf } from './kinds.ts';
@@ -46,8 +45,11 @@ export async function takeIn(
       break;
     case 'trajectory':
       try {
-        const { path, file } = what.file;
-        await session.useMotion(readTransforms({ name: path, text: await file.text() }));
+        const { readRecording } = await import('./recording.ts');
+        const lines: string[] = [];
+        const motion = await readRecording(what.files, (line) => lines.push(line));
+        if ((await session.useMotion(motion)) && lines.length > 0)
+          session.complain(new Error(lines.join('; ')));
       } catch (error) {
         session.complain(error);
       }

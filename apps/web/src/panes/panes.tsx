@@ -21,7 +21,7 @@ export function Panes(props: { session: Session; clock: Clock }) {
     const { generated, run, preview } = state;
     if (generated) {
       const { seed, composite } = generated.of;
-      return `seed ${seed}, ${generated.seconds.toFixed(1)} s${composite ? ", with the scene's own pixels" : ''}`;
+      return `seed ${seed}, ${generated.seconds.toFixed(1)} s${composite ? ', composited' : ''}`;
     }
     if (preview && run) return `after step ${run.step} of ${run.steps}`;
     if (run) return 'generating …';

@@ -49,7 +49,7 @@ export function SettingsPanel(props: { session: Session }) {
                 input.checked = state.settings?.composite ?? false;
             }}
           />
-          Where nothing changes, the scene's own pixels in place of the model's
+          Composite: where nothing changes, the scene's own pixels in place of the model's
         </label>
         <Show when={state.model?.takesText}>
           <label class="wide">

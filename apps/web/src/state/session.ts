@@ -137,12 +137,13 @@ export function createSession() {
     client.lost.then((reason) => {
       if (client !== engine) return;
       renew();
+      console.warn(reason);
       set({
         phase: 'lost',
         run: undefined,
         task: undefined,
         preview: undefined,
-        error: `The graphics device was lost (${reason}). What you made is still here.`,
+        error: 'The graphics device was lost. What you made is still here.',
       });
     });
   }

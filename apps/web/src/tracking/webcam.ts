@@ -4,27 +4,16 @@
  */
 
 import { type Hands, importMediapipe, NO_HANDS } from '@dwm/renderer';
-import { angles, poseSkeleton } from '@dwm/synth';
 import { type FilesetResolver, HandLandmarker } from '@mediapipe/tasks-vision';
 import wasmLoader from '@mediapipe/tasks-vision/vision_wasm_internal.js?url';
 import wasmBinary from '@mediapipe/tasks-vision/vision_wasm_internal.wasm?url';
 import { add, compose, type Quaternion, rotate, type Vec3 } from '../scene-editor/vectors.ts';
+import { REST_HANDS } from './rest-hands.ts';
 import type { Tracked } from './tracked.ts';
 
 /** The webcam before the eye, metres, looking back at the visitor: half a turn about y. */
 const WEBCAM: Vec3 = [0, -0.05, -0.9];
 const FACING: Quaternion = [0, 1, 0, 0];
-
-const REST = Object.fromEntries(
-  (['left', 'right'] as const).map((side) => [
-    side,
-    poseSkeleton(
-      { side, size: 1 },
-      { position: [0, 0, 0], rotation: [0, 0, 0, 1] },
-      angles('flat', [0, 0, 0, 0, 0]),
-    ).joints,
-  ]),
-) as Record<'left' | 'right', Float64Array>;
 
 /** @throws Error in one line for a file that is no HandLandmarker model. */
 async function loadLandmarker(model: Uint8Array): Promise<HandLandmarker> {
@@ -82,7 +71,7 @@ export async function followWebcam(
 export function handsOf(results: { w: number; h: number; frames: readonly unknown[] }): Hands {
   const file = { name: 'webcam', text: JSON.stringify(results) };
   // MediaPipe names hands as a mirrored picture shows them; the webcam's is not mirrored.
-  const [{ hands }] = importMediapipe(file, { rest: REST, swapHands: true }).frames;
+  const [{ hands }] = importMediapipe(file, { rest: REST_HANDS, swapHands: true }).frames;
   const [left, right] = (['left', 'right'] as const).map((side) => {
     const joints = hands[side]?.joints;
     if (!joints) return NO_HANDS[side];

@@ -12,6 +12,12 @@ export type { TextFile } from './fields.ts';
 export { type HamerOptions, importHamer } from './hamer.ts';
 export { LANDMARK_JOINTS, landmarksToJoints } from './hand-ik.ts';
 export { hot3dTrajectory, readHot3dHands, type TimedHands } from './hot3d.ts';
+export {
+  RECORDING_FORMATS,
+  type RecordingFormat,
+  type RecordingKind,
+  recordingKind,
+} from './kinds.ts';
 export type { LensOptions } from './lens.ts';
 export { importMediapipe, isMediapipeResult, type MediapipeOptions } from './mediapipe.ts';
 export { type NpyArray, type NpzFile, openNpz, PICKLE_CONVERTER } from './npy.ts';

@@ -3,9 +3,10 @@
  * apart one by one and a format is a set of kinds.
  */
 
-import { isColmapCameras, isColmapImages, isMediapipeResult } from '@dwm/renderer';
+import { isColmapCameras, isColmapImages } from './colmap-binary.ts';
+import { isMediapipeResult } from './mediapipe.ts';
 
-export type Kind =
+export type RecordingKind =
   | 'transforms'
   | 'webxr'
   | 'mediapipe'
@@ -18,10 +19,10 @@ export type Kind =
   | 'colmap-cameras-binary'
   | 'colmap-images-binary';
 
-export type Format = 'nerfstudio' | 'colmap' | 'webxr' | 'hamer' | 'hot3d' | 'aria' | 'mediapipe';
+export type RecordingFormat = 'nerfstudio' | 'colmap' | 'webxr' | 'hamer' | 'hot3d' | 'aria' | 'mediapipe';
 
 /** The kinds of files of each format. */
-export const FORMATS: Readonly<Record<Format, readonly Kind[]>> = {
+export const RECORDING_FORMATS: Readonly<Record<RecordingFormat, readonly RecordingKind[]>> = {
   nerfstudio: ['transforms'],
   colmap: ['colmap-cameras', 'colmap-images', 'colmap-cameras-binary', 'colmap-images-binary'],
   webxr: ['webxr'],
@@ -32,7 +33,7 @@ export const FORMATS: Readonly<Record<Format, readonly Kind[]>> = {
 };
 
 /** `undefined` for a file that is none of them. `name` decides nothing but between COLMAP's empty and damaged files. */
-export function kindOf(name: string, bytes: Uint8Array): Kind | undefined {
+export function recordingKind(name: string, bytes: Uint8Array): RecordingKind | undefined {
   if (bytes[0] === 0x50 && bytes[1] === 0x4b) return 'hamer';
   if (/cameras\.bin$/.test(name) || isColmapCameras({ name, bytes })) return 'colmap-cameras-binary';
   if (/images\.bin$/.test(name) || isColmapImages({ name, bytes })) return 'colmap-images-binary';
@@ -53,7 +54,7 @@ export function kindOf(name: string, bytes: Uint8Array): Kind | undefined {
 const has = (value: unknown, key: string) =>
   typeof value === 'object' && value !== null && Object.hasOwn(value, key);
 
-function kindOfJson(text: string): Kind | undefined {
+function kindOfJson(text: string): RecordingKind | undefined {
   let root: unknown;
   try {
     root = JSON.parse(text);
@@ -71,7 +72,7 @@ function kindOfJson(text: string): Kind | undefined {
   return undefined;
 }
 
-function kindOfDamaged(text: string): Kind | undefined {
+function kindOfDamaged(text: string): RecordingKind | undefined {
   if (text.includes('"transform_matrix"')) return 'transforms';
   if (/"(\w*_)?world_?landmarks"/i.test(text)) return 'mediapipe';
   return text.includes('"projectionMatrix"') ? 'webxr' : undefined;

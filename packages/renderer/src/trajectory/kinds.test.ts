@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { kindOf } from './kinds.ts';
+import { recordingKind } from './kinds.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
@@ -24,5 +24,5 @@ test.each([
   [undefined, ''],
   [undefined, '{"frames": []}'],
 ])('%s by content', (kind, text) => {
-  expect(kindOf('x', bytes(text))).toBe(kind);
+  expect(recordingKind('x', bytes(text))).toBe(kind);
 });
