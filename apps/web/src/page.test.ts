@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { writeSafetensors } from '@dwm/core-tensor';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
 import { clipPsnr } from '@dwm/dwm-model';
 import { fromFieldOfView } from '@dwm/renderer';
@@ -136,6 +137,22 @@ async function framesOf(page: Page, pane: string, frames: number): Promise<numbe
   return all;
 }
 
+/** Fine-tuned weights of one layer, for a network of this width. */
+function lora(width: number): Uint8Array {
+  const tensor = (shape: number[]) => ({
+    dtype: 'F32' as const,
+    shape,
+    data: new Float32Array(shape[0] * shape[1]).fill(0.01),
+  });
+  const layer = 'transformer_blocks.0.attn1.to_q';
+  return writeSafetensors(
+    new Map([
+      [`${layer}.lora_A.weight`, tensor([1, width])],
+      [`${layer}.lora_B.weight`, tensor([width, 1])],
+    ]),
+  );
+}
+
 describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, () => {
   let server: PageServer;
   let open: OpenPage;
@@ -185,6 +202,9 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       const box = (await room.boundingBox())!;
       const before = await page.locator('.surface canvas').first().screenshot();
       await page.getByRole('button', { name: /^Record \d/ }).click();
+      // It waits for the hand, however long.
+      await page.waitForTimeout(500);
+      await room.getByText('Recording starts when you touch the hand').waitFor();
       // From the hand, which starts to the right below the middle, to the left and up.
       await page.mouse.move(box.x + box.width * 0.6, box.y + box.height * 0.7);
       await page.mouse.down();
@@ -201,6 +221,17 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       await ready(page);
       expect((await page.locator('.surface canvas').first().screenshot()).equals(before)).toBe(false);
       await picture(page, '3-dragged');
+      // What the model is told is what this hand does, not what the room was made for.
+      const words = page.locator('[data-words]');
+      expect(await words.getAttribute('data-words')).toBe('motion');
+      expect(await page.locator('header p').textContent()).toMatch(/^The right hand .*\.$/);
+      await page.mouse.move(box.x + 20, box.y + 20);
+      await page.mouse.down({ button: 'right' });
+      await page.mouse.move(box.x + box.width - 20, box.y + 20, { steps: 4 });
+      await page.mouse.up({ button: 'right' });
+      const back = page.getByRole('button', { name: /out of view/ });
+      await back.click();
+      expect(await back.count()).toBe(0);
       await button(page, 'Back to the videos').click();
       const hands = await framesOf(page, 'hands', 2);
       expect(hands[0].some((value) => value > 0)).toBe(true);
@@ -218,7 +249,15 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       const link = await smallLink(500);
       open = await server.open(link);
       const { page, complaints } = open;
+      await button(page, 'Cancel').click({ timeout: PATIENCE });
+      await page
+        .getByRole('alert')
+        .filter({ hasText: 'stopped while it loaded' })
+        .waitFor({ timeout: PATIENCE });
+      await button(page, 'Start again').click();
       await ready(page);
+      // A run as long as this one waits for whoever opened it.
+      expect(await page.locator('[data-pane=generated] small').textContent()).toBe('press Generate');
       await page.getByText('Take away').click();
       await button(page, 'Link').click();
       const address = await page.getByLabel('The link').inputValue();
@@ -279,9 +318,23 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       }
       const video = taken.get('Video (mp4)')!;
       await drop(page, ['a_hands.mp4', video], ['a_static.mp4', video]);
-      await page
-        .locator('[data-pane=hands] small', { hasText: 'a_hands.mp4' })
-        .waitFor({ timeout: PATIENCE });
+      const name = page.locator('[data-pane=hands] small', { hasText: 'a_hands.mp4' });
+      await name.waitFor({ timeout: PATIENCE });
+      await ready(page);
+      const words = page.getByLabel('What the model is told');
+      expect(await words.inputValue()).toBe('');
+      await words.fill('My own words.');
+      await words.blur();
+      // Another size reads them anew; nothing but another room takes their place.
+      for (const width of [SMALL.width + 16, SMALL.width]) {
+        await change(page, 'Width, pixels', width);
+        await ready(page);
+      }
+      expect(await name.textContent()).toBe('a_hands.mp4');
+      expect(await words.inputValue()).toBe('My own words.');
+      await button(page, "Use the page's words").click();
+      await ready(page);
+      expect(await words.inputValue()).toBe('');
       expect(complaints).toEqual([]);
     },
     WHOLE_TEST,
@@ -303,7 +356,28 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       expect(await framesOf(page, 'scene', 1)).toEqual([scene]);
       await drop(page, ['motion.json', new TextEncoder().encode('{"frames": 3}')]);
       await page.getByRole('alert').filter({ hasText: 'motion.json' }).waitFor({ timeout: PATIENCE });
-      await page.getByRole('alert').getByRole('button', { name: 'Close' }).click();
+      for (const [label, value] of [
+        ['Steps', 0],
+        ['Seed', -1],
+        ['Width, pixels', 1e9],
+        ['Memory, GB', 0],
+      ] as const) {
+        const field = page.getByLabel(label, { exact: true });
+        const kept = await field.inputValue();
+        await change(page, label, value);
+        const [name] = label.split(',');
+        await page.getByRole('alert').filter({ hasText: name }).waitFor({ timeout: PATIENCE });
+        await ready(page);
+        expect(await field.inputValue(), label).toBe(kept);
+      }
+      // Fine-tuned weights of another network, then of this one.
+      const file = 'pytorch_lora_weights.safetensors';
+      await drop(page, [file, lora(64)]);
+      await page.getByRole('alert').filter({ hasText: file }).waitFor({ timeout: PATIENCE });
+      await ready(page);
+      await drop(page, [file, lora(256)]);
+      await page.locator('footer', { hasText: `with ${file}` }).waitFor({ timeout: PATIENCE });
+      await ready(page);
       expect(complaints).toEqual([]);
     },
     WHOLE_TEST,
@@ -313,16 +387,25 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
     'device loss is said, and the page recovers with what was made',
     async () => {
       const { page } = open;
-      const before = [await framesOf(page, 'scene', 1), await framesOf(page, 'hands', 1)];
+      await button(page, 'Generate').click();
+      await generated(page);
+      const panes = ['scene', 'hands', 'generated'];
+      const all = () => Promise.all(panes.map((pane) => framesOf(page, pane, 1)));
+      const before = await all();
       await server.crashGpu();
       await page
         .getByRole('alert')
         .filter({ hasText: 'graphics device was lost' })
         .waitFor({ timeout: PATIENCE });
       await picture(page, '9-device-lost');
+      // Files are written without the device.
+      const download = page.waitForEvent('download', { timeout: PATIENCE });
+      await button(page, 'GIF').click();
+      await download;
       await button(page, 'Start again').click();
       await ready(page);
-      expect([await framesOf(page, 'scene', 1), await framesOf(page, 'hands', 1)]).toEqual(before);
+      expect(await all()).toEqual(before);
+      expect(await page.locator('footer').textContent()).toContain('with pytorch_lora_weights.safetensors');
       await button(page, 'Generate').click();
       await generated(page);
     },
@@ -397,6 +480,8 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       const phone = { viewport: { width: 380, height: 800 }, colorScheme: 'dark' as const, hasTouch: true };
       open = await server.open(await smallLink(), phone);
       const { page } = open;
+      // A link plays when it is opened.
+      await generated(page);
       await ready(page);
       const width = await page.evaluate(() => document.documentElement.scrollWidth);
       expect(width).toBeLessThanOrEqual(380);

@@ -29,7 +29,7 @@ const MOST_BYTES = 200e6;
 
 const needsMano = (name: string) =>
   new Error(
-    `${name}: hands as MANO parameters need your MANO file, which the page does not take; write a trajectory first: dwm trajectory ${name} --mano MANO_RIGHT.npz --out trajectory.json`,
+    `${name}: hands as MANO parameters need your MANO file, which the page does not take; write a trajectory first: dwm trajectory import ${name} --mano MANO_RIGHT.npz --out T.json`,
   );
 
 /**

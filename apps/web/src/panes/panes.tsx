@@ -25,6 +25,7 @@ export function Panes(props: { session: Session; clock: Clock }) {
     }
     if (preview && run) return `after step ${run.step} of ${run.steps}`;
     if (run) return 'generating …';
+    if (state.phase === 'starting') return 'loading …';
     return recorded() ? 'recorded before; press Generate' : 'press Generate';
   };
   return (
