@@ -19,7 +19,9 @@ export function Status(props: { session: Session }) {
           )}
         </Show>
       </div>
-      <For each={state.room?.notes}>{(line) => <div class="status">{line}</div>}</For>
+      <For each={state.videos ? state.videos.notes : state.room?.notes}>
+        {(line) => <div class="status">{line}</div>}
+      </For>
       <Show when={state.error}>
         {(error) => (
           <div class="error" role="alert">

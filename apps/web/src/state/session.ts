@@ -7,6 +7,7 @@ import { batch } from 'solid-js';
 import { createStore, unwrap } from 'solid-js/store';
 import example from '../example.mp4';
 import { onGrid, readLink, type Shared } from '../export/link.ts';
+import { atLength, videoNotes } from '../files/video-notes.ts';
 import type { ModelFiles, ModelRef } from '../model-store/sources.ts';
 import { lastThird } from '../panes/picture.ts';
 import { begin, type History, push, redo, undo } from '../scene-editor/history.ts';
@@ -37,6 +38,8 @@ export interface OwnVideos {
   readonly scene: File;
   readonly hands: File;
   readonly caption?: string;
+  /** What was taken of them, a line each. */
+  readonly notes?: readonly string[];
 }
 
 export interface State {
@@ -217,12 +220,20 @@ export function createSession() {
   async function openVideos(videos: OwnVideos, settings: Settings): Promise<void> {
     const read = (file: File) =>
       call('readVideo', { file, settings }, ({ done }) => busy(`Reading ${file.name}`, done));
-    const clips = { scene: await read(videos.scene), hands: await read(videos.hands) };
+    const [scene, hands] = [await read(videos.scene), await read(videos.hands)];
     const typed = state.wordsFrom === 'typed';
     const { caption = '' } = videos;
     set({
-      ...clips,
-      videos,
+      scene: atLength(scene.clip, settings.frames, 'scene'),
+      hands: atLength(hands.clip, settings.frames, 'hands'),
+      videos: {
+        ...videos,
+        notes: videoNotes(
+          { ...scene, name: videos.scene.name },
+          { ...hands, name: videos.hands.name },
+          settings,
+        ),
+      },
       generated: undefined,
       preview: undefined,
       settings: { ...settings, prompt: typed ? settings.prompt : caption },
@@ -239,7 +250,7 @@ export function createSession() {
   /** The recorded run of the first room stands in until the visitor makes one. */
   async function showRecorded(): Promise<void> {
     const file = new File([await (await fetch(example)).blob()], 'example.mp4');
-    const all = await engine.call('readVideo', { file, settings: now().settings! });
+    const { clip: all } = await engine.call('readVideo', { file, settings: now().settings! });
     set({ recorded: { of: now().motions!.present, video: lastThird(all) } });
   }
 

@@ -16,6 +16,12 @@ export interface Clip {
   readonly fps: number;
 }
 
+/** What was taken of a video, and what its file has. */
+export interface ReadVideo {
+  readonly clip: Clip;
+  readonly file: Omit<Clip, 'data'>;
+}
+
 export interface DeviceInfo {
   readonly name: string;
   /** Drawn by the processor: correct, and slow. */
@@ -123,7 +129,7 @@ export interface Calls {
   condition: Call<{ readonly trajectory: Trajectory }, Conditioning, { readonly done: number }>;
   /** What hands do to the room, in words; undefined in rooms that nobody can simulate. */
   describe: Call<{ readonly trajectory: Trajectory }, string | undefined>;
-  readVideo: Call<{ readonly file: File; readonly settings: Settings }, Clip, { readonly done: number }>;
+  readVideo: Call<{ readonly file: File; readonly settings: Settings }, ReadVideo, { readonly done: number }>;
   plan: Call<{ readonly settings: Settings; readonly limit: number }, MemoryPlan>;
   generate: Call<
     { readonly scene: Clip; readonly hands: Clip; readonly settings: Settings },
