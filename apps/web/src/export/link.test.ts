@@ -105,6 +105,7 @@ test.each([
   ['a room in words', { room: '7' }, 'Room number'],
   ['no steps', { run: [3, 0, 1, 96, 64, 17, 8] }, 'Steps: expected a whole number from 1 to 1000, got 0'],
   ['a huge picture', { run: [3, 1, 1, 1e9, 64, 17, 8] }, 'Width: expected a multiple of 16 from 32 to 1440'],
+  ['too much of everything', { run: [3, 1, 1, 1440, 1440, 97, 8] }, 'Width × height × frames'],
   ['odd pixels', { run: [3, 1, 1, 97, 64, 17, 8] }, 'Width'],
   ['a day of frames', { run: [3, 1, 1, 96, 64, 1e6, 8] }, 'Frames: expected one more than a multiple of 4'],
   ['no time', { run: [3, 1, 1, 96, 64, 17, 0] }, 'Frames a second'],

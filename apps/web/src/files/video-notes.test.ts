@@ -39,7 +39,7 @@ test('other rates, sizes, lengths, shapes, and hands that are none are said', ()
     settings,
   );
   expect(notes).toEqual([
-    's.mp4: 0.63 s of 2.04 s, 8 of its 24 frames a second, 720 × 480 taken as 4 × 2',
+    's.mp4: 0.63 s of 2.04 s, 8 of its 24 frames a second, 720 × 480 stretched to 4 × 2',
     'h.mp4: 0.38 s of 0.38 s',
     'hands are seen for 0.38 s',
     'h.mp4 ends after 3 of 5 frames and has no hands from there on',

@@ -35,9 +35,15 @@ function shareOfColour({ data }: Clip): number {
 
 export function videoNotes(scene: Named, hands: Named, settings: Settings): string[] {
   const { frames, fps } = settings;
+  const shape = ({ width, height }: { readonly width: number; readonly height: number }) =>
+    Math.log(width / height);
   const lines = [scene, hands].map(({ name, clip, file }) => {
+    const alike = Math.abs(shape(file) - shape(settings)) < SHAPE;
     const rate = round(file.fps) === fps ? '' : `, ${fps} of its ${round(file.fps)} frames a second`;
-    const drawn = size(file) === size(settings) ? '' : `, ${size(file)} taken as ${size(settings)}`;
+    const drawn =
+      size(file) === size(settings)
+        ? ''
+        : `, ${size(file)} ${alike ? 'taken as' : 'stretched to'} ${size(settings)}`;
     return `${name}: ${seconds(clip.frames, fps)} of ${seconds(file.frames, file.fps)}${rate}${drawn}`;
   });
   const seen = Array.from({ length: hands.clip.frames }, (_, i) => isEmpty(hands.clip, i)).filter(
@@ -49,8 +55,7 @@ export function videoNotes(scene: Named, hands: Named, settings: Settings): stri
     [hands, 'has no hands from there on'],
   ] as const)
     if (clip.frames < frames) lines.push(`${name} ends after ${clip.frames} of ${frames} frames and ${ends}`);
-  const shape = (file: ReadVideo['file']) => file.width / file.height;
-  if (Math.abs(Math.log(shape(scene.file) / shape(hands.file))) > SHAPE)
+  if (Math.abs(shape(scene.file) - shape(hands.file)) > SHAPE)
     lines.push(`${hands.name} has another shape than ${scene.name}: hands are not where they should be`);
   if (shareOfColour(hands.clip) > COLOURFUL)
     lines.push(`${hands.name} does not look like hands on black, which the model expects`);

@@ -20,7 +20,7 @@ export function Status(props: { session: Session }) {
         </Show>
       </div>
       <For each={state.videos ? state.videos.notes : state.room?.notes}>
-        {(line) => <div class="status">{line}</div>}
+        {(line) => <p class="hint">{line}</p>}
       </For>
       <Show when={state.error}>
         {(error) => (

@@ -14,6 +14,9 @@ test('nonsense is refused in one line that names the field, what it takes and wh
   expect(() => checkSettings({ width: 100 })).toThrow(
     'Width: expected a multiple of 16 from 32 to 1440, got 100',
   );
+  expect(() => checkSettings({ width: 1440, height: 1440, frames: 97 })).toThrow(
+    /^Width × height × frames: expected at most 40000000 pixels, got 201139200/,
+  );
   expect(() => checkSettings({ seed: Number.NaN })).toThrow('Seed: expected a whole number');
 });
 

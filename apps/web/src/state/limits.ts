@@ -26,6 +26,8 @@ export const LIMITS = {
 export const ROOM_NUMBER: Limits = { label: 'Room number', min: 0, max: 2 ** 32 - 1 - ROOM_TRIES, step: 1 };
 export const MEMORY: Limits = { label: 'Memory, GB', min: 0.001, max: 512 };
 export const MOST_PROMPT = 2000;
+/** Pixels of all frames: a clip of them is 120 MB. Twice what DWM's own model makes. */
+const MOST_PIXELS = 40e6;
 
 const ENDS: Readonly<Record<number, string>> = { 1: 'a whole number', 4: 'one more than a multiple of 4' };
 
@@ -47,7 +49,11 @@ const KEYS = Object.keys(LIMITS) as (keyof typeof LIMITS)[];
 /** @throws Error in one line for the first setting that is out of its range. */
 export function checkSettings(change: Partial<Settings>): void {
   for (const key of KEYS) if (key in change) checkNumber(LIMITS[key], change[key]);
-  const { prompt = '', composite = false } = change;
+  const { width = 1, height = 1, frames = 1, prompt = '', composite = false } = change;
+  if (width * height * frames > MOST_PIXELS)
+    throw new Error(
+      `Width × height × frames: expected at most ${MOST_PIXELS} pixels, got ${width * height * frames}; take fewer frames or a smaller picture`,
+    );
   if (typeof prompt !== 'string' || prompt.length > MOST_PROMPT)
     throw new Error(`Prompt: expected a text of at most ${MOST_PROMPT} characters`);
   if (typeof composite !== 'boolean') throw new Error('composite: expected true or false');

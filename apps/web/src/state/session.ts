@@ -308,13 +308,13 @@ export function createSession() {
   /** Takes settings over once a plan could be made for them, and what they change is drawn. */
   const change = (changed: Partial<Settings>) =>
     attempt(async () => {
-      checkSettings(changed);
       const before = now().settings!;
       const after = { ...before, ...changed };
-      const plan = await planFor(after);
       const redraws = (['width', 'height', 'frames', 'fps'] as const).some(
         (key) => after[key] !== before[key],
       );
+      checkSettings(redraws ? after : changed);
+      const plan = await planFor(after);
       if (redraws) await remake(after);
       else set({ settings: after });
       set({ plan });
