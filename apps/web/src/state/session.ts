@@ -280,7 +280,8 @@ export function createSession() {
     const mine = new AbortController();
     drawing = mine;
     return attempt(async () => {
-      if (mine.signal.aborted) return;
+      // Another motion, or another room, came in the meantime.
+      if (mine.signal.aborted || now().motions !== after) return;
       const own = stop;
       mine.signal.addEventListener('abort', () => own.abort());
       const { planned, room } = now();
@@ -321,7 +322,7 @@ export function createSession() {
     });
 
   async function generate(): Promise<void> {
-    const { scene, hands, settings } = now();
+    const { scene, hands, settings, generated: before } = now();
     if (!scene || !hands || !settings || state.run || state.task || state.phase !== 'ready') return;
     stop = new AbortController();
     set({ error: undefined, generated: undefined, preview: undefined });
@@ -337,7 +338,7 @@ export function createSession() {
       set({ generated: { video, seconds, of: settings } });
     } catch (error) {
       fail(error);
-      set({ preview: undefined });
+      set({ preview: undefined, generated: before });
     } finally {
       set({ run: undefined });
     }
