@@ -1,5 +1,6 @@
 /**
- * How a world model is judged on rooms that nobody trained on: npx tsx tools/judge.ts rank|direction|plan
+ * How a world model is judged on rooms that nobody trained on: npx tsx tools/judge.ts
+ * rank|direction|near-misses|plan
  * Every room's result is kept below --out, by what was asked of which weights: the same command goes on where it was.
  */
 import { createHash } from 'node:crypto';
@@ -7,15 +8,17 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '@dwm/core-tensor/node';
 import { FIRST_TEST_SEED, OPENED } from '@dwm/synth';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { integer } from '../apps/cli/src/commands/options.ts';
 import { checkModel, Generator } from '../apps/cli/src/eval/models.ts';
 import { DEFAULT_MODEL } from '../apps/cli/src/generate/default-model.ts';
 import { interruptible } from '../apps/cli/src/interrupt.ts';
+import { CAPTIONS, type Captions } from '../apps/cli/src/judge/captions.ts';
 import { directionOfRoom, type OpeningRoom, rightOf } from '../apps/cli/src/judge/direction.ts';
+import { AS_IT_WAS, type MissedRoom, missedRoom } from '../apps/cli/src/judge/near-misses.ts';
 import { planRoom } from '../apps/cli/src/judge/planning.ts';
 import { firstPlace, RIGHT, rankRoom } from '../apps/cli/src/judge/ranking.ts';
-import { CANDIDATES } from '../apps/cli/src/judge/rooms.ts';
+import { CANDIDATES, MISSES } from '../apps/cli/src/judge/rooms.ts';
 import { judgeSeeds } from '../apps/cli/src/judge/seeds.ts';
 import { Setup } from '../apps/cli/src/judge/setup.ts';
 import { type Share, shareOf, shareText } from '../apps/cli/src/judge/share.ts';
@@ -29,7 +32,7 @@ interface Flags {
   seed: number;
   noise: number;
   oracle?: true;
-  sameCaption?: true;
+  captions: Captions;
   numInferenceSteps?: number;
   population?: number;
   rounds?: number;
@@ -51,12 +54,12 @@ type Judgement = (
 
 const sum = (values: readonly number[]) => values.reduce((a, b) => a + b, 0);
 
-const rank: Judgement = async (setup, { count, sameCaption = false }, seeds) => {
+const rank: Judgement = async (setup, { count, captions }, seeds) => {
   const places = (all: readonly { distances: readonly number[] }[]) =>
     sum(all.map(({ distances }) => firstPlace(distances)));
   const { judged, rejected } = await judgeSeeds(
     { ...seeds, count },
-    (seed) => rankRoom(setup, seed, sameCaption, join(seeds.folder, `${seed}.png`)),
+    (seed) => rankRoom(setup, seed, captions, join(seeds.folder, `${seed}.png`)),
     (all) => `the right one first in ${places(all)}`,
   );
   const rooms = judged.map(({ result }) => result);
@@ -76,11 +79,11 @@ const rank: Judgement = async (setup, { count, sameCaption = false }, seeds) => 
   };
 };
 
-const direction: Judgement = async (setup, { count, sameCaption = false }, seeds) => {
+const direction: Judgement = async (setup, { count, captions }, seeds) => {
   const right = (all: readonly Pick<OpeningRoom, 'pulled' | 'left'>[]) => sum(all.map(rightOf));
   const { judged, rejected } = await judgeSeeds(
     { ...seeds, count: Math.ceil(count / 2) },
-    (seed) => directionOfRoom(setup, seed, sameCaption),
+    (seed) => directionOfRoom(setup, seed, captions),
     (all) => `${right(all)} of ${2 * all.length} clips right`,
   );
   const rooms = judged.map(({ result }) => result);
@@ -107,13 +110,38 @@ const direction: Judgement = async (setup, { count, sameCaption = false }, seeds
   };
 };
 
+const nearMisses: Judgement = async (setup, { count, captions }, seeds) => {
+  const right = (all: readonly MissedRoom[]) => all.filter(({ still }) => still >= AS_IT_WAS).length;
+  const { judged, rejected } = await judgeSeeds(
+    { ...seeds, count },
+    (seed) => missedRoom(setup, seed, captions),
+    (all) => `${right(all)} of ${all.length} as they were`,
+  );
+  const rooms = judged.map(({ result }) => result);
+  const kept = shareOf(right(rooms), count);
+  const always = shareOf(rooms.filter(({ opened }) => opened >= AS_IT_WAS).length, count);
+  const kinds = MISSES.flatMap((name): [string, Share][] => {
+    const some = rooms.filter(({ action }) => action === name);
+    return some.length > 0 ? [[name, shareOf(right(some), some.length)]] : [];
+  });
+  return {
+    ...{ judged, rejected },
+    data: { kept, always, kinds: Object.fromEntries(kinds) },
+    lines: [
+      `scenes that stay as they were  ${shareText(kept)}`,
+      ...kinds.map(([name, share]) => `  ${name.padEnd(29)}${shareText(share)}`),
+      `what always opens the thing    ${shareText(always)}`,
+    ],
+  };
+};
+
 const plan: Judgement = async (setup, flags, seeds) => {
   const { count, ...search } = { ...SEARCH, ...flags };
   const opened = (all: readonly { opened: number }[]) => all.filter((room) => room.opened > OPENED).length;
   const { judged, rejected } = await judgeSeeds(
     { ...seeds, count },
     (seed) =>
-      planRoom(setup, seed, {
+      planRoom(setup, seed, flags.captions, {
         ...{ population: search.population, rounds: search.rounds, elite: search.elite },
         onClip: (round, done, total) =>
           seeds.reporter.progress(
@@ -144,6 +172,11 @@ const JUDGEMENTS = {
     run: direction,
     count: 100,
     about: 'pulling drawers and doors opens them, not pulling does not',
+  },
+  'near-misses': {
+    run: nearMisses,
+    count: 100,
+    about: 'a hand that does not take hold leaves the scene as it was',
   },
   plan: { run: plan, count: 10, about: 'a hand path found by search opens the drawer in the physics' },
 } as const;
@@ -205,6 +238,11 @@ for (const [name, { count, about }] of Object.entries(JUDGEMENTS)) {
     .option('--seed <n>', 'of the first room', integer(0), FIRST_TEST_SEED)
     .option('--noise <n>', 'seed of the noise', integer(0), 42)
     .option('--num-inference-steps <n>', "denoising steps; the model's own if left out", integer(1, 1000))
+    .addOption(
+      new Option('--captions <which>', "each clip's own, for all of a room the words for pulling, or none")
+        .choices(CAPTIONS)
+        .default('own'),
+    )
     .option('--oracle', 'the simulator answers in place of the model: the ceiling')
     .option('--out <dir>', 'keeps the result of every room', 'runs/judge')
     .option('--json <file>', 'the verdict as data');
@@ -213,7 +251,7 @@ for (const [name, { count, about }] of Object.entries(JUDGEMENTS)) {
       .option('--population <n>', 'paths a round', integer(2), SEARCH.population)
       .option('--rounds <n>', 'rounds', integer(1), SEARCH.rounds)
       .option('--elite <n>', 'paths that the next round is drawn around', integer(1), SEARCH.elite);
-  } else command.option('--same-caption', 'all clips of a room go with the words for pulling');
+  }
   command.action(async (flags: Flags) => {
     await interruptible((signal) =>
       judge(name as keyof typeof JUDGEMENTS, flags, createReporter(false), signal),

@@ -9,7 +9,17 @@ import { beadsNear } from './physics/beads.ts';
 import { handPoints } from './physics/hand-body.ts';
 import { type HandsRun, runHands } from './physics/run-hands.ts';
 import { Random } from './random.ts';
-import type { ClipSettings, MovingPart, Rejected, Rejection, SimulatedClip } from './types.ts';
+import {
+  type Action,
+  type ClipSettings,
+  LEAVES_ALL,
+  LEFT_TO_PHYSICS,
+  type MovingPart,
+  type Rejected,
+  type Rejection,
+  ROOMS,
+  type SimulatedClip,
+} from './types.ts';
 import { makeWorld } from './world/make-world.ts';
 import type { Part } from './world/parts.ts';
 import { distanceTo } from './world/solid.ts';
@@ -22,7 +32,7 @@ const DROP_OUT = 0.08;
 /** How deep a hand may be in what stands still, metres; skin gives way, and colliders are coarser than meshes. */
 const DEEPEST = 0.022;
 
-/** How far what stays shut may give way, metres or radians. */
+/** How far what stays where it is may give way, metres or radians. */
 const STILL = 0.003;
 
 /** @param parts things of a user's. @throws what Rapier throws where WebAssembly cannot run. */
@@ -31,7 +41,7 @@ export async function simulate(
   settings: ClipSettings,
   parts: readonly Part[] = [],
 ): Promise<SimulatedClip | Rejected> {
-  const world = await makeWorld(seed, settings.action, parts);
+  const world = await makeWorld(seed, roomFor(seed, settings), parts);
   const random = Random.fork(seed, 'clip');
   const fixedCamera = settings.fixedCamera ?? random.chance(FIXED_CAMERA);
   const plan = planAction(world, { ...settings, fps: settings.fps ?? 8, fixedCamera });
@@ -42,15 +52,22 @@ export async function simulate(
   return random.chance(DROP_OUT) ? { ...clip, trajectory: withDropOut(plan.acting, random) } : clip;
 }
 
+/** Near misses need a room for what they miss. */
+function roomFor(seed: number, { action, room }: ClipSettings): Action | undefined {
+  if (room || !action || ROOMS.includes(action)) return room ?? action;
+  return Random.fork(seed, 'room').pick(['pull-drawer', 'open-door']);
+}
+
 /** What hands do in a world and what comes of it, to be drawn. */
 export const clipOf = (
-  { seed, scene, lights }: World,
+  { seed, scene, lights, action: room }: World,
   { action, caption, acting, forearms }: Pick<Plan, 'action' | 'caption' | 'acting' | 'forearms'>,
   { moving, contacts }: HandsRun,
   fixedCamera: boolean,
 ): SimulatedClip => ({
   ...{ seed, action, caption, scene, lights, moving, contacts, fixedCamera },
   ...{ trajectory: acting, acting, forearms },
+  ...(room !== action && { room }),
 });
 
 /** What is wrong with a clip; undefined where it is good. */
@@ -58,17 +75,22 @@ export function fault(world: World, plan: Plan, run: HandsRun): Rejection | unde
   if (goesThrough(world, plan.acting) || carriedThrough(world, run)) return 'interpenetration';
   if (plan.action === 'touch-nothing') {
     if (run.contacts.length > 0) return 'unwanted-contact';
-  } else if (plan.action === 'push-shut-drawer') {
-    if (!run.contacts.some(({ part }) => part === world.actor)) return 'no-contact';
-    if (run.moving.some(({ opening }) => opening && Math.max(...opening) - opening[0] > STILL))
-      return 'unwanted-motion';
-  } else if (plan.action === 'try-drawer') {
+  } else if (LEAVES_ALL.has(plan.action)) {
+    const touches = plan.action === 'push-shut-drawer' || plan.action === 'graze';
+    if (touches && !run.contacts.some(({ part }) => part === world.actor)) return 'no-contact';
+    if (run.moving.some(moves)) return 'unwanted-motion';
+  } else if (LEFT_TO_PHYSICS.has(plan.action)) {
     if (run.contacts.length === 0) return 'no-contact';
   } else {
     const part = run.moving.find(({ name }) => name === world.actor)!;
     if (!movesVisibly(world, part, run)) return 'no-motion';
   }
   return seenWell(plan) ? undefined : 'out-of-view';
+}
+
+function moves({ opening, worlds: [first, ...others] }: MovingPart): boolean {
+  if (opening) return Math.max(...opening.map((value) => Math.abs(value - opening[0]))) > STILL;
+  return others.some((world) => Math.hypot(...[3, 7, 11].map((i) => world[i] - first[i])) > STILL);
 }
 
 function goesThrough(world: World, { frames }: Trajectory): boolean {

@@ -22,12 +22,36 @@ export const ACTIONS = [
   'topple',
   'pour',
   'touch-nothing',
+  'miss',
+  'stop-short',
+  'graze',
+  'let-go',
+  'take-another',
+  'wander',
 ] as const;
 
 export type Action = (typeof ACTIONS)[number];
 
+/** Hands that fail at what the room is made for; they come by name only. */
+export const NEAR_MISSES = ['miss', 'stop-short', 'graze', 'let-go', 'take-another', 'wander'] as const;
+
+/** Actions that rooms are made for. */
+export const ROOMS: readonly Action[] = ACTIONS.filter(
+  (action) => !(NEAR_MISSES as readonly Action[]).includes(action),
+);
+
 /** Actions after which everything is where it was. */
-export const LEAVES_ALL = new Set<Action>(['touch-nothing', 'push-shut-drawer']);
+export const LEAVES_ALL = new Set<Action>([
+  'touch-nothing',
+  'push-shut-drawer',
+  'miss',
+  'stop-short',
+  'graze',
+  'wander',
+]);
+
+/** Actions of which nobody says what comes of them: the physics does. */
+export const LEFT_TO_PHYSICS = new Set<Action>(['try-drawer', 'let-go', 'take-another']);
 
 /** A part that physics or a joint moves: a node of the scene and its world matrix in every frame. */
 export interface MovingPart {
@@ -64,6 +88,8 @@ export interface Contact {
 export interface SimulatedClip {
   readonly seed: number;
   readonly action: Action;
+  /** What the room is made for where that is not the action. */
+  readonly room?: Action;
   /** One sentence in English: what the hands do. */
   readonly caption: string;
   /** The room with everything at its place of frame 0. */
@@ -104,5 +130,7 @@ export interface ClipSettings {
   readonly fps?: number;
   /** Chosen by the seed where they are left out. */
   readonly action?: Action;
+  /** What the room is made for where that is not what the hands do. */
+  readonly room?: Action;
   readonly fixedCamera?: boolean;
 }

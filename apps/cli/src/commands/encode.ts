@@ -12,7 +12,7 @@ import {
   MODALITIES,
   type Modality,
   readDataset,
-  type Sample,
+  readDatasets,
   shardJobs,
   trainingSize,
   writeFailures,
@@ -192,8 +192,8 @@ async function planOfFolders(flags: Flags): Promise<Plan> {
 async function planOfExperiment(file: string, flags: Flags, reporter: Reporter): Promise<Plan> {
   const config = await readTrainingExperiment(file, flags.override ?? [], reporter);
   const { data, model } = config;
-  const samples: Sample[] = [];
-  for (const { path, root } of data.dataset_file) samples.push(...(await readDataset(path, data, root)));
+  const { datasets, matched } = await readDatasets(data);
+  const samples = [...datasets.flat(), ...[...matched.values()].flat()];
   for (const path of data.validation_set) samples.push(...(await readDataset(path, data)));
   const folder = await openModel(model.base_model_name_or_path);
   const withText = await folder.exists('text_encoder/config.json');
@@ -204,7 +204,7 @@ async function planOfExperiment(file: string, flags: Flags, reporter: Reporter):
     model: model.base_model_name_or_path,
     frames,
     size: { height, width },
-    roots: [data.data_root, ...data.dataset_file.flatMap(({ root }) => root ?? [])],
+    roots: [data.data_root, ...data.dataset_file.flatMap(({ root, matched }) => [{ root }, ...matched].flatMap((list) => list.root ?? []))],
     name: config.experiment.name,
   };
 }

@@ -57,6 +57,8 @@ test('a list of predictions, with baselines, in every form of result', async () 
   expect([pred.outcome.mean, still.outcome.mean]).toEqual([1, 0]);
   expect(pred.handIou.mean).toBeGreaterThan(0.7);
   expect(still.handIou.mean).toBe(0);
+  expect(pred.gradient.mean).toBeGreaterThan(still.gradient.mean);
+  expect(pred.gradientEnergy.mean).toBeLessThan(1.2);
   expect(hands.psnr.count).toBe(2);
   expect(ran.stdout).toMatch(/copy of the static video .* ±/);
   expect(readFileSync(join(out, 'results.txt'), 'utf8')).toMatch(/== pred ==\nVideos: 2\nPSNR: \d+\.\d{4} /);
@@ -97,9 +99,9 @@ test('a model makes the clips, its ablations and the round trip', async () => {
   expect(ran.code, ran.stderr).toBe(0);
   expect(JSON.parse(ran.stdout).methods.map(({ name }: { name: string }) => name)).toEqual([
     'pipeline_e2e',
-    'pipeline_e2e, no hands',
     'pipeline_e2e, no static',
     'pipeline_e2e, shuffled hands',
+    'pipeline_e2e, no hands',
     'copy of the static video',
     'hand render on it',
     'VAE round trip (pipeline_e2e)',

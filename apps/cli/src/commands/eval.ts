@@ -7,15 +7,19 @@ import { DEFAULTS, type Lpips, type LpipsNetwork } from '@dwm/dwm-model';
 import { loadLpips } from '@dwm/dwm-model/node';
 import { type Command, Option } from 'commander';
 import { baselines } from '../eval/baselines.ts';
+import { counterfactualTable, modelMethods } from '../eval/counterfactuals.ts';
+import { hasRoom, idleHands } from '../eval/idle-hands.ts';
 import { judge, type Method, type Strip } from '../eval/judge.ts';
-import { checkModel, Generator, modelMethods, roundTripMethod } from '../eval/models.ts';
-import { type ClipFiles, filesOfJob, readEvalClip, type Size } from '../eval/read-clips.ts';
+import { checkModel, Generator, roundTripMethod } from '../eval/models.ts';
+import { type ClipFiles, filesOfJob, readEvalClip, type Size, stateOf } from '../eval/read-clips.ts';
 import { reportHtml } from '../eval/report-html.ts';
 import { actionTables, resultsText, table } from '../eval/summary.ts';
 import type { EvalClip, MethodResult } from '../eval/types.ts';
 import { exists } from '../generate/files.ts';
+import { readPrompt } from '../generate/inputs.ts';
 import { readDatasetList } from '../generate/jobs.ts';
 import { interruptible } from '../interrupt.ts';
+import { CAPTIONS, type Captions, captionFor } from '../judge/captions.ts';
 import { createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
 import { VERSION } from '../version.ts';
@@ -36,7 +40,7 @@ interface Flags {
   out: string;
   promptSubdir: string;
   promptEmbeds?: string;
-  useEmptyPrompts?: true;
+  captions: Captions;
   numInferenceSteps?: number;
   guidanceScale?: number;
   composite?: boolean;
@@ -46,6 +50,9 @@ interface Flags {
   height?: number;
   width?: number;
 }
+
+/** One caption for all clips, which says nothing. */
+const VAGUE = 'The hand acts in the room.';
 
 export function addEval(program: Command): void {
   program
@@ -68,7 +75,7 @@ export function addEval(program: Command): void {
       (dir: string, before: string[]) => [...before, dir],
       [],
     )
-    .option('--ablations', 'each model also with no hands, no static and shuffled hands')
+    .option('--ablations', 'each model also with other hands and other captions, and with no static')
     .option('--num-inference-steps <n>', "denoising steps; the model's own if left out", integer(1, 1000))
     .option('--guidance-scale <g>', 'classifier-free guidance, off at 1; likewise', real(0))
     .addOption(compositeOption())
@@ -76,7 +83,11 @@ export function addEval(program: Command): void {
     .option('--seed <n>', 'the place of the clip is added', integer(0), DEFAULTS.seed)
     .option('--prompt-subdir <name>', 'folder of captions beside videos/', 'prompts_rewrite')
     .option('--prompt-embeds <file>', 'safetensors with embeddings, in place of captions')
-    .option('--use-empty-prompts', 'no prompt at all')
+    .addOption(
+      new Option('--captions <which>', `each clip's own; for all of them "${VAGUE}"; or none`)
+        .choices(CAPTIONS)
+        .default('own'),
+    )
     .addOption(
       new Option('--precision <type>', 'multiply in this type').choices(['f32', 'f16']).default('f32'),
     )
@@ -203,7 +214,19 @@ async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): 
           );
           return hands;
         };
-  const promptOf = ({ index }: EvalClip) => files[index].promptFile;
+  const captionOf = async (index: number) => {
+    const { promptFile } = files[index];
+    return promptFile === undefined ? '' : readPrompt(promptFile);
+  };
+  /** The next caption of the list that says something else. */
+  const wrongCaption = async (index: number) => {
+    const own = await captionOf(index);
+    for (let k = 1; k < files.length; k++) {
+      const other = await captionOf((index + k) % files.length);
+      if (other !== own) return other;
+    }
+    return undefined;
+  };
 
   try {
     if (predictions) await score(predictions);
@@ -212,7 +235,25 @@ async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): 
       const generator = await Generator.load(device!, model, reporter, signal);
       sampling[model.path] = generator.sampling;
       try {
-        for (const method of modelMethods(generator, flags.ablations === true, promptOf, otherHands))
+        const { embeds } = generator;
+        const promptOf = async ({ index }: EvalClip) =>
+          embeds ?? captionFor(flags.captions, await captionOf(index), VAGUE);
+        const varied = flags.ablations && !embeds && flags.captions === 'own';
+        const differ = varied && (await wrongCaption(0)) !== undefined;
+        const states = await Promise.all(files.map(({ truth }) => stateOf(truth)));
+        const counterfactuals = {
+          hands: {
+            ...(states.every(hasRoom) && {
+              'touching nothing': (clip: EvalClip) => idleHands(device!, clip),
+            }),
+            ...(otherHands && { 'shuffled hands': otherHands }),
+          },
+          words: {
+            ...(differ && { 'wrong caption': async ({ index }: EvalClip) => (await wrongCaption(index))! }),
+            ...(varied && { 'no caption': async () => '' }),
+          },
+        };
+        for (const method of modelMethods(generator, flags.ablations === true, promptOf, counterfactuals))
           await score(method);
         if (!roundTrip) {
           await score(roundTripMethod(generator));
@@ -255,12 +296,14 @@ async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): 
   await writeFileAtomic(paths.text, resultsText(evaluation));
   await writeFileAtomic(paths.json, `${JSON.stringify(evaluation, undefined, 1)}\n`);
   const summary = results.map(({ name, kind, summary: means }) => ({ name, kind, summary: means }));
-  const actions = actionTables(results);
+  const actions = actionTables(results.filter(({ kind }) => kind !== 'ablation'));
+  const counterfactuals = counterfactualTable(results);
   reporter.result(
     { ...paths, methods: summary },
     [
       `${files.length} clip${files.length === 1 ? '' : 's'}: mean ±half of the 95% interval`,
       table(results),
+      ...(counterfactuals ? ['', counterfactuals] : []),
       ...(actions ? ['', actions] : []),
       '',
       ...Object.values(paths),

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { InvalidArgumentError } from '@dwm/core-tensor';
 import { withOutput } from '@dwm/core-tensor/node';
-import { ACTIONS, type Action } from '@dwm/synth';
+import { ACTIONS, type Action, ROOMS } from '@dwm/synth';
 import {
   type DatasetReport,
   FIRST_TEST_SEED,
@@ -28,6 +28,7 @@ interface Flags {
   frames: number;
   fps: number;
   actions?: Action[];
+  rooms?: Action[];
   fixedCamera?: number;
   parts?: string;
   workers: number;
@@ -63,7 +64,12 @@ export function addSynth(program: Command): void {
     .option('--height <pixels>', 'height of the videos', even, 64)
     .option('--frames <n>', 'frames of a clip, 4 k + 1', inSteps(5, 4, '4 k + 1 frames, 5 or more'), 17)
     .option('--fps <n>', 'frames a second', integer(1, 60), 8)
-    .option('--actions <names>', 'only these, with commas between them; else all', readActions)
+    .option('--actions <names>', 'only these, with commas between them; else all', readActions('actions'))
+    .option(
+      '--rooms <names>',
+      'rooms for these actions, whatever the hands do; the same seeds have the same rooms',
+      readActions('rooms'),
+    )
     .option('--fixed-camera <share>', 'share of clips whose camera does not move; else a quarter', real(0, 1))
     .option('--parts <dir>', 'folder of .glb files; what is in them may stand in the rooms too')
     .option('--workers <n>', 'processes that work side by side', integer(1, 256), availableParallelism())
@@ -85,13 +91,16 @@ Example:
     });
 }
 
-function readActions(text: string): Action[] {
-  return text.split(',').map((name) => {
-    const action = ACTIONS.find((known) => known === name.trim());
-    if (action) return action;
-    throw new InvalidArgumentError('actions', `expected some of ${ACTIONS.join(', ')}, got "${name}"`);
-  });
-}
+const readActions =
+  (field: 'actions' | 'rooms') =>
+  (text: string): Action[] => {
+    const known = field === 'rooms' ? ROOMS : ACTIONS;
+    return text.split(',').map((name) => {
+      const action = known.find((one) => one === name.trim());
+      if (action) return action;
+      throw new InvalidArgumentError(field, `expected some of ${known.join(', ')}, got "${name}"`);
+    });
+  };
 
 async function synth(flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
   const { out, gifSheet, ...options } = flags;

@@ -1,9 +1,8 @@
 /** A model folder as methods of an evaluation: its clips, its ablations, and how well its VAE can show the truth. */
 import { basename, resolve } from 'node:path';
-import { type Device, InvalidArgumentError, type ModelFolder, type Precision } from '@dwm/core-tensor';
+import type { Device, ModelFolder, Precision } from '@dwm/core-tensor';
 import { DwmPipeline, type GenerationSettings } from '@dwm/dwm-model';
 import type { Frames } from '@dwm/media/node';
-import { ABLATIONS, type Ablation, ablateVideos } from '../generate/ablate.ts';
 import { checkText } from '../generate/check.ts';
 import { openWholeModel } from '../generate/default-model.ts';
 import { readPrompt, readPromptEmbeds, type TextEmbeds } from '../generate/inputs.ts';
@@ -11,7 +10,6 @@ import { toFrames } from '../generate/outputs.ts';
 import { loadingProgress } from '../generate/progress.ts';
 import type { Reporter } from '../report.ts';
 import type { Method } from './judge.ts';
-import type { EvalClip } from './types.ts';
 
 export interface SamplingFlags {
   /** The model's own where left out. */
@@ -21,7 +19,6 @@ export interface SamplingFlags {
   readonly seed: number;
   readonly precision?: Precision;
   readonly promptEmbeds?: string;
-  readonly useEmptyPrompts?: true;
 }
 
 /** A model's files and how it is asked: all that can be found wrong with them before a device is opened. */
@@ -84,11 +81,14 @@ export class Generator {
     return { numInferenceSteps, guidanceScale, composite };
   }
 
-  /** Embeddings, nothing, or the caption of the file. */
+  /** What every clip goes with in place of its caption, where that was given. */
+  get embeds(): TextEmbeds | undefined {
+    return this.#embeds;
+  }
+
+  /** Embeddings, the caption of the file, or nothing. */
   async prompt(file: string | undefined): Promise<string | TextEmbeds> {
-    if (this.#embeds) return this.#embeds;
-    if (this.#flags.useEmptyPrompts || file === undefined) return '';
-    return readPrompt(file);
+    return this.#embeds ?? (file === undefined ? '' : readPrompt(file));
   }
 
   /** As many frames as the videos have, at their size. */
@@ -131,47 +131,6 @@ const cut = (clip: Frames, frames: number): Frames => ({
   frames,
   data: clip.data.subarray(0, frames * clip.height * clip.width * 3),
 });
-
-const WORDS: Record<Ablation, string> = {
-  'no-hands': 'no hands',
-  'no-static': 'no static',
-  'shuffled-hands': 'shuffled hands',
-};
-
-/**
- * @param promptOf file of a clip's caption.
- * @param otherHands the hands of another clip, for the ablation that shuffles them.
- * @throws InvalidArgumentError for a clip without static and hand video.
- */
-export function modelMethods(
-  generator: Generator,
-  ablations: boolean,
-  promptOf: (clip: EvalClip) => string | undefined,
-  otherHands: ((clip: EvalClip) => Promise<Frames>) | undefined,
-): Method[] {
-  const make = (ablation?: Ablation) => async (clip: EvalClip) => {
-    if (!clip.staticVideo || !clip.handVideo) {
-      throw new InvalidArgumentError(
-        'model',
-        `${clip.truthName} has no static or no hand video, which a model needs`,
-      );
-    }
-    const hands = ablation === 'shuffled-hands' ? await otherHands!(clip) : clip.handVideo;
-    const videos = ablateVideos({ staticVideo: clip.staticVideo, handVideo: hands }, ablation);
-    const prompt = await generator.prompt(promptOf(clip));
-    const seedOffset = clip.index;
-    const made = await generator.generate(videos.staticVideo, videos.handVideo, { prompt, seedOffset });
-    return { name: `${generator.name}'s ${clip.name}`, clip: made.clip };
-  };
-  const ablated = ablations
-    ? ABLATIONS.filter((ablation) => ablation !== 'shuffled-hands' || otherHands).map((ablation) => ({
-        name: `${generator.name}, ${WORDS[ablation]}`,
-        kind: 'ablation' as const,
-        make: make(ablation),
-      }))
-    : [];
-  return [{ name: generator.name, kind: 'model', make: make() }, ...ablated];
-}
 
 export const roundTripMethod = (generator: Generator): Method => ({
   name: `VAE round trip (${generator.name})`,

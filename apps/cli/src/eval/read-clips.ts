@@ -33,15 +33,19 @@ export async function filesOfJob({ name, index, truth, ...job }: Job): Promise<C
   };
 }
 
-/** What `dwm synth` says the hands do. */
-async function actionOf(truth: string): Promise<string | undefined> {
+/** What `dwm synth` says the hands do, and where. */
+export async function stateOf(truth: string): Promise<Pick<EvalClip, 'action' | 'simulated'>> {
   const stem = basename(truth).replace(/\.[^.]+$/, '');
   const log = join(dirname(dirname(truth)), 'states', `${stem}.json`);
   const text = await readFile(log, 'utf8').catch(() => undefined);
-  if (text === undefined) return undefined;
+  if (text === undefined) return {};
   try {
-    const { action } = JSON.parse(text);
-    return typeof action === 'string' ? action : undefined;
+    const { action, seed, room = action, fixedCamera, fps } = JSON.parse(text);
+    if (typeof action !== 'string') return {};
+    return {
+      action,
+      ...(typeof seed === 'number' && { simulated: { seed, room, fixedCamera: fixedCamera === true, fps } }),
+    };
   } catch {
     throw new InvalidFileError(log, 'is not JSON; make the clip again');
   }
@@ -69,7 +73,7 @@ export async function readEvalClip(files: ClipFiles, size: Size): Promise<EvalCl
   return {
     name: files.name,
     index: files.index,
-    action: await actionOf(files.truth),
+    ...(await stateOf(files.truth)),
     truth: (await read(files.truth))!,
     truthName: files.truth,
     staticVideo: await read(files.staticVideo),

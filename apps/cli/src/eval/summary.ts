@@ -31,7 +31,7 @@ export const metricsOf = (methods: readonly { summary: Summary }[]) =>
   METRICS.filter(({ key }) => methods.some(({ summary }) => summary[key]));
 
 /** Columns padded to one width: the first to the left, numbers to the right. */
-function columns(rows: readonly (readonly string[])[]): string[] {
+export function columns(rows: readonly (readonly string[])[]): string[] {
   const widths = rows[0].map((_, c) => Math.max(...rows.map((row) => row[c].length)));
   return rows.map((row) =>
     row

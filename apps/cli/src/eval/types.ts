@@ -1,6 +1,7 @@
 /** What an evaluation is made of: clips, methods that make a video of a clip, and the numbers that come out. */
 import type { Interval, Score } from '@dwm/dwm-model';
 import type { Frames } from '@dwm/media/node';
+import type { Action } from '@dwm/synth';
 
 /** A clip to be judged, read and at the size of the evaluation. */
 export interface EvalClip {
@@ -9,6 +10,13 @@ export interface EvalClip {
   readonly index: number;
   /** Of clips by `dwm synth`. */
   readonly action?: string;
+  /** Likewise: what it takes to simulate something else in the same room. */
+  readonly simulated?: {
+    readonly seed: number;
+    readonly room: Action;
+    readonly fixedCamera: boolean;
+    readonly fps: number;
+  };
   readonly truth: Frames;
   readonly truthName: string;
   readonly staticVideo?: Frames;
@@ -32,6 +40,8 @@ export const METRICS = [
   { key: 'lpipsSqueeze', title: 'LPIPS squeeze', unit: '', digits: 3, better: 'low' },
   { key: 'psnrStatic', title: 'to static', unit: 'dB', digits: 2, better: 'high' },
   { key: 'outcome', title: 'outcome', unit: 'share', digits: 2, better: 'high' },
+  { key: 'gradient', title: 'gradient', unit: 'of truth', digits: 2, better: 'high' },
+  { key: 'gradientEnergy', title: 'its energy', unit: 'of truth', digits: 2, better: 'high' },
   { key: 'flicker', title: 'flicker', unit: '/255', digits: 2, better: 'low' },
   { key: 'handIou', title: 'hand IoU', unit: '', digits: 3, better: 'high' },
 ] as const;

@@ -4,6 +4,7 @@
  */
 import { changedRegion, frameOf, type MetricClip, regionPsnr } from '@dwm/dwm-model';
 import type { SimulatedClip } from '@dwm/synth';
+import { type Captions, captionFor } from './captions.ts';
 import { drawEnd } from './oracle.ts';
 import { openingRoom } from './rooms.ts';
 import type { Unusable } from './seeds.ts';
@@ -17,11 +18,10 @@ export interface OpeningRoom {
   readonly copied: { readonly pulled: number; readonly left: number };
 }
 
-/** @param sameCaption both clips go with the words for pulling: only hands tell them apart. */
 export async function directionOfRoom(
   setup: Setup,
   seed: number,
-  sameCaption: boolean,
+  captions: Captions,
 ): Promise<OpeningRoom | Unusable> {
   const room = await openingRoom(seed, setup.size);
   if ('rejected' in room) return room;
@@ -33,7 +33,7 @@ export async function directionOfRoom(
   const staticLatents = await setup.model.encodeStatic(staticVideo, staticVideo, setup.signal);
 
   const openness = async (clip: SimulatedClip, handVideo: typeof staticVideo) => {
-    const prompt = (sameCaption ? pulled : clip).caption;
+    const prompt = captionFor(captions, clip.caption, pulled.caption);
     const { video } = await setup.model.generate({
       ...{ staticVideo, handVideo, prompt, staticLatents, height, width, numFrames: frames },
       ...setup.sampling,

@@ -7,7 +7,8 @@ import { createReporter } from '../report.ts';
 import { temporaryFolder } from '../testing.ts';
 import { endOf, Oracle } from './oracle.ts';
 import { firstPlace } from './ranking.ts';
-import { CANDIDATES, drawerRoom, openingRoom } from './rooms.ts';
+import { captionFor } from './captions.ts';
+import { CANDIDATES, drawerRoom, MISSES, missRoom, openingRoom } from './rooms.ts';
 import { judgeSeeds, type Unusable } from './seeds.ts';
 import { shareOf } from './share.ts';
 
@@ -57,6 +58,27 @@ test('pulling opens and leaving does not; the end of a clip has one frame, of an
   expect(end.moving.map(({ worlds }) => worlds)).toEqual(pulled.moving.map(({ worlds }) => worlds.slice(-1)));
   expect(Object.values(end.forearms).every((arm) => arm!.elbows.length === 1)).toBe(true);
 }, 60_000);
+
+test('a near miss opens nothing in a room whose thing opens', async () => {
+  const { pulled, missed } = await firstRoom((seed) => missRoom(seed, SIZE));
+  const way = ({ moving }: typeof pulled) =>
+    Math.max(...moving.map(({ opening }) => (opening ? Math.abs(opening.at(-1)! - opening[0]) : 0)));
+  expect(way(pulled)).toBeGreaterThan(0.05);
+  expect(way(missed)).toBeLessThan(0.004);
+  expect(MISSES).toContain(missed.action);
+  expect(missed.room).toBe(missed.action === missed.room ? undefined : pulled.action);
+  expect(missed.acting.frames.map(({ camera }) => camera)).toEqual(
+    pulled.acting.frames.map(({ camera }) => camera),
+  );
+}, 60_000);
+
+test('captions of a judgement: own, the same for a whole room, or none', () => {
+  expect((['own', 'same', 'none'] as const).map((which) => captionFor(which, 'it waits', 'it pulls'))).toEqual([
+    'it waits',
+    'it pulls',
+    '',
+  ]);
+});
 
 test('the oracle shows the end that it was told of, after the static video, to the bit', async () => {
   const oracle = new Oracle(undefined as never);

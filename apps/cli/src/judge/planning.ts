@@ -4,6 +4,7 @@ import { clipOf, forearmsFor, runHands } from '@dwm/synth';
 import { describePoint, handPath } from '../plan/hand-path.ts';
 import { type SearchOptions, searchPath } from '../plan/search.ts';
 import { synthRoom } from '../plan/synth-room.ts';
+import { type Captions, captionFor } from './captions.ts';
 import { drawEnd } from './oracle.ts';
 import type { Unusable } from './seeds.ts';
 import type { Setup } from './setup.ts';
@@ -18,11 +19,13 @@ export interface PlannedRoom {
 export async function planRoom(
   setup: Setup,
   seed: number,
+  captions: Captions,
   search: Pick<SearchOptions, 'population' | 'rounds' | 'elite' | 'onClip'>,
 ): Promise<PlannedRoom | Unusable> {
   const task = await synthRoom(seed, setup.passes, setup.size);
   if ('rejected' in task) return task;
-  const { world, caption, setting } = task;
+  const { world, setting } = task;
+  const caption = captionFor(captions, task.caption, task.pullCaption);
   const { scored } = await searchPath(
     setup.device,
     setup.model,

@@ -3,6 +3,7 @@ import { frameOf, type MetricClip, rankActions, wantedChange } from '@dwm/dwm-mo
 import { writePng } from '@dwm/media/node';
 import { pasteHands } from '../eval/baselines.ts';
 import { rankingSheet } from '../rank/results.ts';
+import { type Captions, captionFor } from './captions.ts';
 import { CANDIDATES, type CandidateName, drawerRoom } from './rooms.ts';
 import type { Unusable } from './seeds.ts';
 import type { Setup } from './setup.ts';
@@ -18,14 +19,11 @@ export interface RankedRoom {
 
 export const RIGHT = CANDIDATES[0];
 
-/**
- * @param sameCaption all candidates go with the words for the right one: only hands tell them apart.
- * @param sheet file for a picture of the ranking.
- */
+/** @param sheet file for a picture of the ranking. */
 export async function rankRoom(
   setup: Setup,
   seed: number,
-  sameCaption: boolean,
+  captions: Captions,
   sheet: string,
 ): Promise<RankedRoom | Unusable> {
   const room = await drawerRoom(seed, setup.size);
@@ -39,7 +37,7 @@ export async function rankRoom(
   const candidates = CANDIDATES.map((name, i) => ({
     name,
     handVideo: handVideos[i],
-    prompt: (sameCaption ? right : room.clips[i]).caption,
+    prompt: captionFor(captions, room.clips[i].caption, right.caption),
   }));
   const distance = setup.distance();
   const scene = { staticVideo, prompt: '' };

@@ -2,6 +2,7 @@
 import { type HandPose, SIDES, type Trajectory } from '@dwm/renderer';
 import {
   angles,
+  anotherOf,
   blend,
   clipOf,
   FIXED_CAMERA,
@@ -37,13 +38,6 @@ async function played(world: World, plan: Plan, fixedCamera: boolean) {
 /** As often as in training. */
 const cameraStands = (seed: number) => Random.fork(seed, 'clip').chance(FIXED_CAMERA);
 
-/** Drawers that the captions of training have words for: the two uppermost. */
-function otherDrawer(world: World): World {
-  const drawers = world.bodies.filter(({ name }) => name.startsWith('drawer'));
-  const other = drawers[0].name === world.actor ? 1 : 0;
-  return { ...world, actor: drawers[other].name };
-}
-
 /** The hand that came near and touched nothing goes back from the first frame on. */
 function moveAway(world: World, nothing: Plan): Plan {
   const { acting, actingFrames } = nothing;
@@ -76,7 +70,7 @@ export async function drawerRoom(seed: number, size: ClipSize): Promise<DrawerRo
   const world = await makeWorld(seed, 'pull-drawer');
   const fixed = cameraStands(seed);
   const settings = { ...size, fixedCamera: fixed };
-  const other = otherDrawer(world);
+  const other = anotherOf(world)!;
   const nothing = planAction(world, { ...settings, action: 'touch-nothing' });
   const plans: readonly [CandidateName, World, Plan][] = [
     ['pull it', world, planAction(world, settings)],
@@ -112,4 +106,23 @@ export async function openingRoom(
   const leave = await played(world, planAction(world, { ...settings, action: 'touch-nothing' }), fixed);
   if (leave.problem) return { rejected: `touching nothing: ${leave.problem}` };
   return { pulled: pull.clip, left: leave.clip };
+}
+
+/** Hands that do not take hold, each as often. */
+export const MISSES = ['miss', 'stop-short', 'graze', 'wander', 'touch-nothing', 'push-shut-drawer'] as const;
+
+/** A shut drawer (even seeds) or door (odd), pulled open, and a hand that opens nothing. */
+export async function missRoom(
+  seed: number,
+  size: ClipSize,
+): Promise<{ pulled: SimulatedClip; missed: SimulatedClip } | Unusable> {
+  const world = await makeWorld(seed, seed % 2 === 0 ? 'pull-drawer' : 'open-door');
+  const fixed = cameraStands(seed);
+  const settings = { ...size, fixedCamera: fixed };
+  const pull = await played(world, planAction(world, settings), fixed);
+  if (pull.problem) return { rejected: `pulling: ${pull.problem}` };
+  const action = Random.fork(seed, 'near miss').pick(MISSES);
+  const miss = await played(world, planAction(world, { ...settings, action }), fixed);
+  if (miss.problem) return { rejected: `${action}: ${miss.problem}` };
+  return { pulled: pull.clip, missed: miss.clip };
 }

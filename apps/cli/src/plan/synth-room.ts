@@ -50,13 +50,14 @@ const ACTION: Action = 'pull-drawer';
 
 /**
  * The goal is the room after its drawer was opened by the physics, without hands.
+ * `pullCaption` has words for it, `caption` has not.
  * @returns why the room cannot be used, where it cannot: the drawer does not open or is not seen.
  */
 export async function synthRoom(
   seed: number,
   passes: PassRenderer,
   size: ClipSize,
-): Promise<(Task & { world: World }) | { rejected: string }> {
+): Promise<(Task & { world: World; pullCaption: string }) | { rejected: string }> {
   const world = await makeWorld(seed, ACTION);
   const settings = { ...size, fixedCamera: true };
   const pull = planAction(world, settings);
@@ -85,6 +86,7 @@ export async function synthRoom(
     goal: drawn.after,
     hands: { rigs: { left: handScene('left'), right: handScene('right') } },
     caption: tryingCaption(side),
+    pullCaption: pull.caption,
     check: async (trajectory) => {
       const opened = await openedBy(world, trajectory);
       const percent = Math.round(100 * opened);

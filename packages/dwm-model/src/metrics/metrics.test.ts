@@ -10,6 +10,7 @@ import {
   type MetricClip,
   regionPsnr,
   scoreClip,
+  sharpness,
   temporalFlicker,
 } from './index.ts';
 
@@ -64,6 +65,27 @@ test('the changed region is what differs by more than 8, and 4 pixels around, wi
     1,
   );
   expect([...corner]).toEqual([0, 0, 1, 1, 0, 0, 1, 1, 0, 0, 0, 0]);
+});
+
+test('sharpness: half the contrast has half the gradient and a quarter of its energy, in the region alone', () => {
+  const half = paint(3, 16, 20, (f, y, x) => {
+    const at = ((f * 16 + y) * 20 + x) * 3;
+    return x < 10 ? [0, 1, 2].map((c) => textured.data[at + c] >> 1) : grey(7);
+  });
+  const left = paint(3, 16, 20, (_, __, x) => grey(x < 10 ? 1 : 0)).data.filter((_, i) => i % 3 === 0);
+  const all = left.map(() => 1);
+  const { gradient, energy } = sharpness(half, textured, left)!;
+  expect(gradient).toBeCloseTo(0.5, 1);
+  expect(energy).toBeCloseTo(0.25, 1);
+  expect(sharpness(half, textured, all)!.energy).toBeLessThan(0.2);
+  // By hand: one step of 30 grey levels to the right, one of 40 down.
+  const step = paint(1, 2, 2, (_, y, x) => grey(x === 1 ? 30 : y === 1 ? 40 : 0));
+  const double = paint(1, 2, 2, (_, y, x) => grey(x === 1 ? 60 : y === 1 ? 80 : 0));
+  const ones = new Uint8Array(4).fill(1);
+  expect(sharpness(double, step, ones)!.gradient).toBeCloseTo(2, 12);
+  expect(sharpness(double, step, ones)!.energy).toBeCloseTo(4, 12);
+  expect(sharpness(step, paint(1, 2, 2, () => grey(9)), ones)).toBeUndefined();
+  expect(sharpness(step, double, new Uint8Array(4))).toBeUndefined();
 });
 
 test('regions split the error', () => {

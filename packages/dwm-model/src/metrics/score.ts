@@ -4,6 +4,7 @@ import { temporalFlicker } from './flicker.ts';
 import { handAgreement } from './hand-agreement.ts';
 import { clipPsnr, regionPsnr } from './psnr.ts';
 import { changedRegion } from './region.ts';
+import { sharpness } from './sharpness.ts';
 import { clipSsim } from './ssim.ts';
 
 export interface ScoreInput {
@@ -35,6 +36,9 @@ export interface Score {
   readonly psnrStatic?: number;
   /** 1 where the last frame's changed region is nearer to the truth than to the static scene, else 0. */
   readonly outcome?: number | null;
+  /** Gradients of luma in the changed region, generated over truth: mean length, and energy. */
+  readonly gradient?: number | null;
+  readonly gradientEnergy?: number | null;
   /** Intersection over union, 0 to 1. */
   readonly handIou?: number | null;
   readonly overTime: {
@@ -63,6 +67,7 @@ export function scoreClip({ prediction, truth, static: still, hands, region }: S
   const psnr = clipPsnr(p, t);
   const changed = still && (region ?? changedRegion(t, still.clip));
   const ssim = clipSsim(p, t, changed);
+  const sharp = changed && sharpness(p, t, changed);
   const agreement = still && hands && handAgreement(p, still.clip, hands.clip);
   return {
     psnr: psnr.wholeClip,
@@ -75,6 +80,8 @@ export function scoreClip({ prediction, truth, static: still, hands, region }: S
       ssimUnchanged: orNull(ssim.unchanged),
       psnrStatic: clipPsnr(p, still.clip).wholeClip,
       outcome: outcome(p, t, still.clip, changed),
+      gradient: orNull(sharp?.gradient),
+      gradientEnergy: orNull(sharp?.energy),
       flicker: orNull(temporalFlicker(p, still.clip, changed).mean),
     }),
     ...(agreement && { handIou: orNull(agreement.iou) }),

@@ -29,19 +29,27 @@ const ignored = z.unknown().optional();
 const list = <T extends z.ZodType>(item: T) =>
   z.union([z.array(item), item.transform((value) => [value] as z.output<T>[])]);
 
-/** A dataset list, the weight that it may name for the mix, and the folder that its clips are in where that is not `data_root`. */
+/** A list, and the folder that its clips are in where that is not `data_root`. */
+const matchedFile = z.strictObject({ path: z.string(), root: z.string().optional() });
+
+/**
+ * A dataset list, the weight that it may name for the mix, the folder that its clips are in where that is not `data_root`, and
+ * lists whose clips of the same names come in pairs with its own.
+ */
 const datasetFile = z.union([
-  z.string().transform((path): DatasetFile => ({ path })),
+  z.string().transform((path): DatasetFile => ({ path, matched: [] })),
   z.strictObject({
     path: z.string(),
     weight: z.number().positive().optional(),
     root: z.string().optional(),
+    matched: list(matchedFile).default([]),
   }),
 ]);
 interface DatasetFile {
   path: string;
   weight?: number;
   root?: string;
+  matched: z.output<typeof matchedFile>[];
 }
 
 const customSettings = z.strictObject({
@@ -107,6 +115,8 @@ const training = z.strictObject({
   trainable_parameter_patterns: z.array(z.string()).default([]),
   frozen_parameter_patterns: z.array(z.string()).default([]),
   prompt_dropout_prob: share.default(0),
+  /** Share of samples that have the caption of another clip: what is seen is still what their hands do. */
+  prompt_swap_prob: share.default(0),
   hand_dropout_prob: share.default(0),
   /** Share of samples that show a scene without hands: the static video is then what happens. */
   no_hands_prob: share.default(0),

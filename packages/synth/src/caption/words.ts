@@ -13,7 +13,7 @@ export function say(sides: readonly HandSide[], ...deeds: readonly Deed[]): stri
   return `${both ? 'Both hands' : `The ${sides[0]} hand`} ${done.join(' and ')}.`;
 }
 
-const third = (verb: string) => `${verb}${/(sh|ch)$/.test(verb) ? 'es' : 's'}`;
+const third = (verb: string) => `${verb}${/(sh|ch|ss)$/.test(verb) ? 'es' : 's'}`;
 
 export function movedJoint({ motion, name, words }: Body, opens: boolean): Deed {
   if (isJoint(motion) && motion.kind === 'prismatic')

@@ -1,6 +1,5 @@
 /** The phases of every action's hands. */
 import { type HandSide, rotations, SIDES, type Vec3 } from '@dwm/renderer';
-import { rightOf } from '../camera/head.ts';
 import {
   lifted,
   movedJoint,
@@ -13,11 +12,11 @@ import {
   tipped,
   tryingCaption,
 } from '../caption/words.ts';
-import { handPoints } from '../physics/hand-body.ts';
-import type { Random } from '../random.ts';
+import { Random } from '../random.ts';
 import type { Action } from '../types.ts';
-import { distanceTo, halfExtents, type Placement, placed, placePoint } from '../world/solid.ts';
+import { halfExtents, type Placement, placed, placePoint } from '../world/solid.ts';
 import {
+  anotherOf,
   type Body,
   findBody,
   firstPlace,
@@ -27,26 +26,41 @@ import {
   placeAt,
   type World,
 } from '../world/world.ts';
-import { angles, type Closure, closeUntilContact, mixAngles, OPEN } from './posture.ts';
-import { boneFrame, type HandAngles, type HandModel, poseSkeleton } from './skeleton.ts';
+import {
+  clearOf,
+  type HandsPlan,
+  handOf,
+  LIMP,
+  mixEvenly,
+  oneHand,
+  restPlace,
+  still,
+} from './hand-plan.ts';
+import { letGo, miss, stopShort, wander } from './near-misses.ts';
+import { angles, type Closure, closeUntilContact, OPEN } from './posture.ts';
+import { boneFrame, type HandModel } from './skeleton.ts';
 import { blend, minimumJerk, type Phase, throughPlaces } from './timeline.ts';
 import { clearanceOf, gripRotation, withdrawn, wristAt } from './wrist.ts';
 
-const { add, cross, direction, scale, slerp, subtract } = rotations;
-
-export interface HandPlan {
-  readonly model: HandModel;
-  readonly phases: readonly Phase[];
-}
-
-export interface HandsPlan {
-  readonly hands: Readonly<Partial<Record<HandSide, HandPlan>>>;
-  readonly caption: string;
-}
+const { add, direction, scale, slerp, subtract } = rotations;
 
 export function planHands(world: World, action: Action, random: Random): HandsPlan {
   const body = findBody(world, world.actor);
+  // The very motion that would do what the room is made for.
+  const own = () => planHands(world, world.action, Random.fork(world.seed, `hands ${world.action}`));
   switch (action) {
+    case 'miss':
+      return miss(world, own(), random);
+    case 'stop-short':
+      return stopShort(world, own(), random);
+    case 'let-go':
+      return letGo(world, own(), random);
+    case 'graze':
+      return graze(world, body, random);
+    case 'wander':
+      return wander(world, random);
+    case 'take-another':
+      return takeAnother(world, own);
     case 'push-drawer':
     case 'push-shut-drawer':
       return pushDrawer(world, body, random);
@@ -69,61 +83,6 @@ export function planHands(world: World, action: Action, random: Random): HandsPl
     default:
       return touchNothing(world, body, random);
   }
-}
-
-const handOf = (side: HandSide, random: Random): HandModel => ({ side, size: random.uniform(0.92, 1.12) });
-const still =
-  <T>(value: T) =>
-  () =>
-    value;
-
-const oneHand = (model: HandModel, phases: readonly Phase[]): HandsPlan['hands'] => ({
-  [model.side]: { model, phases },
-});
-const LIMP = angles('relaxed', OPEN);
-
-/** Where a hand waits: low and to its side of the picture, fingers ahead. */
-function restPlace(world: World, model: HandModel, random: Random): Placement {
-  const { side } = model;
-  const { eye, focus } = world;
-  const ahead = direction(subtract(focus, eye))!;
-  const right = rightOf(eye, focus);
-  const up = cross(right, ahead);
-  const out = side === 'right' ? 1 : -1;
-  const position = [
-    scale(ahead, random.uniform(0.3, 0.37)),
-    scale(right, out * random.uniform(0.12, 0.19)),
-    scale(up, -random.uniform(0.13, 0.18)),
-  ].reduce((sum, part) => add(sum, part), eye);
-  const inwards = add(ahead, scale(right, -out * random.uniform(0.1, 0.35)));
-  const rotation = boneFrame(inwards, add(up, scale(right, out * random.uniform(0.1, 0.7))));
-  return clearOf(world, model, { position, rotation }, LIMP, [0, 0.015, 0], 0.006);
-}
-
-/** The hand moved by `step` until it is `margin` metres clear of everything. */
-function clearOf(
-  world: World,
-  model: HandModel,
-  wrist: Placement,
-  fingers: HandAngles,
-  step: Vec3,
-  margin: number,
-): Placement {
-  let place = wrist;
-  for (let tries = 0; tries < 12; tries++) {
-    const { joints, radii } = poseSkeleton(model, place, fingers);
-    const points = handPoints(joints, radii);
-    const clear = world.bodies.every(
-      (body) =>
-        body.solids.length === 0 ||
-        points.every(
-          ({ point, radius }) => distanceTo(body.solids, firstPlace(body), point) > radius + margin,
-        ),
-    );
-    if (clear) break;
-    place = { ...place, position: add(place.position, step) };
-  }
-  return place;
 }
 
 /** Shares of the clip for approach, closing, acting, opening and going back, a little different every time. */
@@ -182,8 +141,6 @@ function graspPhases(
     { share: leave, wrist: (u) => away(minimumJerk(u)), fingers: mixEvenly(opened, LIMP) },
   ];
 }
-
-const mixEvenly = (a: HandAngles, b: HandAngles) => (u: number) => mixAngles(a, b, [u, u, u, u, u]);
 
 function moveJoint(world: World, body: Body, random: Random): HandsPlan {
   const { motion } = body;
@@ -244,6 +201,43 @@ function pushDrawer(world: World, body: Body, random: Random): HandsPlan {
     ),
     caption: say([model.side], movedJoint(body, false)),
   };
+}
+
+/** The palm slides over the front of what is shut, past its handle, and takes hold of nothing. */
+function graze(world: World, body: Body, random: Random): HandsPlan {
+  if (!isJoint(body.motion)) return touchNothing(world, body, random);
+  const model = handOf(random.chance(0.65) ? 'right' : 'left', random);
+  const out = model.side === 'right' ? 1 : -1;
+  const handle = random.pick(body.grips);
+  const grip: Grip = { ...handle, posture: 'flat', radius: 0 };
+  const place = firstPlace(body);
+  const rotation = boneFrame(
+    direction([-out * random.uniform(0.1, 0.5), 1, -random.uniform(0.5, 1)])!,
+    [0, 0.2, 1],
+  );
+  const [from, to] = [random.uniform(0.03, 0.1), -random.uniform(0.03, 0.1)].map(
+    (aside) => aside * random.sign(),
+  );
+  const lift = random.uniform(-0.02, 0.03);
+  const along = (u: number): Placement => {
+    const aside = from + (to - from) * minimumJerk(u);
+    const shifted = { ...place, position: add(place.position, [aside, lift, handle.radius + 0.016]) };
+    return wristAt(model, grip, shifted, rotation);
+  };
+  const [approach, , act] = shares(random);
+  return {
+    hands: oneHand(
+      model,
+      pushPhases(world, random, model, along, withdrawn(along(0), 0.04, 0.06), approach, act + 0.1),
+    ),
+    caption: say([model.side], ['stroke', body.words]),
+  };
+}
+
+/** Another drawer or door of the same furniture; the room's own where there is one only. */
+function takeAnother(world: World, own: () => HandsPlan): HandsPlan {
+  const others = anotherOf(world);
+  return others ? planHands(others, world.action, Random.fork(world.seed, `hands ${world.action}`)) : own();
 }
 
 /** Ways that a hand may go from a handle, and how often; out of the drawer is +z. */

@@ -21,6 +21,8 @@ export interface FrameState {
 export interface StateLog {
   readonly seed: number;
   readonly action: string;
+  /** What the room is made for where that is not the action. */
+  readonly room?: string;
   readonly caption: string;
   readonly fixedCamera: boolean;
   readonly fps: number;
@@ -32,10 +34,11 @@ const rounded = (values: ArrayLike<number>): number[] =>
   Array.from(values, (value) => Math.round(value * 1e6) / 1e6 + 0);
 
 export function stateLog(clip: SimulatedClip): StateLog {
-  const { seed, action, caption, fixedCamera, moving, trajectory, acting, contacts } = clip;
+  const { seed, action, room, caption, fixedCamera, moving, trajectory, acting, contacts } = clip;
   return {
     seed,
     action,
+    ...(room && { room }),
     caption,
     fixedCamera,
     fps: trajectory.fps,

@@ -31,6 +31,8 @@ export interface DatasetOptions {
   readonly fps: number;
   /** Only these; all, as the simulation mixes them, by default. */
   readonly actions?: readonly Action[];
+  /** What rooms are made for, where that is not what the hands do: folders of the same rooms and seeds match. */
+  readonly rooms?: readonly Action[];
   /** Share of clips with a fixed camera; the simulation's own by default. */
   readonly fixedCamera?: number;
   /** Folder of .glb files that may stand in the rooms beside our own things. */
@@ -210,6 +212,7 @@ export function clipSettings(
     frames,
     fps,
     actions,
+    rooms,
     fixedCamera,
   }: Omit<DatasetOptions, 'root' | 'split' | 'seed' | 'count'>,
 ): ClipSettings {
@@ -221,6 +224,7 @@ export function clipSettings(
     frames,
     fps,
     ...(action && { action }),
+    ...(rooms && { room: Random.fork(seed, 'room').pick(rooms) }),
     ...(fixedCamera !== undefined && { fixedCamera: fixed < fixedCamera }),
   };
 }
@@ -241,7 +245,7 @@ function isWhole(known: ReadonlyMap<number, ClipResult>, first: number, count: n
  * @returns the version of the generator that made the folder.
  */
 async function checkSettings(root: string, options: DatasetOptions): Promise<number> {
-  const { split, width, height, frames, fps, actions, fixedCamera } = options;
+  const { split, width, height, frames, fps, actions, rooms, fixedCamera } = options;
   const path = join(root, 'synth.json');
   const parts = options.parts === undefined ? undefined : await readParts(options.parts, options.warn);
   const now = {
@@ -251,12 +255,13 @@ async function checkSettings(root: string, options: DatasetOptions): Promise<num
     frames,
     fps,
     actions: actions ?? 'all',
+    rooms: rooms ?? 'own',
     fixedCamera: fixedCamera ?? 'default',
     parts: parts ? Object.fromEntries(parts.map(({ name, sha256 }) => [name, sha256])) : 'none',
   };
   const before = await readFile(path, 'utf8').then(
     // Folders of version 1 do not say so.
-    (text): Record<string, unknown> => ({ version: 1, parts: 'none', ...JSON.parse(text) }),
+    (text): Record<string, unknown> => ({ version: 1, parts: 'none', rooms: 'own', ...JSON.parse(text) }),
     () => undefined,
   );
   if (!before) {

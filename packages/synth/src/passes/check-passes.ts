@@ -3,7 +3,7 @@
  * said to move and does not change the picture.
  */
 import type { Frames } from '@dwm/media';
-import { LEAVES_ALL, type SimulatedClip } from '../types.ts';
+import { LEAVES_ALL, LEFT_TO_PHYSICS, type SimulatedClip } from '../types.ts';
 import type { ClipPasses } from './render-passes.ts';
 
 /** Share of the picture's pixels. */
@@ -46,7 +46,7 @@ export function passesProblem(clip: SimulatedClip, passes: ClipPasses): string |
   const { framesWithHand, changed } = measurePasses(clip, passes);
   if (framesWithHand < LEAST_FRAMES) return 'hand out of view';
   if (LEAVES_ALL.has(clip.action)) return changed > 0 ? 'something moved' : undefined;
-  if (clip.action === 'try-drawer') return undefined;
+  if (LEFT_TO_PHYSICS.has(clip.action)) return undefined;
   return changed < LEAST_CHANGE ? 'change not visible' : undefined;
 }
 

@@ -115,3 +115,11 @@ export function openingFor(body: Body, local: Vec3, point: Vec3): number {
   const [a, b] = [flat(subtract(start, anchor)), flat(subtract(point, anchor))];
   return Math.atan2(dot(axis, cross(a, b)), dot(a, b));
 }
+
+/** The same room for another drawer than its own: one of the two uppermost, which captions of training speak of. */
+export function anotherOf(world: World): World | undefined {
+  const drawers = world.bodies.filter(({ name }) => name.startsWith('drawer'));
+  if (drawers.length < 2 || !drawers.some(({ name }) => name === world.actor)) return undefined;
+  const other = drawers[0].name === world.actor ? 1 : 0;
+  return { ...world, actor: drawers[other].name };
+}

@@ -68,6 +68,29 @@ export async function readDataset(
   return samples;
 }
 
+/** The clips of every dataset list, and what those that have matches come in pairs with. */
+export async function readDatasets(
+  data: ExperimentConfig['data'],
+): Promise<{ datasets: Sample[][]; matched: Map<Sample, Sample[]> }> {
+  const datasets: Sample[][] = [];
+  const matched = new Map<Sample, Sample[]>();
+  for (const { path, root, matched: lists } of data.dataset_file) {
+    const samples = await readDataset(path, data, root);
+    datasets.push(samples);
+    for (const other of lists) {
+      const byName = new Map((await readDataset(other.path, data, other.root)).map((one) => [one.name, one]));
+      const known = samples.filter(({ name }) => byName.has(name));
+      if (known.length === 0)
+        throw new InvalidFileError(
+          other.path,
+          `has no clip of ${path}; clips match by their lines, so make both with the same seeds, or leave it out of matched in data.dataset_file`,
+        );
+      for (const one of known) matched.set(one, [...(matched.get(one) ?? []), byName.get(one.name)!]);
+    }
+  }
+  return { datasets, matched };
+}
+
 /**
  * Looks for every file that a run will ask for, before its first step rather than days into it.
  * @param needs what a sample needs; encoded files come without an extension.

@@ -19,7 +19,7 @@ import { DwmPipeline } from '../../pipeline/pipeline.ts';
 import { fromConfig } from '../../schedulers/index.ts';
 import type { ExperimentConfig } from '../../training/config.ts';
 import { type BatchRules, batchSpecs, makeBatch } from '../../training/data/batch.ts';
-import { MixedSampler } from '../../training/data/sampler.ts';
+import { BatchOrder } from '../../training/data/batch-order.ts';
 import {
   applyTrained,
   emptyParameters,
@@ -41,6 +41,7 @@ import { CogVideoXVae, latentSize, readVaeConfig, spatialRatio } from '../../vae
 import { readJson } from '../../weights/config.ts';
 import { LORA_FILE, NON_LORA_FILE, widenChannels } from '../../weights/lora.ts';
 import { loadParameters, type Parameters } from '../../weights/parameters.ts';
+import type { Sample } from './dataset.ts';
 import { TrainingEncoder } from './encoder.ts';
 import { ExampleLoader } from './example-loader.ts';
 import type { ModelFiles } from './model-folder.ts';
@@ -50,7 +51,7 @@ import type { Batch, TaskContext, TrainingTask } from './task.ts';
 const CONFIG = 'transformer/config.json';
 
 export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
-  const { config, device, model, datasets, shows, loading } = context;
+  const { config, device, model, datasets, matched, shows, loading } = context;
   const { training, data } = config;
   const settings = training.custom_settings;
   const size = trainingSize(config);
@@ -91,10 +92,13 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
     });
     return pipeline;
   };
-  const sampler = new MixedSampler(
-    training.seed,
-    data.dataset_file.map(({ weight }, i) => ({ count: datasets[i].length, weight })),
-  );
+  const order = new BatchOrder<Sample>({
+    seed: training.seed,
+    batchSize: training.batch_size,
+    datasets: data.dataset_file.map(({ weight }, i) => ({ clips: datasets[i], weight })),
+    matched,
+    promptSwap: training.prompt_swap_prob,
+  });
   const loader = new ExampleLoader({
     encoder: new TrainingEncoder({
       model,
@@ -107,12 +111,9 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
     textDim: loaded.config.text_embed_dim,
     hasTextEncoder: await folder.exists('text_encoder/config.json'),
     loadTensors: settings.load_tensors,
-    sampleAt(position) {
-      const { dataset, clip } = sampler.at(position);
-      return datasets[dataset][clip];
-    },
+    turnAt: (position) => order.at(position),
   });
-  await loader.check(datasets.flat());
+  await loader.check([...datasets.flat(), ...[...matched.values()].flat()]);
   const black = () => blackLatents(device, subfolder(folder, 'vae'), size, vae.scaling_factor);
   const rules: BatchRules = {
     seed: training.seed,

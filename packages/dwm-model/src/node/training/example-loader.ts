@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import type { Example } from '../../training/data/batch.ts';
+import type { Turn } from '../../training/data/batch-order.ts';
 import type { LatentSize } from '../../vae/index.ts';
 import { CLIPS, type ClipName, checkFiles, type Sample } from './dataset.ts';
 import { encodedFile, encodedFrom, readEmbeds, readMoments, writeEncoded } from './encoded.ts';
@@ -22,8 +23,8 @@ export interface ExampleLoaderOptions {
   readonly hasTextEncoder: boolean;
   /** Latents and embeddings come with the data. */
   readonly loadTensors: boolean;
-  /** The sample at a position of the run. */
-  readonly sampleAt: (position: number) => Sample;
+  /** The sample at a position of the run, and whose caption it has. */
+  readonly turnAt: (position: number) => Turn<Sample>;
 }
 
 /** Two triplets: one is being encoded while the next is decoded. */
@@ -31,7 +32,7 @@ const AHEAD = 2 * CLIPS.length;
 
 /** One clip of a sample: its moments, or what they will be made from. */
 interface Ready {
-  readonly sample: Sample;
+  readonly turn: Turn<Sample>;
   readonly moments?: Float32Array;
   readonly decoded?: ReadyClip & { readonly video: string; readonly cached: string };
 }
@@ -83,14 +84,14 @@ export class ExampleLoader {
     const { clips } = this.#ahead!;
     this.#ahead!.next++;
     const moments: Float32Array[] = [];
-    let sample: Sample | undefined;
+    let turn: Turn<Sample> | undefined;
     for (const _ of CLIPS) {
       const ready = await clips.take();
-      sample = ready.sample;
+      turn = ready.turn;
       moments.push(await this.#momentsOf(ready));
     }
     const [video, still, hand] = moments;
-    return { video, static: still, hand, text: await this.text(sample!) };
+    return { video, static: still, hand, text: await this.text(turn!.caption), promptAt: turn!.promptAt };
   }
 
   /** Waits until nothing is being read. */
@@ -100,22 +101,23 @@ export class ExampleLoader {
 
   async #begin(position: number): Promise<void> {
     await this.settle();
-    const { sampleAt } = this.#options;
+    const { turnAt } = this.#options;
     const read = async (index: number) =>
-      this.#read(sampleAt(Math.floor(index / CLIPS.length)), CLIPS[index % CLIPS.length]);
+      this.#read(turnAt(Math.floor(index / CLIPS.length)), CLIPS[index % CLIPS.length]);
     const clips = new Prefetch(position * CLIPS.length, AHEAD, read, { overlap: true });
     this.#ahead = { clips, next: position };
   }
 
   /** All that needs no device. */
-  async #read(sample: Sample, which: ClipName): Promise<Ready> {
+  async #read(turn: Turn<Sample>, which: ClipName): Promise<Ready> {
+    const sample = turn.clip;
     const { encoder, cache, size, loadTensors } = this.#options;
     if (loadTensors) {
       const path = sample.latents[which];
       const file = await encodedFile(path);
       if (file) {
         await this.#checkUntiled(file, sample[which]);
-        return { sample, moments: await readMoments(file, size) };
+        return { turn, moments: await readMoments(file, size) };
       }
       if (which === 'video') {
         throw new InvalidFileError(
@@ -131,9 +133,9 @@ export class ExampleLoader {
     if (file) {
       const frames = (await encodedFrom(file))?.frames;
       if (frames) encoder.checkLength(sample, which, Number(frames));
-      return { sample, moments: await readMoments(file, size) };
+      return { turn, moments: await readMoments(file, size) };
     }
-    return { sample, decoded: { ...(await encoder.readClip(sample, which)), video, cached } };
+    return { turn, decoded: { ...(await encoder.readClip(sample, which)), video, cached } };
   }
 
   /** Latents that earlier versions made with tiles have seams: they are made anew, not trained on. */

@@ -7,7 +7,7 @@ export {
 } from '../../training/config.ts';
 export { listCheckpoints, readState, type SavedCheckpoint, type TrainingState } from './checkpoint.ts';
 export { readTrainingClip } from './clip-store.ts';
-export { readDataset, type Sample } from './dataset.ts';
+export { readDataset, readDatasets, type Sample } from './dataset.ts';
 export {
   type EncodeFailure,
   type EncodeOptions,

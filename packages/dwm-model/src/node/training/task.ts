@@ -38,6 +38,8 @@ export interface TaskContext {
   readonly model: string;
   /** The clips of every dataset list. */
   readonly datasets: readonly (readonly Sample[])[];
+  /** Clips of the same room with other hands, which come in pairs with the clips of the lists. */
+  readonly matched: ReadonlyMap<Sample, readonly Sample[]>;
   /** A folder of LoRA weights to start from. */
   readonly loraStart: string | undefined;
   readonly readClip: ReadClip;

@@ -35,7 +35,7 @@ import {
   sweepCheckpoints,
   type TrainingState,
 } from './checkpoint.ts';
-import { readDataset, type Sample } from './dataset.ts';
+import { readDataset, readDatasets, type Sample } from './dataset.ts';
 import { dwmTask } from './dwm-task.ts';
 import type { ReadClip } from './encoder.ts';
 import { EventLog } from './event-log.ts';
@@ -184,8 +184,7 @@ class Session {
         'is not supported: a flipped clip has its hands exchanged; set it to false',
       );
     }
-    const datasets: Sample[][] = [];
-    for (const { path, root } of data.dataset_file) datasets.push(await readDataset(path, data, root));
+    const { datasets, matched } = await readDatasets(data);
     const validation: Sample[] = [];
     for (const path of data.validation_set) validation.push(...(await readDataset(path, data)));
     const start = await findStart(options.resume ?? training.resume_from_checkpoint, config);
@@ -199,6 +198,7 @@ class Session {
         device,
         model,
         datasets,
+        matched,
         loraStart: start?.kind === 'lora' ? start.path : undefined,
         readClip: options.readClip,
         shows: options,

@@ -17,6 +17,8 @@ export interface Example {
   readonly hand: Float32Array;
   /** Embedded prompt [tokens, dim]. */
   readonly text: Float32Array;
+  /** Position in the run whose draws decide about the prompt; its own if left out. */
+  readonly promptAt?: number;
 }
 
 export interface BatchRules {
@@ -79,8 +81,12 @@ export function makeBatch(examples: readonly Example[], position: number, rules:
   const timesteps: number[] = [];
   for (const [i, example] of examples.entries()) {
     const at = position + i;
-    const words = philox4x32([at >>> 0, Math.floor(at / 2 ** 32), 0, 0], [seed >>> 0, KEYS.choices]);
-    const [t, dropPrompt, dropHand, takeHands] = words.map((word) => word / 2 ** 32);
+    const choices = (of: number) =>
+      philox4x32([of >>> 0, Math.floor(of / 2 ** 32), 0, 0], [seed >>> 0, KEYS.choices]).map(
+        (word) => word / 2 ** 32,
+      );
+    const [t, , dropHand, takeHands] = choices(at);
+    const [, dropPrompt] = choices(example.promptAt ?? at);
     timesteps.push(first + Math.floor(t * (last - first + 1)));
     const nobody = rules.noHands && takeHands < rules.noHands.share ? rules.noHands : undefined;
     const normals = (key: number) =>
