@@ -51,23 +51,29 @@ async function dwm(model: string, ...args: string[]): Promise<{ stdout: string; 
   }
 }
 
-test('demo: a simulated clip at the size of the model, the video, a sheet, and PSNR of it and of what costs nothing', async () => {
+test('demo: one room and caption with two hands, the videos, one sheet, and PSNR of both and of what costs nothing', async () => {
   const ran = await dwm(at('dwm-half'), '--json', 'demo', '--out', at('demo'), '--seed', '1000002');
-  const { video, contactSheet, fullComparison, seed, action, caption, psnr } = JSON.parse(ran.stdout);
-  expect(await readVideo(video)).toMatchObject(SIZE);
-  expect(await readVideo(fullComparison)).toMatchObject({ ...SIZE, width: 4 * SIZE.width });
+  const { video, contactSheet, clips, seed, action, caption, psnr } = JSON.parse(ran.stdout);
+  expect(await readVideo(video)).toMatchObject({ ...SIZE, width: 4 * SIZE.width });
+  const [acts, idle] = await Promise.all(clips.map((clip: { video: string }) => readVideo(clip.video)));
+  expect(acts).toMatchObject(SIZE);
+  expect(idle).toMatchObject(SIZE);
+  expect(idle.data).not.toEqual(acts.data);
   const { width, height } = await readPng(contactSheet);
   expect(width).toBeGreaterThan(1400);
-  expect(height).toBeGreaterThan(4 * 120);
+  expect(height).toBeGreaterThan(7 * 120);
   expect(seed).toBeGreaterThanOrEqual(1_000_002);
   expect(action).toBe('pull-drawer');
   expect(caption).toMatch(/hand.*drawer/);
   // Random weights draw noise, and a drawer that opens differs from one that does not.
-  const { generated, nothingHappens, pastedHands } = psnr;
-  expect(generated.wholeFrame).toBeLessThan(nothingHappens.wholeFrame);
-  expect(nothingHappens.changedRegion).toBeLessThan(nothingHappens.wholeFrame);
-  expect(nothingHappens.wholeFrame).toBeLessThan(60);
-  expect(pastedHands.wholeFrame).not.toBe(nothingHappens.wholeFrame);
+  for (const { generated, nothingHappens, pastedHands } of [psnr.acts, psnr.touchesNothing]) {
+    expect(generated.wholeFrame).toBeLessThan(nothingHappens.wholeFrame);
+    expect(nothingHappens.changedRegion).toBeLessThan(nothingHappens.wholeFrame);
+    expect(nothingHappens.wholeFrame).toBeLessThan(60);
+    expect(pastedHands.wholeFrame).not.toBe(nothingHappens.wholeFrame);
+  }
+  expect(psnr.acts.nothingHappens.wholeFrame).not.toBe(psnr.touchesNothing.nothingHappens.wholeFrame);
+  await expect(dwm(at('dwm-half'), 'demo', '--action', 'touch-nothing')).rejects.toThrow(/Allowed choices/);
 }, 120_000);
 
 test('generate without --model: the default one, at the size and with the steps it was made for, and a line that says so', async () => {

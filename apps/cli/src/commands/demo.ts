@@ -1,19 +1,19 @@
 /**
- * `dwm demo`: a drawer opens because a hand pulls it. A room and a hand that acts in it are simulated from a seed that
- * no training saw. The repository's model is shown the room at rest and the hand alone; what it makes of them is
- * compared with what happens in the simulation.
+ * `dwm demo`: a drawer opens because a hand pulls it, and stays shut because another does not. A room and two hands in it are
+ * simulated from a seed that no training saw. The repository's model is shown the room at rest and each hand alone, both times
+ * under the caption of the one that pulls; what it makes of them is compared with what happens in the simulation.
  */
 import { join } from 'node:path';
 import { beforeUse, type Device } from '@dwm/core-tensor';
 import { withOutput } from '@dwm/core-tensor/node';
 import { DwmPipeline } from '@dwm/dwm-model';
-import { ACTIONS, type Action } from '@dwm/synth';
+import { contactSheet, sideBySide, writePng, writeVideo } from '@dwm/media/node';
+import { type Action, LEAVES_ALL, LEFT_TO_PHYSICS, ROOMS } from '@dwm/synth';
 import { FIRST_TEST_SEED } from '@dwm/synth/node';
 import { type Command, Option } from 'commander';
 import { demoScores, scoreTable } from '../demo/scores.ts';
-import { simulatedClip } from '../demo/simulated-clip.ts';
+import { type DrawnClip, simulatedPair } from '../demo/simulated-pair.ts';
 import { type ChosenModel, DEFAULT_MODEL, madeFor, openDefaultModel } from '../generate/default-model.ts';
-import type { ClipVideos } from '../generate/inputs.ts';
 import { outputPaths, toFrames, writeClip } from '../generate/outputs.ts';
 import { generationProgress, loadingProgress } from '../generate/progress.ts';
 import { interruptible } from '../interrupt.ts';
@@ -31,15 +31,20 @@ interface Flags {
 export function addDemo(program: Command, model = DEFAULT_MODEL): void {
   program
     .command('demo')
-    .description('simulate a hand that acts in a room, and see whether the default model knows what happens')
+    .description('simulate two hands in one room, and see whether the default model knows which of them acts')
     .option('--out <dir>', 'folder to write to', 'dwm-demo')
     .option('--seed <n>', `of room and hand; unseen in training from ${FIRST_TEST_SEED} on`, integer(0), SEED)
-    .addOption(new Option('--action <name>', 'what the hand does').choices(ACTIONS).default('pull-drawer'))
+    .addOption(new Option('--action <name>', 'what the first hand does; the second touches nothing')
+        .choices(SHOWN)
+        .default('pull-drawer'))
     .action(async (flags: Flags) => {
       const reporter = createReporter(program.opts().json === true);
       await interruptible((signal) => withOutput(flags.out, {}, () => demo(flags, model, reporter, signal)));
     });
 }
+
+/** After these something is elsewhere. */
+const SHOWN = ROOMS.filter((action) => !LEAVES_ALL.has(action) && !LEFT_TO_PHYSICS.has(action));
 
 const SEED = FIRST_TEST_SEED;
 
@@ -49,25 +54,36 @@ async function demo(flags: Flags, path: string, reporter: Reporter, signal: Abor
   reporter.say(`the model is ${madeFor(model)}`);
   const device = await openTunedDevice(reporter);
   try {
-    const { seed, clip, passes } = await simulatedClip(device, flags, model.settings, reporter, signal);
-    reporter.say(`seed ${seed}: ${clip.caption}`);
-    const videos = {
-      staticVideo: passes.staticVideo,
-      handVideo: passes.handVideo,
-      truth: passes.interaction,
-    };
-    const generated = await generate(device, model, clip.caption, videos, reporter, signal);
-    const paths = outputPaths(join(flags.out, 'demo'), true);
-    await writeClip(paths, generated, videos);
-    const psnr = demoScores({ ...videos, generated });
+    const { seed, acting, idle } = await simulatedPair(device, flags, model.settings, reporter, signal);
+    const { action, caption } = acting.clip;
+    reporter.say(`seed ${seed}, twice under the caption "${caption}"`);
+    const [acts, touchesNothing] = await generateBoth(device, model, caption, [acting, idle], reporter, signal);
+    const stem = join(flags.out, 'demo');
+    const shown = [
+      { ...acts, paths: outputPaths(`${stem}_acts`, true) },
+      { ...touchesNothing, paths: outputPaths(`${stem}_touches_nothing`, true) },
+    ];
+    for (const { paths, generated, videos } of shown) await writeClip(paths, generated, videos);
+    const sheet = `${stem}_contact_sheet.png`;
+    const rows = shown.flatMap(({ generated, videos }, i) => [
+      { label: i === 0 ? `hand: ${caption}` : 'hand that touches nothing, same caption', frames: videos.handVideo },
+      { label: 'generated', frames: generated },
+      { label: 'truth', frames: videos.truth },
+    ]);
+    await writePng(sheet, contactSheet([{ label: 'static', frames: acts.videos.staticVideo }, ...rows], {}));
+    const video = `${stem}.mp4`;
+    await writeVideo(video, sideBySide(shown.flatMap(({ generated, videos }) => [generated, videos.truth])));
+    const psnr = { acts: demoScores(acts), touchesNothing: demoScores(touchesNothing) };
     const seconds = (performance.now() - started) / 1000;
     reporter.result(
-      { ...paths, seed, action: clip.action, caption: clip.caption, psnr, seconds },
+      { video, contactSheet: sheet, clips: shown.map(({ paths }) => paths), seed, action, caption, psnr, seconds },
       [
-        `video          ${paths.video}`,
-        `contact sheet  ${paths.contactSheet}   (static | hands | generated | truth: the simulation)`,
+        `video          ${video}   (generated | truth, of the hand that acts, then of the one that touches nothing)`,
+        `contact sheet  ${sheet}   (truth: the simulation)`,
         '',
-        scoreTable(psnr),
+        scoreTable(`the hand acts: ${caption}`, psnr.acts),
+        '',
+        scoreTable('the hand touches nothing, the caption is the same', psnr.touchesNothing),
         '',
         `${clock(seconds)} in all`,
       ].join('\n'),
@@ -77,22 +93,27 @@ async function demo(flags: Flags, path: string, reporter: Reporter, signal: Abor
   }
 }
 
-async function generate(
+/** Every clip's hands in the room, under one caption. */
+async function generateBoth(
   device: Device,
   { folder, settings }: ChosenModel,
   prompt: string,
-  { staticVideo, handVideo }: ClipVideos,
+  clips: readonly [DrawnClip, DrawnClip],
   reporter: Reporter,
   signal: AbortSignal,
 ) {
   const pipeline = await DwmPipeline.load(device, folder, { onProgress: loadingProgress(reporter, signal) });
-  try {
+  const generate = async ({ passes }: DrawnClip) => {
+    const { staticVideo, handVideo, interaction: truth } = passes;
     const run = { ...settings, staticVideo, handVideo, prompt };
     await beforeUse.tune(device, () => pipeline.estimate(run));
     const onProgress = generationProgress(reporter);
-    const generated = await pipeline.generate({ ...run, signal, onProgress });
+    const made = await pipeline.generate({ ...run, signal, onProgress });
     signal.throwIfAborted();
-    return toFrames(generated, settings.fps);
+    return { generated: toFrames(made, settings.fps), videos: { staticVideo, handVideo, truth } };
+  };
+  try {
+    return [await generate(clips[0]), await generate(clips[1])] as const;
   } finally {
     pipeline.destroy();
   }

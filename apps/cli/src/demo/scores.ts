@@ -17,13 +17,12 @@ export interface DemoScores {
   readonly pastedHands: DemoScore;
 }
 
-export function demoScores(clips: {
+export function demoScores(clip: {
   generated: Frames;
-  staticVideo: Frames;
-  handVideo: Frames;
-  truth: Frames;
+  videos: { staticVideo: Frames; handVideo: Frames; truth: Frames };
 }): DemoScores {
-  const { generated, staticVideo, handVideo, truth } = clips;
+  const { generated, videos } = clip;
+  const { staticVideo, handVideo, truth } = videos;
   const region = changedRegion(truth, staticVideo);
   const score = (video: Frames): DemoScore => ({
     wholeFrame: clipPsnr(video, truth).wholeClip,
@@ -37,10 +36,11 @@ export function demoScores(clips: {
 }
 
 /** A table for people. */
-export function scoreTable({ generated, nothingHappens, pastedHands }: DemoScores): string {
+export function scoreTable(title: string, { generated, nothingHappens, pastedHands }: DemoScores): string {
   const row = (name: string, { wholeFrame, changedRegion }: DemoScore) =>
     `${name.padEnd(33)}${wholeFrame.toFixed(2).padStart(12)}${(changedRegion?.toFixed(2) ?? '-').padStart(26)}`;
   return [
+    title,
     `PSNR against the simulation, dB   whole frame   where something happens`,
     row('generated', generated),
     row('nothing happens (static)', nothingHappens),
