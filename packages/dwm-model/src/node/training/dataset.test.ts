@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseExperiment } from '../../training/config.ts';
 import { prepareTrainingClip, scriptFrames, trainingFrames } from '../../training/data/training-clip.ts';
 import { checkpointName, listCheckpoints } from './checkpoint.ts';
-import { readDataset } from './dataset.ts';
+import { readDataset, readDatasets } from './dataset.ts';
 import { encodeFiles, writeFailures } from './encode.ts';
 import { type EncodeJob, jobsOfFolders, jobsOfSamples, MODALITIES, shardJobs } from './encode-jobs.ts';
 import { readMoments } from './encoded.ts';
@@ -92,6 +92,29 @@ test('a list may have a folder of its own', async () => {
   expect(sample.hand).toBe(join(folder, 'outside', 's/videos_hands/a.mp4'));
   const missing = readDataset(join(folder, 'own.txt'), data, join(folder, 'missing'));
   await expect(missing).rejects.toThrow('missing: no such folder');
+});
+
+test('clips match by their lines, in several lists; lists without one in common are refused', async () => {
+  const lines = (...stems: string[]) => stems.map((stem) => `s/videos/${stem}.mp4\n`).join('');
+  await writeFile(join(folder, 'pulls.txt'), lines('a', 'b', 'c'));
+  await writeFile(join(folder, 'misses.txt'), lines('b', 'a', 'x'));
+  await writeFile(join(folder, 'others.txt'), lines('a'));
+  const { data } = config('pulls.txt');
+  const list = (name: string) => ({ path: join(folder, name), root: join(folder, 'outside') });
+  const withMatches = (...names: string[]) => ({
+    ...data,
+    dataset_file: [{ ...data.dataset_file[0], matched: names.map(list) }],
+  });
+  const { datasets, matched } = await readDatasets(withMatches('misses.txt', 'others.txt'));
+  expect(datasets[0].map((sample) => matched.get(sample)?.map(({ video }) => video))).toEqual([
+    [join(folder, 'outside/s/videos/a.mp4'), join(folder, 'outside/s/videos/a.mp4')],
+    [join(folder, 'outside/s/videos/b.mp4')],
+    undefined,
+  ]);
+  await writeFile(join(folder, 'strange.txt'), lines('y'));
+  await expect(readDatasets(withMatches('strange.txt'))).rejects.toThrow(
+    /strange\.txt: has no clip of .*pulls\.txt; clips match by their lines/,
+  );
 });
 
 test('frames and pixels as the original loads them', async () => {

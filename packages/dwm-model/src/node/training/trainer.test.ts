@@ -68,6 +68,26 @@ test('change_weight and huber_c reach the loss of DWM', async () => {
   expect(await first('robust', { huber_c: 0.1 })).toBeLessThan(plain / 2);
 }, 120_000);
 
+test('captions of other clips and matched clips reach the batches', async () => {
+  const list = join(tiny.folder, 'list.txt');
+  await cp(join(tiny.folder, 'data/sample'), join(tiny.folder, 'matched/sample'), { recursive: true });
+  const latents = (stem: string) => `sample/video_latents/${stem}.safetensors`;
+  await cp(join(tiny.folder, 'data', latents('a')), join(tiny.folder, 'matched', latents('b')));
+  await cp(join(tiny.folder, 'data', latents('b')), join(tiny.folder, 'matched', latents('c')));
+  await cp(join(tiny.folder, 'data', latents('c')), join(tiny.folder, 'matched', latents('a')));
+  const first = async (output: string, settings: object, matched: { path: string; root?: string }[] = []) => {
+    const config = tiny.config(output, { max_train_steps: 1, batch_size: 2, hand_dropout_prob: 0, ...settings });
+    const dataset_file = [{ path: list, weight: 1, root: undefined, matched }];
+    const data = { ...config.data, dataset_file };
+    return (await train(tinyOptions({ ...config, data }))).losses[0].loss;
+  };
+  const plain = await first('own captions', {});
+  expect(await first('their captions', { prompt_swap_prob: 1 })).not.toBe(plain);
+  expect(await first('alone', {}, [])).toBe(plain);
+  const root = join(tiny.folder, 'matched');
+  expect(await first('in pairs', {}, [{ path: list, root }])).not.toBe(plain);
+}, 120_000);
+
 test('what is exported is the running average, what goes on are the weights themselves', async () => {
   const folder = join(tiny.folder, 'lora, averaged, moments of 8 bits, products in f16 whole/checkpoint-6');
   const tensors = await readSafetensors(join(folder, 'optimizer.safetensors'));
