@@ -8,8 +8,8 @@ import {
   GENERATOR_VERSION,
   LEAVES_ALL,
   LEFT_TO_PHYSICS,
-  NEAR_MISSES,
   makeWorld,
+  NEAR_MISSES,
   type PlanSettings,
   planAction,
   runHands,
@@ -103,25 +103,32 @@ test('pushing a drawer that is shut touches it and moves nothing', async () => {
   expect(fault(world, plan, { ...run, contacts: [] })).toBe('no-contact');
 });
 
-test.each(NEAR_MISSES)('%s: in the room of a drawer or a door, what moves is what the physics says', async (action) => {
-  const clips = [];
-  for (let seed = 0; clips.length < 3 && seed < 20; seed++) {
-    const clip = await simulate(seed, { ...SIZE, action, room: seed % 2 === 0 ? 'pull-drawer' : 'open-door' });
-    if (!('rejected' in clip)) clips.push(clip);
-  }
-  expect(clips).toHaveLength(3);
-  const most = clips.map(({ moving }) =>
-    Math.max(...moving.map(({ opening }) => (opening ? Math.abs(way(opening)) : 0))),
-  );
-  for (const { room, action: does, trajectory, caption } of clips) {
-    expect(['pull-drawer', 'open-door']).toContain(room);
-    expect(does).toBe(action);
-    expect(trajectory.frames.some(({ hands }) => hands.left || hands.right)).toBe(true);
-    expect(caption).toMatch(/^The (left|right) hand .*\.$/);
-  }
-  if (LEAVES_ALL.has(action)) expect(Math.max(...most)).toBeLessThan(0.004);
-  else expect(Math.max(...most)).toBeGreaterThan(0.05);
-});
+test.each(NEAR_MISSES)(
+  '%s: in the room of a drawer or a door, what moves is what the physics says',
+  async (action) => {
+    const clips = [];
+    for (let seed = 0; clips.length < 3 && seed < 20; seed++) {
+      const clip = await simulate(seed, {
+        ...SIZE,
+        action,
+        room: seed % 2 === 0 ? 'pull-drawer' : 'open-door',
+      });
+      if (!('rejected' in clip)) clips.push(clip);
+    }
+    expect(clips).toHaveLength(3);
+    const most = clips.map(({ moving }) =>
+      Math.max(...moving.map(({ opening }) => (opening ? Math.abs(way(opening)) : 0))),
+    );
+    for (const { room, action: does, trajectory, caption } of clips) {
+      expect(['pull-drawer', 'open-door']).toContain(room);
+      expect(does).toBe(action);
+      expect(trajectory.frames.some(({ hands }) => hands.left || hands.right)).toBe(true);
+      expect(caption).toMatch(/^The (left|right) hand .*\.$/);
+    }
+    if (LEAVES_ALL.has(action)) expect(Math.max(...most)).toBeLessThan(0.004);
+    else expect(Math.max(...most)).toBeGreaterThan(0.05);
+  },
+);
 
 test('near misses share room and camera with what they miss; a pull is no near miss', async () => {
   const settings = { ...SETTINGS, fixedCamera: false };

@@ -10,14 +10,12 @@ import { handPoints } from './physics/hand-body.ts';
 import { type HandsRun, runHands } from './physics/run-hands.ts';
 import { Random } from './random.ts';
 import {
-  type Action,
   type ClipSettings,
   LEAVES_ALL,
   LEFT_TO_PHYSICS,
   type MovingPart,
   type Rejected,
   type Rejection,
-  ROOMS,
   type SimulatedClip,
 } from './types.ts';
 import { makeWorld } from './world/make-world.ts';
@@ -41,7 +39,7 @@ export async function simulate(
   settings: ClipSettings,
   parts: readonly Part[] = [],
 ): Promise<SimulatedClip | Rejected> {
-  const world = await makeWorld(seed, roomFor(seed, settings), parts);
+  const world = await makeWorld(seed, settings.room ?? settings.action, parts);
   const random = Random.fork(seed, 'clip');
   const fixedCamera = settings.fixedCamera ?? random.chance(FIXED_CAMERA);
   const plan = planAction(world, { ...settings, fps: settings.fps ?? 8, fixedCamera });
@@ -50,12 +48,6 @@ export async function simulate(
   if (rejected) return { seed, action: plan.action, rejected };
   const clip = clipOf(world, plan, run, fixedCamera);
   return random.chance(DROP_OUT) ? { ...clip, trajectory: withDropOut(plan.acting, random) } : clip;
-}
-
-/** Near misses need a room for what they miss. */
-function roomFor(seed: number, { action, room }: ClipSettings): Action | undefined {
-  if (room || !action || ROOMS.includes(action)) return room ?? action;
-  return Random.fork(seed, 'room').pick(['pull-drawer', 'open-door']);
 }
 
 /** What hands do in a world and what comes of it, to be drawn. */

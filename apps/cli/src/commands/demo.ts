@@ -34,9 +34,11 @@ export function addDemo(program: Command, model = DEFAULT_MODEL): void {
     .description('simulate two hands in one room, and see whether the default model knows which of them acts')
     .option('--out <dir>', 'folder to write to', 'dwm-demo')
     .option('--seed <n>', `of room and hand; unseen in training from ${FIRST_TEST_SEED} on`, integer(0), SEED)
-    .addOption(new Option('--action <name>', 'what the first hand does; the second touches nothing')
+    .addOption(
+      new Option('--action <name>', 'what the first hand does; the second touches nothing')
         .choices(SHOWN)
-        .default('pull-drawer'))
+        .default('pull-drawer'),
+    )
     .action(async (flags: Flags) => {
       const reporter = createReporter(program.opts().json === true);
       await interruptible((signal) => withOutput(flags.out, {}, () => demo(flags, model, reporter, signal)));
@@ -57,7 +59,14 @@ async function demo(flags: Flags, path: string, reporter: Reporter, signal: Abor
     const { seed, acting, idle } = await simulatedPair(device, flags, model.settings, reporter, signal);
     const { action, caption } = acting.clip;
     reporter.say(`seed ${seed}, twice under the caption "${caption}"`);
-    const [acts, touchesNothing] = await generateBoth(device, model, caption, [acting, idle], reporter, signal);
+    const [acts, touchesNothing] = await generateBoth(
+      device,
+      model,
+      caption,
+      [acting, idle],
+      reporter,
+      signal,
+    );
     const stem = join(flags.out, 'demo');
     const shown = [
       { ...acts, paths: outputPaths(`${stem}_acts`, true) },
@@ -66,7 +75,10 @@ async function demo(flags: Flags, path: string, reporter: Reporter, signal: Abor
     for (const { paths, generated, videos } of shown) await writeClip(paths, generated, videos);
     const sheet = `${stem}_contact_sheet.png`;
     const rows = shown.flatMap(({ generated, videos }, i) => [
-      { label: i === 0 ? `hand: ${caption}` : 'hand that touches nothing, same caption', frames: videos.handVideo },
+      {
+        label: i === 0 ? `hand: ${caption}` : 'hand that touches nothing, same caption',
+        frames: videos.handVideo,
+      },
       { label: 'generated', frames: generated },
       { label: 'truth', frames: videos.truth },
     ]);
@@ -76,7 +88,16 @@ async function demo(flags: Flags, path: string, reporter: Reporter, signal: Abor
     const psnr = { acts: demoScores(acts), touchesNothing: demoScores(touchesNothing) };
     const seconds = (performance.now() - started) / 1000;
     reporter.result(
-      { video, contactSheet: sheet, clips: shown.map(({ paths }) => paths), seed, action, caption, psnr, seconds },
+      {
+        video,
+        contactSheet: sheet,
+        clips: shown.map(({ paths }) => paths),
+        seed,
+        action,
+        caption,
+        psnr,
+        seconds,
+      },
       [
         `video          ${video}   (generated | truth, of the hand that acts, then of the one that touches nothing)`,
         `contact sheet  ${sheet}   (truth: the simulation)`,

@@ -31,9 +31,14 @@ export async function simulatedPair(
       signal.throwIfAborted();
       reporter.progress(`simulating seed ${at}`);
       const acting = await maker.draw(at, { ...size, action });
-      const idle = 'rejected' in acting ? acting : await maker.draw(at, { ...size, action: 'touch-nothing', room: action });
+      const idle =
+        'rejected' in acting
+          ? acting
+          : await maker.draw(at, { ...size, action: 'touch-nothing', room: action });
       if (!('rejected' in acting) && !('rejected' in idle)) return { seed: at, acting, idle };
-      reporter.say(`seed ${at} makes no good clips (${'rejected' in idle && idle.rejected}), so the next one`);
+      reporter.say(
+        `seed ${at} makes no good clips (${'rejected' in idle && idle.rejected}), so the next one`,
+      );
     }
   } finally {
     maker.destroy();

@@ -46,7 +46,13 @@ test('every pair of hands and words is asked, with what the clip has in place of
 test('the table has hands down and words across; what nobody asked is a dash', () => {
   const result = (name: string, kind: MethodResult['kind'], db: number, outcome: number): MethodResult => {
     const interval = (mean: number) => ({ mean, low: mean, high: mean, count: 4 });
-    return { name, kind, byAction: {}, clips: [], summary: { psnrChanged: interval(db), outcome: interval(outcome) } };
+    return {
+      name,
+      kind,
+      byAction: {},
+      clips: [],
+      summary: { psnrChanged: interval(db), outcome: interval(outcome) },
+    };
   };
   const own = result('m', 'model', 19.444, 0.5);
   const table = counterfactualTable([own, result('m, no hands, no caption', 'ablation', 16, 0)])!;
@@ -63,11 +69,11 @@ test('the table has hands down and words across; what nobody asked is a dash', (
 
 test('hands that touch nothing are drawn for a room that is known, at the size of its clip', async () => {
   const simulated = { seed: 1_000_002, room: 'pull-drawer', fixedCamera: true, fps: 8 } as const;
-  expect([hasRoom({ simulated }), hasRoom({}), hasRoom({ simulated: { ...simulated, room: 'miss' } })]).toEqual([
-    true,
-    false,
-    false,
-  ]);
+  expect([
+    hasRoom({ simulated }),
+    hasRoom({}),
+    hasRoom({ simulated: { ...simulated, room: 'miss' } }),
+  ]).toEqual([true, false, false]);
   const device = await openNodeDevice();
   const truth = { ...video(0), frames: 5, height: 32, width: 48, data: new Uint8Array(5 * 32 * 48 * 3) };
   const hands = await idleHands(device, { ...clip, simulated, truth });

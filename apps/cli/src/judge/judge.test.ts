@@ -5,9 +5,9 @@ import { afterAll, expect, test } from 'vitest';
 import { openedShare } from '../plan/synth-room.ts';
 import { createReporter } from '../report.ts';
 import { temporaryFolder } from '../testing.ts';
+import { captionFor } from './captions.ts';
 import { endOf, Oracle } from './oracle.ts';
 import { firstPlace } from './ranking.ts';
-import { captionFor } from './captions.ts';
 import { CANDIDATES, drawerRoom, MISSES, missRoom, openingRoom } from './rooms.ts';
 import { judgeSeeds, type Unusable } from './seeds.ts';
 import { shareOf } from './share.ts';
@@ -73,11 +73,9 @@ test('a near miss opens nothing in a room whose thing opens', async () => {
 }, 60_000);
 
 test('captions of a judgement: own, the same for a whole room, or none', () => {
-  expect((['own', 'same', 'none'] as const).map((which) => captionFor(which, 'it waits', 'it pulls'))).toEqual([
-    'it waits',
-    'it pulls',
-    '',
-  ]);
+  expect(
+    (['own', 'same', 'none'] as const).map((which) => captionFor(which, 'it waits', 'it pulls')),
+  ).toEqual(['it waits', 'it pulls', '']);
 });
 
 test('the oracle shows the end that it was told of, after the static video, to the bit', async () => {

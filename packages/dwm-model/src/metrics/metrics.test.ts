@@ -84,7 +84,13 @@ test('sharpness: half the contrast has half the gradient and a quarter of its en
   const ones = new Uint8Array(4).fill(1);
   expect(sharpness(double, step, ones)!.gradient).toBeCloseTo(2, 12);
   expect(sharpness(double, step, ones)!.energy).toBeCloseTo(4, 12);
-  expect(sharpness(step, paint(1, 2, 2, () => grey(9)), ones)).toBeUndefined();
+  expect(
+    sharpness(
+      step,
+      paint(1, 2, 2, () => grey(9)),
+      ones,
+    ),
+  ).toBeUndefined();
   expect(sharpness(step, double, new Uint8Array(4))).toBeUndefined();
 });
 

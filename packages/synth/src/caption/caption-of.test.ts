@@ -1,7 +1,6 @@
 import { NO_HANDS, type Trajectory } from '@dwm/renderer';
 import { expect, test } from 'vitest';
 import {
-  ACTIONS,
   type Action,
   type Contact,
   captionOf,
@@ -11,6 +10,7 @@ import {
   type HandsRun,
   makeWorld,
   planAction,
+  ROOMS,
   runHands,
   type World,
 } from '../index.ts';
@@ -30,7 +30,7 @@ async function acted(action: Action) {
 }
 
 // What is tried, or pushed though it is shut, is told by what comes of it.
-test.each(ACTIONS.filter((action) => action !== 'try-drawer' && action !== 'push-shut-drawer'))(
+test.each(ROOMS.filter((action) => action !== 'try-drawer' && action !== 'push-shut-drawer'))(
   '%s: what the hands did is told in the words of the plan, without the plan',
   async (action) => {
     const { world, plan, run } = await acted(action);

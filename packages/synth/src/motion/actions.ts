@@ -26,16 +26,7 @@ import {
   placeAt,
   type World,
 } from '../world/world.ts';
-import {
-  clearOf,
-  type HandsPlan,
-  handOf,
-  LIMP,
-  mixEvenly,
-  oneHand,
-  restPlace,
-  still,
-} from './hand-plan.ts';
+import { clearOf, type HandsPlan, handOf, LIMP, mixEvenly, oneHand, restPlace, still } from './hand-plan.ts';
 import { letGo, miss, stopShort, wander } from './near-misses.ts';
 import { angles, type Closure, closeUntilContact, OPEN } from './posture.ts';
 import { boneFrame, type HandModel } from './skeleton.ts';

@@ -5,7 +5,7 @@
 import type { Vec3 } from '@dwm/renderer';
 import { Bodies } from '../physics/bodies.ts';
 import { Random } from '../random.ts';
-import type { Action } from '../types.ts';
+import { type Action, ROOMS } from '../types.ts';
 import { SceneBuilder } from './builder.ts';
 import { addBowl, addChest, addLever, addPitcher } from './containers.ts';
 import { addCupboard, addDrawers, addTable, type Surface } from './furniture.ts';
@@ -36,15 +36,20 @@ export const chooseAction = (random: Random): Action => random.weighted(SHARES);
 /** Seconds that loose things are given to come to rest. */
 const SETTLE = 0.6;
 
+/** Near misses have a room for what they miss. */
+const roomFor = (seed: number, action: Action): Action =>
+  ROOMS.includes(action) ? action : Random.fork(seed, 'room').pick(['pull-drawer', 'open-door'] as const);
+
 /**
- * The same seed, action and parts give the same world. @param action chosen by the seed where it is left out.
+ * The same seed, action and parts give the same world. @param asked chosen by the seed where it is left out.
  * @param parts may stand about and be acted on, each as likely as one of our own kinds of things.
  */
 export async function makeWorld(
   seed: number,
-  action: Action = chooseAction(Random.fork(seed, 'action')),
+  asked: Action = chooseAction(Random.fork(seed, 'action')),
   parts: readonly Part[] = [],
 ): Promise<World> {
+  const action = roomFor(seed, asked);
   const random = Random.fork(seed, 'world');
   const colors = palette(random);
   const lights = lighting(random);

@@ -76,7 +76,12 @@ test('captions of other clips and matched clips reach the batches', async () => 
   await cp(join(tiny.folder, 'data', latents('b')), join(tiny.folder, 'matched', latents('c')));
   await cp(join(tiny.folder, 'data', latents('c')), join(tiny.folder, 'matched', latents('a')));
   const first = async (output: string, settings: object, matched: { path: string; root?: string }[] = []) => {
-    const config = tiny.config(output, { max_train_steps: 1, batch_size: 2, hand_dropout_prob: 0, ...settings });
+    const config = tiny.config(output, {
+      max_train_steps: 1,
+      batch_size: 2,
+      hand_dropout_prob: 0,
+      ...settings,
+    });
     const dataset_file = [{ path: list, weight: 1, root: undefined, matched }];
     const data = { ...config.data, dataset_file };
     return (await train(tinyOptions({ ...config, data }))).losses[0].loss;

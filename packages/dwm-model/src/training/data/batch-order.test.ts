@@ -14,23 +14,26 @@ const order = (batchSize: number, promptSwap = 0) =>
   });
 const turns = (of: BatchOrder<string>, count = 900) => Array.from({ length: count }, (_, i) => of.at(i));
 
-test.each([2, 4, 5])('matches come second in a pair of a batch of %i, under the caption of the first', (size) => {
-  const all = turns(order(size), 900 - (900 % size));
-  const seen = new Set<string>();
-  for (const [i, { clip, caption, promptAt }] of all.entries()) {
-    const first = (i % size) % 2 === 1 ? all[i - 1].clip : undefined;
-    const partners = first === undefined ? undefined : matched.get(first);
-    if (!partners) {
-      expect([caption, promptAt]).toEqual([clip, i]);
-      expect(/miss|graze/.test(clip)).toBe(false);
-    } else {
-      expect(partners).toContain(clip);
-      expect([caption, promptAt]).toEqual([first, i - 1]);
-      seen.add(clip);
+test.each([2, 4, 5])(
+  'matches come second in a pair of a batch of %i, under the caption of the first',
+  (size) => {
+    const all = turns(order(size), 900 - (900 % size));
+    const seen = new Set<string>();
+    for (const [i, { clip, caption, promptAt }] of all.entries()) {
+      const first = (i % size) % 2 === 1 ? all[i - 1].clip : undefined;
+      const partners = first === undefined ? undefined : matched.get(first);
+      if (!partners) {
+        expect([caption, promptAt]).toEqual([clip, i]);
+        expect(/miss|graze/.test(clip)).toBe(false);
+      } else {
+        expect(partners).toContain(clip);
+        expect([caption, promptAt]).toEqual([first, i - 1]);
+        seen.add(clip);
+      }
     }
-  }
-  expect(seen.size).toBe(10);
-});
+    expect(seen.size).toBe(10);
+  },
+);
 
 test('a batch of one has no pairs', () => {
   for (const { clip } of turns(order(1), 500)) expect(clip).not.toMatch(/miss|graze/);
