@@ -204,7 +204,12 @@ async function planOfExperiment(file: string, flags: Flags, reporter: Reporter):
     model: model.base_model_name_or_path,
     frames,
     size: { height, width },
-    roots: [data.data_root, ...data.dataset_file.flatMap(({ root, matched }) => [{ root }, ...matched].flatMap((list) => list.root ?? []))],
+    roots: [
+      data.data_root,
+      ...data.dataset_file.flatMap(({ root, matched }) =>
+        [{ root }, ...matched].flatMap((list) => list.root ?? []),
+      ),
+    ],
     name: config.experiment.name,
   };
 }
