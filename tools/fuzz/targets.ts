@@ -37,9 +37,9 @@ import {
   readHot3dPath,
   readSplats,
   readTransforms,
+  recordingKind,
 } from '@dwm/renderer';
 import { readDatasetList } from '../../apps/cli/src/generate/jobs.ts';
-import { kindOf } from '../../apps/cli/src/render/kinds.ts';
 import { readYamlFile } from '../../apps/cli/src/yaml-file.ts';
 import { readLink, writeLink } from '../../apps/web/src/export/link.ts';
 import { listModel } from '../../packages/dwm-model/src/node/download/hub.ts';
@@ -365,7 +365,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
       made.colmapImages(),
       made.mediapipe(),
     ],
-    read: async (bytes) => kindOf(NAME, bytes),
+    read: async (bytes) => recordingKind(NAME, bytes),
   },
   npz: {
     samples: async () => [
