@@ -1,5 +1,6 @@
 /** The `dwm` command line: parses, opens what is needed, runs one command, reports. */
 import { Command, CommanderError } from 'commander';
+import { addCaption } from './commands/caption.ts';
 import { addDataset } from './commands/dataset.ts';
 import { addDemo } from './commands/demo.ts';
 import { addDoctor } from './commands/doctor.ts';
@@ -36,6 +37,7 @@ addDoctor(program);
 addDownload(program);
 addEncode(program);
 addDataset(program);
+addCaption(program);
 addTrain(program);
 addTune(program);
 addSynth(program);
