@@ -45,7 +45,7 @@ function unsupported(dtype: SafetensorsDtype, target: string, expected: string):
  */
 export function toFloat32({ dtype, data }: Elements): Float32Array {
   const elements = typedArray(dtype, data);
-  if (elements instanceof Float32Array) return elements;
+  if (dtype === 'F32') return elements as Float32Array;
   if (elements instanceof Float64Array) return Float32Array.from(elements);
   if (dtype === 'F16') {
     const values = halfValues();

@@ -4,29 +4,33 @@
  */
 import { InvalidArgumentError } from '../errors.ts';
 
-/** Bytes per element, in the format's own names. */
-export const DTYPE_BYTES = {
-  F64: 8,
-  F32: 4,
-  F16: 2,
-  BF16: 2,
-  F8_E4M3: 1,
-  F8_E5M2: 1,
-  F8_E8M0: 1,
-  F8_E4M3FNUZ: 1,
-  F8_E5M2FNUZ: 1,
-  I64: 8,
-  I32: 4,
-  I16: 2,
-  I8: 1,
-  U64: 8,
-  U32: 4,
-  U16: 2,
-  U8: 1,
-  BOOL: 1,
+/** Bits per element, in the format's own names. Elements of less than a byte lie packed. */
+export const DTYPE_BITS = {
+  C64: 64,
+  F64: 64,
+  F32: 32,
+  F16: 16,
+  BF16: 16,
+  F8_E4M3: 8,
+  F8_E5M2: 8,
+  F8_E8M0: 8,
+  F8_E4M3FNUZ: 8,
+  F8_E5M2FNUZ: 8,
+  F6_E2M3: 6,
+  F6_E3M2: 6,
+  F4: 4,
+  I64: 64,
+  I32: 32,
+  I16: 16,
+  I8: 8,
+  U64: 64,
+  U32: 32,
+  U16: 16,
+  U8: 8,
+  BOOL: 8,
 } as const;
 
-export type SafetensorsDtype = keyof typeof DTYPE_BYTES;
+export type SafetensorsDtype = keyof typeof DTYPE_BITS;
 
 export type TypedArray =
   | Float64Array
@@ -40,7 +44,10 @@ export type TypedArray =
   | Int8Array
   | Uint8Array;
 
-/** A tensor in memory. `data` of F16 and BF16 holds their bits (Uint16Array); of F8_* and BOOL, their bytes. */
+/**
+ * A tensor in memory. `data` of F16 and BF16 holds their bits (Uint16Array); of F8_* and BOOL, their bytes; of F4 and
+ * F6_*, the packed bytes; of C64, real and imaginary parts in turn.
+ */
 export interface SafetensorsTensor {
   dtype: SafetensorsDtype;
   shape: readonly number[];
@@ -48,10 +55,11 @@ export interface SafetensorsTensor {
 }
 
 export function isDtype(name: unknown): name is SafetensorsDtype {
-  return typeof name === 'string' && Object.hasOwn(DTYPE_BYTES, name);
+  return typeof name === 'string' && Object.hasOwn(DTYPE_BITS, name);
 }
 
 const ARRAY_TYPES = {
+  C64: Float32Array,
   F64: Float64Array,
   F32: Float32Array,
   I64: BigInt64Array,
@@ -65,6 +73,9 @@ const ARRAY_TYPES = {
   I8: Int8Array,
   U8: Uint8Array,
   BOOL: Uint8Array,
+  F4: Uint8Array,
+  F6_E2M3: Uint8Array,
+  F6_E3M2: Uint8Array,
   F8_E4M3: Uint8Array,
   F8_E5M2: Uint8Array,
   F8_E8M0: Uint8Array,
@@ -77,16 +88,15 @@ const ARRAY_TYPES = {
  * @throws InvalidArgumentError if the bytes are not whole elements.
  */
 export function typedArray(dtype: SafetensorsDtype, bytes: ArrayBufferView): TypedArray {
-  const size = DTYPE_BYTES[dtype];
-  if (bytes.byteLength % size !== 0) {
-    throw new InvalidArgumentError(
-      'bytes',
-      `${bytes.byteLength} bytes are not whole ${dtype} elements of ${size} bytes`,
-    );
+  const bits = DTYPE_BITS[dtype];
+  const { byteOffset, byteLength } = bytes;
+  if ((byteLength * 8) % bits !== 0) {
+    const size = bits % 8 ? `${bits} bits` : `${bits / 8} bytes`;
+    throw new InvalidArgumentError('bytes', `${byteLength} bytes are not whole ${dtype} elements of ${size}`);
   }
+  const array = ARRAY_TYPES[dtype];
+  const size = array.BYTES_PER_ELEMENT;
   const aligned =
-    bytes.byteOffset % size === 0
-      ? bytes
-      : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength).slice();
-  return new ARRAY_TYPES[dtype](aligned.buffer as ArrayBuffer, aligned.byteOffset, bytes.byteLength / size);
+    byteOffset % size === 0 ? bytes : new Uint8Array(bytes.buffer, byteOffset, byteLength).slice();
+  return new array(aligned.buffer as ArrayBuffer, aligned.byteOffset, byteLength / size);
 }

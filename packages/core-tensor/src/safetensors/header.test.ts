@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { InvalidFileError } from '../errors.ts';
 import { type ByteSource, bytesSource } from './byte-source.ts';
-import { DTYPE_BYTES } from './dtypes.ts';
+import { DTYPE_BITS } from './dtypes.ts';
 import { byteLength, readHeader } from './header.ts';
 
 /** File bytes from raw header text (or bytes) and a data size. */
@@ -45,10 +45,27 @@ describe('readHeader', () => {
   });
 
   it('reads every dtype', async () => {
-    for (const [dtype, size] of Object.entries(DTYPE_BYTES)) {
-      const json = JSON.stringify({ t: { dtype, shape: [3], data_offsets: [0, 3 * size] } });
-      expect((await read(file(json, 3 * size))).tensors.get('t')?.dtype).toBe(dtype);
+    for (const [dtype, bits] of Object.entries(DTYPE_BITS)) {
+      const size = (3 * 4 * bits) / 8;
+      const json = JSON.stringify({ t: { dtype, shape: [3, 4], data_offsets: [0, size] } });
+      expect((await read(file(json, size))).tensors.get('t')?.dtype).toBe(dtype);
     }
+  });
+
+  it('refuses parts of a byte', async () => {
+    for (const [dtype, shape] of [
+      ['F4', [3]],
+      ['F6_E3M2', [2]],
+    ]) {
+      const json = JSON.stringify({ t: { dtype, shape, data_offsets: [0, 2] } });
+      await expect(read(file(json, 2))).rejects.toThrow(/tensor "t": .* takes 12 bits, which are not whole bytes/);
+    }
+  });
+
+  it('takes null for no metadata, as the reference does', async () => {
+    const { metadata, tensors } = await read(file(`{"__metadata__":null,"t":${f32([2], 0, 8)}}`, 8));
+    expect(metadata).toEqual({});
+    expect([...tensors.keys()]).toEqual(['t']);
   });
 
   it('keeps awkward names apart from object machinery', async () => {
@@ -88,7 +105,7 @@ describe('readHeader', () => {
     [
       'an unknown dtype',
       file('{"a":{"dtype":"F33","shape":[2],"data_offsets":[0,8]}}', 8),
-      /dtype "F33" is unknown; expected one of F64, F32/,
+      /dtype "F33" is unknown; expected one of C64, F64, F32/,
     ],
     [
       'an inherited dtype',
@@ -122,7 +139,7 @@ describe('readHeader', () => {
     [
       'a product beyond 2^53',
       file(`{"a":${f32([94906267, 94906267], 0, 8)}}`, 8),
-      /has more than 2\^53 - 1 bytes of F32/,
+      /has more than 2\^53 - 1 bits of F32/,
     ],
     [
       'a product that wraps 64 bits to 8 bytes',

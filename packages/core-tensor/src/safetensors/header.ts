@@ -6,7 +6,7 @@
 import { InvalidFileError } from '../errors.ts';
 import { quote } from '../text.ts';
 import type { ByteSource } from './byte-source.ts';
-import { DTYPE_BYTES, isDtype, type SafetensorsDtype } from './dtypes.ts';
+import { DTYPE_BITS, isDtype, type SafetensorsDtype } from './dtypes.ts';
 import { isObject, parseJsonObject } from './json.ts';
 
 /** Longest header that the reference implementation reads, in bytes. */
@@ -70,12 +70,12 @@ export function parseHeader(
   size: number,
   file: string,
 ): SafetensorsHeader {
-  const { __metadata__: metadata = {}, ...fields } = parseJsonObject(json, file, 'header');
+  const { __metadata__: metadata, ...fields } = parseJsonObject(json, file, 'header');
   const tensors = new Map<string, TensorEntry>();
   for (const [name, field] of Object.entries(fields))
     tensors.set(name, parseEntry(file, name, field, dataBegin));
   checkLayout(file, tensors, dataBegin, size);
-  return { tensors, metadata: parseMetadata(file, metadata) };
+  return { tensors, metadata: parseMetadata(file, metadata ?? {}) };
 }
 
 function parseMetadata(file: string, metadata: unknown): Record<string, string> {
@@ -102,7 +102,7 @@ function parseEntry(file: string, name: string, field: unknown, dataBegin: numbe
     return fail(`must be an object with dtype, shape and data_offsets, found ${quote(field)}`);
   const { dtype, shape, data_offsets: offsets } = field;
   if (!isDtype(dtype))
-    return fail(`dtype ${quote(dtype)} is unknown; expected one of ${Object.keys(DTYPE_BYTES).join(', ')}`);
+    return fail(`dtype ${quote(dtype)} is unknown; expected one of ${Object.keys(DTYPE_BITS).join(', ')}`);
   if (!Array.isArray(shape) || !shape.every(isSize)) {
     return fail(`shape must be a list of whole numbers from 0 to 2^53 - 1, found ${quote(shape)}`);
   }
@@ -112,7 +112,10 @@ function parseEntry(file: string, name: string, field: unknown, dataBegin: numbe
   const [begin, end] = offsets as [number, number];
   if (begin > end) return fail(`data_offsets begin at ${begin} and end before it, at ${end}`);
   const expected = byteLength(dtype, shape);
-  if (expected === undefined) return fail(`shape ${quote(shape)} has more than 2^53 - 1 bytes of ${dtype}`);
+  if (expected === undefined) return fail(`shape ${quote(shape)} has more than 2^53 - 1 bits of ${dtype}`);
+  if (!Number.isInteger(expected)) {
+    return fail(`${dtype} of shape ${quote(shape)} takes ${8 * expected} bits, which are not whole bytes`);
+  }
   if (end - begin !== expected) {
     return fail(
       `${dtype} of shape ${quote(shape)} takes ${expected} bytes, but data_offsets span ${end - begin}`,
@@ -121,14 +124,14 @@ function parseEntry(file: string, name: string, field: unknown, dataBegin: numbe
   return { dtype, shape, begin: dataBegin + begin, end: dataBegin + end, file };
 }
 
-/** Bytes of a tensor; undefined where a product leaves the exact range of a number. */
+/** Bytes of a tensor, eighths too; undefined where a product leaves the exact range of a number. */
 export function byteLength(dtype: SafetensorsDtype, shape: readonly number[]): number | undefined {
-  let bytes = DTYPE_BYTES[dtype] as number;
+  let bits = DTYPE_BITS[dtype] as number;
   for (const dim of shape) {
-    bytes *= dim;
-    if (!Number.isSafeInteger(bytes)) return undefined;
+    bits *= dim;
+    if (!Number.isSafeInteger(bits)) return undefined;
   }
-  return bytes;
+  return bits / 8;
 }
 
 /** The tensors must tile the data part: no hole, no overlap, nothing beyond or left over. */

@@ -5,7 +5,7 @@
  */
 import { InvalidArgumentError } from '../errors.ts';
 import { quote } from '../text.ts';
-import { DTYPE_BYTES, isDtype, type SafetensorsDtype, type SafetensorsTensor } from './dtypes.ts';
+import { DTYPE_BITS, isDtype, type SafetensorsDtype, type SafetensorsTensor } from './dtypes.ts';
 import { byteLength, MAX_HEADER_BYTES } from './header.ts';
 
 export interface SafetensorsLayout {
@@ -30,13 +30,13 @@ export function layoutSafetensors(
   const order = Array.from(tensors, ([name, { dtype, shape }]) => {
     const whole = shape.every((dim) => Number.isSafeInteger(dim) && dim >= 0);
     const bytes = isDtype(dtype) && whole ? byteLength(dtype, shape) : undefined;
-    if (bytes === undefined || name === '__metadata__') {
+    if (bytes === undefined || !Number.isInteger(bytes) || name === '__metadata__') {
       throw new InvalidArgumentError(
         `tensor ${quote(name)}`,
         `cannot be stored as ${dtype} of shape ${quote(shape)}`,
       );
     }
-    return { name, bytes, width: DTYPE_BYTES[dtype] };
+    return { name, bytes, width: DTYPE_BITS[dtype] };
   }).sort((a, b) => b.width - a.width);
 
   const offsets = new Map<string, [number, number]>();

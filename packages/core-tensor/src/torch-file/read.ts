@@ -5,7 +5,7 @@
 import { elementCount } from '@dwm/kernels-wgsl';
 import { InvalidFileError } from '../errors.ts';
 import {
-  DTYPE_BYTES,
+  DTYPE_BITS,
   type SafetensorsDtype,
   type SafetensorsTensor,
   typedArray,
@@ -63,7 +63,7 @@ export async function readTorchFile(file: BinaryFile): Promise<Map<string, Safet
 function viewOf(file: string, name: string, ref: TensorRef, bytes: Uint8Array): SafetensorsTensor {
   const { storage, offset, shape, strides } = ref;
   const dtype = DTYPES[storage.type];
-  const width = DTYPE_BYTES[dtype];
+  const width = DTYPE_BITS[dtype] / 8;
   const bad = (problem: string) =>
     new InvalidFileError(file, `tensor ${quote(name)} ${problem}; copy the file again`, { field: name });
   const count = elementCount(shape);

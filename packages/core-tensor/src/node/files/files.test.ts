@@ -1,6 +1,8 @@
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, open, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
@@ -47,6 +49,19 @@ describe('openPath', () => {
   it('names what is wrong with a path', async () => {
     await expect(openPath(join(dir, 'none'))).rejects.toThrow(`${dir}/none: no such file or folder`);
     await expect(openPath(dir)).rejects.toThrow(`${dir}: is a folder, expected a file`);
+  });
+
+  it.skipIf(process.platform === 'win32')('waits for nobody behind a pipe, a socket or a device', async () => {
+    const pipe = join(dir, 'pipe');
+    await promisify(execFile)('mkfifo', [pipe]);
+    const socket = join(dir, 'socket');
+    const server = createServer().listen(socket);
+    await once(server, 'listening');
+    for (const path of [pipe, socket, '/dev/null'])
+      await expect(openPath(path)).rejects.toThrow(`${path}: is not a regular file`);
+    await expect((await openDirectory(dir)).open('pipe')).rejects.toThrow('is not a regular file');
+    server.close();
+    await rm(pipe);
   });
 });
 

@@ -1,10 +1,14 @@
 /** A file on disk as random-access bytes, through one open handle. */
+import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { InvalidFileError } from '../../errors.ts';
 import { type ByteSource, checkRange } from '../../safetensors/byte-source.ts';
 
 /** One system call reads less than 2 GiB. */
 const MAX_READ_BYTES = 2 ** 30;
+
+/** Opening a named pipe otherwise waits for somebody to write into it. Windows has no such flag. */
+const NO_WAIT = constants.O_NONBLOCK ?? 0;
 
 /** Errors of the file system in words; the rest keep the system's. */
 const PROBLEMS: Readonly<Record<string, string>> = {
@@ -14,6 +18,8 @@ const PROBLEMS: Readonly<Record<string, string>> = {
   EPERM: 'permission denied',
   ELOOP: 'is a link that leads to itself; remove it',
   EISDIR: 'is a folder, expected a file',
+  ENXIO: 'is not a regular file',
+  ENODEV: 'is not a regular file',
   ENAMETOOLONG: 'the name is too long for the file system; choose a shorter one',
   EROFS: 'the disk can only be read; choose a folder on another one',
   EMFILE: 'too many files are open; raise the limit (ulimit -n) or stop other programs',
@@ -38,7 +44,7 @@ export function fileProblem(error: unknown): string {
 export async function openPath(path: string, name = path): Promise<ByteSource> {
   let handle: FileHandle;
   try {
-    handle = await open(path, 'r');
+    handle = await open(path, constants.O_RDONLY | NO_WAIT);
   } catch (error) {
     throw new InvalidFileError(name, fileProblem(error));
   }
