@@ -23,6 +23,7 @@ export * from './embedding/backward.ts';
 export * from './embedding/embedding.ts';
 export * from './embedding/reference.ts';
 export * from './embedding/shapes.ts';
+export * from './errors.ts';
 export * from './grid.ts';
 export * from './group-norm/group-norm.ts';
 export * from './group-norm/reference.ts';

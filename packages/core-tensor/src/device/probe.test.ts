@@ -16,8 +16,8 @@ test('peaks are those of a computer, and leave nothing behind', async () => {
   device.destroy();
 });
 
-test('the copy probe copies all of what it counts', async () => {
-  const device = await openNodeDevice();
+test.each([65535, 3])('the copy probe copies all of what it counts, %i workgroups a row', async (most) => {
+  const device = await openNodeDevice({ limits: { maxComputeWorkgroupsPerDimension: most } });
   const bytes = probedBytes(device, 200_000);
   expect(bytes).toBe(256 << 10);
   const probe = await openCopyProbe(device, 200_000);

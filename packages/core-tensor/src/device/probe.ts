@@ -2,6 +2,7 @@
  * What this device can do at best, measured in about a second: multiply-adds a second out of registers, and
  * bytes a second through memory. A kernel's share of these two is how we know whether it is any good.
  */
+import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '@dwm/kernels-wgsl';
 import type { Device, DeviceBuffer } from './device.ts';
 
 export interface Peaks {
@@ -90,9 +91,12 @@ const copyShader = ({ workgroup, turns, copies }: CopyForm) => /* wgsl */ `
 @group(0) @binding(0) var<storage, read> source: array<vec4u>;
 @group(0) @binding(1) var<storage, read_write> destination: array<vec4u>;
 @compute @workgroup_size(${workgroup})
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
+fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
+  let group = ${WORKGROUP_INDEX};
+  // A surplus workgroup of a folded grid copies nothing.
+  if (group >= arrayLength(&destination) / ${turns * workgroup * copies}u) { return; }
   for (var turn = 0u; turn < ${turns}u; turn++) {
-    let i = (group.x * ${turns}u + turn) * ${workgroup * copies}u + lane;
+    let i = (group * ${turns}u + turn) * ${workgroup * copies}u + lane;
     ${Array.from({ length: copies }, (_, k) => `destination[i + ${k * workgroup}u] = source[i + ${k * workgroup}u];`).join('\n    ')}
   }
 }`;
@@ -170,7 +174,7 @@ async function prepare(
     const pass = encoder.beginComputePass();
     pass.setPipeline(pipeline);
     pass.setBindGroup(0, bindGroup);
-    pass.dispatchWorkgroups(groups);
+    pass.dispatchWorkgroups(...lineGrid(groups, device.caps));
     pass.end();
     const start = performance.now();
     gpu.queue.submit([encoder.finish()]);

@@ -7,8 +7,10 @@ import {
   type DeviceCaps,
   type Dispatch,
   elementCount,
+  type Lowering,
   offsetAlignment,
   type Receipt,
+  TooLargeError,
   withReceipts,
 } from '@dwm/kernels-wgsl';
 import { DwmError } from '../errors.ts';
@@ -96,6 +98,29 @@ export function collectSteps(plan: () => void): LoweredStep[] {
 
 const tensorBytes = (tensor: TensorSpec) => byteLength(elementCount(tensor.shape), tensor.dtype);
 
+/** @throws PlanTooLargeError naming the step, where its kernels do not fit in the limits of the device. */
+function lowerStep(step: Step, target: Target): Lowering {
+  try {
+    const lowering = step.lower(target);
+    const limit = target.caps.limits.maxComputeWorkgroupsPerDimension;
+    const wide = lowering.dispatches.find(({ workgroups }) => Math.max(...workgroups) > limit);
+    if (wide) {
+      const grid = wide.workgroups.join(' x ');
+      throw new TooLargeError(
+        `${wide.label} has ${grid} workgroups, but this device runs ${limit} a dimension`,
+      );
+    }
+    return lowering;
+  } catch (error) {
+    if (!(error instanceof TooLargeError)) throw error;
+    const shapes = step.outputs.map(({ shape }) => `[${shape}]`).join(' and ');
+    throw new PlanTooLargeError(
+      `${step.name} of shape ${shapes}: ${error.message}; use tiling or a smaller size`,
+      { needed: error.needed, limit: error.limit },
+    );
+  }
+}
+
 export function planProgram(
   outputs: Readonly<Record<string, Tensor>>,
   caps: DeviceCaps,
@@ -132,7 +157,7 @@ export function planProgram(
   };
 
   const lowered = steps.map((step, at) => {
-    const { result: lowering, receipts } = withReceipts(() => step.lower(target));
+    const { result: lowering, receipts } = withReceipts(() => lowerStep(step, target));
     for (const watch of watchers) watch({ step, target, receipts });
     const scratchItems = lowering.scratch.map((bytes) => items.push({ bytes, start: at, end: at }) - 1);
     for (const tensor of step.outputs) {

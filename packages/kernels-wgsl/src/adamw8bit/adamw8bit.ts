@@ -20,8 +20,10 @@
  * Tile: 64 invocations for a block, four elements each; the block's maxima by a tree in workgroup memory.
  * Host: n is a multiple of 4; tensors longer than a binding are cut at blocks whose maxima lie at aligned offsets.
  */
+
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
+import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { f32Bits, type Lowering, type Operand, read, write } from '../kernel.ts';
 import { splitRange } from '../pointwise/access.ts';
@@ -133,7 +135,7 @@ export function lowerAdamW8bit(spec: AdamW8bitSpec, caps: DeviceCaps): Lowering 
     count,
     quantum,
     (start, end) => (end - start) * 4 <= limit,
-    () => new Error(`adamw8bit: ${quantum} elements do not fit in a binding of ${limit} bytes`),
+    () => new TooLargeError(`adamw8bit: ${quantum} elements do not fit in a binding of ${limit} bytes`),
   );
   return {
     scratch: [],

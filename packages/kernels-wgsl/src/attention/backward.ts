@@ -16,6 +16,7 @@
  */
 import { cpuLanes, type DeviceCaps } from '../caps.ts';
 import { bytesOf } from '../dtype.ts';
+import { WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Lowering, lowerChosen, read, type Variant, write } from '../kernel.ts';
 import { elementCount } from '../pointwise/access.ts';
 import {
@@ -51,8 +52,8 @@ export function lowerAttentionStatistics(
       enables: '',
       main: () => `
 @compute @workgroup_size(${WORKGROUP})
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let index = workgroup.x + workgroup.y * grid.x;
+fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
+  let index = ${WORKGROUP_INDEX};
   let query = index % params.blocks * ${WORKGROUP}u + lane;
   if (index >= params.workgroups || query >= params.queries) { return; }
   let head = index / params.blocks % params.heads;
@@ -166,8 +167,8 @@ export function lowerAttentionBiasBackward(spec: AttentionSpec, caps: DeviceCaps
       enables: '',
       main: () => `
 @compute @workgroup_size(${WORKGROUP})
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(num_workgroups) grid: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let index = (workgroup.x + workgroup.y * grid.x) * ${WORKGROUP}u + lane;
+fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
+  let index = ${WORKGROUP_INDEX} * ${WORKGROUP}u + lane;
   var rest = index;
   ${[3, 2, 1, 0]
     .filter((d) => !summed(d))

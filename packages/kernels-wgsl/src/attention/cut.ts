@@ -7,8 +7,10 @@
  * tokens are cut only when those of one batch exceed a binding; a sum then carries on from dispatch to
  * dispatch, in a fixed order, so results are repeatable.
  */
+
 import type { DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';
+import { TooLargeError } from '../errors.ts';
 import type { Operand } from '../kernel.ts';
 import { broadcastAccess, elementCount, splitRange, type Window, windowOf } from '../pointwise/access.ts';
 import { offsetAlignment } from '../pointwise/fusion.ts';
@@ -151,7 +153,7 @@ const QUANTUM = 64;
 const tooLarge =
   ({ heads, headDim }: Sizes, caps: DeviceCaps) =>
   () =>
-    new Error(
+    new TooLargeError(
       `attention: ${QUANTUM} tokens of ${heads} heads of ${headDim} do not fit in a binding of ${caps.limits.maxStorageBufferBindingSize} bytes`,
     );
 

@@ -20,9 +20,11 @@
  *
  * Host: subgroups of one size, a multiple of M; a configuration f16 x f16 -> f32. `emulate`: see `fragments.ts`.
  */
+
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength, bytesOf } from '../dtype.ts';
+import { TooLargeError } from '../errors.ts';
 import { WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Dispatch, type Lowering, read, scratch, type Tuning, type Variant } from '../kernel.ts';
 import { fragments, halfConfigs, type MatrixSize } from '../matmul/fragments.ts';
@@ -149,7 +151,7 @@ export function lowerMatrixAttention(
       rows[name],
       alignment,
       fits,
-      () => new Error(`attention: no window of ${name} fits`),
+      () => new TooLargeError(`attention: no window of ${name} fits`),
     ).map(([start, end]): Dispatch => {
       const { firstElement, ...bound } = window(start, end);
       return stageHalf(

@@ -9,8 +9,10 @@
  * Tile: one dispatch a piece, lines of steps (`grid.ts`): four words where sizes and offset allow, else one.
  * Host: pieces or outputs longer than a binding are cut.
  */
+
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
+import { TooLargeError } from '../errors.ts';
 import { eachInLine, lineGrid, lineTile, WORKGROUP_BUILTINS } from '../grid.ts';
 import { type Dispatch, type Lowering, read, write } from '../kernel.ts';
 import { splitRange, windowOf } from '../pointwise/access.ts';
@@ -79,7 +81,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
     windowOf(place(start), place(end - 1), rows * rowWords, 'u32', alignment);
   const fits = (start: number, end: number) =>
     (!copies || pieceWindow(start, end).byteLength <= limit) && outWindow(start, end).byteLength <= limit;
-  const tooLarge = () => new Error(`concat: nothing fits in a binding of ${limit} bytes`);
+  const tooLarge = () => new TooLargeError(`concat: nothing fits in a binding of ${limit} bytes`);
   // Runs are whole rows, or lie in one: the other pieces' words between two rows may be more than a binding.
   const wholeRows = rowWords * 4 + 2 * alignment <= limit;
   const runs = wholeRows

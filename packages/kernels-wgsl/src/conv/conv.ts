@@ -17,8 +17,10 @@
  * With `precision: 'f16'` x and weight are rounded to f16 as `staging.ts` scales them, and multiplied exactly:
  * what a matrix unit does with f16 operands and f32 sums.
  */
+
 import { cpuLanes, type DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';
+import { TooLargeError } from '../errors.ts';
 import { lineGrid } from '../grid.ts';
 import { type Dispatch, type Lowering, lowerChosen, read, scratch, type Variant, write } from '../kernel.ts';
 import { elementCount } from '../pointwise/access.ts';
@@ -122,7 +124,9 @@ export function lowerTiled(spec: ConvSpec, tile: ConvTile, caps: DeviceCaps): Lo
   const limit = caps.limits.maxStorageBufferBindingSize;
   const weightBytes = byteLength(elementCount(kernel) * inChannels * outChannels, spec.weightDtype);
   if (weightBytes > limit) {
-    throw new Error(`conv: a weight of ${weightBytes} bytes does not fit in a binding of ${limit} bytes`);
+    throw new TooLargeError(
+      `conv: a weight of ${weightBytes} bytes does not fit in a binding of ${limit} bytes`,
+    );
   }
   const pieces = convPieces(staged, 'f32', builds[0].fused, caps);
   const codes = builds.map(({ code }, byTaps) =>

@@ -10,9 +10,11 @@
  *
  * Host: inChannels a multiple of 8; no gradients. Pieces as `pieces.ts` cuts them, of the staged x.
  */
+
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';
+import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_INDEX } from '../grid.ts';
 import { type Dispatch, type Lowering, read, scratch, type Variant, write } from '../kernel.ts';
 import { type MatrixBuild, type MatrixTile, matrixBuild, matrixTiles, STEP } from '../matmul/matrix-tile.ts';
@@ -72,7 +74,9 @@ export function lowerMatrixConv(spec: ConvSpec, caps: DeviceCaps, build: MatrixB
   const weightBytes = byteLength(outChannels * pitch, 'f16');
   const limit = caps.limits.maxStorageBufferBindingSize;
   if (weightBytes > limit) {
-    throw new Error(`conv: a weight of ${weightBytes} bytes does not fit in a binding of ${limit} bytes`);
+    throw new TooLargeError(
+      `conv: a weight of ${weightBytes} bytes does not fit in a binding of ${limit} bytes`,
+    );
   }
 
   // The scale of x and its inverse lie at the start of the scales, those of the channels one alignment further.

@@ -3,8 +3,10 @@
  * is too large itself, with the kt frames it reads, into runs of its rows. Rows of several frames do not lie
  * together, so there the frame of each tap in time is bound apart.
  */
+
 import type { DeviceCaps } from '../caps.ts';
 import { bytesOf, type DType } from '../dtype.ts';
+import { TooLargeError } from '../errors.ts';
 import { splitRange, type Window, windowOf } from '../pointwise/access.ts';
 import { type FusedCode, largestWindow, offsetAlignment } from '../pointwise/fusion.ts';
 import { type ConvSpec, convOutputShape, sourceFrame } from './geometry.ts';
@@ -98,13 +100,13 @@ export function convPieces(spec: ConvSpec, dtype: DType, fused: FusedCode, caps:
     batch * outFrames,
     1,
     (start, end) => end - start === 1 || fits(ofFrames(start, end)),
-    () => new Error('conv: no frames'),
+    () => new TooLargeError('conv: no frames'),
   );
   return runs.flatMap(([start, end]) => {
     const whole = ofFrames(start, end);
     if (fits(whole)) return [whole];
     const tooLarge = () =>
-      new Error(
+      new TooLargeError(
         `conv: one output row of ${outRow * bytesOf(spec.outputDtype)} bytes or the rows of ${inRow * bytesOf(dtype)} that it reads do not fit in bindings of ${limit} bytes; use tiling or a smaller size`,
       );
     // Gradients of clips that large are not taken.

@@ -8,8 +8,10 @@
  * channels in `scales[2 + n]`. Maxima are taken of the bits of |value|, which order as the values do. Matrix units
  * want x itself in f16 too (`stageX`); others round it as they read it.
  */
+
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';
+import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Dispatch, read, scratch } from '../kernel.ts';
 import { splitRange, windowOf } from '../pointwise/access.ts';
@@ -51,6 +53,7 @@ var<workgroup> maxima: array<u32, ${WORKGROUP}>;
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   let row = lane;
   let begin = params.start + ${WORKGROUP_INDEX} * params.perGroup;
+  if (begin >= params.end) { return; }
   let end = min(params.end, begin + params.perGroup);
   var largest = 0u;
   for (var i = begin + lane; i < end; i += ${WORKGROUP}u) {
@@ -95,10 +98,10 @@ ${declare(3, 'staged', 'f16', 'read_write', caps)}
 var<workgroup> maxima: array<u32, 256>;
 ${SCALE_OF}
 @compute @workgroup_size(16, 16)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) id: vec3<u32>) {
+fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_id) id: vec3<u32>) {
   let row = id.y;
   let lane = row * 16u + id.x;
-  let n = workgroup.x * 16u + id.x;
+  let n = ${WORKGROUP_INDEX} * 16u + id.x;
   var largest = 0u;
   for (var k = row; k < params.rows && n < params.channels; k += 16u) {
     let i = k * params.channels + n;
@@ -123,10 +126,12 @@ function runs(count: number, quantum: number, caps: DeviceCaps) {
   const window = (start: number, end: number) => windowOf(start, end - 1, count, 'f32', alignment);
   const limit = caps.limits.maxStorageBufferBindingSize;
   const fits = (start: number, end: number) => window(start, end).byteLength <= limit;
-  return splitRange(count, quantum, fits, () => new Error('conv: no window fits')).map(([start, end]) => {
-    const { firstElement, ...bound } = window(start, end);
-    return { start, end, bound, firstElement };
-  });
+  return splitRange(count, quantum, fits, () => new TooLargeError('conv: no window fits')).map(
+    ([start, end]) => {
+      const { firstElement, ...bound } = window(start, end);
+      return { start, end, bound, firstElement };
+    },
+  );
 }
 
 /** Inputs that hold frames: x, and the cache if there is one. */
@@ -149,7 +154,7 @@ export function stageScale(spec: ConvSpec, caps: DeviceCaps): { dispatches: Disp
         wgsl: maximumCode(caps),
         operands: [read(input, bound), scratch(PARTIAL, 'read_write')],
         uniforms: [start, end, -firstElement >>> 0, perGroup, partials],
-        workgroups: [groups, 1, 1],
+        workgroups: lineGrid(groups, caps),
       });
       partials += groups;
     }
@@ -175,7 +180,7 @@ export function stageHalves(spec: ConvSpec, caps: DeviceCaps): { dispatches: Dis
     wgsl: weightCode(spec, caps),
     operands: [read(1), scratch(SCALES, 'read_write'), scratch(STAGED_WEIGHT, 'read_write')],
     uniforms: [rows, outChannels],
-    workgroups: [Math.ceil(outChannels / 16), 1, 1],
+    workgroups: lineGrid(Math.ceil(outChannels / 16), caps),
   });
   return {
     dispatches,

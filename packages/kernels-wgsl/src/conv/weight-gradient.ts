@@ -15,9 +15,11 @@
  * Host: x, g or a cache longer than a binding are cut into runs of whole output frames, each of which adds to
  * what is there; the frames that one output frame reads, and the weight, must fit in one binding.
  */
+
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { cpuLanes, type DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';
+import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Dispatch, type Lowering, read, scratch, write } from '../kernel.ts';
 import { elementCount, splitRange, type Window, windowOf } from '../pointwise/access.ts';
@@ -106,7 +108,7 @@ export function lowerConvWeightGradient(shape: ConvShape, caps: DeviceCaps): Low
   const gWindow = (start: number, end: number) =>
     windowOf(start * outFrame, end * outFrame - 1, batch * outFrames * outFrame, 'f32', alignment);
   if (byteLength(count, 'f32') > limit) {
-    throw new Error(
+    throw new TooLargeError(
       `conv: a weight gradient of ${count * 4} bytes does not fit in a binding of ${limit} bytes`,
     );
   }
@@ -120,7 +122,7 @@ export function lowerConvWeightGradient(shape: ConvShape, caps: DeviceCaps): Low
         cached ? cacheWindow(start, end).byteLength : 0,
       ) <= limit,
     () =>
-      new Error(
+      new TooLargeError(
         `conv: the gradient of one output frame and the ${kt} frames of ${inFrame * 4} bytes it reads do not fit in bindings of ${limit} bytes; use tiling or a smaller size`,
       ),
   );

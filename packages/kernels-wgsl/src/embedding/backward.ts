@@ -10,8 +10,10 @@
  * Host: dtable longer than a binding is cut into runs of rows; g into runs of indices, which add to what is
  * there. ids, and a word for each row, must fit in a binding.
  */
+
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';
+import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Lowering, read, scratch, write } from '../kernel.ts';
 import { splitRange, type Window, windowOf } from '../pointwise/access.ts';
@@ -37,7 +39,7 @@ export function lowerEmbeddingBackward(
   const limit = caps.limits.maxStorageBufferBindingSize;
   const words = Math.max(count, vocabulary);
   if (byteLength(words, 'u32') > limit) {
-    throw new Error(`embedding: ${words} indices or rows do not fit in a binding of ${limit} bytes`);
+    throw new TooLargeError(`embedding: ${words} indices or rows do not fit in a binding of ${limit} bytes`);
   }
   const main = `@compute @workgroup_size(${WORKGROUP})
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
@@ -99,7 +101,7 @@ ${main.replace('let i = ', 'let i = params.start + ')}
       rows,
       1,
       (start, end) => window(start, end, rows).byteLength <= limit,
-      () => new Error(`embedding: a row of ${channels} does not fit in a binding of ${limit} bytes`),
+      () => new TooLargeError(`embedding: a row of ${channels} does not fit in a binding of ${limit} bytes`),
     );
   const line = (items: number) => lineGrid(Math.ceil(items / WORKGROUP), caps);
   return {

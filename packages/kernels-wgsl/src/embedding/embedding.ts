@@ -7,9 +7,11 @@
  * Host: a table longer than a binding is cut into runs of rows, one dispatch each, which writes the outputs
  * whose index lies in its run; outputs longer than a binding are cut as well.
  */
+
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';
+import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Lowering, read, write } from '../kernel.ts';
 import { splitRange, windowOf } from '../pointwise/access.ts';
@@ -51,7 +53,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   const alignment = offsetAlignment(caps);
   const limit = caps.limits.maxStorageBufferBindingSize;
   const tooLarge = () =>
-    new Error(`embedding: a row of ${channels} does not fit in a binding of ${limit} bytes`);
+    new TooLargeError(`embedding: a row of ${channels} does not fit in a binding of ${limit} bytes`);
   const tableWindow = (start: number, end: number) =>
     windowOf(start * channels, end * channels - 1, vocabulary * channels, dtype, alignment);
   const idsWindow = (start: number, end: number) => windowOf(start, end - 1, count, 'u32', alignment);

@@ -17,9 +17,11 @@
  * tree. Workgroups are a CPU's vector where a subgroup is one, else 64.
  * Host: x longer than a binding is cut between chunks of positions.
  */
+
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { cpuLanes, type DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';
+import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Dispatch, f32Bits, type Lowering, read, scratch, write } from '../kernel.ts';
 import { splitRange, windowOf } from '../pointwise/access.ts';
@@ -127,7 +129,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
     1,
     (start, end) => window(start, end).byteLength <= limit,
     () =>
-      new Error(
+      new TooLargeError(
         `groupNorm: ${chunkRows} positions of ${channels} channels do not fit in a binding of ${limit} bytes`,
       ),
   );

@@ -12,9 +12,11 @@
  * Tile: `rows` as the forward kernel; `columns` and `merge` 64 steps of one or four channels a workgroup.
  * Host: x and g longer than a binding are cut into runs of whole rows.
  */
+
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength, type DType } from '../dtype.ts';
+import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Dispatch, f32Bits, type Lowering, read, scratch, write } from '../kernel.ts';
 import { splitRange, type Window, windowOf } from '../pointwise/access.ts';
@@ -65,7 +67,7 @@ export function lowerLayerNormBackward(spec: LayerNormBackwardSpec, caps: Device
 }
 
 const tooLarge = (channels: number, limit: number) => () =>
-  new Error(`layerNorm: a row of ${channels} does not fit in a binding of ${limit} bytes`);
+  new TooLargeError(`layerNorm: a row of ${channels} does not fit in a binding of ${limit} bytes`);
 
 function rowKernels(spec: LayerNormBackwardSpec, caps: DeviceCaps): Dispatch[] {
   const { rows, channels, dtype, gamma, center, dx, dgamma } = spec;
@@ -251,7 +253,10 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
         window(start, end, 'f32').byteLength,
         statisticsWindow(start, end).byteLength,
       ) <= limit,
-    () => new Error(`layerNorm: ${chunkRows} rows of ${channels} do not fit in a binding of ${limit} bytes`),
+    () =>
+      new TooLargeError(
+        `layerNorm: ${chunkRows} rows of ${channels} do not fit in a binding of ${limit} bytes`,
+      ),
   );
   return pieces.map(([start, end]) => {
     const x = window(start, end, dtype);

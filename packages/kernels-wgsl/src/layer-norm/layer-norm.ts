@@ -11,9 +11,11 @@
  * epilogue's vectors are loaded once.
  * Host: rows longer in total than a binding are cut into runs of whole rows.
  */
+
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';
+import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Dispatch, f32Bits, type Lowering, type Operand, read, write } from '../kernel.ts';
 import { splitRange, type Window, windowOf } from '../pointwise/access.ts';
@@ -236,7 +238,7 @@ function runs(
         largestWindow(fused, ...range) <= limit
       );
     },
-    () => new Error(`layerNorm: a row of ${channels} does not fit in a binding of ${limit} bytes`),
+    () => new TooLargeError(`layerNorm: a row of ${channels} does not fit in a binding of ${limit} bytes`),
   );
   const bound = ({ byteOffset, byteLength }: Window) => ({ byteOffset, byteLength });
   const affine = [gamma, beta].filter((one) => one !== undefined).length;

@@ -10,6 +10,7 @@
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
+import { WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import type { Variant } from '../kernel.ts';
 import { type Lanes, load } from '../storage.ts';
 import { lowerTiles, type TileKernel } from './frame.ts';
@@ -56,8 +57,8 @@ var<workgroup> sums: array<f32, ${R * COLUMNS * SHARE}>;
 ${quantized ? dequantize(quantized) : ''}
 #endif
 @compute @workgroup_size(${COLUMNS * SHARE})
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) index: u32) {
-  let tile = start(workgroup);
+fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) index: u32) {
+  let tile = start(${WORKGROUP_INDEX});
   let lane = index % ${SHARE}u;
   let mine = index / ${SHARE}u;
   let column = min(tile.column + mine, params.columnEnd - 1u);

@@ -3,9 +3,9 @@
  * larger than a binding, the split of K over workgroups, and the second pass that adds the parts up.
  *
  * A kernel supplies `fn main` for one tile of `rows` x `columns` outputs per workgroup, in a grid
- * (columns, rows, batch x splits). It calls
+ * (columns, rows, batch x splits), which may be folded. It calls
  *
- *     start() -> Tile                   the tile's first row and column, its batch, and its steps [k, kEnd)
+ *     start(index) -> Tile              the tile's first row and column, its batch, and its steps [k, kEnd)
  *     indexA(tile, row, k) -> u32       the element of `a`, and likewise indexB(tile, column, k) of `b`
  *     finish(tile, row, column, sum)    epilogue and store; ignores what lies outside the output
  *
@@ -14,7 +14,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';
-import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
+import { foldGrid, lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Dispatch, type Lowering, read, scratch, write } from '../kernel.ts';
 import { emitFusion, identity } from '../pointwise/fusion.ts';
 import { declare, enables, type Lanes, store } from '../storage.ts';
@@ -74,12 +74,18 @@ ${declare(3, 'scales', 'f32', 'read', caps)}
 ${fused.declarations}
 ${declare(inputs + 1 + inner.operands.length, 'out', dtypeOut, 'read_write', caps)}
 ${fused.code}
-fn start(workgroup: vec3<u32>) -> Tile {
-  let part = workgroup.z / params.batches;
-  let batch = params.batchStart + workgroup.z % params.batches;
-  let k = part * params.kPart;
+fn start(index: u32) -> Tile {
+  let columnTiles = (params.columnEnd - params.columnStart + ${kernel.columns - 1}u) / ${kernel.columns}u;
+  let rowTiles = (params.rowEnd - params.rowStart + ${kernel.rows - 1}u) / ${kernel.rows}u;
+  let z = index / columnTiles / rowTiles;
+  let part = z / params.batches;
+  let batch = params.batchStart + z % params.batches;
+  // A surplus workgroup of a folded grid has no rows and no steps.
+  let surplus = part >= ${splits}u;
+  let k = select(part * params.kPart, params.k, surplus);
   return Tile(
-    params.rowStart + workgroup.y * ${kernel.rows}u, params.columnStart + workgroup.x * ${kernel.columns}u,
+    select(params.rowStart + index / columnTiles % rowTiles * ${kernel.rows}u, params.rowEnd, surplus),
+    params.columnStart + index % columnTiles * ${kernel.columns}u,
     batch, part, k, min(k + params.kPart, params.k),
     params.atA + batch * params.m * params.k, params.atB + batch * params.strideB);
 }
@@ -124,7 +130,10 @@ ${kernel.code}`;
         ...[part, batchCount, kB, 0],
         ...uniforms,
       ],
-      workgroups: [tiles(columns, kernel.columns), tiles(rows, kernel.rows), batchCount * splits],
+      workgroups: foldGrid(
+        [tiles(columns, kernel.columns), tiles(rows, kernel.rows), batchCount * splits],
+        caps,
+      ),
     };
   });
   if (splits === 1) return { dispatches, scratch: [] };

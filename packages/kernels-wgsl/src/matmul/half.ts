@@ -4,16 +4,19 @@
  *
  *     out[m, n] = epilogue( scaleA[m] · scaleB[n] · sum over k of halfA[m, k] · halfB[n, k] )
  *
- * A kernel supplies `fn main` for a tile of staged rows (`a`) and columns (`b`), in a grid (columns, rows). Its
- * indices count from the piece's first row and column; it calls `finish(row, column, sum)` for each, which
+ * A kernel supplies `fn main` for a tile of staged rows (`a`) and columns (`b`), in a grid
+ * (columns, rows), which may be folded. Its indices count from the piece's first row and column; it calls `finish(row, column, sum)` for each, which
  * ignores what lies outside. Rows are whole in 16-byte words up to `params.pitch`.
  *
  * `half` is the kernel without matrix units: 4 x 4 outputs an invocation, 8 x 8 invocations.
  * Host: staged rows are cut so that each piece fits in a binding; the scratch holds one batch at a time.
  */
+
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';
+import { TooLargeError } from '../errors.ts';
+import { foldGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Dispatch, type Lowering, type Operand, read, type Variant, write } from '../kernel.ts';
 import { splitRange, windowOf } from '../pointwise/access.ts';
 import { emitFusion, identity, largestWindow, offsetAlignment } from '../pointwise/fusion.ts';
@@ -56,9 +59,11 @@ const PLAIN: HalfKernel = {
   element: 'vec4<f16>',
   code: wgsl`
 @compute @workgroup_size(8, 8)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let row = id.y * 4u;
-  let column = id.x * 4u;
+fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_id) id: vec3<u32>) {
+  let tile = ${WORKGROUP_INDEX};
+  let columnTiles = (params.columns + 31u) / 32u;
+  let row = tile / columnTiles * 32u + id.y * 4u;
+  let column = tile % columnTiles * 32u + id.x * 4u;
   if (row >= params.rows || column >= params.columns) { return; }
   let quads = params.pitch / 4u;
   ${four((i) => `let a${i} = min(row + ${i}u, params.rows - 1u) * quads; let b${i} = min(column + ${i}u, params.columns - 1u) * quads;`)}
@@ -103,7 +108,9 @@ fn finish(row: u32, column: u32, sum: f32) {
 }
 ${kernel.code}`;
   const tooLarge = () =>
-    new Error(`matmul [${m}, ${k}] x [${k}, ${n}]: four rows do not fit in a binding of ${limit} bytes`);
+    new TooLargeError(
+      `matmul [${m}, ${k}] x [${k}, ${n}]: four rows do not fit in a binding of ${limit} bytes`,
+    );
   const outWindow = (b: number, start: number, end: number) =>
     windowOf(b * m * n + start * n, b * m * n + end * n - 1, batch * m * n, dtypeOut, alignment);
   /** Window of an operand that holds its rows [start, end) of one batch, and where element 0 of `start` is. */
@@ -214,11 +221,14 @@ ${kernel.code}`;
               ...[m, n, pitch, b, -out.firstElement >>> 0],
               ...uniforms,
             ],
-            workgroups: [
-              Math.ceil((columnEnd - columnStart) / kernel.columns),
-              Math.ceil((rowEnd - rowStart) / kernel.rows),
-              1,
-            ],
+            workgroups: foldGrid(
+              [
+                Math.ceil((columnEnd - columnStart) / kernel.columns),
+                Math.ceil((rowEnd - rowStart) / kernel.rows),
+                1,
+              ],
+              caps,
+            ),
           },
         );
       }

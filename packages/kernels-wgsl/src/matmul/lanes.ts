@@ -19,6 +19,7 @@
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
+import { WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import type { Tuning, Variant } from '../kernel.ts';
 import { load } from '../storage.ts';
 import { lowerTiles, maySplit, type TileKernel } from './frame.ts';
@@ -165,8 +166,8 @@ function lanesKernel(spec: MatmulSpec, caps: DeviceCaps, tile: LanesTile): TileK
     capsB,
     code: wgsl`
 @compute @workgroup_size(${L})
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let tile = start(workgroup);
+fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
+  let tile = start(${WORKGROUP_INDEX});
 #if ${inMemory}
   var acc: array<f32, ${R * C}>;
   var sa: array<f32, ${loadsA}>;

@@ -2,6 +2,7 @@
  * Matmul in f16 on the matrix units of a GPU: the staged rows of `half.ts`, multiplied by the tile of
  * `matrix-tile.ts`. Rows beyond the end are clamped; rows are zero beyond K.
  */
+import { WORKGROUP_INDEX } from '../grid.ts';
 import type { Variant } from '../kernel.ts';
 import { type HalfKernel, lowerHalf } from './half.ts';
 import {
@@ -32,7 +33,9 @@ export function matrixMatmul(build: MatrixBuild): HalfKernel {
   const kernel = build({
     a: source('a', 'row', 'params.rows'),
     b: source('b', 'column', 'params.columns'),
-    start: (rows, columns) => `let row = workgroup.y * ${rows}u; let column = workgroup.x * ${columns}u;`,
+    start: (rows, columns) => `let tile = ${WORKGROUP_INDEX};
+  let columnTiles = (params.columns + ${columns - 1}u) / ${columns}u;
+  let row = tile / columnTiles * ${rows}u; let column = tile % columnTiles * ${columns}u;`,
     steps: 'params.pitch',
     unseen: 'min(params.batch, 1u)',
   });

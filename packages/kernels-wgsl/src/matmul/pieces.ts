@@ -3,8 +3,10 @@
  * B itself is too large and stored by rows of N) by columns. Windows start at aligned offsets; what is left
  * over goes to the kernel as the element where each operand starts in its window.
  */
+
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength, type DType } from '../dtype.ts';
+import { TooLargeError } from '../errors.ts';
 import { splitRange, type Window, windowOf } from '../pointwise/access.ts';
 import { type FusedCode, largestWindow, offsetAlignment } from '../pointwise/fusion.ts';
 import { type MatmulSpec, storedK } from './spec.ts';
@@ -54,7 +56,7 @@ export function matmulPieces(spec: MatmulSpec, fused: FusedCode, caps: DeviceCap
   };
   const fits = (bytes: number) => bytes <= limit;
   const tooLarge = (operand: string) => () =>
-    new Error(
+    new TooLargeError(
       `matmul [${m}, ${k}] x [${k}, ${n}]: one row block of ${operand} does not fit in a binding of ${limit} bytes`,
     );
 

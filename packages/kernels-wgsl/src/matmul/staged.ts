@@ -16,6 +16,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';
+import { WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import type { Tuning, Variant } from '../kernel.ts';
 import { type Lanes, load } from '../storage.ts';
 import { lowerTiles, maySplit, type TileKernel } from './frame.ts';
@@ -133,8 +134,8 @@ var<workgroup> tileB: array<vec4<f32>, ${step * stride}>;
 ${quantized ? dequantize(quantized) : ''}
 #endif
 @compute @workgroup_size(16, 16)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) id: vec3<u32>) {
-  let tile = start(workgroup);
+fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_id) id: vec3<u32>) {
+  let tile = start(${WORKGROUP_INDEX});
   let lane = id.y * 16u + id.x;
   ${times(T, (r) => times(quads, (c) => `var acc${r}_${c} = vec4<f32>();`))}
   for (var k = tile.k; k < tile.kEnd; k += ${step}u) {

@@ -10,9 +10,11 @@
  * the output: bindings are arrays of blocks, each found once, and what is left to check in one is a constant.
  * Host: outputs and operands longer than a binding are cut into runs of whole steps, or of whole blocks of rows.
  */
+
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { cpuLanes, type DeviceCaps } from '../caps.ts';
 import { byteLength, type DType } from '../dtype.ts';
+import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Dispatch, type Lowering, type Operand, read, scratch, write } from '../kernel.ts';
 import { declare, enables, type Lanes, lanesType, PACK_BF16, store, storesSingly } from '../storage.ts';
@@ -326,7 +328,12 @@ function cut(
     if (!fit && end - start <= quantum) tooLarge = true;
     return fit || tooLarge;
   };
-  const pieces = splitRange(units, quantum, fits, () => new Error('a unit of work that does not fit'));
+  const pieces = splitRange(
+    units,
+    quantum,
+    fits,
+    () => new TooLargeError('a unit of work that does not fit'),
+  );
   if (tooLarge) return undefined;
   return pieces.map(([start, end]) => {
     const range = elements(start, end);
@@ -341,7 +348,7 @@ function cut(
 function cutElements(spec: PointwiseSpec, fused: FusedCode, caps: DeviceCaps): Run[] {
   const found = cut(spec, fused, elementCount(spec.shape), QUANTUM, (element) => element, caps);
   if (found) return found;
-  throw new Error(
+  throw new TooLargeError(
     `pointwise: an operand of shape [${spec.shape}] does not fit in a binding of ${caps.limits.maxStorageBufferBindingSize} bytes`,
   );
 }

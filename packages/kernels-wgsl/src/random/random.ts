@@ -12,9 +12,11 @@
  * near 1 is absolute. Angles are reduced to an eighth of a turn in integers, exactly.
  * Host: outputs longer than a binding are cut.
  */
+
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';
+import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Lowering, read, write } from '../kernel.ts';
 import { splitRange, windowOf } from '../pointwise/access.ts';
@@ -107,7 +109,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
     count,
     4 * WORKGROUP,
     (start, end) => window(start, end).byteLength <= limit && largestWindow(fused, start, end) <= limit,
-    () => new Error(`random: ${4 * WORKGROUP} numbers do not fit in a binding of ${limit} bytes`),
+    () => new TooLargeError(`random: ${4 * WORKGROUP} numbers do not fit in a binding of ${limit} bytes`),
   );
   return {
     scratch: [],

@@ -6,9 +6,11 @@
  * neighbours read neighbours and no invocation waits for another. Longer columns take several passes.
  * Host: operands and out longer than a binding are cut between chunks, which get shorter if one alone is too long.
  */
+
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';
+import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Dispatch, f32Bits, type Lowering, scratch, write } from '../kernel.ts';
 import { splitRange, windowOf } from '../pointwise/access.ts';
@@ -94,7 +96,8 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
       source.fits(firstElement(start), firstElement(end)) &&
       outWindow(start, end).byteLength <= limit &&
       (end - start) * inner < 2 ** 31,
-    () => new Error(`reduce: two rows of ${inner} elements do not fit in a binding of ${limit} bytes`),
+    () =>
+      new TooLargeError(`reduce: two rows of ${inner} elements do not fit in a binding of ${limit} bytes`),
   );
   return runs.map(([start, end]) => {
     const x = source.bind(firstElement(start), firstElement(end));

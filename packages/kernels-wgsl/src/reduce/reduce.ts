@@ -8,9 +8,11 @@
  * few values, which keeps long sums accurate, and one long row fills the device.
  * Host: operands longer than a binding are cut between chunks.
  */
+
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';
+import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Dispatch, f32Bits, type Lowering, scratch, write } from '../kernel.ts';
 import { splitRange } from '../pointwise/access.ts';
@@ -93,7 +95,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
     rows * chunks,
     1,
     (start, end) => source.fits(firstElement(start), firstElement(end)),
-    () => new Error(`reduce: ${CHUNK} elements do not fit in a binding of ${limit} bytes`),
+    () => new TooLargeError(`reduce: ${CHUNK} elements do not fit in a binding of ${limit} bytes`),
   );
   return runs.map(([start, end]) => {
     const x = source.bind(firstElement(start), firstElement(end));

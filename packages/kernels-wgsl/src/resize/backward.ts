@@ -10,7 +10,9 @@
  * h', then w', in order.
  * Host: frames longer in total than a binding are cut into runs of input frames.
  */
+
 import type { DeviceCaps } from '../caps.ts';
+import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Lowering, read, write } from '../kernel.ts';
 import { elementCount, splitRange, type Window, windowOf } from '../pointwise/access.ts';
@@ -104,7 +106,8 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
     batch * from[0],
     1,
     (start, end) => Math.max(gWindow(start, end).byteLength, dxWindow(start, end).byteLength) <= limit,
-    () => new Error(`resize: the frames that sample one frame do not fit in a binding of ${limit} bytes`),
+    () =>
+      new TooLargeError(`resize: the frames that sample one frame do not fit in a binding of ${limit} bytes`),
   );
   return {
     scratch: [],

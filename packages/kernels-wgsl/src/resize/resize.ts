@@ -8,9 +8,11 @@
  * size, or is sampled at the nearest element, reads one neighbour.
  * Host: frames longer in total than a binding are cut into runs of output frames.
  */
+
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';
+import { TooLargeError } from '../errors.ts';
 import { eachInLine, lineGrid, lineTile, WORKGROUP_BUILTINS } from '../grid.ts';
 import { type Lowering, read, write } from '../kernel.ts';
 import { elementCount, splitRange, windowOf } from '../pointwise/access.ts';
@@ -95,7 +97,8 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
     batch * to[0],
     1,
     (start, end) => inWindow(start, end).byteLength <= limit && outWindow(start, end).byteLength <= limit,
-    () => new Error(`resize: the frames for one output frame do not fit in a binding of ${limit} bytes`),
+    () =>
+      new TooLargeError(`resize: the frames for one output frame do not fit in a binding of ${limit} bytes`),
   );
   return {
     scratch: [],

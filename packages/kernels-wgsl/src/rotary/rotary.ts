@@ -14,9 +14,11 @@
  * Tile: lines of steps (`grid.ts`), a step of four elements where D is a multiple of 4, else of one.
  * Host: x longer than a binding is cut into runs of whole heads.
  */
+
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';
+import { TooLargeError } from '../errors.ts';
 import { eachInLine, lineGrid, lineTile, WORKGROUP_BUILTINS } from '../grid.ts';
 import { type Lowering, read, write } from '../kernel.ts';
 import { splitRange, windowOf } from '../pointwise/access.ts';
@@ -104,7 +106,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
       window(start, end, dtype).byteLength <= limit &&
       window(start, end, outDtype).byteLength <= limit &&
       largestWindow(fused, start, end) <= limit,
-    () => new Error(`rotary: heads of ${headDim} do not fit in a binding of ${limit} bytes`),
+    () => new TooLargeError(`rotary: heads of ${headDim} do not fit in a binding of ${limit} bytes`),
   );
   return {
     scratch: [],

@@ -10,9 +10,11 @@
  * sum scaled to it (Milakov and Gimelshein 2018), two steps a rescaling; then for y. Sums are f32.
  * Host: rows longer in total than a binding are cut into runs of whole rows.
  */
+
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';
+import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Dispatch, type Lowering, type Operand, read, write } from '../kernel.ts';
 import { splitRange, type Window, windowOf } from '../pointwise/access.ts';
@@ -169,7 +171,7 @@ function runs(
     (start, end) =>
       [...inputs, outDtype].every((type) => window(start, end, type).byteLength <= limit) &&
       (!fused || largestWindow(fused, start * columns, end * columns) <= limit),
-    () => new Error(`softmax: a row of ${columns} does not fit in a binding of ${limit} bytes`),
+    () => new TooLargeError(`softmax: a row of ${columns} does not fit in a binding of ${limit} bytes`),
   );
   const bound = ({ byteOffset, byteLength }: Window) => ({ byteOffset, byteLength });
   return pieces.map(([start, end]) => {

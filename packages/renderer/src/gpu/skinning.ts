@@ -7,7 +7,7 @@
  * hands' contract has it; for rigid joints the two differ only where they blend.
  *
  * Layout: positions and normals [vertices, 3] f32, joints and weights [vertices, influences]. One invocation a
- * vertex, 64 a workgroup; rows of 65,535 workgroups.
+ * vertex, 64 a workgroup; rows of as many workgroups as the device takes.
  */
 import type { Device, DeviceBuffer } from '@dwm/core-tensor';
 import { type Matrix, multiply } from '../scene/matrix.ts';
@@ -126,7 +126,8 @@ export class SkinnedVertices {
     pass.setPipeline(this.#pipeline);
     pass.setBindGroup(0, this.#group);
     const groups = Math.ceil(this.#vertices / 64);
-    pass.dispatchWorkgroups(Math.min(groups, 65535), Math.ceil(groups / 65535));
+    const most = this.#device.caps.limits.maxComputeWorkgroupsPerDimension;
+    pass.dispatchWorkgroups(Math.min(groups, most), Math.ceil(groups / most));
     pass.end();
     gpu.queue.submit([encoder.finish()]);
   }
