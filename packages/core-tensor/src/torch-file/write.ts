@@ -5,7 +5,7 @@
  */
 import { elementCount } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError } from '../errors.ts';
-import { DTYPE_BYTES, type SafetensorsTensor } from '../safetensors/dtypes.ts';
+import { DTYPE_BITS, type SafetensorsTensor } from '../safetensors/dtypes.ts';
 import { crc32 } from '../zip.ts';
 
 const STORAGES: Readonly<Record<string, string>> = {
@@ -31,7 +31,7 @@ const ascii = (text: string): Uint8Array => new TextEncoder().encode(text);
 export function writeTorchFile(root: string, { dtype, shape, data }: SafetensorsTensor): Uint8Array {
   const storage = STORAGES[dtype];
   const count = elementCount(shape);
-  if (storage === undefined || data.byteLength !== count * DTYPE_BYTES[dtype]) {
+  if (storage === undefined || data.byteLength !== count * (DTYPE_BITS[dtype] / 8)) {
     throw new InvalidArgumentError('tensor', `cannot be stored as ${dtype} [${shape}] for torch`);
   }
   return zipStored([

@@ -261,7 +261,9 @@ test('meshes and splats hide each other', async () => {
 });
 
 test('a device of small bindings draws the same picture bit for bit, in windows', async () => {
-  const small = await openNodeDevice({ limits: { maxStorageBufferBindingSize: 16_384 } });
+  const small = await openNodeDevice({
+    limits: { maxStorageBufferBindingSize: 16_384, maxComputeWorkgroupsPerDimension: 13 },
+  });
   onTestFinished(() => small.destroy());
   // Faint and wide: all 20 tiles see all 333 splats, more pairs than the 4096 of a window, and none is opaque early.
   const faint = randomCloud(333, 2);
