@@ -1,18 +1,12 @@
 export { type CodecReport, codecs } from './codecs.ts';
 export { rgbToI420, type YuvMatrix, type YuvPlanes, type YuvSpace, yuvToRgb } from './color.ts';
-export {
-  type DecodedFrame,
-  decodeFrames,
-  type FrameIndices,
-  indicesAtRate,
-  readVideo,
-  type VideoInfo,
-  type VideoSource,
-  videoInfo,
-} from './decode.ts';
+export { decodeFrames, readVideo, type VideoInput, videoInfo } from './decode.ts';
 export { defaultBitrate, type EncodeOptions, encodeVideo } from './encode.ts';
+export { type FrameIndices, indicesAtRate, type VideoInfo } from './frame-choice.ts';
 export { type Frames, frameAt, type RgbImage } from './frames.ts';
 export { checkImageSize, type ImageSize, MAX_PIXELS } from './image-size.ts';
+export { naturalOrder } from './natural-order.ts';
 export { encodeGrey16Png, encodePng } from './png.ts';
 export { resizeSmooth } from './resize.ts';
 export { contactSheet, resizeArea, sideBySide } from './sheet.ts';
+export type { DecodedFrame, OpenVideo, VideoSource } from './video-file.ts';

@@ -5,6 +5,7 @@
  */
 import { DwmError } from '@dwm/core-tensor';
 import type { VideoSample } from 'mediabunny';
+import { completeChroma, lacksChroma, type PackedRgb } from './chroma-edge.ts';
 import { type YuvPlanes, type YuvSpace, yuvToRgb } from './color.ts';
 import type { RgbImage } from './frames.ts';
 
@@ -60,10 +61,22 @@ export class SampleReader {
     if (/^(RGB|BGR)[AX]$/.test(format)) {
       packedToRgb(this.#scratch, layout[0], height, width, format.startsWith('BGR'), target);
     } else {
-      yuvToRgb(planesOf(format, this.#scratch, layout), height, width, this.#space, target);
+      const bytesPerSample = /P1[02]$/.test(format) ? 2 : 1;
+      const handed = (layout[2]?.offset ?? bytes) - layout[1].offset;
+      let planes = planesOf(format, this.#scratch, layout);
+      if (lacksChroma(planes, height, width, handed / bytesPerSample))
+        planes = completeChroma(planes, height, width, await packedRgb(sample));
+      yuvToRgb(planes, height, width, this.#space, target);
     }
     if (!upright) orient({ data: target, height, width }, sample.rotation, sample.flip, out);
   }
+}
+
+/** The decoder's own RGB, which is right only by chance, but has every column and row. */
+async function packedRgb(sample: VideoSample): Promise<PackedRgb> {
+  const data = new Uint8Array(sample.allocationSize({ format: 'RGBA' }));
+  const [{ stride }] = await sample.copyTo(data, { format: 'RGBA' });
+  return { data, stride };
 }
 
 function planesOf(format: string, buffer: Uint8Array, layout: PlaneLayout[]): YuvPlanes {

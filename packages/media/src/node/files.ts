@@ -1,38 +1,45 @@
 /**
- * The package's functions with paths in place of Blobs and bytes.
+ * The package's functions with paths in place of Blobs and bytes: of a video, or of a folder of frames.
  */
+import { stat } from 'node:fs/promises';
 import { writeFileAtomic } from '@dwm/core-tensor/node';
-import { FilePathSource } from 'mediabunny';
 import * as media from '../index.ts';
-import { checkReadable } from './readable.ts';
+import { fileSource } from './file-source.ts';
+import { FOLDER_FPS, openFrameFolder } from './frame-folder.ts';
 import { installWebCodecs } from './webcodecs.ts';
 
-async function videoSource(source: string | Blob): Promise<Blob | media.VideoSource> {
+/** How a path is read. */
+export interface PathOptions {
+  /** Rate of a folder of frames, which does not say; default 8. */
+  folderFps?: number;
+}
+
+async function videoInput(source: string | Blob, { folderFps = FOLDER_FPS }: PathOptions) {
+  if (typeof source === 'string' && (await stat(source).catch(() => undefined))?.isDirectory())
+    return openFrameFolder(source, folderFps);
   await installWebCodecs();
-  if (typeof source !== 'string') return source;
-  await checkReadable(source, 'video');
-  return { name: source, source: new FilePathSource(source) };
+  return typeof source === 'string' ? fileSource(source) : source;
 }
 
 /** `videoInfo` for a path or a Blob. */
-export async function videoInfo(source: string | Blob): Promise<media.VideoInfo> {
-  return media.videoInfo(await videoSource(source));
+export async function videoInfo(source: string | Blob, options: PathOptions = {}): Promise<media.VideoInfo> {
+  return media.videoInfo(await videoInput(source, options));
 }
 
 /** `decodeFrames` for a path or a Blob. */
 export async function* decodeFrames(
   source: string | Blob,
-  options?: Parameters<typeof media.decodeFrames>[1],
+  options: Parameters<typeof media.decodeFrames>[1] & PathOptions = {},
 ): AsyncGenerator<media.DecodedFrame, void, undefined> {
-  yield* media.decodeFrames(await videoSource(source), options);
+  yield* media.decodeFrames(await videoInput(source, options), options);
 }
 
 /** `readVideo` for a path or a Blob: [frames, height, width, 3]. */
 export async function readVideo(
   source: string | Blob,
-  options?: Parameters<typeof media.readVideo>[1],
+  options: Parameters<typeof media.readVideo>[1] & PathOptions = {},
 ): Promise<media.Frames> {
-  return media.readVideo(await videoSource(source), options);
+  return media.readVideo(await videoInput(source, options), options);
 }
 
 /** `encodeVideo` in Node: the bytes of an .mp4. */

@@ -179,7 +179,7 @@ describe('files that are not whole videos', () => {
     const damaged = Uint8Array.from(whole, (byte, i) => (i > 8000 ? (byte * 31 + i) & 255 : byte));
     const cases: [path: string, message: RegExp][] = [
       [join(folder, 'absent.mp4'), /no such file; check the path/],
-      [folder, /is a folder; give the path of one video/],
+      [folder, /holds no PNG, JPEG or WebP pictures; expected a video or a folder of frames/],
       [write('empty.mp4', ''), /is empty \(0 bytes\).*copy the file again/],
       [write('text.mp4', 'not a video at all '.repeat(99)), /is not a video.*expected MP4.*convert it/],
       [write('header.mp4', whole.subarray(0, moov + 60)), /truncated.*re-encode/],

@@ -1,0 +1,62 @@
+/** Which frames of a clip are read: what is known of it beforehand, and how frames are named. */
+import { InvalidArgumentError } from '@dwm/core-tensor';
+
+/** What is known before decoding. Sizes are those of the upright picture with square pixels. */
+export interface VideoInfo {
+  frames: number;
+  height: number;
+  width: number;
+  /** Mean rate, frames per second. */
+  fps: number;
+  /** Presentation times of the frames, seconds, ascending. */
+  timestamps: number[];
+  /** Width of a pixel in the file by its height; where that is not 1, frames are resampled. */
+  pixelAspect: number;
+}
+
+/** Frame numbers to read, ascending, repeats allowed; or how to choose them once the clip is known. */
+export type FrameIndices = readonly number[] | ((info: VideoInfo) => readonly number[]);
+
+/**
+ * Frame numbers that resample a clip to `fps`: for each tick k / fps from the first frame on, the frame nearest
+ * in time (the earlier one on a tie). At most `maxFrames`, and never past the clip's end.
+ */
+export function indicesAtRate(info: VideoInfo, fps: number, maxFrames = Number.POSITIVE_INFINITY): number[] {
+  if (!(fps > 0)) throw new InvalidArgumentError('fps', `must be above 0, got ${fps}`);
+  const { timestamps } = info;
+  const first = timestamps[0];
+  const duration = timestamps[timestamps.length - 1] - first + 1 / info.fps;
+  const ticks = Math.min(maxFrames, Math.max(1, Math.floor(duration * fps + 1e-6)));
+  const indices: number[] = [];
+  let index = 0;
+  for (let tick = 0; tick < ticks; tick++) {
+    const time = first + tick / fps;
+    const distance = (i: number) => Math.abs(timestamps[i] - time);
+    while (index + 1 < timestamps.length && distance(index + 1) < distance(index) - 1e-9) index++;
+    indices.push(index);
+  }
+  return indices;
+}
+
+/** Mean rate of ascending times in seconds; `single` where there is no interval to measure. */
+export function rateOf(timestamps: readonly number[], single: number): number {
+  const span = timestamps[timestamps.length - 1] - timestamps[0];
+  const rate = span > 0 ? (timestamps.length - 1) / span : single;
+  return Math.round(rate * 1e6) / 1e6;
+}
+
+/** @throws InvalidArgumentError for numbers outside the clip, or not ascending. */
+export function resolveIndices(info: VideoInfo, indices: FrameIndices | undefined): readonly number[] {
+  if (indices === undefined) return info.timestamps.map((_, index) => index);
+  const list = typeof indices === 'function' ? indices(info) : indices;
+  if (list.length === 0) throw new InvalidArgumentError('indices', 'is empty, expected at least one frame');
+  list.forEach((index, i) => {
+    if (!Number.isInteger(index) || index < 0 || index >= info.frames) {
+      throw new InvalidArgumentError('indices', `frame ${index} does not exist, the clip has ${info.frames}`);
+    }
+    if (i > 0 && index < list[i - 1]) {
+      throw new InvalidArgumentError('indices', `must ascend, but ${index} follows ${list[i - 1]}`);
+    }
+  });
+  return list;
+}
