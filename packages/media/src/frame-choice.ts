@@ -38,6 +38,26 @@ export function indicesAtRate(info: VideoInfo, fps: number, maxFrames = Number.P
   return indices;
 }
 
+/** Frames of a clip, and their rate. */
+export interface ClipTime {
+  readonly frames: number;
+  readonly fps: number;
+}
+
+/**
+ * The frames of a video for a clip that shows it at its own speed: the first ones, nearest in time to the clip's, and
+ * the last one repeated where the video ends before the clip.
+ */
+export function framesInTime(info: VideoInfo, { frames, fps }: ClipTime): number[] {
+  const indices = indicesAtRate(info, fps, frames);
+  return indices.concat(Array<number>(frames - indices.length).fill(info.frames - 1));
+}
+
+/** `framesInTime`, but all frames of a video that has exactly so many, whatever their rate: the original's way. */
+export function clipIndices(info: VideoInfo, time: ClipTime): number[] {
+  return info.frames === time.frames ? info.timestamps.map((_, index) => index) : framesInTime(info, time);
+}
+
 /** Mean rate of ascending times in seconds; `single` where there is no interval to measure. */
 export function rateOf(timestamps: readonly number[], single: number): number {
   const span = timestamps[timestamps.length - 1] - timestamps[0];

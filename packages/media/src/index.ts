@@ -2,7 +2,14 @@ export { type CodecReport, codecs } from './codecs.ts';
 export { rgbToI420, type YuvMatrix, type YuvPlanes, type YuvSpace, yuvToRgb } from './color.ts';
 export { decodeFrames, readVideo, type VideoInput, videoInfo } from './decode.ts';
 export { defaultBitrate, type EncodeOptions, encodeVideo } from './encode.ts';
-export { type FrameIndices, indicesAtRate, type VideoInfo } from './frame-choice.ts';
+export {
+  type ClipTime,
+  clipIndices,
+  type FrameIndices,
+  framesInTime,
+  indicesAtRate,
+  type VideoInfo,
+} from './frame-choice.ts';
 export { type Frames, frameAt, type RgbImage } from './frames.ts';
 export { checkImageSize, type ImageSize, MAX_PIXELS } from './image-size.ts';
 export { naturalOrder } from './natural-order.ts';

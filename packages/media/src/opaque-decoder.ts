@@ -34,17 +34,26 @@ class OpaqueDecoder extends CustomVideoDecoder {
       },
       error: (error) => this.onError(error),
     });
-    this.#decoder.configure(this.config);
+    try {
+      this.#decoder.configure(this.config);
+    } catch (error) {
+      this.onError(error);
+    }
   }
 
-  override async decode(packet: EncodedPacket): Promise<void> {
+  override decode(packet: EncodedPacket): void {
     const chunk = packet.toEncodedVideoChunk();
     this.#times.set(chunk.timestamp, packet);
-    this.#decoder!.decode(chunk);
+    try {
+      this.#decoder!.decode(chunk);
+    } catch (error) {
+      this.onError(error);
+    }
   }
 
+  /** Failures are reported, not thrown: the demuxer's queue would repeat a thrown one where nobody hears it. */
   override async flush(): Promise<void> {
-    await this.#decoder!.flush();
+    await this.#decoder!.flush().catch((error) => this.onError(error));
     this.#times.clear();
   }
 

@@ -14,6 +14,7 @@ import {
 import { type Command, Option } from 'commander';
 import { ABLATIONS, type Ablation, ablateVideos, shuffleHands } from '../generate/ablate.ts';
 import { checkJobFiles, checkText, openCheckpointFolder, withTransformer } from '../generate/check.ts';
+import { reportClip } from '../generate/clip-report.ts';
 import { chooseModel, DEFAULT_MODEL } from '../generate/default-model.ts';
 import { type Experiment, findExperiment, readExperiment } from '../generate/experiment.ts';
 import { exists } from '../generate/files.ts';
@@ -129,8 +130,8 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
       new Option('--precision <type>', 'multiply in this type').choices(['f32', 'f16']).default('f32'),
     )
     .optionsGroup('One clip:')
-    .option('--static, --static-video <file>', 'static scene: a video, or a folder of PNG frames')
-    .option('--hands, --hand-video <file>', 'hands on black: a video, or a folder of PNG frames')
+    .option('--static, --static-video <file>', 'static scene: a video, or a folder of frames')
+    .option('--hands, --hand-video <file>', 'hands on black: a video, or a folder of frames')
     .option(
       '--scene <files...>',
       'in place of the videos: draw this scene (.glb, .gltf, .ply, .splat, .spz) …',
@@ -198,7 +199,11 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
       `multiple of 16 ${orElse(DEFAULTS.width)}`,
       inSteps(16, 16, 'a multiple of 16'),
     )
-    .option('--fps <n>', `frames a second of the output ${orElse(8)}`, real(1, 240))
+    .option(
+      '--fps <n>',
+      `frames a second, of the output and of what is taken from longer videos ${orElse(8)}`,
+      real(1, 240),
+    )
     .option('--seed <n>', 'a list adds the place of the clip', integer(0), DEFAULTS.seed)
     .option(
       '--strength <s>',
@@ -326,7 +331,9 @@ async function generateAll(
     scene && trajectory !== undefined
       ? await readClipFiles({ ...flags, scene, trajectory, frames: flags.numFrames }, reporter)
       : undefined;
-  const firstVideos = drawn ? undefined : await readVideos(todo[0], flags.fps);
+  const time = { frames: flags.numFrames, fps: flags.fps };
+  const firstVideos = drawn ? undefined : await readVideos(todo[0], time);
+  if (firstVideos) reportClip(firstVideos, flags, reporter);
 
   const device = await openTunedDevice(reporter);
   const pipeline = await DwmPipeline.load(device, folder, {
@@ -358,7 +365,8 @@ async function generateAll(
         ? await drawVideos(device, drawn, reporter, signal)
         : i === 0 && firstVideos
           ? firstVideos
-          : await readVideos(job, flags.fps);
+          : await readVideos(job, time);
+      if (i > 0 && 'sources' in videos) reportClip(videos, flags, reporter);
       results.push(await generateClip(context, job, prompt, ablateVideos(videos, flags.ablate)));
     }
     reporter.result({ clips: results }, results.map(({ video }) => video).join('\n'));

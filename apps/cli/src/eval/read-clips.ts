@@ -60,9 +60,10 @@ export interface Size {
 export async function readEvalClip(files: ClipFiles, size: Size): Promise<EvalClip> {
   const read = async (path: string | undefined): Promise<Frames | undefined> => {
     if (path === undefined) return undefined;
-    const clip = await readClip(path, FPS);
+    const time = size.frames === undefined ? undefined : { frames: size.frames, fps: FPS };
+    const clip = await readClip(path, FPS, time);
     const target = {
-      frames: size.frames ?? clip.frames,
+      frames: clip.frames,
       height: size.height ?? clip.height,
       width: size.width ?? clip.width,
       fps: clip.fps,

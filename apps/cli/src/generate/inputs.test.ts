@@ -2,10 +2,11 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InvalidFileError } from '@dwm/core-tensor';
 import { saveSafetensors, type TensorToSave } from '@dwm/core-tensor/node';
-import { writePng } from '@dwm/media/node';
+import { type Frames, frameAt, writePng, writeVideo } from '@dwm/media/node';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { temporaryFolder } from '../testing.ts';
-import { readClip, readDraws, readPrompt, readPromptEmbeds } from './inputs.ts';
+import { clipReport } from './clip-report.ts';
+import { readClip, readDraws, readPrompt, readPromptEmbeds, readVideos } from './inputs.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -44,12 +45,12 @@ describe('readClip', () => {
     data: new Uint8Array(height * width * 3).fill(value),
   });
 
-  test('reads a folder of PNGs in the order of their names, at the rate given', async () => {
+  test('reads a folder of frames in the order of their numbers, at the rate given', async () => {
     const frames = join(folder, 'frames');
     for (const [name, value] of [
-      ['b.png', 20],
-      ['a.PNG', 10],
-      ['c.png', 30],
+      ['2.png', 20],
+      ['1.PNG', 10],
+      ['10.png', 30],
     ] as const)
       await writePng(join(frames, name), image(3, 5, value));
     await writeFile(join(frames, 'notes.txt'), 'not a frame');
@@ -62,14 +63,95 @@ describe('readClip', () => {
     const mixed = join(folder, 'mixed');
     await writePng(join(mixed, '0.png'), image(3, 5, 1));
     await writePng(join(mixed, '1.png'), image(3, 4, 1));
-    expect(await refusal(readClip(mixed, 8))).toContain('1.png: is 4x3, but 0.png is 5x3');
+    expect(await refusal(readClip(mixed, 8))).toMatch(/1\.png: is 4x3, but .*0\.png is 5x3/);
     const empty = join(folder, 'empty');
     await mkdir(empty);
-    expect(await refusal(readClip(empty, 8))).toContain('holds no PNG images; expected a video or a folder');
+    expect(await refusal(readClip(empty, 8))).toContain(
+      'holds no PNG, JPEG or WebP pictures; expected a video or a folder',
+    );
     const garbage = join(folder, 'garbage.mp4');
     await writeFile(garbage, 'these are not the frames you are looking for'.repeat(100));
     expect(await refusal(readClip(garbage, 8))).toContain('garbage.mp4: is not a video this program reads');
     expect(await refusal(readClip(join(folder, 'no.mp4'), 8))).toContain('no.mp4: no such file');
+  });
+});
+
+describe('readVideos', () => {
+  const [green, coral] = [
+    [128, 204, 128],
+    [204, 102, 102],
+  ];
+  /** Frame f is of grey 4 f, or black with a patch of hands from frame `from` on. */
+  const video = (frames: number, fps: number, hands?: { colour: number[]; from: number }): Frames => {
+    const [height, width] = [32, 48];
+    const data = Uint8Array.from({ length: frames * height * width * 3 }, (_, i) => {
+      const frame = Math.floor(i / (height * width * 3));
+      if (!hands) return 4 * frame;
+      return frame >= hands.from && Math.floor(i / 3) % width < 12 ? hands.colour[i % 3] : 0;
+    });
+    return { data, frames, height, width, fps };
+  };
+  let count = 0;
+  const job = async (scene: Frames, hands: Frames) => {
+    const [staticVideo, handVideo] = ['s', 'h'].map((name) => join(folder, `${name}${count++}.mp4`));
+    await writeVideo(staticVideo, scene);
+    await writeVideo(handVideo, hands);
+    return { name: 'x', staticVideo, handVideo, truth: staticVideo, index: 0 };
+  };
+  const aim = { numFrames: 17, fps: 8, height: 32, width: 48 };
+  const read = async (scene: Frames, hands: Frames) => {
+    const videos = await readVideos(await job(scene, hands), { frames: 17, fps: 8 });
+    const grey = Array.from({ length: 17 }, (_, f) => Math.round(frameAt(videos.staticVideo, f).data[0] / 4));
+    return { videos, grey, ...clipReport(videos, { ...aim, model: '/models/dwm-tiny' }) };
+  };
+
+  test('takes the first frames of a longer video, at their own speed', async () => {
+    const long = await read(video(49, 8), video(49, 8, { colour: green, from: 9 }));
+    expect(long.grey).toEqual(Array.from({ length: 17 }, (_, f) => f));
+    expect(long.videos.staticVideo).toMatchObject({ frames: 17, fps: 8 });
+    expect(long.videos.truth).toEqual(long.videos.staticVideo);
+    expect(long.line).toBe(
+      '17 of 49 frames at their own speed, the first 2.1 s of 6.1 s; 48x32; hands in 1.0 s of them; dwm-tiny knows only simulated rooms',
+    );
+    expect(long.warnings).toEqual([]);
+    const fast = await read(video(60, 24), video(60, 24, { colour: coral, from: 0 }));
+    expect(fast.grey).toEqual(Array.from({ length: 17 }, (_, f) => 3 * f));
+  });
+
+  test('takes exactly its frames as they are, and says at what speed', async () => {
+    const same = await read(video(17, 8), video(17, 8, { colour: coral, from: 0 }));
+    expect(same.line).toContain('all 17 frames, 2.1 s; 48x32; hands in 2.1 s of them');
+    const slowed = await read(video(17, 24), video(17, 24, { colour: coral, from: 0 }));
+    expect(slowed.grey).toEqual(Array.from({ length: 17 }, (_, f) => f));
+    expect(slowed.line).toContain(
+      'all 17 frames, shown 0.33 times as fast as filmed (--fps 24 keeps their time)',
+    );
+    expect(slowed.warnings).toEqual([]);
+  });
+
+  test('repeats the last frame of a shorter one, and says so', async () => {
+    const short = await read(video(9, 8), video(5, 8, { colour: green, from: 0 }));
+    expect(short.grey).toEqual(Array.from({ length: 17 }, (_, f) => Math.min(f, 8)));
+    expect(frameAt(short.videos.handVideo, 16).data[1]).toBeGreaterThan(150);
+    expect(short.line).toContain(
+      '9 of 9 frames at their own speed, 1.1 s, and the last one repeated to 2.1 s',
+    );
+    expect(short.warnings).toEqual([
+      'the hand video lasts 0.6 s and the static video 1.1 s; the last frame of the shorter one is repeated',
+    ]);
+  });
+
+  test('warns of other rates, other shapes, and hands that are none', async () => {
+    const rates = await read(video(17, 8), video(17, 24, { colour: green, from: 0 }));
+    expect(rates.warnings[0]).toContain('8 frames a second and the hand video 24; frame goes with frame');
+    const wide = { ...video(17, 8), height: 24, width: 64 };
+    const shape = await read(wide, video(17, 8, { colour: green, from: 0 }));
+    expect(shape.warnings[0]).toContain(
+      'the hand video is 48x32 and the static video 64x24; each is resized',
+    );
+    expect(shape.line).toContain('64x24 squeezed to 48x32');
+    const filmed = await read(video(17, 8), video(17, 8, { colour: [90, 120, 200], from: 0 }));
+    expect(filmed.warnings[0]).toContain('neither green nor coral; expected hands alone on black');
   });
 });
 

@@ -1,10 +1,17 @@
-/** Reading what a clip is made from: videos or folders of PNGs, captions, tensors. */
-import { readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+/** Reading what a clip is made from: videos or folders of frames, captions, tensors. */
+import { readFile } from 'node:fs/promises';
 import { InvalidFileError, type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor';
 import { readSafetensors } from '@dwm/core-tensor/node';
 import type { Draws, LatentSize, PromptEmbeds } from '@dwm/dwm-model';
-import { type Frames, readPng, readVideo } from '@dwm/media/node';
+import {
+  type ClipTime,
+  clipIndices,
+  type Frames,
+  framesInTime,
+  readVideo,
+  type VideoInfo,
+  videoInfo,
+} from '@dwm/media/node';
 import { exists } from './files.ts';
 import type { Job } from './jobs.ts';
 
@@ -15,36 +22,43 @@ export interface ClipVideos {
   readonly truth?: Frames;
 }
 
-/** @param fps rate of folders of frames, which do not say. */
-export async function readVideos(job: Job, fps: number): Promise<ClipVideos> {
-  const { truth } = job;
+/** The videos of one clip, and what they are cut from. */
+export interface ReadVideos extends ClipVideos {
+  readonly sources: Readonly<Record<'staticVideo' | 'handVideo', VideoInfo>>;
+  /** Whether all frames were taken, whatever their rate. */
+  readonly whole: boolean;
+}
+
+/**
+ * The videos of a clip at their own speed: their first frames at the clip's rate, the last one repeated in a short
+ * video. Where both have exactly the clip's frames these are taken as they are, whatever their rate: the original's way.
+ */
+export async function readVideos(job: Job, time: ClipTime): Promise<ReadVideos> {
+  const folderFps = time.fps;
+  const sources = {
+    staticVideo: await videoInfo(job.staticVideo, { folderFps }),
+    handVideo: await videoInfo(job.handVideo, { folderFps }),
+  };
+  const whole = Object.values(sources).every(({ frames }) => frames === time.frames);
+  const read = async (path: string) => {
+    if (whole) return readClip(path, folderFps, time);
+    const clip = await readVideo(path, { folderFps, indices: (info) => framesInTime(info, time) });
+    return { ...clip, fps: time.fps };
+  };
   return {
-    staticVideo: await readClip(job.staticVideo, fps),
-    handVideo: await readClip(job.handVideo, fps),
-    truth: truth !== undefined && (await exists(truth)) ? await readClip(truth, fps) : undefined,
+    staticVideo: await read(job.staticVideo),
+    handVideo: await read(job.handVideo),
+    truth: job.truth !== undefined && (await exists(job.truth)) ? await read(job.truth) : undefined,
+    ...{ sources, whole },
   };
 }
 
-/** All frames of a video file, or of a folder of PNG images in the order of their names. */
-export async function readClip(path: string, fps: number): Promise<Frames> {
-  const info = await stat(path).catch(() => undefined);
-  if (!info?.isDirectory()) return readVideo(path);
-  const names = (await readdir(path)).filter((name) => name.toLowerCase().endsWith('.png')).sort();
-  if (names.length === 0)
-    throw new InvalidFileError(path, 'holds no PNG images; expected a video or a folder of frames');
-  const images = await Promise.all(names.map((name) => readPng(join(path, name))));
-  const [{ height, width }] = images;
-  const data = new Uint8Array(images.length * height * width * 3);
-  for (const [i, image] of images.entries()) {
-    if (image.height !== height || image.width !== width) {
-      throw new InvalidFileError(
-        join(path, names[i]),
-        `is ${image.width}x${image.height}, but ${names[0]} is ${width}x${height}; all frames must be of one size`,
-      );
-    }
-    data.set(image.data, i * height * width * 3);
-  }
-  return { data, frames: images.length, height, width, fps };
+/**
+ * All frames of a video file, or of a folder of pictures in the order of their numbers; or those of a clip.
+ * @param folderFps rate of a folder, which does not say.
+ */
+export async function readClip(path: string, folderFps: number, time?: ClipTime): Promise<Frames> {
+  return readVideo(path, { folderFps, indices: time && ((info) => clipIndices(info, time)) });
 }
 
 /** The caption of a clip, trimmed. */

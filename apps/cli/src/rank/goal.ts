@@ -1,8 +1,9 @@
-/** How a scene is to look in the end: a picture, the last frames of a video, or words. */
+/** How a scene is to look in the end: a picture, the last frames of a video or of a folder, or words. */
+import { stat } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import type { MetricClip } from '@dwm/dwm-model';
-import { type Frames, readPng, readVideo } from '@dwm/media/node';
+import { readImage, readVideo } from '@dwm/media/node';
 import { fit } from '../generate/outputs.ts';
 
 /** Of a video, frames that are compared. */
@@ -11,16 +12,21 @@ const LAST = 4;
 /** @param size of the clips that are compared with it. @throws InvalidFileError for another kind of file. */
 export async function readGoal(path: string, size: { height: number; width: number }): Promise<MetricClip> {
   const extension = extname(path).toLowerCase();
-  if (extension === '.png') {
-    const image = await readPng(path);
+  const folder = (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
+  if (!folder && ['.png', '.jpg', '.jpeg', '.webp'].includes(extension)) {
+    const image = await readImage(path);
     return fit({ ...image, frames: 1, fps: 1 }, { ...size, frames: 1, fps: 1 });
   }
-  if (!['.mp4', '.mov', '.webm', '.mkv'].includes(extension))
-    throw new InvalidFileError(path, 'is no goal: expected a .png, or a video whose last frames count');
-  const video: Frames = await readVideo(path);
-  const frames = Math.min(LAST, video.frames);
-  const data = video.data.subarray(video.data.length - frames * video.height * video.width * 3);
-  return fit({ ...video, frames, data }, { ...size, frames, fps: video.fps });
+  if (!folder && !['.mp4', '.m4v', '.mov', '.webm', '.mkv'].includes(extension)) {
+    throw new InvalidFileError(
+      path,
+      'is no goal: expected a .png, .jpg or .webp picture, or a video or folder of frames whose last ones count',
+    );
+  }
+  const video = await readVideo(path, {
+    indices: ({ frames }) => Array.from({ length: frames }, (_, i) => i).slice(-LAST),
+  });
+  return fit(video, { ...size, frames: video.frames, fps: video.fps });
 }
 
 export interface GoalFlags {

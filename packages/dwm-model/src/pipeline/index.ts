@@ -2,6 +2,7 @@ export { type Clip, type ClipSize, checkClip } from './clip.ts';
 export { Denoiser, type DenoiserShape } from './denoiser.ts';
 export { type GenerationSettings, readGenerationSettings, readOwnSettings } from './generation-settings.ts';
 export { dynamicGuidanceScale } from './guidance.ts';
+export { type HandCoverage, handCoverage, handWarning } from './hand-coverage.ts';
 export type { Mask } from './mask.ts';
 export { modelFiles } from './model-files.ts';
 export * from './options.ts';
