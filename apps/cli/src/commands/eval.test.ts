@@ -61,7 +61,10 @@ test('a list of predictions, with baselines, in every form of result', async () 
   expect(pred.gradientEnergy.mean).toBeLessThan(1.2);
   expect(hands.psnr.count).toBe(2);
   expect(ran.stdout).toMatch(/copy of the static video .* ±/);
-  expect(readFileSync(join(out, 'results.txt'), 'utf8')).toMatch(/== pred ==\nVideos: 2\nPSNR: \d+\.\d{4} /);
+  expect(readFileSync(join(out, 'results.txt'), 'utf8')).toMatch(
+    /^\nGT: .*\/videos\/.*\.mp4\n {2}PRED: .*\tPSNR: \d+\.\d{4}\tSSIM: /,
+  );
+  expect(readFileSync(join(out, 'methods.txt'), 'utf8')).toMatch(/== pred ==\nVideos: 2\nPSNR: \d+\.\d{4} /);
 }, 120_000);
 
 test.skipIf(!findChromium())(

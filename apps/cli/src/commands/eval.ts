@@ -1,6 +1,6 @@
 /** `dwm eval`: videos, or what models make, scored against what happened, with what trivial gets beside them. */
 import { mkdir } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, join, relative, sep } from 'node:path';
 import { type Device, DwmError, InvalidArgumentError } from '@dwm/core-tensor';
 import { openNodeDevice, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
 import { DEFAULTS, type Lpips, type LpipsNetwork } from '@dwm/dwm-model';
@@ -11,6 +11,7 @@ import { counterfactualTable, modelMethods } from '../eval/counterfactuals.ts';
 import { hasRoom, idleHands } from '../eval/idle-hands.ts';
 import { judge, type Method, type Strip } from '../eval/judge.ts';
 import { checkModel, Generator, roundTripMethod } from '../eval/models.ts';
+import { originalResults, predictionNames } from '../eval/original-results.ts';
 import { type ClipFiles, filesOfJob, readEvalClip, type Size, stateOf } from '../eval/read-clips.ts';
 import { reportHtml } from '../eval/report-html.ts';
 import { actionTables, resultsText, table } from '../eval/summary.ts';
@@ -145,12 +146,22 @@ async function clipsOf(flags: Flags): Promise<ClipFiles[]> {
 /** The scored video of a clip: `<dir>/<stem>.mp4`, or `<dir>/<sample>/<stem>/<stem>.mp4` of the other layout. */
 async function predictionsMethod(flags: Flags, clips: readonly ClipFiles[], size: Size): Promise<Method> {
   const files = new Map<string, string>();
-  for (const { name } of clips) {
-    const path = flags.predVideo ?? join(flags.pred!, `${name}.mp4`);
-    if (!(await exists(path)))
-      throw new DwmError('missing-file', `${path}: no such file; expected the video of ${name}`, {
-        file: path,
-      });
+  for (const clip of clips) {
+    const { name } = clip;
+    const paths = flags.predVideo
+      ? [flags.predVideo]
+      : predictionNames(truthName(flags, clip), name).map((file) => join(flags.pred!, file));
+    let path: string | undefined;
+    for (const candidate of paths) if (path === undefined && (await exists(candidate))) path = candidate;
+    if (path === undefined)
+      throw new DwmError(
+        'missing-file',
+        `${join(flags.pred ?? '', `${name}.mp4`)}: no such file; expected the video of ${name}`,
+        {
+          file: paths[0],
+          looked: paths,
+        },
+      );
     files.set(name, path);
   }
   return {
@@ -162,6 +173,23 @@ async function predictionsMethod(flags: Flags, clips: readonly ClipFiles[], size
       return { name: path, clip: read.truth };
     },
   };
+}
+
+/** What happened, as the list has it. */
+const truthName = ({ dataRoot }: Flags, { truth }: ClipFiles): string =>
+  dataRoot === undefined ? truth : relative(dataRoot, truth).split(sep).join('/');
+
+/** `results.txt`: the first method's numbers in the original's form. */
+function originalText(flags: Flags, files: readonly ClipFiles[], { clips, kind }: MethodResult): string {
+  const byName = new Map(files.map((file) => [file.name, file]));
+  return originalResults(
+    clips.flatMap(({ clip, psnr, ssim, lpipsVgg: lpips }) => {
+      const file = byName.get(clip);
+      const prediction =
+        kind === 'predictions' && flags.predVideo ? basename(flags.predVideo) : `${basename(clip)}.mp4`;
+      return file ? [{ truth: truthName(flags, file), prediction, psnr, ssim, lpips }] : [];
+    }),
+  );
 }
 
 async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
@@ -290,10 +318,12 @@ async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): 
   const paths = {
     json: join(flags.out, 'results.json'),
     text: join(flags.out, 'results.txt'),
+    methods: join(flags.out, 'methods.txt'),
     report: join(flags.out, 'report.html'),
   };
   await writeFileAtomic(paths.report, await reportHtml(evaluation, strips!));
-  await writeFileAtomic(paths.text, resultsText(evaluation));
+  await writeFileAtomic(paths.methods, resultsText(evaluation));
+  await writeFileAtomic(paths.text, originalText(flags, files, results[0]));
   await writeFileAtomic(paths.json, `${JSON.stringify(evaluation, undefined, 1)}\n`);
   const summary = results.map(({ name, kind, summary: means }) => ({ name, kind, summary: means }));
   const actions = actionTables(results.filter(({ kind }) => kind !== 'ablation'));
