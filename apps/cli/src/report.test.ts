@@ -39,6 +39,16 @@ test('errors of the file system name the file, not the code that met them', asyn
   expect(JSON.parse(reported(error, true).text).error).toMatchObject({ code: 'file-system' });
 });
 
+test('a full disk is told as one, even by an error that names no file', () => {
+  const error = Object.assign(new Error('ENOSPC: no space left on device, write'), {
+    code: 'ENOSPC',
+    syscall: 'write',
+  });
+  const text = 'error: the disk is full; free space and run the same command again\n';
+  expect(reported(error, false)).toEqual({ code: 1, text });
+  expect(JSON.parse(reported(error, true).text).error.code).toBe('disk-full');
+});
+
 test('an unknown flag is one line, suggestion included', () => {
   const error = new CommanderError(1, 'x', "error: unknown option '--fp'\n(Did you mean --fps?)");
   expect(reported(error, false).text).toBe(

@@ -4,6 +4,7 @@
  * leaves here that a terminal would obey, whatever the names of files and devices hold.
  */
 import { DwmError, oneLine, printable, printableJson } from '@dwm/core-tensor';
+import { fileProblem, isDiskFull } from '@dwm/core-tensor/node';
 import { CommanderError } from 'commander';
 
 export interface Reporter {
@@ -89,6 +90,9 @@ export function reportError(error: unknown, json: boolean): number {
   return aborted ? 130 : 1;
 }
 
+/** What is wrong with the disk or the machine, whatever was done: even an error that names no file says what to do. */
+const SPEAKS_FOR_ITSELF = /^(ENOSPC|EDQUOT|EROFS|EMFILE|ENFILE|ENAMETOOLONG|EFBIG|EIO)$/;
+
 function describeError(error: unknown): { code: string; message: string; details?: unknown } {
   if (error instanceof DwmError) return error;
   if (!(error instanceof Error)) return { code: 'internal', message: String(error) };
@@ -101,11 +105,12 @@ function describeError(error: unknown): { code: string; message: string; details
   }
   // Files that cannot be made, full disks and the like.
   const { code, path, syscall } = error as NodeJS.ErrnoException;
-  if (syscall && path) {
-    const [, reason = error.message] = /^\w+: ([^,]*)/.exec(error.message) ?? [];
+  if (syscall && code && (path || SPEAKS_FOR_ITSELF.test(code))) {
+    const [, system = error.message] = /^\w+: ([^,]*)/.exec(error.message) ?? [];
+    const reason = SPEAKS_FOR_ITSELF.test(code) ? fileProblem(error) : `${system} (${syscall})`;
     return {
-      code: 'file-system',
-      message: `${path}: ${reason} (${syscall})`,
+      code: isDiskFull(error) ? 'disk-full' : 'file-system',
+      message: path ? `${path}: ${reason}` : reason,
       details: { file: path, errno: code },
     };
   }

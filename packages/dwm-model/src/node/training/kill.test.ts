@@ -3,7 +3,7 @@
  * whole, and the run ends with the bits of one that was never killed. DWM_KILLS sets how many.
  */
 import { spawn } from 'node:child_process';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readSafetensors } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -63,6 +63,8 @@ process.exit(0);
     }
   }
   const last = await train({ ...tinyOptions(config), resume: 'latest' });
+  const left = (await readdir(output, { recursive: true })).filter((name) => /\.(tmp|old|lock)$/.test(name));
+  expect(left).toEqual([]);
   expect(last.losses).toEqual(whole.losses);
   expect(await readFile(join(output, `checkpoint-${STEPS}/optimizer.safetensors`))).toEqual(
     await readFile(join(tiny.folder, `whole/checkpoint-${STEPS}/optimizer.safetensors`)),
