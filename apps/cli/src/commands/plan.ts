@@ -1,7 +1,13 @@
 /** `dwm plan`: hand paths are sampled, simulated by the model and ranked; the search goes on around the best. */
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Device, InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
+import {
+  type Device,
+  InvalidArgumentError,
+  InvalidFileError,
+  isObject,
+  parseJsonObject,
+} from '@dwm/core-tensor';
 import { withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
 import { type CemState, startSearch } from '@dwm/dwm-model';
 import { writePng } from '@dwm/media/node';
@@ -166,8 +172,9 @@ async function sceneTask(
 /** The search so far, where the folder has one of the same options. @throws InvalidArgumentError for another's. */
 async function readState(file: string, key: string): Promise<CemState> {
   if (!(await exists(file))) return startSearch();
-  const { key: found, state } = JSON.parse(await readFile(file, 'utf8'));
-  if (found === key) return state;
+  const { key: found, state } = parseJsonObject(await readFile(file), file, 'the search so far');
+  if (found === key && isObject(state) && Number.isInteger(state.round) && Array.isArray(state.scored))
+    return state as unknown as CemState;
   throw new InvalidArgumentError('out', `${file} is another search's; choose another folder or delete it`);
 }
 
