@@ -134,7 +134,7 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
     .option('--hands, --hand-video <file>', 'hands on black: a video, or a folder of frames')
     .option(
       '--scene <files...>',
-      'in place of the videos: draw this scene (.glb, .gltf, .ply, .splat, .spz) …',
+      'in place of the videos: draw this scene (.glb, .gltf, .ply, .splat, .spz, .sog) …',
     )
     .option('--trajectory <file>', '… and the hands along this camera path; see dwm trajectory')
     .addOption(fitOption())

@@ -63,7 +63,7 @@ export function addPlan(program: Command): void {
     .description('search for the hand path that brings a scene to a goal, with the model as simulator')
     .optionsGroup('Where:')
     .option('--synth <seed>', 'a made-up room with a drawer; its physics also runs the winner', integer(0))
-    .option('--scene <files...>', 'the scene: .glb, .gltf, .ply, .splat, .spz')
+    .option('--scene <files...>', 'the scene: .glb, .gltf, .ply, .splat, .spz, .sog')
     .option(
       '--start <file>',
       'trajectory: the camera path, and in its first frame the hand before the action',

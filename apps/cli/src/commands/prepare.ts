@@ -8,6 +8,7 @@ import {
   decodeFrames,
   type Frames,
   frameAt,
+  type RgbImage,
   videoInfo,
   writePng,
   writeVideo,
@@ -17,6 +18,7 @@ import { type Command, Option } from 'commander';
 import { readPrompt } from '../generate/inputs.ts';
 import { recordMetadata } from '../generate/outputs.ts';
 import { interruptible } from '../interrupt.ts';
+import { cameraMotion } from '../render/camera-motion.ts';
 import { checkHands, drawHands, handCounts } from '../render/clips.ts';
 import { readHands, readTrajectory } from '../render/files.ts';
 import {
@@ -114,6 +116,7 @@ async function prepare(
     );
   }
 
+  await warnOfMotion(video, picked, info.timestamps, reporter);
   // Hands first: what can be wrong with them should not take a decoded video to be seen.
   const hands = /\.json$/i.test(flags.hands)
     ? await drawnHands(plan, flags, reporter, signal)
@@ -170,6 +173,34 @@ async function prepare(
   reporter.result({ ...paths, resize: mode, framesWithHands: hands.counts }, shown);
 }
 
+/** Frames of the clip that are held against its first one. */
+const COMPARED = 6;
+
+/** The first frame stands for the scene in all others, which a camera that moves makes wrong. */
+async function warnOfMotion(
+  video: string,
+  picked: readonly number[],
+  timestamps: readonly number[],
+  reporter: Reporter,
+): Promise<void> {
+  const spread = Array.from({ length: COMPARED }, (_, i) =>
+    Math.round((i * (picked.length - 1)) / (COMPARED - 1)),
+  );
+  const indices = [...new Set(spread.map((tick) => picked[tick]))];
+  let first: RgbImage | undefined;
+  for await (const frame of decodeFrames(video, { indices })) {
+    const image = { data: await frame.rgb(), height: frame.height, width: frame.width };
+    first ??= image;
+    const motion = cameraMotion(first, image);
+    if (!motion) continue;
+    const seconds = (timestamps[frame.index] - timestamps[indices[0]]).toFixed(1);
+    reporter.warn(
+      `${video}: its camera seems to move: after ${seconds} s ${Math.round(100 * motion.share)}% of the picture is elsewhere, by ${Math.round(motion.shift * image.width)} pixels or more; the first frame stands for the scene, so take a video from a tripod, or a still stretch of this one (--start-frame, --frames)`,
+    );
+    return;
+  }
+}
+
 interface HandClip {
   readonly clip: Frames;
   /** Frames that show each hand; not known of a ready video. */
@@ -222,12 +253,17 @@ async function drawnHands(
     })),
   };
   checkHands(trajectory, flags);
+  const counts = handCounts(trajectory);
+  if (counts.left + counts.right === 0)
+    reporter.warn(
+      `${flags.hands} has no hands in the clip: the hand video is black, and a model is shown no action`,
+    );
   const hands = await readHands(flags, reporter);
   const device = await openNodeDevice();
   try {
     const clip = await drawHands(device, { hands, trajectory }, reporter, { signal });
     for (let i = 0; i < clip.frames; i++) blackOutside(frameAt(clip, i), placement);
-    return { clip, counts: handCounts(trajectory) };
+    return { clip, counts };
   } finally {
     device.destroy();
   }

@@ -23,7 +23,10 @@ export function addRender(program: Command): void {
   const command = program
     .command('render')
     .description('draw a scene and hands along a trajectory: the two videos that generate takes')
-    .requiredOption('--scene <files...>', '.glb, .gltf, .ply, .splat or .spz; several are put together')
+    .requiredOption(
+      '--scene <files...>',
+      '.glb, .gltf, .ply, .splat, .spz, .sog or a folder of a SOG; several are put together',
+    )
     .requiredOption('--trajectory <file>', 'camera and hands of every frame; see dwm trajectory')
     .requiredOption('--out <dir>', 'folder to write videos_static/ and videos_hands/ to')
     .option('--name <stem>', "name of the clip; else the trajectory's");

@@ -1,5 +1,5 @@
 /** Scenes, hands and trajectories from paths. Which kind a file is, its first bytes say and not its name. */
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { openPath } from '@dwm/core-tensor/node';
@@ -10,14 +10,13 @@ import {
   type ManoModel,
   placeScene,
   RECORDING_FORMATS,
-  readSplats,
   readTransforms,
   recordingKind,
   type SceneParts,
   type SplatCloud,
   type Trajectory,
 } from '@dwm/renderer';
-import { readDefaultHand, readGltfFile } from '@dwm/renderer/node';
+import { readDefaultHand, readGltfFile, readSplatFile } from '@dwm/renderer/node';
 import type { Reporter } from '../report.ts';
 import { checkHandFlags, type HandFlags, type SceneFlags, type TrajectoryFlags } from './options.ts';
 
@@ -61,23 +60,21 @@ export async function readScene(
     }
     if (splats)
       throw new InvalidArgumentError('scene', `${path} is a second splat file, expected one at most`);
-    const source = await openPath(path);
-    try {
-      splats = await readSplats(source, { warn: (line) => reporter.warn(line) });
-    } finally {
-      await source.close?.();
-    }
+    splats = await readSplatFile(path, { warn: (line) => reporter.warn(line) });
   }
   const [first] = meshes;
   const parts = { meshes: meshes.length > 1 ? combineScenes('scene', meshes) : first?.scene, splats };
   return placeScene(parts, { up: sceneUp, scale: sceneScale });
 }
 
+/** glTF's JSON is told from the `meta.json` of a SOG, which may be a folder, by what it holds. */
 async function isGltf(path: string): Promise<boolean> {
+  if ((await stat(path).catch(() => undefined))?.isDirectory()) return false;
   const source = await openPath(path);
   try {
-    const head = new TextDecoder('latin1').decode(await source.read(0, Math.min(source.size, 64)));
-    return head.startsWith('glTF') || /^(ï»¿)?\s*\{/.test(head) || /\.(glb|gltf)$/i.test(path);
+    const head = new TextDecoder('latin1').decode(await source.read(0, Math.min(source.size, 1 << 16)));
+    if (/^(ï»¿)?\s*\{/.test(head)) return !/"means"\s*:\s*\{|"lodLevels"\s*:/.test(head);
+    return head.startsWith('glTF') || /\.(glb|gltf)$/i.test(path);
   } finally {
     await source.close?.();
   }

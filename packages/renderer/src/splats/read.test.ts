@@ -267,7 +267,7 @@ describe('bad files', () => {
     ['degree 4', 'a.spz', withByte(spz, 12, 4), 'degree of spherical harmonics is 4, expected 0 to 3'],
     ['cut', 'b.spz', spzFile(cloud, 2).subarray(0, 500), 'its gzip stream is damaged or cut'],
     ['short', 'b.spz', new Uint8Array(gzipSync(plain.subarray(0, -1))), 'or its header lies'],
-    ['nothing', 'a.bin', new Uint8Array(), 'is no splat file: expected .ply, .spz or .splat'],
+    ['nothing', 'a.bin', new Uint8Array(), 'is no splat file: expected .ply, .spz, .splat or .sog'],
     ['nothing', 'a.splat', new Uint8Array(), 'holds no splats'],
   ])('%s: %s', async (_, name, bytes, message) => {
     const error = await read(name, bytes).then(

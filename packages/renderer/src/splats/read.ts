@@ -4,13 +4,19 @@ import type { SplatCloud, WarnOption } from './cloud.ts';
 import { readPlyHeader } from './ply-header.ts';
 import { isCompressedPly, readCompressedPly } from './read-compressed-ply.ts';
 import { readSplatPly } from './read-ply.ts';
+import { type DecodeExactly, isSogMeta, isZip, readSogBundle, readSogFolder } from './read-sog.ts';
 import { readAntimatterSplats } from './read-splat.ts';
 import { isSpz, readSpz } from './read-spz.ts';
 
-export type ReadSplatOptions = WarnOption;
+export interface ReadSplatOptions extends WarnOption {
+  /** For SOG: decodes a PNG or lossless WebP to exactly its bytes; by default as browsers can. */
+  readonly decodeImage?: DecodeExactly;
+  /** For a SOG that is a folder: the bytes of a file beside its `meta.json`. */
+  readonly readBeside?: (name: string) => Promise<Uint8Array>;
+}
 
 /**
- * Reads an INRIA or compressed `.ply`, an `.spz` (versions 1 to 4) or a `.splat`. The source is left open. Splats that hold numbers that are
+ * Reads an INRIA or compressed `.ply`, an `.spz` (versions 1 to 4), a `.splat`, a `.sog` or the `meta.json` of a SOG folder. The source is left open. Splats that hold numbers that are
  * none are left out, and counted in a warning.
  * @throws InvalidFileError, one line, for anything that is none of them, or cut, damaged or too large.
  */
@@ -23,9 +29,11 @@ export async function readSplats(source: ByteSource, options: ReadSplatOptions =
       : readSplatPly(source, header, options);
   }
   if (isSpz(head)) return readSpz(source, options);
+  if (isZip(head)) return readSogBundle(source, options);
+  if (isSogMeta(head)) return readSogFolder(source, options);
   // A .splat file has no mark of its own.
   if (/\.splat$/i.test(source.name.replace(/[?#].*$/s, ''))) return readAntimatterSplats(source, options);
-  throw new InvalidFileError(source.name, 'is no splat file: expected .ply, .spz or .splat', {
-    expected: ['.ply', '.spz', '.splat'],
+  throw new InvalidFileError(source.name, 'is no splat file: expected .ply, .spz, .splat or .sog', {
+    expected: ['.ply', '.spz', '.splat', '.sog'],
   });
 }

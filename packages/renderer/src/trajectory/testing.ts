@@ -29,13 +29,16 @@ export function npy({ descr, shape, bytes, fortran = false }: ArrayToSave): Uint
 }
 
 /** A zip of the arrays; sizes of 0xFFFFFFFF in the local headers, as NumPy writes them. */
-export function npz(arrays: Record<string, ArrayToSave>, compress = false): Uint8Array {
+export const npz = (arrays: Record<string, ArrayToSave>, compress = false): Uint8Array =>
+  zip(Object.fromEntries(Object.entries(arrays).map(([key, value]) => [`${key}.npy`, npy(value)])), compress);
+
+/** A zip of files by name. */
+export function zip(files: Record<string, Uint8Array>, compress = false): Uint8Array {
   const parts: Buffer[] = [];
   const directory: Buffer[] = [];
   let offset = 0;
-  for (const [key, value] of Object.entries(arrays)) {
-    const name = Buffer.from(`${key}.npy`);
-    const data = npy(value);
+  for (const [key, data] of Object.entries(files)) {
+    const name = Buffer.from(key);
     const packed = compress ? deflateRawSync(data) : Buffer.from(data);
     const local = Buffer.alloc(30);
     local.writeUInt32LE(0x04034b50, 0);
@@ -58,8 +61,8 @@ export function npz(arrays: Record<string, ArrayToSave>, compress = false): Uint
   const listing = Buffer.concat(directory);
   const end = Buffer.alloc(22);
   end.writeUInt32LE(0x06054b50, 0);
-  end.writeUInt16LE(Object.keys(arrays).length, 8);
-  end.writeUInt16LE(Object.keys(arrays).length, 10);
+  end.writeUInt16LE(Object.keys(files).length, 8);
+  end.writeUInt16LE(Object.keys(files).length, 10);
   end.writeUInt32LE(listing.length, 12);
   end.writeUInt32LE(offset, 16);
   return new Uint8Array(Buffer.concat([...parts, listing, end]));
