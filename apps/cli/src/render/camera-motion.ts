@@ -50,7 +50,7 @@ export function cameraMotion(first: RgbImage, later: RgbImage): CameraMotion | u
   const shifts: number[] = [];
   for (let y = 0; y + BLOCK <= from.height; y += BLOCK)
     for (let x = 0; x + BLOCK <= from.width; x += BLOCK) {
-      const block = window(from, x, y);
+      const block = blockAt(from, x, y);
       if (!block) continue;
       textured++;
       const place = bestShift(block, to, x, y);
@@ -64,7 +64,7 @@ export function cameraMotion(first: RgbImage, later: RgbImage): CameraMotion | u
 }
 
 /** A block less its mean, at length one; `undefined` without texture. */
-function window({ width, data }: Grey, x: number, y: number, least = TEXTURE): Float32Array | undefined {
+function blockAt({ width, data }: Grey, x: number, y: number): Float32Array | undefined {
   const block = new Float32Array(BLOCK * BLOCK);
   for (let row = 0; row < BLOCK; row++) {
     const at = (y + row) * width + x;
@@ -72,16 +72,28 @@ function window({ width, data }: Grey, x: number, y: number, least = TEXTURE): F
   }
   const mean = block.reduce((sum, value) => sum + value, 0) / block.length;
   const norm = Math.sqrt(block.reduce((sum, value) => sum + (value - mean) ** 2, 0));
-  return norm < least * BLOCK ? undefined : block.map((value) => (value - mean) / norm);
+  return norm < TEXTURE * BLOCK ? undefined : block.map((value) => (value - mean) / norm);
+}
+
+/** The correlation of a block with the one at a place, -1 to 1. */
+function correlation(block: Float32Array, { width, height, data }: Grey, x: number, y: number): number {
+  if (x < 0 || y < 0 || x + BLOCK > width || y + BLOCK > height) return -1;
+  let [sum, squares, product] = [0, 0, 0];
+  for (let row = 0; row < BLOCK; row++)
+    for (let column = 0, at = (y + row) * width + x; column < BLOCK; column++, at++) {
+      const value = data[at];
+      sum += value;
+      squares += value * value;
+      product += value * block[row * BLOCK + column];
+    }
+  // The block has no mean, so neither need the other.
+  const variance = squares - (sum * sum) / block.length;
+  return variance > 1 ? product / Math.sqrt(variance) : -1;
 }
 
 /** How far off the block is found again, in pixels; 0 where its own place will do. `undefined` where it is nowhere near. */
 function bestShift(block: Float32Array, to: Grey, x: number, y: number): number | undefined {
-  const likeness = (dx: number, dy: number) => {
-    const inside = x + dx >= 0 && y + dy >= 0 && x + dx + BLOCK <= to.width && y + dy + BLOCK <= to.height;
-    const other = inside ? window(to, x + dx, y + dy, 1) : undefined;
-    return other ? block.reduce((sum, value, i) => sum + value * other[i], 0) : -1;
-  };
+  const likeness = (dx: number, dy: number) => correlation(block, to, x + dx, y + dy);
   let best = { likeness: likeness(0, 0), distance: 0 };
   if (best.likeness > 0.95) return 0;
   for (let dy = -REACH; dy <= REACH; dy++)

@@ -184,13 +184,16 @@ describe('what seems wrong', () => {
     expect(guessPlacement({ meshes }, person).scale).toBe(scale);
   });
 
-  test('splats say the same', () => {
+  test.each([
+    ['flat', 0.001],
+    ['round', 0.1],
+  ])('%s splats say the same', (_, thickness) => {
     const cloud = randomCloud(2000, 0);
-    // A floor of flat discs on the y axis.
+    // A floor below a cloud.
     cloud.opacities.fill(0.9);
     for (let i = 0; i < 2000; i++) {
       if (i % 2) cloud.positions[3 * i + 2] = -1;
-      cloud.scales.set(i % 2 ? [0.1, 0.1, 0.001] : [0.1, 0.1, 0.1], 3 * i);
+      cloud.scales.set(i % 2 ? [0.1, 0.1, thickness] : [0.1, 0.1, 0.1], 3 * i);
       cloud.rotations.set([1, 0, 0, 0], 4 * i);
     }
     expect(guessPlacement({ splats: cloud }, person).up).toBe('z');

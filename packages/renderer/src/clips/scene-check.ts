@@ -12,8 +12,8 @@ import type { SceneParts } from './static-scene.ts';
 
 interface Surfel {
   readonly place: Vec3;
-  /** Which side is out does not matter. */
-  readonly normal: Vec3;
+  /** Which side is out does not matter; a round splat has none. */
+  readonly normal?: Vec3;
 }
 
 export type SignedAxis = 'x' | 'y' | 'z' | '-x' | '-y' | '-z';
@@ -70,7 +70,7 @@ function floorOf(points: readonly Surfel[]): Vec3 | undefined {
     ];
     const limit = low + 0.1 * (high - low);
     const level = points.filter(
-      ({ place, normal }) => Math.abs(dot(normal, up)) > LEVEL && dot(place, up) <= limit,
+      ({ place, normal }) => (!normal || Math.abs(dot(normal, up)) > LEVEL) && dot(place, up) <= limit,
     );
     return { up, share: level.length / Math.max(1, points.length) };
   }).sort((a, b) => b.share - a.share);
@@ -121,11 +121,12 @@ function splatSurfels({ count, positions, scales, rotations, opacities }: SplatC
     // The thinnest axis of a splat is its normal.
     const sizes = [0, 1, 2].map((axis) => scales[3 * i + axis]);
     const thin = sizes.indexOf(Math.min(...sizes));
+    const isRound = sizes.filter((size) => size < 2 * sizes[thin]).length === 3;
     const axis: Vec3 = [Number(thin === 0), Number(thin === 1), Number(thin === 2)];
     const [w, x, y, z] = rotations.subarray(4 * i, 4 * i + 4);
     found.push({
       place: [positions[3 * i], positions[3 * i + 1], positions[3 * i + 2]],
-      normal: rotate([x, y, z, w], axis),
+      normal: isRound ? undefined : rotate([x, y, z, w], axis),
     });
   }
   return found;
