@@ -28,7 +28,7 @@ export const AXES: Readonly<Record<SignedAxis, Vec3>> = {
 };
 const NAMES = Object.keys(AXES) as SignedAxis[];
 
-const POINTS = 20_000;
+const POINTS = 6000;
 /** A surface this near to level, cos 25 degrees, may be floor. */
 const LEVEL = 0.9;
 /** A floor holds this share of all surface in the lowest tenth of the scene … */
@@ -175,6 +175,7 @@ function* triangles({ nodes, roots, meshes, materials }: Scene, every = 1): Gene
   while (open.length > 0) {
     const [index, above] = open.pop()!;
     const node = nodes[index];
+    if (node.hidden) continue;
     const world = multiply(above, node.matrix ?? compose(node.translation, node.rotation, node.scale));
     for (const child of children.get(index) ?? []) open.push([child, world]);
     for (const { positions, indices, material } of meshes[node.mesh]?.primitives ?? []) {
