@@ -193,9 +193,9 @@ describe.skipIf(!haveShared)(`on real clips${needsShared}`, () => {
   const list = ['generate', '--model', golden, '--data-root', shared, '--prompt-embeds', EMBEDS, ...SIZE];
   list.push('--dataset-file', join(shared, 'realworld/dataset.txt'), '--num-inference-steps', '2');
   const outputsOf = (stem: string) =>
-    ['', '_comparison', '_full_comparison']
+    ['', '_comparison', '_full_comparison', '_generated']
       .map((suffix) => `${stem}${suffix}.mp4`)
-      .concat(`${stem}_contact_sheet.png`);
+      .concat(`${stem}_contact_sheet.png`, `${stem}.txt`);
 
   test('a list: this share of it, then the rest of it, Ctrl-C in between', async () => {
     const out = join(folder, 'list');
@@ -246,11 +246,11 @@ describe.skipIf(!haveShared)(`on real clips${needsShared}`, () => {
       env: { SLURM_ARRAY_TASK_ID: '2', SLURM_ARRAY_TASK_COUNT: '3' },
     });
     expect(code, stderr).toBe(0);
-    await access(join(out, 'realworld/00055/00055.mp4'));
-    await access(join(out, 'realworld/00055/metadata.chunk-2-of-3.json'));
+    await access(join(out, '00055/00055.mp4'));
+    await access(join(out, '00055/metadata.chunk-2-of-3.json'));
     expect(
       (await readdir(out, { recursive: true, withFileTypes: true })).filter((x) => x.isFile()),
-    ).toHaveLength(5);
+    ).toHaveLength(9);
   }, 120_000);
 
   test('a text encoder: a prompt of 10,000 words is cut with a warning', async () => {
@@ -278,7 +278,7 @@ describe.skipIf(!haveShared)(`on real clips${needsShared}`, () => {
     const result = await dwm([...args, ...SIZE, '--prompt-file', prompt]);
     expect(result.code, result.stderr).toBe(0);
     expect(result.stderr).toMatch(/^warning: the prompt has \d{5} tokens; the model reads the first 8$/m);
-    const clip = await readVideo(join(out, '00017_generated.mp4'));
+    const clip = await readVideo(join(out, '00017.mp4'));
     expect(clip).toMatchObject({ frames: 9, height: 32, width: 48 });
   }, 120_000);
 });
