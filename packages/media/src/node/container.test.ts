@@ -371,6 +371,9 @@ test('elements of a Matroska file are counted, laced frames too', async () => {
   });
   expect(await checkMatroska(source(bytes))).toBe(bytes.length);
   expect(await checkMatroska(source(Buffer.concat([bytes, Buffer.alloc(50)])))).toBe(bytes.length);
+  const lost = Buffer.from(bytes);
+  lost.writeUInt32BE(0x15153123, lost.indexOf(Buffer.from('1654ae6b', 'hex'), 120));
+  await expect(checkMatroska(source(lost))).rejects.toThrow(/does not belong there/);
   // A SimpleBlock of six bytes whose 256 frames are empty.
   const laced = Buffer.from([0xa3, 0x85, 0x81, 0, 0, 0x04, 0xff]);
   const many = Buffer.concat([bytes, ...Array.from({ length: 40_000 }, () => laced)]);
