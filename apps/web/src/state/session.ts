@@ -355,6 +355,7 @@ export function createSession() {
   async function start(): Promise<void> {
     const again = state.room !== undefined;
     stop = new AbortController();
+    const { signal } = stop;
     set({ phase: 'starting', error: undefined });
     try {
       busy('Opening the graphics device');
@@ -378,7 +379,7 @@ export function createSession() {
       if (state.phase !== 'lost')
         set({
           phase: 'failed',
-          error: hasCode(error, 'cancelled') ? 'The page was stopped while it loaded.' : words(error),
+          error: signal.aborted ? 'The page was stopped while it loaded.' : words(error),
         });
     } finally {
       set({ task: undefined });
@@ -474,9 +475,11 @@ export function createSession() {
       const client = engine;
       setTimeout(() => {
         if (stop !== ending || client !== engine || !(state.task || state.run)) return;
+        // What never came up stays down until it is asked for again.
+        const comesBack = state.phase === 'ready';
         renew();
         set({ run: undefined, task: undefined });
-        queue.then(start);
+        if (comesBack) queue.then(start);
       }, PATIENCE);
     },
     shared: (): Shared | undefined => {
