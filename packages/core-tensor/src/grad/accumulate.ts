@@ -3,6 +3,7 @@
  * arrives, so that only one sum is alive. Gradients of slices wait until all are there: slices that do not
  * overlap are laid side by side in one pass, instead of being padded with zeros and added one by one.
  */
+import { InvalidArgumentError } from '../errors.ts';
 import { type JoinedPiece, joinPieces } from '../ops/concat.ts';
 import { add } from '../ops/pointwise.ts';
 import type { Tensor } from '../tensor.ts';
@@ -27,7 +28,10 @@ export class Gradients {
 
   add(tensor: Tensor, gradient: Tensor): void {
     if (gradient.shape.join() !== tensor.shape.join()) {
-      throw new Error(`grad: a gradient of shape [${gradient.shape}] for a tensor of [${tensor.shape}]`);
+      throw new InvalidArgumentError(
+        'grad',
+        `a gradient of shape [${gradient.shape}] for a tensor of [${tensor.shape}]`,
+      );
     }
     const sum = this.#sumOf(tensor);
     sum.whole = sum.whole ? add(sum.whole, gradient) : gradient;

@@ -4,7 +4,9 @@
  * a wanted tensor to the loss is touched, so frozen weights and what comes before the first trainable one cost
  * nothing. New nodes are recorded in the order in which they will run.
  */
+
 import { elementCount, smoothOperands } from '@dwm/kernels-wgsl';
+import { InvalidArgumentError } from '../errors.ts';
 import { broadcastTo } from '../ops/views.ts';
 import { constant, type Node, type Tensor } from '../tensor.ts';
 import { Gradients, identity } from './accumulate.ts';
@@ -22,12 +24,14 @@ import { viewGradient } from './views.ts';
  */
 export function grad(loss: Tensor, wrt: readonly Tensor[]): Tensor[] {
   if (elementCount(loss.shape) !== 1 || loss.dtype !== 'f32') {
-    throw new Error(
-      `grad: the loss must be one f32 value, got ${loss.dtype} [${loss.shape}]; sum or average it`,
+    throw new InvalidArgumentError(
+      'grad',
+      `the loss must be one f32 value, got ${loss.dtype} [${loss.shape}]; sum or average it`,
     );
   }
   const integer = wrt.find((tensor) => !isFloat(tensor));
-  if (integer) throw new Error(`grad: no gradient with respect to ${integer.dtype} [${integer.shape}]`);
+  if (integer)
+    throw new InvalidArgumentError('grad', `no gradient with respect to ${integer.dtype} [${integer.shape}]`);
   const backward = new Backward(wrt);
   backward.run([loss], [constant(new Float32Array([1]), loss.shape)]);
   return wrt.map(
@@ -85,7 +89,8 @@ class Backward {
     let results: readonly (Tensor | undefined)[];
     if (op.kind === 'pointwise') results = pointwiseGradients(op, inputs, gradient!, needed);
     else if (op.kind === 'kernel') {
-      if (!op.vjp) throw new Error(`grad: ${op.name} has no gradient; use stopGradient on its result`);
+      if (!op.vjp)
+        throw new InvalidArgumentError('grad', `${op.name} has no gradient; use stopGradient on its result`);
       results = op.vjp({ inputs, outputs, gradients, needed });
     } else if (op.map.kind === 'slice') {
       this.gradients.addSlice(inputs[0], op.map.dim, op.map.start, gradient!);
@@ -101,8 +106,9 @@ class Backward {
     this.#retraced.add(region);
     const { outputs, firstId } = region;
     if (this.#wrt.some(({ id, source }) => source.kind === 'node' && id >= firstId && id < outputs[0].id)) {
-      throw new Error(
-        'grad: a tensor made inside a checkpoint has no gradient; return it from the checkpoint',
+      throw new InvalidArgumentError(
+        'grad',
+        'a tensor made inside a checkpoint has no gradient; return it from the checkpoint',
       );
     }
     const gradients = outputs.map((output) => this.gradients.get(output));

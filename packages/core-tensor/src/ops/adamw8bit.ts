@@ -1,10 +1,13 @@
 /** A step of AdamW on one packed tensor, with moments of 8 bits. */
+
 import { type AdamW8bitSpec, elementCount, lowerAdamW8bit, MOMENT_BLOCK } from '@dwm/kernels-wgsl';
+import { InvalidArgumentError } from '../errors.ts';
 import { record, spec, type Tensor, type TensorSpec } from '../tensor.ts';
 
 /** What the optimizer remembers of `count` elements, zero at the start. @throws unless `count` is a multiple of 4. */
 export function adamw8bitState(count: number): { codes: TensorSpec; maxima: TensorSpec } {
-  if (count % 4 !== 0) throw new Error(`adamw8bit: expected a multiple of 4 elements, got ${count}`);
+  if (count % 4 !== 0)
+    throw new InvalidArgumentError('adamw8bit', `expected a multiple of 4 elements, got ${count}`);
   return { codes: spec([count / 2], 'u32'), maxima: spec([2 * Math.ceil(count / MOMENT_BLOCK)]) };
 }
 
@@ -24,8 +27,9 @@ export function adamw8bit(
   for (const [name, { shape, dtype }] of Object.entries(expected)) {
     const tensor = given[name as keyof typeof given];
     if (tensor.dtype !== dtype || tensor.shape.join() !== shape.join()) {
-      throw new Error(
-        `adamw8bit: ${name} must be ${dtype} [${shape}], got ${tensor.dtype} [${tensor.shape}]`,
+      throw new InvalidArgumentError(
+        'adamw8bit',
+        `${name} must be ${dtype} [${shape}], got ${tensor.dtype} [${tensor.shape}]`,
       );
     }
   }

@@ -1,4 +1,5 @@
 /** Softmax attention over token-major tensors, without ever holding the matrix of scores. */
+
 import {
   type AttentionSpec,
   bytesOf,
@@ -9,6 +10,7 @@ import {
   lowerAttentionBiasBackward,
   lowerAttentionStatistics,
 } from '@dwm/kernels-wgsl';
+import { InvalidArgumentError } from '../errors.ts';
 import { constant, record, type Target, type Tensor, type TensorSpec, type Vjp } from '../tensor.ts';
 import { broadcastShapes, where } from './pointwise.ts';
 import { broadcastTo, reshape } from './views.ts';
@@ -43,29 +45,35 @@ export function attentionWithLse(
   const [batch, queries, heads, headDim] = q.shape;
   const keys = k.shape[1];
   if (q.shape.length !== 4 || k.shape.join() !== [batch, keys, heads, headDim].join()) {
-    throw new Error(
-      `attention: q [${q.shape}] and k [${k.shape}] must be [batch, tokens, heads, headDim] and differ in tokens only`,
+    throw new InvalidArgumentError(
+      'attention',
+      `q [${q.shape}] and k [${k.shape}] must be [batch, tokens, heads, headDim] and differ in tokens only`,
     );
   }
   if (v.shape.join() !== k.shape.join()) {
-    throw new Error(`attention: v [${v.shape}] must have the shape of k [${k.shape}]`);
+    throw new InvalidArgumentError('attention', `v [${v.shape}] must have the shape of k [${k.shape}]`);
   }
   if (headDim % 4 !== 0 || headDim < 8 || headDim > 128) {
-    throw new Error(`attention: headDim is ${headDim}, but must be a multiple of 4 from 8 to 128`);
+    throw new InvalidArgumentError(
+      'attention',
+      `headDim is ${headDim}, but must be a multiple of 4 from 8 to 128`,
+    );
   }
   for (const [name, tensor] of Object.entries({ q, k, v, ...(bias && { bias }) })) {
     if (/^[iu]/.test(tensor.dtype))
-      throw new Error(`attention: ${name} is ${tensor.dtype}, but must be a float`);
+      throw new InvalidArgumentError('attention', `${name} is ${tensor.dtype}, but must be a float`);
   }
   const scores = [batch, heads, queries, keys];
   if (bias && !broadcasts(bias.shape, scores)) {
-    throw new Error(
-      `attention: bias [${bias.shape}] does not broadcast to [batch, heads, queries, keys] = [${scores}]`,
+    throw new InvalidArgumentError(
+      'attention',
+      `bias [${bias.shape}] does not broadcast to [batch, heads, queries, keys] = [${scores}]`,
     );
   }
   if (mask && (mask.dtype !== 'u32' || mask.shape.join() !== [batch, keys].join())) {
-    throw new Error(
-      `attention: mask is ${mask.dtype} [${mask.shape}], but must be u32 [batch, keys] = [${batch},${keys}]`,
+    throw new InvalidArgumentError(
+      'attention',
+      `mask is ${mask.dtype} [${mask.shape}], but must be u32 [batch, keys] = [${batch},${keys}]`,
     );
   }
   const spec: AttentionSpec = {

@@ -1,5 +1,7 @@
 /** Joining, padding and splitting along one dimension. Values move bit for bit. */
+
 import { bytesOf, type ConcatPiece, elementCount, f32Bits, lowerConcat } from '@dwm/kernels-wgsl';
+import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor, type TensorSpec } from '../tensor.ts';
 import { cast } from './pointwise.ts';
 import { slice } from './views.ts';
@@ -15,7 +17,10 @@ export function concat(tensors: readonly Tensor[], dim: number): Tensor {
   );
   if (!fits || !(dim in first.shape)) {
     const got = tensors.map(({ dtype, shape }) => `${dtype} [${shape}]`).join(', ');
-    throw new Error(`concat: expected one dtype and equal sizes except along dimension ${dim}, got ${got}`);
+    throw new InvalidArgumentError(
+      'concat',
+      `expected one dtype and equal sizes except along dimension ${dim}, got ${got}`,
+    );
   }
   return joinPieces(
     'concat',
@@ -28,7 +33,10 @@ export function concat(tensors: readonly Tensor[], dim: number): Tensor {
 /** `before` and `after` elements of `value` added along `dim`; either may be 0. */
 export function pad(x: Tensor, dim: number, before: number, after: number, value = 0): Tensor {
   if (before < 0 || after < 0 || !(dim in x.shape)) {
-    throw new Error(`pad: cannot add ${before} and ${after} along dimension ${dim} of [${x.shape}]`);
+    throw new InvalidArgumentError(
+      'pad',
+      `cannot add ${before} and ${after} along dimension ${dim} of [${x.shape}]`,
+    );
   }
   if (before === 0 && after === 0) return x;
   const pieces = [
@@ -47,7 +55,10 @@ export function pad(x: Tensor, dim: number, before: number, after: number, value
 /** Consecutive views of `x` along `dim`, of the given sizes. */
 export function split(x: Tensor, dim: number, sizes: readonly number[]): Tensor[] {
   if (sizes.reduce((a, b) => a + b, 0) !== x.shape[dim]) {
-    throw new Error(`split: sizes [${sizes}] do not add up to dimension ${dim} of [${x.shape}]`);
+    throw new InvalidArgumentError(
+      'split',
+      `sizes [${sizes}] do not add up to dimension ${dim} of [${x.shape}]`,
+    );
   }
   let start = 0;
   return sizes.map((size) => {

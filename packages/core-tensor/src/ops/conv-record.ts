@@ -3,6 +3,7 @@
  * with the reversed weight, so it runs on the same kernels: with a stride, one for each phase of x's rows and
  * columns. What up-sampling repeated is added up afterwards.
  */
+
 import {
   type AdjointWeightSpec,
   adjointWeightShape,
@@ -16,6 +17,7 @@ import {
   lowerConv,
   lowerConvWeightGradient,
 } from '@dwm/kernels-wgsl';
+import { InvalidArgumentError } from '../errors.ts';
 import { constant, record, type Tensor, type Vjp } from '../tensor.ts';
 import { concat } from './concat.ts';
 import { add } from './pointwise.ts';
@@ -61,7 +63,8 @@ export function recordConv(
 const vjpOf =
   (geometry: ConvShape): Vjp =>
   ({ inputs: [x, weight, cache], gradients: [g], needed }) => {
-    if (geometry.adjoint) throw new Error('conv: the gradient of a gradient is not implemented');
+    if (geometry.adjoint)
+      throw new InvalidArgumentError('conv', 'the gradient of a gradient is not implemented');
     if (!g) return [];
     const results: (Tensor | undefined)[] = [];
     if (needed[0] || needed[2]) {

@@ -2,7 +2,9 @@
  * Convolutions of channels-last images and clips, causal in time. Bias, activation and residual that follow are
  * fused into the kernel by the plan.
  */
+
 import { type ConvShape, convOutputShape, type Padding, type Upsample } from '@dwm/kernels-wgsl';
+import { InvalidArgumentError } from '../errors.ts';
 import type { Tensor } from '../tensor.ts';
 import { recordConv } from './conv-record.ts';
 import { matmul } from './matmul.ts';
@@ -34,7 +36,8 @@ export interface Conv3dOptions extends Omit<Conv2dOptions, 'upsample'> {
 export function conv3d(x: Tensor, weight: Tensor, options: Conv3dOptions = {}): Tensor {
   const { stride = 1, padding = { top: 0, bottom: 0, left: 0, right: 0 }, cache, upsample = {} } = options;
   const { time = 1, space = 1, keepFirst = false } = upsample;
-  const wrong = (what: string) => new Error(`conv3d: ${what} (x [${x.shape}], weight [${weight.shape}])`);
+  const wrong = (what: string) =>
+    new InvalidArgumentError('conv3d', `${what} (x [${x.shape}], weight [${weight.shape}])`);
   if (x.shape.length !== 5) throw wrong('x must be [batch, frames, height, width, channels]');
   if (weight.shape.length !== 5) throw wrong('weight must be [kt, kh, kw, in, out]');
   if (x.dtype !== 'f32') throw wrong(`x must be f32, not ${x.dtype}`);
@@ -77,8 +80,9 @@ export function conv3d(x: Tensor, weight: Tensor, options: Conv3dOptions = {}): 
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
   if (x.shape.length !== 4 || weight.shape.length !== 4) {
-    throw new Error(
-      `conv2d: x must be [batch, height, width, channels] and weight [kh, kw, in, out], not [${x.shape}] and [${weight.shape}]`,
+    throw new InvalidArgumentError(
+      'conv2d',
+      `x must be [batch, height, width, channels] and weight [kh, kw, in, out], not [${x.shape}] and [${weight.shape}]`,
     );
   }
   const out = conv3d(reshape(x, [1, ...x.shape]), reshape(weight, [1, ...weight.shape]), options);
@@ -96,7 +100,7 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
 export function nextCache(x: Tensor, cache: Tensor | undefined, kt: number): Tensor {
   const kept = kt - 1;
   const frames = x.shape[1];
-  if (kept < 1) throw new Error('nextCache: a kernel of one frame needs no cache');
+  if (kept < 1) throw new InvalidArgumentError('nextCache', 'a kernel of one frame needs no cache');
   if (frames >= kept) return slice(x, 1, frames - kept, kept);
   const before = (frame: number) => (cache ? slice(cache, 1, frame, 1) : slice(x, 1, 0, 1));
   const frameAt = (frame: number) => (frame < kept ? before(frame) : slice(x, 1, frame - kept, 1));

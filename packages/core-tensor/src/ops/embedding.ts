@@ -1,5 +1,7 @@
 /** Rows of a table by index. */
+
 import { bytesOf, elementCount, lowerEmbedding, lowerEmbeddingBackward } from '@dwm/kernels-wgsl';
+import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor } from '../tensor.ts';
 
 /**
@@ -9,8 +11,9 @@ import { record, type Tensor } from '../tensor.ts';
  */
 export function embedding(ids: Tensor, table: Tensor): Tensor {
   if (ids.dtype !== 'u32' || table.shape.length !== 2 || table.dtype === 'u32' || table.dtype === 'i32') {
-    throw new Error(
-      `embedding: expected u32 ids and a table [V, C] of floats, got ${ids.dtype} [${ids.shape}] and ${table.dtype} [${table.shape}]`,
+    throw new InvalidArgumentError(
+      'embedding',
+      `expected u32 ids and a table [V, C] of floats, got ${ids.dtype} [${ids.shape}] and ${table.dtype} [${table.shape}]`,
     );
   }
   const [vocabulary, channels] = table.shape;

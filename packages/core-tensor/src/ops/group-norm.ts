@@ -1,5 +1,7 @@
 /** Group normalization of channels-last data: statistics by a kernel, their application by elementwise ops. */
+
 import { bytesOf, elementCount, type GroupStatisticsSpec, lowerGroupStatistics } from '@dwm/kernels-wgsl';
+import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor, type Vjp } from '../tensor.ts';
 import { add, mul, sub } from './pointwise.ts';
 import { sum } from './reduce.ts';
@@ -26,13 +28,20 @@ export function groupStatistics(
 ): { mean: Tensor; scale: Tensor; shift: Tensor } {
   const batch = x.shape[0];
   const channels = x.shape[x.shape.length - 1];
-  if (x.shape.length < 2) throw new Error(`groupNorm: x must be [B, ..., C], got [${x.shape}]`);
+  if (x.shape.length < 2)
+    throw new InvalidArgumentError('groupNorm', `x must be [B, ..., C], got [${x.shape}]`);
   if (!Number.isInteger(channels / groups)) {
-    throw new Error(`groupNorm: ${groups} groups do not divide the ${channels} channels of x [${x.shape}]`);
+    throw new InvalidArgumentError(
+      'groupNorm',
+      `${groups} groups do not divide the ${channels} channels of x [${x.shape}]`,
+    );
   }
   for (const [what, tensor] of Object.entries({ gamma, beta })) {
     if (tensor && (tensor.shape.length !== 1 || tensor.shape[0] !== channels)) {
-      throw new Error(`groupNorm: ${what} must be [${channels}] for x [${x.shape}], got [${tensor.shape}]`);
+      throw new InvalidArgumentError(
+        'groupNorm',
+        `${what} must be [${channels}] for x [${x.shape}], got [${tensor.shape}]`,
+      );
     }
   }
   const count = elementCount(x.shape);

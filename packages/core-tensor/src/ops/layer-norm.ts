@@ -1,4 +1,5 @@
 /** Layer normalization and its root-mean-square form. Elementwise work on the result fuses as an epilogue. */
+
 import {
   bytesOf,
   elementCount,
@@ -6,6 +7,7 @@ import {
   lowerLayerNorm,
   lowerLayerNormBackward,
 } from '@dwm/kernels-wgsl';
+import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor, type Vjp } from '../tensor.ts';
 
 export interface LayerNormOptions {
@@ -32,10 +34,13 @@ export const rmsNorm = (x: Tensor, { eps, gamma }: Omit<LayerNormOptions, 'beta'
 
 function normalize(name: string, x: Tensor, { eps, gamma, beta }: LayerNormOptions, center: boolean): Tensor {
   const channels = x.shape[x.shape.length - 1];
-  if (channels === undefined) throw new Error(`${name}: x has no dimension to normalize over`);
+  if (channels === undefined) throw new InvalidArgumentError(name, `x has no dimension to normalize over`);
   for (const [what, tensor] of Object.entries({ gamma, beta })) {
     if (tensor && (tensor.shape.length !== 1 || tensor.shape[0] !== channels)) {
-      throw new Error(`${name}: ${what} must be [${channels}] for x [${x.shape}], got [${tensor.shape}]`);
+      throw new InvalidArgumentError(
+        name,
+        `${what} must be [${channels}] for x [${x.shape}], got [${tensor.shape}]`,
+      );
     }
   }
   const count = elementCount(x.shape);

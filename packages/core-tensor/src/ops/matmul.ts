@@ -1,5 +1,7 @@
 /** Matrix products. Adds, activations, gates and residuals that follow are fused into the kernel by the plan. */
+
 import { bytesOf, elementCount, lowerMatmul } from '@dwm/kernels-wgsl';
+import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor } from '../tensor.ts';
 import { add } from './pointwise.ts';
 import { sum } from './reduce.ts';
@@ -32,8 +34,9 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
   const [m, k] = last(a.shape, transposeA);
   const [kb, n] = last(b.shape, transposeB);
   if (k !== kb || (!sharedB && b.shape.slice(0, -2).join() !== lead.join())) {
-    throw new Error(
-      `matmul: [${a.shape}]${transposeA ? ' transposed' : ''} x [${b.shape}]${transposeB ? ' transposed' : ''} do not match`,
+    throw new InvalidArgumentError(
+      'matmul',
+      `[${a.shape}]${transposeA ? ' transposed' : ''} x [${b.shape}]${transposeB ? ' transposed' : ''} do not match`,
     );
   }
   const batch = elementCount(lead);
@@ -114,17 +117,22 @@ export function quantizedMatmul(
   const n = words.shape[0];
   const m = elementCount(x.shape) / k;
   if (k % groupSize !== 0 || groupSize % 8 !== 0) {
-    throw new Error(`quantizedMatmul: group size ${groupSize} must be a multiple of 8 that divides K = ${k}`);
+    throw new InvalidArgumentError(
+      'quantizedMatmul',
+      `group size ${groupSize} must be a multiple of 8 that divides K = ${k}`,
+    );
   }
   const wanted = { words: [n, (k * bits) / 32], scales: [n, k / groupSize] };
   if (words.dtype !== 'u32' || `${words.shape}` !== `${wanted.words}`) {
-    throw new Error(
-      `quantizedMatmul: words are ${words.dtype} [${words.shape}], expected u32 [${wanted.words}]`,
+    throw new InvalidArgumentError(
+      'quantizedMatmul',
+      `words are ${words.dtype} [${words.shape}], expected u32 [${wanted.words}]`,
     );
   }
   if (scales.dtype !== 'f32' || `${scales.shape}` !== `${wanted.scales}`) {
-    throw new Error(
-      `quantizedMatmul: scales are ${scales.dtype} [${scales.shape}], expected f32 [${wanted.scales}]`,
+    throw new InvalidArgumentError(
+      'quantizedMatmul',
+      `scales are ${scales.dtype} [${scales.shape}], expected f32 [${wanted.scales}]`,
     );
   }
   const out = record(

@@ -1,4 +1,5 @@
 /** Elementwise functions with NumPy broadcasting. The plan fuses chains of them into their neighbours. */
+
 import {
   apply,
   constant as constantLeaf,
@@ -8,6 +9,7 @@ import {
   operand,
   type PointwiseFn,
 } from '@dwm/kernels-wgsl';
+import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor } from '../tensor.ts';
 
 export type Operand = Tensor | number;
@@ -20,7 +22,11 @@ export function broadcastShapes(...shapes: (readonly number[])[]): number[] {
     for (const shape of shapes) {
       const own = shape[d - rank + shape.length] ?? 1;
       if (own === 1 || own === size) continue;
-      if (size !== 1) throw new Error(`shapes ${shapes.map((s) => `[${s}]`).join(' and ')} do not broadcast`);
+      if (size !== 1)
+        throw new InvalidArgumentError(
+          'broadcast',
+          `shapes ${shapes.map((s) => `[${s}]`).join(' and ')} do not broadcast`,
+        );
       size = own;
     }
     return size;

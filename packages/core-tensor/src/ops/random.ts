@@ -2,7 +2,9 @@
  * Random tensors by a counter-based generator: element i of a tensor depends on i, the seed and the stream
  * alone, so that runs repeat bit for bit. Elementwise work on the result fuses as an epilogue.
  */
+
 import { type Distribution, elementCount, lowerRandom } from '@dwm/kernels-wgsl';
+import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor } from '../tensor.ts';
 
 /**
@@ -23,10 +25,10 @@ export const randomNormal = (seed: Tensor, shape: readonly number[], stream: num
 
 function random(distribution: Distribution, seed: Tensor, shape: readonly number[], stream: number): Tensor {
   if (seed.dtype !== 'u32' || `${seed.shape}` !== '2') {
-    throw new Error(`random: the seed must be u32 [2], got ${seed.dtype} [${seed.shape}]`);
+    throw new InvalidArgumentError('random', `the seed must be u32 [2], got ${seed.dtype} [${seed.shape}]`);
   }
   if (stream >>> 0 !== stream) {
-    throw new Error(`random: the stream must be a whole number in [0, 2^32), got ${stream}`);
+    throw new InvalidArgumentError('random', `the stream must be a whole number in [0, 2^32), got ${stream}`);
   }
   const count = elementCount(shape);
   return record(

@@ -1,5 +1,7 @@
 /** Reductions over any dimensions, in a fixed order, accumulated in f32. Equal maxima share their gradient. */
+
 import { bytesOf, denseSource, elementCount, lowerReduce, type Reduction } from '@dwm/kernels-wgsl';
+import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor } from '../tensor.ts';
 import { abs, div, less, mul, sub } from './pointwise.ts';
 import { broadcastTo, reshape } from './views.ts';
@@ -22,8 +24,9 @@ export const absMax = (x: Tensor, dims: readonly number[], keepDims = false): Te
 
 function reduce(reduction: Reduction, x: Tensor, dims: readonly number[], keepDims: boolean): Tensor {
   if (new Set(dims).size !== dims.length || dims.some((d) => !(d in x.shape)) || /^[iu]/.test(x.dtype)) {
-    throw new Error(
-      `${reduction}: expected different dimensions of a tensor of floats, got [${dims}] of ${x.dtype} [${x.shape}]`,
+    throw new InvalidArgumentError(
+      reduction,
+      `expected different dimensions of a tensor of floats, got [${dims}] of ${x.dtype} [${x.shape}]`,
     );
   }
   const shape = x.shape.flatMap((size, d) => (!dims.includes(d) ? [size] : keepDims ? [1] : []));

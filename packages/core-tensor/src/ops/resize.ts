@@ -1,4 +1,5 @@
 /** Resizing of video, sampled as torch's `interpolate` does with `align_corners=False` and a given size. */
+
 import {
   bytesOf,
   elementCount,
@@ -8,6 +9,7 @@ import {
   resizeAdjointTable,
   resizeTable,
 } from '@dwm/kernels-wgsl';
+import { InvalidArgumentError } from '../errors.ts';
 import { constant, record, type Tensor } from '../tensor.ts';
 
 /** Frames, height, width. */
@@ -31,8 +33,9 @@ export const resizeNearest = (x: Tensor, size: VideoSize): Tensor =>
 function resize(name: string, x: Tensor, to: VideoSize, mode: ResizeMode): Tensor {
   const [batch, frames, height, width, channels] = x.shape;
   if (x.shape.length !== 5 || to.length !== 3 || to.some((n) => !Number.isInteger(n) || n < 1)) {
-    throw new Error(
-      `${name}: expected x [B, T, H, W, C] and three sizes of at least 1, got [${x.shape}] and [${to}]`,
+    throw new InvalidArgumentError(
+      name,
+      `expected x [B, T, H, W, C] and three sizes of at least 1, got [${x.shape}] and [${to}]`,
     );
   }
   const from: VideoSize = [frames, height, width];

@@ -1,5 +1,7 @@
 /** Rotary position embedding. Elementwise work on the result fuses as an epilogue. */
+
 import { bytesOf, elementCount, lowerRotary, type RotarySpec } from '@dwm/kernels-wgsl';
+import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor, type Vjp } from '../tensor.ts';
 
 /**
@@ -13,12 +15,13 @@ import { record, type Tensor, type Vjp } from '../tensor.ts';
 export function rotary(x: Tensor, cos: Tensor, sin: Tensor, firstRow: number): Tensor {
   const [batch, rows, heads, headDim] = x.shape;
   if (x.shape.length !== 4 || headDim % 2 !== 0) {
-    throw new Error(`rotary: x must be [B, S, H, D] with an even D, got [${x.shape}]`);
+    throw new InvalidArgumentError('rotary', `x must be [B, S, H, D] with an even D, got [${x.shape}]`);
   }
   const table = `[${rows - firstRow},${headDim}]`;
   if (`[${cos.shape}]` !== table || `[${sin.shape}]` !== table || cos.dtype !== sin.dtype) {
-    throw new Error(
-      `rotary: cos and sin must be ${table} of one dtype for x [${x.shape}] and firstRow ${firstRow}, got ${cos.dtype} [${cos.shape}] and ${sin.dtype} [${sin.shape}]`,
+    throw new InvalidArgumentError(
+      'rotary',
+      `cos and sin must be ${table} of one dtype for x [${x.shape}] and firstRow ${firstRow}, got ${cos.dtype} [${cos.shape}] and ${sin.dtype} [${sin.shape}]`,
     );
   }
   const spec: RotarySpec = {
@@ -32,7 +35,8 @@ export function rotary(x: Tensor, cos: Tensor, sin: Tensor, firstRow: number): T
     transposed: false,
   };
   return recordRotary('rotary', spec, x, cos, sin, ({ gradients: [g], needed }) => {
-    if (needed[1] || needed[2]) throw new Error('rotary: cos and sin have no gradient; make them constants');
+    if (needed[1] || needed[2])
+      throw new InvalidArgumentError('rotary', 'cos and sin have no gradient; make them constants');
     if (!g || !needed[0]) return [];
     return [recordRotary('rotaryBackward', { ...spec, dtype: g.dtype, transposed: true }, g, cos, sin)];
   });

@@ -1,5 +1,7 @@
 /** Softmax over the last dimension. Elementwise work on the result fuses as an epilogue. */
+
 import { bytesOf, elementCount, lowerSoftmax, lowerSoftmaxBackward } from '@dwm/kernels-wgsl';
+import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor } from '../tensor.ts';
 
 /**
@@ -10,8 +12,9 @@ import { record, type Tensor } from '../tensor.ts';
 export function softmax(x: Tensor): Tensor {
   const columns = x.shape[x.shape.length - 1];
   if (columns === undefined || /^[iu]/.test(x.dtype)) {
-    throw new Error(
-      `softmax: expected a tensor of floats with a dimension to go over, got ${x.dtype} [${x.shape}]`,
+    throw new InvalidArgumentError(
+      'softmax',
+      `expected a tensor of floats with a dimension to go over, got ${x.dtype} [${x.shape}]`,
     );
   }
   const count = elementCount(x.shape);

@@ -1,5 +1,7 @@
 /** Views: other ways to read a tensor. They cost nothing where the reader takes strides, else one copy. */
+
 import { type Access, elementCount } from '@dwm/kernels-wgsl';
+import { InvalidArgumentError } from '../errors.ts';
 import { broadcast, reshapeAccess } from '../plan/views.ts';
 import { record, type Tensor, type ViewMap } from '../tensor.ts';
 
@@ -15,7 +17,7 @@ export function reshape(a: Tensor, sizes: readonly number[]): Tensor {
   const known = elementCount(sizes.filter((size) => size !== -1));
   const shape = sizes.map((size) => (size === -1 ? elementCount(a.shape) / known : size));
   if (elementCount(shape) !== elementCount(a.shape)) {
-    throw new Error(`reshape: [${a.shape}] does not have the elements of [${sizes}]`);
+    throw new InvalidArgumentError('reshape', `[${a.shape}] does not have the elements of [${sizes}]`);
   }
   return viewOf({ kind: 'reshape' }, a, shape, (access) => reshapeAccess(access, a.shape, shape));
 }
@@ -23,7 +25,7 @@ export function reshape(a: Tensor, sizes: readonly number[]): Tensor {
 /** Dimension d of the result is dimension `order[d]` of `a`. */
 export function permute(a: Tensor, order: readonly number[]): Tensor {
   if ([...order].sort((x, y) => x - y).some((d, i) => d !== i) || order.length !== a.shape.length) {
-    throw new Error(`permute: [${order}] is not an order of ${a.shape.length} dimensions`);
+    throw new InvalidArgumentError('permute', `[${order}] is not an order of ${a.shape.length} dimensions`);
   }
   const shape = order.map((d) => a.shape[d]);
   return viewOf({ kind: 'permute', order }, a, shape, ({ offset, dims }) => ({
@@ -35,7 +37,10 @@ export function permute(a: Tensor, order: readonly number[]): Tensor {
 /** Elements [start, start + length) along dimension `dim`. */
 export function slice(a: Tensor, dim: number, start: number, length: number): Tensor {
   if (start < 0 || length < 1 || start + length > a.shape[dim]) {
-    throw new Error(`slice: [${start}, ${start + length}) is outside dimension ${dim} of [${a.shape}]`);
+    throw new InvalidArgumentError(
+      'slice',
+      `[${start}, ${start + length}) is outside dimension ${dim} of [${a.shape}]`,
+    );
   }
   const shape = a.shape.map((size, d) => (d === dim ? length : size));
   return viewOf({ kind: 'slice', dim, start }, a, shape, ({ offset, dims }) => {
