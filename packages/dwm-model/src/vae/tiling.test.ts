@@ -43,6 +43,7 @@ describe('tiles', () => {
       ],
       blend: 5,
       used: 25,
+      covered: 60,
     });
     expect(tileAxis('tileSampleMinWidth', 720, width, 'sample', 'latent', down)).toEqual({
       tiles: [
@@ -52,6 +53,7 @@ describe('tiles', () => {
       ],
       blend: 9,
       used: 36,
+      covered: 90,
     });
   });
 
@@ -64,6 +66,7 @@ describe('tiles', () => {
       ],
       blend: 40,
       used: 200,
+      covered: 480,
     });
     expect(tileAxis('tileSampleMinWidth', 90, width, 'latent', 'sample', up).used).toBe(288);
   });
@@ -76,14 +79,32 @@ describe('tiles', () => {
     ]);
   });
 
-  test('that do not add up are refused', () => {
+  test('that do not add up say what becomes of the picture', () => {
     const odd = tileSizes(config, { tileSampleMinHeight: 64 }).height;
-    expect(() => tileAxis('tileSampleMinHeight', 16, odd, 'latent', 'sample', up)).toThrow(
-      /tileSampleMinHeight: tiles of 64 add up to 140 instead of 128.*multiple of 48/,
+    const axis = tileAxis('tileSampleMinHeight', 11, odd, 'latent', 'sample', up);
+    expect(axis).toMatchObject({ blend: 10, used: 54, covered: 94 });
+    expect(axis.tiles.map(({ start }) => start)).toEqual([0, 6]);
+    expect(axis.remark).toMatch(
+      /^tileSampleMinHeight: tiles of 64 .*has 94 rows instead of 88, as in the original; use a multiple of 48/,
     );
+    const inwards = tileAxis('tileSampleMinHeight', 88, odd, 'sample', 'latent', down);
+    expect(inwards.covered).toBe(11);
+    expect(inwards.remark).toMatch('11 rows, but those after the first tile are out of place');
+  });
+
+  test('that cannot be are refused', () => {
     for (const size of [0, 7, 48.5, Number.NaN]) {
       expect(() => tileSizes(config, { tileSampleMinWidth: size })).toThrow(InvalidArgumentError);
     }
+    for (const share of [-0.1, 1, Number.NaN]) {
+      expect(() => tileSizes(config, { tileOverlapFactorHeight: share })).toThrow(
+        /a share from 0 to below 1/,
+      );
+    }
+    const { height } = tileSizes(config, { tileSampleMinHeight: 40, tileOverlapFactorHeight: 0.4 });
+    expect(() => tileAxis('tileSampleMinHeight', 75, height, 'sample', 'latent', down)).toThrow(
+      /leave 3 rows for the last one/,
+    );
   });
 });
 
@@ -108,6 +129,7 @@ describe('blending', () => {
     ],
     blend: 2,
     used: 4,
+    covered: 11,
   };
   const columns: TileAxis = {
     tiles: [
@@ -116,6 +138,7 @@ describe('blending', () => {
     ],
     blend: 2,
     used: 3,
+    covered: 6,
   };
   const tileShape = (r: number, c: number): ClipShape => [2, 1, 2, rows.tiles[r].size, columns.tiles[c].size];
 
@@ -128,7 +151,7 @@ describe('blending', () => {
       copyBox(picture, box, tile, { frame: 0, top: 0, left: 0 });
       return tile;
     };
-    const whole = await assemble(rows, { ...columns, used: 3 }, 11, 6, cut);
+    const whole = await assemble(rows, columns, cut);
     const expected = emptyClip([2, 1, 2, 11, 6]);
     copyBox(picture, { frame: 0, frames: 2, top: 0, height: 11, left: 0, width: 6 }, expected, {
       frame: 0,
@@ -173,7 +196,7 @@ describe('blending', () => {
     const expected = plain.flatMap((row) =>
       row[0].slice(0, 4).map((_, y) => row.flatMap((tile) => tile[y].slice(0, 3))),
     );
-    const whole = await assemble(rows, columns, 11, 6, async (r, c) => ({
+    const whole = await assemble(rows, columns, async (r, c) => ({
       shape: tiles[r][c].shape,
       data: tiles[r][c].data.slice(),
     }));

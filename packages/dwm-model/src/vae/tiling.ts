@@ -13,7 +13,14 @@ export interface Tiling {
   readonly tileSampleMinHeight?: number;
   /** Half of `sample_width` of the config where left out. */
   readonly tileSampleMinWidth?: number;
+  /** Share of a tile's height that the next one covers too; 1/6 where left out. */
+  readonly tileOverlapFactorHeight?: number;
+  /** The same of its width; 1/5 where left out. */
+  readonly tileOverlapFactorWidth?: number;
 }
+
+type SizeField = 'tileSampleMinHeight' | 'tileSampleMinWidth';
+type OverlapField = 'tileOverlapFactorHeight' | 'tileOverlapFactorWidth';
 
 export interface TileSize {
   readonly sample: number;
@@ -30,11 +37,27 @@ export interface TileAxis {
   readonly blend: number;
   /** Output rows (columns) of a tile that are used, if that many are there. */
   readonly used: number;
+  /** Output rows (columns) of them all. */
+  readonly covered: number;
+  /** What is odd about them, and what is to be done: they do not add up to the picture, or shift its parts. */
+  readonly remark?: string | undefined;
 }
 
-/** Tile sizes along height and width. @throws InvalidArgumentError for a size that is not whole and positive. */
+/**
+ * Tile sizes along height and width.
+ * @throws InvalidArgumentError for a size that is not whole and positive, or an overlap outside [0, 1).
+ */
 export function tileSizes(config: VaeConfig, tiling: Tiling): { height: TileSize; width: TileSize } {
-  const size = (field: keyof Tiling, fallback: number, overlap: number): TileSize => {
+  const size = (
+    field: SizeField,
+    fallback: number,
+    overlapField: OverlapField,
+    usualOverlap: number,
+  ): TileSize => {
+    const overlap = tiling[overlapField] ?? usualOverlap;
+    if (!(overlap >= 0 && overlap < 1)) {
+      throw new InvalidArgumentError(overlapField, `expected a share from 0 to below 1, got ${overlap}`);
+    }
     const sample = tiling[field] ?? Math.floor(fallback / 2);
     const latent = Math.floor(sample / spatialRatio(config));
     if (!Number.isInteger(sample) || latent < 1) {
@@ -44,8 +67,8 @@ export function tileSizes(config: VaeConfig, tiling: Tiling): { height: TileSize
     return { sample, latent, overlap };
   };
   return {
-    height: size('tileSampleMinHeight', config.sample_height, 1 / 6),
-    width: size('tileSampleMinWidth', config.sample_width, 1 / 5),
+    height: size('tileSampleMinHeight', config.sample_height, 'tileOverlapFactorHeight', 1 / 6),
+    width: size('tileSampleMinWidth', config.sample_width, 'tileOverlapFactorWidth', 1 / 5),
   };
 }
 
@@ -57,36 +80,48 @@ export function evenTile({ latent, overlap }: TileSize, config: VaeConfig): Tile
 }
 
 /**
- * The tiles along one dimension of `length`, in the input's units.
+ * The tiles along one dimension of `length`, in the input's units. As in the original, where a tile begins and how
+ * much of it is used are each rounded down on their own, so tiles of odd sizes need not add up to the picture.
  * @param resize size of the output for a size of the input.
- * @throws InvalidArgumentError when the parts used would not add up to the picture.
+ * @throws InvalidArgumentError where a tile has no step, or nothing comes out of one.
  */
 export function tileAxis(
-  field: keyof Tiling,
+  field: SizeField,
   length: number,
   size: TileSize,
   from: 'sample' | 'latent',
   to: 'sample' | 'latent',
   resize: (size: number) => number,
 ): TileAxis {
+  const [lines, unit] = field === 'tileSampleMinHeight' ? ['rows', 48] : ['columns', 40];
+  const wanted = resize(length);
   const step = Math.trunc(size[from] * (1 - size.overlap));
   const blend = Math.trunc(size[to] * size.overlap);
   const used = size[to] - blend;
-  const tiles = [];
-  let covered = 0;
-  for (let start = 0; step > 0 && start < length; start += step) {
-    const tile = { start, size: Math.min(size[from], length - start) };
-    tiles.push(tile);
-    covered += Math.min(used, resize(tile.size));
-  }
-  if (covered !== resize(length) || tiles.some((tile) => resize(tile.size) < 1)) {
+  const tiles: { start: number; size: number }[] = [];
+  for (let start = 0; step > 0 && start < length; start += step)
+    tiles.push({ start, size: Math.min(size[from], length - start) });
+  const last = tiles.at(-1);
+  if (!last || resize(last.size) < 1) {
     throw new InvalidArgumentError(
       field,
-      `tiles of ${size.sample} add up to ${covered} instead of ${resize(length)}, since they overlap by parts of a latent; use a multiple of ${field === 'tileSampleMinHeight' ? 48 : 40}`,
+      `tiles of ${size.sample} leave ${last?.size ?? 0} ${lines} for the last one, too few for the network; use a multiple of ${unit}`,
       { actual: size.sample },
     );
   }
-  return { tiles, blend, used };
+  const covered = tiles.reduce((sum, tile) => sum + Math.min(used, resize(tile.size)), 0);
+  // Later tiles lie where they belong if what is used of one is what the next steps over.
+  const shift = tiles.length > 1 && step * resize(size[from]) !== used * size[from];
+  const oddly =
+    covered !== wanted
+      ? `the result has ${covered} ${lines} instead of ${wanted}`
+      : shift
+        ? `the result has ${wanted} ${lines}, but those after the first tile are out of place`
+        : undefined;
+  const remark =
+    oddly &&
+    `${field}: tiles of ${size.sample} overlap by parts of a latent: ${oddly}, as in the original; use a multiple of ${unit} to keep the picture as it is`;
+  return { tiles, blend, used, covered, ...(remark && { remark }) };
 }
 
 /** A dimension that is not cut. */
@@ -94,6 +129,7 @@ export const wholeAxis = (length: number, resized: number): TileAxis => ({
   tiles: [{ start: 0, size: length }],
   blend: 0,
   used: resized,
+  covered: resized,
 });
 
 /** Fades from the end of `before` into the beginning of `tile`, in place. */
@@ -117,14 +153,12 @@ export function blend(before: Clip, tile: Clip, dimension: 'rows' | 'columns', m
 }
 
 /**
- * Puts a picture of `height` and `width` together from tiles. Makes the tiles row by row with `make`, blends them, and puts them together. Two rows of tiles are in memory
- * at most.
+ * Makes the tiles of a picture row by row with `make`, blends them, and puts them together. Two rows of tiles are in
+ * memory at most.
  */
 export async function assemble(
   rows: TileAxis,
   columns: TileAxis,
-  height: number,
-  width: number,
   make: (row: number, column: number) => Promise<Clip>,
 ): Promise<Clip> {
   let whole: Clip | undefined;
@@ -143,7 +177,7 @@ export async function assemble(
         height: Math.min(rows.used, tileHeight),
         width: Math.min(columns.used, tileWidth),
       };
-      whole ??= emptyClip([batch, channels, frames, height, width]);
+      whole ??= emptyClip([batch, channels, frames, rows.covered, columns.covered]);
       copyBox(tile, used, whole, { frame: 0, top, left });
       left += used.width;
       current.push(tile);

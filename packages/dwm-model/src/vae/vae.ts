@@ -34,12 +34,17 @@ import {
 } from './tiling.ts';
 
 export interface VaeOptions {
-  /** `true` takes the tile size of the config. Without it the picture is processed whole. */
+  /**
+   * `true` takes the tile size of the config, or one near it that adds up to the picture. Without it the picture is
+   * processed whole. Sizes that are given are used as they are, even where the original's result then has another size.
+   */
   readonly tiling?: boolean | Tiling;
 }
 
 export interface VaeRunOptions extends VaeOptions {
   readonly signal?: AbortSignal;
+  /** Is told how tiles that do not fit evenly change the result; `console.warn` where left out. */
+  readonly onWarning?: (line: string) => void;
   /** Called with the finished share of the work, 0 to 1. */
   readonly onProgress?: (done: number) => void;
 }
@@ -116,7 +121,8 @@ export class CogVideoXVae {
   }
 
   /**
-   * @param video [batch, 3, frames, height, width] in -1 to 1, height and width multiples of 8.
+   * @param video [batch, 3, frames, height, width] in -1 to 1, height and width multiples of 8 (with tile sizes of your
+   *   own any, as in the original, which loses the rest).
    * @returns the posterior of the latents [batch, 16, latent frames, height / 8, width / 8].
    * @throws InvalidArgumentError for a shape or tiling that does not fit; PlanTooLargeError when the device is
    *   too small; the signal's reason when aborted.
@@ -160,11 +166,12 @@ export class CogVideoXVae {
     direction: Direction,
     values: Float32Array | DeviceTensor,
     givenShape: readonly number[],
-    { tiling, signal, onProgress }: VaeRunOptions,
+    { tiling, signal, onWarning = (line) => console.warn(line), onProgress }: VaeRunOptions,
   ): Promise<Clip> {
-    const shape = this.#checkedShape(direction, givenShape);
+    const shape = this.#checkedShape(direction, givenShape, tiling);
     const source = checkedSource(direction, values, shape);
     const { rows, columns } = this.#tiles(direction, shape, tiling);
+    for (const { remark } of [rows, columns]) if (remark) onWarning(remark);
     const tileShape = (row: number, column: number): ClipShape => [
       shape[0],
       shape[1],
@@ -192,11 +199,11 @@ export class CogVideoXVae {
       return result;
     };
     if (rows.tiles.length * columns.tiles.length === 1) return tile(0, 0);
-    return assemble(rows, columns, direction.resize(shape[3]), direction.resize(shape[4]), tile);
+    return assemble(rows, columns, tile);
   }
 
   #estimate(direction: Direction, givenShape: readonly number[], { tiling }: VaeOptions): VaeEstimate {
-    const shape = this.#checkedShape(direction, givenShape);
+    const shape = this.#checkedShape(direction, givenShape, tiling);
     const { rows, columns } = this.#tiles(direction, shape, tiling);
     const [batch, channels, frames] = shape;
     let flops = 0;
@@ -229,18 +236,25 @@ export class CogVideoXVae {
       rows: tileAxis('tileSampleMinHeight', height, rows, from, to, resize),
       columns: tileAxis('tileSampleMinWidth', width, columns, from, to, resize),
     });
+    if (tiling !== true) return cut(tile.height, tile.width);
     try {
-      return cut(tile.height, tile.width);
+      const own = cut(tile.height, tile.width);
+      if (own.rows.covered === whole.rows.covered && own.columns.covered === whole.columns.covered)
+        return { rows: { ...own.rows, remark: undefined }, columns: { ...own.columns, remark: undefined } };
     } catch (error) {
-      if (tiling !== true || !(error instanceof InvalidArgumentError)) throw error;
-      const { sample_height, sample_width } = this.config;
-      const unit = from === 'latent' ? spatialRatio(this.config) : 1;
-      const isSmall = height * unit <= sample_height && width * unit <= sample_width;
-      return isSmall ? whole : cut(evenTile(tile.height, this.config), evenTile(tile.width, this.config));
+      if (!(error instanceof InvalidArgumentError)) throw error;
     }
+    const { sample_height, sample_width } = this.config;
+    const unit = from === 'latent' ? spatialRatio(this.config) : 1;
+    const isSmall = height * unit <= sample_height && width * unit <= sample_width;
+    return isSmall ? whole : cut(evenTile(tile.height, this.config), evenTile(tile.width, this.config));
   }
 
-  #checkedShape({ what, channels, from }: Direction, shape: readonly number[]): ClipShape {
+  #checkedShape(
+    { what, channels, from }: Direction,
+    shape: readonly number[],
+    tiling: boolean | Tiling = false,
+  ): ClipShape {
     if (shape.length !== 5 || shape.some((size) => !Number.isInteger(size) || size < 1)) {
       throw new InvalidArgumentError(
         what,
@@ -254,7 +268,7 @@ export class CogVideoXVae {
         expected: channels,
       });
     }
-    const multiple = from === 'sample' ? spatialRatio(this.config) : 1;
+    const multiple = from === 'sample' && typeof tiling === 'boolean' ? spatialRatio(this.config) : 1;
     if (shape[3] % multiple !== 0 || shape[4] % multiple !== 0) {
       throw new InvalidArgumentError(
         what,
