@@ -58,7 +58,9 @@ describe('readHeader', () => {
       ['F6_E3M2', [2]],
     ]) {
       const json = JSON.stringify({ t: { dtype, shape, data_offsets: [0, 2] } });
-      await expect(read(file(json, 2))).rejects.toThrow(/tensor "t": .* takes 12 bits, which are not whole bytes/);
+      await expect(read(file(json, 2))).rejects.toThrow(
+        /tensor "t": .* takes 12 bits, which are not whole bytes/,
+      );
     }
   });
 

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import {
   type Device,
   DeviceTensor,
@@ -10,13 +10,16 @@ import {
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { checkVae } from '../../tests/fixtures/vae.ts';
+import { checkVaeTiling } from '../../tests/fixtures/vae-tiling.ts';
 import { parseVaeConfig } from './config.ts';
 import { posteriorOf, samplePosterior } from './posterior.ts';
 import { normals, randomParameters, tinyConfig } from './testing.ts';
 import { CogVideoXVae } from './vae.ts';
 
 const repository = resolve(import.meta.dirname, '../../../..');
-const golden = resolve(repository, process.env.DWM_SHARED ?? '../shared', 'fixtures/vae');
+const shared = resolve(repository, process.env.DWM_SHARED || '../shared');
+const golden = join(shared, 'fixtures/vae');
+const oddTiles = join(shared, 'fixtures-next/vae_tiling_odd');
 
 let device: Device;
 let vae: CogVideoXVae;
@@ -41,6 +44,15 @@ describe('golden tensors', () => {
     expect(checks.filter(({ error, tolerance }) => !(error <= tolerance))).toEqual([]);
     if (precision === 'f32') expect(Math.max(...checks.map(({ error }) => error))).toBeLessThan(3e-6);
   });
+});
+
+test('tiles that do not fit evenly give the original’s moments and pictures', { timeout: 300_000 }, async ({
+  skip,
+}) => {
+  skip(!existsSync(oddTiles), 'skipped, no shared data');
+  const checks = await checkVaeTiling(device, oddTiles, 'f32');
+  expect(checks.length).toBe(25);
+  expect(checks.filter(({ error }) => !(error < 3e-6))).toEqual([]);
 });
 
 describe('stretches', () => {

@@ -51,18 +51,21 @@ describe('openPath', () => {
     await expect(openPath(dir)).rejects.toThrow(`${dir}: is a folder, expected a file`);
   });
 
-  it.skipIf(process.platform === 'win32')('waits for nobody behind a pipe, a socket or a device', async () => {
-    const pipe = join(dir, 'pipe');
-    await promisify(execFile)('mkfifo', [pipe]);
-    const socket = join(dir, 'socket');
-    const server = createServer().listen(socket);
-    await once(server, 'listening');
-    for (const path of [pipe, socket, '/dev/null'])
-      await expect(openPath(path)).rejects.toThrow(`${path}: is not a regular file`);
-    await expect((await openDirectory(dir)).open('pipe')).rejects.toThrow('is not a regular file');
-    server.close();
-    await rm(pipe);
-  });
+  it.skipIf(process.platform === 'win32')(
+    'waits for nobody behind a pipe, a socket or a device',
+    async () => {
+      const pipe = join(dir, 'pipe');
+      await promisify(execFile)('mkfifo', [pipe]);
+      const socket = join(dir, 'socket');
+      const server = createServer().listen(socket);
+      await once(server, 'listening');
+      for (const path of [pipe, socket, '/dev/null'])
+        await expect(openPath(path)).rejects.toThrow(`${path}: is not a regular file`);
+      await expect((await openDirectory(dir)).open('pipe')).rejects.toThrow('is not a regular file');
+      server.close();
+      await rm(pipe);
+    },
+  );
 });
 
 describe('openDirectory', () => {
