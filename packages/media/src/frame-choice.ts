@@ -10,6 +10,8 @@ export interface VideoInfo {
   fps: number;
   /** Presentation times of the frames, seconds, ascending. */
   timestamps: number[];
+  /** Seconds that the last frame is shown. */
+  lastDuration: number;
   /** Width of a pixel in the file by its height; where that is not 1, frames are resampled. */
   pixelAspect: number;
 }

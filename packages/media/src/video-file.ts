@@ -179,12 +179,10 @@ class VideoFile implements OpenVideo {
     );
     checkPixels(name, upright);
     const timestamps = shown.map(({ time }) => time);
+    const fps = rateOf(timestamps, lastDuration > 0 ? 1 / lastDuration : 1);
     const info = {
-      frames: shown.length,
-      ...upright,
-      fps: rateOf(timestamps, lastDuration > 0 ? 1 / lastDuration : 1),
-      timestamps,
-      pixelAspect,
+      ...{ frames: shown.length, ...upright, fps, timestamps, pixelAspect },
+      lastDuration: lastDuration > 0 ? lastDuration : 1 / fps,
     };
     return new VideoFile({ name, info, input, track, shown, facts, whole });
   }

@@ -107,6 +107,7 @@ async function demo(flags: Flags, path: string, reporter: Reporter, signal: Abor
         scoreTable('the hand touches nothing, the caption is the same', psnr.touchesNothing),
         '',
         `${clock(seconds)} in all`,
+        'your own clip: dwm generate --static scene.mp4 --hands hands.mp4 --prompt "…" --out out.mp4   (docs/getting-started.md)',
       ].join('\n'),
     );
   } finally {

@@ -38,6 +38,7 @@ import {
   checkName,
   ignoreDistortionOption,
 } from '../render/options.ts';
+import { sayIfOdd } from '../render/outputs.ts';
 import { frameProgress } from '../render/progress.ts';
 import { createReporter, type Reporter } from '../report.ts';
 import { integer } from './options.ts';
@@ -99,17 +100,20 @@ async function prepare(
   if (flags.prompt !== undefined && flags.promptFile !== undefined)
     throw new InvalidArgumentError('prompt', 'expected one kind of prompt, got --prompt and --prompt-file');
   const prompt = flags.promptFile ? await readPrompt(flags.promptFile) : flags.prompt;
+  sayIfOdd(flags, reporter);
   const info = await videoInfo(video);
   const timestamps = info.timestamps.slice(flags.startFrame);
   if (timestamps.length === 0)
     throw new InvalidArgumentError('start-frame', `${video} has ${info.frames} frames, expected less`);
-  const picked = framesAtRate(timestamps, 1 / info.fps, fps, frames).map((index) => index + flags.startFrame);
+  const picked = framesAtRate(timestamps, info.lastDuration, fps, frames).map(
+    (index) => index + flags.startFrame,
+  );
   const plan: Plan = {
     times: picked.map((index) => info.timestamps[index] - info.timestamps[0]),
     source: info,
     placement: placementOf(info, flags, flags.resize),
   };
-  const filled = ticksFilled(timestamps, 1 / info.fps, fps);
+  const filled = ticksFilled(timestamps, info.lastDuration, fps);
   if (filled < frames) {
     reporter.warn(
       `${video} fills ${filled} of ${frames} frames at ${fps} a second; its frame ${picked.at(-1)} is repeated for the rest (--frames ${filled} ends with it)`,
@@ -278,7 +282,7 @@ async function filmedHands(
 ): Promise<HandClip> {
   const info = await videoInfo(flags.hands);
   const { timestamps } = info;
-  const end = timestamps.at(-1)! - timestamps[0] + 1 / info.fps;
+  const end = timestamps.at(-1)! - timestamps[0] + info.lastDuration;
   const wanted = isReady(info.fps, flags) ? plan.times.map((_, i) => i / flags.fps) : plan.times;
   let index = 0;
   const indices = wanted

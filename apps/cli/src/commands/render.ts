@@ -7,7 +7,7 @@ import { recordMetadata } from '../generate/outputs.ts';
 import { interruptible } from '../interrupt.ts';
 import { type ClipRequest, drawHands, drawScene, handCounts, readClipFiles } from '../render/clips.ts';
 import { addClipOptions, addHandOptions, checkName, drawOptions } from '../render/options.ts';
-import { frameName, writeDepthPicture, writeDepthTensor, writeFrames } from '../render/outputs.ts';
+import { frameName, sayIfOdd, writeDepthPicture, writeDepthTensor, writeFrames } from '../render/outputs.ts';
 import { clock, createReporter, type Reporter } from '../report.ts';
 import { integer } from './options.ts';
 
@@ -64,6 +64,7 @@ const clipName = ({ name, trajectory }: Flags): string =>
 
 async function render(flags: Flags, stem: string, reporter: Reporter, signal: AbortSignal): Promise<void> {
   const { out, width, height } = flags;
+  sayIfOdd(flags, reporter);
   const files = await readClipFiles(flags, reporter, { name: '--frames', step: 1 });
   const frames = files.trajectory.frames.length;
   const paths = {

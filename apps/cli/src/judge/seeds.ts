@@ -2,9 +2,9 @@
  * One result a seed, until there are enough: rooms that cannot be used are passed over, and what is known is kept in a
  * folder, so that a run that was stopped goes on where it was.
  */
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeFileAtomic } from '@dwm/core-tensor/node';
+import { readJsonFile, writeFileAtomic } from '@dwm/core-tensor/node';
 import { exists } from '../generate/files.ts';
 import { clock, type Reporter } from '../report.ts';
 
@@ -44,7 +44,7 @@ export async function judgeSeeds<R extends object>(
     signal.throwIfAborted();
     const file = join(folder, `${seed}.json`);
     let entry: { result: R | Unusable; seconds: number };
-    if (await exists(file)) entry = JSON.parse(await readFile(file, 'utf8'));
+    if (await exists(file)) entry = (await readJsonFile(file, 'verdict')) as unknown as typeof entry;
     else {
       const from = performance.now();
       const result = await judge(seed);

@@ -3,12 +3,22 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { saveSafetensors, writeFileAtomic } from '@dwm/core-tensor/node';
 import { encodeGrey16Png, type Frames, frameAt, writePng } from '@dwm/media/node';
+import type { Reporter } from '../report.ts';
 
 export const frameName = (index: number): string => `${String(index).padStart(5, '0')}.png`;
 
 /** One PNG a frame; `dwm generate` takes the folder in place of a video. */
 export async function writeFrames(folder: string, clip: Frames): Promise<void> {
   for (let i = 0; i < clip.frames; i++) await writePng(join(folder, frameName(i)), frameAt(clip, i));
+}
+
+/** H.264 has even sizes only. */
+export function sayIfOdd({ width, height }: { width: number; height: number }, reporter: Reporter): void {
+  if (width % 2 === 0 && height % 2 === 0) return;
+  const even = `${width + (width % 2)}x${height + (height % 2)}`;
+  reporter.warn(
+    `.mp4 has even sizes only: the videos of ${width}x${height} pixels are made ${even} by a repeated row or column; choose an even --width and --height`,
+  );
 }
 
 /** Beyond this a 16-bit picture has no millimetres. */

@@ -55,6 +55,7 @@ export async function openFrameFolder(folder: string, fps: number): Promise<Open
     info: {
       ...{ frames: files.length, height, width, fps, pixelAspect: 1 },
       timestamps: files.map((_, i) => i / fps),
+      lastDuration: 1 / fps,
     },
     frames: (indices) => framesOf(files, first, fps, indices),
     close: () => {},

@@ -2,9 +2,8 @@
  * One clip from its seed to its files: simulate, draw, look at it, write. A device and its pipelines serve any number
  * of clips.
  */
-import { readFile } from 'node:fs/promises';
 import type { Device } from '@dwm/core-tensor';
-import { writeFileAtomic } from '@dwm/core-tensor/node';
+import { readJsonFile, writeFileAtomic } from '@dwm/core-tensor/node';
 import { encodeVideo, type Frames, readVideo } from '@dwm/media/node';
 import { writeTransforms } from '@dwm/renderer';
 import { decodeImage } from '@dwm/renderer/node';
@@ -101,5 +100,6 @@ async function written([path, frames]: readonly [string, Frames]): Promise<numbe
 
 /** The state log of a written clip. */
 export async function readStateLog(root: string, seed: number): Promise<ReturnType<typeof stateLog>> {
-  return JSON.parse(await readFile(clipPaths(root, seed).state, 'utf8'));
+  const log = await readJsonFile(clipPaths(root, seed).state, 'state log');
+  return log as unknown as ReturnType<typeof stateLog>;
 }

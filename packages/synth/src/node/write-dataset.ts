@@ -4,17 +4,18 @@
  * already is kept, and `dataset.txt` lists what there is.
  */
 import { type ChildProcess, fork } from 'node:child_process';
-import { readdir, readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DwmError, InvalidArgumentError } from '@dwm/core-tensor';
-import { writeFileAtomic } from '@dwm/core-tensor/node';
+import { readJsonFile, writeFileAtomic } from '@dwm/core-tensor/node';
 import { Random } from '../random.ts';
 import { type Action, type ClipSettings, FIRST_TEST_SEED } from '../types.ts';
 import { GENERATOR_VERSION } from '../version.ts';
-import { clipPaths, firstSeed, listLine, rejectionPath, type Split } from './clip-files.ts';
-import type { ClipRequest, ClipResult } from './make-clip.ts';
+import { firstSeed, listLine, rejectionPath, type Split } from './clip-files.ts';
+import { type ClipRequest, type ClipResult, readStateLog } from './make-clip.ts';
 import { readParts } from './read-parts.ts';
 import type { WorkerAnswer } from './worker.ts';
 
@@ -259,11 +260,10 @@ async function checkSettings(root: string, options: DatasetOptions): Promise<num
     fixedCamera: fixedCamera ?? 'default',
     parts: parts ? Object.fromEntries(parts.map(({ name, sha256 }) => [name, sha256])) : 'none',
   };
-  const before = await readFile(path, 'utf8').then(
-    // Folders of version 1 do not say so.
-    (text): Record<string, unknown> => ({ version: 1, parts: 'none', rooms: 'own', ...JSON.parse(text) }),
-    () => undefined,
-  );
+  // Folders of version 1 do not say so.
+  const before: Record<string, unknown> | undefined = existsSync(path)
+    ? { version: 1, parts: 'none', rooms: 'own', ...(await readJsonFile(path, 'description of the clips')) }
+    : undefined;
   if (!before) {
     await writeFileAtomic(path, `${JSON.stringify({ version: GENERATOR_VERSION, ...now }, null, 2)}\n`);
     return GENERATOR_VERSION;
@@ -285,14 +285,14 @@ async function knownResults(root: string): Promise<Map<number, ClipResult>> {
     (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.json'));
   for (const name of await names(join(root, 'rejected'))) {
     const seed = Number.parseInt(name, 10);
-    known.set(seed, JSON.parse(await readFile(rejectionPath(root, seed), 'utf8')));
+    known.set(seed, (await readJsonFile(rejectionPath(root, seed), 'result')) as unknown as ClipResult);
   }
   for (const sample of await readdir(root).catch(() => [])) {
     if (!/^(train|test)-\d+$/.test(sample)) continue;
     for (const name of await names(join(root, sample, 'states'))) {
       const seed = Number.parseInt(name, 10);
-      const { action } = JSON.parse(await readFile(clipPaths(root, seed).state, 'utf8'));
-      known.set(seed, { seed, action });
+      const { action } = await readStateLog(root, seed);
+      known.set(seed, { seed, action: action as Action });
     }
   }
   return known;

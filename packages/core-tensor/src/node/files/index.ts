@@ -1,6 +1,7 @@
 export * from './atomic-write.ts';
 export * from './directory-folder.ts';
 export { checkOutput, isDiskFull, WriteError, writeProblem } from './disk.ts';
+export { readJsonFile } from './json-file.ts';
 export { InUseError } from './lock.ts';
 export { type OutputOptions, whileLocked, withOutput } from './output.ts';
 export { fileProblem, openPath } from './path-source.ts';

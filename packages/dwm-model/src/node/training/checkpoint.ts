@@ -3,20 +3,19 @@
  * as `checkpoint-<step>.tmp`, every file flushed, then renamed; one that goes is renamed away before anything
  * in it is deleted. A run killed at any moment thus finds its last whole checkpoint.
  */
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   elementCount,
   type HostData,
   InvalidFileError,
-  parseJsonObject,
   quote,
   type SafetensorsTensor,
   type TensorSpec,
 } from '@dwm/core-tensor';
 import {
-  fileProblem,
   reach,
+  readJsonFile,
   readSafetensors,
   saveSafetensors,
   type TensorToSave,
@@ -188,10 +187,7 @@ export async function listCheckpoints(folder: string): Promise<SavedCheckpoint[]
 /** @throws InvalidFileError unless the checkpoint is there, and whole. */
 export async function readState(path: string): Promise<TrainingState> {
   const file = join(path, STATE);
-  const bytes = await readFile(file).catch((error) => {
-    throw new InvalidFileError(file, fileProblem(error));
-  });
-  const json = parseJsonObject(bytes, file, 'state');
+  const json = await readJsonFile(file, 'state');
   const { version } = json;
   if (version !== VERSION) {
     throw new InvalidFileError(
