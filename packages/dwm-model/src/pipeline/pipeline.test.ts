@@ -86,7 +86,7 @@ describe('damaged model folders end in one line, with nothing left on the device
       [
         'a shape of 2^40 x 2^40',
         (h, [a]) => (h[a].shape = [2 ** 40, 2 ** 40]),
-        /has more than 2\^53 - 1 bytes of F32/,
+        /has more than 2\^53 - 1 bits of F32/,
       ],
       [
         'a negative offset',

@@ -44,6 +44,7 @@ const config = (output: string, training: object = {}): ExperimentConfig =>
         width_buckets: WIDTH,
         frame_buckets: FRAMES,
         validation_steps: 4,
+        num_validation_videos: 1,
       },
       logging: { log_steps: 1 },
       training: {
