@@ -182,13 +182,17 @@ const REST = Float64Array.from({ length: 25 * 7 }, (_, i) => {
 });
 
 /** A link is text, packed: its inside is damaged, and packed anew. */
-const LINK = '#dwm1=';
+const LINK = '#dwm2=';
 async function linkInside(): Promise<Uint8Array> {
   const settings = {
-    ...{ width: 96, height: 64, frames: 2, fps: 8, steps: 4, guidance: 1, seed: 3, prompt: 'A hand.' },
+    ...{ width: 96, height: 64, frames: 5, fps: 8, steps: 4, guidance: 1, seed: 3, prompt: 'A hand.' },
   };
-  const trajectory = readTransforms(textFile(made.transforms()));
-  const link = await writeLink({ room: 7, settings, trajectory });
+  const recorded = readTransforms(textFile(made.transforms()));
+  const frames = Array.from(
+    { length: settings.frames },
+    (_, i) => recorded.frames[i % recorded.frames.length],
+  );
+  const link = await writeLink({ room: 7, settings, trajectory: { ...recorded, frames } });
   const packed = Buffer.from(link.slice(LINK.length), 'base64url');
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('deflate-raw'));
   return new Uint8Array(await new Response(stream).arrayBuffer());

@@ -9,7 +9,8 @@ import * as z from 'zod';
 const switchedOff = z.literal(false).nullable().default(false);
 
 export const spacing = z.enum(['leading', 'linspace', 'trailing']);
-export const numTrainTimesteps = z.int().positive();
+/** Tables of that length are made. */
+export const numTrainTimesteps = z.int().positive().max(1_000_000);
 export const stepsOffset = z.int().nonnegative().default(0);
 export const shift = z.number().positive();
 export const shiftTerminal = z.number().lt(1).nullable().default(null);
