@@ -142,7 +142,7 @@ async function fixtures(adapter: 'lavapipe' | 'swiftshader'): Promise<void> {
     fail(`golden cases on ${adapter}`, (counts ? lines.at(-2) : last) ?? `exit code ${code}`);
 }
 
-/** Damaged files for every reader, for a minute, the same ones every time. */
+/** Damaged files for every reader, the same ones every time. */
 async function fuzz(): Promise<void> {
   const { code, stdout, stderr } = await run('tsx', ['tools/fuzz/main.ts', '--count', '20000', '--seed', '1']);
   const lines = linesOf(stdout);
