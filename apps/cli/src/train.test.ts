@@ -193,7 +193,9 @@ test(
     );
     // Encoding does what it can, and lists the rest.
     const errors = join(folder, 'errors');
-    expect(await failure(['encode', config, '--error-dir', errors, '--modalities', 'hand_videos'])).toMatch(
+    expect(
+      await failure(['encode', config, '--overwrite', '--error-dir', errors, '--modalities', 'hand_videos']),
+    ).toMatch(
       /^error: 2 files encoded, 0 were there already, 1 could not be encoded; they are listed in .*encode_e5_hand_videos_rank0\.json$/,
     );
     expect(JSON.parse(await readFile(join(errors, 'encode_e5_hand_videos_rank0.json'), 'utf8'))).toEqual([
