@@ -144,7 +144,13 @@ async function fixtures(adapter: 'lavapipe' | 'swiftshader'): Promise<void> {
 
 /** Damaged files for every reader, the same ones every time. */
 async function fuzz(): Promise<void> {
-  const { code, stdout, stderr } = await run('tsx', ['tools/fuzz/main.ts', '--count', '20000', '--seed', '1']);
+  const { code, stdout, stderr } = await run('tsx', [
+    'tools/fuzz/main.ts',
+    '--count',
+    '20000',
+    '--seed',
+    '1',
+  ]);
   const lines = linesOf(stdout);
   const counts = /^(\d+) passed, \d+ failed$/.exec(lines.at(-1) ?? '');
   passed += Number(counts?.[1] ?? 0);
