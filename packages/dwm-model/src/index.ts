@@ -18,6 +18,7 @@ export {
   type VaeEstimate,
   vaeParameters,
 } from './vae/index.ts';
+export * from './wan/index.ts';
 export * from './weights/config.ts';
 export * from './weights/lora.ts';
 export * from './weights/parameters.ts';

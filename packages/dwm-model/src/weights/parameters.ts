@@ -88,23 +88,26 @@ export async function loadParameters(
   options: {
     /** Tensors of the file that the network does not use and that may be there all the same. */
     readonly ignore?: (name: string) => boolean;
+    /** The file's name of a parameter, where it is another than the network's. */
+    readonly stored?: (name: string) => string;
     readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
   } = {},
 ): Promise<Parameters> {
-  checkNames(checkpoint, specs, options.ignore);
+  const stored = options.stored ?? ((name: string) => name);
+  checkNames(checkpoint, specs, stored, options.ignore);
   let totalBytes = 0;
   for (const name of Object.keys(specs)) {
-    const entry = checkpoint.tensors.get(name)!;
+    const entry = checkpoint.tensors.get(stored(name))!;
     totalBytes += entry.end - entry.begin;
   }
   let doneBytes = 0;
   const tensors = new Map<string, DeviceTensor>();
   try {
     for (const [name, spec] of Object.entries(specs)) {
-      const dtype = DTYPES[checkpoint.tensors.get(name)!.dtype]!;
+      const dtype = DTYPES[checkpoint.tensors.get(stored(name))!.dtype]!;
       const tensor = new DeviceTensor(device, { shape: spec.shape, dtype }, name);
       tensors.set(name, tensor);
-      for await (const { offset, bytes } of checkpoint.streamTensor(name)) {
+      for await (const { offset, bytes } of checkpoint.streamTensor(stored(name))) {
         tensor.writeBytes(bytes, offset);
         doneBytes += bytes.byteLength;
         // Lets the device drain its staging copies, so that memory stays flat however large the file is.
@@ -125,8 +128,16 @@ export async function loadParameters(
   return new Parameters(tensors);
 }
 
-function checkNames(checkpoint: Checkpoint, specs: ParameterSpecs, ignore?: (name: string) => boolean): void {
-  for (const [name, { shape }] of Object.entries(specs)) {
+function checkNames(
+  checkpoint: Checkpoint,
+  specs: ParameterSpecs,
+  stored: (name: string) => string,
+  ignore?: (name: string) => boolean,
+): void {
+  const expected = new Set<string>();
+  for (const [own, { shape }] of Object.entries(specs)) {
+    const name = stored(own);
+    expected.add(name);
     const entry = checkpoint.tensors.get(name);
     if (!entry) {
       throw new InvalidFileError(checkpoint.name, `tensor ${name} is missing; expected shape [${shape}]`, {
@@ -150,7 +161,7 @@ function checkNames(checkpoint: Checkpoint, specs: ParameterSpecs, ignore?: (nam
     }
   }
   for (const name of checkpoint.tensors.keys()) {
-    if (!(name in specs) && !ignore?.(name)) {
+    if (!expected.has(name) && !ignore?.(name)) {
       throw new InvalidFileError(
         checkpoint.name,
         `tensor ${name} is not part of this network; does config.json belong to these weights?`,

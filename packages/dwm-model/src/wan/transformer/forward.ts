@@ -1,0 +1,175 @@
+/**
+ * The Wan transformer as a function: latents, text and timestep in, velocity out. The video attends to itself and, in
+ * every block, to a context of text rows, before which an image-to-video network has the rows of a picture.
+ */
+import {
+  add,
+  attention,
+  checkpoint,
+  concat,
+  constant,
+  gelu,
+  geluTanh,
+  layerNorm,
+  linear,
+  mul,
+  permute,
+  reshape,
+  rmsNorm,
+  rotary,
+  silu,
+  slice,
+  type Tensor,
+} from '@dwm/core-tensor';
+import type { Tap } from '../../transformer/forward.ts';
+import type { TokenGrid } from '../../transformer/positions.ts';
+import type { Weights } from '../../weights/weights.ts';
+import { IMAGE_TOKENS, type WanConfig } from './config.ts';
+import { PATCH_WEIGHT } from './parameters.ts';
+import { type Riflex, wanRotaryTables } from './positions.ts';
+
+export interface WanInputs {
+  /** [batch, latent frames, inChannels, height, width]: noisy, mask, static, hands. */
+  readonly hidden: Tensor;
+  /** Text embeddings [batch, textLength, textDim], zeros beyond each prompt; every row is attended to. */
+  readonly text: Tensor;
+  /** `wanTimeTable` of the timesteps, [batch, freqDim]. */
+  readonly time: Tensor;
+  /**
+   * Features of a picture [batch, 257, imageDim], for image-to-video networks. Without them the first 257 rows of the
+   * text take the picture's place, as in DWM's training.
+   */
+  readonly image?: Tensor;
+}
+
+export interface WanForwardOptions {
+  /** Keep only the blocks' inputs for a backward pass, and compute the rest once more there. */
+  readonly recompute?: boolean;
+  readonly riflex?: Riflex;
+  readonly tap?: Tap;
+}
+
+const IMAGE_NORM_EPS = 1e-5;
+
+/** @returns the velocity [batch, latent frames, outChannels, height, width]. */
+export function wanTransformer(
+  config: WanConfig,
+  weights: Weights,
+  { hidden, text, time, image }: WanInputs,
+  { recompute = false, riflex, tap = () => {} }: WanForwardOptions = {},
+): Tensor {
+  const { dim, heads, headDim, patch, eps } = config;
+  const get = (name: string) => weights.get(name);
+  const dense = (x: Tensor, name: string) => {
+    const out = linear(x, get(`${name}.weight`), get(`${name}.bias`));
+    const low = weights.adapter?.(name);
+    return low ? add(out, mul(linear(linear(x, low.a), low.b), low.scale)) : out;
+  };
+  const affine = (x: Tensor, name: string, ownEps: number) =>
+    layerNorm(x, { eps: ownEps, gamma: get(`${name}.weight`), beta: get(`${name}.bias`) });
+
+  const [batch, frames, channels, height, width] = hidden.shape;
+  if (channels !== config.inChannels) {
+    throw new Error(`transformer: expected ${config.inChannels} input channels, got ${channels}`);
+  }
+  const grid: TokenGrid = { frames, rows: height / patch, columns: width / patch };
+  const tokens = grid.frames * grid.rows * grid.columns;
+
+  let x = linear(
+    patchify(hidden, grid, patch),
+    reshape(get(PATCH_WEIGHT), [dim, -1]),
+    get('patch_embedding.bias'),
+  );
+  tap('after_patch_embedding', x);
+
+  const embedded = dense(silu(dense(time, 'time_embedding.0')), 'time_embedding.2');
+  tap('temb', embedded);
+  const projected = dense(silu(embedded), 'time_projection.1');
+  tap('timestep_proj', projected);
+
+  let context = dense(geluTanh(dense(text, 'text_embedding.0')), 'text_embedding.2');
+  tap('text_embedded', context);
+  if (image) {
+    const wide = gelu(dense(affine(image, 'img_emb.proj.0', IMAGE_NORM_EPS), 'img_emb.proj.1'));
+    const picture = affine(dense(wide, 'img_emb.proj.3'), 'img_emb.proj.4', IMAGE_NORM_EPS);
+    tap('image_embedded', picture);
+    context = concat([picture, context], 1);
+  }
+
+  const tables = wanRotaryTables(config, grid, riflex);
+  const cos = constant(tables.cos, [tokens, headDim]);
+  const sin = constant(tables.sin, [tokens, headDim]);
+  /** Part `index` of a table of modulations, with what the timestep adds to it: [batch, 1, dim]. */
+  const part = (table: Tensor, given: Tensor, index: number) =>
+    add(slice(table, 1, index, 1), reshape(given, [batch, 1, dim]));
+  const ofTime = (given: Tensor, index: number) => slice(given, 1, index * dim, dim);
+  const modulate = (y: Tensor, shift: Tensor, scale: Tensor) =>
+    add(mul(layerNorm(y, { eps }), add(scale, 1)), shift);
+  const inHeads = (y: Tensor) => reshape(y, [batch, y.shape[1], heads, headDim]);
+  const together = (y: Tensor) => reshape(y, [batch, y.shape[1], dim]);
+  /** Queries or keys, normalized over all heads together. */
+  const normed = (y: Tensor, name: string) =>
+    inHeads(config.qkNorm ? rmsNorm(y, { eps, gamma: get(`${name}.weight`) }) : y);
+
+  const block = (name: string) => (input: Tensor, given: Tensor, read: Tensor) => {
+    const table = get(`${name}.modulation`);
+    const modulation = (index: number) => part(table, ofTime(given, index), index);
+
+    const own = `${name}.self_attn`;
+    const a = modulate(input, modulation(0), modulation(1));
+    const q = rotary(normed(dense(a, `${own}.q`), `${own}.norm_q`), cos, sin, 0);
+    const k = rotary(normed(dense(a, `${own}.k`), `${own}.norm_k`), cos, sin, 0);
+    const heard = together(attention(q, k, inHeads(dense(a, `${own}.v`))));
+    const afterSelf = add(input, mul(modulation(2), dense(heard, `${own}.o`)));
+
+    const cross = `${name}.cross_attn`;
+    const c = config.crossNorm ? affine(afterSelf, `${name}.norm3`, eps) : afterSelf;
+    const query = normed(dense(c, `${cross}.q`), `${cross}.norm_q`);
+    const attend = (rows: Tensor, suffix: string) =>
+      attention(
+        query,
+        normed(dense(rows, `${cross}.k${suffix}`), `${cross}.norm_k${suffix}`),
+        inHeads(dense(rows, `${cross}.v${suffix}`)),
+      );
+    const rows = read.shape[1];
+    // By position, whatever stands there.
+    const split = config.imageBranch ? Math.min(IMAGE_TOKENS, rows) : 0;
+    const answers: Tensor[] = [];
+    if (split < rows) answers.push(attend(slice(read, 1, split, rows - split), ''));
+    if (split > 0) answers.push(attend(slice(read, 1, 0, split), '_img'));
+    const answer = answers.reduce((left, right) => add(left, right));
+    const afterCross = add(afterSelf, dense(together(answer), `${cross}.o`));
+
+    const f = modulate(afterCross, modulation(3), modulation(4));
+    const fed = dense(geluTanh(dense(f, `${name}.ffn.0`)), `${name}.ffn.2`);
+    return add(afterCross, mul(modulation(5), fed));
+  };
+  for (let i = 0; i < config.layers; i++) {
+    const run = block(`blocks.${i}`);
+    x = recompute ? checkpoint(run, [x, projected, context]) : run(x, projected, context);
+    tap(`after_block${i}`, x);
+  }
+
+  const table = get('head.modulation');
+  const out = modulate(x, part(table, embedded, 0), part(table, embedded, 1));
+  return unpatchify(dense(out, 'head.head'), grid, patch, config.outChannels);
+}
+
+/** Latents to rows of patch values [batch, tokens, channels x p x p]. */
+function patchify(hidden: Tensor, { frames, rows, columns }: TokenGrid, p: number): Tensor {
+  const [batch, , channels] = hidden.shape;
+  const split = reshape(hidden, [batch, frames, channels, rows, p, columns, p]);
+  return reshape(permute(split, [0, 1, 3, 5, 2, 4, 6]), [batch, frames * rows * columns, channels * p * p]);
+}
+
+/** Rows of patch values, channels last, back to latents. */
+function unpatchify(x: Tensor, { frames, rows, columns }: TokenGrid, p: number, channels: number): Tensor {
+  const split = reshape(x, [x.shape[0], frames, rows, columns, p, p, channels]);
+  return reshape(permute(split, [0, 1, 6, 2, 4, 3, 5]), [
+    x.shape[0],
+    frames,
+    channels,
+    rows * p,
+    columns * p,
+  ]);
+}

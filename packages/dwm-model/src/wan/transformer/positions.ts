@@ -1,0 +1,62 @@
+/** Wan's tables of positions and of the timestep, their angles in float64 on the host. */
+import type { TokenGrid } from '../../transformer/positions.ts';
+import type { WanConfig } from './config.ts';
+
+const THETA = 10000;
+
+/** Riflex (arXiv:2502.15894): one frequency of the frames is slowed so that a longer clip does not repeat itself. */
+export interface Riflex {
+  /** Which frequency, from 1: the one that repeats within the clip. */
+  readonly k: number;
+  /** Latent frames of the clip. */
+  readonly frames: number;
+}
+
+/**
+ * cos and sin tables [tokens, head dim] for tokens in the order frame, row, column; each angle twice in a row. Of the
+ * pairs of a head, two sixths each turn with row and column, and the rest with the frame.
+ */
+export function wanRotaryTables(
+  { headDim, fps }: Pick<WanConfig, 'headDim' | 'fps'>,
+  { frames, rows, columns }: TokenGrid,
+  riflex?: Riflex,
+): { cos: Float32Array; sin: Float32Array } {
+  const space = 2 * Math.floor(headDim / 6);
+  const time = headDim - 2 * space;
+  const frequencies = (dim: number) => Array.from({ length: dim / 2 }, (_, i) => THETA ** ((-2 * i) / dim));
+  const [ofFrame, ofPlace] = [frequencies(time), frequencies(space)];
+  if (riflex) ofFrame[riflex.k - 1] = (0.9 * 2 * Math.PI) / riflex.frames;
+  const cos = new Float32Array(frames * rows * columns * headDim);
+  const sin = new Float32Array(cos.length);
+  let at = 0;
+  const turn = (angle: number) => {
+    cos[at] = cos[at + 1] = Math.cos(angle);
+    sin[at] = sin[at + 1] = Math.sin(angle);
+    at += 2;
+  };
+  for (let f = 0; f < frames; f++) {
+    const moment = (f * 16) / fps;
+    for (let r = 0; r < rows; r++) {
+      for (let c = 0; c < columns; c++) {
+        for (const frequency of ofFrame) turn(moment * frequency);
+        for (const frequency of ofPlace) turn(r * frequency);
+        for (const frequency of ofPlace) turn(c * frequency);
+      }
+    }
+  }
+  return { cos, sin };
+}
+
+/** cos, then sin, of the timesteps' angles: [timesteps, freqDim]. Timesteps are floats from 0 to 1000. */
+export function wanTimeTable(timesteps: readonly number[], freqDim: number): Float32Array {
+  const half = freqDim / 2;
+  const table = new Float32Array(timesteps.length * freqDim);
+  for (const [row, t] of timesteps.entries()) {
+    for (let i = 0; i < half; i++) {
+      const angle = t * THETA ** (-i / half);
+      table[row * freqDim + i] = Math.cos(angle);
+      table[row * freqDim + half + i] = Math.sin(angle);
+    }
+  }
+  return table;
+}
