@@ -7,6 +7,7 @@ import {
   type ModelFolder,
   openCheckpoint,
   openSafetensors,
+  openTorchFile,
   readTorchFile,
   writeSafetensors,
 } from '@dwm/core-tensor';
@@ -263,7 +264,11 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   },
   torch: {
     samples: async () => [made.torchFile()],
-    read: (bytes) => readTorchFile({ name: NAME, bytes }),
+    async read(bytes) {
+      const checkpoint = await openTorchFile(bytesSource(NAME, bytes));
+      for (const name of checkpoint.tensors.keys()) for await (const _ of checkpoint.streamTensor(name, 64));
+      return readTorchFile({ name: NAME, bytes });
+    },
   },
   png: {
     samples: async () => [await encodePng(picture())],
@@ -377,7 +382,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
       npz({ a: array([40], new Float64Array(40)) }, true),
     ],
     async read(bytes) {
-      const file = openNpz({ name: NAME, bytes });
+      const file = await openNpz({ name: NAME, bytes });
       for (const name of file.arrays) await file.array(name);
     },
   },

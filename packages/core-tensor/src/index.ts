@@ -38,7 +38,7 @@ export * from './program.ts';
 export * from './safetensors/index.ts';
 export * from './tensor.ts';
 export { oneLine, printable, printableJson, quote } from './text.ts';
-export { readTorchFile, writeTorchFile } from './torch-file/index.ts';
+export { openTensorFile, openTorchFile, readTorchFile, writeTorchFile } from './torch-file/index.ts';
 export { beforeUse } from './tune/before-use.ts';
 export * from './tune/first-use.ts';
 export * from './tune/tune.ts';

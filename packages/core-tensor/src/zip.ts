@@ -4,6 +4,7 @@
  * exist before anything is allocated, and every entry against its checksum. Format: PKWARE APPNOTE 6.3.
  */
 import { InvalidFileError } from './errors.ts';
+import type { ByteSource } from './safetensors/byte-source.ts';
 import { quote } from './text.ts';
 
 /** A file held in memory; `name` is what errors call it. */
@@ -27,42 +28,58 @@ const MAX_ENTRY_BYTES = 1 << 28;
 /** Deflate cannot do better than this. */
 const MAX_DEFLATE_RATIO = 1032;
 
+/** A directory of a million entries. */
+const MAX_DIRECTORY_BYTES = 1 << 28;
+
 const EOCD_BYTES = 22;
+const ZIP64_LOCATOR_BYTES = 20;
+const ZIP64_END_BYTES = 56;
 const CENTRAL_BYTES = 46;
 const LOCAL_BYTES = 30;
 const UNKNOWN_32 = 0xffffffff;
 
 /**
- * The entries of a zip file by name.
+ * The entries of a zip file by name. Only the directory at its end is read.
  * @throws InvalidFileError where the file is not a zip, or its directory points outside of it.
  */
-export function readZipDirectory({ name, bytes }: BinaryFile): Map<string, ZipEntry> {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const bad = (problem: string) => new InvalidFileError(name, problem);
-  const end = findEnd(view);
-  if (end < 0) throw bad('has no zip directory: not a zip archive, or cut short; copy it again');
+export async function readZipDirectory(source: ByteSource): Promise<Map<string, ZipEntry>> {
+  const bad = (problem: string) => new InvalidFileError(source.name, problem);
+  const tailAt = Math.max(0, source.size - EOCD_BYTES - ZIP64_LOCATOR_BYTES - 0xffff);
+  const tail = dataView(await source.read(tailAt, source.size - tailAt));
+  const endInTail = findEnd(tail);
+  if (endInTail < 0) throw bad('has no zip directory: not a zip archive, or cut short; copy it again');
+  const end = tailAt + endInTail;
   let [count, size, start] = [
-    view.getUint16(end + 10, true),
-    view.getUint32(end + 12, true),
-    view.getUint32(end + 16, true),
+    tail.getUint16(endInTail + 10, true),
+    tail.getUint32(endInTail + 12, true),
+    tail.getUint32(endInTail + 16, true),
   ];
   if (count === 0xffff || size === UNKNOWN_32 || start === UNKNOWN_32) {
-    const at = end >= 20 && view.getUint32(end - 20, true) === 0x07064b50 ? uint64(view, end - 12) : -1;
-    if (at < 0 || at + 56 > end || view.getUint32(at, true) !== 0x06064b50)
-      throw bad('its Zip64 directory is damaged; copy it again');
-    [count, size, start] = [uint64(view, at + 32), uint64(view, at + 40), uint64(view, at + 48)];
+    const locator = endInTail - ZIP64_LOCATOR_BYTES;
+    const at = locator >= 0 && tail.getUint32(locator, true) === 0x07064b50 ? uint64(tail, locator + 8) : -1;
+    const fits = at >= 0 && at + ZIP64_END_BYTES <= end;
+    const view = fits ? dataView(await source.read(at, ZIP64_END_BYTES)) : undefined;
+    if (view?.getUint32(0, true) !== 0x06064b50) throw bad('its Zip64 directory is damaged; copy it again');
+    [count, size, start] = [uint64(view, 32), uint64(view, 40), uint64(view, 48)];
   }
   if (start + size > end)
-    throw bad(`its directory ends at byte ${start + size}, the file has ${bytes.length}`);
+    throw bad(`its directory ends at byte ${start + size}, the file has ${source.size}`);
+  if (size > MAX_DIRECTORY_BYTES)
+    throw bad(`its directory has ${size} bytes, expected at most ${MAX_DIRECTORY_BYTES}`);
   if (count * CENTRAL_BYTES > size) throw bad(`claims ${count} entries in a directory of ${size} bytes`);
+  return parseDirectory(source.name, await source.read(start, size), count);
+}
 
+function parseDirectory(name: string, bytes: Uint8Array, count: number): Map<string, ZipEntry> {
+  const view = dataView(bytes);
+  const bad = (problem: string) => new InvalidFileError(name, problem);
   const entries = new Map<string, ZipEntry>();
-  for (let at = start, i = 0; i < count; i++) {
-    if (at + CENTRAL_BYTES > start + size || view.getUint32(at, true) !== 0x02014b50)
+  for (let at = 0, i = 0; i < count; i++) {
+    if (at + CENTRAL_BYTES > bytes.length || view.getUint32(at, true) !== 0x02014b50)
       throw bad(`entry ${i} of its directory is damaged`);
     const [nameBytes, extraBytes, commentBytes] = [28, 30, 32].map((o) => view.getUint16(at + o, true));
     const next = at + CENTRAL_BYTES + nameBytes + extraBytes + commentBytes;
-    if (next > start + size) throw bad(`entry ${i} of its directory reaches past its end`);
+    if (next > bytes.length) throw bad(`entry ${i} of its directory reaches past its end`);
     const nameAt = at + CENTRAL_BYTES;
     const entryName = new TextDecoder().decode(bytes.subarray(nameAt, nameAt + nameBytes));
     if (entries.has(entryName)) throw bad(`holds ${quote(entryName)} twice`);
@@ -88,6 +105,9 @@ function findEnd(view: DataView): number {
   return -1;
 }
 
+const dataView = ({ buffer, byteOffset, byteLength }: Uint8Array) =>
+  new DataView(buffer, byteOffset, byteLength);
+
 /** Values past 2^53 become inexact, which is as good as "beyond any file". */
 const uint64 = (view: DataView, at: number) => Number(view.getBigUint64(at, true));
 
@@ -110,33 +130,45 @@ function wideFields(view: DataView, at: number, extra: number, extraBytes: numbe
 }
 
 /**
- * The bytes of one entry.
- * @throws InvalidFileError where the entry lies outside the file, is larger than it can be, or fails its checksum.
+ * Where the packed bytes of an entry lie in the file.
+ * @throws InvalidFileError where the entry is not there, lies outside the file, or is larger than it can be.
  */
-export async function readZipEntry(
-  file: BinaryFile,
+export async function locateZipEntry(
+  source: ByteSource,
   entryName: string,
   entry: ZipEntry,
-): Promise<Uint8Array> {
-  const { name, bytes } = file;
+): Promise<{ begin: number; end: number }> {
+  const { name, size } = source;
   const bad = (problem: string) =>
     new InvalidFileError(name, `${quote(entryName)} ${problem}`, { field: entryName });
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (entry.header + LOCAL_BYTES > bytes.length || view.getUint32(entry.header, true) !== 0x04034b50)
+  const fits = entry.header + LOCAL_BYTES <= size;
+  const local = fits ? dataView(await source.read(entry.header, LOCAL_BYTES)) : undefined;
+  if (local?.getUint32(0, true) !== 0x04034b50)
     throw bad('is not where the directory says; copy the file again');
-  const start =
-    entry.header +
-    LOCAL_BYTES +
-    view.getUint16(entry.header + 26, true) +
-    view.getUint16(entry.header + 28, true);
-  if (start + entry.compressedBytes > bytes.length)
-    throw bad(`ends at byte ${start + entry.compressedBytes}, the file has ${bytes.length}; copy it again`);
-  if (entry.bytes > MAX_ENTRY_BYTES)
-    throw bad(`claims ${entry.bytes} bytes, expected at most ${MAX_ENTRY_BYTES}`);
+  const begin = entry.header + LOCAL_BYTES + local.getUint16(26, true) + local.getUint16(28, true);
+  const end = begin + entry.compressedBytes;
+  if (end > size) throw bad(`ends at byte ${end}, the file has ${size}; copy it again`);
   const possible = entry.deflated ? entry.compressedBytes * MAX_DEFLATE_RATIO : entry.compressedBytes;
   if (entry.bytes > possible || (!entry.deflated && entry.bytes < possible))
     throw bad(`claims ${entry.bytes} bytes, its data make ${entry.deflated ? 'at most ' : ''}${possible}`);
-  const packed = bytes.subarray(start, start + entry.compressedBytes);
+  return { begin, end };
+}
+
+/**
+ * The bytes of one entry.
+ * @throws InvalidFileError as `locateZipEntry`, and where it is too large to unpack, or fails its checksum.
+ */
+export async function readZipEntry(
+  source: ByteSource,
+  entryName: string,
+  entry: ZipEntry,
+): Promise<Uint8Array> {
+  const bad = (problem: string) =>
+    new InvalidFileError(source.name, `${quote(entryName)} ${problem}`, { field: entryName });
+  const { begin, end } = await locateZipEntry(source, entryName, entry);
+  if (entry.bytes > MAX_ENTRY_BYTES)
+    throw bad(`claims ${entry.bytes} bytes, expected at most ${MAX_ENTRY_BYTES}`);
+  const packed = await source.read(begin, end - begin);
   const data = entry.deflated ? await inflate(packed, entry.bytes) : packed;
   if (!data) throw bad(`does not unpack to the ${entry.bytes} bytes that it claims; copy the file again`);
   if (crc32(data) !== entry.crc32) throw bad('fails its checksum; copy the file again');

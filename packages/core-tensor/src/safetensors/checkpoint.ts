@@ -1,11 +1,12 @@
 /**
- * Weights by name, from one safetensors file or from shards with an index. Opening reads headers only;
- * tensors are read when asked for, whole or as a stream of chunks, so memory use is the caller's choice.
+ * Weights by name, from one safetensors file, from shards with an index, or from a file of PyTorch. Opening reads
+ * headers only; tensors are read when asked for, whole or as a stream of chunks, so memory use is the caller's choice.
  */
+import { elementCount } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError, InvalidFileError } from '../errors.ts';
 import { quote } from '../text.ts';
 import type { ByteSource } from './byte-source.ts';
-import { type SafetensorsTensor, typedArray } from './dtypes.ts';
+import { type SafetensorsTensor, type TypedArray, typedArray } from './dtypes.ts';
 import { MAX_HEADER_BYTES, readHeader, type SafetensorsHeader, type TensorEntry } from './header.ts';
 import { isObject, parseJsonObject } from './json.ts';
 import { type ModelFolder, staysInside } from './model-folder.ts';
@@ -31,11 +32,17 @@ export class Checkpoint {
   readonly metadata: Readonly<Record<string, string>>;
   readonly #sources: ReadonlyMap<string, ByteSource>;
 
-  constructor(name: string, tensors: ReadonlyMap<string, TensorEntry>, shards: readonly Shard[]) {
+  /** @param sources the files that the entries name; `close` closes them. */
+  constructor(
+    name: string,
+    tensors: ReadonlyMap<string, TensorEntry>,
+    sources: readonly ByteSource[],
+    metadata: Readonly<Record<string, string>> = {},
+  ) {
     this.name = name;
     this.tensors = tensors;
-    this.metadata = Object.assign({}, ...shards.map((shard) => shard.header.metadata));
-    this.#sources = new Map(shards.map(({ source }) => [source.name, source]));
+    this.metadata = metadata;
+    this.#sources = new Map(sources.map((source) => [source.name, source]));
   }
 
   /**
@@ -44,14 +51,15 @@ export class Checkpoint {
    */
   async readTensor(name: string): Promise<SafetensorsTensor> {
     const { entry, source } = this.#locate(name);
-    const bytes = await source.read(entry.begin, entry.end - entry.begin);
-    return { dtype: entry.dtype, shape: entry.shape, data: typedArray(entry.dtype, bytes) };
+    const data = typedArray(entry.dtype, await source.read(entry.begin, entry.end - entry.begin));
+    const { dtype, shape, strides } = entry;
+    return { dtype, shape, data: strides ? inRowMajorOrder(data, shape, strides) : data };
   }
 
   /**
-   * The bytes of one tensor in order, at most `chunkBytes` (rounded down to a multiple of 8, so that every
+   * The bytes of one tensor in row-major order, at most `chunkBytes` (rounded down to a multiple of 8, so that every
    * chunk holds whole elements) at a time. One buffer serves all chunks: use or copy a chunk's `bytes` before
-   * asking for the next one.
+   * asking for the next one. A tensor that lies in another order is put into this one as a whole first.
    * @throws InvalidFileError as `readTensor`; InvalidArgumentError if `chunkBytes` is below 8.
    */
   async *streamTensor(name: string, chunkBytes = 4 * 1024 * 1024): AsyncGenerator<TensorChunk, void, void> {
@@ -62,6 +70,15 @@ export class Checkpoint {
       );
     }
     const { entry, source } = this.#locate(name);
+    if (entry.strides) {
+      const { buffer, byteOffset, byteLength } = (await this.readTensor(name)).data;
+      const step = chunkBytes - (chunkBytes % 8);
+      for (let offset = 0; offset < byteLength; offset += step) {
+        const count = Math.min(step, byteLength - offset);
+        yield { offset, bytes: new Uint8Array(buffer, byteOffset + offset, count) };
+      }
+      return;
+    }
     const length = entry.end - entry.begin;
     const buffer = new Uint8Array(Math.min(chunkBytes - (chunkBytes % 8), length));
     for (let offset = 0; offset < length; offset += buffer.byteLength) {
@@ -86,6 +103,23 @@ export class Checkpoint {
   }
 }
 
+/** Elements that lie `strides` apart in `data`, one after the other. */
+function inRowMajorOrder(data: TypedArray, shape: readonly number[], strides: readonly number[]): TypedArray {
+  const out = new (data.constructor as new (length: number) => TypedArray)(elementCount(shape));
+  const at = new Array<number>(shape.length).fill(0);
+  let from = 0;
+  for (let i = 0; i < out.length; i++) {
+    out[i] = data[from];
+    for (let d = shape.length - 1; d >= 0; d--) {
+      from += strides[d];
+      if (++at[d] < shape[d]) break;
+      from -= shape[d] * strides[d];
+      at[d] = 0;
+    }
+  }
+  return out;
+}
+
 async function openShard(source: ByteSource): Promise<Shard> {
   try {
     return { source, header: await readHeader(source) };
@@ -101,7 +135,7 @@ async function openShard(source: ByteSource): Promise<Shard> {
  */
 export async function openSafetensors(source: ByteSource): Promise<Checkpoint> {
   const shard = await openShard(source);
-  return new Checkpoint(source.name, shard.header.tensors, [shard]);
+  return new Checkpoint(source.name, shard.header.tensors, [source], shard.header.metadata);
 }
 
 /**
@@ -174,7 +208,14 @@ async function openShards(folder: ModelFolder, indexPath: string): Promise<Check
       }
       tensors.set(tensor, entry);
     }
-    return new Checkpoint(name, tensors, [...shards.values()]);
+    const opened = [...shards.values()];
+    const metadata = Object.assign({}, ...opened.map(({ header }) => header.metadata));
+    return new Checkpoint(
+      name,
+      tensors,
+      opened.map(({ source }) => source),
+      metadata,
+    );
   } catch (error) {
     for (const { source } of shards.values()) await source.close?.();
     throw error;

@@ -19,6 +19,8 @@ export interface TensorEntry {
   /** Byte offsets [begin, end) from the start of the file (not of the data part, as in the header). */
   readonly begin: number;
   readonly end: number;
+  /** Elements from one index to the next along each dimension, where they do not lie in row-major order. */
+  readonly strides?: readonly number[];
   /** Name of the file that holds it. */
   readonly file: string;
 }

@@ -1,2 +1,2 @@
-export { readTorchFile } from './read.ts';
+export { openTensorFile, openTorchFile, readTorchFile } from './read.ts';
 export { writeTorchFile } from './write.ts';

@@ -4,7 +4,6 @@
  */
 import {
   add,
-  blobSource,
   type Checkpoint,
   cast,
   type Device,
@@ -15,14 +14,12 @@ import {
   type ModelFolder,
   matmul,
   mul,
-  openSafetensors,
+  openTensorFile,
   pad,
   parameter,
-  readTorchFile,
   reshape,
   toFloat32,
   toNumbers,
-  writeSafetensors,
 } from '@dwm/core-tensor';
 import { readJson } from './config.ts';
 import { type LoraLayer, loraNames, wholeNames } from './lora-names.ts';
@@ -56,31 +53,18 @@ async function firstOf(folder: ModelFolder, names: readonly string[]): Promise<s
   return undefined;
 }
 
-/** Safetensors, of which only the header is read, or PyTorch's file, read whole. */
-async function openTensors(folder: ModelFolder, name: string): Promise<Checkpoint> {
-  const source = await folder.open(name);
-  if (name.endsWith('.safetensors')) return openSafetensors(source);
-  try {
-    const tensors = await readTorchFile({ name: source.name, bytes: await source.read(0, source.size) });
-    const bytes = writeSafetensors(tensors) as Uint8Array<ArrayBuffer>;
-    return await openSafetensors(blobSource(new Blob([bytes]), source.name));
-  } finally {
-    await source.close?.();
-  }
-}
-
 /** Whether there is a LoRA in the folder. */
 export const hasLora = async (folder: ModelFolder): Promise<boolean> =>
   (await firstOf(folder, LORA_FILES)) !== undefined;
 
 /** @throws InvalidFileError when the folder has no LoRA file, or what it says of itself cannot be. */
 export async function openLora(folder: ModelFolder): Promise<LoraFiles> {
-  const lora = await openTensors(folder, (await firstOf(folder, LORA_FILES)) ?? LORA_FILE);
+  const lora = await openTensorFile(await folder.open((await firstOf(folder, LORA_FILES)) ?? LORA_FILE));
   try {
     const beside = (await folder.exists(PEFT_CONFIG)) ? await readJson(folder, PEFT_CONFIG) : undefined;
     const config = readLoraConfig(lora.name, lora.metadata, beside);
     const wholeFile = await firstOf(folder, NON_LORA_FILES);
-    const whole = wholeFile === undefined ? undefined : await openTensors(folder, wholeFile);
+    const whole = wholeFile === undefined ? undefined : await openTensorFile(await folder.open(wholeFile));
     return { lora, whole, config };
   } catch (error) {
     await lora.close();

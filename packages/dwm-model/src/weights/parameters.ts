@@ -4,10 +4,12 @@
  * the JavaScript heap loads through one 4 MiB buffer.
  */
 import {
+  bytesOf,
   type Checkpoint,
   type Device,
   DeviceTensor,
   type DType,
+  elementCount,
   evaluate,
   InvalidFileError,
   parameter,
@@ -97,8 +99,8 @@ export async function loadParameters(
   checkNames(checkpoint, specs, stored, options.ignore);
   let totalBytes = 0;
   for (const name of Object.keys(specs)) {
-    const entry = checkpoint.tensors.get(stored(name))!;
-    totalBytes += entry.end - entry.begin;
+    const { dtype, shape } = checkpoint.tensors.get(stored(name))!;
+    totalBytes += elementCount(shape) * bytesOf(DTYPES[dtype]!);
   }
   let doneBytes = 0;
   const tensors = new Map<string, DeviceTensor>();

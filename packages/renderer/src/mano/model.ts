@@ -55,7 +55,7 @@ export async function loadMano(file: BinaryFile): Promise<ManoModel> {
       'is a Python pickle, which is never loaded; convert it once to .npz with the five lines of Python in `converter`',
       { converter: MANO_CONVERTER },
     );
-  const npz = openNpz(file);
+  const npz = await openNpz(file);
   const read = async (array: string, shape: number[]) => (await shapedArray(npz, array, shape)).data;
   const faces = await read('f', [-1, 3]);
   const wrong = faces.findIndex((index) => !(Number.isInteger(index) && index >= 0 && index < MANO_VERTICES));

@@ -33,8 +33,7 @@ export async function readSogBundle(source: ByteSource, options: ReadSplatOption
   const { name, size } = source;
   if (size > MAX_BUNDLE_BYTES)
     throw new InvalidFileError(name, `has ${size} bytes, expected at most ${MAX_BUNDLE_BYTES}; unpack it`);
-  const file = { name, bytes: await source.read(0, size) };
-  const entries = readZipDirectory(file);
+  const entries = await readZipDirectory(source);
   // The files should lie at the top; some zip their folder.
   const meta = [...entries.keys()]
     .filter((entry) => /(^|\/)meta\.json$/.test(entry))
@@ -44,7 +43,7 @@ export async function readSogBundle(source: ByteSource, options: ReadSplatOption
     const found = entries.get(entry);
     if (!found)
       throw new InvalidFileError(name, `holds no ${entry}, which its meta.json names; export it again`);
-    return readZipEntry(file, entry, found);
+    return readZipEntry(source, entry, found);
   };
   const folder = meta.slice(0, -'meta.json'.length);
   return readSog(name, await read(meta), (entry) => read(folder + entry), options);

@@ -42,7 +42,7 @@ export async function importHamer(
   model: ManoModel,
   options: HamerOptions = {},
 ): Promise<Trajectory> {
-  const npz = openNpz(file);
+  const npz = await openNpz(file);
   const frameOf = (await shapedArray(npz, 'frame', [-1])).data;
   const n = frameOf.length;
   const read = async (name: string, shape: number[]) => (await shapedArray(npz, name, shape)).data;

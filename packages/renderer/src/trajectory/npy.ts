@@ -3,7 +3,14 @@
  * read by its grammar, never evaluated, and the sizes must match the bytes. Arrays of Python objects are pickles,
  * programs to be run, and are refused. Format: numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
  */
-import { type BinaryFile, InvalidFileError, quote, readZipDirectory, readZipEntry } from '@dwm/core-tensor';
+import {
+  type BinaryFile,
+  bytesSource,
+  InvalidFileError,
+  quote,
+  readZipDirectory,
+  readZipEntry,
+} from '@dwm/core-tensor';
 
 /** A numeric array in C order. Integers beyond 2^53 are rounded. */
 export interface NpyArray {
@@ -31,8 +38,9 @@ arrays = {k: np.asarray(data[k]) for k in data.keys()}
 np.savez(sys.argv[2], **{k: a if a.dtype != object else np.stack([np.asarray(x, float) for x in a]) for k, a in arrays.items()})`;
 
 /** @throws InvalidFileError where the file is not a zip. */
-export function openNpz(file: BinaryFile): NpzFile {
-  const entries = readZipDirectory(file);
+export async function openNpz(file: BinaryFile): Promise<NpzFile> {
+  const source = bytesSource(file.name, file.bytes);
+  const entries = await readZipDirectory(source);
   const arrays = [...entries.keys()].filter((key) => key.endsWith('.npy')).map((key) => key.slice(0, -4));
   return {
     name: file.name,
@@ -45,7 +53,7 @@ export function openNpz(file: BinaryFile): NpzFile {
         });
       return parseNpy({
         name: `${file.name}: ${name}`,
-        bytes: await readZipEntry(file, `${name}.npy`, entry),
+        bytes: await readZipEntry(source, `${name}.npy`, entry),
       });
     },
   };
