@@ -3,8 +3,8 @@
  *
  *     npm run test:fixtures -- [--dir DIR] [--only NAME]
  *
- * DIR (else $DWM_FIXTURES, else $DWM_SHARED/fixtures, else ../shared/fixtures) holds one folder a case, or is
- * one. NAME is a folder or a layout. $DWM_ADAPTER chooses the device; networks run in f32, and once more in f16
+ * DIR (else $DWM_FIXTURES, else `fixtures` and `fixtures-next` of $DWM_SHARED, else of ../shared) holds one folder a
+ * case, or is one. NAME is a folder or a layout. $DWM_ADAPTER chooses the device; networks run in f32, and once more in f16
  * where the device has it. Every printed group of checks counts as passed or failed, and a case that throws as
  * failed. The exit code is 1 if anything failed or nothing ran, except where there is no shared data at all.
  */
@@ -112,7 +112,9 @@ async function main(): Promise<boolean> {
     counts.skipped += 1;
     return true;
   }
-  const found = findCases(dir).map((folder) => ({ folder, layout: layoutOf(folder) }));
+  const next = `${shared}-next`;
+  const folders = chosen || !existsSync(next) ? [dir] : [dir, next];
+  const found = folders.flatMap(findCases).map((folder) => ({ folder, layout: layoutOf(folder) }));
   const cases = found.filter(({ folder, layout }) => !only || only === folder.name || only === layout?.name);
   if (cases.length === 0) {
     const names = found.map(({ folder }) => folder.name).join(', ') || 'nothing';

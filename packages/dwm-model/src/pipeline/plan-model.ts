@@ -17,7 +17,7 @@ import {
   trace,
 } from '@dwm/core-tensor';
 import { readT5Config, type T5Config } from '../text-encoder/config.ts';
-import { TOKEN_TABLES, t5Encoder, t5Parameters } from '../text-encoder/network.ts';
+import { t5Encoder, t5Parameters } from '../text-encoder/network.ts';
 import {
   type PublishedModel,
   publishedTransformer,
@@ -144,7 +144,7 @@ export function planModel(
   const tokens = transformer.config.max_text_seq_length;
   if (text) {
     const config = { ...text.config, blocks: 1 };
-    const weights = new Symbols(t5Parameters(config, TOKEN_TABLES[0]), text.dtype);
+    const weights = new Symbols(t5Parameters(config), text.dtype);
     const ids = spec([batch, tokens], 'u32');
     const graph = trace({ ids }, (given) => ({ out: t5Encoder(config, weights, given.ids).out }));
     planProgram(graph, device.caps, precision);

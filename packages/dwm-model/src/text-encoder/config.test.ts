@@ -35,6 +35,8 @@ const xxl = {
 
 test('reads what transformers writes', () => {
   expect(readT5Config(xxl, 'config.json')).toEqual({
+    names: 'transformers',
+    tablePerBlock: false,
     width: 4096,
     heads: 64,
     headWidth: 64,
@@ -47,13 +49,17 @@ test('reads what transformers writes', () => {
   });
 });
 
+test('umT5 has a table of positions in every block', () => {
+  expect(readT5Config({ ...xxl, model_type: 'umt5' }, 'config.json').tablePerBlock).toBe(true);
+});
+
 test.each([
   ['feed_forward_proj', 'relu'],
   ['feed_forward_proj', undefined],
   ['dense_act_fn', 'silu'],
   ['is_gated_act', false],
   ['is_decoder', true],
-  ['model_type', 'umt5'],
+  ['model_type', 'mt5'],
   ['d_model', 0],
   ['num_layers', undefined],
   ['layer_norm_epsilon', '1e-6'],

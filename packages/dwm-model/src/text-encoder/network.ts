@@ -1,6 +1,6 @@
 /**
- * The T5 v1.1 encoder: pre-norm blocks of attention and a gated feed-forward, without any bias but that of
- * relative positions, which block 0 holds and all blocks share. The residual stream stays in f32, where T5
+ * The encoder of T5 v1.1 and umT5: pre-norm blocks of attention and a gated feed-forward, without any bias but that of
+ * relative positions. In T5 block 0 holds its table and all blocks share it; in umT5 each has its own. The residual stream stays in f32, where T5
  * needs it: its activations leave the range of f16.
  */
 import {
@@ -21,39 +21,83 @@ import type { ParameterSpecs, Parameters } from '../weights/parameters.ts';
 import type { T5Config } from './config.ts';
 import { bucketTable } from './relative-position.ts';
 
-const relativeBias = 'encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight';
-const finalNorm = 'encoder.final_layer_norm.weight';
-
-/** Two names of the one token table; a file may hold either or both. */
-export const TOKEN_TABLES = ['shared.weight', 'encoder.embed_tokens.weight'] as const;
-
-/** The names of one block's parameters, as transformers has them. */
-function blockNames(index: number) {
-  const [first, second] = [0, 1].map((layer) => `encoder.block.${index}.layer.${layer}`);
-  return {
-    attentionNorm: `${first}.layer_norm.weight`,
-    query: `${first}.SelfAttention.q.weight`,
-    key: `${first}.SelfAttention.k.weight`,
-    value: `${first}.SelfAttention.v.weight`,
-    out: `${first}.SelfAttention.o.weight`,
-    feedForwardNorm: `${second}.layer_norm.weight`,
-    gate: `${second}.DenseReluDense.wi_0.weight`,
-    up: `${second}.DenseReluDense.wi_1.weight`,
-    down: `${second}.DenseReluDense.wo.weight`,
-  };
+/** The names of one block's parameters, by what they are. */
+interface BlockNames {
+  readonly relativeBias: string;
+  readonly attentionNorm: string;
+  readonly query: string;
+  readonly key: string;
+  readonly value: string;
+  readonly out: string;
+  readonly feedForwardNorm: string;
+  readonly gate: string;
+  readonly up: string;
+  readonly down: string;
 }
 
-/** @param tokenTable the one of `TOKEN_TABLES` to read. */
-export function t5Parameters(config: T5Config, tokenTable: string): ParameterSpecs {
+interface Names {
+  /** A file may hold any of them, or all, for the one table. */
+  readonly tokenTables: readonly string[];
+  readonly finalNorm: string;
+  readonly block: (index: number) => BlockNames;
+}
+
+const NAMES: Readonly<Record<T5Config['names'], Names>> = {
+  transformers: {
+    tokenTables: ['shared.weight', 'encoder.embed_tokens.weight'],
+    finalNorm: 'encoder.final_layer_norm.weight',
+    block: (index) => {
+      const [first, second] = [0, 1].map((layer) => `encoder.block.${index}.layer.${layer}`);
+      return {
+        relativeBias: `${first}.SelfAttention.relative_attention_bias.weight`,
+        attentionNorm: `${first}.layer_norm.weight`,
+        query: `${first}.SelfAttention.q.weight`,
+        key: `${first}.SelfAttention.k.weight`,
+        value: `${first}.SelfAttention.v.weight`,
+        out: `${first}.SelfAttention.o.weight`,
+        feedForwardNorm: `${second}.layer_norm.weight`,
+        gate: `${second}.DenseReluDense.wi_0.weight`,
+        up: `${second}.DenseReluDense.wi_1.weight`,
+        down: `${second}.DenseReluDense.wo.weight`,
+      };
+    },
+  },
+  wan: {
+    tokenTables: ['token_embedding.weight'],
+    finalNorm: 'norm.weight',
+    block: (index) => {
+      const block = `blocks.${index}`;
+      return {
+        relativeBias: `${block}.pos_embedding.embedding.weight`,
+        attentionNorm: `${block}.norm1.weight`,
+        query: `${block}.attn.q.weight`,
+        key: `${block}.attn.k.weight`,
+        value: `${block}.attn.v.weight`,
+        out: `${block}.attn.o.weight`,
+        feedForwardNorm: `${block}.norm2.weight`,
+        gate: `${block}.ffn.gate.0.weight`,
+        up: `${block}.ffn.fc1.weight`,
+        down: `${block}.ffn.fc2.weight`,
+      };
+    },
+  },
+};
+
+/** The names of the token table that a file of these names may have. */
+export const tokenTables = ({ names }: Pick<T5Config, 'names'>): readonly string[] =>
+  NAMES[names].tokenTables;
+
+/** @param tokenTable the one of `tokenTables` to read; the first unless told. */
+export function t5Parameters(config: T5Config, tokenTable = tokenTables(config)[0]): ParameterSpecs {
   const { width, heads, headWidth, hiddenWidth, blocks, vocabulary, buckets } = config;
   const inner = heads * headWidth;
   const shapes: Record<string, readonly number[]> = {
     [tokenTable]: [vocabulary, width],
-    [relativeBias]: [buckets, heads],
-    [finalNorm]: [width],
+    [NAMES[config.names].finalNorm]: [width],
   };
   for (let i = 0; i < blocks; i++) {
-    const names = blockNames(i);
+    const names = NAMES[config.names].block(i);
+    if (i === 0 || config.tablePerBlock) shapes[names.relativeBias] = [buckets, heads];
     for (const norm of [names.attentionNorm, names.feedForwardNorm]) shapes[norm] = [width];
     for (const projection of [names.query, names.key, names.value]) shapes[projection] = [inner, width];
     shapes[names.out] = [width, inner];
@@ -82,13 +126,17 @@ export function t5Encoder(
   const splitHeads = (x: Tensor) => reshape(x, [batch, tokens, heads, headWidth]);
 
   const pairs = constant(bucketTable(tokens, buckets, maxDistance), [tokens, tokens]);
-  const bias = unsqueeze(permute(embedding(pairs, parameters.get(relativeBias)), [2, 0, 1]), 0);
+  const { block, finalNorm } = NAMES[config.names];
+  const biasOf = (index: number) =>
+    unsqueeze(permute(embedding(pairs, parameters.get(block(index).relativeBias)), [2, 0, 1]), 0);
+  const shared = config.tablePerBlock ? undefined : biasOf(0);
 
-  const tokenTable = TOKEN_TABLES.find((name) => parameters.has(name))!;
+  const tokenTable = tokenTables(config).find((name) => parameters.has(name))!;
   let x = embedding(ids, parameters.get(tokenTable));
   const blocks: Tensor[] = [];
   for (let i = 0; i < config.blocks; i++) {
-    const names = blockNames(i);
+    const names = block(i);
+    const bias = shared ?? biasOf(i);
     const attended = norm(x, names.attentionNorm);
     const [query, key, value] = [names.query, names.key, names.value].map((name) =>
       splitHeads(project(attended, name)),

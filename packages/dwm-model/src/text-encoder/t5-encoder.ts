@@ -1,5 +1,6 @@
 /** The text encoder of a model folder, from token ids to the embeddings that the transformer reads. */
 import {
+  type Checkpoint,
   compile,
   type Device,
   type DeviceTensor,
@@ -15,7 +16,7 @@ import {
 import { readJson } from '../weights/config.ts';
 import { loadParameters, type Parameters } from '../weights/parameters.ts';
 import { readT5Config, type T5Config } from './config.ts';
-import { TOKEN_TABLES, t5Encoder, t5Parameters } from './network.ts';
+import { t5Encoder, t5Parameters, tokenTables } from './network.ts';
 
 type TokenRows = Uint32Array | readonly ArrayLike<number>[];
 
@@ -51,14 +52,30 @@ export class T5Encoder {
     const config = readT5Config(json, file);
     const checkpoint = await openCheckpoint(folder, 'model');
     try {
-      const table = TOKEN_TABLES.find((name) => checkpoint.tensors.has(name)) ?? TOKEN_TABLES[0];
-      const specs = t5Parameters(config, table);
-      const ignore = (name: string) => (TOKEN_TABLES as readonly string[]).includes(name);
-      const parameters = await loadParameters(device, checkpoint, specs, { ...options, ignore });
-      return new T5Encoder(device, config, parameters);
+      return await T5Encoder.fromCheckpoint(device, config, checkpoint, options);
     } finally {
       await checkpoint.close();
     }
+  }
+
+  /** @throws InvalidFileError naming the tensor that is missing or of another shape, before any weight is read. */
+  static async fromCheckpoint(
+    device: Device,
+    config: T5Config,
+    checkpoint: Checkpoint,
+    options: { readonly onProgress?: (doneBytes: number, totalBytes: number) => void } = {},
+  ): Promise<T5Encoder> {
+    const tables = tokenTables(config);
+    const specs = t5Parameters(
+      config,
+      tables.find((name) => checkpoint.tensors.has(name)),
+    );
+    const ignore = (name: string) => tables.includes(name);
+    return new T5Encoder(
+      device,
+      config,
+      await loadParameters(device, checkpoint, specs, { ...options, ignore }),
+    );
   }
 
   /**

@@ -42,11 +42,11 @@ interface TrainerSpec {
  * @param bytes the whole file
  * @param file its name, for errors
  * @param extraIds how many sentinels `<extra_id_0>`, `<extra_id_1>`, ... follow the pieces, the last one
- *   first, as T5 numbers them
+ *   first, as T5 numbers them; `plain` for no special tokens in texts at all
  * @throws InvalidFileError if the file is damaged, is not a unigram model, or has no unknown, end or padding
  *   piece
  */
-export function readSpieceModel(bytes: Uint8Array, file: string, extraIds: number): UnigramSpec {
+export function readSpieceModel(bytes: Uint8Array, file: string, extraIds: number | 'plain'): UnigramSpec {
   const pieces: Piece[] = [];
   let trainer = readTrainerSpec(new Uint8Array(0), file);
   let normalizerBytes: Uint8Array = new Uint8Array(0);
@@ -85,7 +85,7 @@ export function readSpieceModel(bytes: Uint8Array, file: string, extraIds: numbe
     unkId,
     eosId,
     padId,
-    addedTokens: t5AddedTokens(pieces, [padId, eosId, unkId], extraIds),
+    addedTokens: extraIds === 'plain' ? [] : t5AddedTokens(pieces, [padId, eosId, unkId], extraIds),
   };
 }
 

@@ -68,10 +68,11 @@ export class T5Tokenizer {
    * @param bytes contents of a `spiece.model`
    * @param file its name, for errors
    * @param extraIds number of `<extra_id_N>` sentinels above the pieces (`extra_ids` in
-   *   tokenizer_config.json); 0 for a text encoder without embeddings for them
+   *   tokenizer_config.json); 0 for a text encoder without embeddings for them; `plain` where special tokens
+   *   written out in a text are text like any other, as SentencePiece itself has it
    * @throws InvalidFileError if it is damaged or not a unigram model with unknown, end and padding pieces
    */
-  static fromSpieceModel(bytes: Uint8Array, file: string, extraIds = 100): T5Tokenizer {
+  static fromSpieceModel(bytes: Uint8Array, file: string, extraIds: number | 'plain' = 100): T5Tokenizer {
     return new T5Tokenizer(readSpieceModel(bytes, file, extraIds));
   }
 

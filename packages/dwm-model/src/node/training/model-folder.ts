@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { InvalidFileError, type ModelFolder, subfolder } from '@dwm/core-tensor';
 import { openDirectory, saveSafetensors, type TensorToSave, writeFileAtomic } from '@dwm/core-tensor/node';
 import { readT5Config } from '../../text-encoder/index.ts';
-import { TOKEN_TABLES, t5Parameters } from '../../text-encoder/network.ts';
+import { t5Parameters } from '../../text-encoder/network.ts';
 import { initialVae } from '../../training/initial-vae.ts';
 import {
   type InitialWeights,
@@ -54,7 +54,7 @@ const PARTS: Readonly<Record<string, Part>> = {
     async initial(folder, seed) {
       const { json, file } = await readJson(folder, 'config.json');
       const config = readT5Config(json, file);
-      const specs = t5Parameters(config, TOKEN_TABLES[0]);
+      const specs = t5Parameters(config);
       return { specs, weights: initialTextEncoder(config, specs, seed) };
     },
   },
