@@ -1,21 +1,6 @@
 /** The `dwm` command line: parses, opens what is needed, runs one command, reports. */
 import { Command, CommanderError } from 'commander';
-import { addCaption } from './commands/caption.ts';
-import { addDataset } from './commands/dataset.ts';
-import { addDemo } from './commands/demo.ts';
-import { addDoctor } from './commands/doctor.ts';
-import { addDownload } from './commands/download.ts';
-import { addEncode } from './commands/encode.ts';
-import { addEval } from './commands/eval.ts';
-import { addGenerate } from './commands/generate.ts';
-import { addPlan } from './commands/plan.ts';
-import { addPrepare } from './commands/prepare.ts';
-import { addRank } from './commands/rank.ts';
-import { addRender } from './commands/render.ts';
-import { addSynth } from './commands/synth.ts';
-import { addTrain } from './commands/train.ts';
-import { addTrajectory } from './commands/trajectory.ts';
-import { addTune } from './commands/tune.ts';
+import { COMMANDS } from './commands/index.ts';
 import { ownNames } from './option-names.ts';
 import { reportError } from './report.ts';
 import { VERSION } from './version.ts';
@@ -28,22 +13,13 @@ const program = new Command('dwm')
   .configureOutput({ outputError: () => {} })
   .showHelpAfterError(false)
   .exitOverride();
-addGenerate(program);
-addRender(program);
-addTrajectory(program);
-addPrepare(program);
-addDemo(program);
-addDoctor(program);
-addDownload(program);
-addEncode(program);
-addDataset(program);
-addCaption(program);
-addTrain(program);
-addTune(program);
-addSynth(program);
-addEval(program);
-addRank(program);
-addPlan(program);
+// Only the command that was called for is loaded: all of them take a second.
+const called = process.argv.slice(2).find((word) => Object.hasOwn(COMMANDS, word));
+for (const [name, { does, load }] of Object.entries(COMMANDS)) {
+  if (name === called) (await load())(program);
+  else program.command(name);
+  program.commands.at(-1)!.description(does);
+}
 
 try {
   if (process.argv.length <= 2) program.outputHelp();

@@ -59,9 +59,6 @@ interface Task {
 export function addCaption(program: Command): void {
   program
     .command('caption')
-    .description(
-      'caption clips, or rewrite captions, with a model of your own behind an OpenAI-compatible address',
-    )
     .requiredOption(
       '--endpoint <url>',
       'where it answers, e.g. http://127.0.0.1:8080/v1; nothing is asked elsewhere',

@@ -32,7 +32,7 @@ interface SplitFlags extends Flags {
 }
 
 export function addDataset(program: Command): void {
-  const dataset = program.command('dataset').description('lists of clips, and whether the clips are whole');
+  const dataset = program.command('dataset');
   const shared = (command: Command) =>
     command
       .addOption(

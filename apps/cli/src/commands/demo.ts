@@ -31,7 +31,6 @@ interface Flags {
 export function addDemo(program: Command, model = DEFAULT_MODEL): void {
   program
     .command('demo')
-    .description('simulate two hands in one room, and see whether the default model knows which of them acts')
     .option('--out <dir>', 'folder to write to', 'dwm-demo')
     .option('--seed <n>', `of room and hand; unseen in training from ${FIRST_TEST_SEED} on`, integer(0), SEED)
     .addOption(

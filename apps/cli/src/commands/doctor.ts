@@ -5,19 +5,16 @@ import type { Command } from 'commander';
 import { createReporter, size } from '../report.ts';
 
 export function addDoctor(program: Command): void {
-  program
-    .command('doctor')
-    .description('show the adapter, its features and measured peaks, video codecs, and what is missing')
-    .action(async () => {
-      const reporter = createReporter(program.opts().json === true);
-      reporter.progress('measuring the adapter …');
-      const report = await doctorReport();
-      await installWebCodecs();
-      const video = await codecs();
-      const decided = await loadTuning(report.device, { warn: (line) => reporter.warn(line) });
-      const kernels = { decided, file: tuneCachePath() };
-      reporter.result({ ...report, kernels, codecs: video }, describe(report, kernels, video));
-    });
+  program.command('doctor').action(async () => {
+    const reporter = createReporter(program.opts().json === true);
+    reporter.progress('measuring the adapter …');
+    const report = await doctorReport();
+    await installWebCodecs();
+    const video = await codecs();
+    const decided = await loadTuning(report.device, { warn: (line) => reporter.warn(line) });
+    const kernels = { decided, file: tuneCachePath() };
+    reporter.result({ ...report, kernels, codecs: video }, describe(report, kernels, video));
+  });
 }
 
 function describe(

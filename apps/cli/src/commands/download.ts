@@ -7,7 +7,6 @@ import { clock, createReporter, size } from '../report.ts';
 export function addDownload(program: Command): void {
   program
     .command('download')
-    .description('fetch a model from the hub, e.g. alibaba-pai/CogVideoX-Fun-V1.1-5b-InP')
     .argument('<id>', 'owner/name on the hub')
     .requiredOption('--out <dir>', 'folder to put the files in')
     .option('--revision <name>', 'branch, tag or commit', 'main')

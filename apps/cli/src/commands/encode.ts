@@ -60,7 +60,6 @@ interface Plan {
 export function addEncode(program: Command): void {
   program
     .command('encode')
-    .description('encode clips and captions for training with load_tensors')
     .argument('[config]', 'experiment file, .yaml: the clips of its lists')
     .option('--override <key=value...>', 'change a value of the file, e.g. data.data_root=/data')
     .addOption(

@@ -58,7 +58,6 @@ const VAGUE = 'The hand acts in the room.';
 export function addEval(program: Command): void {
   program
     .command('eval')
-    .description('score videos, or what models make, against what happened; trivial baselines beside them')
     .optionsGroup('A list of clips:')
     .option('--data-root <dir>', 'folder that the list is relative to')
     .option('--dataset-file <file>', 'list of <sample>/videos/<stem>.mp4, one a line')

@@ -114,7 +114,6 @@ type Flags = Asked & GenerationSettings;
 export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): void {
   program
     .command('generate')
-    .description('generate the video of what the hands do to the scene')
     .optionsGroup('Model:')
     .option(
       '--model <dir>',

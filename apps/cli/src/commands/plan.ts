@@ -60,7 +60,6 @@ interface Flags extends ClipFlags, SceneFlags, TrajectoryFlags {
 export function addPlan(program: Command): void {
   const command = program
     .command('plan')
-    .description('search for the hand path that brings a scene to a goal, with the model as simulator')
     .optionsGroup('Where:')
     .option('--synth <seed>', 'a made-up room with a drawer; its physics also runs the winner', integer(0))
     .option('--scene <files...>', 'the scene: .glb, .gltf, .ply, .splat, .spz, .sog')

@@ -64,7 +64,6 @@ interface Plan {
 export function addPrepare(program: Command): void {
   const command = program
     .command('prepare')
-    .description('make a sample of a fixed-camera video: 49 frames, the first one as the static scene, hands')
     .argument('<video>', 'the video; its camera must not move')
     .requiredOption('--hands <file>', 'the hands: a video of them on black, or a trajectory, .json')
     .requiredOption('--out <dir>', 'folder of samples; a line is added to its dataset.txt')

@@ -37,7 +37,6 @@ interface Flags extends ClipFlags, GoalFlags, DrawFlags {
 export function addRank(program: Command): void {
   const command = program
     .command('rank')
-    .description('simulate candidate hand actions in one scene and say which one comes nearest to a goal')
     .requiredOption('--scene <files...>', 'the scene: .glb, .gltf, .ply, .splat, .spz, .sog')
     .requiredOption('--candidates <files...>', 'trajectories of hands; all along one camera path')
     .option(

@@ -22,7 +22,6 @@ interface Flags extends ClipRequest {
 export function addRender(program: Command): void {
   const command = program
     .command('render')
-    .description('draw a scene and hands along a trajectory: the two videos that generate takes')
     .requiredOption(
       '--scene <files...>',
       '.glb, .gltf, .ply, .splat, .spz, .sog or a folder of a SOG; several are put together',

@@ -46,7 +46,6 @@ const CLIP_BYTES = 0.1;
 export function addSynth(program: Command): void {
   program
     .command('synth')
-    .description('make training clips: simulated hands that act in made-up rooms, in three aligned videos')
     .requiredOption('--count <clips>', 'how many clips there are to be', integer(1))
     .requiredOption('--out <dir>', 'folder of the data; clips that it has already are kept')
     .option(

@@ -25,7 +25,6 @@ interface Flags {
 export function addTrain(program: Command): void {
   program
     .command('train')
-    .description('train a model, as an experiment file of the original says')
     .argument('[config]', 'experiment file, .yaml')
     .option('--experiment-config <yaml>', 'the same, as the original has it')
     .option('--override <key=value...>', 'change a value of the file, e.g. training.learning_rate=1e-5')

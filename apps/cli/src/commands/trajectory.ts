@@ -29,9 +29,7 @@ import { createReporter, type Reporter } from '../report.ts';
 import { integer, real } from './options.ts';
 
 export function addTrajectory(program: Command): void {
-  const group = program
-    .command('trajectory')
-    .description('camera and hands of every frame: import recordings, resample, preview');
+  const group = program.command('trajectory');
   const reporter = () => createReporter(program.opts().json === true);
 
   group

@@ -41,7 +41,6 @@ interface Flags {
 export function addTune(program: Command): void {
   program
     .command('tune')
-    .description('measure the variants of every kernel on this device, and keep the fastest for later runs')
     .option(
       '--model <dir>',
       "model folder whose shapes count; without it the default model's, the 2B's and the 5B's",
