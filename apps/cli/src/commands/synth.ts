@@ -106,7 +106,6 @@ async function synth(flags: Flags, reporter: Reporter, signal: AbortSignal): Pro
   const done = await writeDataset({
     ...options,
     root: out,
-    nodeArguments: ['--import', import.meta.resolve('tsx')],
     signal,
     warn: (line) => reporter.warn(line),
     onAdapter: (adapter) =>

@@ -2,15 +2,16 @@
  * Which model a command runs: the folder that is named, or the one that comes with the repository; and what that
  * model was made for, which holds wherever no option says otherwise.
  */
-import { basename, join } from 'node:path';
+import { createRequire } from 'node:module';
+import { basename, dirname, join } from 'node:path';
 import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
 import { type GenerationSettings, modelFiles, readGenerationSettings } from '@dwm/dwm-model';
 import type { Reporter } from '../report.ts';
 import { openModel } from './check.ts';
 import { exists } from './files.ts';
 
-/** The trained model of the repository; docs/dwm-tiny.md says how it was made. */
-export const DEFAULT_MODEL = join(import.meta.dirname, '../../../../models/dwm-tiny');
+/** The trained model that comes along; docs/dwm-tiny.md says how it was made. */
+export const DEFAULT_MODEL = dirname(createRequire(import.meta.url).resolve('@dwm/dwm-tiny/package.json'));
 
 export interface ChosenModel {
   readonly path: string;

@@ -29,7 +29,6 @@ const options = (root: string, change: Partial<DatasetOptions> = {}): DatasetOpt
   actions: ['pull-drawer', 'touch-nothing'],
   fixedCamera: 0.5,
   workers: 2,
-  nodeArguments: ['--import', import.meta.resolve('tsx')],
   ...change,
 });
 const tin = glbOf(thing((mesh) => mesh.box([0.05, 0.05, 0.03], [1, 0, 0])).meshes[0].primitives[0]);

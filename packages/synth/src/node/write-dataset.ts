@@ -42,8 +42,6 @@ export interface DatasetOptions {
   readonly warn?: (line: string) => void;
   /** Processes; one a core by default. */
   readonly workers?: number;
-  /** What Node needs to run TypeScript, e.g. `--import` and tsx. */
-  readonly nodeArguments?: readonly string[];
   readonly signal?: AbortSignal;
   readonly onAdapter?: (adapter: string) => void;
   readonly onClip?: (progress: DatasetProgress) => void;
@@ -333,8 +331,8 @@ class Team {
       };
       const member = () => {
         const cores = availableParallelism();
-        const child = fork(fileURLToPath(new URL('./worker.ts', import.meta.url)), this.#arguments, {
-          execArgv: [...(this.#options.nodeArguments ?? [])],
+        const child = fork(fileURLToPath(new URL('./worker.js', import.meta.url)), this.#arguments, {
+          execArgv: [],
           // Mesa's software driver starts a thread a core in every process otherwise.
           env: { LP_NUM_THREADS: String(Math.max(1, Math.floor(cores / this.#size))), ...process.env },
           // A group of its own: Ctrl-C is for the parent, which lets the clips in work be finished.

@@ -3,7 +3,6 @@
  * driver (Mesa's lavapipe), else SwiftShader, which comes with this package. `DWM_ADAPTER` forces one.
  */
 import { totalmem } from 'node:os';
-import { create, globals } from 'webgpu';
 import { type Device, type OpenOptions, openAdapter } from '../../device/device.ts';
 import { NoAdapterError } from '../../device/errors.ts';
 import { InvalidArgumentError } from '../../errors.ts';
@@ -40,7 +39,6 @@ const instances = new Map<string, GPU>();
  * InvalidArgumentError for an unknown adapter name or a limit the device does not have.
  */
 export async function openNodeDevice(options: NodeOpenOptions = {}): Promise<Device> {
-  Object.assign(globalThis, globals);
   const wanted = options.adapter ?? adapterFromEnvironment();
   const adapter = await findAdapter(wanted, dawnFlags(options));
   const software = adapter.info.isFallbackAdapter ?? false;
@@ -112,11 +110,22 @@ async function firstAdapter(
   }
 }
 
+/** The npm package `webgpu`, whose constants are then global as in a browser. */
+async function dawn(): Promise<typeof import('webgpu')> {
+  const module = await import('webgpu').catch((error) => {
+    throw new NoAdapterError(
+      `the npm package webgpu (Dawn) does not load on ${process.platform}-${process.arch} (${(error as Error).message.split('\n')[0]}); npm install webgpu`,
+    );
+  });
+  Object.assign(globalThis, module.globals);
+  return module;
+}
+
 async function request(flags: string[]): Promise<GPUAdapter | undefined> {
   // The Vulkan loader reads them when an instance is made.
   const { VK_ICD_FILENAMES, VK_DRIVER_FILES } = process.env;
   const key = JSON.stringify([flags, VK_ICD_FILENAMES, VK_DRIVER_FILES]);
-  const instance = instances.get(key) ?? create(flags);
+  const instance = instances.get(key) ?? (await dawn()).create(flags);
   instances.set(key, instance);
   const adapter = await instance
     .requestAdapter({ powerPreference: 'high-performance' })

@@ -15,7 +15,6 @@ import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { isMainThread } from 'node:worker_threads';
 import { createBrotliDecompress } from 'node:zlib';
-import tar from 'tar-fs';
 import { NoAdapterError } from '../../device/errors.ts';
 
 const PACKAGE = '@sparticuz/chromium';
@@ -37,7 +36,7 @@ export async function swiftShaderFolder(): Promise<string> {
       `SwiftShader is packaged for Linux on x64 only, this is ${process.platform} on ${process.arch}: install a Vulkan driver`,
     );
   }
-  const main = createRequire(import.meta.url).resolve(PACKAGE);
+  const main = installedMain();
   const packageRoot = main.slice(0, main.lastIndexOf(PACKAGE) + PACKAGE.length);
   const { version } = createRequire(import.meta.url)(join(packageRoot, 'package.json')) as {
     version: string;
@@ -57,8 +56,19 @@ export async function swiftShaderFolder(): Promise<string> {
   return folder;
 }
 
+function installedMain(): string {
+  try {
+    return createRequire(import.meta.url).resolve(PACKAGE);
+  } catch {
+    throw new NoAdapterError(
+      `no GPU and no software driver on this machine: npm install ${PACKAGE} tar-fs brings SwiftShader`,
+    );
+  }
+}
+
 /** Unpacked beside its place and renamed: two processes may come here at once, and either may be killed. */
 async function unpack(archive: string, folder: string): Promise<void> {
+  const { default: tar } = await import('tar-fs');
   const partial = `${folder}.${randomUUID()}`;
   await mkdir(dirname(folder), { recursive: true });
   try {
