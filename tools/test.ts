@@ -1,6 +1,6 @@
 /**
- * Everything that must hold, in one command: lint, types, the packages' tests on the default adapter, damaged files
- * for a minute, and the golden cases on lavapipe and on SwiftShader. What failed is named once more at the end, and the last line counts
+ * Everything that must hold, in one command: lint, types, the packages' tests on the default adapter, their tarballs
+ * in an empty folder, damaged files, and the golden cases on lavapipe and on SwiftShader. What failed is named once more at the end, and the last line counts
  * it all: `N passed, N failed, N skipped`.
  */
 import { spawn } from 'node:child_process';
@@ -162,6 +162,7 @@ async function fuzz(): Promise<void> {
 await check('lint', 'biome', ['check', '.']);
 await check('types', 'tsc', ['-p', '.']);
 await packages();
+await check('tarballs', 'tsx', ['tools/pack/check.ts']);
 await fuzz();
 await fixtures('lavapipe');
 await fixtures('swiftshader');

@@ -29,7 +29,7 @@ export function defaultBitrate(height: number, width: number, fps: number): numb
  * repeated row or column.
  * @throws InvalidArgumentError for frames, fps or bitrate out of range; DwmError if no H.264 encoder works here.
  */
-export async function encodeVideo(clip: Frames, options: EncodeOptions = {}): Promise<Uint8Array> {
+export async function encodeVideo(clip: Frames, options: EncodeOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
   checkFrames('frames', clip);
   const fps = options.fps ?? clip.fps;
   // FFmpeg's wrapper refuses slower rates.
@@ -95,7 +95,7 @@ const CONTAINERS = ['moov', 'trak', 'mdia'];
 const DATED = ['mvhd', 'tkhd', 'mdhd'];
 
 /** Sets the times of writing to zero, "not known", in place: the same frames are then the same file. */
-function undated(mp4: Uint8Array): Uint8Array {
+function undated(mp4: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   const view = new DataView(mp4.buffer, mp4.byteOffset, mp4.length);
   const walk = (from: number, to: number) => {
     for (let at = from; at + 8 <= to; ) {

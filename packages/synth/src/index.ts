@@ -7,6 +7,7 @@ export { angles, type Closure, closeUntilContact, HAND_POSTURES, mixAngles, OPEN
 export { boneFrame, type HandAngles, type HandModel, poseSkeleton, wristOf } from './motion/skeleton.ts';
 export { blend, minimumJerk, throughPlaces } from './motion/timeline.ts';
 export { clearanceOf, gripRotation, withdrawn, wristAt } from './motion/wrist.ts';
+export { type ClipPasses, PassRenderer, passesProblem } from './passes/index.ts';
 export { type HandsRun, runHands } from './physics/run-hands.ts';
 export { Random } from './random.ts';
 export { clipOf, FIXED_CAMERA, fault, OPENED, simulate } from './simulate.ts';

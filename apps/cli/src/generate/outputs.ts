@@ -3,7 +3,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isObject } from '@dwm/core-tensor';
 import { saveSafetensors, whileLocked, writeFileAtomic } from '@dwm/core-tensor/node';
-import type { Generated } from '@dwm/dwm-model';
+import { type Generated, toBytes } from '@dwm/dwm-model';
 import {
   contactSheet,
   type Frames,
@@ -40,11 +40,8 @@ export function outputPaths(stem: string, hasTruth: boolean, copies = false): Cl
   };
 }
 
-/** [0, 1] floats as bytes, truncated as the original's writer does. */
 export function toFrames({ video, frames, height, width }: Generated, fps: number): Frames {
-  const data = new Uint8Array(video.length);
-  for (let i = 0; i < data.length; i++) data[i] = Math.floor(video[i] * 255);
-  return { data, frames, height, width, fps };
+  return { data: toBytes(video), frames, height, width, fps };
 }
 
 /** `clip` with the frame count and size of `like`: frames by place, pixels by area. */

@@ -2,7 +2,7 @@
  * Whether pulling opens and not pulling does not: the generated last frame is compared with the simulated one, open and
  * shut, both with the clip's own hand, over the pixels in which these two differ.
  */
-import { changedRegion, frameOf, type MetricClip, regionPsnr } from '@dwm/dwm-model';
+import { changedRegion, frameOf, type MetricClip, regionPsnr, toBytes } from '@dwm/dwm-model';
 import type { SimulatedClip } from '@dwm/synth';
 import { type Captions, captionFor } from './captions.ts';
 import { drawEnd } from './oracle.ts';
@@ -38,7 +38,7 @@ export async function directionOfRoom(
       ...{ staticVideo, handVideo, prompt, staticLatents, height, width, numFrames: frames },
       ...setup.sampling,
     });
-    const data = Uint8Array.from(video.subarray(0, staticVideo.data.length), (value) => value * 255);
+    const data = toBytes(video.subarray(0, staticVideo.data.length));
     const open = await drawEnd(setup.passes, clip, pulled.moving);
     const shut = await drawEnd(setup.passes, clip, left.moving);
     const region = changedRegion(open, shut);

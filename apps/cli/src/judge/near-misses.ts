@@ -11,6 +11,7 @@ import {
   frameOf,
   type MetricClip,
   regionPsnr,
+  toBytes,
 } from '@dwm/dwm-model';
 import { type Captions, captionFor } from './captions.ts';
 import { missRoom } from './rooms.ts';
@@ -54,7 +55,7 @@ export async function missedRoom(
     ...setup.sampling,
   });
   const bytes = height * width * 3;
-  const last = Uint8Array.from(video.subarray((frames - 1) * bytes, frames * bytes), (value) => value * 255);
+  const last = toBytes(video.subarray((frames - 1) * bytes, frames * bytes));
   const near = (data: Uint8Array) =>
     regionPsnr({ data, frames: 1, height, width } satisfies MetricClip, still, region, 1)!;
   return { action: missed.action, still: near(last), opened: near(open.after.data) };

@@ -1,4 +1,5 @@
 /** One run of the model: progress with the time that is left, a preview after each step but the last, and the clip. */
+import { toBytes } from '@dwm/dwm-model';
 import type { LoadedModel } from './model.ts';
 import { Previews } from './previews.ts';
 import type { Clip, GenerateProgress, Settings } from './protocol.ts';
@@ -55,9 +56,8 @@ export async function generate(
         show({ stage, done, step, steps: count, secondsPerStep, secondsLeft });
       },
     });
-    const data = Uint8Array.from(video, (value) => Math.round(value * 255));
     return {
-      video: { data, frames, height, width, fps: settings.fps },
+      video: { data: toBytes(video), frames, height, width, fps: settings.fps },
       seconds: (performance.now() - began) / 1000,
     };
   } finally {

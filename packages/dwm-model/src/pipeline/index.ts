@@ -1,3 +1,4 @@
+export { toBytes } from './bytes.ts';
 export { type Clip, type ClipSize, checkClip } from './clip.ts';
 export { Denoiser, type DenoiserShape } from './denoiser.ts';
 export { type GenerationSettings, readGenerationSettings, readOwnSettings } from './generation-settings.ts';

@@ -5,6 +5,7 @@
  */
 import { randomReference } from '@dwm/core-tensor';
 import { bootstrapMean, checkSameSize, type Interval, type MetricClip } from '../metrics/index.ts';
+import { toBytes } from '../pipeline/bytes.ts';
 import type { GenerateOptions } from '../pipeline/options.ts';
 import type { DwmPipeline } from '../pipeline/pipeline.ts';
 import { type Distance, latentDistance } from './distance.ts';
@@ -85,7 +86,7 @@ export async function rankActions(
         ...{ staticVideo, handVideo, prompt, staticLatents, height, width, numFrames: frames },
         ...{ numInferenceSteps, guidanceScale, seed: seed + s, signal },
       });
-      const data = Uint8Array.from(made.video.subarray(0, staticVideo.data.length), (value) => value * 255);
+      const data = toBytes(made.video.subarray(0, staticVideo.data.length));
       const clip = { data, frames, height, width };
       if (s === 0) clips.set(c, clip);
       distances[c].push(await toGoal(clip));

@@ -1,5 +1,4 @@
 export * from '../index.ts';
-export { type ClipPasses, PassRenderer, passesProblem } from '../passes/index.ts';
 export {
   clipPaths,
   firstSeed,
