@@ -29,7 +29,10 @@ export function defaultBitrate(height: number, width: number, fps: number): numb
  * repeated row or column.
  * @throws InvalidArgumentError for frames, fps or bitrate out of range; DwmError if no H.264 encoder works here.
  */
-export async function encodeVideo(clip: Frames, options: EncodeOptions = {}): Promise<Uint8Array<ArrayBuffer>> {
+export async function encodeVideo(
+  clip: Frames,
+  options: EncodeOptions = {},
+): Promise<Uint8Array<ArrayBuffer>> {
   checkFrames('frames', clip);
   const fps = options.fps ?? clip.fps;
   // FFmpeg's wrapper refuses slower rates.
