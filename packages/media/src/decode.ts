@@ -6,7 +6,7 @@
 import { InvalidFileError } from '@dwm/core-tensor';
 import { BlobSource } from 'mediabunny';
 import { holdEventLoop } from './event-loop.ts';
-import { type FrameIndices, rateOf, resolveIndices, type VideoInfo } from './frame-choice.ts';
+import { type FrameIndices, pixelRemark, rateOf, resolveIndices, type VideoInfo } from './frame-choice.ts';
 import type { Frames } from './frames.ts';
 import { type DecodedFrame, type OpenVideo, openVideoFile, type VideoSource } from './video-file.ts';
 
@@ -39,15 +39,21 @@ export async function* decodeFrames(
   }
 }
 
+export interface ReadOptions {
+  readonly indices?: FrameIndices;
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Is told in a line where the frames are not the file's own pixels: those are not square. */
+  readonly warn?: (line: string) => void;
+}
+
 /**
  * Reads a clip, or `indices` of it, into memory: [frames, height, width, 3]. `fps` is the rate of the frames
  * that were taken, so every third frame of a 30 fps clip is a 10 fps clip. Throws as `decodeFrames` does.
  */
-export async function readVideo(
-  source: VideoInput,
-  options: { indices?: FrameIndices; onProgress?: (done: number, total: number) => void } = {},
-): Promise<Frames> {
+export async function readVideo(source: VideoInput, options: ReadOptions = {}): Promise<Frames> {
   return withVideo(source, async (video) => {
+    const remark = pixelRemark(video.name, video.info);
+    if (remark) options.warn?.(remark);
     const indices = resolveIndices(video.info, options.indices);
     let clip: Frames | undefined;
     let done = 0;

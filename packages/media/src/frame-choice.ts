@@ -16,6 +16,16 @@ export interface VideoInfo {
   pixelAspect: number;
 }
 
+/** One line about a video whose pixels are not square, with the size that it is read at; undefined for any other. */
+export function pixelRemark(name: string, { pixelAspect, height, width }: VideoInfo): string | undefined {
+  if (Math.abs(pixelAspect - 1) < 1e-3) return undefined;
+  const shape =
+    pixelAspect > 1
+      ? `${Number(pixelAspect.toFixed(2))} times as wide as high`
+      : `${Number((1 / pixelAspect).toFixed(2))} times as high as wide`;
+  return `${name}: its pixels are ${shape}; it is read as ${width}x${height} with square ones`;
+}
+
 /** Frame numbers to read, ascending, repeats allowed; or how to choose them once the clip is known. */
 export type FrameIndices = readonly number[] | ((info: VideoInfo) => readonly number[]);
 

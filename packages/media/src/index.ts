@@ -8,6 +8,7 @@ export {
   type FrameIndices,
   framesInTime,
   indicesAtRate,
+  pixelRemark,
   type VideoInfo,
 } from './frame-choice.ts';
 export { type Frames, frameAt, type RgbImage } from './frames.ts';

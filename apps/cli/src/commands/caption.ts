@@ -124,7 +124,7 @@ async function caption(flags: Flags, reporter: Reporter, signal: AbortSignal): P
     : INSTRUCTIONS[flags.rewrite ? 'rewrite' : flags.videoType];
   const all = flags.rewrite
     ? await rewriteTasks(flags, instructions)
-    : await captionTasks(flags, instructions);
+    : await captionTasks(flags, instructions, reporter);
   if (all.length === 0)
     throw new InvalidArgumentError(
       '--root-dir',
@@ -192,7 +192,7 @@ function share<T>(items: readonly T[], { arrayIndex, numSplits }: Flags): readon
   return items.slice(arrayIndex * length, (arrayIndex + 1) * length);
 }
 
-async function captionTasks(flags: Flags, instructions: string): Promise<Task[]> {
+async function captionTasks(flags: Flags, instructions: string, reporter: Reporter): Promise<Task[]> {
   const third = flags.videoType === 'third_person';
   const from = flags.videoFolderName ?? (third ? 'videos_third' : 'videos');
   const to = flags.outputFolderName ?? (third ? 'prompts_aux' : 'prompts');
@@ -205,6 +205,7 @@ async function captionTasks(flags: Flags, instructions: string): Promise<Task[]>
         target: join(folder, to, `${stem}${third ? '.json' : '.txt'}`),
         async question() {
           const clip = await readVideo(source, {
+            warn: (line) => reporter.say(line),
             indices: ({ frames }) => sampledFrames(frames, flags.numSampledFrames),
           });
           const context = third

@@ -117,7 +117,7 @@ Examples:
         jobs = MODALITIES.flatMap((kind) => jobs.filter(({ modality }) => modality === kind).slice(0, 1));
       let fresh = 0;
       let since: number | undefined;
-      const clips = new ClipReader();
+      const clips = new ClipReader((line) => reporter.say(line));
       const result = await interruptible((signal) =>
         encodeFiles({
           ...plan,

@@ -71,7 +71,10 @@ export function addPlan(program: Command): void {
     .addOption(sceneScaleOption())
     .addOption(fitOption())
     .addOption(ignoreDistortionOption())
-    .option('--goal <file>', 'how the scene is to look in the end: a .png or a video')
+    .option(
+      '--goal <file>',
+      'how the scene is to look in the end: a picture (.png, .jpg, .webp), or a video or folder of frames whose last ones count',
+    )
     .option(
       '--target <x,y,z>',
       'a place that the hand may take hold of, metres; may be given again',
@@ -143,7 +146,7 @@ async function readSceneFiles(flags: Flags, size: ClipSize, reporter: Reporter) 
       'frame 0 has no hand with joints to start from; give --start a trajectory with hands in its first frame',
     );
   }
-  return { files, side, goal: await readGoal(goal!, size) };
+  return { files, side, goal: await readGoal(goal!, size, reporter) };
 }
 
 async function sceneTask(

@@ -8,7 +8,9 @@ import {
   decodeFrames,
   type Frames,
   frameAt,
+  pixelRemark,
   type RgbImage,
+  type VideoInfo,
   videoInfo,
   writePng,
   writeVideo,
@@ -101,6 +103,7 @@ async function prepare(
   const prompt = flags.promptFile ? await readPrompt(flags.promptFile) : flags.prompt;
   sayIfOdd(flags, reporter);
   const info = await videoInfo(video);
+  sayPixels(video, info, reporter);
   const timestamps = info.timestamps.slice(flags.startFrame);
   if (timestamps.length === 0)
     throw new InvalidArgumentError('start-frame', `${video} has ${info.frames} frames, expected less`);
@@ -174,6 +177,19 @@ async function prepare(
     mode === 'pad' ? `letterboxed, ${lost} of it black` : `centre crop, ${lost} of the video cut off`;
   reporter.progress(`${frames} frames of ${info.frames}, ${info.width}x${info.height} ${how}`, true);
   reporter.result({ ...paths, resize: mode, framesWithHands: hands.counts }, shown);
+}
+
+function sayPixels(path: string, info: VideoInfo, reporter: Reporter): void {
+  const remark = pixelRemark(path, info);
+  if (remark) reporter.say(remark);
+}
+
+/** Hands that end early are none from there on. */
+function sayIfHandsEnd(file: string, frame: number, { frames, fps }: Flags, reporter: Reporter): void {
+  if (frame >= frames) return;
+  reporter.warn(
+    `${file} ends before frame ${frame} of ${frames} (after ${(frame / fps).toFixed(1)} s): the clip shows no hands from there on (--frames ${Math.max(1, frame)} ends with it)`,
+  );
 }
 
 /** Frames of the clip that are held against its first one. */
@@ -256,6 +272,7 @@ async function drawnHands(
     })),
   };
   checkHands(trajectory, flags);
+  sayIfHandsEnd(flags.hands, wanted.filter((time) => time < end).length, flags, reporter);
   const counts = handCounts(trajectory);
   if (counts.left + counts.right === 0)
     reporter.warn(
@@ -280,6 +297,7 @@ async function filmedHands(
   signal: AbortSignal,
 ): Promise<HandClip> {
   const info = await videoInfo(flags.hands);
+  sayPixels(flags.hands, info, reporter);
   const { timestamps } = info;
   const end = timestamps.at(-1)! - timestamps[0] + info.lastDuration;
   const wanted = isReady(info.fps, flags) ? plan.times.map((_, i) => i / flags.fps) : plan.times;
@@ -291,6 +309,7 @@ async function filmedHands(
       while (index + 1 < timestamps.length && distance(index + 1) < distance(index)) index++;
       return index;
     });
+  sayIfHandsEnd(flags.hands, indices.length, flags, reporter);
   const placement = placementOfHands(info, plan, flags);
   const report = frameProgress(reporter, 'hands');
   const clip = await readPlaced(flags.hands, indices, placement, flags, report, signal);

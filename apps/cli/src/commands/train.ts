@@ -41,8 +41,8 @@ export function addTrain(program: Command): void {
       'after',
       `
 Ctrl-C or SIGTERM finishes the step, saves, and exits with 0; --resume latest goes on from there, with the same bits.
-Example:
 The output is in <output_dir>/<name> of the experiment.
+Example:
   dwm train dwm.yaml --override data.data_root=/data experiment.output_dir=runs --resume latest`,
     )
     .action(async (given: string | undefined, flags: Flags) => {
@@ -56,7 +56,7 @@ The output is in <output_dir>/<name> of the experiment.
         reporter.result(config, stringify(config));
         return;
       }
-      const clips = new ClipReader();
+      const clips = new ClipReader((line) => reporter.say(line));
       const read: ReadClip = (path, choose) => clips.read(path, choose);
       const result = await interruptible((signal) =>
         train({

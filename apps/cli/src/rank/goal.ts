@@ -5,12 +5,17 @@ import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import type { MetricClip } from '@dwm/dwm-model';
 import { readImage, readVideo } from '@dwm/media/node';
 import { fit } from '../generate/outputs.ts';
+import type { Reporter } from '../report.ts';
 
 /** Of a video, frames that are compared. */
 const LAST = 4;
 
 /** @param size of the clips that are compared with it. @throws InvalidFileError for another kind of file. */
-export async function readGoal(path: string, size: { height: number; width: number }): Promise<MetricClip> {
+export async function readGoal(
+  path: string,
+  size: { height: number; width: number },
+  reporter: Reporter,
+): Promise<MetricClip> {
   const extension = extname(path).toLowerCase();
   const folder = (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
   if (!folder && ['.png', '.jpg', '.jpeg', '.webp'].includes(extension)) {
@@ -24,6 +29,7 @@ export async function readGoal(path: string, size: { height: number; width: numb
     );
   }
   const video = await readVideo(path, {
+    warn: (line) => reporter.say(line),
     indices: ({ frames }) => Array.from({ length: frames }, (_, i) => i).slice(-LAST),
   });
   return fit(video, { ...size, frames: video.frames, fps: video.fps });

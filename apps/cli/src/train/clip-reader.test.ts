@@ -23,7 +23,7 @@ const every = (step: number) => (frames: number) =>
   Array.from({ length: Math.ceil(frames / step) }, (_, i) => i * step);
 
 test('many clips at once come back as each is decoded alone', async () => {
-  const reader = new ClipReader();
+  const reader = new ClipReader(() => {});
   const paths = [...clips, ...clips, ...clips];
   const got = await Promise.all(paths.map((path, i) => reader.read(path, every(1 + (i % 3)))));
   for (const [i, path] of paths.entries()) {
@@ -34,7 +34,7 @@ test('many clips at once come back as each is decoded alone', async () => {
 });
 
 test('what is wrong names the file, and the thread goes on', async () => {
-  const reader = new ClipReader();
+  const reader = new ClipReader(() => {});
   const bad = join(folder, 'bad.mp4');
   await writeFile(bad, 'no video');
   await expect(reader.read(join(folder, 'none.mp4'), every(1))).rejects.toMatchObject({
@@ -53,7 +53,7 @@ test('what is wrong names the file, and the thread goes on', async () => {
 });
 
 test('closing waits for what is being decoded, and refuses the rest', async () => {
-  const reader = new ClipReader();
+  const reader = new ClipReader(() => {});
   const reads = [...clips, ...clips, ...clips].map((path) => reader.read(path, every(1)));
   const settled = Promise.allSettled(reads);
   await reader.close();

@@ -17,7 +17,7 @@ export type ToWorker =
 
 export type FromWorker =
   | { readonly kind: 'frames'; readonly frames: number }
-  | { readonly kind: 'clip'; readonly clip: Frames }
+  | { readonly kind: 'clip'; readonly clip: Frames; readonly remark?: string }
   | {
       readonly kind: 'error';
       readonly message: string;
@@ -34,8 +34,15 @@ export class ClipReader {
   readonly #idle: Worker[] = [];
   readonly #waiting: ((worker: Worker | undefined) => void)[] = [];
   readonly #busy = new Set<Promise<unknown>>();
+  readonly #warn: (line: string) => void;
+  readonly #said = new Set<string>();
   #started = 0;
   #closed = false;
+
+  /** @param warn is told once of each video whose pixels are not square. */
+  constructor(warn: (line: string) => void) {
+    this.#warn = warn;
+  }
 
   /**
    * Frames of the video at `path` that `choose` picks, given how many there are.
@@ -53,7 +60,10 @@ export class ClipReader {
     this.#busy.delete(settled);
     if (alive) this.#giveBack(worker);
     else this.#started--;
-    return reading;
+    const { clip, remark } = await reading;
+    if (remark && !this.#said.has(remark)) this.#warn(remark);
+    if (remark) this.#said.add(remark);
+    return clip;
   }
 
   /** Ends the threads, after the clips they are at. Who still waits for a thread gets an AbortError. */
@@ -100,13 +110,13 @@ async function decode(
   worker: Worker,
   path: string,
   choose: (frames: number) => readonly number[],
-): Promise<Frames> {
+): Promise<Extract<FromWorker, { kind: 'clip' }>> {
   const count = await ask(worker, { kind: 'count', path });
   const reply =
     count.kind === 'frames'
       ? await ask(worker, { kind: 'read', path, indices: choose(count.frames) })
       : count;
-  if (reply.kind === 'clip') return reply.clip;
+  if (reply.kind === 'clip') return reply;
   if (reply.kind === 'frames') throw new ThreadEndedError(path, 'answers out of step');
   const { message, code, details } = reply;
   if (code !== undefined) throw new DwmError(code, message, { ...details });

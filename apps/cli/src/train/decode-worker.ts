@@ -11,7 +11,12 @@ async function answer(question: Exclude<ToWorker, { kind: 'end' }>): Promise<Fro
     if (question.kind === 'count') {
       return { kind: 'frames', frames: (await videoInfo(question.path)).frames };
     }
-    return { kind: 'clip', clip: await readVideo(question.path, { indices: question.indices }) };
+    let remark: string | undefined;
+    const warn = (line: string) => {
+      remark = line;
+    };
+    const clip = await readVideo(question.path, { indices: question.indices, warn });
+    return { kind: 'clip', clip, remark };
   } catch (error) {
     const { code, details } = error instanceof DwmError ? error : {};
     const message = error instanceof Error ? error.message : String(error);
