@@ -129,7 +129,10 @@ async function generateBoth(
     const run = { ...settings, staticVideo, handVideo, prompt };
     await beforeUse.tune(device, () => pipeline.estimate(run));
     const onProgress = generationProgress(reporter);
-    const made = await pipeline.generate({ ...run, signal, onProgress });
+    const made = await pipeline.generate({
+      ...{ ...run, signal, onProgress },
+      onWarning: (line) => reporter.warn(line),
+    });
     signal.throwIfAborted();
     return { generated: toFrames(made, settings.fps), videos: { staticVideo, handVideo, truth } };
   };

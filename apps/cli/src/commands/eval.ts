@@ -143,7 +143,12 @@ async function clipsOf(flags: Flags): Promise<ClipFiles[]> {
 }
 
 /** The scored video of a clip: `<dir>/<stem>.mp4`, or `<dir>/<sample>/<stem>/<stem>.mp4` of the other layout. */
-async function predictionsMethod(flags: Flags, clips: readonly ClipFiles[], size: Size): Promise<Method> {
+async function predictionsMethod(
+  flags: Flags,
+  clips: readonly ClipFiles[],
+  size: Size,
+  warn: (line: string) => void,
+): Promise<Method> {
   const files = new Map<string, string>();
   for (const clip of clips) {
     const { name } = clip;
@@ -168,7 +173,7 @@ async function predictionsMethod(flags: Flags, clips: readonly ClipFiles[], size
     kind: 'predictions',
     make: async ({ name }) => {
       const path = files.get(name)!;
-      const read = await readEvalClip({ name, index: 0, truth: path }, size);
+      const read = await readEvalClip({ name, index: 0, truth: path }, size, warn);
       return { name: path, clip: read.truth };
     },
   };
@@ -195,7 +200,14 @@ async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): 
   checkFlags(flags);
   const files = await clipsOf(flags);
   const size: Size = { frames: flags.numFrames, height: flags.height, width: flags.width };
-  const predictions = flags.pred || flags.predVideo ? await predictionsMethod(flags, files, size) : undefined;
+  // Every method reads the clips anew.
+  const said = new Set<string>();
+  const warn = (line: string) => {
+    if (!said.has(line)) reporter.say(line);
+    said.add(line);
+  };
+  const predictions =
+    flags.pred || flags.predVideo ? await predictionsMethod(flags, files, size, warn) : undefined;
 
   const models = [];
   for (const path of flags.model) models.push(await checkModel(path, flags));
@@ -211,7 +223,7 @@ async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): 
   async function* read(): AsyncGenerator<EvalClip> {
     for (const file of files) {
       signal.throwIfAborted();
-      yield await readEvalClip(file, size);
+      yield await readEvalClip(file, size, warn);
     }
   }
   const score = async (method: Method) => {
@@ -238,6 +250,7 @@ async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): 
               height: truth.height,
               width: truth.width,
             },
+            warn,
           );
           return hands;
         };

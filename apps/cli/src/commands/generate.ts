@@ -3,23 +3,28 @@ import { basename, dirname, extname, join, relative } from 'node:path';
 import { beforeUse, type Device, InvalidArgumentError, type ModelFolder, subfolder } from '@dwm/core-tensor';
 import { checkOutput, withOutput } from '@dwm/core-tensor/node';
 import {
+  clipReport,
   DEFAULTS,
   DwmPipeline,
   type GenerateOptions,
   type GenerationSettings,
+  handCoverage,
+  handWarning,
+  knowsOnly,
   latentSize,
   loraRemarks,
   readVaeConfig,
 } from '@dwm/dwm-model';
+import { pixelRemark } from '@dwm/media/node';
 import { type Command, Option } from 'commander';
 import { ABLATIONS, type Ablation, ablateVideos, shuffleHands } from '../generate/ablate.ts';
 import { checkJobFiles, checkText, openCheckpointFolder, withTransformer } from '../generate/check.ts';
-import { reportClip } from '../generate/clip-report.ts';
 import { chooseModel, DEFAULT_MODEL } from '../generate/default-model.ts';
 import { type Experiment, findExperiment, readExperiment } from '../generate/experiment.ts';
 import { exists } from '../generate/files.ts';
 import {
   type ClipVideos,
+  type ReadVideos,
   readDraws,
   readPrompt,
   readPromptEmbeds,
@@ -332,7 +337,9 @@ async function generateAll(
       : undefined;
   const time = { frames: flags.numFrames, fps: flags.fps };
   const firstVideos = drawn ? undefined : await readVideos(todo[0], time);
-  if (firstVideos) reportClip(firstVideos, flags, reporter);
+  const firstSaid = firstVideos && reportClip(firstVideos, todo[0], flags, reporter);
+  const limit = drawn && knowsOnly(basename(flags.model ?? ''));
+  if (limit) reporter.say(limit);
 
   const device = await openTunedDevice(reporter);
   const pipeline = await DwmPipeline.load(device, folder, {
@@ -365,14 +372,37 @@ async function generateAll(
         : i === 0 && firstVideos
           ? firstVideos
           : await readVideos(job, time);
-      if (i > 0 && 'sources' in videos) reportClip(videos, flags, reporter);
-      results.push(await generateClip(context, job, prompt, ablateVideos(videos, flags.ablate)));
+      const said =
+        i === 0 && firstSaid
+          ? firstSaid
+          : 'sources' in videos
+            ? reportClip(videos, job, flags, reporter)
+            : [];
+      results.push(await generateClip(context, job, prompt, ablateVideos(videos, flags.ablate), said));
     }
     reporter.result({ clips: results }, results.map(({ video }) => video).join('\n'));
   } finally {
     pipeline.destroy();
     device.destroy();
   }
+}
+
+/** @returns the warnings that were said. */
+function reportClip(
+  { sources, handVideo }: ReadVideos,
+  job: Job,
+  flags: Flags,
+  reporter: Reporter,
+): readonly string[] {
+  const aim = { ...flags, model: basename(flags.model ?? '') };
+  const { line, warnings } = clipReport(sources, handVideo, aim, (fps) => `--fps ${fps}`);
+  reporter.say(line);
+  for (const name of ['staticVideo', 'handVideo'] as const) {
+    const remark = pixelRemark(job[name], sources[name]);
+    if (remark) reporter.say(remark);
+  }
+  for (const warning of warnings) reporter.warn(warning);
+  return warnings;
 }
 
 /** Latent size of the clips to make. */
@@ -491,6 +521,7 @@ async function generateClip(
   job: Job,
   prompt: string | TextEmbeds,
   videos: ClipVideos,
+  said: readonly string[],
 ): Promise<{ video: string; metadata: string; seconds: number }> {
   if (typeof prompt === 'string') warnIfLong(prompt, pipeline, reporter);
   const paths = outputPaths(job.name, videos.truth !== undefined, flags.out === undefined);
@@ -510,6 +541,8 @@ async function generateClip(
   const estimate = () => pipeline.estimate({ ...settings, ...videos, prompt });
   await beforeUse.tune(device, estimate);
   const planned = estimate().bytes;
+  // Hands that were taken away on purpose are no news.
+  const known = new Set([...said, ...(flags.ablate ? [handWarning(handCoverage(videos.handVideo))] : [])]);
   const started = performance.now();
   const generated = await pipeline.generate({
     ...settings,
@@ -517,6 +550,9 @@ async function generateClip(
     prompt,
     draws,
     signal,
+    onWarning(line) {
+      if (!known.has(line)) reporter.warn(line);
+    },
     onProgress: generationProgress(reporter),
   });
   const seconds = (performance.now() - started) / 1000;

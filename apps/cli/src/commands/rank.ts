@@ -41,7 +41,7 @@ export function addRank(program: Command): void {
     .requiredOption('--candidates <files...>', 'trajectories of hands; all along one camera path')
     .option(
       '--goal <file>',
-      'how the scene is to look in the end: a .png, or a video whose last frames count',
+      'how the scene is to look in the end: a picture (.png, .jpg, .webp), or a video or folder of frames whose last ones count',
     )
     .option('--goal-text <text>', 'the same in words, in place of --goal; needs --text-image-model')
     .option('--text-image-model <dir>', 'folder of a CLIP model as transformers saves it')
@@ -101,7 +101,7 @@ async function rank(flags: Flags, reporter: Reporter, signal: AbortSignal): Prom
   const model = await checkModel(flags.model, flags);
   const { settings } = model;
   const size = clipSize(flags, settings);
-  const picture = flags.goal === undefined ? undefined : await readGoal(flags.goal, size);
+  const picture = flags.goal === undefined ? undefined : await readGoal(flags.goal, size, reporter);
   const files: ClipFiles[] = [];
   for (const trajectory of flags.candidates)
     files.push(await readClipFiles({ ...flags, ...size, trajectory }, reporter, undefined, files[0]?.scene));
@@ -136,6 +136,7 @@ async function rank(flags: Flags, reporter: Reporter, signal: AbortSignal): Prom
       guidanceScale: settings.guidanceScale,
       distance: network ? lpipsDistance(network) : latentDistance(pipeline.vae),
       signal,
+      onWarning: (line) => reporter.warn(line),
       onClip: (done, total) => {
         const left = ((performance.now() - begun) / done) * (total - done);
         reporter.progress(`clip ${done} of ${total}, ${clock(left / 1000)} left`, done === total);

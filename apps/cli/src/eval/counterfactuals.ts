@@ -46,7 +46,10 @@ export function modelMethods(
     const videos = ablateVideos({ staticVideo: clip.staticVideo, handVideo }, ablation);
     const prompt = await (counterfactuals.words[words] ?? promptOf)(clip);
     const seedOffset = clip.index;
-    const made = await generator.generate(videos.staticVideo, videos.handVideo, { prompt, seedOffset });
+    const withoutHands = ablation === 'no-hands';
+    const made = await generator.generate(videos.staticVideo, videos.handVideo, {
+      ...{ prompt, seedOffset, withoutHands },
+    });
     return { name: `${generator.name}'s ${clip.name}`, clip: made.clip };
   };
   const own = { name: generator.name, kind: 'model' as const, make: make('own hands', 'own caption') };

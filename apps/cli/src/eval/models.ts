@@ -53,14 +53,20 @@ export class Generator {
   readonly #flags: SamplingFlags;
   readonly #embeds: TextEmbeds | undefined;
   readonly #signal: AbortSignal;
+  readonly #warn: (line: string) => void;
 
-  private constructor(model: CheckedModel, pipeline: DwmPipeline, signal: AbortSignal) {
+  private constructor(model: CheckedModel, pipeline: DwmPipeline, reporter: Reporter, signal: AbortSignal) {
     this.name = basename(resolve(model.path));
     this.pipeline = pipeline;
     this.settings = model.settings;
     this.#flags = model.flags;
     this.#embeds = model.embeds;
     this.#signal = signal;
+    const said = new Set<string>();
+    this.#warn = (line) => {
+      if (!said.has(line)) reporter.warn(`${this.name}: ${line}`);
+      said.add(line);
+    };
   }
 
   static async load(
@@ -72,7 +78,7 @@ export class Generator {
     const { precision } = model.flags;
     const onProgress = loadingProgress(reporter, signal);
     const pipeline = await DwmPipeline.load(device, model.folder, { precision, onProgress });
-    return new Generator(model, pipeline, signal);
+    return new Generator(model, pipeline, reporter, signal);
   }
 
   /** How clips are made, whatever their size. */
@@ -91,17 +97,18 @@ export class Generator {
     return this.#embeds ?? (file === undefined ? '' : readPrompt(file));
   }
 
-  /** As many frames as the videos have, at their size. */
+  /** As many frames as the videos have, at their size. What is odd about them is said once. */
   async generate(
     staticVideo: Frames,
     handVideo: Frames,
-    options: { prompt: string | TextEmbeds; seedOffset: number },
+    options: { prompt: string | TextEmbeds; seedOffset: number; withoutHands?: boolean },
   ) {
     const { frames, height, width } = staticVideo;
-    const { prompt, seedOffset } = options;
+    const { prompt, seedOffset, withoutHands } = options;
     const generated = await this.pipeline.generate({
       ...{ staticVideo, handVideo, prompt, height, width, numFrames: frames },
       ...{ ...this.sampling, seed: this.#flags.seed + seedOffset, signal: this.#signal },
+      onWarning: withoutHands ? () => {} : this.#warn,
     });
     return { ...generated, clip: cut(toFrames(generated, staticVideo.fps), frames) };
   }

@@ -57,11 +57,15 @@ export interface Size {
   readonly width?: number;
 }
 
-export async function readEvalClip(files: ClipFiles, size: Size): Promise<EvalClip> {
+export async function readEvalClip(
+  files: ClipFiles,
+  size: Size,
+  warn: (line: string) => void,
+): Promise<EvalClip> {
   const read = async (path: string | undefined): Promise<Frames | undefined> => {
     if (path === undefined) return undefined;
     const time = size.frames === undefined ? undefined : { frames: size.frames, fps: FPS };
-    const clip = await readClip(path, FPS, time);
+    const clip = await readClip(path, FPS, time, warn);
     const target = {
       frames: clip.frames,
       height: size.height ?? clip.height,

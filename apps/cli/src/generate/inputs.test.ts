@@ -2,10 +2,10 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InvalidFileError } from '@dwm/core-tensor';
 import { saveSafetensors, type TensorToSave } from '@dwm/core-tensor/node';
+import { clipReport } from '@dwm/dwm-model';
 import { type Frames, frameAt, writePng, writeVideo } from '@dwm/media/node';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { temporaryFolder } from '../testing.ts';
-import { clipReport } from './clip-report.ts';
 import { readClip, readDraws, readPrompt, readPromptEmbeds, readVideos } from './inputs.ts';
 
 let folder: string;
@@ -102,7 +102,13 @@ describe('readVideos', () => {
   const read = async (scene: Frames, hands: Frames) => {
     const videos = await readVideos(await job(scene, hands), { frames: 17, fps: 8 });
     const grey = Array.from({ length: 17 }, (_, f) => Math.round(frameAt(videos.staticVideo, f).data[0] / 4));
-    return { videos, grey, ...clipReport(videos, { ...aim, model: '/models/dwm-tiny' }) };
+    const report = clipReport(
+      videos.sources,
+      videos.handVideo,
+      { ...aim, model: 'dwm-tiny' },
+      (fps) => `--fps ${fps}`,
+    );
+    return { videos, grey, ...report };
   };
 
   test('takes the first frames of a longer video, at their own speed', async () => {

@@ -25,8 +25,6 @@ export interface ClipVideos {
 /** The videos of one clip, and what they are cut from. */
 export interface ReadVideos extends ClipVideos {
   readonly sources: Readonly<Record<'staticVideo' | 'handVideo', VideoInfo>>;
-  /** Whether all frames were taken, whatever their rate. */
-  readonly whole: boolean;
 }
 
 /**
@@ -49,16 +47,22 @@ export async function readVideos(job: Job, time: ClipTime): Promise<ReadVideos> 
     staticVideo: await read(job.staticVideo),
     handVideo: await read(job.handVideo),
     truth: job.truth !== undefined && (await exists(job.truth)) ? await read(job.truth) : undefined,
-    ...{ sources, whole },
+    sources,
   };
 }
 
 /**
  * All frames of a video file, or of a folder of pictures in the order of their numbers; or those of a clip.
  * @param folderFps rate of a folder, which does not say.
+ * @param warn is told of pixels that are not square.
  */
-export async function readClip(path: string, folderFps: number, time?: ClipTime): Promise<Frames> {
-  return readVideo(path, { folderFps, indices: time && ((info) => clipIndices(info, time)) });
+export async function readClip(
+  path: string,
+  folderFps: number,
+  time?: ClipTime,
+  warn?: (line: string) => void,
+): Promise<Frames> {
+  return readVideo(path, { folderFps, warn, indices: time && ((info) => clipIndices(info, time)) });
 }
 
 /** The caption of a clip, trimmed. */

@@ -36,12 +36,18 @@ export interface ClipSize {
 }
 
 /** @throws InvalidArgumentError, naming `field`, unless the clip has frames and its data is whole. */
-export function checkClip(field: string, { data, frames, height, width }: Clip): void {
-  if (frames < 1) throw new InvalidArgumentError(field, 'the video has no frames');
-  if (data.length !== frames * height * width * 3) {
+export function checkClip(field: string, { data, frames, height, width }: Clip, channels = 3): void {
+  if (frames === 0) throw new InvalidArgumentError(field, 'the video has no frames');
+  for (const [name, value] of Object.entries({ frames, height, width })) {
+    if (!Number.isSafeInteger(value) || value < 1)
+      throw new InvalidArgumentError(field, `${name}: expected a whole number from 1 up, got ${value}`);
+  }
+  const values = frames * height * width * channels;
+  if (data.length !== values) {
+    const shape = [frames, height, width, ...(channels > 1 ? [channels] : [])];
     throw new InvalidArgumentError(
       field,
-      `expected ${frames * height * width * 3} values for [${frames}, ${height}, ${width}, 3], got ${data.length}`,
+      `expected ${values} values for [${shape.join(', ')}], got ${data.length}`,
     );
   }
 }

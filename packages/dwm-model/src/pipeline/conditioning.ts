@@ -5,7 +5,7 @@
  */
 import type { Device } from '@dwm/core-tensor';
 import { type LatentSize, type Posterior, samplePosterior } from '../vae/index.ts';
-import { type Clip, type ClipSize, checkClip, prepareClip } from './clip.ts';
+import { type Clip, type ClipSize, prepareClip } from './clip.ts';
 import { binaryMask, hideMasked, latentVisibility, type Mask } from './mask.ts';
 import { normals, STREAMS } from './noise.ts';
 import type { Draws } from './options.ts';
@@ -59,8 +59,6 @@ export async function makeConditioning(
   scaling: number,
 ): Promise<Conditioning> {
   const { draws, seed, mask } = source;
-  checkClip('static', source.staticVideo);
-  checkClip('hands', source.handVideo);
   const pixels = latent.height * latent.width;
 
   const staticVideo = await prepareClip(device, source.staticVideo, size);

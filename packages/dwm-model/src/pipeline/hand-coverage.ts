@@ -48,9 +48,10 @@ export function handCoverage({ data, frames, height, width }: Clip): HandCoverag
 
 const EXPECTED = 'expected hands alone on black, the left green, the right coral, as dwm render draws them';
 
-/** One line about a video that does not look like hands on black; undefined for one that does, or is all black. */
-export function handWarning({ share, coloured }: HandCoverage): string | undefined {
+/** One line about a video that does not look like hands on black; undefined for one that does. */
+export function handWarning({ frames, share, coloured }: HandCoverage): string | undefined {
   const percent = (x: number) => `${Math.round(100 * x)}%`;
+  if (frames === 0) return 'the hand video is black throughout: the model is shown no hands';
   if (share > 0.5) return `${percent(share)} of the hand video is not black; ${EXPECTED}`;
   if (coloured < 0.5)
     return `${percent(1 - coloured)} of what the hand video shows is neither green nor coral; ${EXPECTED}`;

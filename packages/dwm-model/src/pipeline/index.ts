@@ -1,5 +1,13 @@
 export { toBytes } from './bytes.ts';
 export { type Clip, type ClipSize, checkClip } from './clip.ts';
+export {
+  type ClipAim,
+  type ClipReport,
+  type ClipSources,
+  clipReport,
+  knowsOnly,
+  type VideoFacts,
+} from './clip-report.ts';
 export { Denoiser, type DenoiserShape } from './denoiser.ts';
 export { type GenerationSettings, readGenerationSettings, readOwnSettings } from './generation-settings.ts';
 export { dynamicGuidanceScale } from './guidance.ts';

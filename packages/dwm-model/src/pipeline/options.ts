@@ -43,6 +43,8 @@ export interface GenerateOptions {
   /** What `encodeStatic` made of this static video at this size: several runs in one scene encode it once. */
   readonly staticLatents?: Float32Array;
   readonly signal?: AbortSignal;
+  /** Is told what is not as the model expects it, once each: hands that are none, other shapes. Default `console.warn`. */
+  readonly onWarning?: (line: string) => void;
   readonly onProgress?: (progress: Progress) => void;
 }
 

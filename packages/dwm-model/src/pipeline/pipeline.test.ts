@@ -315,6 +315,32 @@ describe('a run', () => {
     expect((await pipeline.generate({ ...options, composite: true, staticLatents })).video).toEqual(whole);
   });
 
+  test('says once what about its videos is odd, and nothing of videos as they should be', async () => {
+    const said: string[] = [];
+    const run = (change: Partial<GenerateOptions>) => {
+      said.length = 0;
+      const onWarning = (line: string) => said.push(line);
+      return pipeline.generate({ ...options, numInferenceSteps: 1, ...change, onWarning });
+    };
+    const patch = (frames: number, height: number, width: number, colour: readonly number[]) => ({
+      data: Uint8Array.from({ length: frames * height * width * 3 }, (_, i) =>
+        Math.floor(i / 3) % width < 5 ? colour[i % 3] : 0,
+      ),
+      ...{ frames, height, width },
+    });
+    await run({ handVideo: patch(9, 32, 48, [128, 204, 128]) });
+    expect(said).toEqual([]);
+    await run({ handVideo: patch(9, 32, 48, [0, 0, 0]) });
+    expect(said).toEqual(['the hand video is black throughout: the model is shown no hands']);
+    await run({ handVideo: patch(5, 32, 32, [128, 204, 128]) });
+    expect(said).toEqual([
+      expect.stringMatching(
+        /^the static video has \d+ frames and the hand video 5; each is stretched over the 9/,
+      ),
+      expect.stringMatching(/^the hand video is 32x32 and the static video .*; each is resized on its own/),
+    ]);
+  });
+
   test('goes through its stages in order, every step with a preview, and leaves only weights', async () => {
     const before = device.memory.allocated;
     const seen: Progress[] = [];
@@ -350,6 +376,35 @@ describe('a run', () => {
     ['height 40', { height: 40 }, 'height: expected a multiple of 16, got 40'],
     ['width 0', { width: 0 }, 'width: expected a multiple of 16, got 0'],
     ['seed -1', { seed: -1 }, 'seed: expected a whole number from 0 to 2^53 - 1, got -1'],
+    ['a width of 1e9', { width: 1e9 }, 'width: expected at most 16384 pixels, got 1000000000'],
+    ['a height that is no number', { height: Number.NaN }, 'height: expected a multiple of 16, got NaN'],
+    ['endless width', { width: Number.POSITIVE_INFINITY }, 'width: expected a multiple of 16, got Infinity'],
+    [
+      '1e9 + 1 frames',
+      { numFrames: 1e9 + 1 },
+      '1000000001 frames of 48x32 take 18432.0 GB, expected at most',
+    ],
+    [
+      'a film in 16k',
+      { numFrames: 25, width: 16384, height: 16384 },
+      'expected at most 2.1 GB; take fewer frames',
+    ],
+    [
+      'frames that are no number',
+      { numFrames: Number.NaN },
+      'num-frames: expected 4k + 1 frames (1, 5, … 49), got NaN',
+    ],
+    ['-1 steps', { numInferenceSteps: -1 }, 'got -1'],
+    ['half a step', { numInferenceSteps: 0.5 }, 'got 0.5'],
+    ['1e9 steps', { numInferenceSteps: 1e9 }, 'got 1000000000'],
+    [
+      'guidance that is no number',
+      { guidanceScale: Number.NaN },
+      'guidance-scale: expected a number from 0 up, got NaN',
+    ],
+    ['no strength', { strength: 0 }, 'strength: expected a number in (0, 1], got 0'],
+    ['a strength of NaN', { strength: Number.NaN }, 'strength: expected a number in (0, 1], got NaN'],
+    ['a seed of NaN', { seed: Number.NaN }, 'seed: expected a whole number from 0 to 2^53 - 1, got NaN'],
     ['a prompt', { prompt: 'pour tea' }, 'prompt: this model folder has no text_encoder'],
     [
       'short embeddings',
@@ -373,11 +428,29 @@ describe('a run', () => {
       { handVideo: { data: new Uint8Array(9), frames: 1, height: 2, width: 2 } },
       'hands: expected 12 values for [1, 2, 2, 3], got 9',
     ],
-  ])('refuses %s', async (_, change, message) => {
+    [
+      'a clip of no size',
+      { handVideo: { data: new Uint8Array(0), frames: 1, height: 2, width: Number.NaN } },
+      'hands: width: expected a whole number from 1 up, got NaN',
+    ],
+    [
+      'a clip that claims more than it has',
+      { staticVideo: { data: new Uint8Array(12), frames: 1e6, height: 1e5, width: 1e5 } },
+      'static: expected 30000000000000000 values for',
+    ],
+    [
+      'a mask cut short',
+      { mask: { data: new Uint8Array(3), frames: 9, height: 2, width: 2 } },
+      'mask: expected 36 values for [9, 2, 2], got 3',
+    ],
+  ])('refuses %s before anything is made for it', async (_, change, message) => {
+    device.memory.peak = device.memory.allocated;
+    const before = device.memory.peak;
     const error = await pipeline.generate({ ...options, ...change }).then(
       () => expect.fail('was accepted'),
       (e) => e,
     );
+    expect(device.memory.peak).toBe(before);
     expect(error).toBeInstanceOf(InvalidArgumentError);
     expect(error.message).toContain(message);
     expect(error.message.split('\n')).toHaveLength(1);

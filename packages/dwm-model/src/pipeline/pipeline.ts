@@ -28,8 +28,11 @@ import { CogVideoXVae, latentSize, spatialRatio, type VaeConfig } from '../vae/i
 import { readJson } from '../weights/config.ts';
 import type { MergedLora } from '../weights/lora.ts';
 import type { Parameters } from '../weights/parameters.ts';
+
+import { checkOptions, checkSize, videoRemarks } from './check-run.ts';
 import { type Clip, type ClipSize, checkClip, prepareClip, resizeBytes } from './clip.ts';
 import { compositeStatic } from './composite.ts';
+
 import { makeConditioning, swapFrames } from './conditioning.ts';
 import { Denoiser } from './denoiser.ts';
 import { dynamicGuidanceScale } from './guidance.ts';
@@ -161,15 +164,15 @@ export class DwmPipeline {
    * @param options what `generate` will be given, as far as sizes depend on it.
    * @throws as `generate`, and PlanTooLargeError when the device cannot hold a stage at all.
    */
-  estimate(options: Omit<GenerateOptions, 'draws' | 'signal' | 'onProgress'>): MemoryEstimate {
+  estimate(options: Omit<GenerateOptions, 'draws' | 'signal' | 'onWarning' | 'onProgress'>): MemoryEstimate {
     const { numFrames, height, width, guidanceScale, tiling } = {
       ...DEFAULTS,
       tiling: true,
       ...defined(options),
     };
-    this.#checkSize(numFrames, height, width, 0);
-    const { staticVideo, handVideo, prompt } = options;
     const size = { frames: numFrames, height, width };
+    checkSize(size, this.vae.config, this.transformerConfig);
+    const { staticVideo, handVideo, prompt } = options;
     const latent = latentSize(this.vae.config, size);
     const textLength = typeof prompt === 'string' ? this.maxPromptTokens : prompt.tokens;
     const shape = { latent, textLength, guided: guidanceScale > 1 };
@@ -195,7 +198,7 @@ export class DwmPipeline {
    * @throws InvalidArgumentError naming the size that is out of range.
    */
   async encodeStatic(clip: Clip, size: ClipSize, signal?: AbortSignal): Promise<Float32Array> {
-    this.#checkSize(size.frames, size.height, size.width, 0);
+    checkSize(size, this.vae.config, this.transformerConfig);
     checkClip('static', clip);
     const video = await prepareClip(this.device, clip, size);
     const shape = [1, 3, size.frames, size.height, size.width];
@@ -218,8 +221,9 @@ export class DwmPipeline {
     const { numFrames, height, width, seed, strength, signal } = settings;
     const draws = options.draws ?? {};
     const report = options.onProgress ?? (() => {});
-    this.#checkSize(numFrames, height, width, seed);
     const size = { frames: numFrames, height, width };
+    checkSize(size, this.vae.config, this.transformerConfig);
+    checkOptions(settings);
     const latent = latentSize(this.vae.config, size);
     const scaling = this.vae.config.scaling_factor;
     const count = latent.frames * latent.channels * latent.height * latent.width;
@@ -238,6 +242,8 @@ export class DwmPipeline {
       throw new InvalidArgumentError('composite', 'goes with mask "zeros" only');
     const schedule = this.scheduler.schedule(settings.numInferenceSteps, { strength });
     const guided = settings.guidanceScale > 1;
+    const onWarning = onceEach(options.onWarning ?? ((line) => console.warn(line)));
+    for (const line of videoRemarks(options.staticVideo, options.handVideo, numFrames)) onWarning(line);
 
     report({ stage: 'text', done: 0 });
     const embeds = await this.#embeds(options.prompt, options.negativePrompt ?? '', guided);
@@ -253,6 +259,7 @@ export class DwmPipeline {
         const posterior = await this.vae.encode(video, [1, 3, numFrames, height, width], {
           tiling: settings.tiling,
           signal,
+          onWarning,
           onProgress: (done) => report({ stage: 'encode', done: Math.min(1, (encoded + done) / encodes) }),
         });
         encoded++;
@@ -324,6 +331,7 @@ export class DwmPipeline {
       this.vae.decode(latents, latentShape, {
         tiling: settings.tiling,
         signal,
+        onWarning,
         onProgress: (done) => report({ stage: 'decode', done: (nth + done) / decodes }),
       });
     const decoded = await decode(unscaled, 0);
@@ -349,33 +357,6 @@ export class DwmPipeline {
     this.#transformer.destroy();
     this.vae.destroy();
     this.#text?.encoder.destroy();
-  }
-
-  #checkSize(numFrames: number, height: number, width: number, seed: number): void {
-    if (!Number.isInteger(numFrames) || numFrames < 1 || (numFrames - 1) % 4 !== 0) {
-      throw new InvalidArgumentError('num-frames', `expected 4k + 1 frames (1, 5, … 49), got ${numFrames}`);
-    }
-    const unit = spatialRatio(this.vae.config) * this.transformerConfig.patch_size;
-    for (const [name, value] of [
-      ['height', height],
-      ['width', width],
-    ] as const) {
-      if (!Number.isInteger(value) || value < unit || value % unit !== 0) {
-        throw new InvalidArgumentError(name, `expected a multiple of ${unit}, got ${value}`);
-      }
-    }
-    const { patch_size_t: pt } = this.transformerConfig;
-    const ratio = this.vae.config.temporal_compression_ratio;
-    const latentFrames = (numFrames - 1) / ratio + 1;
-    if (pt && latentFrames % pt !== 0) {
-      throw new InvalidArgumentError(
-        'num-frames',
-        `this model takes latent frames ${pt} at a time; expected ${ratio * (Math.ceil(latentFrames / pt) * pt - 1) + 1} frames, got ${numFrames}`,
-      );
-    }
-    if (!Number.isSafeInteger(seed) || seed < 0) {
-      throw new InvalidArgumentError('seed', `expected a whole number from 0 to 2^53 - 1, got ${seed}`);
-    }
   }
 
   /** Rows of embeddings: [negative, positive], or the positive one alone. */
@@ -422,6 +403,16 @@ export interface MemoryEstimate {
   readonly bytes: number;
   /** What each stage needs beside the weights. */
   readonly stages: Readonly<Record<'resize' | 'encode' | 'denoise' | 'decode', number>>;
+}
+
+/** Encoders of two videos and the decoder may say the same. */
+function onceEach(warn: (line: string) => void): (line: string) => void {
+  const said = new Set<string>();
+  return (line) => {
+    if (said.has(line)) return;
+    said.add(line);
+    warn(line);
+  };
 }
 
 /** The options that were really given. */

@@ -36,6 +36,8 @@ export interface RankOptions
   readonly seeds?: number;
   /** To the frames of a goal; `latentDistance` of the model if left out. A goal in words has its own. */
   readonly distance?: Distance;
+  /** Is told what is odd about a candidate's hands, once. */
+  readonly onWarning?: (line: string) => void;
   readonly onClip?: (done: number, total: number) => void;
 }
 
@@ -71,7 +73,7 @@ export async function rankActions(
   const { frames, height, width } = staticVideo;
   const first = { name: 'the static video', clip: staticVideo };
   checkSameSize([first, ...candidates.map(({ name, handVideo }) => ({ name, clip: handVideo }))]);
-  const { seeds = 1, seed = 0, distance = latentDistance(model.vae), signal, onClip } = options;
+  const { seeds = 1, seed = 0, distance = latentDistance(model.vae), signal, onClip, onWarning } = options;
   const { numInferenceSteps, guidanceScale } = options;
   const toGoal = 'text' in goal ? await textGoal(goal) : pictureGoal(goal, staticVideo, distance);
 
@@ -80,11 +82,12 @@ export async function rankActions(
   const clips = new Map<number, MetricClip>();
   const distances: number[][] = candidates.map(() => []);
   let done = 0;
-  for (const [c, { handVideo, prompt = scene.prompt }] of candidates.entries()) {
+  for (const [c, { name, handVideo, prompt = scene.prompt }] of candidates.entries()) {
     for (let s = 0; s < seeds; s++) {
       const made = await model.generate({
         ...{ staticVideo, handVideo, prompt, staticLatents, height, width, numFrames: frames },
         ...{ numInferenceSteps, guidanceScale, seed: seed + s, signal },
+        onWarning: (line) => s === 0 && onWarning?.(`${name}: ${line}`),
       });
       const data = toBytes(made.video.subarray(0, staticVideo.data.length));
       const clip = { data, frames, height, width };
