@@ -1,6 +1,7 @@
 /** The `dwm` command line: parses, opens what is needed, runs one command, reports. */
 import { Command, CommanderError } from 'commander';
 import { COMMANDS } from './commands/index.ts';
+import { withoutDawnNoise } from './dawn-stderr.ts';
 import { ownNames } from './option-names.ts';
 import { reportError } from './report.ts';
 import { VERSION } from './version.ts';
@@ -19,6 +20,10 @@ for (const [name, { does, load }] of Object.entries(COMMANDS)) {
   if (name === called) (await load())(program);
   else program.command(name);
   program.commands.at(-1)!.description(does);
+}
+if (called) {
+  const { adapterRequests } = await import('@dwm/core-tensor/node');
+  adapterRequests.around = withoutDawnNoise;
 }
 
 try {

@@ -51,6 +51,5 @@ export function dwm(
   });
 }
 
-/** Lines of standard error that are ours: Dawn writes some of its own. */
-export const ownLines = ({ stderr }: Finished): string[] =>
-  stderr.split('\n').filter((line) => line !== '' && !line.startsWith('Warning: max'));
+/** Lines of standard error. */
+export const ownLines = ({ stderr }: Finished): string[] => stderr.split('\n').filter((line) => line !== '');

@@ -34,6 +34,9 @@ export const INSTALL: Record<AdapterName, string> = {
 // thereafter; and every instance has threads of its own.
 const instances = new Map<string, GPU>();
 
+/** Around each question to Dawn for an adapter, in which its C++ writes to standard error: for a program that minds. */
+export const adapterRequests = { around: <T>(ask: () => Promise<T>): Promise<T> => ask() };
+
 /**
  * @throws NoAdapterError when the adapter that was forced is not there, saying what to install;
  * InvalidArgumentError for an unknown adapter name or a limit the device does not have.
@@ -127,10 +130,9 @@ async function request(flags: string[]): Promise<GPUAdapter | undefined> {
   const key = JSON.stringify([flags, VK_ICD_FILENAMES, VK_DRIVER_FILES]);
   const instance = instances.get(key) ?? (await dawn()).create(flags);
   instances.set(key, instance);
-  const adapter = await instance
-    .requestAdapter({ powerPreference: 'high-performance' })
-    // With an adapter's name in the flags, Dawn throws where it otherwise answers null.
-    .catch(() => null);
+  // With an adapter's name in the flags, Dawn throws where it otherwise answers null.
+  const ask = () => instance.requestAdapter({ powerPreference: 'high-performance' }).catch(() => null);
+  const adapter = await adapterRequests.around(ask);
   return adapter ?? undefined;
 }
 
