@@ -2,8 +2,9 @@
  * KTX 2.0 pictures (https://registry.khronos.org/KTX/specs/2.0/ktxspec.v2.html). The header is read here, and every
  * size in it is compared with the bytes that are there, before a decoder sees any of them.
  */
-import { Decompress } from 'fzstd';
+
 import type { Pixels } from '../scene/scene.ts';
+import { inflateZstd } from '../zstd.ts';
 
 export interface Ktx2Header {
   readonly width: number;
@@ -195,6 +196,9 @@ async function inflate(
   bytes: number,
 ): Promise<Uint8Array> {
   if (compression === 'none') return level;
+  const damaged = () =>
+    fail(`its ${compression} stream does not unpack to ${bytes} bytes; the file is damaged`);
+  if (compression === 'zstd') return inflateZstd(level, bytes) ?? damaged();
   const out = new Uint8Array(bytes);
   let filled = 0;
   const take = (chunk: Uint8Array) => {
@@ -202,18 +206,12 @@ async function inflate(
     filled += chunk.length;
   };
   try {
-    // Its one-shot function does not tell how much it wrote.
-    if (compression === 'zstd') new Decompress(take).push(level, true);
-    else {
-      const packed = new Blob([level as Uint8Array<ArrayBuffer>]).stream();
-      const plain = packed.pipeThrough(new DecompressionStream('deflate'));
-      for await (const chunk of plain as unknown as AsyncIterable<Uint8Array>) take(chunk);
-    }
+    const packed = new Blob([level as Uint8Array<ArrayBuffer>]).stream();
+    const plain = packed.pipeThrough(new DecompressionStream('deflate'));
+    for await (const chunk of plain as unknown as AsyncIterable<Uint8Array>) take(chunk);
   } catch {
     // Whatever a decoder says of it, or that it holds more than there is room for.
     filled = -1;
   }
-  if (filled !== bytes)
-    fail(`its ${compression} stream does not unpack to ${bytes} bytes; the file is damaged`);
-  return out;
+  return filled === bytes ? out : damaged();
 }

@@ -6,7 +6,7 @@
  * so that a cloud is the same whether it comes from the PLY or from the .spz made of it.
  */
 import { type ByteSource, InvalidFileError } from '@dwm/core-tensor';
-import { decompress } from 'fzstd';
+import { inflateZstd } from '../zstd.ts';
 import { allocateCloud, checkedCloud, type ShDegree, type SplatCloud, shCoefficients } from './cloud.ts';
 import type { ReadSplatOptions } from './read.ts';
 
@@ -166,24 +166,15 @@ async function readStreams(
         { stream: k, actual: plain, expected: sizes[k] },
       );
     }
-    arrays.push(inflate(file, k, await source.read(at, compressed), plain));
+    const array = inflateZstd(await source.read(at, compressed), plain);
+    if (!array)
+      throw new InvalidFileError(file, `stream ${k} is damaged or cut: download the file again`, {
+        stream: k,
+      });
+    arrays.push(array);
     at += compressed;
   }
   return decode(file, header, arrays, cloud, options);
-}
-
-function inflate(file: string, stream: number, compressed: Uint8Array, bytes: number): Uint8Array {
-  const plain = new Uint8Array(bytes);
-  let result: Uint8Array | undefined;
-  try {
-    result = decompress(compressed, plain);
-  } catch {
-    // Whatever the decoder says of it, the user can only fetch the file again.
-  }
-  if (result?.length !== bytes) {
-    throw new InvalidFileError(file, `stream ${stream} is damaged: download the file again`, { stream });
-  }
-  return result;
 }
 
 function decode(
