@@ -439,6 +439,45 @@ describe('how surfaces shine', () => {
     near(await with_({ KHR_materials_specular: tinted }), expected(grey, [0.04, 0.5, 0], 0.5, 0.5));
   });
 
+  test('specular textures: the factor in linear alpha, the colour in sRGB, cut off at 1 once they are multiplied', async () => {
+    const linear = (byte: number) => {
+      const x = byte / 255;
+      return x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4;
+    };
+    const { PNG } = await import('pngjs');
+    const picture = (pixel: number[]) => {
+      const png = new PNG({ width: 1, height: 1 });
+      png.data = Buffer.from(pixel);
+      return PNG.sync.write(png);
+    };
+    const plain = { baseColorFactor: [0.2, 0.2, 0.2, 1], metallicFactor: 0, roughnessFactor: 0.5 };
+    const shown = (specular: object) =>
+      middle({ pbrMetallicRoughness: plain, extensions: { KHR_materials_specular: specular } }, (gltf) => {
+        // Of each, the channels that do not count hold something else.
+        const views = [gltf.view(picture([9, 90, 200, 102])), gltf.view(picture([200, 100, 255, 7]))];
+        gltf.json.images = views.map((bufferView) => ({ mimeType: 'image/png', bufferView }));
+        gltf.json.textures = [{ source: 0 }, { source: 1 }];
+      });
+    const grey = [0.2, 0.2, 0.2];
+    const [factor, color] = [{ specularTexture: { index: 0 } }, { specularColorTexture: { index: 1 } }];
+    const quarter = 0.4 * 0.04;
+    near(await shown(factor), expected(grey, [quarter, quarter, quarter], 0.5, 0.4));
+    near(
+      await shown({ ...factor, specularFactor: 0.5 }),
+      expected(
+        grey,
+        grey.map(() => quarter / 2),
+        0.5,
+        0.2,
+      ),
+    );
+    const tint = [linear(200), linear(100), 1].map((part) => 0.04 * part);
+    near(await shown(color), expected(grey, tint, 0.5));
+    const bright = { ...color, ...factor, specularColorFactor: [20, 30, 40] };
+    const cut = [20 * tint[0], 30 * tint[1], 40 * tint[2]].map((value) => Math.min(1, value) * 0.4);
+    near(await shown(bright), expected(grey, cut, 0.5, 0.4));
+  });
+
   test('a primitive without a material is white metal, wholly rough, and flat without normals', async () => {
     const color = await middle({}, (gltf) => {
       delete gltf.json.meshes[0].primitives[0].material;
@@ -584,10 +623,7 @@ describe('what is not drawn is said', () => {
     json.materials[0].extensions.KHR_materials_specular = { specularTexture: use };
     const { at, warnings } = await show(gltf);
     expect(at(0)).toEqual(RED);
-    expect(warnings).toEqual([
-      'a.glb: the texture of KHR_materials_specular is not drawn (materials #0)',
-      'a.glb: EXT_texture_avif is not drawn (textures #0)',
-    ]);
+    expect(warnings).toEqual(['a.glb: EXT_texture_avif is not drawn (textures #0)']);
   });
 
   test('what a file requires and we do not have is an error, also where it would only be plainer', async () => {

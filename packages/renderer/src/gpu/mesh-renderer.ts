@@ -362,7 +362,9 @@ export class MeshRenderer {
       : {};
     if (kind === 'color') {
       const lit = setup.lit && !material.unlit;
-      const [, shine, normal, occlusion, emissive] = textureSlots(material).map((use) => +(lit && !!use));
+      const [, shine, normal, occlusion, emissive, specular, specularColor] = textureSlots(material).map(
+        (use) => +(lit && !!use),
+      );
       Object.assign(constants, {
         hasNormals: +present[1],
         hasTangents: +present[2],
@@ -370,6 +372,8 @@ export class MeshRenderer {
         hasShineTexture: shine,
         hasOcclusionTexture: occlusion,
         hasEmissiveTexture: emissive,
+        hasSpecularTexture: specular,
+        hasSpecularColorTexture: specularColor,
         specularGlossiness: +(lit && !!material.specularGlossiness),
         hasShadow: +(lit && setup.hasShadow),
         unlit: +!lit,

@@ -18,6 +18,8 @@ override hasShineTexture: bool = false;
 override specularGlossiness: bool = false;
 override hasOcclusionTexture: bool = false;
 override hasEmissiveTexture: bool = false;
+override hasSpecularTexture: bool = false;
+override hasSpecularColorTexture: bool = false;
 override hasShadow: bool = false;
 override unlit: bool = false;
 // 0 opaque, 1 mask, 2 blend
@@ -68,12 +70,12 @@ struct Material {
   roughness: f32,
   normalScale: f32,
   occlusionStrength: f32,
-  // reflectance along the normal, of what is no metal, and at grazing angles
+  // reflectance along the normal, of what is no metal, before it is multiplied by that at grazing angles
   specular: vec3f,
   grazing: f32,
   glossiness: f32,
   // two rows a texture; the first one's w is the set of coordinates
-  uvRows: array<vec4f, 10>,
+  uvRows: array<vec4f, 14>,
 }
 
 @group(0) @binding(0) var<uniform> frame: Frame;
@@ -88,12 +90,16 @@ struct Material {
 @group(1) @binding(3) var normalTexture: texture_2d<f32>;
 @group(1) @binding(4) var occlusionTexture: texture_2d<f32>;
 @group(1) @binding(5) var emissiveTexture: texture_2d<f32>;
-@group(1) @binding(6) var baseSampler: sampler;
-@group(1) @binding(7) var shineSampler: sampler;
-@group(1) @binding(8) var normalSampler: sampler;
-@group(1) @binding(9) var occlusionSampler: sampler;
-@group(1) @binding(10) var emissiveSampler: sampler;
-@group(1) @binding(11) var nearestSampler: sampler;
+@group(1) @binding(6) var specularTexture: texture_2d<f32>;
+@group(1) @binding(7) var specularColorTexture: texture_2d<f32>;
+@group(1) @binding(8) var baseSampler: sampler;
+@group(1) @binding(9) var shineSampler: sampler;
+@group(1) @binding(10) var normalSampler: sampler;
+@group(1) @binding(11) var occlusionSampler: sampler;
+@group(1) @binding(12) var emissiveSampler: sampler;
+@group(1) @binding(13) var specularSampler: sampler;
+@group(1) @binding(14) var specularColorSampler: sampler;
+@group(1) @binding(15) var nearestSampler: sampler;
 
 struct Vertex {
   @location(0) position: vec3f,
@@ -254,8 +260,14 @@ fn surface(in: Varyings, front: bool, base: vec3f) -> vec3f {
   } else {
     roughness = material.roughness * shine.g;
     let metallic = material.metallic * shine.b;
-    s.f0 = mix(material.specular, base, metallic);
-    s.f90 = mix(material.grazing, 1, metallic);
+    var normal = material.specular;
+    var grazing = material.grazing;
+    if (hasSpecularColorTexture) {
+      normal *= textureSample(specularColorTexture, specularColorSampler, coordinates(in.uv, 6)).rgb;
+    }
+    if (hasSpecularTexture) { grazing *= textureSample(specularTexture, specularSampler, coordinates(in.uv, 5)).a; }
+    s.f0 = mix(min(normal, vec3f(1)) * grazing, base, metallic);
+    s.f90 = mix(grazing, 1, metallic);
     s.diffuse = base * (1 - metallic);
   }
   s.alpha = max(roughness * roughness, 0.002);

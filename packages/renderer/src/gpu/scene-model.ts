@@ -57,12 +57,14 @@ export const textureSlots = (material: Material): readonly (TextureUse | undefin
   material.normalTexture,
   material.occlusionTexture,
   material.emissiveTexture,
+  material.specularTexture,
+  material.specularColorTexture,
 ];
-const SLOT_COUNT = 5;
+const SLOT_COUNT = 7;
 
 /** Whether a slot holds colours (sRGB) rather than data. */
 const holdsColor = (material: Material, slot: number) =>
-  slot === 0 || slot === 4 || (slot === 1 && material.specularGlossiness !== undefined);
+  slot === 0 || slot === 4 || slot === 6 || (slot === 1 && material.specularGlossiness !== undefined);
 
 export class SceneModel {
   readonly scene: Scene;
@@ -300,8 +302,12 @@ export function materialLayout(device: Device): GPUBindGroupLayout {
       entries: [
         { binding: 0, visibility, buffer: {} },
         ...Array.from({ length: SLOT_COUNT }, (_, i) => ({ binding: 1 + i, visibility, texture: {} })),
-        ...Array.from({ length: SLOT_COUNT }, (_, i) => ({ binding: 6 + i, visibility, sampler: {} })),
-        { binding: 11, visibility, sampler: {} },
+        ...Array.from({ length: SLOT_COUNT }, (_, i) => ({
+          binding: 1 + SLOT_COUNT + i,
+          visibility,
+          sampler: {},
+        })),
+        { binding: 1 + 2 * SLOT_COUNT, visibility, sampler: {} },
       ],
     });
     layouts.set(device, layout);
@@ -318,7 +324,11 @@ async function createMaterialGroup(
   own: Own,
 ): Promise<GPUBindGroup> {
   const uniform = own(
-    device.createBuffer(240, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST, `material ${material.name}`),
+    device.createBuffer(
+      80 + 32 * SLOT_COUNT,
+      GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+      `material ${material.name}`,
+    ),
   );
   const uses = textureSlots(material);
   const { metallic, roughness, normalScale, occlusionStrength, dielectric, specularGlossiness } = material;
@@ -350,8 +360,8 @@ async function createMaterialGroup(
     entries: [
       { binding: 0, resource: { buffer: uniform.gpu } },
       ...views.map((resource, i) => ({ binding: 1 + i, resource })),
-      ...uses.map((use, i) => ({ binding: 6 + i, resource: textures.sampler(use) })),
-      { binding: 11, resource: textures.sampler(uses[0], true) },
+      ...uses.map((use, i) => ({ binding: 1 + SLOT_COUNT + i, resource: textures.sampler(use) })),
+      { binding: 1 + 2 * SLOT_COUNT, resource: textures.sampler(uses[0], true) },
     ],
   });
 }

@@ -96,18 +96,13 @@ export function leftOut(json: Json): string[] {
   const places = new Map<string, Map<string, Set<string>>>();
   const materials = usedMaterials(json);
   for (const { name, kind, index, extension, holder } of extensionUses(json)) {
-    let what = name;
-    if (DRAWN.includes(name)) {
-      if (name !== 'KHR_materials_specular') continue;
-      if (!extension.specularTexture && !extension.specularColorTexture) continue;
-      what = `the texture of ${name}`;
-    }
+    if (DRAWN.includes(name)) continue;
     if (UNSEEN.test(name) || CHANGES[name]?.(extension) === false) continue;
     if (kind === 'materials' && !materials.has(index)) continue;
     // Another picture of the same is there.
     if (kind === 'textures' && isObject(holder) && holder.source !== undefined) continue;
-    const kinds = places.get(what) ?? new Map<string, Set<string>>();
-    places.set(what, kinds);
+    const kinds = places.get(name) ?? new Map<string, Set<string>>();
+    places.set(name, kinds);
     const names = kinds.get(kind) ?? new Set();
     kinds.set(kind, names);
     names.add(nameOf(json, kind, index));

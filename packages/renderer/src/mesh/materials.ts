@@ -42,6 +42,8 @@ type Surface = Pick<
   | 'roughness'
   | 'metallicRoughnessTexture'
   | 'dielectric'
+  | 'specularTexture'
+  | 'specularColorTexture'
   | 'specularGlossiness'
   | 'specularGlossinessTexture'
 >;
@@ -67,7 +69,7 @@ function readSurface(material: GltfMaterial, unlit: boolean, use: Use): Surface 
     baseColorTexture: use(material.getBaseColorTexture(), material.getBaseColorTextureInfo()),
     metallic: material.getMetallicFactor(),
     roughness: material.getRoughnessFactor(),
-    dielectric: readDielectric(material),
+    ...readDielectric(material, use),
     metallicRoughnessTexture: use(
       material.getMetallicRoughnessTexture(),
       material.getMetallicRoughnessTextureInfo(),
@@ -76,15 +78,24 @@ function readSurface(material: GltfMaterial, unlit: boolean, use: Use): Surface 
 }
 
 /** KHR_materials_ior and KHR_materials_specular: f0 = min(((ior - 1) / (ior + 1))^2 x colour, 1) x factor. */
-function readDielectric(material: GltfMaterial): Material['dielectric'] {
+function readDielectric(
+  material: GltfMaterial,
+  use: Use,
+): Pick<Material, 'dielectric' | 'specularTexture' | 'specularColorTexture'> {
   const ior = material.getExtension<IOR>('KHR_materials_ior')?.getIOR() ?? 1.5;
   const specular = material.getExtension<Specular>('KHR_materials_specular');
-  if (ior === 1.5 && !specular) return undefined;
+  if (ior === 1.5 && !specular) return {};
   // An index of 0 is the specification's way to ask for a reflectance of 1.
   const normal = ior === 0 ? 1 : ((ior - 1) / (ior + 1)) ** 2;
   const grazing = specular?.getSpecularFactor() ?? 1;
   const color = specular?.getSpecularColorFactor() ?? [1, 1, 1];
-  return { normal: color.map((value) => Math.min(1, normal * value) * grazing), grazing };
+  return {
+    dielectric: { normal: color.map((value) => normal * value), grazing },
+    ...(specular && {
+      specularTexture: use(specular.getSpecularTexture(), specular.getSpecularTextureInfo()),
+      specularColorTexture: use(specular.getSpecularColorTexture(), specular.getSpecularColorTextureInfo()),
+    }),
+  };
 }
 
 /** Materials without the textures that have no picture we know: a checked JSON that glTF-Transform can read. */

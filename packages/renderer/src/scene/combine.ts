@@ -19,6 +19,8 @@ export function materialAfter(material: Material, images: number): Material {
     baseColorTexture: use(material.baseColorTexture),
     metallicRoughnessTexture: use(material.metallicRoughnessTexture),
     specularGlossinessTexture: use(material.specularGlossinessTexture),
+    specularTexture: use(material.specularTexture),
+    specularColorTexture: use(material.specularColorTexture),
     normalTexture: use(material.normalTexture),
     occlusionTexture: use(material.occlusionTexture),
     emissiveTexture: use(material.emissiveTexture),

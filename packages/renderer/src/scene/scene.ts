@@ -78,8 +78,15 @@ export interface Material {
   readonly alphaCutoff: number;
   readonly doubleSided: boolean;
   readonly unlit: boolean;
-  /** Reflectance of what is no metal, linear; 0.04 and 1 by default. KHR_materials_ior and _specular. */
+  /**
+   * What is no metal reflects min(normal, 1) x grazing along the normal, and grazing at grazing angles, linear; 0.04 and
+   * 1 by default. KHR_materials_ior and _specular.
+   */
   readonly dielectric?: { readonly normal: readonly number[]; readonly grazing: number };
+  /** In alpha, what `dielectric.grazing` is multiplied by. */
+  readonly specularTexture?: TextureUse;
+  /** sRGB, what `dielectric.normal` is multiplied by. */
+  readonly specularColorTexture?: TextureUse;
   /** Instead of metallic and roughness, base colour being the diffuse one; KHR_materials_pbrSpecularGlossiness. */
   readonly specularGlossiness?: { readonly specular: readonly number[]; readonly glossiness: number };
   readonly baseColorTexture?: TextureUse;
