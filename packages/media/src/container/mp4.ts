@@ -61,6 +61,8 @@ interface OpenTrack {
   /** Of the track's header, and of its sample description. */
   shown: [width: number, height: number];
   coded: [width: number, height: number];
+  /** What the track's matrix makes of a width, by what it makes of a height. */
+  stretch: number;
 }
 
 /**
@@ -188,7 +190,7 @@ class Walker {
       case 'trak':
         this.#track = {
           ...{ id: -1, entry: '', handler: '', timescale: 0, movieTimescale: 0 },
-          ...{ shown: [0, 0], coded: [0, 0] },
+          ...{ shown: [0, 0], coded: [0, 0], stretch: 1 },
         };
         this.#tracks.push(this.#track);
         break;
@@ -252,6 +254,9 @@ class Walker {
       track.id = bytes.getUint32(body + (long ? 20 : 12));
       const size = body + (long ? 88 : 76);
       track.shown = [bytes.getUint32(size) / 65536, bytes.getUint32(size + 4) / 65536];
+      const [a, b, , c, d] = [0, 1, 2, 3, 4].map((i) => bytes.getInt32(size - 36 + 4 * i));
+      const [across, down] = [Math.hypot(a, b), Math.hypot(c, d)];
+      if (across > 0 && down > 0) track.stretch = across / down;
     } else if (type === 'mdhd') track.timescale = bytes.getUint32(body + (long ? 20 : 12));
     else if (type === 'hdlr') track.handler = name(bytes, body + 8);
     else if (type === 'pasp') {
@@ -336,12 +341,17 @@ class Walker {
   }
 }
 
-/** As the file says; without a word of it, the track's own shape against that of its pictures. */
-function pixelAspect({ pasp, shown, coded }: OpenTrack): number | undefined {
+/**
+ * As the file says in a box of its own, which stands alone, as for FFmpeg; without one, the track's own shape against
+ * that of its pictures, and what its matrix stretches.
+ */
+function pixelAspect({ pasp, shown, coded, stretch }: OpenTrack): number | undefined {
   if (pasp) return pasp;
-  if (shown.includes(0) || coded.includes(0)) return undefined;
-  const aspect = (shown[0] * coded[1]) / (shown[1] * coded[0]);
+  const stretched = Math.abs(stretch - 1) > 0.01 ? stretch : 1;
+  const unlessSquare = (aspect: number) => (aspect === 1 ? undefined : aspect);
+  if (shown.includes(0) || coded.includes(0)) return unlessSquare(stretched);
+  const aspect = stretched * ((shown[0] * coded[1]) / (shown[1] * coded[0]));
   // Sizes are whole numbers for some writers.
   const close = Math.abs(shown[0] - coded[0]) < 1 && Math.abs(shown[1] - coded[1]) < 1;
-  return close ? undefined : aspect;
+  return close ? unlessSquare(stretched) : aspect;
 }

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { checkMatroska } from '../container/matroska.ts';
 import { readMp4 } from '../container/mp4.ts';
 import { sniff } from '../container/sniff.ts';
-import { blobOf, movingGradient } from '../testing.ts';
+import { blobOf, movingGradient, WIDE_WEBM } from '../testing.ts';
 import { decodeFrames, encodeVideo, readVideo, videoInfo, yuvToRgb } from './index.ts';
 
 /**
@@ -41,15 +41,6 @@ const oddSizes = {
     'H9KH9ff/Nr//4b+/u9f/Np0QD//9e8xlDsIXA/Y6If7t+4TP//+oGdK9T34f/vYz//w39/d6/+XXM5rDwRwkP1DI/7Pp/VbXmvXu' +
     'd8mpP/sEwignHK4kd7/gprO/1M3WQf3fOUaAHFO7a5G7j7OBALeK94EB8YIBZvCBAw==',
 };
-/** 16x8, two frames of one colour, pixels of 4:3; VP9 in WebM. */
-const wide =
-  'GkXfo59ChoEBQveBAULygQRC84EIQoKEd2VibUKHgQJChYECGFOAZwEAAAAAAAHOEU2bdLpNu4tTq4QVSalmU6yBoU27i1OrhBZU' +
-  'rmtTrIHGTbuMU6uEElTDZ1OsggEUTbuMU6uEHFO7a1OsggG47AEAAAAAAABZAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA' +
-  'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAVSalmoCrXsYMPQkBNgIRM' +
-  'YXZmV0GETGF2ZkSJiEBpAAAAAAAAFlSua8muAQAAAAAAAEDXgQFzxYgAAAAAAAAAAZyBACK1nIN1bmSIgQCGhVZfVlA5g4EBI+OD' +
-  'hAX14QDgkbCBELqBCJqBAlSwgRVUuoEIElTDZ9Vzc9JjwItjxYgAAAAAAAAAAWfInEWjh0VOQ09ERVJEh49MYXZjIGxpYnZweC12' +
-  'cDlnyKJFo4hEVVJBVElPTkSHlDAwOjAwOjAwLjIwMDAwMDAwMAAAH0O2dcXngQCjrIEAAICCSYNCAADwAHYAOCQcGAAAACAAAAYf' +
-  '///TxQN////N1B////970AAAo5KBAGQAhgBAkpwAQAAAAgAAHEgcU7trkbuPs4EAt4r3gQHxggFu8IED';
 /** 16x16, two frames, pixels of 3:4, said by a pasp box and within H.264. */
 const tall =
   'AAAAIGZ0eXBpc29tAAACAGlzb21pc28yYXZjMW1wNDEAAAMQbW9vdgAAAGxtdmhkAAAAAAAAAAAAAAAAAAAD6AAAAMgAAQAAAQAA' +
@@ -259,9 +250,13 @@ test.each(Object.entries(oddSizes))('all chroma of %s is there', async (size, ba
 });
 
 test('pixels are made square, as the container says, or else the codec', async () => {
-  const clip = await readVideo(blobOf(file(wide)));
+  const clip = await readVideo(blobOf(file(WIDE_WEBM)));
   expect([clip.width, clip.height, clip.frames]).toEqual([21, 8, 2]);
-  expect(await videoInfo(blobOf(file(wide)))).toMatchObject({ width: 21, height: 8, pixelAspect: 21 / 16 });
+  expect(await videoInfo(blobOf(file(WIDE_WEBM)))).toMatchObject({
+    width: 21,
+    height: 8,
+    pixelAspect: 21 / 16,
+  });
   const [r, g, b] = clip.data.subarray(-3);
   expect(Math.max(Math.abs(r - 200), Math.abs(g - 40), Math.abs(b - 60))).toBeLessThan(4);
   const boxed = Buffer.from(file(tall));
@@ -279,6 +274,35 @@ test('pixels are made square, as the container says, or else the codec', async (
   const shown = Buffer.from(await encodeVideo(movingGradient(2, 16, 16, 8)));
   shown.writeUInt32BE(48 << 16, find(shown, ['moov', 'trak', 'tkhd'])!.at + 84);
   expect(await videoInfo(blobOf(shown))).toMatchObject({ width: 48, height: 16, pixelAspect: 3 });
+});
+
+/** [a, b, c, d] of the matrix of a track's header, whose box begins at `tkhd`. */
+function turn(bytes: Buffer, tkhd: number, matrix: readonly number[]): Buffer {
+  for (const [i, value] of matrix.entries())
+    bytes.writeInt32BE(value * 65536, tkhd + 48 + 4 * [0, 1, 3, 4][i]);
+  return bytes;
+}
+
+test.each<[string, readonly number[], object]>([
+  ['wider', [3, 0, 0, 1], { width: 48, height: 16, pixelAspect: 3 }],
+  ['higher', [1, 0, 0, 2], { width: 16, height: 32, pixelAspect: 0.5 }],
+  ['larger', [2, 0, 0, 2], { width: 16, height: 16, pixelAspect: 1 }],
+  ['wider and mirrored', [-3, 0, 0, 1], { width: 48, height: 16, pixelAspect: 3 }],
+  ['wider and upside down', [-3, 0, 0, -1], { width: 48, height: 16, pixelAspect: 3 }],
+  ['wider, then turned', [0, 3, -1, 0], { width: 16, height: 48, pixelAspect: 3 }],
+  ['wider, then turned the other way', [0, -3, 1, 0], { width: 16, height: 48, pixelAspect: 3 }],
+])('a matrix that makes the track %s', async (_, matrix, expected) => {
+  const bytes = Buffer.from(await encodeVideo(movingGradient(2, 16, 16, 8)));
+  turn(bytes, find(bytes, ['moov', 'trak', 'tkhd'])!.at, matrix);
+  expect(await videoInfo(blobOf(bytes))).toMatchObject(expected);
+  const clip = await readVideo(blobOf(bytes));
+  expect(expected).toMatchObject({ width: clip.width, height: clip.height });
+});
+
+test('a box for the shape of pixels stands alone, whatever the matrix says', async () => {
+  const bytes = Buffer.from(file(tall));
+  turn(bytes, find(bytes, ['moov', 'trak', 'tkhd'])!.at, [2, 0, 0, 1]);
+  expect(await videoInfo(blobOf(bytes))).toMatchObject({ width: 16, height: 21, pixelAspect: 0.75 });
 });
 
 test('counts that the file cannot hold are refused before anything counts to them', async () => {
@@ -364,7 +388,7 @@ test('fragments are counted in every box, and their table must lead to them', as
 });
 
 test('elements of a Matroska file are counted, laced frames too', async () => {
-  const bytes = Buffer.from(file(wide));
+  const bytes = Buffer.from(file(WIDE_WEBM));
   const source = (content: Buffer) => ({
     size: content.length,
     read: async (from: number, to: number) => new Uint8Array(content.subarray(from, to)),
