@@ -7,7 +7,7 @@ import { LAYER_NORM_EPS } from '../workloads/layer-norm.ts';
 import { RESNET_GROUPS, type Resnet } from '../workloads/resnet.ts';
 import { transpose } from './layout.ts';
 import type { Attribute, OnnxNode, OnnxTensor } from './onnx-file.ts';
-import type { OnnxFormulation } from './onnx-tasks.ts';
+import type { OnnxFormulation } from './onnx-formulation.ts';
 
 /** Appends nodes, each named by its number. */
 class Nodes {

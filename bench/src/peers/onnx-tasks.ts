@@ -14,18 +14,8 @@ import type { Matmul } from '../workloads/matmul.ts';
 import type { Pointwise } from '../workloads/pointwise.ts';
 import { transpose, withPast } from './layout.ts';
 import type { OnnxGraph, OnnxNode, OnnxTensor } from './onnx-file.ts';
+import type { OnnxFormulation } from './onnx-formulation.ts';
 import { blockGraph, resnetGraph } from './onnx-networks.ts';
-
-export interface OnnxFormulation {
-  readonly inputs: Readonly<Record<string, readonly number[]>>;
-  readonly output: readonly number[];
-  readonly nodes: readonly OnnxNode[];
-  initializers(weights: Arrays): Readonly<Record<string, OnnxTensor>>;
-  /** The graph's inputs from the task's; the task's own where nothing is said. */
-  feeds?(inputs: Arrays): Arrays;
-  /** The task's result from the graph's output; the same where nothing is said. */
-  result?(output: Float32Array): Float32Array;
-}
 
 export const graphOf = (formulation: OnnxFormulation, weights: Arrays): OnnxGraph => ({
   ...formulation,

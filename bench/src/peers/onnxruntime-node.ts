@@ -6,7 +6,8 @@ import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Arrays } from '../workloads/index.ts';
 import type { Implementation, Prepared } from './implementation.ts';
 import { encodeOnnx, type OnnxGraph } from './onnx-file.ts';
-import { graphOf, type OnnxFormulation, onnxFormulations } from './onnx-tasks.ts';
+import type { OnnxFormulation } from './onnx-formulation.ts';
+import { graphOf, onnxFormulations } from './onnx-tasks.ts';
 
 /** Loaded late: its native library is not packed for machines with a GPU. */
 let ort: typeof import('onnxruntime-node');

@@ -8,7 +8,8 @@ import { matmulFamily } from './matmul.ts';
 import { pointwiseFamily } from './pointwise.ts';
 import { resnetFamily } from './resnet.ts';
 import { softmaxFamily } from './softmax.ts';
-import { type Cost, count, type Family, type Task } from './workload.ts';
+import type { Task } from './task.ts';
+import { type Cost, count, type Family } from './workload.ts';
 
 const FAMILIES = {
   attention: attentionFamily,
@@ -35,4 +36,5 @@ export function costOf(task: Task): Cost {
   return { flops: family.flops(task), bytes: shapes.reduce((sum, shape) => sum + 4 * count(shape), 0) };
 }
 
+export * from './task.ts';
 export * from './workload.ts';

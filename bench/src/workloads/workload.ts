@@ -1,25 +1,7 @@
 /**
- * A workload is data: what is computed, at which size. Each family of workloads says what its inputs are, what
- * the result must be (in float64) and what work it is; how it is computed is up to each implementation.
+ * Each family of workloads says what its inputs are, what the result must be (in float64) and what work it is; how
+ * it is computed is up to each implementation.
  */
-import type { Attention } from './attention.ts';
-import type { Block } from './block.ts';
-import type { Conv } from './conv.ts';
-import type { GroupNorm } from './group-norm.ts';
-import type { LayerNorm } from './layer-norm.ts';
-import type { Matmul } from './matmul.ts';
-import type { Pointwise } from './pointwise.ts';
-import type { Resnet } from './resnet.ts';
-import type { Softmax } from './softmax.ts';
-
-export type Task = Attention | Block | Conv | GroupNorm | LayerNorm | Matmul | Pointwise | Resnet | Softmax;
-
-export interface Workload<T extends Task = Task> {
-  /** Says the shape, and what of the model it is. */
-  readonly name: string;
-  readonly task: T;
-}
-
 /** Host values by name, dense and row-major. */
 export type Arrays = Readonly<Record<string, Float32Array>>;
 
@@ -38,7 +20,7 @@ export interface Expected {
   readonly values: readonly number[];
 }
 
-export interface Family<T extends Task> {
+export interface Family<T> {
   /** Shapes of the inputs that change from run to run. Channels come last everywhere. */
   inputs(task: T): Readonly<Record<string, Shape>>;
   /** Shapes of what stays: weights. */

@@ -2,7 +2,7 @@
 import { byteLength, bytesOf, type DType, elementCount } from '@dwm/kernels-wgsl';
 import type { Device, DeviceBuffer } from './device/device.ts';
 import { InvalidArgumentError } from './errors.ts';
-import { type HostData, requireShape, type TensorSpec } from './tensor.ts';
+import { type HostData, requireShape, type TensorSpec } from './spec.ts';
 
 /** `writeBuffer` stages a copy of its argument, so large data goes in pieces; its size must be whole words. */
 const PIECE = 4 << 20;

@@ -1,8 +1,8 @@
 export { decodeExactly } from './browser-pixels.ts';
 export { type ShDegree, type SplatCloud, shCoefficients } from './cloud.ts';
 export { DEFAULT_SPLAT_NEAR } from './project.ts';
-export { type ReadSplatOptions, readSplats } from './read.ts';
+export { readSplats } from './read.ts';
 export { readSplatImage, type SplatPixels } from './read-image.ts';
-export type { DecodeExactly } from './read-sog.ts';
+export type { DecodeExactly, ReadSplatOptions } from './read-options.ts';
 export { type SplatImage, type SplatOptions, SplatRenderer } from './renderer.ts';
 export { SplatScene } from './scene.ts';

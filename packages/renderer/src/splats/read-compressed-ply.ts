@@ -8,7 +8,7 @@ import { type ByteSource, InvalidFileError } from '@dwm/core-tensor';
 import { allocateCloud, checkedCloud, SH_C0, type SplatCloud, shCoefficients } from './cloud.ts';
 import { missingFrom, type PlyHeader } from './ply-header.ts';
 import { type PlyColumn, readPlyRows } from './ply-rows.ts';
-import type { ReadSplatOptions } from './read.ts';
+import type { ReadSplatOptions } from './read-options.ts';
 import { restColumns, restDegree } from './read-ply.ts';
 
 const CHUNK = 256;

@@ -13,7 +13,7 @@ import {
 } from './cloud.ts';
 import { missingFrom, type PlyElement, type PlyHeader } from './ply-header.ts';
 import { type PlyColumn, readPlyRows } from './ply-rows.ts';
-import type { ReadSplatOptions } from './read.ts';
+import type { ReadSplatOptions } from './read-options.ts';
 
 const NEEDED = [
   ...['x', 'y', 'z', 'f_dc_0', 'f_dc_1', 'f_dc_2', 'opacity', 'scale_0', 'scale_1', 'scale_2'],

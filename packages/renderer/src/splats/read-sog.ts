@@ -6,7 +6,7 @@
  * 3, 8 or 15 pixels, and a picture of 16-bit labels. Format: developer.playcanvas.com, "The SOG format".
  */
 import { type ByteSource, InvalidFileError, readZipDirectory, readZipEntry } from '@dwm/core-tensor';
-import type { EncodedImage, Pixels } from '../scene/scene.ts';
+import type { Pixels } from '../scene/scene.ts';
 import { Field } from '../trajectory/fields.ts';
 import { decodeExactly } from './browser-pixels.ts';
 import {
@@ -17,7 +17,7 @@ import {
   shCoefficients,
   sigmoid,
 } from './cloud.ts';
-import type { ReadSplatOptions } from './read.ts';
+import type { ReadSplatOptions } from './read-options.ts';
 
 const PALETTE_COLUMNS = 64;
 const LARGEST_TAG = 252;
@@ -238,6 +238,3 @@ export const isSogMeta = (head: Uint8Array): boolean =>
   /^(\u00ef\u00bb\u00bf)?\s*\{/.test(String.fromCharCode(...head));
 
 export const isZip = (head: Uint8Array): boolean => head[0] === 0x50 && head[1] === 0x4b && head[2] <= 8;
-
-/** What `readSogFolder` and `readSogBundle` decode with: every pixel as it is in the file. */
-export type DecodeExactly = (image: EncodedImage) => Promise<Pixels>;

@@ -4,7 +4,7 @@
  */
 import { type ByteSource, InvalidFileError } from '@dwm/core-tensor';
 import { allocateCloud, checkedCloud, SH_C0, type SplatCloud } from './cloud.ts';
-import type { ReadSplatOptions } from './read.ts';
+import type { ReadSplatOptions } from './read-options.ts';
 
 const ROW_BYTES = 32;
 const ROWS_AT_ONCE = 1 << 17;

@@ -8,7 +8,7 @@
 import { type ByteSource, InvalidFileError } from '@dwm/core-tensor';
 import { inflateZstd } from '../zstd.ts';
 import { allocateCloud, checkedCloud, type ShDegree, type SplatCloud, shCoefficients } from './cloud.ts';
-import type { ReadSplatOptions } from './read.ts';
+import type { ReadSplatOptions } from './read-options.ts';
 
 const MAGIC = 0x5053474e;
 const GZIP = 0x8b1f;

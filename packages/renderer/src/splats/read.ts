@@ -1,19 +1,13 @@
 /** Splats from any of the formats we read, told apart by their first bytes, not by their names. */
 import { type ByteSource, InvalidFileError } from '@dwm/core-tensor';
-import type { SplatCloud, WarnOption } from './cloud.ts';
+import type { SplatCloud } from './cloud.ts';
 import { readPlyHeader } from './ply-header.ts';
 import { isCompressedPly, readCompressedPly } from './read-compressed-ply.ts';
+import type { ReadSplatOptions } from './read-options.ts';
 import { readSplatPly } from './read-ply.ts';
-import { type DecodeExactly, isSogMeta, isZip, readSogBundle, readSogFolder } from './read-sog.ts';
+import { isSogMeta, isZip, readSogBundle, readSogFolder } from './read-sog.ts';
 import { readAntimatterSplats } from './read-splat.ts';
 import { isSpz, readSpz } from './read-spz.ts';
-
-export interface ReadSplatOptions extends WarnOption {
-  /** For SOG: decodes a PNG or lossless WebP to exactly its bytes; by default as browsers can. */
-  readonly decodeImage?: DecodeExactly;
-  /** For a SOG that is a folder: the bytes of a file beside its `meta.json`. */
-  readonly readBeside?: (name: string) => Promise<Uint8Array>;
-}
 
 /**
  * Reads an INRIA or compressed `.ply`, an `.spz` (versions 1 to 4), a `.splat`, a `.sog` or the `meta.json` of a SOG folder. The source is left open. Splats that hold numbers that are

@@ -4,8 +4,8 @@
  * bytes, which are passed over. Every count is checked against the bytes that are there. Format: src/colmap/scene/reconstruction_io_binary.cc.
  */
 import { type BinaryFile, InvalidFileError } from '@dwm/core-tensor';
-import type { ColmapCamera, ColmapImage } from './colmap.ts';
 import { CAMERA_MODELS } from './colmap-cameras.ts';
+import type { ColmapCamera, ColmapImage } from './colmap-model.ts';
 
 const CAMERA_BYTES = 4 + 4 + 8 + 8;
 /** Up to the name. */

@@ -1,7 +1,7 @@
 /** COLMAP's `cameras.txt` and `images.txt`: a line a camera, two lines an image, `#` begins a comment. */
 import { InvalidFileError, quote } from '@dwm/core-tensor';
-import type { ColmapCamera, ColmapImage } from './colmap.ts';
 import { CAMERA_MODELS, USABLE_MODELS } from './colmap-cameras.ts';
+import type { ColmapCamera, ColmapImage } from './colmap-model.ts';
 import type { TextFile } from './fields.ts';
 
 const lines = (file: TextFile) => file.text.split(/\r?\n/);

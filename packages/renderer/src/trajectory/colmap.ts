@@ -9,7 +9,8 @@ import type { Intrinsics } from '../camera/intrinsics.ts';
 import { cameraToWorld, fromColmap, inverted, withAxes } from '../camera/pose.ts';
 import { byCodePoints } from './code-points.ts';
 import { readBinaryCameras, readBinaryImages } from './colmap-binary.ts';
-import { type CameraModel, pinholePart, USABLE_MODELS } from './colmap-cameras.ts';
+import { pinholePart, USABLE_MODELS } from './colmap-cameras.ts';
+import type { ColmapCamera, ColmapImage } from './colmap-model.ts';
 import { readTextCameras, readTextImages } from './colmap-text.ts';
 import type { TextFile } from './fields.ts';
 import { FISHEYE, LensCheck, type LensOptions } from './lens.ts';
@@ -18,25 +19,6 @@ import { DEFAULT_FPS, type ImportDefaults, NO_HANDS, type Trajectory } from './t
 export interface ColmapOptions extends ImportDefaults, LensOptions {
   /** Metres in one unit of the reconstruction; 1 by default. */
   readonly scale?: number;
-}
-
-/** A camera as a file has it; `where` names its place in messages. */
-export interface ColmapCamera {
-  readonly id: string;
-  readonly where: string;
-  readonly model: CameraModel;
-  readonly width: number;
-  readonly height: number;
-  readonly params: readonly number[];
-}
-
-export interface ColmapImage {
-  readonly name: string;
-  readonly where: string;
-  readonly cameraId: string;
-  /** w x y z. */
-  readonly qvec: readonly [number, number, number, number];
-  readonly tvec: readonly [number, number, number];
 }
 
 /** `cameras.txt` and `images.txt`. @throws InvalidFileError naming the file, the line and what was expected. */

@@ -9,8 +9,9 @@ import { InvalidFileError } from '@dwm/core-tensor';
 import { reach } from '@dwm/core-tensor/node';
 import { checksumOf, fileSize } from './checksum.ts';
 import { ConnectionClosedError, DownloadError, HubStatusError } from './errors.ts';
-import type { HubAccess, HubFile } from './hub.ts';
+import type { HubFile } from './hub.ts';
 import type { ProgressMeter } from './progress.ts';
+import type { HubAccess } from './request.ts';
 import { type Answer, request } from './request.ts';
 import { retry } from './retry.ts';
 

@@ -3,19 +3,8 @@ import { InvalidArgumentError, quote, staysInside } from '@dwm/core-tensor';
 import * as z from 'zod';
 import type { Checksum } from './checksum.ts';
 import { DownloadError, HubStatusError } from './errors.ts';
-import { readText, request } from './request.ts';
+import { type HubAccess, readText, request } from './request.ts';
 import { retry } from './retry.ts';
-
-/** Where to ask, and as whom. */
-export interface HubAccess {
-  /** E.g. `https://huggingface.co`, without a slash at the end. */
-  endpoint: string;
-  /** Sent to the endpoint's origin and nowhere else. */
-  token?: string;
-  /** How long a server may send nothing, or less than 1 kB a second. */
-  patienceMs: number;
-  signal?: AbortSignal;
-}
 
 export interface HubFile {
   path: string;

@@ -3,13 +3,23 @@
  * redirect or a `Link` says, and a server that falls silent, or nearly so, is given up.
  */
 import { DownloadError, StalledError } from './errors.ts';
-import type { HubAccess } from './hub.ts';
 
 /** A stall is less than this in the time that is allowed for one; a modem does 5 kB/s. */
 const MIN_BYTES_PER_SECOND = 1000;
 const MAX_REDIRECTS = 8;
 /** Of an answer that is kept in memory: lists of a few thousand files take one. */
 const MAX_ANSWER_BYTES = 32 << 20;
+
+/** Where to ask, and as whom. */
+export interface HubAccess {
+  /** E.g. `https://huggingface.co`, without a slash at the end. */
+  endpoint: string;
+  /** Sent to the endpoint's origin and nowhere else. */
+  token?: string;
+  /** How long a server may send nothing, or less than 1 kB a second. */
+  patienceMs: number;
+  signal?: AbortSignal;
+}
 
 export interface Answer {
   readonly url: string;
