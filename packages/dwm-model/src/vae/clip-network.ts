@@ -24,9 +24,7 @@ import {
 } from '@dwm/core-tensor';
 import type { Parameters } from '../weights/parameters.ts';
 import { type Clip, type ClipShape, copyBox, emptyClip } from './clip.ts';
-import type { VaeConfig } from './config.ts';
-import type { Stretch } from './layers.ts';
-import { stretches } from './stretches.ts';
+import type { Passage } from './layers.ts';
 
 export interface PlannedStretch {
   readonly plan: Plan;
@@ -41,33 +39,33 @@ export interface PlannedStretch {
 
 export class ClipNetwork {
   readonly #device: Device;
-  readonly #network: (stretch: Stretch, x: Tensor) => Tensor;
-  readonly #config: VaeConfig;
+  readonly #network: (passage: Passage, x: Tensor) => Tensor;
   readonly #parameters: Parameters;
   readonly #precision: Precision;
-  readonly #stretchFrames: number;
+  readonly #stretches: (frames: number) => readonly number[];
   readonly #plans = new Map<string, PlannedStretch>();
 
-  /** @param stretchFrames input frames of a stretch. */
+  /**
+   * @param network of one stretch, channels last.
+   * @param stretches input frames of each stretch of a clip; what they leave of it does not go in.
+   */
   constructor(
     device: Device,
-    network: (stretch: Stretch, x: Tensor) => Tensor,
-    config: VaeConfig,
+    network: (passage: Passage, x: Tensor) => Tensor,
     parameters: Parameters,
     precision: Precision,
-    stretchFrames: number,
+    stretches: (frames: number) => readonly number[],
   ) {
     this.#device = device;
     this.#network = network;
-    this.#config = config;
     this.#parameters = parameters;
     this.#precision = precision;
-    this.#stretchFrames = stretchFrames;
+    this.#stretches = stretches;
   }
 
   /** The stretches of a clip of `shape`, in order. */
   plan([batch, channels, frames, height, width]: ClipShape): PlannedStretch[] {
-    const counts = stretches(frames, this.#stretchFrames);
+    const counts = this.#stretches(frames);
     let caches: PlannedStretch['caches'] | undefined;
     return counts.map((count) => {
       const planned = this.#planStretch([batch, channels, count, height, width], caches, counts.length > 1);
@@ -160,14 +158,13 @@ export class ClipNetwork {
     const outputs = trace<Record<string, TensorSpec>, Record<string, Tensor>>(
       inputs,
       ({ clip, ...previous }) => {
-        const stretch: Stretch = {
-          config: this.#config,
+        const passage: Passage = {
           parameters: this.#parameters,
           caches: caches && previous,
           nextCaches: {},
         };
-        const y = this.#network(stretch, permute(clip, [0, 2, 3, 4, 1]));
-        return { clip: permute(y, [0, 4, 1, 2, 3]), ...(keepsCaches && stretch.nextCaches) };
+        const y = this.#network(passage, permute(clip, [0, 2, 3, 4, 1]));
+        return { clip: permute(y, [0, 4, 1, 2, 3]), ...(keepsCaches && passage.nextCaches) };
       },
     );
     const plan = planProgram(outputs, this.#device.caps, this.#precision);

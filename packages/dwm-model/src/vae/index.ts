@@ -1,5 +1,12 @@
 export type { Clip, ClipShape } from './clip.ts';
 export {
+  ClipCodec,
+  type CodecShape,
+  type VaeEstimate,
+  type VaeOptions,
+  type VaeRunOptions,
+} from './clip-codec.ts';
+export {
   type LatentSize,
   latentSize,
   parseVaeConfig,
@@ -9,10 +16,10 @@ export {
 } from './config.ts';
 export { decodeFrames } from './decoder.ts';
 export { encodeFrames } from './encoder.ts';
-export type { ConvCaches, Stretch } from './layers.ts';
+export type { ConvCaches, Passage, Stretch } from './layers.ts';
 export { vaeParameters } from './parameters.ts';
 export { type Posterior, samplePosterior } from './posterior.ts';
 export { LATENT_FRAMES, SAMPLE_FRAMES, stretches } from './stretches.ts';
 export type { Tiling } from './tiling.ts';
-export { CogVideoXVae, type VaeEstimate, type VaeOptions, type VaeRunOptions } from './vae.ts';
+export { CogVideoXVae } from './vae.ts';
 export { decodeWhole, encodeWhole } from './whole-clip.ts';

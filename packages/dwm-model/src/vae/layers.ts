@@ -22,9 +22,8 @@ import type { VaeConfig } from './config.ts';
 /** Last input frames of every causal convolution, by the convolution's name. */
 export type ConvCaches = Readonly<Record<string, Tensor>>;
 
-/** A stretch of a clip on its way through the network. */
-export interface Stretch {
-  readonly config: VaeConfig;
+/** A stretch of a clip on its way through a network. */
+export interface Passage {
   readonly parameters: Pick<Weights, 'get' | 'has'>;
   /** From the stretch before; undefined for the first. */
   readonly caches: ConvCaches | undefined;
@@ -32,6 +31,10 @@ export interface Stretch {
   readonly nextCaches: Record<string, Tensor>;
   /** Called with the output of each part of the network, under its name: for tests. */
   readonly observe?: (name: string, value: Tensor) => void;
+}
+
+export interface Stretch extends Passage {
+  readonly config: VaeConfig;
 }
 
 /** Fixed in the original, whatever `norm_eps` says, outside the encoder's residual blocks. */

@@ -1,12 +1,11 @@
 import { InvalidArgumentError } from '@dwm/core-tensor';
 import { describe, expect, test } from 'vitest';
 import { type Clip, type ClipShape, clipSize, copyBox, emptyClip } from './clip.ts';
-import { parseVaeConfig } from './config.ts';
 import { stretches } from './stretches.ts';
 import { normals } from './testing.ts';
 import { assemble, blend, type TileAxis, tileAxis, tileSizes } from './tiling.ts';
 
-const config = parseVaeConfig({}, 'config.json');
+const base = { ratio: 8, sampleHeight: 480, sampleWidth: 720 };
 const down = (size: number) => Math.floor(size / 8);
 const up = (size: number) => size * 8;
 
@@ -27,7 +26,7 @@ test.each([
 });
 
 describe('tiles', () => {
-  const { height, width } = tileSizes(config, {});
+  const { height, width } = tileSizes(base, {});
 
   test('are half the config size', () => {
     expect(height).toMatchObject({ sample: 240, latent: 30 });
@@ -80,7 +79,7 @@ describe('tiles', () => {
   });
 
   test('that do not add up say what becomes of the picture', () => {
-    const odd = tileSizes(config, { tileSampleMinHeight: 64 }).height;
+    const odd = tileSizes(base, { tileSampleMinHeight: 64 }).height;
     const axis = tileAxis('tileSampleMinHeight', 11, odd, 'latent', 'sample', up);
     expect(axis).toMatchObject({ blend: 10, used: 54, covered: 94 });
     expect(axis.tiles.map(({ start }) => start)).toEqual([0, 6]);
@@ -94,14 +93,12 @@ describe('tiles', () => {
 
   test('that cannot be are refused', () => {
     for (const size of [0, 7, 48.5, Number.NaN]) {
-      expect(() => tileSizes(config, { tileSampleMinWidth: size })).toThrow(InvalidArgumentError);
+      expect(() => tileSizes(base, { tileSampleMinWidth: size })).toThrow(InvalidArgumentError);
     }
     for (const share of [-0.1, 1, Number.NaN]) {
-      expect(() => tileSizes(config, { tileOverlapFactorHeight: share })).toThrow(
-        /a share from 0 to below 1/,
-      );
+      expect(() => tileSizes(base, { tileOverlapFactorHeight: share })).toThrow(/a share from 0 to below 1/);
     }
-    const { height } = tileSizes(config, { tileSampleMinHeight: 40, tileOverlapFactorHeight: 0.4 });
+    const { height } = tileSizes(base, { tileSampleMinHeight: 40, tileOverlapFactorHeight: 0.4 });
     expect(() => tileAxis('tileSampleMinHeight', 75, height, 'sample', 'latent', down)).toThrow(
       /leave 3 rows for the last one/,
     );

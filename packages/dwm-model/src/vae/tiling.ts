@@ -5,7 +5,15 @@
  */
 import { InvalidArgumentError } from '@dwm/core-tensor';
 import { type Clip, copyBox, emptyClip } from './clip.ts';
-import { spatialRatio, type VaeConfig } from './config.ts';
+
+/** What tiles are measured by, in pixels. */
+export interface TilingBase {
+  /** Pixels per latent pixel, along height and width. */
+  readonly ratio: number;
+  /** Picture that the network was made for; a tile is half of it unless it is said. */
+  readonly sampleHeight: number;
+  readonly sampleWidth: number;
+}
 
 /** Sizes in pixels. */
 export interface Tiling {
@@ -47,7 +55,10 @@ export interface TileAxis {
  * Tile sizes along height and width.
  * @throws InvalidArgumentError for a size that is not whole and positive, or an overlap outside [0, 1).
  */
-export function tileSizes(config: VaeConfig, tiling: Tiling): { height: TileSize; width: TileSize } {
+export function tileSizes(
+  { ratio, sampleHeight, sampleWidth }: TilingBase,
+  tiling: Tiling,
+): { height: TileSize; width: TileSize } {
   const size = (
     field: SizeField,
     fallback: number,
@@ -59,24 +70,23 @@ export function tileSizes(config: VaeConfig, tiling: Tiling): { height: TileSize
       throw new InvalidArgumentError(overlapField, `expected a share from 0 to below 1, got ${overlap}`);
     }
     const sample = tiling[field] ?? Math.floor(fallback / 2);
-    const latent = Math.floor(sample / spatialRatio(config));
+    const latent = Math.floor(sample / ratio);
     if (!Number.isInteger(sample) || latent < 1) {
-      const least = spatialRatio(config);
-      throw new InvalidArgumentError(field, `expected a whole number of at least ${least}, got ${sample}`);
+      throw new InvalidArgumentError(field, `expected a whole number of at least ${ratio}, got ${sample}`);
     }
     return { sample, latent, overlap };
   };
   return {
-    height: size('tileSampleMinHeight', config.sample_height, 'tileOverlapFactorHeight', 1 / 6),
-    width: size('tileSampleMinWidth', config.sample_width, 'tileOverlapFactorWidth', 1 / 5),
+    height: size('tileSampleMinHeight', sampleHeight, 'tileOverlapFactorHeight', 1 / 6),
+    width: size('tileSampleMinWidth', sampleWidth, 'tileOverlapFactorWidth', 1 / 5),
   };
 }
 
 /** The next larger tile that overlaps by whole latents, so that tiles add up to any picture. */
-export function evenTile({ latent, overlap }: TileSize, config: VaeConfig): TileSize {
+export function evenTile({ latent, overlap }: TileSize, ratio: number): TileSize {
   const parts = Math.round(1 / overlap);
   const even = Math.ceil(latent / parts) * parts;
-  return { sample: even * spatialRatio(config), latent: even, overlap };
+  return { sample: even * ratio, latent: even, overlap };
 }
 
 /**

@@ -1,1 +1,2 @@
 export * from './transformer/index.ts';
+export * from './vae/index.ts';

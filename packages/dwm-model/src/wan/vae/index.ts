@@ -1,0 +1,10 @@
+export {
+  parseWanVaeConfig,
+  type WanVaeConfig,
+  wanSpatialRatio,
+  wanTemporalRatio,
+  wanVaeConfigOf,
+} from './config.ts';
+export { diffusersVaeName } from './names.ts';
+export { wanVaeParameters } from './parameters.ts';
+export { openWanVae, WAN_VAE_FILES, WanVae } from './vae.ts';

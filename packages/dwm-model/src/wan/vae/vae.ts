@@ -1,0 +1,143 @@
+/**
+ * The VAE of Wan 2.1, and that of Wan 2.2 with 48 channels. Latents are normalised: `encode` gives them so, and `decode`
+ * takes them so. One latent frame goes through at a time, so that memory does not grow with the clip.
+ */
+import {
+  type Checkpoint,
+  type Device,
+  InvalidFileError,
+  type ModelFolder,
+  openCheckpoint,
+  openTensorFile,
+  type Precision,
+  quote,
+} from '@dwm/core-tensor';
+import type { Clip } from '../../vae/clip.ts';
+import { ClipCodec } from '../../vae/clip-codec.ts';
+import { ClipNetwork } from '../../vae/clip-network.ts';
+import { type Posterior, posteriorOf } from '../../vae/posterior.ts';
+import { readJson } from '../../weights/config.ts';
+import { loadParameters, type Parameters } from '../../weights/parameters.ts';
+import {
+  parseWanVaeConfig,
+  type WanVaeConfig,
+  wanSpatialRatio,
+  wanTemporalRatio,
+  wanVaeConfigOf,
+} from './config.ts';
+import { diffusersVaeName } from './names.ts';
+import { decodeWanFrames, encodeWanFrames, latentStretches, sampleStretches } from './network.ts';
+import { wanVaeParameters } from './parameters.ts';
+
+/** Names of Wan's own file, the first that is there. */
+export const WAN_VAE_FILES = [
+  'Wan2.1_VAE.pth',
+  'Wan2.1_VAE.safetensors',
+  'Wan2.2_VAE.pth',
+  'Wan2.2_VAE.safetensors',
+] as const;
+
+/** The picture that Wan was made for; only tiling uses it. */
+const SAMPLE = { sampleHeight: 480, sampleWidth: 832 };
+
+interface LoadOptions {
+  readonly precision?: Precision;
+  readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
+}
+
+export class WanVae extends ClipCodec {
+  readonly config: WanVaeConfig;
+
+  /** @param precision `f16` lets convolutions and products multiply in f16 where the device can. */
+  constructor(device: Device, config: WanVaeConfig, parameters: Parameters, precision: Precision = 'f32') {
+    const network = (frames: typeof encodeWanFrames, stretches: (count: number) => number[]) =>
+      new ClipNetwork(device, (passage, x) => frames(config, passage, x), parameters, precision, stretches);
+    const shape = {
+      ratio: wanSpatialRatio(config),
+      temporalRatio: wanTemporalRatio(config),
+      ...SAMPLE,
+      colours: config.colours,
+      latentChannels: config.latentChannels,
+      // Means of blocks need whole blocks; else what the halvings leave over is lost.
+      sizeUnit: config.shortcuts ? wanSpatialRatio(config) : config.patch,
+      scalingFactor: 1,
+    };
+    super(device, shape, parameters, {
+      encoder: network(encodeWanFrames, (count) => sampleStretches(config, count)),
+      decoder: network(decodeWanFrames, latentStretches),
+    });
+    this.config = config;
+  }
+
+  /**
+   * Loads Wan's own file (`Wan2.1_VAE.pth`, or safetensors with the same names) of a model's folder, or `config.json`
+   * and `diffusion_pytorch_model.safetensors` of diffusers' `vae` folder.
+   * @throws InvalidFileError when they are damaged, do not fit each other, or ask for what is not supported.
+   */
+  static async load(device: Device, folder: ModelFolder, options: LoadOptions = {}): Promise<WanVae> {
+    const checkpoint = await openWanVae(folder);
+    try {
+      return await WanVae.#from(device, checkpoint, options);
+    } finally {
+      await checkpoint.weights.close();
+    }
+  }
+
+  static async #from(
+    device: Device,
+    { weights, config }: OpenWanVae,
+    { precision, onProgress }: LoadOptions,
+  ): Promise<WanVae> {
+    const stored =
+      config.names === 'diffusers' ? (name: string) => diffusersVaeName(config, name) : undefined;
+    const parameters = await loadParameters(device, weights, wanVaeParameters(config), {
+      ...(stored && { stored }),
+      ...(onProgress && { onProgress }),
+    });
+    return new WanVae(device, config, parameters, precision);
+  }
+
+  /** The mean normalised, the variance as it is: noise is not divided by the latents' deviation. */
+  protected posterior(clip: Clip): Posterior {
+    const raw = posteriorOf(clip);
+    const { latentsMean, latentsStd } = this.config;
+    const [, channels, frames, height, width] = raw.shape;
+    const one = frames * height * width;
+    const mean = raw.mean.map((value, i) => {
+      const channel = Math.floor(i / one) % channels;
+      return (value - latentsMean[channel]) / latentsStd[channel];
+    });
+    return { ...raw, mean };
+  }
+}
+
+interface OpenWanVae {
+  readonly weights: Checkpoint;
+  readonly config: WanVaeConfig;
+}
+
+/**
+ * Opens the weights of a Wan VAE without reading them, and says what they are.
+ * @throws InvalidFileError where the folder holds none, or what cannot be one.
+ */
+export async function openWanVae(folder: ModelFolder): Promise<OpenWanVae> {
+  for (const name of WAN_VAE_FILES) {
+    if (!(await folder.exists(name))) continue;
+    const weights = await openTensorFile(await folder.open(name));
+    try {
+      return { weights, config: wanVaeConfigOf(weights) };
+    } catch (error) {
+      await weights.close();
+      throw error;
+    }
+  }
+  if (!(await folder.exists('config.json'))) {
+    throw new InvalidFileError(
+      folder.name,
+      `holds no VAE of Wan: neither ${WAN_VAE_FILES.map(quote).join(', ')}, nor config.json with diffusion_pytorch_model.safetensors`,
+    );
+  }
+  const { json, file } = await readJson(folder, 'config.json');
+  const config = parseWanVaeConfig(json, file);
+  return { weights: await openCheckpoint(folder, 'diffusion_pytorch_model'), config };
+}
