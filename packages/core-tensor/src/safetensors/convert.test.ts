@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { toFloat16, toFloat32, toNumbers } from './convert.ts';
+import { toBfloat16, toFloat16, toFloat32, toNumbers } from './convert.ts';
 import { typedArray } from './dtypes.ts';
 
 describe('toFloat32', () => {
@@ -95,4 +95,14 @@ describe('typedArray', () => {
       '6 bytes are not whole F32 elements of 4 bytes',
     );
   });
+});
+
+it('rounds to bfloat16 as to the nearest, ties to even, and keeps what is no number', () => {
+  const tie = 1 + 2 ** -8;
+  const values = [1, -0, tie, 1 + 3 * 2 ** -8, tie + 2 ** -20, 3.4e38, Number.NEGATIVE_INFINITY, Number.NaN];
+  const back = toFloat32({ dtype: 'BF16', data: toBfloat16(Float32Array.from(values)) });
+  expect([...back]).toEqual([
+    ...[1, -0, 1, 1 + 2 ** -6, 1 + 2 ** -7],
+    ...[Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN],
+  ]);
 });

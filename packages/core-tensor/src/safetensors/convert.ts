@@ -86,6 +86,18 @@ function roundHalfEven(value: number): number {
   return rest > 0.5 || (rest === 0.5 && below % 2 === 1) ? below + 1 : below;
 }
 
+/** Values as bfloat16 bits, rounded to the nearest, ties to even. NaN stays NaN. */
+export function toBfloat16(values: Float32Array): Uint16Array {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const out = new Uint16Array(values.length);
+  for (let i = 0; i < out.length; i++) {
+    const word = bits[i];
+    const isNaNumber = (word & 0x7fffffff) > 0x7f800000;
+    out[i] = isNaNumber ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+  }
+  return out;
+}
+
 /**
  * Integer or BOOL (0 or 1) elements as numbers: timesteps, token ids, shapes.
  * @throws InvalidArgumentError for floating dtypes, and for 64-bit values beyond 2^53 - 1.

@@ -167,3 +167,20 @@ test('the scale grows after many good steps', () => {
   scale.succeed();
   expect(scale.state).toEqual({ scale: 2 * first, good: 0, skipped: 0 });
 });
+
+test('only the beginning of the gradient is clipped, and its norm alone is told', async () => {
+  const clippedLength = 30;
+  const step = await create({ optimizer: sgdOptimizer(0), maxGradNorm: 0.05, clippedLength });
+  const x = target(1.7);
+  const gradient = Float64Array.from(x, (value, i) => (2 * (start[i] - value)) / N);
+  const norm = Math.hypot(...gradient.subarray(0, clippedLength));
+  const got = await step.run([{ x }], 1, 1);
+  expect(got.norm).toBeCloseTo(norm, 5);
+  expect(norm).toBeGreaterThan(0.06);
+  const theta = (await step.theta.read()) as Float32Array;
+  for (let i = 0; i < N; i++) {
+    const factor = i < clippedLength ? 0.05 / norm : 1;
+    expect(theta[i]).toBeCloseTo(start[i] - factor * gradient[i], 5);
+  }
+  step.destroy();
+});

@@ -39,8 +39,10 @@ export interface LossFunction<I extends Record<string, TensorSpec>> {
 
 export interface TrainStepOptions {
   readonly optimizer: Optimizer;
-  /** Largest norm of the whole gradient; Infinity leaves it alone. */
+  /** Largest norm of the gradient; Infinity leaves it alone. */
   readonly maxGradNorm: number;
+  /** Elements from the start that the norm is of, and that are clipped; all if left out. */
+  readonly clippedLength?: number;
   /** Micro-batches of a step; 1 if left out. */
   readonly microBatches?: number;
   /** Keeps a running average of the weights: average += (1 - decay) · (weights - average). */
@@ -83,6 +85,14 @@ export class NotFiniteError extends DwmError {
 export const emaDecayAt = (updates: number, decay: number): number =>
   Math.min(decay, (1 + updates) / (10 + updates));
 
+/** The beginning of the gradient clipped, and its norm; the rest is left alone. */
+function clippedPart(gradient: Tensor, length: number, most: number): { gradient: Tensor; norm: Tensor } {
+  const all = gradient.shape[0];
+  if (length === all) return clipped(gradient, most);
+  const { gradient: first, norm } = clipped(slice(gradient, 0, 0, length), most);
+  return { gradient: concat([first, slice(gradient, 0, length, all - length)], 0), norm };
+}
+
 export class TrainStep<I extends Record<string, TensorSpec>> {
   readonly trainable: Trainable;
   readonly #options: TrainStepOptions;
@@ -122,6 +132,7 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
     options: TrainStepOptions,
   ): Promise<TrainStep<I>> {
     const { optimizer, maxGradNorm, microBatches = 1, emaDecay, halfPrecision = false } = options;
+    const { clippedLength = trainable.layout.length } = options;
     const { layout } = trainable;
     const flat = spec([layout.length]);
     const one = spec([1]);
@@ -159,7 +170,7 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
         { ...states, gradient: flat, losses, scalars: spec([scalarCount]) },
         ({ theta, ema, gradient: scaled, losses: all, scalars, ...state }) => {
           const unscaled = scale ? mul(scaled, slice(scalars, 0, 0, 1)) : scaled;
-          const { gradient: g, norm } = clipped(unscaled, maxGradNorm);
+          const { gradient: g, norm } = clippedPart(unscaled, clippedLength, maxGradNorm);
           const own = slice(scalars, 0, 2, optimizer.scalarCount);
           const next = optimizer.update(theta, state, g, own);
           const results: Tensors = { theta: next.theta, ...next.state };

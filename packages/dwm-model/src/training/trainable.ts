@@ -71,7 +71,7 @@ export interface LoraOptions {
 
 /** Trains low-rank updates y = W x + (alpha / rank) · B (A x); A starts uniform as in PEFT, B at zero. */
 export function loraTrainable(parameters: Parameters, options: LoraOptions): Trainable {
-  const { rank, alpha, targetModules, trainablePatterns, seed } = options;
+  const { targetModules, trainablePatterns } = options;
   const isTrained = matcher(trainablePatterns);
   const isFrozen = matcher(options.frozenPatterns ?? []);
   const targets = [...parameters.tensors.keys()]
@@ -90,6 +90,19 @@ export function loraTrainable(parameters: Parameters, options: LoraOptions): Tra
   }
   const wrapped = new Set(targets);
   const whole = [...parameters.tensors.keys()].filter((name) => isTrained(peftName(name, wrapped)));
+  return lowRankTrainable(parameters, modules, whole, options);
+}
+
+/**
+ * Updates beside `modules`, packed first, and the tensors `whole` by name.
+ * @param seed of the updates' start.
+ */
+export function lowRankTrainable(
+  parameters: Parameters,
+  modules: readonly string[],
+  whole: readonly string[],
+  { rank, alpha, seed }: { readonly rank: number; readonly alpha: number; readonly seed: number },
+): Trainable {
   const shapes: Record<string, readonly number[]> = {};
   for (const module of modules) {
     const [outputs, inputs] = parameters.tensors.get(`${module}.weight`)!.shape;

@@ -1,2 +1,3 @@
+export * from './training/index.ts';
 export * from './transformer/index.ts';
 export * from './vae/index.ts';
