@@ -1,6 +1,7 @@
 /**
  * The tensors of a LoRA file by what they are, whoever wrote it: PEFT (`lora_A`, with or without an adapter's name),
- * diffusers of all ages (`lora.down`, `to_q_lora.down`), or kohya (`lora_down`, dots of the module as underscores).
+ * diffusers of all ages (`lora.down`, `to_q_lora.down`), or kohya and LyCORIS (`lora_down`, dots of the module as
+ * underscores).
  */
 import { InvalidFileError } from '@dwm/core-tensor';
 
@@ -28,29 +29,30 @@ type Role = 'down' | 'up' | 'alpha';
 const ROLES: Readonly<Record<string, Role>> = { A: 'down', B: 'up', down: 'down', up: 'up', alpha: 'alpha' };
 
 const FORMS: readonly RegExp[] = [
-  /^(?<module>.*)\.lora_(?<role>[AB])(?:\.[^.]+)?\.weight$/,
-  /^(?<module>.*)\.lora[._](?<role>down|up)\.weight$/,
+  /^(?<module>.*)\.lora_(?<role>[AB])(?:(?:\.[^.]+)?\.weight)?$/,
+  /^(?<module>.*)\.lora[._](?<role>down|up)(?:\.[^.]+)?\.weight$/,
   /^(?<module>.*)\.lora_linear_layer\.(?<role>down|up)\.weight$/,
   /^(?<module>.*\.to_(?:q|k|v|out))_lora\.(?<role>down|up)\.weight$/,
-  /^(?<module>.*?)(?:\.lora)?\.(?<role>alpha)$/,
+  /^(?<module>.*?)(?:\.lora)?\.(?:lora_)?(?<role>alpha)$/,
 ];
 
 /** Updates of other kinds: taken for LoRA, half of them would be left out. */
 const OTHER_KINDS: readonly (readonly [RegExp, string])[] = [
-  [/\.(lora_magnitude_vector|dora_scale)(\.|$)/, 'DoRA'],
+  [/\.(lora_)?(magnitude(_vector)?|dora_\w+)(\.|$)/, 'DoRA'],
+  [/\.lora_E(\.|$)/, 'AdaLoRA'],
   [/\.hada_[wt]/, 'LoHa'],
   [/\.lokr_[wt]/, 'LoKr'],
   [/\.b?oft_/, 'OFT'],
   [/\.vera_lambda_/, 'VeRA'],
   [/\.lora_mid\./, 'LoRA in Tucker form'],
   [/\.lora_embedding_[AB]/, 'LoRA of an embedding'],
-  [/\.lora_[AB](\.[^.]+)?\.bias$/, 'LoRA with a bias'],
+  [/\.lora[._](A|B|down|up)(\.[^.]+)?\.bias$/, 'LoRA with a bias'],
   [/\.diff(_b)?$/, 'a difference of whole weights'],
 ];
 
 /** What wrappers of a network put before its names. */
 const WRAPPERS = /^(?:(?:base_model|model|transformer|diffusion_model|unet|module)\.)+/;
-const KOHYA = /^lora_(?:unet|transformer)_+/;
+const KOHYA = /^(?:lora_(?:unet|transformer)|lycoris)[_-]+/;
 /** What PEFT puts into the names of tensors that it wraps, or that it keeps whole. */
 const WRAPPED = /\.(?:base_layer|modules_to_save(?:\.[^.]+)?)(?=\.(?:weight|bias)$)/;
 

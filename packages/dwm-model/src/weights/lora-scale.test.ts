@@ -203,6 +203,23 @@ test.each<[string, (module: string) => [down: string, up: string, alpha: string]
       `lora_unet__${flat(m)}.alpha`,
     ],
   ],
+  ['loralib', (m) => [`${m}.lora_A`, `${m}.lora_B`, `${m}.lora_alpha`]],
+  [
+    'LyCORIS',
+    (m) => [
+      `lycoris_${flat(m)}.lora_down.weight`,
+      `lycoris_${flat(m)}.lora_up.weight`,
+      `lycoris_${flat(m)}.alpha`,
+    ],
+  ],
+  [
+    'a wrapper in a wrapper',
+    (m) => [
+      `module.base_model.model.transformer.${m}.lora_A.default.weight`,
+      `module.base_model.model.transformer.${m}.lora_B.default.weight`,
+      `transformer.${m}.alpha`,
+    ],
+  ],
   [
     'ComfyUI',
     (m) => [
@@ -322,6 +339,32 @@ test.each<[string, Given, string]>([
     'a start that changed the base',
     { tensors: PAIRS, beside: { r: 4, lora_alpha: 4, init_lora_weights: 'pissa_niter_16' } },
     'pissa_niter_16 changes the base too',
+  ],
+  [
+    'a start that quantised the base',
+    { tensors: PAIRS, beside: { r: 4, lora_alpha: 4, init_lora_weights: 'loftq' } },
+    'loftq changes the base too',
+  ],
+  [
+    'another kind of adapter',
+    { tensors: PAIRS, beside: { peft_type: 'ADALORA', r: 4, lora_alpha: 4 } },
+    'peft_type: is ADALORA',
+  ],
+  [
+    'AdaLoRA without a word',
+    { tensors: { ...PAIRS, [`${Q}.lora_E`]: f32([4, 1], 5) } },
+    `${Q}.lora_E: is AdaLoRA`,
+  ],
+  ['DoRA of torchtune', { tensors: { ...PAIRS, [`${Q}.magnitude`]: f32([5], 5) } }, `${Q}.magnitude: is DoRA`],
+  [
+    'a bias of kohya',
+    { tensors: { ...PAIRS, 'lora_unet_x.lora_up.bias': f32([5], 5) } },
+    'lora_unet_x.lora_up.bias: is LoRA with a bias',
+  ],
+  [
+    'two adapters in one file',
+    { tensors: { ...PAIRS, [`${Q}.lora_A.second.weight`]: f32([4, 3], 5) } },
+    'are about the same layer',
   ],
   [
     'a network of its own',

@@ -22,7 +22,7 @@ const ALPHA_KEYS = ['lora_alpha', 'network_alpha', 'ss_network_alpha', 'alpha'];
 const RANK_KEYS = ['lora_rank', 'network_dim', 'ss_network_dim', 'rank', 'r'];
 
 /** Starts that change the base as well: such a LoRA on the plain base is another model. */
-const CHANGES_BASE = /^(pissa|olora|corda)/;
+const CHANGES_BASE = /^(pissa|olora|corda|loftq|lora_ga)/i;
 
 /**
  * @param metadata of the file's header.
@@ -79,6 +79,9 @@ function fromPeft(file: string, source: string, json: unknown): LoraConfig | und
     const owner = key.slice(0, Math.max(0, at));
     if (owner === '' || owner === 'transformer') values.set(key.slice(at + 1), value);
   }
+  const type = values.get('peft_type');
+  if (typeof type === 'string' && type.toUpperCase() !== 'LORA')
+    throw bad('peft_type', `is ${type}, which is not supported; expected LORA`);
   const isPositive = (value: unknown): value is number =>
     typeof value === 'number' && value > 0 && value < 1e9;
   const positive = (key: string) => {
