@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { readPng, readVideo } from '@dwm/media/node';
 import { expect, test } from 'vitest';
 import { temporaryFolder } from '../testing.ts';
+import { resizeBilinear } from './comparison.ts';
 import { WHOLE } from './jobs.ts';
 import { metadataPath, outputPaths, recordRun, toFrames, writeClip } from './outputs.ts';
 
@@ -36,7 +37,8 @@ test('writes playable videos of the right size, a sheet and a record, and no oth
   );
   expect(one).toMatchObject({ frames: 5, height: 32, width: 48, fps: 8 });
   expect(two.frames).toBe(5);
-  expect(four.frames).toBe(5);
+  // As long as the shortest: the hands.
+  expect(four).toMatchObject({ frames: 3, height: 32, width: 192 });
   // static | hands | generated | truth, each a grey of its own.
   const [y, third] = [Math.floor(four.height / 2), four.width / 4];
   const greys = [0, 1, 2, 3].map((i) => four.data[(y * four.width + Math.floor((i + 0.5) * third)) * 3]);
@@ -105,4 +107,17 @@ test('floats become bytes as the original truncates them', () => {
     guidance: [],
   };
   expect([...toFrames(generated, 8).data]).toEqual([0, 127, 255, 254, 0, 1]);
+});
+
+test('comparisons resize as PyTorch does: bilinear, also where the picture shrinks', () => {
+  const ramp = Uint8Array.from({ length: 5 * 7 * 3 }, (_, i) => (i * 37) % 256);
+  const small = resizeBilinear({ data: ramp, height: 5, width: 7 }, 2, 3);
+  const wide = resizeBilinear({ data: ramp, height: 5, width: 7 }, 6, 9);
+  const at = (y: number, x: number, c: number) => ramp[(y * 7 + x) * 3 + c];
+  // Row 0 of 2 is at 0.75 of 5 rows, column 1 of 3 is at 3 of 7 columns.
+  expect(small.data[3]).toBe(Math.round(0.25 * at(0, 3, 0) + 0.75 * at(1, 3, 0)));
+  expect(small.data.length).toBe(18);
+  // Corners are clamped: the first is the first.
+  expect([...wide.data.subarray(0, 3)]).toEqual([...ramp.subarray(0, 3)]);
+  expect([...wide.data.subarray(-3)]).toEqual([...ramp.subarray(-3)]);
 });

@@ -4,16 +4,8 @@ import { basename, dirname, join } from 'node:path';
 import { isObject } from '@dwm/core-tensor';
 import { saveSafetensors, whileLocked, writeFileAtomic } from '@dwm/core-tensor/node';
 import { type Generated, toBytes } from '@dwm/dwm-model';
-import {
-  contactSheet,
-  type Frames,
-  frameAt,
-  resizeArea,
-  sideBySide,
-  writePng,
-  writeVideo,
-} from '@dwm/media/node';
-
+import { contactSheet, type Frames, frameAt, resizeArea, writePng, writeVideo } from '@dwm/media/node';
+import { compare } from './comparison.ts';
 import type { ClipVideos } from './inputs.ts';
 import type { Shard, Share } from './jobs.ts';
 
@@ -69,15 +61,15 @@ export async function writeClip(
 ): Promise<void> {
   await mkdir(dirname(paths.video), { recursive: true });
   const rows = [
-    { label: 'static', frames: fit(staticVideo, generated) },
-    { label: 'hands', frames: fit(handVideo, generated) },
+    { label: 'static', frames: staticVideo },
+    { label: 'hands', frames: handVideo },
     { label: 'generated', frames: generated },
-    ...(truth ? [{ label: 'truth', frames: fit(truth, generated) }] : []),
+    ...(truth ? [{ label: 'truth', frames: truth }] : []),
   ];
   await writePng(paths.contactSheet, contactSheet(rows, {}));
-  await writeVideo(paths.fullComparison, sideBySide(rows.map(({ frames }) => frames)));
-  if (paths.comparison)
-    await writeVideo(paths.comparison, sideBySide(rows.slice(2).map(({ frames }) => frames)));
+  const clips = rows.map(({ frames }) => frames);
+  await writeVideo(paths.fullComparison, compare(clips, generated));
+  if (paths.comparison) await writeVideo(paths.comparison, compare(clips.slice(2), generated));
   if (record) await recordMetadata(record.file, paths.video, record.entry);
   if (paths.copies) {
     await writeFileAtomic(paths.copies.prompt, prompt);
