@@ -1,6 +1,6 @@
 /** `dwm eval`: videos, or what models make, scored against what happened, with what trivial gets beside them. */
 import { mkdir } from 'node:fs/promises';
-import { basename, join, relative, sep } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { type Device, DwmError, InvalidArgumentError } from '@dwm/core-tensor';
 import { openNodeDevice, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
 import { DEFAULTS, type Lpips, type LpipsNetwork } from '@dwm/dwm-model';
@@ -40,6 +40,7 @@ interface Flags {
   lpips?: string;
   out: string;
   promptSubdir: string;
+  followLinks?: true;
   promptEmbeds?: string;
   captions: Captions;
   numInferenceSteps?: number;
@@ -63,6 +64,7 @@ export function addEval(program: Command): void {
     .option('--dataset-file <file>', 'list of <sample>/videos/<stem>.mp4, one a line')
     .option('--limit <n>', 'only the first n clips', integer(1))
     .option('--pred <dir>', 'videos to score: <stem>.mp4, as dwm generate --output-dir writes them')
+    .option('--follow-links', 'let links of the data root lead out of it')
     .optionsGroup('One pair:')
     .option('--pred-video <file>', 'the video to score')
     .option('--truth-video <file>', 'what happened')
@@ -136,25 +138,22 @@ async function clipsOf(flags: Flags): Promise<ClipFiles[]> {
   const jobs = await readDatasetList(flags.datasetFile, {
     dataRoot: flags.dataRoot!,
     promptSubdir: flags.promptSubdir,
-    layout: 'flat',
+    followLinks: flags.followLinks,
+    layout: 'per_sample',
     maxSamples: flags.limit,
   });
-  return Promise.all(jobs.map(filesOfJob));
+  // The folder that a clip would have: its stem, or its path where another one has that stem too.
+  return Promise.all(jobs.map((job) => filesOfJob({ ...job, name: dirname(job.name) })));
 }
 
-/** The scored video of a clip: `<dir>/<stem>.mp4`, or `<dir>/<sample>/<stem>/<stem>.mp4` of the other layout. */
-async function predictionsMethod(
-  flags: Flags,
-  clips: readonly ClipFiles[],
-  size: Size,
-  warn: (line: string) => void,
-): Promise<Method> {
+/** The scored video of each clip, by the clip's name. */
+async function findPredictions(flags: Flags, clips: readonly ClipFiles[]): Promise<Map<string, string>> {
   const files = new Map<string, string>();
   for (const clip of clips) {
     const { name } = clip;
     const paths = flags.predVideo
       ? [flags.predVideo]
-      : predictionNames(truthName(flags, clip), name).map((file) => join(flags.pred!, file));
+      : predictionNames(clip.line ?? clip.truth, name).map((file) => join(flags.pred!, file));
     let path: string | undefined;
     for (const candidate of paths) if (path === undefined && (await exists(candidate))) path = candidate;
     if (path === undefined)
@@ -168,6 +167,15 @@ async function predictionsMethod(
       );
     files.set(name, path);
   }
+  return files;
+}
+
+function predictionsMethod(
+  flags: Flags,
+  files: ReadonlyMap<string, string>,
+  size: Size,
+  warn: (line: string) => void,
+): Method {
   return {
     name: basename(flags.predVideo ?? flags.pred!),
     kind: 'predictions',
@@ -179,19 +187,21 @@ async function predictionsMethod(
   };
 }
 
-/** What happened, as the list has it. */
-const truthName = ({ dataRoot }: Flags, { truth }: ClipFiles): string =>
-  dataRoot === undefined ? truth : relative(dataRoot, truth).split(sep).join('/');
-
-/** `results.txt`: the first method's numbers in the original's form. */
-function originalText(flags: Flags, files: readonly ClipFiles[], { clips, kind }: MethodResult): string {
+/**
+ * `results.txt`: the first method's numbers in the original's form.
+ * @param predictions files of the clips, where the first method is those.
+ */
+function originalText(
+  files: readonly ClipFiles[],
+  { clips }: MethodResult,
+  predictions: ReadonlyMap<string, string> | undefined,
+): string {
   const byName = new Map(files.map((file) => [file.name, file]));
   return originalResults(
     clips.flatMap(({ clip, psnr, ssim, lpipsVgg: lpips }) => {
       const file = byName.get(clip);
-      const prediction =
-        kind === 'predictions' && flags.predVideo ? basename(flags.predVideo) : `${basename(clip)}.mp4`;
-      return file ? [{ truth: truthName(flags, file), prediction, psnr, ssim, lpips }] : [];
+      const prediction = basename(predictions?.get(clip) ?? `${clip}.mp4`);
+      return file ? [{ truth: file.line ?? file.truth, prediction, psnr, ssim, lpips }] : [];
     }),
   );
 }
@@ -206,8 +216,7 @@ async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): 
     if (!said.has(line)) reporter.say(line);
     said.add(line);
   };
-  const predictions =
-    flags.pred || flags.predVideo ? await predictionsMethod(flags, files, size, warn) : undefined;
+  const predictions = flags.pred || flags.predVideo ? await findPredictions(flags, files) : undefined;
 
   const models = [];
   for (const path of flags.model) models.push(await checkModel(path, flags));
@@ -269,7 +278,7 @@ async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): 
   };
 
   try {
-    if (predictions) await score(predictions);
+    if (predictions) await score(predictionsMethod(flags, predictions, size, warn));
     let roundTrip: MethodResult | undefined;
     for (const model of models) {
       const generator = await Generator.load(device!, model, reporter, signal);
@@ -335,7 +344,7 @@ async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): 
   };
   await writeFileAtomic(paths.report, await reportHtml(evaluation, strips!));
   await writeFileAtomic(paths.methods, resultsText(evaluation));
-  await writeFileAtomic(paths.text, originalText(flags, files, results[0]));
+  await writeFileAtomic(paths.text, originalText(files, results[0], predictions));
   await writeFileAtomic(paths.json, `${JSON.stringify(evaluation, undefined, 1)}\n`);
   const summary = results.map(({ name, kind, summary: means }) => ({ name, kind, summary: means }));
   const actions = actionTables(results.filter(({ kind }) => kind !== 'ablation'));

@@ -1,5 +1,5 @@
 /** `dwm generate`: conditioning videos and a prompt in, interaction videos out; one clip or a whole list. */
-import { basename, dirname, extname, join, relative } from 'node:path';
+import { basename, dirname, extname, join } from 'node:path';
 import { beforeUse, type Device, InvalidArgumentError, type ModelFolder, subfolder } from '@dwm/core-tensor';
 import { checkOutput, withOutput } from '@dwm/core-tensor/node';
 import {
@@ -592,7 +592,7 @@ async function generateClip(
   if (flags.datasetFile && flags.datasetOutputLayout === 'per_sample' && share.shard.rank === 0) {
     await recordRun(join(dirname(paths.video), 'metadata.json'), {
       ...run,
-      relative_video_path: relative(flags.dataRoot!, job.truth!),
+      relative_video_path: job.line,
       ...filesRecord(job, flags),
       seed: settings.seed,
       global_index: job.index,

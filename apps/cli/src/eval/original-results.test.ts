@@ -26,4 +26,11 @@ test('predictions are looked for by the names of both', () => {
     '1.mp4',
     '1/1.mp4',
   ]);
+  // Never by a stem that another clip has too.
+  expect(predictionNames('a/videos/1.mp4', 'a/1')).toEqual([
+    'a_videos_1.mp4',
+    'a_videos_1_0.mp4',
+    'a/1.mp4',
+    'a/1/1.mp4',
+  ]);
 });

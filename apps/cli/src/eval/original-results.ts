@@ -12,13 +12,16 @@ export interface Pair {
   readonly lpips?: number;
 }
 
-/** Names below the folder of predictions, the first that is there: the original's, then those of `dwm generate`. */
+/**
+ * Names below the folder of predictions, the first that is there: the original's, then those of `dwm generate`.
+ * @param own the clip's name among those of its list: its stem, or its path where another clip has that stem too.
+ */
 export function predictionNames(truth: string, own: string): string[] {
   const flat = truth.replaceAll('/', '_');
   const extension = extname(flat);
-  const stem = basename(truth, extname(truth));
   const root = flat.slice(0, flat.length - extension.length);
-  return [...new Set([flat, `${root}_0${extension}`, `${own}.mp4`, `${stem}.mp4`, `${stem}/${stem}.mp4`])];
+  const names = [flat, `${root}_0${extension}`, `${own}.mp4`, `${own}/${basename(own)}.mp4`];
+  return [...new Set(names)];
 }
 
 const mean = (values: readonly number[]) => values.reduce((sum, x) => sum + x, 0) / values.length;

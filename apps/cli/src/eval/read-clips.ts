@@ -19,6 +19,8 @@ export interface ClipFiles {
   readonly staticVideo?: string;
   readonly handVideo?: string;
   readonly promptFile?: string;
+  /** As the list has it. */
+  readonly line?: string;
 }
 
 /** Of a dataset's job: whichever of its videos are there. @throws InvalidFileError without a truth. */
@@ -27,7 +29,7 @@ export async function filesOfJob({ name, index, truth, ...job }: Job): Promise<C
     throw new InvalidFileError(truth!, 'no such file; an evaluation needs what happened');
   const ifThere = async (path: string) => ((await exists(path)) ? path : undefined);
   return {
-    ...{ name, index, truth: truth!, promptFile: job.promptFile },
+    ...{ name, index, truth: truth!, promptFile: job.promptFile, line: job.line },
     staticVideo: await ifThere(job.staticVideo),
     handVideo: await ifThere(job.handVideo),
   };

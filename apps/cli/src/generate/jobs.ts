@@ -19,6 +19,8 @@ export interface Job {
   readonly promptFile?: string;
   /** Place in the whole list, which a dataset run adds to the seed. */
   readonly index: number;
+  /** As the list has it. */
+  readonly line?: string;
 }
 
 const PROBLEM = 'expected <sample>/videos/<stem>.mp4 relative to the data root';
@@ -85,7 +87,7 @@ export async function readDatasetList(file: string, options: ListOptions): Promi
   const stems = lines.map(({ line }) => basename(line).replace(/\.[^.]+$/, ''));
   const distinct = new Set(stems).size === stems.length;
   const jobs: Job[] = [];
-  const names = new Map<string, number>();
+  const names = new Map<string, { readonly number: number; readonly line: string }>();
   for (const [i, { number, line }] of lines.entries()) {
     const field = `line ${number}`;
     const where = `${field} ${quote(line)}`;
@@ -107,14 +109,14 @@ export async function readDatasetList(file: string, options: ListOptions): Promi
     const name = options.layout === 'flat' ? stems[i] : perSample;
     const earlier = names.get(name);
     if (earlier !== undefined) {
-      throw new InvalidFileError(
-        list,
-        `${where}: would overwrite the output of line ${earlier}; use --dataset-output-layout per_sample`,
-        { line: number },
-      );
+      const problem =
+        earlier.line === line
+          ? `is line ${earlier.number} again; leave out one of them`
+          : `would overwrite the output of line ${earlier.number}; use --dataset-output-layout per_sample`;
+      throw new InvalidFileError(list, `${where}: ${problem}`, { line: number });
     }
-    names.set(name, number);
-    const job = jobOfVideo(video, options, jobs.length, name);
+    names.set(name, { number, line });
+    const job = { ...jobOfVideo(video, options, jobs.length, name), line };
     for (const path of [job.staticVideo, job.handVideo, job.promptFile!])
       await inRoot(relative(root, path).replaceAll(sep, '/'));
     jobs.push(job);
@@ -155,15 +157,15 @@ export function shareFrom(
     return value;
   };
   const pick = (
-    rank: { flag: string; value?: number; env: string },
+    rank: { flag: string; value?: number; env: string; both?: true },
     count: { flag: string; value?: number; env: string },
   ): Shard => {
     const at = rank.value ?? number(rank.env);
     const of = count.value ?? number(count.env);
     const [rankName, countName] = [rank, count].map((x) => (x.value === undefined ? x.env : x.flag));
-    if (rank.value !== undefined && of === undefined)
-      throw new InvalidArgumentError(rank.flag, `needs ${count.flag} (or ${count.env}) too`);
-    if (at === undefined && of !== undefined && (of > 1 || count.value !== undefined))
+    if (at !== undefined && of === undefined && (rank.value !== undefined || rank.both))
+      throw new InvalidArgumentError(rankName, `needs ${count.flag} (or ${count.env}) too`);
+    if (at === undefined && of !== undefined && (of > 1 || count.value !== undefined || rank.both))
       throw new InvalidArgumentError(countName, `is ${of}, so ${rank.flag} (or ${rank.env}) is needed too`);
     const result = { rank: at ?? 0, of: of ?? 1 };
     if (result.of < 1) throw new InvalidArgumentError(countName, `expected at least 1, got ${result.of}`);
@@ -179,7 +181,8 @@ export function shareFrom(
       { flag: '--num-shards', value: flags.numShards, env: 'WORLD_SIZE' },
     ),
     chunk: pick(
-      { flag: '--chunk-id', value: flags.chunkId, env: 'SLURM_ARRAY_TASK_ID' },
+      // A launcher's rank alone is that of the one process; a job array's is not.
+      { flag: '--chunk-id', value: flags.chunkId, env: 'SLURM_ARRAY_TASK_ID', both: true },
       { flag: '--num-chunks', value: flags.numChunks, env: 'SLURM_ARRAY_TASK_COUNT' },
     ),
   };
