@@ -1,7 +1,25 @@
-/** Where a model that an experiment file calls by its hub id lies on this machine. */
-import { readdir, stat } from 'node:fs/promises';
+/** Where a model that is called by its hub id lies on this machine. */
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { isObject } from '@dwm/core-tensor';
+import { writeFileAtomic } from '@dwm/core-tensor/node';
+
+/** What `dwm download` leaves in a folder: which model it is. */
+const RECORD = '.dwm-model.json';
+
+export async function recordModel(folder: string, model: { id: string; commit: string }): Promise<void> {
+  await writeFileAtomic(join(folder, RECORD), `${JSON.stringify(model)}\n`);
+}
+
+async function isRecorded(folder: string, id: string): Promise<boolean> {
+  try {
+    const found: unknown = JSON.parse(await readFile(join(folder, RECORD), 'utf8'));
+    return isObject(found) && found.id === id;
+  } catch {
+    return false;
+  }
+}
 
 const isFolder = async (path: string) => (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
 
@@ -14,12 +32,17 @@ async function holdsModel(path: string): Promise<boolean> {
 }
 
 /**
- * A path that exists is itself. An id `owner/name` is the folder that `dwm download` most likely put it in: `name`,
- * `owner/name`, or either below `models/`; or the cache of the hub's own tools.
+ * A path that exists is itself, `~` the home folder. An id `owner/name` is the folder, here or in `models/`, that `dwm
+ * download` put it in, or that is called `name` or `owner/name`; or the cache of the hub's own tools.
  * @returns the path as given where none of them is there.
  */
-export async function baseModelFolder(path: string): Promise<string> {
+export async function modelFolder(given: string): Promise<string> {
+  const path = given.startsWith('~/') ? join(homedir(), given.slice(2)) : given;
   if ((await isFolder(path)) || !/^[\w.-]+\/[\w.-]+$/.test(path)) return path;
+  for (const parent of ['models', '.']) {
+    for (const name of (await readdir(parent).catch(() => [])).sort())
+      if (await isRecorded(join(parent, name), path)) return join(parent, name);
+  }
   const [owner, name] = path.split('/');
   const cache =
     process.env.HF_HOME ?? join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'huggingface');

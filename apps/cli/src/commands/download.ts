@@ -1,6 +1,7 @@
 /** `dwm download ID`: weights from the model hub, resumable and checked. */
 import { downloadModel } from '@dwm/dwm-model/node';
 import type { Command } from 'commander';
+import { recordModel } from '../hub-folder.ts';
 import { interruptible } from '../interrupt.ts';
 import { clock, createReporter, size } from '../report.ts';
 
@@ -30,6 +31,7 @@ export function addDownload(program: Command): void {
           },
         }),
       );
+      await recordModel(result.dir, { id, commit: result.commit });
       const fresh = result.files.filter(({ status }) => status === 'downloaded').length;
       reporter.result(
         result,

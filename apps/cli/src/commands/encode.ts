@@ -19,7 +19,7 @@ import {
 } from '@dwm/dwm-model/node';
 import { type Command, Option } from 'commander';
 import { openModel } from '../generate/check.ts';
-import { baseModelFolder } from '../hub-folder.ts';
+import { modelFolder } from '../hub-folder.ts';
 import { interruptible } from '../interrupt.ts';
 import { clock, createReporter, type Reporter, size } from '../report.ts';
 import { ClipReader } from '../train/clip-reader.ts';
@@ -174,7 +174,7 @@ async function planOfFolders(flags: Flags): Promise<Plan> {
     if (value === undefined)
       throw new InvalidArgumentError(name!, 'is required, unless an experiment file is given');
   }
-  const folder = await baseModelFolder(model);
+  const folder = await modelFolder(model);
   await openModel(folder);
   const kinds = flags.modalities ?? MODALITIES;
   const jobs = await jobsOfFolders(dataRoot!, datasetType!, kinds, flags.promptSubdir);

@@ -52,7 +52,7 @@ import {
   writeClip,
 } from '../generate/outputs.ts';
 import { generationProgress, loadingProgress } from '../generate/progress.ts';
-import { baseModelFolder } from '../hub-folder.ts';
+import { modelFolder } from '../hub-folder.ts';
 import { interruptible } from '../interrupt.ts';
 import { drawVideos, readClipFiles } from '../render/clips.ts';
 import {
@@ -255,17 +255,20 @@ async function generate(
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<void> {
-  const configFile = given.experimentConfig ?? (await findExperiment(given.checkpointPath));
+  const checkpointPath = given.checkpointPath && (await modelFolder(given.checkpointPath));
+  const configFile = given.experimentConfig ?? (await findExperiment(checkpointPath));
   const experiment = await readExperiment(configFile, given.override ?? [], reporter);
   if (configFile !== given.experimentConfig) reporter.say(`the experiment is ${configFile}`);
   const sizes = (['height', 'width', 'numFrames'] as const).flatMap((name) => {
     const value = given[name] ?? experiment[name];
     return value === undefined ? [] : [[name, value]];
   });
+  const model = given.model ?? experiment.baseModel;
   const asked: Asked = {
     ...given,
     ...Object.fromEntries(sizes),
-    model: given.model ?? (experiment.baseModel && (await baseModelFolder(experiment.baseModel))),
+    model: model && (await modelFolder(model)),
+    checkpointPath,
     dataRoot: given.dataRoot ?? experiment.dataRoot,
     promptSubdir: given.promptSubdir ?? experiment.promptSubdir ?? 'prompts_rewrite',
     staticSubdir: experiment.staticSubdir,
@@ -273,8 +276,7 @@ async function generate(
     tiling: given.tiling ?? experiment.tiling ?? true,
     // The original's folder, where nothing else is said.
     outputDir:
-      given.outputDir ??
-      (given.checkpointPath && !given.out ? join(given.checkpointPath, 'inference') : undefined),
+      given.outputDir ?? (checkpointPath && !given.out ? join(checkpointPath, 'inference') : undefined),
   };
   if (asked.video !== undefined) asked.video = await belowRoot(asked.video, asked.dataRoot);
   checkFlags(asked);

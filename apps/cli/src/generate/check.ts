@@ -7,12 +7,14 @@ import { join } from 'node:path';
 import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
 import { openDirectory } from '@dwm/core-tensor/node';
 import { closeLora, hasLora, LORA_FILE, openLora, readJson, readTransformerConfig } from '@dwm/dwm-model';
+import { modelFolder } from '../hub-folder.ts';
 import { exists } from './files.ts';
 import type { TextEmbeds } from './inputs.ts';
 import type { Job } from './jobs.ts';
 
-/** The folder of a model. A hub id in its place (experiment files name one) gets the command that fetches it. */
-export async function openModel(path: string): Promise<ModelFolder> {
+/** The folder of a model, by its path or its hub id; an id that was not fetched gets the command that does. */
+export async function openModel(given: string): Promise<ModelFolder> {
+  const path = await modelFolder(given);
   if (!(await exists(path))) {
     throw new InvalidFileError(
       path,

@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { readExperimentFile } from '@dwm/dwm-model/node';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { readExperiment } from '../generate/experiment.ts';
-import { baseModelFolder } from '../hub-folder.ts';
+import { modelFolder } from '../hub-folder.ts';
 import type { Reporter } from '../report.ts';
 import { shared, temporaryFolder } from '../testing.ts';
 import { readYamlFile } from '../yaml-file.ts';
@@ -91,14 +92,15 @@ test('a hub id is a folder of the hub cache, where there is one; a path is itsel
   process.env.HF_HOME = folder;
   try {
     const cached = join(folder, 'hub/models--owner--some-model');
-    expect(await baseModelFolder('owner/some-model')).toBe('owner/some-model');
+    expect(await modelFolder('owner/some-model')).toBe('owner/some-model');
     const snapshot = join(cached, 'snapshots/abc');
     await mkdir(join(snapshot, 'transformer'), { recursive: true });
-    expect(await baseModelFolder('owner/some-model')).toBe(snapshot);
+    expect(await modelFolder('owner/some-model')).toBe(snapshot);
     await mkdir(join(cached, 'transformer'));
-    expect(await baseModelFolder('owner/some-model')).toBe(cached);
-    expect(await baseModelFolder(folder)).toBe(folder);
-    expect(await baseModelFolder('/nowhere/x')).toBe('/nowhere/x');
+    expect(await modelFolder('owner/some-model')).toBe(cached);
+    expect(await modelFolder(folder)).toBe(folder);
+    expect(await modelFolder('/nowhere/x')).toBe('/nowhere/x');
+    expect(await modelFolder('~/no-such-folder-here')).toBe(join(homedir(), 'no-such-folder-here'));
   } finally {
     if (before === undefined) delete process.env.HF_HOME;
     else process.env.HF_HOME = before;

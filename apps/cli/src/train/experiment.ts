@@ -1,10 +1,9 @@
 /** The experiment file of a training, with overrides from the command line, and where it leads on this machine. */
 import { stat } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { InvalidArgumentError } from '@dwm/core-tensor';
 import { type ExperimentConfig, parseExperiment } from '@dwm/dwm-model/node';
-import { baseModelFolder } from '../hub-folder.ts';
+import { modelFolder } from '../hub-folder.ts';
 import { tellIgnored } from '../ignored.ts';
 import type { Reporter } from '../report.ts';
 import { readYamlFile } from '../yaml-file.ts';
@@ -49,7 +48,7 @@ export async function readTrainingExperiment(
     experiment: { ...experiment, output_dir: join(experiment.output_dir, name) },
     model: {
       ...config.model,
-      base_model_name_or_path: await baseModelFolder(atHome(config.model.base_model_name_or_path)),
+      base_model_name_or_path: await modelFolder(config.model.base_model_name_or_path),
     },
     data: {
       ...data,
@@ -62,8 +61,6 @@ export async function readTrainingExperiment(
 }
 
 const isFile = async (path: string) => (await stat(path).catch(() => undefined))?.isFile() ?? false;
-
-const atHome = (path: string) => (path.startsWith('~/') ? join(homedir(), path.slice(2)) : path);
 
 function modeSuffix(mode: Mode): string {
   if (mode === 'slurm') return `slurm_${process.env.SLURM_JOB_ID ?? 'unknown'}`;
