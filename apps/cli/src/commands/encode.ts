@@ -40,6 +40,7 @@ interface Flags {
   worldSize: number;
   overwrite?: true;
   debug?: true;
+  followLinks?: true;
   errorDir: string;
 }
 
@@ -87,6 +88,8 @@ export function addEncode(program: Command): void {
     .option('--world-size <n>', 'deal the files out to n processes', integer(1), 1)
     .option('--skip-existing', 'leave files alone that are there already; so it is without --overwrite')
     .option('--overwrite', 'encode what is there already too')
+
+    .option('--follow-links', 'let links of the data root lead out of it')
     .option('--debug', 'only the first file of each kind')
     .option(
       '--error-dir <dir>',
@@ -189,7 +192,7 @@ async function planOfFolders(flags: Flags): Promise<Plan> {
 }
 
 async function planOfExperiment(file: string, flags: Flags, reporter: Reporter): Promise<Plan> {
-  const config = await readTrainingExperiment(file, flags.override ?? [], reporter);
+  const config = await readTrainingExperiment(file, flags.override ?? [], reporter, flags);
   const { data, model } = config;
   const { datasets, matched } = await readDatasets(data);
   const samples = [...datasets.flat(), ...[...matched.values()].flat()];

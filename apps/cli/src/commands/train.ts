@@ -1,7 +1,13 @@
 /** `dwm train`: an experiment file in, checkpoints out; stopped and resumed at any time. */
 import { join } from 'node:path';
 import { InvalidArgumentError } from '@dwm/core-tensor';
-import { type ReadClip, type TrainEvent, train } from '@dwm/dwm-model/node';
+import {
+  type InspectedBatches,
+  inspectBatches,
+  type ReadClip,
+  type TrainEvent,
+  train,
+} from '@dwm/dwm-model/node';
 import { type Command, Option } from 'commander';
 import { stringify } from 'yaml';
 import { interruptible } from '../interrupt.ts';
@@ -11,6 +17,7 @@ import { MODES, type Mode, readTrainingExperiment } from '../train/experiment.ts
 import { writeReconstructions } from '../train/reconstructions.ts';
 import { validate } from '../train/validation.ts';
 import { openTunedDevice } from '../tuning.ts';
+import { integer } from './options.ts';
 
 interface Flags {
   experimentConfig?: string;
@@ -18,6 +25,9 @@ interface Flags {
   mode?: Mode;
   saveInitialCheckpoints?: true;
   printConfigOnly?: true;
+  testDataloader?: true;
+  testDataloaderSamples: number;
+  followLinks?: true;
   resume?: string;
   debugNan?: true;
 }
@@ -36,6 +46,9 @@ export function addTrain(program: Command): void {
     )
     .option('--save-initial-checkpoints', 'write checkpoint-0 before the first step')
     .option('--print-config-only', 'check the experiment, say how it is understood, and end')
+    .option('--test-dataloader', 'read the first batches, say what is in them, and end')
+    .option('--test-dataloader-samples <n>', 'how many of them', integer(1), 4)
+    .option('--follow-links', 'let links of the data root lead out of it')
     .option('--debug-nan', 'if the loss is no longer a number, say which tensor went bad first')
     .addHelpText(
       'after',
@@ -50,7 +63,7 @@ Example:
       const file = given ?? flags.experimentConfig;
       if (file === undefined)
         throw new InvalidArgumentError('config', 'is required: the experiment file, .yaml');
-      const config = await readTrainingExperiment(file, flags.override ?? [], reporter, flags.mode);
+      const config = await readTrainingExperiment(file, flags.override ?? [], reporter, flags);
       const output = config.experiment.output_dir;
       if (flags.printConfigOnly) {
         reporter.result(config, stringify(config));
@@ -58,6 +71,13 @@ Example:
       }
       const clips = new ClipReader((line) => reporter.say(line));
       const read: ReadClip = (path, choose) => clips.read(path, choose);
+      if (flags.testDataloader) {
+        const seen = await inspectBatches(config, read, flags.testDataloaderSamples).finally(() =>
+          clips.close(),
+        );
+        reporter.result(seen, batchesText(seen));
+        return;
+      }
       const result = await interruptible((signal) =>
         train({
           config,
@@ -88,6 +108,28 @@ Example:
       const next = result.stopped ? '; go on with --resume latest' : '';
       reporter.result(result, `${result.checkpoint ?? 'nothing to do'}: step ${result.step}${text}${next}`);
     });
+}
+
+/** Batches as the original's `--test_dataloader` prints them. */
+function batchesText({ clips, batches, first }: InspectedBatches): string {
+  const lines = [`dataset size: ${clips}`, `dataloader size: ${batches}`];
+  for (const [i, samples] of first.entries()) {
+    const shape = (of: (sample: (typeof samples)[number]) => readonly number[] | undefined) => {
+      const shapes = [...new Set(samples.map((sample) => of(sample)?.join(', ') ?? 'to be encoded'))];
+      return shapes.map((one) => (/^\d/.test(one) ? `shape=(${samples.length}, ${one})` : one)).join(' and ');
+    };
+    lines.push(
+      '',
+      `--- batch ${i + 1} ---`,
+      `prompts: ${shape(({ prompt }) => prompt)}`,
+      `prompt_texts: ${JSON.stringify(samples.map(({ caption }) => caption))}`,
+      `videos: ${shape(({ shapes }) => shapes.video)}`,
+      `hand_videos: ${shape(({ shapes }) => shapes.hand)}`,
+      `static_videos: ${shape(({ shapes }) => shapes.static)}`,
+      `relative_video_paths: ${JSON.stringify(samples.map(({ name }) => name))}`,
+    );
+  }
+  return lines.join('\n');
 }
 
 function show(event: TrainEvent, reporter: Reporter): void {

@@ -36,7 +36,7 @@ const SMOKE = [
 describe.skipIf(!have)(`the published files${have ? '' : ' (skipped, no shared data)'}`, () => {
   test('train unchanged, and with the overrides of the README', async () => {
     said = [];
-    const config = await readTrainingExperiment(published, SMOKE, reporter, 'debug');
+    const config = await readTrainingExperiment(published, SMOKE, reporter, { mode: 'debug' });
     expect(config).toMatchObject({
       experiment: { output_dir: 'outputs/dwm_cogvideox_5b_lora_debug' },
       training: {
@@ -76,7 +76,7 @@ test('lists are looked for where we are, then below the data root; the mode name
     `experiment: { name: x, output_dir: ${folder}/out }\nmodel: { base_model_name_or_path: m }\ndata: { data_root: ${root}, dataset_file: [own.txt, package.json, none.txt], validation_set: own.txt }\nlogging: { report_to: wandb }\n`,
   );
   said = [];
-  const { data, experiment } = await readTrainingExperiment(file, [], reporter, 'slurm_test');
+  const { data, experiment } = await readTrainingExperiment(file, [], reporter, { mode: 'slurm_test' });
   expect(data.dataset_file.map(({ path }) => path)).toEqual([
     join(root, 'own.txt'),
     'package.json',

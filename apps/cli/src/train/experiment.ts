@@ -22,7 +22,7 @@ export async function readTrainingExperiment(
   file: string,
   overrides: readonly string[],
   reporter: Reporter,
-  mode?: Mode,
+  { mode, followLinks }: { readonly mode?: Mode; readonly followLinks?: boolean } = {},
 ): Promise<ExperimentConfig> {
   const yaml = await readYamlFile(file, overrides);
   // A key that does not exist, from the file or an override, is refused by name.
@@ -52,6 +52,7 @@ export async function readTrainingExperiment(
     },
     data: {
       ...data,
+      follow_links: followLinks ?? data.follow_links,
       dataset_file: await Promise.all(
         data.dataset_file.map(async (list) => ({ ...list, path: await find(list.path) })),
       ),

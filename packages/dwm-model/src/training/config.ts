@@ -136,6 +136,8 @@ const training = z.strictObject({
 
 const data = z.strictObject({
   data_root: z.string().default('.'),
+  /** Links may lead out of the data root. */
+  follow_links: flag.default(false),
   dataset_file: list(datasetFile).default([]),
   validation_set: list(z.string()).default([]),
   height_buckets: list(positive).default([480]),

@@ -355,7 +355,11 @@ test.each<[string, Given, string]>([
     { tensors: { ...PAIRS, [`${Q}.lora_E`]: f32([4, 1], 5) } },
     `${Q}.lora_E: is AdaLoRA`,
   ],
-  ['DoRA of torchtune', { tensors: { ...PAIRS, [`${Q}.magnitude`]: f32([5], 5) } }, `${Q}.magnitude: is DoRA`],
+  [
+    'DoRA of torchtune',
+    { tensors: { ...PAIRS, [`${Q}.magnitude`]: f32([5], 5) } },
+    `${Q}.magnitude: is DoRA`,
+  ],
   [
     'a bias of kohya',
     { tensors: { ...PAIRS, 'lora_unet_x.lora_up.bias': f32([5], 5) } },

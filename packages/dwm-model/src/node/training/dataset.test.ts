@@ -69,8 +69,10 @@ test.each([
   await writeFile(join(folder, 'linked.txt'), `linked-${which}/videos/x.mp4\n`);
   const { data } = config('linked.txt');
   await expect(readDataset(join(folder, 'linked.txt'), data)).rejects.toThrow(
-    /line 1 .* links to .*outside.*; copy the file into the data root/,
+    /line 1 .* links to .*outside.*; copy the file into the data root, or pass --follow-links/,
   );
+  const followed = await readDataset(join(folder, 'linked.txt'), { ...data, follow_links: true });
+  expect(followed.map(({ name }) => name)).toEqual([`linked-${which}/videos/x.mp4`]);
 });
 
 test.each(['a.safetensors', 'a.pt'])(
@@ -157,8 +159,27 @@ test('latents in either order of axes, with or without a batch; others are refus
     await write([...shape], data);
     expect(await readMoments(file, size)).toEqual(values);
   }
-  await write([32, 3, 4, 1], values);
+  await write([2, 3, 8, 8], values);
   await expect(readMoments(file, size)).rejects.toThrow('expected latents [32,3,2,2] or [3,32,2,2]');
+});
+
+test('latents of another size are stretched, trilinear, as torch.nn.functional.interpolate does', async () => {
+  const file = join(folder, 'stretch.safetensors');
+  // Frames first: channel c of frame f is 100 c + 10 f + x along the width.
+  const data = Float32Array.from({ length: 2 * 32 * 3 }, (_, i) => {
+    const [f, c, x] = [Math.floor(i / 96), Math.floor(i / 3) % 32, i % 3];
+    return 100 * c + 10 * f + x;
+  });
+  await saveSafetensors(file, new Map([['l', { dtype: 'F32' as const, shape: [2, 32, 1, 3], data }]]));
+  const told: unknown[] = [];
+  const got = await readMoments(file, { channels: 16, frames: 3, height: 2, width: 2 }, (...of) =>
+    told.push(of),
+  );
+  expect(told).toEqual([[file, [32, 2, 1, 3], [32, 3, 2, 2]]]);
+  // Frames at 0, 0.5, 1 (from -1/6, 1/2, 7/6, kept inside); columns at 0.25 and 1.75.
+  const want = [0, 5, 10].flatMap((frame) => [0.25, 1.75, 0.25, 1.75].map((x) => 300 + frame + x));
+  for (const [i, value] of want.entries()) expect(got[3 * 12 + i]).toBeCloseTo(value, 4);
+  expect(got).toHaveLength(32 * 12);
 });
 
 test('encoding goes on where it stopped: only new and changed clips are encoded', async () => {

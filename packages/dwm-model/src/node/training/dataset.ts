@@ -1,6 +1,6 @@
 /**
  * The clips of dataset lists, with the files that belong to each: the layout that the original trains from. A
- * list may not reach outside its data root, neither by `..` nor by a link.
+ * list may not reach outside its data root: not by `..`, and by a link only where that is asked for.
  */
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, sep } from 'node:path';
@@ -49,7 +49,13 @@ export async function readDataset(
     if (line === '' || line.startsWith('#')) continue;
     const field = `line ${number + 1}`;
     const inRoot = (path: string) =>
-      reach(path, { root, file, field, fix: 'copy the file into the data root' });
+      reach(path, {
+        root,
+        file,
+        field,
+        followLinks: data.follow_links,
+        fix: 'copy the file into the data root, or pass --follow-links',
+      });
     await inRoot(line);
     const video = join(root, line);
     if (basename(dirname(video)) !== data.video_subdir) {

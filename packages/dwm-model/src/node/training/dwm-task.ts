@@ -112,6 +112,7 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
     hasTextEncoder: await folder.exists('text_encoder/config.json'),
     loadTensors: settings.load_tensors,
     turnAt: (position) => order.at(position),
+    warn: context.warn,
   });
   await loader.check([...datasets.flat(), ...[...matched.values()].flat()]);
   const black = () => blackLatents(device, subfolder(folder, 'vae'), size, vae.scaling_factor);

@@ -4,6 +4,7 @@
  */
 import { readFile, stat } from 'node:fs/promises';
 import {
+  axisSamples,
   InvalidFileError,
   openSafetensors,
   readTorchFile,
@@ -51,32 +52,75 @@ async function readOne(file: string): Promise<Encoded> {
   return { shape: tensor.shape, values: toFloat32(tensor) };
 }
 
-/** Moments [2 C, frames, height, width] of the size that training is set up for. */
+/**
+ * Moments [2 C, frames, height, width] of the size that training is set up for. Those of another size are stretched to
+ * it, as in the original.
+ * @param stretched told of a file whose moments were.
+ */
 export async function readMoments(
   file: string,
   { channels, frames, height, width }: LatentSize,
+  stretched?: (file: string, from: readonly number[], to: readonly number[]) => void,
 ): Promise<Float32Array> {
   const moments = 2 * channels;
   const { shape: given, values } = await readOne(file);
   const shape = given.length === 5 && given[0] === 1 ? given.slice(1) : given;
   const expected = [moments, frames, height, width];
-  if (shape.join() === expected.join()) return values;
-  if (shape.join() === [frames, moments, height, width].join()) {
-    const pixels = height * width;
-    const out = new Float32Array(values.length);
-    for (let f = 0; f < frames; f++) {
-      for (let c = 0; c < moments; c++) {
-        const from = (f * moments + c) * pixels;
-        out.set(values.subarray(from, from + pixels), (c * frames + f) * pixels);
+  const channelsFirst = shape[0] === moments;
+  if (shape.length !== 4 || !(channelsFirst || shape[1] === moments) || values.length === 0) {
+    throw new InvalidFileError(
+      file,
+      `expected latents [${expected}] or [${[frames, moments, height, width]}] for the buckets of this run, got [${given}]; encode again with dwm encode`,
+      { expected, actual: given },
+    );
+  }
+  const inOrder = channelsFirst ? values : framesInside(values, shape);
+  const actual = channelsFirst ? shape : [shape[1], shape[0], ...shape.slice(2)];
+  if (actual.join() === expected.join()) return inOrder;
+  stretched?.(file, actual, expected);
+  return stretch(inOrder, actual, expected);
+}
+
+/** [frames, channels, h, w] as [channels, frames, h, w]. */
+function framesInside(
+  values: Float32Array,
+  [frames, channels, height, width]: readonly number[],
+): Float32Array {
+  const pixels = height * width;
+  const out = new Float32Array(values.length);
+  for (let f = 0; f < frames; f++) {
+    for (let c = 0; c < channels; c++) {
+      const from = (f * channels + c) * pixels;
+      out.set(values.subarray(from, from + pixels), (c * frames + f) * pixels);
+    }
+  }
+  return out;
+}
+
+/** Trilinear, edges not aligned, as `torch.nn.functional.interpolate`: one axis after the other, the first left alone. */
+function stretch(values: Float32Array, from: readonly number[], to: readonly number[]): Float32Array {
+  let now = values;
+  const shape = [...from];
+  for (let axis = 1; axis < shape.length; axis++) {
+    if (shape[axis] === to[axis]) continue;
+    const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
+    const outer = shape.slice(0, axis).reduce((a, b) => a * b, 1);
+    const next = new Float32Array(outer * to[axis] * inner);
+    for (const [i, { low, high, lowWeight, highWeight }] of axisSamples(
+      shape[axis],
+      to[axis],
+      'linear',
+    ).entries()) {
+      for (let o = 0; o < outer; o++) {
+        const [a, b] = [low, high].map((at) => (o * shape[axis] + at) * inner);
+        const target = (o * to[axis] + i) * inner;
+        for (let k = 0; k < inner; k++) next[target + k] = lowWeight * now[a + k] + highWeight * now[b + k];
       }
     }
-    return out;
+    shape[axis] = to[axis];
+    now = next;
   }
-  throw new InvalidFileError(
-    file,
-    `expected latents [${expected}] or [${[frames, moments, height, width]}] for the buckets of this run, got [${given}]; encode again with dwm encode`,
-    { expected, actual: given },
-  );
+  return now;
 }
 
 /** Embeddings [tokens, dim], with or without a batch axis. */

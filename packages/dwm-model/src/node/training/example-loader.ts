@@ -25,10 +25,22 @@ export interface ExampleLoaderOptions {
   readonly loadTensors: boolean;
   /** The sample at a position of the run, and whose caption it has. */
   readonly turnAt: (position: number) => Turn<Sample>;
+  readonly warn: (text: string) => void;
 }
 
 /** Two triplets: one is being encoded while the next is decoded. */
 const AHEAD = 2 * CLIPS.length;
+
+/** What a sample is made from: shapes of its clips or latents, and of its caption's embedding or the caption itself. */
+export interface ExampleFiles {
+  /** As the list has it. */
+  readonly name: string;
+  readonly caption: string;
+  /** Moments [2 C, frames, h, w], or [3, frames, height, width] of a clip that is yet to be encoded. */
+  readonly shapes: Readonly<Record<ClipName, readonly number[]>>;
+  /** [tokens, dim]; undefined where the caption is yet to be encoded. */
+  readonly prompt?: readonly number[];
+}
 
 /** One clip of a sample: its moments, or what they will be made from. */
 interface Ready {
@@ -42,6 +54,7 @@ export class ExampleLoader {
   #ahead: { readonly clips: Prefetch<Ready>; next: number } | undefined;
   #tokens: number | undefined;
   readonly #checked = new Set<string>();
+  #stretched = false;
 
   constructor(options: ExampleLoaderOptions) {
     this.#options = options;
@@ -94,6 +107,31 @@ export class ExampleLoader {
     return { video, static: still, hand, text: await this.text(turn!.caption), promptAt: turn!.promptAt };
   }
 
+  /** Reads what the example at a position is made from, and encodes nothing. */
+  async look(position: number): Promise<ExampleFiles> {
+    const { turnAt, size, textDim, encoder } = this.#options;
+    const turn = turnAt(position);
+    const shapes: [ClipName, readonly number[]][] = [];
+    for (const which of CLIPS) {
+      const file = await this.#latentsOf(turn.clip, which);
+      if (file) {
+        const moments = await readMoments(file, size, (...of) => this.#sayStretched(...of));
+        const { frames, height, width } = size;
+        shapes.push([which, [moments.length / (frames * height * width), frames, height, width]]);
+      } else {
+        const { clip } = await encoder.readClip(turn.clip, which);
+        shapes.push([which, [3, clip.frames, clip.height, clip.width]]);
+      }
+    }
+    const embeds = await this.#embedsOf(turn.caption);
+    return {
+      name: turn.clip.name,
+      caption: await readCaption(turn.caption.prompt),
+      shapes: Object.fromEntries(shapes) as Record<ClipName, readonly number[]>,
+      ...(embeds && { prompt: (await readEmbeds(embeds, textDim)).shape }),
+    };
+  }
+
   /** Waits until nothing is being read. */
   async settle(): Promise<void> {
     await this.#ahead?.clips.settle();
@@ -111,22 +149,9 @@ export class ExampleLoader {
   /** All that needs no device. */
   async #read(turn: Turn<Sample>, which: ClipName): Promise<Ready> {
     const sample = turn.clip;
-    const { encoder, cache, size, loadTensors } = this.#options;
-    if (loadTensors) {
-      const path = sample.latents[which];
-      const file = await encodedFile(path);
-      if (file) {
-        await this.#checkUntiled(file, sample[which]);
-        return { turn, moments: await readMoments(file, size) };
-      }
-      if (which === 'video') {
-        throw new InvalidFileError(
-          `${path}.safetensors`,
-          'no such file, and no .pt either; run dwm encode first, or set training.custom_settings.load_tensors=false',
-        );
-      }
-      // Latents of the other two may be left out, as in the original: their clips are encoded.
-    }
+    const { encoder, cache, size } = this.#options;
+    const given = await this.#latentsOf(sample, which);
+    if (given) return { turn, moments: await readMoments(given, size, (...of) => this.#sayStretched(...of)) };
     const video = sample[which];
     const cached = join(cache, 'latents', await encoder.clipKey(video));
     const file = await encodedFile(cached);
@@ -138,6 +163,22 @@ export class ExampleLoader {
     return { turn, decoded: { ...(await encoder.readClip(sample, which)), video, cached } };
   }
 
+  /** The file of a clip's latents, where they come with the data. */
+  async #latentsOf(sample: Sample, which: ClipName): Promise<string | undefined> {
+    if (!this.#options.loadTensors) return undefined;
+    const path = sample.latents[which];
+    const file = await encodedFile(path);
+    if (file) await this.#checkUntiled(file, sample[which]);
+    else if (which === 'video') {
+      throw new InvalidFileError(
+        `${path}.safetensors`,
+        'no such file, and no .pt either; run dwm encode first, or set training.custom_settings.load_tensors=false',
+      );
+    }
+    // Latents of the other two may be left out, as in the original: their clips are encoded.
+    return file;
+  }
+
   /** Latents that earlier versions made with tiles have seams: they are made anew, not trained on. */
   async #checkUntiled(file: string, video: string): Promise<void> {
     const found = await encodedFrom(file);
@@ -145,6 +186,14 @@ export class ExampleLoader {
     this.#checked.add(file);
     const tiled = await this.#options.encoder.tiledKey(video).catch(() => undefined);
     if (found.key === tiled) throw new InvalidFileError(file, 'was encoded in tiles; run dwm encode again');
+  }
+
+  #sayStretched(file: string, from: readonly number[], to: readonly number[]): void {
+    if (this.#stretched) return;
+    this.#stretched = true;
+    this.#options.warn(
+      `${file}: latents [${from}] are stretched to [${to}], and others of that size too; encode them at the size of this run for sharp ones`,
+    );
   }
 
   async #momentsOf({ moments, decoded }: Ready): Promise<Float32Array> {
@@ -160,8 +209,8 @@ export class ExampleLoader {
 
   /** The caption's embedding [tokens, dim]; all have the same number of tokens. */
   async text(sample: Sample): Promise<Float32Array> {
-    const { textDim, hasTextEncoder, loadTensors } = this.#options;
-    const given = loadTensors || !hasTextEncoder ? await encodedFile(sample.promptEmbeds) : undefined;
+    const { textDim, hasTextEncoder } = this.#options;
+    const given = await this.#embedsOf(sample);
     if (given) {
       const { shape, values } = await readEmbeds(given, textDim);
       this.#tokens ??= shape[0];
@@ -180,6 +229,12 @@ export class ExampleLoader {
       );
     }
     return this.#encode(await readCaption(sample.prompt));
+  }
+
+  /** The file of a caption's embedding, where it comes with the data. */
+  async #embedsOf(sample: Sample): Promise<string | undefined> {
+    const { hasTextEncoder, loadTensors } = this.#options;
+    return loadTensors || !hasTextEncoder ? encodedFile(sample.promptEmbeds) : undefined;
   }
 
   /** What a dropped prompt becomes. */

@@ -29,6 +29,7 @@ export {
 } from './encode-jobs.ts';
 export { type ReadClip, readCaption } from './encoder.ts';
 export { type PartSize, writeHalfModel } from './half-model.ts';
+export { type InspectedBatches, inspectBatches } from './inspect.ts';
 export { mixWeights } from './mix-weights.ts';
 export { initializeModel } from './model-folder.ts';
 export { noiseToHands } from './one-step.ts';
