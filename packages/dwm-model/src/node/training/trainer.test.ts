@@ -200,3 +200,27 @@ test('a checkpoint of other weights is refused', async () => {
   const config = tiny.config('lora whole', { lora_rank: 2 });
   await expect(train({ ...tinyOptions(config), resume: 'latest' })).rejects.toThrow('check mode, lora_rank');
 });
+
+test('validation comes before the first step, every so many steps, and at the end, of as many clips as the original shows', async () => {
+  const seen = async (output: string, data: object) => {
+    const config = tiny.config(output, { max_train_steps: 3 });
+    const shown: string[] = [];
+    await train({
+      ...tinyOptions({
+        ...config,
+        data: { ...config.data, validation_set: [join(tiny.folder, 'list.txt')], ...data },
+      }),
+      validate: async (_, samples, step) => {
+        shown.push(`${step} ${samples.map(({ name }) => name.at(-5)).join('')}`);
+      },
+    });
+    return shown;
+  };
+  // Before: the lesser of the two numbers; in between: num_validation_videos; at the end: max_validation_videos.
+  const numbers = { num_validation_videos: 1, max_validation_videos: 2 };
+  expect(await seen('shown', { ...numbers, validation_steps: 2 })).toEqual(['0 a', '2 a', '3 ab']);
+  // 0 turns off those in between.
+  expect(await seen('shown twice', { validation_steps: 0 })).toEqual(['0 ab', '3 abc']);
+  const none = { num_validation_videos: 0, max_validation_videos: 0, validation_steps: 1 };
+  expect(await seen('shown never', none)).toEqual([]);
+}, 300_000);
