@@ -26,6 +26,7 @@ export interface Finished {
 export function dwm(
   args: readonly string[],
   options: {
+    cwd?: string;
     env?: Record<string, string>;
     started?: (child: ChildProcess) => void;
     watch?: (child: ChildProcess, stderr: string) => void;
@@ -33,6 +34,7 @@ export function dwm(
 ): Promise<Finished> {
   return new Promise((done, fail) => {
     const child = spawn(process.execPath, [join(repository, 'apps/cli/bin/dwm.js'), ...args], {
+      ...(options.cwd !== undefined && { cwd: options.cwd }),
       env: { ...process.env, ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

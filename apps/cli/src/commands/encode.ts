@@ -35,7 +35,7 @@ interface Flags {
   model?: string;
   modelId?: string;
   maxNumFrames?: number;
-  format: 'safetensors' | 'pt';
+  format?: 'safetensors' | 'pt';
   rank: number;
   worldSize: number;
   overwrite?: true;
@@ -80,9 +80,10 @@ export function addEncode(program: Command): void {
       inSteps(1, 4, '4k + 1 frames'),
     )
     .addOption(
-      new Option('--format <format>', "ours, or the original's")
-        .choices(['safetensors', 'pt'])
-        .default('safetensors'),
+      new Option(
+        '--format <format>',
+        "ours, or the original's; with --dataset-type the latter if left out",
+      ).choices(['safetensors', 'pt']),
     )
     .option('--rank <r>', 'this process of --world-size', integer(0), 0)
     .option('--world-size <n>', 'deal the files out to n processes', integer(1), 1)
@@ -103,7 +104,7 @@ Clips are taken as they are, max_num_frames of their frames from first to last; 
 beside the clips (video_latents/ …). A stopped run goes on where it was; of our format, changed clips are encoded anew.
 Examples:
   dwm encode dwm.yaml --override data.data_root=/data
-  dwm encode --dataset-type trumans --data-root data/trumans --modalities videos prompts --model base --format pt`,
+  dwm encode --dataset-type trumans --data-root data/trumans --modalities videos prompts --model base`,
     )
     .action(async (file: string | undefined, flags: Flags) => {
       const reporter = createReporter(program.opts().json === true);
@@ -126,7 +127,7 @@ Examples:
           ...plan,
           jobs,
           ...(flags.worldSize > 1 && { share: `encode-${flags.rank}-of-${flags.worldSize}` }),
-          format: flags.format,
+          format: flags.format ?? (file === undefined ? 'pt' : 'safetensors'),
           overwrite: flags.overwrite,
           signal,
           openDevice: () => openNodeDevice(),
