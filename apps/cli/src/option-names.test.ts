@@ -10,6 +10,7 @@ program
   .option('--out <file>')
   .option('--output-dir <dir>');
 program.command('render').option('--frames <n>').option('--out <dir>');
+program.command('prepare').option('--name <n>').option('--fps <n>');
 program.command('trajectory').command('import').option('--out <file>');
 
 const named = (line: string) => ownNames(program, line.split(' ')).join(' ');
@@ -19,6 +20,7 @@ describe('names of options', () => {
     ['generate --num_frames 17 --hand_video h.mp4', 'generate --num-frames 17 --hand-video h.mp4'],
     ['generate --frames=17 --hands h.mp4', 'generate --num-frames=17 --hands h.mp4'],
     ['render --num_frames 9 --output-dir out', 'render --frames 9 --out out'],
+    ['prepare --sample_name a --target_fps 8', 'prepare --name a --fps 8'],
     ['trajectory import --output_dir=a_b', 'trajectory import --out=a_b'],
   ])('%s', (given, taken) => {
     expect(named(given)).toBe(taken);

@@ -3,8 +3,11 @@ import type { Command } from 'commander';
 
 /** Names of the same thing. Where a command has both (the file and the folder of `dwm generate`), each keeps its own. */
 const SAME: readonly (readonly string[])[] = [
-  ['--out', '--output-dir'],
-  ['--frames', '--num-frames'],
+  ['--out', '--output-dir', '--output-root'],
+  ['--frames', '--num-frames', '--target-frames'],
+  ['--fps', '--target-fps'],
+  ['--name', '--sample-name'],
+  ['--resize', '--resize-policy'],
   ['--static', '--static-video'],
   ['--hands', '--hand-video'],
   ['--lora', '--checkpoint-path'],

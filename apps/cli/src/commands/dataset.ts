@@ -73,6 +73,13 @@ export function addDataset(program: Command): void {
         : await checkSamples(videos, flags.requiredSubdirs);
       const paths = await relativeTo(flags.outputBaseDir, valid);
       const split = splitDataset(paths, flags.datasetType, flags);
+      const lost = paths.length - split.train.length - split.val.length - split.test.length;
+      if (lost > 0) {
+        throw new InvalidArgumentError(
+          '--output-base-dir',
+          `${lost} of ${paths.length} clips would be in no list: expected <dataset>/<scene>/<action>/videos/<stem>.mp4 below it, found e.g. ${paths[0]}; give the folder above the data root`,
+        );
+      }
       const folder = flags.outputDir ?? join('dataset_files', flags.outputName ?? flags.datasetType);
       const files = await writeSplit(folder, split, invalid);
       if (invalid.length > 0) {

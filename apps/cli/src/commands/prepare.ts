@@ -1,6 +1,6 @@
 /** `dwm prepare`: a video of a camera that stands still, and its hands, as a sample that `generate` takes. */
 import { readFile } from 'node:fs/promises';
-import { basename, extname, join } from 'node:path';
+import { basename, extname, isAbsolute, join, relative, sep } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { openNodeDevice, whileLocked, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
 import {
@@ -17,6 +17,7 @@ import {
 } from '@dwm/media/node';
 import { NO_HANDS, sampleAt, type Trajectory } from '@dwm/renderer';
 import { type Command, Option } from 'commander';
+import { exists } from '../generate/files.ts';
 import { readPrompt } from '../generate/inputs.ts';
 import { recordMetadata } from '../generate/outputs.ts';
 import { interruptible } from '../interrupt.ts';
@@ -45,15 +46,20 @@ import { frameProgress } from '../render/progress.ts';
 import { createReporter, type Reporter } from '../report.ts';
 import { integer } from './options.ts';
 
-interface Flags extends ClipFlags {
+interface Given extends ClipFlags {
+  inputVideo?: string;
   hands: string;
-  out: string;
+  out?: string;
+  dataRoot?: string;
+  skipExisting?: true;
   name?: string;
   prompt?: string;
   promptFile?: string;
   startFrame: number;
   resize: ResizePolicy;
 }
+
+type Flags = Given & { readonly out: string };
 
 /** Which frames the clip is made of, and where they go. */
 interface Plan {
@@ -66,10 +72,17 @@ interface Plan {
 export function addPrepare(program: Command): void {
   const command = program
     .command('prepare')
-    .argument('<video>', 'the video; its camera must not move')
+    .argument('[video]', 'the video; its camera must not move')
+    .option('--input-video <file>', 'the same, as the original has it')
     .requiredOption('--hands <file>', 'the hands: a video of them on black, or a trajectory, .json')
-    .requiredOption('--out <dir>', 'folder of samples; a line is added to its dataset.txt')
+    .option('--out <dir>', 'folder of samples; a line is added to its dataset.txt')
+    .option(
+      '--data-root <dir>',
+      "the original's places below this folder: custom_inputs/, unless --out is given, and a list of the clip alone, dataset_files/custom_inputs/<name>.txt",
+    )
     .option('--name <stem>', "name of the clip; else the video's")
+    .option('--skip-existing', 'leave a clip alone that is there')
+    .option('--overwrite', 'make it anew; so it is without --skip-existing')
     .option('--prompt <text>', 'what happens')
     .option('--prompt-file <file>', 'text file that holds the prompt')
     .option('--start-frame <n>', 'leave out what comes before this frame', integer(0), 0);
@@ -81,13 +94,45 @@ export function addPrepare(program: Command): void {
         .choices(['auto', 'pad', 'crop'])
         .default('auto'),
     )
-    .action(async (video: string, flags: Flags) => {
+    .action(async (argument: string | undefined, given: Given) => {
       const reporter = createReporter(program.opts().json === true);
+      const video = argument ?? given.inputVideo;
+      if (video === undefined) throw new InvalidArgumentError('video', 'is required: the video to prepare');
+      const out = given.out ?? (given.dataRoot && join(given.dataRoot, 'custom_inputs'));
+      if (out === undefined) throw new InvalidArgumentError('out', 'is required; or pass --data-root');
+      const flags: Flags = { ...given, out };
       const name = checkName(flags.name ?? basename(video, extname(video)));
+      const list = flags.dataRoot === undefined ? undefined : ownList(flags.dataRoot, out, name);
+      if (flags.skipExisting && (await exists(join(out, 'videos', `${name}.mp4`)))) {
+        reporter.result({ video: join(out, 'videos', `${name}.mp4`) }, `${name} is there already`);
+        return;
+      }
       await interruptible((signal) =>
-        withOutput(flags.out, { name }, () => prepare(video, name, flags, reporter, signal)),
+        withOutput(out, { name }, async () => {
+          const { files, ...how } = await prepare(video, name, flags, reporter, signal);
+          if (list) await writeFileAtomic(list.path, `${list.line}\n`);
+          const paths = { ...files, ...(list && { list: list.path }) };
+          reporter.result({ ...paths, ...how }, Object.values(paths).join('\n'));
+        }),
       );
     });
+}
+
+/** The original's list of one clip. @throws InvalidArgumentError where the clip is not below the data root. */
+function ownList(dataRoot: string, out: string, name: string): { path: string; line: string } {
+  const below = relative(dataRoot, join(out, 'videos', `${name}.mp4`))
+    .split(sep)
+    .join('/');
+  if (below.startsWith('..') || isAbsolute(below))
+    throw new InvalidArgumentError('out', `expected a folder below --data-root ${dataRoot}, got ${out}`);
+  return { path: join(dataRoot, 'dataset_files', 'custom_inputs', `${name}.txt`), line: below };
+}
+
+/** What was written, and how. */
+interface Prepared {
+  readonly files: Readonly<Record<string, string>>;
+  readonly resize: Placement['mode'];
+  readonly framesWithHands?: HandClip['counts'];
 }
 
 async function prepare(
@@ -96,7 +141,7 @@ async function prepare(
   flags: Flags,
   reporter: Reporter,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Prepared> {
   const { out, fps, frames } = flags;
   if (flags.prompt !== undefined && flags.promptFile !== undefined)
     throw new InvalidArgumentError('prompt', 'expected one kind of prompt, got --prompt and --prompt-file');
@@ -171,12 +216,11 @@ async function prepare(
     resize: mode,
     framesWithHands: hands.counts,
   });
-  const shown = Object.values(paths).join('\n');
   const lost = `${(loss * 100).toFixed(1)}%`;
   const how =
     mode === 'pad' ? `letterboxed, ${lost} of it black` : `centre crop, ${lost} of the video cut off`;
   reporter.progress(`${frames} frames of ${info.frames}, ${info.width}x${info.height} ${how}`, true);
-  reporter.result({ ...paths, resize: mode, framesWithHands: hands.counts }, shown);
+  return { files: paths, resize: mode, framesWithHands: hands.counts };
 }
 
 function sayPixels(path: string, info: VideoInfo, reporter: Reporter): void {

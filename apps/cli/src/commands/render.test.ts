@@ -245,4 +245,19 @@ test('prepare makes a sample that generate finds, letterboxed or cut, and lists 
   await expect(run(trajectory)).resolves.toMatchObject({ framesWithHands: { right: 5 } });
   writeFileSync(at('tall.json'), JSON.stringify({ ...text, w: 64, h: 96 }));
   await expect(run(at('tall.json'))).rejects.toThrow(/tall\.json: is of 64x96 pixels, expected the shape/);
+
+  // The original's options and places.
+  const own = (...more: string[]) =>
+    dwm(
+      ...['prepare', '--input-video', at('raw.mp4'), '--name', 'pour', '--data-root', at('root')],
+      ...['--frames', '9', ...SMALL, '--hands', at('wide.json'), ...more],
+    );
+  const { video: poured, list } = await own();
+  expect(poured).toBe(at('root/custom_inputs/videos/pour.mp4'));
+  expect(list).toBe(at('root/dataset_files/custom_inputs/pour.txt'));
+  expect(readFileSync(list, 'utf8')).toBe('custom_inputs/videos/pour.mp4\n');
+  writeFileSync(poured, 'kept');
+  await own('--skip-existing');
+  expect(readFileSync(poured, 'utf8')).toBe('kept');
+  await expect(own('--out', at('elsewhere'))).rejects.toThrow(/out: expected a folder below --data-root/);
 }, 120_000);
