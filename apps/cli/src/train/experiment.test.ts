@@ -53,6 +53,37 @@ describe.skipIf(!have)(`the published files${have ? '' : ' (skipped, no shared d
     expect(plain.experiment.output_dir).toBe(join('outputs', 'dwm_cogvideox_5b_lora'));
   });
 
+  test.each([
+    ['CogVideoX', published],
+    ['Wan', wan],
+  ])('any key of the file of %s, misspelt, is refused with the one that was meant', async (_, file) => {
+    const yaml = (await readYamlFile(file, [])) as Record<string, unknown>;
+    const paths = (node: object, before: string[]): string[][] =>
+      Object.entries(node).flatMap(([key, value]) => {
+        const path = [...before, key];
+        // What is in these sections is not ours to know.
+        const open = ['slurm', 'environment', 'transformer'].includes(key) || Array.isArray(value);
+        return [path, ...(typeof value === 'object' && value !== null && !open ? paths(value, path) : [])];
+      });
+    const all = paths(yaml, []);
+    expect(all.length).toBeGreaterThan(50);
+    for (const path of all) {
+      const key = path.at(-1)!;
+      const forms = [key[0] + key.slice(2), `${key}s`, key.toUpperCase()];
+      forms.push(key.replaceAll(/_(.)/g, (_, c) => c.toUpperCase()));
+      for (const form of forms.filter((form) => form !== key)) {
+        const copy = structuredClone(yaml);
+        const within = path.slice(0, -1).reduce((node, name) => node[name] as typeof yaml, copy);
+        within[form] = within[key];
+        delete within[key];
+        const wrong = [...path.slice(0, -1), form].join('.');
+        expect(() => readExperimentFile(copy, file)).toThrow(
+          `${file}: ${wrong}: unknown key; did you mean ${path.join('.')}?`,
+        );
+      }
+    }
+  });
+
   test('one misspelt key is refused by name', async () => {
     await expect(readTrainingExperiment(published, ['training.lora_rnak=8'], reporter)).rejects.toThrow(
       'training.lora_rnak: unknown key; did you mean training.lora_rank?',

@@ -116,6 +116,13 @@ test.each<[string, object, object, string]>([
     'experiment.nmae: unknown key; did you mean experiment.name?',
   ],
   ['a logger', {}, { logging: { logsteps: 1 } }, 'did you mean logging.log_steps?'],
+  ['capitals', { LORA_RANK: 8 }, {}, 'training.LORA_RANK: unknown key; did you mean training.lora_rank?'],
+  [
+    'words run together',
+    {},
+    { model: { baseModelNameOrPath: 'x' } },
+    'did you mean model.base_model_name_or_path?',
+  ],
   ['nothing like it', { zzzzzzzzzz: 1 }, {}, 'training.zzzzzzzzzz: unknown key'],
 ])('an unknown key is refused by name: %s', (_, training, sections, message) => {
   expect(() => parse(training, sections)).toThrow(message);

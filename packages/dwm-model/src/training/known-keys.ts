@@ -13,6 +13,13 @@ function distance(a: string, b: string): number {
   return row[b.length];
 }
 
+/** A name in the form that ours have, whatever its case and whatever joins its words. */
+const plain = (name: string) =>
+  name
+    .replaceAll(/([a-z\d])([A-Z])/g, '$1_$2')
+    .replaceAll('-', '_')
+    .toLowerCase();
+
 /**
  * @param key `section.key`.
  * @param known keys of that form.
@@ -21,7 +28,7 @@ function distance(a: string, b: string): number {
 export function nearestKey(key: string, known: readonly string[]): string | undefined {
   const split = (path: string) => {
     const at = path.lastIndexOf('.');
-    return { section: path.slice(0, Math.max(0, at)), name: path.slice(at + 1) };
+    return { section: path.slice(0, Math.max(0, at)), name: plain(path.slice(at + 1)) };
   };
   const own = split(key);
   let best: string | undefined;
