@@ -21,7 +21,7 @@ const TRUMANS = ['s1/a1/00000', 's1/a1/00001', 's1/a1/00002', 's1/a2/00010', 's2
 const TASTE_ROB = ['7', '8', '9', '10'].map((stem) => `DoubleHand/Office/${stem}`);
 
 /** Shader compilation on a busy CPU. */
-const PATIENCE = 300_000;
+const PATIENCE = 600_000;
 
 let root: string;
 const at = (...path: string[]) => join(root, ...path);
