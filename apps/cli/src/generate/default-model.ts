@@ -10,7 +10,7 @@ import type { Reporter } from '../report.ts';
 import { openModel } from './check.ts';
 import { exists } from './files.ts';
 
-/** The trained model that comes along; docs/dwm-tiny.md says how it was made. */
+/** The trained model that comes along; docs/model-card.md says how it was made. */
 export const DEFAULT_MODEL = dirname(createRequire(import.meta.url).resolve('@dwm/dwm-tiny/package.json'));
 
 export interface ChosenModel {
