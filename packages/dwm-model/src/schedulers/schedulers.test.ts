@@ -1,5 +1,4 @@
-import { existsSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { join } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { relativeError } from '@dwm/core-tensor/testing';
 import { describe, expect, test } from 'vitest';
@@ -15,8 +14,7 @@ import {
   type Slot,
 } from './index.ts';
 
-const repository = resolve(import.meta.dirname, '../../../..');
-const golden = resolve(repository, process.env.DWM_SHARED ?? '../shared', 'fixtures/schedulers');
+const golden = join(import.meta.dirname, '../../tests/golden/schedulers');
 
 const COGVIDEOX = {
   _class_name: 'CogVideoXDDIMScheduler',
@@ -80,8 +78,7 @@ function run(
 }
 
 describe('golden trajectories', () => {
-  test('every case', async ({ skip }) => {
-    skip(!existsSync(golden), 'skipped, no shared data');
+  test('every case', async () => {
     const checks = await checkSchedulers(golden);
     expect(checks.length).toBeGreaterThan(100);
     expect(checks.filter(({ error, tolerance }) => !(error <= tolerance))).toEqual([]);

@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { type Device, type SafetensorsTensor, writeSafetensors } from '@dwm/core-tensor';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
 import { relativeError } from '@dwm/core-tensor/testing';
@@ -17,11 +16,9 @@ beforeAll(async () => {
 });
 afterAll(() => device.destroy());
 
-const repository = resolve(import.meta.dirname, '../../../..');
-const golden = resolve(repository, process.env.DWM_SHARED ?? '../shared', 'fixtures/t5');
-const why = existsSync(golden) ? '' : ' (skipped, no shared data)';
+const golden = join(import.meta.dirname, '../../tests/golden/t5');
 
-describe.skipIf(why)(`golden encoder${why}`, () => {
+describe('golden encoder', () => {
   test.each(['f32', 'f16'] as const)('%s', async (precision) => {
     const checks = await checkT5(device, golden, precision);
     expect(checks.length).toBeGreaterThan(6);

@@ -1,7 +1,6 @@
-import { existsSync } from 'node:fs';
 import { cp, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import {
   compile,
   type Device,
@@ -22,15 +21,12 @@ import { timestepTable, transformer, transformerParameters } from '../transforme
 import { LORA_FILE, NON_LORA_FILE } from './lora.ts';
 import { loadParameters } from './parameters.ts';
 
-const repository = resolve(import.meta.dirname, '../../../..');
-const golden = resolve(repository, process.env.DWM_SHARED ?? '../shared', 'fixtures/transformer_train');
-const have = existsSync(golden);
+const golden = join(import.meta.dirname, '../../tests/golden/transformer_train');
 
 let device: Device;
 let io: Map<string, SafetensorsTensor>;
 let base: ModelFolder;
 beforeAll(async () => {
-  if (!have) return;
   device = await openNodeDevice();
   io = await readSafetensors(join(golden, 'io.safetensors'));
   base = await openDirectory(join(golden, 'base'));
@@ -64,7 +60,7 @@ async function predict({ config, parameters }: Network, hidden: SafetensorsTenso
 const load = async (lora?: string) =>
   loadTransformer(device, base, lora === undefined ? undefined : await openDirectory(lora), () => {});
 
-describe.skipIf(!have)(`golden${have ? '' : ' (skipped, no shared data)'}`, () => {
+describe('golden', () => {
   test.each(['lora_trained', 'lora_trained_prefixed'])('%s on the base', async (name) => {
     const network = await load(join(golden, name));
     // Two blocks of to_q, to_k, to_v and to_out.0.
@@ -116,7 +112,7 @@ describe.skipIf(!have)(`golden${have ? '' : ' (skipped, no shared data)'}`, () =
   });
 });
 
-describe.skipIf(!have)(`damaged folders${have ? '' : ' (skipped, no shared data)'}`, () => {
+describe('damaged folders', () => {
   const Q = 'transformer_blocks.0.attn1.to_q';
   type Change = (tensors: Map<string, SafetensorsTensor>) => void;
   const zeros = (...shape: number[]): SafetensorsTensor => ({
