@@ -78,6 +78,7 @@ const KNOWN_FIELDS = new Set([
   ],
   ...['interpolation_type', 'timestep_type', 'sigma_min', 'sigma_max', 'final_sigmas_type'],
   ...['use_flow_sigmas', 'flow_shift', 'shift', 'shift_terminal', 'invert_sigmas', 'stochastic_sampling'],
+  ...['algorithm_type', 'euler_at_final', 'lambda_min_clipped', 'variance_type'],
   ...['time_shift_type', 'base_shift', 'max_shift', 'base_image_seq_len', 'max_image_seq_len'],
 ]);
 

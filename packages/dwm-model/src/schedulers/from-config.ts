@@ -5,6 +5,7 @@ import { CogVideoXDPMScheduler } from './cogvideox-dpm.ts';
 import { fieldError } from './config.ts';
 import { DDIMScheduler } from './ddim.ts';
 import { EulerDiscreteScheduler } from './euler.ts';
+import { FlowDPMSolverMultistepScheduler } from './flow-dpm.ts';
 import { FlowMatchEulerDiscreteScheduler } from './flow-euler.ts';
 import { FlowUniPCMultistepScheduler } from './flow-unipc.ts';
 import type { Scheduler } from './recipe.ts';
@@ -18,6 +19,7 @@ const SCHEDULERS = {
   FlowMatchEulerDiscreteScheduler,
   UniPCMultistepScheduler,
   FlowUniPCMultistepScheduler,
+  FlowDPMSolverMultistepScheduler,
 };
 
 export type SchedulerName = keyof typeof SCHEDULERS;
