@@ -45,7 +45,7 @@ export async function loadTransformer(
     parameters = await loadParameters(device, checkpoint, transformerParameters(base), { onProgress });
     // An inpainting base (33 channels in the 5B) becomes DWM's network (49) with zero weights for the hands.
     const expected = dwmChannels(base.out_channels);
-    const wanted = (lora && trainedChannels(lora)) ?? expected;
+    const wanted = (lora && trainedChannels(lora, 'patch_embed.proj.weight')) ?? expected;
     let config = base;
     if (base.in_channels < wanted && base.patch_size_t === null) {
       await widenChannels(device, parameters, 'patch_embed.proj.weight', wanted - base.in_channels);

@@ -20,8 +20,19 @@ export interface LoraNames {
   readonly layers: ReadonlyMap<string, LoraLayer>;
   /** Tensors to put in place of the network's, by its name. */
   readonly whole: ReadonlyMap<string, string>;
+  /** Tensors to add to the network's, by its name; only where asked for. */
+  readonly differences: ReadonlyMap<string, string>;
   /** Tensors that belong to nothing in this network. */
   readonly unused: readonly string[];
+}
+
+export interface NamingOptions {
+  /** Another name that files have for a tensor of the network. */
+  readonly alias?: (name: string) => string;
+  /** Take `.diff` and `.diff_b`, which are added to a weight and to a bias; otherwise such a file is refused. */
+  readonly differences?: boolean;
+  /** Tensors of the file to pass over. */
+  readonly ignore?: (name: string) => boolean;
 }
 
 type Role = 'down' | 'up' | 'alpha';
@@ -47,8 +58,8 @@ const OTHER_KINDS: readonly (readonly [RegExp, string])[] = [
   [/\.lora_mid\./, 'LoRA in Tucker form'],
   [/\.lora_embedding_[AB]/, 'LoRA of an embedding'],
   [/\.lora[._](A|B|down|up)(\.[^.]+)?\.bias$/, 'LoRA with a bias'],
-  [/\.diff(_b)?$/, 'a difference of whole weights'],
 ];
+const DIFFERENCE = /^(?<path>.*)\.diff(?<bias>_b)?$/;
 
 /** What wrappers of a network put before its names. */
 const WRAPPERS = /^(?:(?:base_model|model|transformer|diffusion_model|unet|module)\.)+/;
@@ -64,21 +75,37 @@ const plain = (name: string) => name.replace(WRAPPERS, '').replace(WRAPPED, '');
  * @param targets names of the network's tensors.
  * @throws InvalidFileError for an update that is not LoRA, a pair of which half is missing, or one that is there twice.
  */
-export function loraNames(file: string, names: Iterable<string>, targets: ReadonlySet<string>): LoraNames {
+export function loraNames(
+  file: string,
+  names: Iterable<string>,
+  targets: ReadonlySet<string>,
+  options: NamingOptions = {},
+): LoraNames {
   const problem = (field: string, text: string) => new InvalidFileError(file, `${field}: ${text}`, { field });
-  const moduleOf = moduleFinder(targets);
+  const moduleOf = moduleFinder(targets, options.alias);
   const layers = new Map<string, Partial<Record<Role, string>>>();
   const whole = new Map<string, string>();
+  const differences = new Map<string, string>();
   const unused: string[] = [];
   for (const name of names) {
-    const kind = OTHER_KINDS.find(([pattern]) => pattern.test(name))?.[1];
+    if (options.ignore?.(name)) continue;
+    const difference = DIFFERENCE.exec(name)?.groups;
+    if (difference && options.differences) {
+      const target = moduleOf(difference.path, difference.bias ? 'bias' : 'weight', true);
+      if (target === undefined) unused.push(name);
+      else differences.set(target, name);
+      continue;
+    }
+    const kind = difference
+      ? 'a difference of whole weights'
+      : OTHER_KINDS.find(([pattern]) => pattern.test(name))?.[1];
     if (kind)
       throw problem(
         name,
         `is ${kind}, which is not supported; merge it into its base with the tool that made it`,
       );
     const { module: path, role } = FORMS.map((form) => form.exec(name)?.groups).find(Boolean) ?? {};
-    const module = path === undefined ? undefined : moduleOf(path);
+    const module = path === undefined ? undefined : moduleOf(path)?.replace(/\.weight$/, '');
     if (module !== undefined) {
       const layer = layers.get(module) ?? {};
       layers.set(module, layer);
@@ -98,7 +125,7 @@ export function loraNames(file: string, names: Iterable<string>, targets: Readon
     if (!down || !up) throw problem((down ?? up)!, `its partner lora_${down ? 'B' : 'A'} is missing`);
     complete.set(module, { down, up, ...(alpha && { alpha }) });
   }
-  return { layers: complete, whole, unused };
+  return { layers: complete, whole, differences, unused };
 }
 
 /** The tensors of a file of whole ones. */
@@ -115,21 +142,18 @@ export function wholeNames(
   return { whole, unused };
 }
 
-/** Finds a layer of the network by its name in a file. */
-function moduleFinder(targets: ReadonlySet<string>): (path: string) => string | undefined {
+/** Finds a layer's weight, or its bias, by the layer's name in a file; if asked to, a tensor of that very name too. */
+function moduleFinder(
+  targets: ReadonlySet<string>,
+  alias: (name: string) => string = (name) => name,
+): (path: string, part?: 'weight' | 'bias', takesWhole?: boolean) => string | undefined {
+  const flatten = (name: string) => name.replaceAll('.', '_');
   const flat = new Map<string, string>();
-  for (const name of targets) {
-    if (!name.endsWith('.weight')) continue;
-    const module = name.slice(0, -'.weight'.length);
-    flat.set(module.replaceAll('.', '_'), module);
-  }
-  return (path) => {
-    const name = path
-      .replace(WRAPPERS, '')
-      .replace('.processor.', '.')
-      .replaceAll('.', '_')
-      .replace(KOHYA, '');
+  for (const name of targets) for (const known of [alias(name), name]) flat.set(flatten(known), name);
+  return (path, part = 'weight', takesWhole = false) => {
+    const name = flatten(path.replace(WRAPPERS, '').replace('.processor.', '.')).replace(KOHYA, '');
     // Attention's last layer is the first of a list; older files name the list.
-    return flat.get(name) ?? (name.endsWith('to_out') ? flat.get(`${name}_0`) : undefined);
+    const list = name.endsWith('to_out') ? flat.get(`${name}_0_${part}`) : undefined;
+    return flat.get(`${name}_${part}`) ?? list ?? (takesWhole ? flat.get(name) : undefined);
   };
 }

@@ -18,20 +18,22 @@ import {
   pad,
   parameter,
   reshape,
+  type Tensor,
   toFloat32,
   toNumbers,
 } from '@dwm/core-tensor';
 import { readJson } from './config.ts';
-import { type LoraLayer, loraNames, wholeNames } from './lora-names.ts';
+import { type LoraLayer, type LoraNames, loraNames, type NamingOptions, wholeNames } from './lora-names.ts';
 import { type LoraConfig, type LoraScale, layerValue, loraScale, readLoraConfig } from './lora-scale.ts';
 import { loadParameters, type ParameterSpecs, type Parameters } from './parameters.ts';
 
 export const LORA_FILE = 'pytorch_lora_weights.safetensors';
 export const NON_LORA_FILE = 'non_lora_weights.safetensors';
 
-/** Names of the LoRA file, the first that is there: the original's, its older form, PEFT's. */
+/** Names of the LoRA file, the first that is there: the original's for CogVideoX and for Wan, an older form, PEFT's. */
 export const LORA_FILES = [
   LORA_FILE,
+  'lora_diffusion_pytorch_model.safetensors',
   'pytorch_lora_weights.bin',
   'adapter_model.safetensors',
   'adapter_model.bin',
@@ -77,14 +79,12 @@ export async function closeLora({ lora, whole }: LoraFiles): Promise<void> {
   await whole?.close();
 }
 
-const PATCH = 'patch_embed.proj.weight';
-
-/** Input channels of the patch projection that was trained whole, if there is one. */
-export function trainedChannels({ lora, whole }: LoraFiles): number | undefined {
+/** Input channels of the patch projection `patch` that was trained whole, if there is one. */
+export function trainedChannels({ lora, whole }: LoraFiles, patch: string): number | undefined {
   for (const file of [whole, lora]) {
-    const name = file && wholeNames(file.tensors.keys(), new Set([PATCH])).whole.get(PATCH);
+    const name = file && wholeNames(file.tensors.keys(), new Set([patch])).whole.get(patch);
     const shape = name === undefined ? undefined : file!.tensors.get(name)!.shape;
-    if (shape?.length === 4) return shape[1];
+    if (shape && shape.length > 3) return shape[1];
   }
   return undefined;
 }
@@ -93,12 +93,25 @@ export function trainedChannels({ lora, whole }: LoraFiles): number | undefined 
 export interface MergedLora {
   /** Layers that were updated. */
   readonly merged: number;
+  /** Tensors that a difference was added to. */
+  readonly differences: number;
   /** Every way in which updates were weighted, and how many layers were weighted so. */
   readonly scales: readonly (LoraScale & { readonly layers: number })[];
   /** Tensors that belong to nothing in this network. */
   readonly unused: readonly string[];
   /** What else whoever uses this LoRA has to know. */
   readonly warnings: readonly string[];
+}
+
+export interface MergeOptions extends NamingOptions {
+  /** Every update counts so many times; 1 unless told. */
+  readonly weight?: number;
+  /** Round B·A, and its multiple, to the dtype of W before it is added, as a merge in that dtype does. */
+  readonly roundsProducts?: boolean;
+  /** Which differences are added, by the network's name of their tensor; all of them unless told. */
+  readonly takesDifference?: (name: string) => boolean;
+  /** Told what the file holds for this network before anything is merged; may throw. */
+  readonly check?: (names: LoraNames) => void;
 }
 
 /**
@@ -112,9 +125,10 @@ export async function mergeLora(
   device: Device,
   parameters: Parameters,
   { lora, whole, config }: LoraFiles,
+  { weight = 1, roundsProducts = false, takesDifference = () => true, check, ...naming }: MergeOptions = {},
 ): Promise<MergedLora> {
   const targets = new Set(parameters.tensors.keys());
-  const names = loraNames(lora.name, lora.tensors.keys(), targets);
+  const names = loraNames(lora.name, lora.tensors.keys(), targets, naming);
   if (names.layers.size === 0) {
     const [first] = names.unused;
     throw new InvalidFileError(
@@ -124,19 +138,28 @@ export async function mergeLora(
         : `holds no LoRA weights of this network; ${first} and the like belong to no layer of it`,
     );
   }
+  check?.(names);
   const scales = new Map<string, LoraScale & { layers: number }>();
   const otherRanks = new Map<string, number>();
   for (const [module, layer] of names.layers) {
     const scale = await loraScaleOf({ lora, config }, module, layer);
     const said = config && layerValue(module, config.rank, config.ranks);
     if (said !== undefined && said !== scale.rank) otherRanks.set(`${said}, not ${scale.rank}`, scale.rank);
-    await mergeLayer(device, parameters, lora, module, layer, scale.factor);
+    await mergeLayer(device, parameters, lora, module, layer, weight * scale.factor, roundsProducts);
     const key = `${scale.source} ${scale.alpha} ${scale.rank} ${scale.factor}`;
     const before = scales.get(key);
     scales.set(key, { ...scale, layers: (before?.layers ?? 0) + 1 });
   }
   await replaceWhole(device, parameters, lora, names.whole);
   const unused = [...names.unused];
+  let differences = 0;
+  for (const [name, stored] of names.differences) {
+    if (!takesDifference(name)) unused.push(stored);
+    else {
+      await addDifference(device, parameters, lora, name, stored, weight);
+      differences++;
+    }
+  }
   if (whole) {
     const found = wholeNames(whole.tensors.keys(), targets);
     await replaceWhole(device, parameters, whole, found.whole);
@@ -145,7 +168,7 @@ export async function mergeLora(
   const warnings = [...otherRanks.keys()].map(
     (ranks) => `${lora.name}: ${config!.source} says rank ${ranks} as its tensors have; theirs is used`,
   );
-  return { merged: names.layers.size, scales: [...scales.values()], unused, warnings };
+  return { merged: names.layers.size, differences, scales: [...scales.values()], unused, warnings };
 }
 
 /** How the update of one layer is weighted. */
@@ -176,8 +199,10 @@ async function mergeLayer(
   module: string,
   { down, up }: LoraLayer,
   factor: number,
+  roundsProducts: boolean,
 ): Promise<void> {
   const target = parameters.tensors.get(`${module}.weight`)!;
+  const round = (x: Tensor) => (roundsProducts ? cast(x, target.dtype) : x);
   const { shape: given } = lora.tensors.get(down)!;
   const [rank] = given;
   const [outputs, ...rest] = target.shape;
@@ -193,14 +218,40 @@ async function mergeLayer(
   const low = await loadParameters(device, lora, specs, { ignore: () => true });
   let out: DeviceTensor;
   try {
-    const update = matmul(reshape(low.get(up), [outputs, rank]), reshape(low.get(down), [rank, inputs]));
-    const scaled = factor === 1 ? update : mul(update, factor);
+    const update = round(
+      matmul(reshape(low.get(up), [outputs, rank]), reshape(low.get(down), [rank, inputs])),
+    );
+    const scaled = factor === 1 ? update : round(mul(update, factor));
     const sum = add(parameter(target), reshape(scaled, target.shape));
     ({ out } = await evaluate(device, { out: cast(sum, target.dtype) }));
   } finally {
     low.destroy();
   }
   parameters.replace(`${module}.weight`, out);
+}
+
+async function addDifference(
+  device: Device,
+  parameters: Parameters,
+  file: Checkpoint,
+  name: string,
+  stored: string,
+  weight: number,
+): Promise<void> {
+  const target = parameters.tensors.get(name)!;
+  const loaded = await loadParameters(
+    device,
+    file,
+    { [stored]: { shape: target.shape } },
+    { ignore: () => true },
+  );
+  try {
+    const sum = add(parameter(target), mul(loaded.get(stored), weight));
+    const { out } = await evaluate(device, { out: cast(sum, target.dtype) });
+    parameters.replace(name, out);
+  } finally {
+    loaded.destroy();
+  }
 }
 
 /** @param names in the file, by those in the network. */
