@@ -1,4 +1,5 @@
 export * from './clip/index.ts';
+export * from './families/index.ts';
 export * from './metrics/index.ts';
 export * from './pipeline/index.ts';
 export * from './planning/index.ts';
@@ -9,6 +10,7 @@ export * from './training/adamw.ts';
 export { PackedLayout } from './training/packed.ts';
 export * from './transformer/index.ts';
 export {
+  type ClipCodec,
   CogVideoXVae,
   type LatentSize,
   latentSize,

@@ -40,7 +40,7 @@ export async function loadModel(
     precision: device.caps.features.f16 && device.caps.adapter.kind === 'hardware' ? 'f16' : 'f32',
     onProgress: (part, done, total) => report({ part, done, total }),
   });
-  const small = pipeline.transformerConfig.innerDim < SMALL_WIDTH;
+  const small = pipeline.network.width < SMALL_WIDTH;
   return {
     pipeline,
     embeds: pipeline.hasTextEncoder ? undefined : await promptEmbeds(pipeline, folder),
@@ -89,7 +89,7 @@ async function ownSettings(folder: ModelFolder): Promise<Partial<Settings>> {
 /** The embeddings that come with the model; zeros, the empty prompt of models trained without text, else. */
 async function promptEmbeds(pipeline: DwmPipeline, folder: ModelFolder): Promise<PromptEmbeds> {
   const tokens = pipeline.maxPromptTokens;
-  const zeros = () => new Float32Array(tokens * pipeline.transformerConfig.text_embed_dim);
+  const zeros = () => new Float32Array(tokens * pipeline.network.textWidth);
   if (!(await folder.exists('prompt_embeds.safetensors')))
     return { prompt: zeros(), negative: zeros(), tokens };
   const file = await openSafetensors(await folder.open('prompt_embeds.safetensors'));

@@ -1,30 +1,29 @@
 /**
- * What a run looks like after each step: its clean latents through a decoder of its own, beside the run. A preview
+ * What a run looks like after each step: its clean latents decoded beside the run. A preview
  * that is not ready when the next one comes is the one that is shown; the newer is left out.
  */
-import { CogVideoXVae, type DwmPipeline, latentSize, type VaeConfig } from '@dwm/dwm-model';
+import type { ClipCodec, DwmPipeline } from '@dwm/dwm-model';
 import type { Clip, Settings } from './protocol.ts';
 
 /** Above this many latent pixels a preview is one frame, the middle one. */
 const WHOLE_CLIP = 2048;
 
 /** The latent frames of a run that its previews show, and the shape that they are decoded in. */
-export function previewed(config: VaeConfig, size: Pick<Settings, 'width' | 'height' | 'frames'>) {
-  const { channels, frames, height, width } = latentSize(config, size);
+export function previewed(vae: ClipCodec, size: Pick<Settings, 'width' | 'height' | 'frames'>) {
+  const { channels, frames, height, width } = vae.latentSize(size);
   const [first, count] = frames * height * width <= WHOLE_CLIP ? [0, frames] : [frames >> 1, 1];
   return { first, shape: [1, channels, count, height, width] };
 }
 
 export class Previews {
-  readonly #vae: CogVideoXVae;
+  readonly #vae: ClipCodec;
   readonly #settings: Settings;
   readonly #show: (clip: Clip) => void;
   readonly #end = new AbortController();
   #busy: Promise<void> | undefined;
 
   constructor(pipeline: DwmPipeline, settings: Settings, show: (clip: Clip) => void) {
-    const { vae } = pipeline;
-    this.#vae = new CogVideoXVae(pipeline.device, vae.config, vae.parameters, pipeline.precision);
+    this.#vae = pipeline.vae;
     this.#settings = settings;
     this.#show = show;
   }
@@ -48,15 +47,14 @@ export class Previews {
 
   async #decode(latents: Float32Array): Promise<void> {
     const { width, height, frames, fps } = this.#settings;
-    const { config } = this.#vae;
-    const { first, shape } = previewed(config, this.#settings);
+    const { first, shape } = previewed(this.#vae, this.#settings);
     const [, channels, count, h, w] = shape;
     const unscaled = new Float32Array(channels * count * h * w);
     for (let c = 0; c < channels; c++) {
       for (let f = 0; f < count; f++) {
         const from = ((first + f) * channels + c) * h * w;
         for (let i = 0; i < h * w; i++)
-          unscaled[(c * count + f) * h * w + i] = latents[from + i] / config.scaling_factor;
+          unscaled[(c * count + f) * h * w + i] = latents[from + i] / this.#vae.shape.scalingFactor;
       }
     }
     const { signal } = this.#end;

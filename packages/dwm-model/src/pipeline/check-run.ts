@@ -1,7 +1,7 @@
 /** What a run is asked for, checked before anything is made for it; and what about its videos is odd. */
 import { InvalidArgumentError } from '@dwm/core-tensor';
-import type { TransformerConfig } from '../transformer/index.ts';
-import { spatialRatio, type VaeConfig } from '../vae/index.ts';
+import type { DenoisingNetwork } from '../families/family.ts';
+import type { CodecShape } from '../vae/index.ts';
 import { type Clip, type ClipSize, checkClip } from './clip.ts';
 import { shapes } from './clip-report.ts';
 import { handCoverage, handWarning } from './hand-coverage.ts';
@@ -15,12 +15,12 @@ const MOST_VALUES = 2 ** 29;
 /** @throws InvalidArgumentError naming the size that is out of range. */
 export function checkSize(
   { frames, height, width }: ClipSize,
-  vae: VaeConfig,
-  { patch_size, patch_size_t: pt }: TransformerConfig,
+  { ratio, temporalRatio }: CodecShape,
+  { patch, framePatch }: DenoisingNetwork,
 ): void {
   if (!Number.isInteger(frames) || frames < 1 || (frames - 1) % 4 !== 0)
     throw new InvalidArgumentError('num-frames', `expected 4k + 1 frames (1, 5, … 49), got ${frames}`);
-  const unit = spatialRatio(vae) * patch_size;
+  const unit = ratio * patch;
   for (const [name, value] of [
     ['height', height],
     ['width', width],
@@ -37,12 +37,11 @@ export function checkSize(
       `${frames} frames of ${width}x${height} take ${((values * 4) / 1e9).toFixed(1)} GB, expected at most ${((MOST_VALUES * 4) / 1e9).toFixed(1)} GB; take fewer frames or a smaller picture`,
     );
   }
-  const ratio = vae.temporal_compression_ratio;
-  const latentFrames = (frames - 1) / ratio + 1;
-  if (pt && latentFrames % pt !== 0) {
+  const latentFrames = (frames - 1) / temporalRatio + 1;
+  if (latentFrames % framePatch !== 0) {
     throw new InvalidArgumentError(
       'num-frames',
-      `this model takes latent frames ${pt} at a time; expected ${ratio * (Math.ceil(latentFrames / pt) * pt - 1) + 1} frames, got ${frames}`,
+      `this model takes latent frames ${framePatch} at a time; expected ${temporalRatio * (Math.ceil(latentFrames / framePatch) * framePatch - 1) + 1} frames, got ${frames}`,
     );
   }
 }

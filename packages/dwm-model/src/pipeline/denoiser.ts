@@ -22,9 +22,8 @@ import {
   type TensorSpec,
   trace,
 } from '@dwm/core-tensor';
-import { type TransformerConfig, timestepTable, transformer } from '../transformer/index.ts';
+import type { DenoisingNetwork } from '../families/family.ts';
 import type { LatentSize } from '../vae/index.ts';
-import type { Parameters } from '../weights/parameters.ts';
 
 /** Latent size and text of a run. */
 export interface DenoiserShape {
@@ -34,38 +33,26 @@ export interface DenoiserShape {
   readonly guided: boolean;
 }
 
-type Inputs = {
-  sample: Tensor;
-  condition: Tensor;
-  text: Tensor;
-  time: Tensor;
-  guidance: Tensor;
-  ofs: Tensor;
-};
+type Inputs = { sample: Tensor; condition: Tensor; text: Tensor; guidance: Tensor } & Record<string, Tensor>;
+type Signature = Record<string, TensorSpec>;
 
-function signature(config: TransformerConfig, shape: DenoiserShape): Record<keyof Inputs, TensorSpec> {
+function signature(network: DenoisingNetwork, shape: DenoiserShape): Signature {
   const { channels, frames, height, width } = shape.latent;
   return {
+    ...network.told,
     sample: spec([1, frames, channels, height, width]),
-    condition: spec([1, frames, config.in_channels - channels, height, width]),
-    text: spec([shape.guided ? 2 : 1, shape.textLength, config.text_embed_dim]),
-    time: spec([1, config.innerDim]),
+    condition: spec([1, frames, network.inputChannels - channels, height, width]),
+    text: spec([shape.guided ? 2 : 1, shape.textLength, network.textWidth]),
     guidance: spec([1]),
-    ofs: spec([1, config.ofs_embed_dim ?? 1]),
   };
 }
 
-function predict(config: TransformerConfig, parameters: Parameters, shape: DenoiserShape) {
-  return ({ sample, condition, text, time, guidance, ofs }: Inputs) => {
+function predict(network: DenoisingNetwork, shape: DenoiserShape) {
+  return ({ sample, condition, text, guidance, ...told }: Inputs) => {
     const batch = shape.guided ? 2 : 1;
     const hidden = concat([sample, condition], 2);
-    const both = <T extends Tensor>(x: T) => broadcastTo(x, [batch, ...x.shape.slice(1)]);
-    const raw = transformer(config, parameters, {
-      hidden: both(hidden),
-      text,
-      time: both(time),
-      ...(config.ofs_embed_dim !== null && { ofs }),
-    });
+    const both = broadcastTo(hidden, [batch, ...hidden.shape.slice(1)]);
+    const raw = network.forward(both, text, told);
     if (!shape.guided) return { prediction: raw, raw };
     const negative = slice(raw, 0, 0, 1);
     const positive = slice(raw, 0, 1, 1);
@@ -73,30 +60,31 @@ function predict(config: TransformerConfig, parameters: Parameters, shape: Denoi
   };
 }
 
+/** The network of a run, from its signature to its answer. */
+const traced = (network: DenoisingNetwork, shape: DenoiserShape) => ({
+  inputs: signature(network, shape),
+  run: predict(network, shape) as (inputs: Record<string, Tensor>) => { prediction: Tensor; raw: Tensor },
+});
+
 export class Denoiser {
-  readonly #config: TransformerConfig;
-  readonly #program: Program<Record<keyof Inputs, TensorSpec>, { prediction: Tensor; raw: Tensor }>;
+  readonly #network: DenoisingNetwork;
+  readonly #program: Program<Signature, { prediction: Tensor; raw: Tensor }>;
   readonly #fixed: { condition: DeviceTensor; text: DeviceTensor };
 
   private constructor(
-    config: TransformerConfig,
-    program: Program<Record<keyof Inputs, TensorSpec>, { prediction: Tensor; raw: Tensor }>,
+    network: DenoisingNetwork,
+    program: Program<Signature, { prediction: Tensor; raw: Tensor }>,
     fixed: { condition: DeviceTensor; text: DeviceTensor },
   ) {
-    this.#config = config;
+    this.#network = network;
     this.#program = program;
     this.#fixed = fixed;
   }
 
   /** The plan of a run, before anything is allocated. */
-  static plan(
-    device: Device,
-    config: TransformerConfig,
-    parameters: Parameters,
-    shape: DenoiserShape,
-    precision: Precision,
-  ): Plan {
-    const graph = trace(signature(config, shape), predict(config, parameters, shape));
+  static plan(device: Device, network: DenoisingNetwork, shape: DenoiserShape, precision: Precision): Plan {
+    const { inputs, run } = traced(network, shape);
+    const graph = trace(inputs, run);
     return planProgram(graph, device.caps, precision);
   }
 
@@ -106,16 +94,15 @@ export class Denoiser {
    */
   static async create(
     device: Device,
-    config: TransformerConfig,
-    parameters: Parameters,
+    network: DenoisingNetwork,
     shape: DenoiserShape,
     condition: Float32Array,
     text: Float32Array,
     precision: Precision,
   ): Promise<Denoiser> {
-    const inputs = signature(config, shape);
-    const program = await compile(device, inputs, predict(config, parameters, shape), precision);
-    return new Denoiser(config, program, {
+    const { inputs, run } = traced(network, shape);
+    const program = await compile(device, inputs, run, precision);
+    return new Denoiser(network, program, {
       condition: DeviceTensor.from(device, condition, inputs.condition.shape, 'f32', 'condition latents'),
       text: DeviceTensor.from(device, text, inputs.text.shape, 'f32', 'text embeddings'),
     });
@@ -135,18 +122,12 @@ export class Denoiser {
     guidance: number,
     options: { signal?: AbortSignal; onProgress?: (done: number) => void } = {},
   ): Promise<Float32Array> {
-    const config = this.#config;
-    const ofs =
-      config.ofs_embed_dim === null
-        ? new Float32Array(1)
-        : timestepTable([OFS], config.ofs_embed_dim, config);
     await this.#program.run(
       {
         sample,
         ...this.#fixed,
-        time: timestepTable([timestep], config.innerDim, config),
+        ...this.#network.tell(timestep),
         guidance: Float32Array.of(guidance),
-        ofs,
       },
       options,
     );
@@ -164,6 +145,3 @@ export class Denoiser {
     this.#fixed.text.destroy();
   }
 }
-
-/** What CogVideoX 1.5 is always given as its `ofs` value. */
-const OFS = 2;

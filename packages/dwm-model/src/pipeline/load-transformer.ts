@@ -1,30 +1,17 @@
 /** DWM's transformer from a model folder: the network it was saved as, or an inpainting base made into it. */
 import { type Device, InvalidFileError, type ModelFolder, openCheckpoint } from '@dwm/core-tensor';
+import type { LoadedTransformer } from '../families/family.ts';
 import {
   readTransformerConfig,
   type TransformerConfig,
   transformerParameters,
 } from '../transformer/index.ts';
 import { readJson } from '../weights/config.ts';
-import {
-  closeLora,
-  type MergedLora,
-  mergeLora,
-  openLora,
-  trainedChannels,
-  widenChannels,
-} from '../weights/lora.ts';
+import { closeLora, mergeLora, openLora, trainedChannels, widenChannels } from '../weights/lora.ts';
 import { loadParameters, type Parameters } from '../weights/parameters.ts';
 
 /** Channels of DWM's input for C latent channels: noisy C, mask 1, static C, hand C; its inpainting base has no hand. */
 const dwmChannels = (latent: number) => 3 * latent + 1;
-
-export interface LoadedTransformer {
-  readonly config: TransformerConfig;
-  readonly parameters: Parameters;
-  /** What was merged, where there was a LoRA. */
-  readonly lora?: MergedLora;
-}
 
 /**
  * @param loraFolder fine-tuned weights to merge in.
@@ -35,7 +22,7 @@ export async function loadTransformer(
   folder: ModelFolder,
   loraFolder: ModelFolder | undefined,
   onProgress: (done: number, total: number) => void,
-): Promise<LoadedTransformer> {
+): Promise<LoadedTransformer<TransformerConfig>> {
   const { json, file } = await readJson(folder, 'transformer/config.json');
   const base = readTransformerConfig(json, file);
   const lora = loraFolder && (await openLora(loraFolder));

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Device, toFloat32 } from '@dwm/core-tensor';
 import { openDirectory, openNodeDevice, readSafetensors } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { cogVideoXNetwork } from '../cogvideox/network.ts';
 import { CogVideoXVae } from '../vae/index.ts';
 import { Denoiser } from './denoiser.ts';
 import { loadTransformer } from './load-transformer.ts';
@@ -38,14 +39,15 @@ test('the denoiser, at 480 x 720 of 17 frames', async () => {
     undefined,
     () => {},
   );
+  const network = cogVideoXNetwork(config, parameters);
   const shape = { latent: { channels: 16, frames: 5, height: 60, width: 90 }, textLength: 8, guided: true };
   const pixels = 5 * 60 * 90;
-  const { memory } = Denoiser.plan(device, config, parameters, shape, 'f32');
+  const { memory } = Denoiser.plan(device, network, shape, 'f32');
   const peak = await peakOf(async () => {
     const condition = normals(1, 0, 33 * pixels);
     const text = normals(1, 1, 2 * 8 * 32);
     // Everything is allocated before the first step; the steps themselves are left to smaller runs.
-    const denoiser = await Denoiser.create(device, config, parameters, shape, condition, text, 'f32');
+    const denoiser = await Denoiser.create(device, network, shape, condition, text, 'f32');
     denoiser.destroy();
   });
   expectWithin(memory.total - memory.parameters, peak);

@@ -36,7 +36,9 @@ export interface GenerateOptions {
   readonly mask?: 'zeros' | 'none' | Mask;
   /** Puts the static video's own pixels where nothing has changed (`composite.ts`); only with mask `zeros`. Default false. */
   readonly composite?: boolean;
-  /** VAE tiles, as the original infers; off encodes and decodes whole frames. Default true. */
+  /** Flow shift of the run, for samplers that are told it for each run. */
+  readonly shift?: number;
+  /** VAE tiles; off encodes and decodes whole frames. The default is how the model's original infers. */
   readonly tiling?: boolean;
   /** Random draws given instead of made: to repeat someone else's run. */
   readonly draws?: Draws;

@@ -1,7 +1,7 @@
 /**
  * The whole of inference: two conditioning videos and a prompt in, the interaction video out.
  *
- *     text -> T5 -> embeddings ----------------------------+
+ *     text -> text encoder -> embeddings ------------------+
  *     static, hands -> VAE encoder -> condition latents ---+-> denoiser x steps -> VAE decoder -> video
  *     seed -> latents -------------------------------------+
  */
@@ -9,36 +9,30 @@ import {
   type Device,
   DwmError,
   InvalidArgumentError,
-  InvalidFileError,
   type ModelFolder,
   type Precision,
-  subfolder,
 } from '@dwm/core-tensor';
-import {
-  applyRecipe,
-  fromConfig,
-  type Scheduler,
-  type SchedulerName,
-  type Slot,
-} from '../schedulers/index.ts';
-import { T5Encoder } from '../text-encoder/index.ts';
-import { T5Tokenizer } from '../tokenizer/index.ts';
-import type { TransformerConfig } from '../transformer/index.ts';
-import { CogVideoXVae, latentSize, spatialRatio, type VaeConfig } from '../vae/index.ts';
-import { readJson } from '../weights/config.ts';
+import type {
+  DenoisingNetwork,
+  LoadedTransformer,
+  ModelFamily,
+  TextReader,
+  UnknownOption,
+} from '../families/family.ts';
+import { familyOf } from '../families/index.ts';
+import { applyRecipe, type Scheduler, type SchedulerName, type Slot } from '../schedulers/index.ts';
+import type { ClipCodec } from '../vae/index.ts';
 import type { MergedLora } from '../weights/lora.ts';
 import type { Parameters } from '../weights/parameters.ts';
 
 import { checkOptions, checkSize, videoRemarks } from './check-run.ts';
 import { type Clip, type ClipSize, checkClip, prepareClip, resizeBytes } from './clip.ts';
 import { compositeStatic } from './composite.ts';
-
-import { makeConditioning, swapFrames } from './conditioning.ts';
+import { swapFrames } from './conditioning.ts';
 import { Denoiser } from './denoiser.ts';
 import { dynamicGuidanceScale } from './guidance.ts';
-import { type LoadedTransformer, loadTransformer } from './load-transformer.ts';
 import { normals, STREAMS } from './noise.ts';
-import { DEFAULTS, type Generated, type GenerateOptions, type PromptEmbeds } from './options.ts';
+import type { Generated, GenerateOptions, PromptEmbeds } from './options.ts';
 
 export interface LoadOptions {
   /** Folder of DWM's fine-tuned weights, merged into the base. */
@@ -52,71 +46,62 @@ export interface LoadOptions {
   readonly onProgress?: (part: string, doneBytes: number, totalBytes: number) => void;
 }
 
+interface Parts {
+  readonly device: Device;
+  readonly family: ModelFamily;
+  readonly scheduler: Scheduler;
+  readonly vae: ClipCodec;
+  readonly transformer: LoadedTransformer;
+  readonly text: TextReader | undefined;
+  readonly precision: Precision;
+}
+
 export class DwmPipeline {
   readonly device: Device;
+  readonly family: ModelFamily;
   readonly scheduler: Scheduler;
-  readonly vae: CogVideoXVae;
-  readonly transformerConfig: TransformerConfig;
+  readonly vae: ClipCodec;
+  /** The transformer as the denoiser sees it. */
+  readonly network: DenoisingNetwork;
   readonly precision: Precision;
   /** What was merged, where there was a LoRA. */
   readonly lora: MergedLora | undefined;
   readonly #transformer: Parameters;
-  readonly #text: { encoder: T5Encoder; tokenizer: T5Tokenizer } | undefined;
+  readonly #text: TextReader | undefined;
 
-  private constructor(parts: {
-    device: Device;
-    scheduler: Scheduler;
-    vae: CogVideoXVae;
-    config: TransformerConfig;
-    transformer: Parameters;
-    text: { encoder: T5Encoder; tokenizer: T5Tokenizer } | undefined;
-    precision: Precision;
-    lora: MergedLora | undefined;
-  }) {
-    this.device = parts.device;
-    this.scheduler = parts.scheduler;
-    this.vae = parts.vae;
-    this.transformerConfig = parts.config;
-    this.precision = parts.precision;
-    this.lora = parts.lora;
-    this.#transformer = parts.transformer;
-    this.#text = parts.text;
+  private constructor({ device, family, scheduler, vae, transformer, text, precision }: Parts) {
+    this.device = device;
+    this.family = family;
+    this.scheduler = scheduler;
+    this.vae = vae;
+    this.network = family.network(transformer);
+    this.precision = precision;
+    this.lora = transformer.lora;
+    this.#transformer = transformer.parameters;
+    this.#text = text;
   }
 
   /**
-   * Loads a model folder in diffusers' layout: `transformer/`, `vae/`, `scheduler/` and, if there,
-   * `text_encoder/` with `tokenizer/`.
+   * Loads a model folder; its files tell which family it is of (`families/`).
    * @throws InvalidFileError naming file, field and what was expected.
    */
   static async load(device: Device, folder: ModelFolder, options: LoadOptions = {}): Promise<DwmPipeline> {
     const precision = options.precision ?? 'f32';
     const report = (part: string) => (done: number, total: number) => options.onProgress?.(part, done, total);
-    const schedulerFile = await readJson(folder, 'scheduler/scheduler_config.json');
-    const scheduler = fromConfig(schedulerFile.json, schedulerFile.file, options.scheduler);
+    const family = await familyOf(folder);
+    const scheduler = await family.loadScheduler(folder, options.scheduler);
     const loaded: { destroy(): void }[] = [];
     try {
-      const text = await loadText(device, folder, report('text encoder'));
-      if (text) loaded.push(text.encoder);
-      const vae = await CogVideoXVae.load(device, subfolder(folder, 'vae'), {
-        precision,
-        onProgress: report('vae'),
-      });
+      const text = await family.loadText(device, folder, report('text encoder'));
+      if (text) loaded.push(text);
+      const vae = await family.loadVae(device, folder, { precision, onProgress: report('vae') });
       loaded.push(vae);
       const transformer =
-        options.transformer ?? (await loadTransformer(device, folder, options.lora, report('transformer')));
-      const { config, parameters, lora } = transformer;
-      if (!options.transformer) loaded.push(parameters);
-      checkParts(folder.name, config, vae.config, text?.encoder.config.width);
-      return new DwmPipeline({
-        device,
-        scheduler,
-        vae,
-        config,
-        transformer: parameters,
-        text,
-        precision,
-        lora,
-      });
+        options.transformer ??
+        (await family.loadTransformer(device, folder, options.lora, report('transformer')));
+      if (!options.transformer) loaded.push(transformer.parameters);
+      family.checkParts(folder.name, transformer, vae, text?.width);
+      return new DwmPipeline({ device, family, scheduler, vae, transformer, text, precision });
     } catch (error) {
       for (const part of loaded) part.destroy();
       throw error;
@@ -129,7 +114,7 @@ export class DwmPipeline {
 
   /** Token count that prompts are cut and padded to. */
   get maxPromptTokens(): number {
-    return this.transformerConfig.max_text_seq_length;
+    return this.network.textTokens;
   }
 
   /**
@@ -143,20 +128,12 @@ export class DwmPipeline {
         'this model folder has no text_encoder; pass prompt embeddings instead (--prompt-embeds)',
       );
     }
-    const { encoder, tokenizer } = this.#text;
-    const tokens = this.maxPromptTokens;
-    const ids = prompts.map((prompt) => tokenizer.encode(prompt, { maxLength: tokens }).ids);
-    const out = await encoder.encode(ids, [prompts.length, tokens], { precision: this.precision });
-    try {
-      return (await out.read()) as Float32Array;
-    } finally {
-      out.destroy();
-    }
+    return this.#text.encode(prompts, this.maxPromptTokens, this.precision);
   }
 
   /** Tokens of a prompt before it is cut, for a warning when it is too long. */
   countTokens(prompt: string): number | undefined {
-    return this.#text?.tokenizer.encode(prompt, { maxLength: this.maxPromptTokens }).tokenCount;
+    return this.#text?.countTokens(prompt);
   }
 
   /**
@@ -166,23 +143,16 @@ export class DwmPipeline {
    */
   estimate(options: Omit<GenerateOptions, 'draws' | 'signal' | 'onWarning' | 'onProgress'>): MemoryEstimate {
     const { numFrames, height, width, guidanceScale, tiling } = {
-      ...DEFAULTS,
-      tiling: true,
+      ...this.family.defaults,
       ...defined(options),
     };
     const size = { frames: numFrames, height, width };
-    checkSize(size, this.vae.config, this.transformerConfig);
+    checkSize(size, this.vae.shape, this.network);
     const { staticVideo, handVideo, prompt } = options;
-    const latent = latentSize(this.vae.config, size);
-    const textLength = typeof prompt === 'string' ? this.maxPromptTokens : prompt.tokens;
+    const latent = this.vae.latentSize(size);
+    const textLength = this.#textRows(typeof prompt === 'string' ? undefined : prompt.tokens);
     const shape = { latent, textLength, guided: guidanceScale > 1 };
-    const { memory } = Denoiser.plan(
-      this.device,
-      this.transformerConfig,
-      this.#transformer,
-      shape,
-      this.precision,
-    );
+    const { memory } = Denoiser.plan(this.device, this.network, shape, this.precision);
     const latents = [1, latent.channels, latent.frames, latent.height, latent.width];
     const stages = {
       resize: Math.max(...[staticVideo, handVideo].map((clip) => resizeBytes(this.device, clip, size))),
@@ -202,7 +172,7 @@ export class DwmPipeline {
     checkClip('static', clip);
     const video = await prepareClip(this.device, clip, size);
     const shape = [1, 3, size.frames, size.height, size.width];
-    return (await this.vae.encode(video, shape, { tiling: true, signal })).mean;
+    return (await this.vae.encode(video, shape, { tiling: this.family.defaults.tiling, signal })).mean;
   }
 
   /**
@@ -211,9 +181,9 @@ export class DwmPipeline {
    */
   async generate(options: GenerateOptions): Promise<Generated> {
     const settings = {
-      ...DEFAULTS,
+      ...this.family.defaults,
+      strength: 1,
       dynamicGuidance: false,
-      tiling: true,
       composite: false,
       mask: 'zeros' as const,
       ...defined(options),
@@ -222,12 +192,15 @@ export class DwmPipeline {
     const draws = options.draws ?? {};
     const report = options.onProgress ?? (() => {});
     const size = { frames: numFrames, height, width };
-    checkSize(size, this.vae.config, this.transformerConfig);
+    checkSize(size, this.vae.shape, this.network);
     checkOptions(settings);
-    const latent = latentSize(this.vae.config, size);
-    const scaling = this.vae.config.scaling_factor;
+    const latent = this.vae.latentSize(size);
+    const scaling = this.vae.shape.scalingFactor;
     const count = latent.frames * latent.channels * latent.height * latent.width;
     checkDraws(draws, count);
+    this.#refuse('strength', strength < 1);
+    this.#refuse('dynamicGuidance', settings.dynamicGuidance);
+    this.#refuse('mask none', settings.mask === 'none');
     const { staticLatents } = settings;
     if (staticLatents && (strength < 1 || settings.mask !== 'zeros')) {
       throw new InvalidArgumentError('staticLatents', 'go with mask "zeros" and strength 1 only');
@@ -240,20 +213,24 @@ export class DwmPipeline {
     }
     if (settings.composite && settings.mask !== 'zeros')
       throw new InvalidArgumentError('composite', 'goes with mask "zeros" only');
-    const schedule = this.scheduler.schedule(settings.numInferenceSteps, { strength });
+    const shift = settings.shift ?? this.family.runShift?.(this.scheduler.className);
+    const schedule = this.scheduler.schedule(settings.numInferenceSteps, {
+      strength,
+      ...(shift !== undefined && { shift }),
+    });
     const guided = settings.guidanceScale > 1;
     const onWarning = onceEach(options.onWarning ?? ((line) => console.warn(line)));
     for (const line of videoRemarks(options.staticVideo, options.handVideo, numFrames)) onWarning(line);
 
     report({ stage: 'text', done: 0 });
-    const embeds = await this.#embeds(options.prompt, options.negativePrompt ?? '', guided);
+    const embeds = await this.#embeds(options.prompt, settings.negativePrompt, guided);
     signal?.throwIfAborted();
 
     report({ stage: 'encode', done: 0 });
     const needsStart = strength < 1 && !draws.latents;
     const encodes = staticLatents ? 1 : needsStart || typeof settings.mask !== 'string' ? 3 : 2;
     let encoded = 0;
-    const { condition, start, ...scene } = await makeConditioning(
+    const { condition, start, ...scene } = await this.family.condition(
       this.device,
       async (video) => {
         const posterior = await this.vae.encode(video, [1, 3, numFrames, height, width], {
@@ -284,8 +261,7 @@ export class DwmPipeline {
     const shape = { latent, textLength: embeds.tokens, guided };
     const denoiser = await Denoiser.create(
       this.device,
-      this.transformerConfig,
-      this.#transformer,
+      this.network,
       shape,
       condition,
       embeds.rows,
@@ -337,7 +313,7 @@ export class DwmPipeline {
     const decoded = await decode(unscaled, 0);
     if (settings.composite) {
       const { data: scenery } = await decode(scene.staticLatents!, 1);
-      compositeStatic(decoded.data, scenery, scene.staticVideo, size, spatialRatio(this.vae.config) / 2);
+      compositeStatic(decoded.data, scenery, scene.staticVideo, size, this.vae.shape.ratio / 2);
     }
     // An even number of latent frames decodes to 4 a latent frame, as the original has it: 13 become 16.
     const [, , frames] = decoded.shape;
@@ -356,7 +332,18 @@ export class DwmPipeline {
   destroy(): void {
     this.#transformer.destroy();
     this.vae.destroy();
-    this.#text?.encoder.destroy();
+    this.#text?.destroy();
+  }
+
+  /** @throws InvalidArgumentError where an option is asked for that this family has no meaning for. */
+  #refuse(option: UnknownOption, isAsked: boolean): void {
+    const why = this.family.lacks[option];
+    if (isAsked && why !== undefined) throw new InvalidArgumentError(option.split(' ')[0], why);
+  }
+
+  /** Rows that the transformer reads of embeddings of `tokens` rows, or of a prompt. */
+  #textRows(tokens = this.maxPromptTokens): number {
+    return this.family.padsText ? this.maxPromptTokens : tokens;
   }
 
   /** Rows of embeddings: [negative, positive], or the positive one alone. */
@@ -369,7 +356,7 @@ export class DwmPipeline {
       const rows = await this.encodePrompts(guided ? [negative, prompt] : [prompt]);
       return { rows, tokens: this.maxPromptTokens };
     }
-    const dim = this.transformerConfig.text_embed_dim;
+    const dim = this.network.textWidth;
     const { tokens } = prompt;
     if (prompt.prompt.length !== tokens * dim) {
       throw new InvalidArgumentError(
@@ -377,7 +364,20 @@ export class DwmPipeline {
         `prompt_embeds: expected [1, ${tokens}, ${dim}] for this model, got ${prompt.prompt.length} values`,
       );
     }
-    if (!guided) return { rows: prompt.prompt, tokens };
+    const rowsOfText = this.#textRows(tokens);
+    if (rowsOfText < tokens) {
+      throw new InvalidArgumentError(
+        'prompt-embeds',
+        `prompt_embeds: this model reads ${rowsOfText} tokens at most, got ${tokens}`,
+      );
+    }
+    /** With zeros beyond. */
+    const padded = (...given: Float32Array[]) => {
+      const all = new Float32Array(given.length * rowsOfText * dim);
+      for (const [i, values] of given.entries()) all.set(values, i * rowsOfText * dim);
+      return { rows: all, tokens: rowsOfText };
+    };
+    if (!guided) return padded(prompt.prompt);
     const low = prompt.negative ?? (this.#text ? await this.encodePrompts([negative]) : undefined);
     if (!low) {
       throw new InvalidArgumentError(
@@ -385,16 +385,15 @@ export class DwmPipeline {
         'negative_prompt_embeds is missing, which guidance above 1 needs; add it or pass --guidance-scale 1',
       );
     }
+    // Encoded here they have all their rows already.
+    if (!prompt.negative && this.family.padsText) return padded(low, prompt.prompt);
     if (low.length !== prompt.prompt.length) {
       throw new InvalidArgumentError(
         'prompt-embeds',
         `negative_prompt_embeds: expected ${prompt.prompt.length} values as in prompt_embeds, got ${low.length}`,
       );
     }
-    const rows = new Float32Array(2 * low.length);
-    rows.set(low);
-    rows.set(prompt.prompt, low.length);
-    return { rows, tokens };
+    return padded(low, prompt.prompt);
   }
 }
 
@@ -418,25 +417,6 @@ function onceEach(warn: (line: string) => void): (line: string) => void {
 /** The options that were really given. */
 function defined<T extends object>(options: T): Partial<T> & T {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
-}
-
-/** @throws InvalidFileError when the parts of a model folder do not belong together. */
-function checkParts(
-  folder: string,
-  { text_embed_dim, out_channels, temporal_compression_ratio }: TransformerConfig,
-  vae: VaeConfig,
-  textWidth: number | undefined,
-): void {
-  const expected: [part: string, field: string, expected: number, actual: number][] = [
-    ['vae', 'latent_channels', out_channels, vae.latent_channels],
-    ['vae', 'temporal_compression_ratio', temporal_compression_ratio, vae.temporal_compression_ratio],
-    ['text_encoder', 'd_model', text_embed_dim, textWidth ?? text_embed_dim],
-  ];
-  for (const [part, field, want, got] of expected) {
-    if (want === got) continue;
-    const file = `${folder}/${part}/config.json`;
-    throw new InvalidFileError(file, `${field}: this transformer goes with ${want}, got ${got}`, { field });
-  }
 }
 
 function checkDraws(draws: NonNullable<GenerateOptions['draws']>, count: number): void {
@@ -475,30 +455,4 @@ function toFrames(decoded: Float32Array, frames: number, pixels: number): Float3
     }
   }
   return video;
-}
-
-async function loadText(
-  device: Device,
-  folder: ModelFolder,
-  onProgress: (done: number, total: number) => void,
-): Promise<{ encoder: T5Encoder; tokenizer: T5Tokenizer } | undefined> {
-  if (!(await folder.exists('text_encoder/config.json'))) return undefined;
-  const readAll = async (path: string) => {
-    const source = await folder.open(path);
-    const bytes = await source.read(0, source.size);
-    await source.close?.();
-    return { bytes, file: source.name };
-  };
-  let tokenizer: T5Tokenizer;
-  if (await folder.exists('tokenizer/spiece.model')) {
-    const { bytes, file } = await readAll('tokenizer/spiece.model');
-    tokenizer = T5Tokenizer.fromSpieceModel(bytes, file);
-  } else {
-    const { bytes, file } = await readAll('tokenizer/tokenizer.json');
-    tokenizer = T5Tokenizer.fromTokenizerJson(new TextDecoder().decode(bytes), file);
-  }
-  return {
-    encoder: await T5Encoder.load(device, subfolder(folder, 'text_encoder'), { onProgress }),
-    tokenizer,
-  };
 }

@@ -51,7 +51,7 @@ test('a prior from scratch: stopped and resumed it has the same bits, and the pi
 
   const device = await openNodeDevice();
   const pipeline = await DwmPipeline.load(device, await openDirectory(whole.model!));
-  expect(pipeline.transformerConfig.in_channels).toBe(49);
+  expect(pipeline.network.inputChannels).toBe(49);
   device.destroy();
 
   // DWM trains on from it.

@@ -15,6 +15,6 @@ export async function promptOf(pipeline: DwmPipeline, sample: Sample): Promise<s
       'no such file; the model has no text encoder',
     );
   }
-  const { shape, values } = await readEmbeds(file, pipeline.transformerConfig.text_embed_dim);
+  const { shape, values } = await readEmbeds(file, pipeline.network.textWidth);
   return { prompt: values, tokens: shape[0] };
 }

@@ -111,12 +111,12 @@ test('from configs alone: the loss falls, the model loads in the pipeline, its l
   const device = await openNodeDevice();
   const pipeline = await DwmPipeline.load(device, await openDirectory(model));
   const { vae } = pipeline;
-  expect(vae.config.scaling_factor).not.toBe(0.7);
+  expect(vae.shape.scalingFactor).not.toBe(0.7);
   const clip = shown[0].truth;
   const { mean: latents } = await vae.encode(clip.data, clip.shape);
   const again = await vae.decode(latents, [1, 16, 3, 4, 6]);
   expect(again.data).toEqual(shown[0].reconstruction.data);
-  const scaled = latents.map((value) => value * vae.config.scaling_factor);
+  const scaled = latents.map((value) => value * vae.shape.scalingFactor);
   const centre = scaled.reduce((sum, x) => sum + x, 0) / scaled.length;
   const deviation = Math.sqrt(scaled.reduce((sum, x) => sum + (x - centre) ** 2, 0) / scaled.length);
   expect(deviation).toBeGreaterThan(0.2);

@@ -1,0 +1,109 @@
+/** CogVideoX with DWM's conditions, in diffusers' layout: `transformer/`, `vae/`, `scheduler/`, `text_encoder/`, `tokenizer/`. */
+
+import type { DType } from '@dwm/core-tensor';
+import { InvalidFileError, type ModelFolder, subfolder } from '@dwm/core-tensor';
+import type { LoadedTransformer, ModelFamily, ModelShapes } from '../families/family.ts';
+import { dtypeOf, Symbols } from '../families/symbols.ts';
+import { makeConditioning } from '../pipeline/conditioning.ts';
+import { loadTransformer } from '../pipeline/load-transformer.ts';
+import { fromConfig } from '../schedulers/index.ts';
+import { readT5Config } from '../text-encoder/config.ts';
+import {
+  readTransformerConfig,
+  type TransformerConfig,
+  transformerParameters,
+} from '../transformer/index.ts';
+import { CogVideoXVae, latentSize, readVaeConfig, type VaeConfig, vaeParameters } from '../vae/index.ts';
+import { readJson } from '../weights/config.ts';
+import { cogVideoXFiles } from './files.ts';
+import { cogVideoXNetwork } from './network.ts';
+import { loadT5 } from './text.ts';
+
+type Loaded = LoadedTransformer<TransformerConfig>;
+
+async function readTransformer(folder: ModelFolder): Promise<{ config: TransformerConfig; file: string }> {
+  const { json, file } = await readJson(folder, 'transformer/config.json');
+  return { config: readTransformerConfig(json, file), file };
+}
+
+export const COGVIDEOX: ModelFamily = {
+  name: 'CogVideoX',
+  defaults: {
+    ...{ numFrames: 49, height: 480, width: 720, fps: 8, numInferenceSteps: 50, guidanceScale: 6 },
+    ...{ negativePrompt: '', seed: 42, seedOfClip: 'add-place', zeroIsUnseeded: false },
+    ...{ tiling: true, fit: 'stretch', chunkRemainder: 'last' },
+  },
+  padsText: false,
+  lacks: {},
+  async recognises(folder) {
+    if (!(await folder.exists('transformer/config.json'))) return false;
+    const { json } = await readJson(folder, 'transformer/config.json');
+    return /^CogVideoX/.test(String((json as { _class_name?: unknown } | null)?._class_name ?? ''));
+  },
+  files: cogVideoXFiles,
+  hasText: (folder) => folder.exists('text_encoder/config.json'),
+  async textWidth(folder) {
+    const { config, file } = await readTransformer(folder);
+    return { width: config.text_embed_dim, file };
+  },
+  async loadScheduler(folder, className) {
+    const { json, file } = await readJson(folder, 'scheduler/scheduler_config.json');
+    return fromConfig(json, file, className);
+  },
+  loadText: loadT5,
+  loadVae: (device, folder, options) => CogVideoXVae.load(device, subfolder(folder, 'vae'), options),
+  loadTransformer,
+  network: (loaded) => {
+    const { config, parameters } = loaded as Loaded;
+    return cogVideoXNetwork(config, parameters);
+  },
+  checkParts(folder, loaded, vae, textWidth) {
+    const { text_embed_dim, out_channels, temporal_compression_ratio } = (loaded as Loaded).config;
+    const { latentChannels, temporalRatio } = vae.shape;
+    const expected: [part: string, field: string, expected: number, actual: number][] = [
+      ['vae', 'latent_channels', out_channels, latentChannels],
+      ['vae', 'temporal_compression_ratio', temporal_compression_ratio, temporalRatio],
+      ['text_encoder', 'd_model', text_embed_dim, textWidth ?? text_embed_dim],
+    ];
+    for (const [part, field, want, got] of expected) {
+      if (want === got) continue;
+      const file = `${folder}/${part}/config.json`;
+      throw new InvalidFileError(file, `${field}: this transformer goes with ${want}, got ${got}`, { field });
+    }
+  },
+  condition: makeConditioning,
+  latentSize: async (folder, size) => latentSize(await readVaeConfig(subfolder(folder, 'vae')), size),
+  async shapes(folder) {
+    const { config: base } = await readTransformer(folder);
+    // An inpainting base is widened by the hands when it is loaded.
+    const config = { ...base, in_channels: Math.max(base.in_channels, 3 * base.out_channels + 1) };
+    const vae = subfolder(folder, 'vae');
+    const shapes = cogVideoXShapes(
+      { config, dtype: await dtypeOf(folder, 'transformer/diffusion_pytorch_model') },
+      { config: await readVaeConfig(vae), dtype: await dtypeOf(vae, 'diffusion_pytorch_model') },
+    );
+    if (!(await folder.exists('text_encoder/config.json'))) return shapes;
+    const { json, file } = await readJson(folder, 'text_encoder/config.json');
+    const dtype = await dtypeOf(subfolder(folder, 'text_encoder'), 'model');
+    return { ...shapes, text: { config: readT5Config(json, file), dtype } };
+  },
+};
+
+/** A network's configuration, and the dtype of its weights. */
+interface Described<Config> {
+  readonly config: Config;
+  readonly dtype: DType;
+}
+
+export function cogVideoXShapes(
+  transformer: Described<TransformerConfig>,
+  vae: Described<VaeConfig>,
+): ModelShapes {
+  const config = { ...transformer.config, num_layers: 1 };
+  return {
+    network: cogVideoXNetwork(config, new Symbols(transformerParameters(config), transformer.dtype)),
+    vae: (device, precision) =>
+      new CogVideoXVae(device, vae.config, new Symbols(vaeParameters(vae.config), vae.dtype), precision),
+    tiling: true,
+  };
+}

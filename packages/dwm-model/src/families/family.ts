@@ -1,0 +1,149 @@
+/**
+ * What a model family is to everything else: how its files are known and read, what its transformer is told, and what its
+ * conditions are made of. Pipeline, trainer, planner, commands and page know families through this and nothing else;
+ * docs/add-a-model.md says how to add one.
+ */
+import type { Device, DType, ModelFolder, Precision, Tensor, TensorSpec } from '@dwm/core-tensor';
+import type { ClipSize } from '../pipeline/clip.ts';
+import type { Conditioning, ConditioningSource } from '../pipeline/conditioning.ts';
+import type { Scheduler, SchedulerName } from '../schedulers/index.ts';
+import type { T5Config } from '../text-encoder/config.ts';
+import type { ClipCodec, LatentSize, Posterior } from '../vae/index.ts';
+import type { MergedLora } from '../weights/lora.ts';
+import type { Parameters } from '../weights/parameters.ts';
+
+export type LoadProgress = (doneBytes: number, totalBytes: number) => void;
+
+/** A transformer's weights on a device. */
+export interface LoadedTransformer<Config = unknown> {
+  readonly config: Config;
+  readonly parameters: Parameters;
+  /** What was merged, where there was a LoRA. */
+  readonly lora?: MergedLora;
+}
+
+/** A transformer with its weights, as the denoiser sees it. */
+export interface DenoisingNetwork {
+  /** Width of the residual stream. */
+  readonly width: number;
+  /** Channels that go in: the noisy latents, then the condition. */
+  readonly inputChannels: number;
+  /** Channels that come out, those of the latents. */
+  readonly latentChannels: number;
+  /** Rows that a prompt is cut and padded to. */
+  readonly textTokens: number;
+  readonly textWidth: number;
+  /** Edge of a patch in latent pixels, and its latent frames. */
+  readonly patch: number;
+  readonly framePatch: number;
+  /** What it is told at each step besides latents and text, for a batch of one. */
+  readonly told: Readonly<Record<string, TensorSpec>>;
+  /** The values of `told` at a timestep. */
+  readonly tell: (timestep: number) => Readonly<Record<string, Float32Array>>;
+  /**
+   * @param hidden [batch, latent frames, inputChannels, height, width].
+   * @param text [batch, tokens, textWidth].
+   * @returns the prediction [batch, latent frames, latentChannels, height, width].
+   */
+  readonly forward: (hidden: Tensor, text: Tensor, told: Readonly<Record<string, Tensor>>) => Tensor;
+}
+
+/** Prompts to what the transformer reads. */
+export interface TextReader {
+  readonly width: number;
+  /** [prompts, tokens, width], as many tokens as the network's `textTokens`. */
+  encode(prompts: readonly string[], tokens: number, precision: Precision): Promise<Float32Array>;
+  /** Tokens of a prompt before it is cut. */
+  countTokens(prompt: string): number;
+  destroy(): void;
+}
+
+/** How a run is made where neither the user nor the model says otherwise: the original's ways. */
+export interface FamilyDefaults {
+  readonly numFrames: number;
+  readonly height: number;
+  readonly width: number;
+  /** Frames a second of the videos that are written. */
+  readonly fps: number;
+  readonly numInferenceSteps: number;
+  readonly guidanceScale: number;
+  readonly negativePrompt: string;
+  readonly seed: number;
+  /** What makes a clip's seed of the run's: the clips of a list all have it, or each adds its place. */
+  readonly seedOfClip: 'same' | 'add-place';
+  /** Whether a seed of 0 stands for a seed of chance. */
+  readonly zeroIsUnseeded: boolean;
+  readonly tiling: boolean;
+  /** How videos of another size become the clip's: stretched, or whole with black bars. */
+  readonly fit: 'stretch' | 'letterbox';
+  /** Which chunks of a list get what does not divide: one each of the first, or all of it the last. */
+  readonly chunkRemainder: 'first' | 'last';
+}
+
+/** What of `GenerateOptions` a family has no meaning for. */
+export type UnknownOption = 'strength' | 'dynamicGuidance' | 'mask none';
+
+/** A model's networks as names and shapes, for plans that read no weight. */
+export interface ModelShapes {
+  /** The transformer with one block between its first and last layers: all blocks have the same shapes. */
+  readonly network: DenoisingNetwork;
+  readonly vae: (device: Device, precision: Precision) => ClipCodec;
+  readonly text?: { readonly config: T5Config; readonly dtype: DType };
+  readonly tiling: boolean;
+}
+
+export interface ModelFamily {
+  readonly name: string;
+  readonly defaults: FamilyDefaults;
+  /** Why these options cannot be used, by option. */
+  readonly lacks: Readonly<Partial<Record<UnknownOption, string>>>;
+  /** Whether text shorter than the network's rows is filled up with zeros. */
+  readonly padsText: boolean;
+  /** Whether a folder holds a model of this family. */
+  recognises(folder: ModelFolder): Promise<boolean>;
+  /**
+   * Paths of the model's files in its folder.
+   * @throws InvalidFileError that names every file that is missing.
+   */
+  files(folder: ModelFolder): Promise<string[]>;
+  /** Whether the folder has what reads prompts. */
+  hasText(folder: ModelFolder): Promise<boolean>;
+  /** Width of the embeddings that the transformer reads, from its configuration. */
+  textWidth(folder: ModelFolder): Promise<{ width: number; file: string }>;
+  /** @param className reads the model's settings as another sampler. */
+  loadScheduler(folder: ModelFolder, className?: SchedulerName): Promise<Scheduler>;
+  /** Flow shift of a run of a sampler that is told it for each run, where the user says none. */
+  runShift?(className: string): number | undefined;
+  loadText(device: Device, folder: ModelFolder, onProgress: LoadProgress): Promise<TextReader | undefined>;
+  loadVae(
+    device: Device,
+    folder: ModelFolder,
+    options: { readonly precision: Precision; readonly onProgress: LoadProgress },
+  ): Promise<ClipCodec>;
+  /** @param lora fine-tuned weights to merge in. */
+  loadTransformer(
+    device: Device,
+    folder: ModelFolder,
+    lora: ModelFolder | undefined,
+    onProgress: LoadProgress,
+  ): Promise<LoadedTransformer>;
+  /** @param loaded what `loadTransformer` gave, or one of the same kind that is being trained. */
+  network(loaded: LoadedTransformer): DenoisingNetwork;
+  /** @throws InvalidFileError when the parts of a model folder do not belong together. */
+  checkParts(folder: string, loaded: LoadedTransformer, vae: ClipCodec, textWidth: number | undefined): void;
+  /**
+   * The condition that stands beside the noisy latents.
+   * @param encode the VAE, [1, 3, F, H, W] in [-1, 1] to a posterior.
+   */
+  condition(
+    device: Device,
+    encode: (video: Float32Array) => Promise<Posterior>,
+    source: ConditioningSource,
+    size: ClipSize,
+    latent: LatentSize,
+    scaling: number,
+  ): Promise<Conditioning>;
+  /** Size of a clip's latents, from the configuration alone. */
+  latentSize(folder: ModelFolder, size: ClipSize): Promise<LatentSize>;
+  shapes(folder: ModelFolder): Promise<ModelShapes>;
+}
