@@ -1,7 +1,7 @@
 /** `dwm generate`: conditioning videos and a prompt in, interaction videos out; one clip or a whole list. */
 import { basename, dirname, extname, join } from 'node:path';
-import { beforeUse, type Device, InvalidArgumentError, type ModelFolder, subfolder } from '@dwm/core-tensor';
-import { checkOutput, withOutput } from '@dwm/core-tensor/node';
+import { beforeUse, type Device, InvalidArgumentError } from '@dwm/core-tensor';
+import { checkOutput, openPath, withOutput } from '@dwm/core-tensor/node';
 import {
   clipReport,
   DEFAULTS,
@@ -11,15 +11,14 @@ import {
   handCoverage,
   handWarning,
   knowsOnly,
-  latentSize,
   loraRemarks,
-  readVaeConfig,
+  type ModelFamily,
 } from '@dwm/dwm-model';
 import { pixelRemark } from '@dwm/media/node';
 import { type Command, Option } from 'commander';
 import { ABLATIONS, type Ablation, ablateVideos, shuffleHands } from '../generate/ablate.ts';
 import { checkJobFiles, checkText, openCheckpointFolder, withTransformer } from '../generate/check.ts';
-import { chooseModel, DEFAULT_MODEL } from '../generate/default-model.ts';
+import { chooseModel, DEFAULT_MODEL, familyOfModel } from '../generate/default-model.ts';
 import { type Experiment, findExperiment, readExperiment } from '../generate/experiment.ts';
 import { exists } from '../generate/files.ts';
 import {
@@ -42,6 +41,7 @@ import {
   shareOf,
   WHOLE,
 } from '../generate/jobs.ts';
+import { letterbox } from '../generate/letterbox.ts';
 import {
   metadataPath,
   outputPaths,
@@ -83,7 +83,7 @@ interface Given extends Partial<GenerationSettings>, DrawFlags {
   prompt?: string;
   promptFile?: string;
   promptEmbeds?: string;
-  negativePrompt: string;
+  negativePrompt?: string;
   useEmptyPrompts?: true;
   out?: string;
   outputDir?: string;
@@ -108,12 +108,17 @@ interface Given extends Partial<GenerationSettings>, DrawFlags {
   precision: 'f32' | 'f16';
   tiling?: boolean;
   ablate?: Ablation;
+  modelFps?: number;
+  lightx2vLoraPath?: string;
+  lightx2vLoraScale?: number;
+  lightx2vCompatMode?: 'auto' | 'force_compat' | 'off';
+  lightx2vCompatStrict?: boolean;
 }
 
 /** Flags with what the experiment file says where they say nothing. */
 type Asked = Given & { readonly promptSubdir: string };
 
-type Flags = Asked & GenerationSettings;
+type Flags = Asked & GenerationSettings & { readonly negativePrompt: string; readonly tiling: boolean };
 
 /** @param defaultModel what runs without `--model`. */
 export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): void {
@@ -122,7 +127,7 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
     .optionsGroup('Model:')
     .option(
       '--model <dir>',
-      'folder with transformer/, vae/, scheduler/ and, if there, text_encoder/, tokenizer/; else models/dwm-tiny',
+      'folder of a model, CogVideoX or Wan 2.1: its files tell which; else models/dwm-tiny',
     )
     .option('--lora, --checkpoint-path <dir>', 'folder of fine-tuned DWM weights')
     .option(
@@ -133,6 +138,17 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
     .addOption(
       new Option('--precision <type>', 'multiply in this type').choices(['f32', 'f16']).default('f32'),
     )
+    .option('--lightx2v-lora-path <file>', 'Wan: a LoRA for 4 steps, .safetensors, merged after the other')
+    .option('--lightx2v-lora-scale <s>', 'how much it counts (default: 1)', real(-100, 100))
+    .addOption(
+      new Option('--lightx2v-compat-mode <mode>', "the original's ways to load it").choices([
+        'auto',
+        'force_compat',
+        'off',
+      ]),
+    )
+    .option('--lightx2v-compat-strict', 'refuse one that does not cover the network (default)')
+    .option('--no-lightx2v-compat-strict', 'merge what fits')
     .optionsGroup('One clip:')
     .option('--static, --static-video <file>', 'static scene: a video, or a folder of frames')
     .option('--hands, --hand-video <file>', 'hands on black: a video, or a folder of frames')
@@ -154,7 +170,7 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
       '--prompt-embeds <file>',
       'safetensors with prompt_embeds and negative_prompt_embeds, in place of a prompt',
     )
-    .option('--negative-prompt <text>', 'what should not happen', '')
+    .option('--negative-prompt <text>', "what should not happen (default: none; Wan: 'bad detailed')")
     .option('--use-empty-prompts', 'no prompt at all')
     .option('--out <file>', 'the video to write, .mp4')
     .optionsGroup('Many clips:')
@@ -208,7 +224,13 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
       `frames a second, of the output and of what is taken from longer videos ${orElse(8)}`,
       real(1, 240),
     )
-    .option('--seed <n>', 'a list adds the place of the clip', integer(0), DEFAULTS.seed)
+    .option('--model-fps <n>', 'Wan: rate that the frame positions stand for (default: 16)', real(1, 240))
+    .option(
+      '--seed <n>',
+      'a list adds the place of the clip (Wan: all the same, and 0 is one of chance)',
+      integer(0),
+      DEFAULTS.seed,
+    )
     .option(
       '--strength <s>',
       'below 1: start from the noised static video',
@@ -273,16 +295,16 @@ async function generate(
     promptSubdir: given.promptSubdir ?? experiment.promptSubdir ?? 'prompts_rewrite',
     staticSubdir: experiment.staticSubdir,
     handSubdir: experiment.handSubdir,
-    tiling: given.tiling ?? experiment.tiling ?? true,
     // The original's folder, where nothing else is said.
     outputDir:
       given.outputDir ?? (checkpointPath && !given.out ? join(checkpointPath, 'inference') : undefined),
   };
   if (asked.video !== undefined) asked.video = await belowRoot(asked.video, asked.dataRoot);
   checkFlags(asked);
+  const family = await familyOfModel(asked.model ?? defaultModel);
   const share = asked.datasetFile ? shareFrom(asked, process.env) : WHOLE;
   const { jobs, total } = asked.datasetFile
-    ? await listJobs(asked, share)
+    ? await listJobs(asked, share, family)
     : { jobs: [await oneJob(asked, reporter)], total: 1 };
   if (jobs.length === 0) return reporter.result({ clips: [] }, 'nothing to do');
   const [{ name }] = jobs;
@@ -290,7 +312,7 @@ async function generate(
     ? [asked.outputDir!, shareName(share) || undefined]
     : [dirname(name), basename(name)];
   await withOutput(out, { name: what }, () =>
-    generateAll(jobs, total, share, asked, experiment, defaultModel, reporter, signal),
+    generateAll(jobs, total, share, asked, experiment, defaultModel, family, reporter, signal),
   );
 }
 
@@ -301,6 +323,7 @@ async function generateAll(
   asked: Asked,
   experiment: Experiment,
   defaultModel: string,
+  family: ModelFamily,
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<void> {
@@ -317,12 +340,25 @@ async function generateAll(
 
   // Everything that can be wrong with the input shows here, not after minutes of loading.
   const { path: model, folder: base, settings } = await chooseModel(asked.model, reporter, defaultModel);
-  const flags: Flags = { ...settings, ...asked, model };
+  const { defaults } = family;
+  const experimentTiling = defaults.readsTiling ? experiment.tiling : undefined;
+  const flags: Flags = {
+    ...settings,
+    ...asked,
+    model,
+    negativePrompt: asked.negativePrompt ?? defaults.negativePrompt,
+    tiling: asked.tiling ?? experimentTiling ?? defaults.tiling,
+    modelFps: asked.modelFps ?? experiment.modelFps,
+    seed: asked.seed === 0 && defaults.zeroIsUnseeded ? chanceSeed(reporter) : asked.seed,
+  };
+  if (family.tellsDefaults) reporter.say(settingsLine(family, flags));
   const tuned = flags.checkpointPath ? await openCheckpointFolder(flags.checkpointPath, experiment.mode) : {};
   const folder = withTransformer(base, tuned);
   const embeds = flags.promptEmbeds ? await readPromptEmbeds(flags.promptEmbeds) : undefined;
   await checkText(folder, embeds, flags.guidanceScale > 1);
-  const draws = flags.latents ? await readDraws(flags.latents, await latentsOf(folder, flags)) : undefined;
+  const draws = flags.latents
+    ? await readDraws(flags.latents, await family.latentSize(folder, sizeOf(flags)))
+    : undefined;
   const silent = await checkJobFiles(todo);
   if (silent.length > 0 && PROMPTS.every((name) => flags[name] === undefined)) {
     const others = silent.length > 1 ? ` and ${silent.length - 1} others` : '';
@@ -338,8 +374,8 @@ async function generateAll(
       ? await readClipFiles({ ...flags, scene, trajectory, frames: flags.numFrames }, reporter)
       : undefined;
   const time = { frames: flags.numFrames, fps: flags.fps };
-  const firstVideos = drawn ? undefined : await readVideos(todo[0], time);
-  const firstSaid = firstVideos && reportClip(firstVideos, todo[0], flags, reporter);
+  const firstVideos = drawn ? undefined : await readVideos(todo[0], time, defaults.takes);
+  const firstSaid = firstVideos && reportClip(firstVideos, todo[0], flags, family, reporter);
   const limit = drawn && knowsOnly(basename(flags.model ?? ''));
   if (limit) reporter.say(limit);
 
@@ -347,8 +383,16 @@ async function generateAll(
   const pipeline = await DwmPipeline.load(device, folder, {
     lora: tuned.lora,
     precision: flags.precision,
+    distilled: await distilledLora(flags, experiment),
+    modelFps: flags.modelFps,
     onProgress: loadingProgress(reporter, signal),
   });
+  if (pipeline.distilled) {
+    const { merged, differences, unused } = pipeline.distilled;
+    reporter.say(
+      `LightX2V: ${merged} layers and ${differences} differences merged${unused.length > 0 ? `, ${unused.length} tensors left out: ${unused.slice(0, 3).join(', ')}` : ''}; --num-inference-steps and --guidance-scale stay ${flags.numInferenceSteps} and ${flags.guidanceScale} (it was made for 4 and 1)`,
+    );
+  }
   if (pipeline.lora) {
     const { loraAlpha: alpha } = experiment;
     const file = experiment.file ?? '';
@@ -373,12 +417,12 @@ async function generateAll(
         ? await drawVideos(device, drawn, reporter, signal)
         : i === 0 && firstVideos
           ? firstVideos
-          : await readVideos(job, time);
+          : await readVideos(job, time, defaults.takes);
       const said =
         i === 0 && firstSaid
           ? firstSaid
           : 'sources' in videos
-            ? reportClip(videos, job, flags, reporter)
+            ? reportClip(videos, job, flags, family, reporter)
             : [];
       results.push(await generateClip(context, job, prompt, ablateVideos(videos, flags.ablate), said));
     }
@@ -391,12 +435,13 @@ async function generateAll(
 
 /** @returns the warnings that were said. */
 function reportClip(
-  { sources, handVideo }: ReadVideos,
+  { sources, handVideo, first }: ReadVideos,
   job: Job,
   flags: Flags,
+  { defaults }: ModelFamily,
   reporter: Reporter,
 ): readonly string[] {
-  const aim = { ...flags, model: basename(flags.model ?? '') };
+  const aim = { ...flags, model: basename(flags.model ?? ''), first, fit: defaults.fit };
   const { line, warnings } = clipReport(sources, handVideo, aim, (fps) => `--fps ${fps}`);
   reporter.say(line);
   for (const name of ['staticVideo', 'handVideo'] as const) {
@@ -407,9 +452,37 @@ function reportClip(
   return warnings;
 }
 
-/** Latent size of the clips to make. */
-async function latentsOf(folder: ModelFolder, { numFrames, height, width }: Flags) {
-  return latentSize(await readVaeConfig(subfolder(folder, 'vae')), { frames: numFrames, height, width });
+const sizeOf = ({ numFrames, height, width }: Flags) => ({ frames: numFrames, height, width });
+
+/** A seed for a run that asked for none. */
+function chanceSeed(reporter: Reporter): number {
+  const seed = 1 + Math.floor(Math.random() * (2 ** 32 - 1));
+  reporter.say(`--seed 0 is a seed of chance here: ${seed}`);
+  return seed;
+}
+
+/** What a run is made with, for models whose defaults are not those of the help. */
+function settingsLine({ name }: ModelFamily, flags: Flags): string {
+  const { numInferenceSteps, guidanceScale, numFrames, width, height, negativePrompt, tiling, seed } = flags;
+  return `${name}: ${numInferenceSteps} steps, guidance ${guidanceScale}, ${numFrames} frames of ${width}x${height}, negative prompt "${negativePrompt}", seed ${seed}, ${tiling ? 'in tiles' : 'not tiled'}`;
+}
+
+/** The LoRA for fewer steps that flags or the experiment file name. */
+async function distilledLora(flags: Flags, { lightx2v = {} }: Experiment) {
+  const path = flags.lightx2vLoraPath ?? lightx2v.path;
+  if (path === undefined) return undefined;
+  if ((flags.lightx2vCompatMode ?? lightx2v.mode) === 'off') {
+    throw new InvalidArgumentError(
+      'lightx2v-compat-mode',
+      'off leaves loading to a method that this model does not have, and fails in the original; leave it out',
+    );
+  }
+  return {
+    source: await openPath(path),
+    scale: flags.lightx2vLoraScale ?? lightx2v.scale,
+    strict: flags.lightx2vCompatStrict ?? lightx2v.strict,
+    outsideBlocks: lightx2v.outsideBlocks,
+  };
 }
 
 const PROMPTS = ['prompt', 'promptFile', 'promptEmbeds', 'useEmptyPrompts'] as const;
@@ -448,7 +521,11 @@ function checkFlags(flags: Given): void {
 }
 
 /** This process's clips of the list. Every job's `name` is the output path without extension. */
-async function listJobs(flags: Asked, share: Share): Promise<{ jobs: Job[]; total: number }> {
+async function listJobs(
+  flags: Asked,
+  share: Share,
+  { defaults }: ModelFamily,
+): Promise<{ jobs: Job[]; total: number }> {
   const all = await readDatasetList(flags.datasetFile!, {
     dataRoot: flags.dataRoot!,
     promptSubdir: flags.promptSubdir,
@@ -459,7 +536,10 @@ async function listJobs(flags: Asked, share: Share): Promise<{ jobs: Job[]; tota
     maxSamples: flags.maxSamples,
   });
   const jobs = flags.ablate === 'shuffled-hands' ? shuffleHands(all) : all;
-  const own = shareOf(jobs, share).map((job) => ({ ...job, name: join(flags.outputDir!, job.name) }));
+  const own = shareOf(jobs, share, defaults.chunkRemainder).map((job) => ({
+    ...job,
+    name: join(flags.outputDir!, job.name),
+  }));
   return { jobs: own, total: jobs.length };
 }
 
@@ -536,11 +616,17 @@ async function generateClip(
     guidanceScale: flags.guidanceScale,
     dynamicGuidance: flags.dynamicGuidance ?? false,
     composite: flags.composite,
-    seed: flags.seed + (flags.datasetFile ? job.index : 0),
+    seed:
+      flags.seed + (flags.datasetFile && pipeline.family.defaults.seedOfClip === 'add-place' ? job.index : 0),
     strength: flags.strength,
     tiling: flags.tiling,
   };
-  const estimate = () => pipeline.estimate({ ...settings, ...videos, prompt });
+  const { staticVideo, handVideo } = videos;
+  const fitted =
+    pipeline.family.defaults.fit === 'letterbox'
+      ? { staticVideo: letterbox(staticVideo, flags), handVideo: letterbox(handVideo, flags) }
+      : { staticVideo, handVideo };
+  const estimate = () => pipeline.estimate({ ...settings, ...fitted, prompt });
   await beforeUse.tune(device, estimate);
   const planned = estimate().bytes;
   // Hands that were taken away on purpose are no news.
@@ -548,7 +634,7 @@ async function generateClip(
   const started = performance.now();
   const generated = await pipeline.generate({
     ...settings,
-    ...videos,
+    ...fitted,
     prompt,
     draws,
     signal,
@@ -571,6 +657,7 @@ async function generateClip(
     model: flags.model,
     ablate: flags.ablate,
     lora: flags.checkpointPath,
+    lightx2vLora: flags.lightx2vLoraPath,
     loraScales: pipeline.lora?.scales,
     scheduler: pipeline.scheduler.className,
     staticVideo: flags.scene ?? job.staticVideo,

@@ -6,7 +6,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
 import { openDirectory } from '@dwm/core-tensor/node';
-import { closeLora, hasLora, LORA_FILE, openLora, readJson, readTransformerConfig } from '@dwm/dwm-model';
+import { closeLora, familyOf, hasLora, LORA_FILE, openLora } from '@dwm/dwm-model';
 import { modelFolder } from '../hub-folder.ts';
 import { exists } from './files.ts';
 import type { TextEmbeds } from './inputs.ts';
@@ -88,7 +88,8 @@ export async function checkText(
   embeds: TextEmbeds | undefined,
   guided: boolean,
 ): Promise<void> {
-  const encoder = await folder.exists('text_encoder/config.json');
+  const family = await familyOf(folder);
+  const encoder = await family.hasText(folder);
   if (!embeds) {
     if (encoder) return;
     throw new InvalidFileError(
@@ -96,12 +97,11 @@ export async function checkText(
       'is missing, so this model reads no prompts; pass --prompt-embeds with embeddings instead',
     );
   }
-  const { json, file } = await readJson(folder, 'transformer/config.json');
-  const { text_embed_dim: dim } = readTransformerConfig(json, file);
+  const { width: dim, file } = await family.textWidth(folder);
   if (embeds.dim !== dim) {
     throw new InvalidFileError(
       embeds.file,
-      `prompt_embeds: expected [1, tokens, ${dim}], as ${file} has text_embed_dim ${dim}; got [1, ${embeds.tokens}, ${embeds.dim}]`,
+      `prompt_embeds: expected [1, tokens, ${dim}], which the transformer of ${file} reads; got [1, ${embeds.tokens}, ${embeds.dim}]`,
       { field: 'prompt_embeds', expected: dim, actual: embeds.dim },
     );
   }

@@ -5,7 +5,14 @@
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
-import { type GenerationSettings, modelFiles, readGenerationSettings } from '@dwm/dwm-model';
+import { openDirectory } from '@dwm/core-tensor/node';
+import {
+  familyOf,
+  type GenerationSettings,
+  type ModelFamily,
+  modelFiles,
+  readGenerationSettings,
+} from '@dwm/dwm-model';
 import type { Reporter } from '../report.ts';
 import { openModel } from './check.ts';
 import { exists } from './files.ts';
@@ -35,6 +42,18 @@ export async function chooseModel(
   }
   return openWholeModel(model);
 }
+
+/** The family of a model that may not be there: what is missing is said later, when it is opened. */
+export async function familyOfModel(path: string): Promise<ModelFamily> {
+  const found = await exists(path);
+  return familyOf(
+    found ? await openDirectory(path) : { name: path, exists: async () => false, open: missing },
+  );
+}
+
+const missing = (path: string): never => {
+  throw new InvalidFileError(path, 'no such file');
+};
 
 /** @throws InvalidFileError that names what is missing, or where `generation.json` cannot be used. */
 export async function openWholeModel(path: string): Promise<ChosenModel> {

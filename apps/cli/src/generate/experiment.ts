@@ -21,6 +21,16 @@ export interface Experiment {
   readonly width?: number;
   readonly numFrames?: number;
   readonly tiling?: boolean;
+  /** Rate that frame positions stand for. */
+  readonly modelFps?: number;
+  /** The LoRA for fewer steps. */
+  readonly lightx2v?: {
+    readonly path?: string;
+    readonly scale?: number;
+    readonly mode?: string;
+    readonly strict?: boolean;
+    readonly outsideBlocks?: boolean;
+  };
 }
 
 /** The first experiment file of a checkpoint's folder, or of the run's where the checkpoint is `checkpoint-<step>`. */
@@ -59,7 +69,18 @@ export async function readExperiment(
     handSubdir: data.hand_video_subdir,
     height: of('data', 'height_buckets', data.height_buckets[0]),
     width: of('data', 'width_buckets', data.width_buckets[0]),
-    numFrames: training.custom_settings.max_num_frames ?? of('data', 'frame_buckets', data.frame_buckets[0]),
+    numFrames:
+      data.max_num_frames ??
+      training.custom_settings.max_num_frames ??
+      of('data', 'frame_buckets', data.frame_buckets[0]),
     tiling: training.custom_settings.enable_tiling,
+    modelFps: pipeline.fps,
+    lightx2v: {
+      path: training.custom_settings.lightx2v_lora_path,
+      scale: training.custom_settings.lightx2v_lora_scale,
+      mode: training.custom_settings.lightx2v_compat_mode,
+      strict: training.custom_settings.lightx2v_compat_strict,
+      outsideBlocks: training.custom_settings.lightx2v_apply_non_block_diff,
+    },
   };
 }

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { InvalidFileError, type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor';
 import { readSafetensors } from '@dwm/core-tensor/node';
-import type { Draws, LatentSize, PromptEmbeds } from '@dwm/dwm-model';
+import type { Draws, FamilyDefaults, LatentSize, PromptEmbeds } from '@dwm/dwm-model';
 import {
   type ClipTime,
   clipIndices,
@@ -25,19 +25,38 @@ export interface ClipVideos {
 /** The videos of one clip, and what they are cut from. */
 export interface ReadVideos extends ClipVideos {
   readonly sources: Readonly<Record<'staticVideo' | 'handVideo', VideoInfo>>;
+  /** Of each video the first so many, whatever their rate, where the model takes them so. */
+  readonly first?: number;
 }
 
 /**
  * The videos of a clip at their own speed: their first frames at the clip's rate, the last one repeated in a short
  * video. Where both have exactly the clip's frames these are taken as they are, whatever their rate: the original's way.
+ * @param takes `first`: the first frames whatever their rate, as many as the shortest video has, then the last of these.
  */
-export async function readVideos(job: Job, time: ClipTime): Promise<ReadVideos> {
+export async function readVideos(
+  job: Job,
+  time: ClipTime,
+  takes: FamilyDefaults['takes'] = 'in-time',
+): Promise<ReadVideos> {
   const folderFps = time.fps;
   const sources = {
     staticVideo: await videoInfo(job.staticVideo, { folderFps }),
     handVideo: await videoInfo(job.handVideo, { folderFps }),
   };
+  const truth = job.truth !== undefined && (await exists(job.truth)) ? job.truth : undefined;
   const whole = Object.values(sources).every(({ frames }) => frames === time.frames);
+  if (takes === 'first') {
+    const lengths = [...Object.values(sources), ...(truth ? [await videoInfo(truth, { folderFps })] : [])];
+    const first = Math.min(time.frames, ...lengths.map(({ frames }) => frames));
+    const indices = Array.from({ length: time.frames }, (_, i) => Math.min(i, first - 1));
+    const read = async (path: string) => ({
+      ...(await readVideo(path, { folderFps, indices: () => indices })),
+      fps: time.fps,
+    });
+    const videos = { staticVideo: await read(job.staticVideo), handVideo: await read(job.handVideo) };
+    return { ...videos, truth: truth === undefined ? undefined : await read(truth), sources, first };
+  }
   const read = async (path: string) => {
     if (whole) return readClip(path, folderFps, time);
     const clip = await readVideo(path, { folderFps, indices: (info) => framesInTime(info, time) });
@@ -46,7 +65,7 @@ export async function readVideos(job: Job, time: ClipTime): Promise<ReadVideos> 
   return {
     staticVideo: await read(job.staticVideo),
     handVideo: await read(job.handVideo),
-    truth: job.truth !== undefined && (await exists(job.truth)) ? await read(job.truth) : undefined,
+    truth: truth === undefined ? undefined : await read(truth),
     sources,
   };
 }

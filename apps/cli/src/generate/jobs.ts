@@ -188,14 +188,24 @@ export function shareFrom(
   };
 }
 
+/** Which chunks are one clip longer where they do not divide: the first ones, or some all along. */
+export type Remainder = 'first' | 'spread';
+
 /** First clip of a chunk and the first after it: lengths differ by one at most. */
-export const chunkBounds = (count: number, { rank, of }: Shard): readonly [start: number, end: number] => [
-  Math.floor((rank * count) / of),
-  Math.floor(((rank + 1) * count) / of),
-];
+export function chunkBounds(
+  count: number,
+  { rank, of }: Shard,
+  remainder: Remainder = 'spread',
+): readonly [start: number, end: number] {
+  const start = (n: number) =>
+    remainder === 'first'
+      ? n * Math.floor(count / of) + Math.min(n, count % of)
+      : Math.floor((n * count) / of);
+  return [start(rank), start(rank + 1)];
+}
 
 /** The jobs of one chunk and shard, in order. */
-export function shareOf(jobs: readonly Job[], { shard, chunk }: Share): Job[] {
-  const run = jobs.slice(...chunkBounds(jobs.length, chunk));
+export function shareOf(jobs: readonly Job[], { shard, chunk }: Share, remainder?: Remainder): Job[] {
+  const run = jobs.slice(...chunkBounds(jobs.length, chunk, remainder));
   return run.filter((_, i) => i % shard.of === shard.rank);
 }

@@ -31,8 +31,9 @@ export const COGVIDEOX: ModelFamily = {
   defaults: {
     ...{ numFrames: 49, height: 480, width: 720, fps: 8, numInferenceSteps: 50, guidanceScale: 6 },
     ...{ negativePrompt: '', seed: 42, seedOfClip: 'add-place', zeroIsUnseeded: false },
-    ...{ tiling: true, fit: 'stretch', chunkRemainder: 'last' },
+    ...{ tiling: true, readsTiling: true, takes: 'in-time', fit: 'stretch', chunkRemainder: 'spread' },
   },
+  tellsDefaults: false,
   padsText: false,
   lacks: {},
   async recognises(folder) {

@@ -3,7 +3,7 @@
  * conditions are made of. Pipeline, trainer, planner, commands and page know families through this and nothing else;
  * docs/add-a-model.md says how to add one.
  */
-import type { Device, DType, ModelFolder, Precision, Tensor, TensorSpec } from '@dwm/core-tensor';
+import type { ByteSource, Device, DType, ModelFolder, Precision, Tensor, TensorSpec } from '@dwm/core-tensor';
 import type { ClipSize } from '../pipeline/clip.ts';
 import type { Conditioning, ConditioningSource } from '../pipeline/conditioning.ts';
 import type { Scheduler, SchedulerName } from '../schedulers/index.ts';
@@ -20,6 +20,22 @@ export interface LoadedTransformer<Config = unknown> {
   readonly parameters: Parameters;
   /** What was merged, where there was a LoRA. */
   readonly lora?: MergedLora;
+}
+
+export interface NetworkOptions {
+  /** Frames a second that positions in time are made for, where the network has such. */
+  readonly fps?: number;
+}
+
+/** A LoRA that makes a model answer in fewer steps, as LightX2V publishes them. */
+export interface DistilledLora {
+  readonly source: ByteSource;
+  /** How much it counts; 1 unless told. */
+  readonly scale?: number;
+  /** Refuse a file that does not cover the network, or of which a tensor finds no place. Default true. */
+  readonly strict?: boolean;
+  /** Add differences outside the blocks too. Default false. */
+  readonly outsideBlocks?: boolean;
 }
 
 /** A transformer with its weights, as the denoiser sees it. */
@@ -74,10 +90,14 @@ export interface FamilyDefaults {
   /** Whether a seed of 0 stands for a seed of chance. */
   readonly zeroIsUnseeded: boolean;
   readonly tiling: boolean;
+  /** Whether `enable_tiling` of an experiment file means anything. */
+  readonly readsTiling: boolean;
+  /** Frames of a video that are taken: those at the clip's rate, or simply its first. */
+  readonly takes: 'in-time' | 'first';
   /** How videos of another size become the clip's: stretched, or whole with black bars. */
   readonly fit: 'stretch' | 'letterbox';
-  /** Which chunks of a list get what does not divide: one each of the first, or all of it the last. */
-  readonly chunkRemainder: 'first' | 'last';
+  /** Which chunks of a list are one clip longer where they do not divide: the first ones, or some all along. */
+  readonly chunkRemainder: 'first' | 'spread';
 }
 
 /** What of `GenerateOptions` a family has no meaning for. */
@@ -97,6 +117,8 @@ export interface ModelFamily {
   readonly defaults: FamilyDefaults;
   /** Why these options cannot be used, by option. */
   readonly lacks: Readonly<Partial<Record<UnknownOption, string>>>;
+  /** Whether a run says what it is made with: where the defaults are not those of the commands' help. */
+  readonly tellsDefaults: boolean;
   /** Whether text shorter than the network's rows is filled up with zeros. */
   readonly padsText: boolean;
   /** Whether a folder holds a model of this family. */
@@ -128,7 +150,12 @@ export interface ModelFamily {
     onProgress: LoadProgress,
   ): Promise<LoadedTransformer>;
   /** @param loaded what `loadTransformer` gave, or one of the same kind that is being trained. */
-  network(loaded: LoadedTransformer): DenoisingNetwork;
+  network(loaded: LoadedTransformer, options?: NetworkOptions): DenoisingNetwork;
+  /**
+   * Merges a LoRA that makes the model answer in fewer steps, after its own; only where the family knows such.
+   * @throws InvalidFileError where it is none, or does not fit.
+   */
+  mergeDistilled?(device: Device, loaded: LoadedTransformer, file: DistilledLora): Promise<MergedLora>;
   /** @throws InvalidFileError when the parts of a model folder do not belong together. */
   checkParts(folder: string, loaded: LoadedTransformer, vae: ClipCodec, textWidth: number | undefined): void;
   /**

@@ -6,6 +6,7 @@ import type { ModelFamily } from './family.ts';
 
 export type {
   DenoisingNetwork,
+  DistilledLora,
   FamilyDefaults,
   LoadedTransformer,
   ModelFamily,

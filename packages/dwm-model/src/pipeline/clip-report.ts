@@ -23,6 +23,10 @@ export interface ClipAim {
   readonly height: number;
   readonly width: number;
   readonly model?: string;
+  /** Frames taken of each video whatever their rate, where that is the model's way. */
+  readonly first?: number;
+  /** How pictures of another size become the clip's; stretched unless told. */
+  readonly fit?: 'stretch' | 'letterbox';
 }
 
 export interface ClipReport {
@@ -46,15 +50,21 @@ export function clipReport(
 ): ClipReport {
   const { staticVideo, handVideo } = sources;
   const whole = [staticVideo, handVideo].every(({ frames }) => frames === aim.numFrames);
+  const inRate = aim.first === undefined;
   const coverage = handCoverage(hands);
   const parts = [
-    whole ? allFrames(staticVideo, aim, keepTime) : inTime(staticVideo, aim),
+    whole
+      ? allFrames(staticVideo, aim, keepTime)
+      : inRate
+        ? inTime(staticVideo, aim)
+        : firstFrames(staticVideo, aim),
     sizes(staticVideo, aim),
     `hands in ${seconds(coverage.frames / aim.fps)} of them`,
   ];
   const limit = knowsOnly(aim.model);
   if (limit) parts.push(limit);
-  const warnings = [whole ? rates(sources) : lengths(sources, aim), shapes(sources), handWarning(coverage)];
+  const oddTime = whole ? rates(sources) : inRate ? lengths(sources, aim) : undefined;
+  const warnings = [oddTime, shapes(sources), handWarning(coverage)];
   return { line: parts.join('; '), warnings: warnings.filter((text) => text !== undefined) };
 }
 
@@ -73,6 +83,12 @@ function allFrames({ frames, fps }: VideoFacts, aim: ClipAim, keepTime?: (fps: n
   return `all ${frames} frames, shown ${speed.toFixed(2)} times as fast as filmed${instead}`;
 }
 
+/** Of a model that takes the first frames, whatever their rate. */
+function firstFrames({ frames }: VideoFacts, { numFrames, first = frames }: ClipAim): string {
+  const rest = first < numFrames ? `, and the last one repeated to ${numFrames}` : '';
+  return `the first ${first} of ${frames} frames${rest}`;
+}
+
 function inTime(info: VideoFacts, { numFrames, fps }: ClipAim): string {
   const [has, makes] = [duration(info), numFrames / fps];
   const taken = Math.min(numFrames, Math.max(1, Math.floor(has * fps + 1e-6)));
@@ -83,10 +99,11 @@ function inTime(info: VideoFacts, { numFrames, fps }: ClipAim): string {
     : `${frames}, the first ${seconds(makes)} of ${seconds(has)}`;
 }
 
-function sizes(from: VideoFacts, { width, height }: ClipAim): string {
+function sizes(from: VideoFacts, { width, height, fit }: ClipAim): string {
   const size = `${from.width}x${from.height}`;
   if (from.width === width && from.height === height) return size;
   const shape = (width * from.height) / (height * from.width);
+  if (fit === 'letterbox') return `${size} fitted into ${width}x${height} with black bars`;
   const how = Math.abs(shape - 1) < 0.02 ? 'made' : shape > 1 ? 'stretched to' : 'squeezed to';
   return `${size} ${how} ${width}x${height}`;
 }

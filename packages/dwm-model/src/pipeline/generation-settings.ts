@@ -4,8 +4,8 @@
  */
 import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
 import * as z from 'zod';
+import { familyOf } from '../families/index.ts';
 import { readConfig, readJson } from '../weights/config.ts';
-import { DEFAULTS } from './options.ts';
 
 const count = z.number().int().positive();
 
@@ -52,9 +52,10 @@ export async function readOwnSettings(folder: ModelFolder): Promise<Partial<Gene
   };
 }
 
-/** The model's own settings, and the original's where it says nothing. @throws as `readOwnSettings`. */
+/** The model's own settings, and those of its family's original where it says nothing. @throws as `readOwnSettings`. */
 export async function readGenerationSettings(folder: ModelFolder): Promise<GenerationSettings> {
-  const { numFrames, height, width, numInferenceSteps, guidanceScale } = DEFAULTS;
-  const originals = { numFrames, height, width, fps: 8, numInferenceSteps, guidanceScale, composite: false };
+  const { defaults } = await familyOf(folder);
+  const { numFrames, height, width, fps, numInferenceSteps, guidanceScale } = defaults;
+  const originals = { numFrames, height, width, fps, numInferenceSteps, guidanceScale, composite: false };
   return { ...originals, ...(await readOwnSettings(folder)) };
 }

@@ -87,6 +87,7 @@ export interface Generated {
   readonly guidance: readonly number[];
 }
 
+/** Of models whose family is not known yet. */
 export const DEFAULTS = {
   numFrames: 49,
   height: 480,

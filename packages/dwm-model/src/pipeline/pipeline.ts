@@ -14,6 +14,7 @@ import {
 } from '@dwm/core-tensor';
 import type {
   DenoisingNetwork,
+  DistilledLora,
   LoadedTransformer,
   ModelFamily,
   TextReader,
@@ -43,6 +44,10 @@ export interface LoadOptions {
   readonly scheduler?: SchedulerName;
   /** `f16` multiplies in f16 where the adapter can; sums, norms and softmax stay in f32. */
   readonly precision?: Precision;
+  /** A LoRA for fewer steps, merged after the other. */
+  readonly distilled?: DistilledLora;
+  /** Frames a second that positions in time are made for, in networks that have such. */
+  readonly modelFps?: number;
   readonly onProgress?: (part: string, doneBytes: number, totalBytes: number) => void;
 }
 
@@ -54,6 +59,8 @@ interface Parts {
   readonly transformer: LoadedTransformer;
   readonly text: TextReader | undefined;
   readonly precision: Precision;
+  readonly distilled: MergedLora | undefined;
+  readonly modelFps: number | undefined;
 }
 
 export class DwmPipeline {
@@ -66,17 +73,21 @@ export class DwmPipeline {
   readonly precision: Precision;
   /** What was merged, where there was a LoRA. */
   readonly lora: MergedLora | undefined;
+  /** What was merged of a LoRA for fewer steps, where there was one. */
+  readonly distilled: MergedLora | undefined;
   readonly #transformer: Parameters;
   readonly #text: TextReader | undefined;
 
-  private constructor({ device, family, scheduler, vae, transformer, text, precision }: Parts) {
+  private constructor(parts: Parts) {
+    const { device, family, scheduler, vae, transformer, text, precision, distilled, modelFps } = parts;
     this.device = device;
     this.family = family;
     this.scheduler = scheduler;
     this.vae = vae;
-    this.network = family.network(transformer);
+    this.network = family.network(transformer, modelFps === undefined ? {} : { fps: modelFps });
     this.precision = precision;
     this.lora = transformer.lora;
+    this.distilled = distilled;
     this.#transformer = transformer.parameters;
     this.#text = text;
   }
@@ -101,7 +112,16 @@ export class DwmPipeline {
         (await family.loadTransformer(device, folder, options.lora, report('transformer')));
       if (!options.transformer) loaded.push(transformer.parameters);
       family.checkParts(folder.name, transformer, vae, text?.width);
-      return new DwmPipeline({ device, family, scheduler, vae, transformer, text, precision });
+      let distilled: MergedLora | undefined;
+      if (options.distilled) {
+        if (!family.mergeDistilled)
+          throw new InvalidArgumentError('lightx2v-lora-path', `there is no such LoRA for ${family.name}`);
+        distilled = await family.mergeDistilled(device, transformer, options.distilled);
+      }
+      const { modelFps } = options;
+      return new DwmPipeline({
+        ...{ device, family, scheduler, vae, transformer, text, precision, distilled, modelFps },
+      });
     } catch (error) {
       for (const part of loaded) part.destroy();
       throw error;

@@ -70,6 +70,12 @@ const customSettings = z.strictObject({
   enable_tiling: flag.default(false),
   enable_slicing: ignored,
   allow_tf32: ignored,
+  /** Of Wan: the LoRA for 4 steps that inference merges. */
+  lightx2v_lora_path: z.string().optional(),
+  lightx2v_lora_scale: z.number().optional(),
+  lightx2v_compat_mode: z.enum(['auto', 'force_compat', 'off']).optional(),
+  lightx2v_compat_strict: flag.optional(),
+  lightx2v_apply_non_block_diff: flag.optional(),
   /** 0 for none but the last. */
   checkpointing_steps: count.default(500),
   /** Checkpoints kept besides the best; null for all. */
@@ -144,6 +150,8 @@ const data = z.strictObject({
   width_buckets: list(positive).default([720]),
   /** Counts where `max_num_frames` is left out. */
   frame_buckets: list(positive).default([49]),
+  /** Of Wan: frames of a clip, before `custom_settings.max_num_frames`. */
+  max_num_frames: positive.optional(),
   num_validation_videos: count.default(2),
   max_validation_videos: count.default(4),
   /** 0 for none between start and end. */
@@ -180,6 +188,8 @@ const pipelineType = z
 const pipeline = z.strictObject({
   type: pipelineType.optional(),
   condition_channels: positive.optional(),
+  /** Of Wan: rate that frame positions stand for. */
+  fps: z.number().positive().optional(),
   /** Wan's place for `model.base_model_name_or_path`. */
   base_model_name_or_path: z.string().optional(),
   /** Ours, older: `data.validation_num_inference_steps` and `data.validation_guidance_scale`. */

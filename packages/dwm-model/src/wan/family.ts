@@ -16,7 +16,7 @@ import { closeLora, mergeLora, openLora, trainedChannels, widenChannels } from '
 import type { Parameters } from '../weights/parameters.ts';
 import { wanConditioning } from './conditioning.ts';
 import { firstThere, isWan, openWanTransformer, transformerPath, UMT5_FILES, wanFiles } from './files.ts';
-import { WAN_LORA } from './lora.ts';
+import { mergeLightX2V, WAN_LORA } from './lora.ts';
 import { wanNetwork } from './network.ts';
 import { loadUmt5 } from './text.ts';
 import { readWanConfig, type WanConfig } from './transformer/config.ts';
@@ -63,8 +63,9 @@ export const WAN: ModelFamily = {
   defaults: {
     ...{ numFrames: 49, height: 480, width: 720, fps: 8, numInferenceSteps: 50, guidanceScale: 6 },
     ...{ negativePrompt: 'bad detailed', seed: 42, seedOfClip: 'same', zeroIsUnseeded: true },
-    ...{ tiling: false, fit: 'letterbox', chunkRemainder: 'first' },
+    ...{ tiling: false, readsTiling: false, takes: 'first', fit: 'letterbox', chunkRemainder: 'first' },
   },
+  tellsDefaults: true,
   padsText: true,
   lacks: {
     strength: 'Wan has no start from the static video; leave it at 1',
@@ -119,9 +120,13 @@ export const WAN: ModelFamily = {
       if (lora) await closeLora(lora);
     }
   },
-  network: (loaded) => {
+  network: (loaded, { fps } = {}) => {
     const { config, parameters } = loaded as Loaded;
-    return wanNetwork(config, parameters);
+    return wanNetwork(fps === undefined ? config : { ...config, fps }, parameters);
+  },
+  mergeDistilled: (device, loaded, { source, ...options }) => {
+    const { config, parameters } = loaded as Loaded;
+    return mergeLightX2V(device, parameters, source, { ...options, blocks: config.layers });
   },
   checkParts(folder, loaded, vae, textWidth) {
     const { outChannels, textDim } = (loaded as Loaded).config;
