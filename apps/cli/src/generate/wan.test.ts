@@ -1,0 +1,108 @@
+/** `dwm generate` with a folder of Wan's, as a user runs it, against the original's own run. */
+import { join } from 'node:path';
+import { type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor';
+import { readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
+import { relativeError } from '@dwm/core-tensor/testing';
+import { writePng } from '@dwm/media/node';
+import { expect, test } from 'vitest';
+import { dwm, haveShared, needsShared, shared, temporaryFolder } from '../testing.ts';
+import { letterbox, letterboxSize } from './letterbox.ts';
+
+const golden = join(shared, 'fixtures/wan_pipeline_e2e');
+
+async function writeFrames(folder: string, { data, shape }: SafetensorsTensor): Promise<void> {
+  const [frames, height, width] = shape;
+  const bytes = height * width * 3;
+  for (let i = 0; i < frames; i++) {
+    const pixels = (data as Uint8Array).slice(i * bytes, (i + 1) * bytes);
+    await writePng(join(folder, `${String(i).padStart(3, '0')}.png`), { height, width, data: pixels });
+  }
+}
+
+/** [1, C, F, h, w] as [1, F, C, h, w]. */
+function framesFirst(tensor: SafetensorsTensor) {
+  const [, channels, frames, height, width] = tensor.shape;
+  const values = toFloat32(tensor);
+  const pixels = height * width;
+  const data = new Float32Array(values.length);
+  for (let c = 0; c < channels; c++)
+    for (let f = 0; f < frames; f++)
+      data.set(
+        values.subarray((c * frames + f) * pixels, (c * frames + f + 1) * pixels),
+        (f * channels + c) * pixels,
+      );
+  return { dtype: 'F32' as const, shape: [1, frames, channels, height, width], data };
+}
+
+test.skipIf(!haveShared)(
+  `a Wan folder gives the original's frames, and says what it runs with${needsShared}`,
+  async () => {
+    const folder = await temporaryFolder();
+    const io = await readSafetensors(join(golden, 'io.safetensors'));
+    const original = await readSafetensors(join(golden, 'cfg6.safetensors'));
+    for (const name of ['static', 'hand']) await writeFrames(join(folder, name), io.get(`in.${name}_u8`)!);
+    const padded = (name: string) => {
+      const data = new Float32Array(7 * 20);
+      data.set(toFloat32(io.get(name)!));
+      return { dtype: 'F32' as const, shape: [1, 7, 20], data };
+    };
+    const [embeds, latents] = ['embeds', 'latents'].map((name) => join(folder, `${name}.safetensors`));
+    await saveSafetensors(
+      embeds,
+      new Map([
+        ['prompt_embeds', padded('in.prompt_embeds')],
+        ['negative_prompt_embeds', padded('in.negative_prompt_embeds')],
+      ]),
+    );
+    await saveSafetensors(
+      latents,
+      new Map([
+        ['latents', framesFirst(original.get('draw.initial_latents')!)],
+        ['eps.hand', original.get('draw.hand_posterior')!],
+      ]),
+    );
+    const tensors = join(folder, 'out.safetensors');
+    const { code, stderr } = await dwm([
+      ...['generate', '--model', golden, '--static', join(folder, 'static'), '--hands', join(folder, 'hand')],
+      ...['--prompt-embeds', embeds, '--latents', latents, '--num-inference-steps', '4'],
+      ...['--height', '32', '--width', '48', '--num-frames', '9'],
+      ...['--out', join(folder, 'out.mp4'), '--save-tensors', tensors],
+    ]);
+    expect(code, stderr).toBe(0);
+    expect(stderr).toMatch(/Wan 2.1: 4 steps, guidance 6, 9 frames of 48x32, negative prompt "bad detailed"/);
+    const video = toFloat32((await readSafetensors(tensors)).get('video')!);
+    const wanted = toFloat32(original.get('frames')!);
+    const pixels = 9 * 32 * 48;
+    const got = Float32Array.from(
+      { length: video.length },
+      (_, i) => video[(i % pixels) * 3 + Math.floor(i / pixels)],
+    );
+    expect(relativeError(got, wanted)).toBeLessThan(2e-4);
+
+    const refused = await dwm([
+      ...['generate', '--model', golden, '--static', join(folder, 'static'), '--hands', join(folder, 'hand')],
+      ...['--prompt-embeds', embeds, '--strength', '0.5', '--num-inference-steps', '4'],
+      ...['--height', '32', '--width', '48', '--num-frames', '9', '--out', join(folder, 'no.mp4')],
+    ]);
+    expect(refused.code).not.toBe(0);
+    expect(refused.stderr).toMatch(/strength: Wan has no start from the static video/);
+  },
+  120_000,
+);
+
+test('another shape is fitted whole, with black bars, the odd row below', () => {
+  expect(letterboxSize({ height: 720, width: 1280 }, { height: 480, width: 720 })).toEqual({
+    height: 405,
+    width: 720,
+  });
+  expect(letterboxSize({ height: 480, width: 480 }, { height: 480, width: 720 })).toEqual({
+    height: 480,
+    width: 480,
+  });
+  const clip = { data: new Uint8Array(2 * 4 * 3).fill(255), frames: 1, height: 2, width: 4, fps: 8 };
+  const { data, height, width } = letterbox(clip, { height: 5, width: 4 });
+  expect([height, width]).toEqual([5, 4]);
+  const rows = Array.from({ length: 5 }, (_, y) => data[y * 4 * 3]);
+  expect(rows).toEqual([0, 1, 1, 0, 0]);
+  expect(letterbox(clip, clip)).toBe(clip);
+});
