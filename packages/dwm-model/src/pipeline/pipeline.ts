@@ -188,7 +188,7 @@ export class DwmPipeline {
    * @throws InvalidArgumentError naming the size that is out of range.
    */
   async encodeStatic(clip: Clip, size: ClipSize, signal?: AbortSignal): Promise<Float32Array> {
-    checkSize(size, this.vae.config, this.transformerConfig);
+    checkSize(size, this.vae.shape, this.network);
     checkClip('static', clip);
     const video = await prepareClip(this.device, clip, size);
     const shape = [1, 3, size.frames, size.height, size.width];
