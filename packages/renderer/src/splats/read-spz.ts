@@ -44,7 +44,7 @@ export async function readSpz(source: ByteSource, options: ReadSplatOptions): Pr
 
 function parseHeader(file: string, bytes: Uint8Array): SpzHeader {
   if (bytes.length < HEADER_BYTES) throw new InvalidFileError(file, 'is cut inside its header of 16 bytes');
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const view = viewOf(bytes);
   const [version, count] = [view.getUint32(4, true), view.getUint32(8, true)];
   const [degree, fractionBits, flags] = [bytes[12], bytes[13], bytes[14]];
   const refuse = (field: string, actual: number, expected: string) =>
@@ -62,6 +62,8 @@ function parseHeader(file: string, bytes: Uint8Array): SpzHeader {
     antialiased: (flags & ANTIALIASED) !== 0,
   };
 }
+
+const viewOf = (bytes: Uint8Array) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
 
 /** Bytes a splat takes in each array. */
 function arraySizes({ version, degree }: SpzHeader): number[] {
@@ -141,7 +143,7 @@ async function readStreams(
     workBytes: arraySizes(header).reduce((a, b) => a + b),
   });
   const wanted = sizes.filter((size) => size > 0).length;
-  const head = new DataView((await source.read(0, Math.min(source.size, 32))).slice().buffer);
+  const head = viewOf(await source.read(0, Math.min(source.size, 32)));
   const [streams, table] = head.byteLength < 32 ? [0, 0] : [head.getUint8(15), head.getUint32(16, true)];
   if (streams < wanted || table < 32 || table + 16 * streams > source.size) {
     throw new InvalidFileError(
@@ -150,7 +152,7 @@ async function readStreams(
       { streams, expected: wanted, table },
     );
   }
-  const entries = new DataView((await source.read(table, 16 * wanted)).slice().buffer);
+  const entries = viewOf(await source.read(table, 16 * wanted));
   let at = table + 16 * streams;
   const arrays: Uint8Array[] = [];
   for (let k = 0; k < wanted; k++) {
@@ -187,7 +189,7 @@ function decode(
   const [places, alphas, colors, logScales, turns, rest] = arrays;
   const { positions, scales, rotations, opacities, sh, count } = cloud;
   if (header.version === 1) {
-    const view = new DataView(places.buffer, places.byteOffset, places.length);
+    const view = viewOf(places);
     for (let i = 0; i < positions.length; i++) positions[i] = halfToNumber(view.getUint16(2 * i, true));
   } else {
     const unit = 2 ** -header.fractionBits;
