@@ -24,6 +24,7 @@ import {
 import { parseExperiment } from '@dwm/dwm-model/node';
 import { decodeRgba, encodePng, encodeVideo, readVideo } from '@dwm/media/node';
 import {
+  decodeKtx2,
   importColmap,
   importColmapBinary,
   importHamer,
@@ -46,8 +47,13 @@ import { readLink, writeLink } from '../../apps/web/src/export/link.ts';
 import { listModel } from '../../packages/dwm-model/src/node/download/hub.ts';
 import { readState } from '../../packages/dwm-model/src/node/training/checkpoint.ts';
 import { readDataset } from '../../packages/dwm-model/src/node/training/dataset.ts';
-import { array, npz } from '../../packages/renderer/src/trajectory/testing.ts';
-import { panel, unpackGlb, writeGlb } from '../../packages/renderer/tests/gltf-samples.ts';
+import { WIDE_WEBM } from '../../packages/media/src/testing.ts';
+import { openBasis } from '../../packages/renderer/src/node/basis.ts';
+import { parseNpy } from '../../packages/renderer/src/trajectory/npy.ts';
+import { array, npy, npz, zip } from '../../packages/renderer/src/trajectory/testing.ts';
+import { glb, panel, unpackGlb, writeGlb } from '../../packages/renderer/tests/gltf-samples.ts';
+import { basisKtx2, plainKtx2 } from '../../packages/renderer/tests/ktx2-samples.ts';
+import { sog } from '../../packages/renderer/tests/sog-files.ts';
 import {
   compressedPly,
   inriaPly,
@@ -64,7 +70,7 @@ export interface Target {
   read(bytes: Uint8Array): Promise<unknown>;
   /** The files are JSON: values are changed too. */
   readonly json?: boolean;
-  /** It throws a plain Error with its line: it runs in the page, which shows any message. */
+  /** It throws a plain Error with its line, which its callers show or put a name before. */
   readonly plain?: boolean;
 }
 
@@ -101,6 +107,19 @@ const config = (path: string, read: (json: unknown, file: string) => unknown): T
     return read(json, file);
   },
 });
+
+/** What lies packed in a GLB: its JSON stays whole. */
+function packed(packing: 'draco' | 'meshopt'): Target {
+  const whole = async () => unpackGlb(await writeGlb(panel(4).document, packing));
+  let made: ReturnType<typeof whole> | undefined;
+  return {
+    samples: async () => [(await whole()).binary],
+    async read(bytes) {
+      made ??= whole();
+      return readGltf(glb((await made).json, bytes), { name: NAME });
+    },
+  };
+}
 
 const tensors = () =>
   writeSafetensors(
@@ -276,6 +295,15 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   },
   jpeg: { samples: async () => [await lossy('jpeg')], read: (bytes) => decodeRgba(NAME, bytes) },
   webp: { samples: async () => [await lossy('webp')], read: (bytes) => decodeRgba(NAME, bytes) },
+  ktx2: {
+    async samples() {
+      const plain = { width: 3, height: 2, data: Uint8Array.from({ length: 24 }, (_, i) => i * 9) };
+      const stored = (['none', 'zstd', 'zlib'] as const).map((scheme) => plainKtx2({ ...plain, scheme }));
+      return [...(['etc1s-alpha', 'uastc', 'uastc-zstd'] as const).map((kind) => basisKtx2(kind)), ...stored];
+    },
+    plain: true,
+    read: (bytes) => decodeKtx2(bytes, openBasis),
+  },
   video: {
     async samples() {
       const frame = picture();
@@ -285,6 +313,10 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     },
     read: async (bytes) => readVideo(await onDisk(bytes, 'video.mp4')),
   },
+  webm: {
+    samples: async () => [new Uint8Array(Buffer.from(WIDE_WEBM, 'base64'))],
+    read: async (bytes) => readVideo(await onDisk(bytes, 'video.webm')),
+  },
   glb: {
     samples: async () => [
       await writeGlb(panel(2).document),
@@ -293,6 +325,8 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     ],
     read: (bytes) => readGltf(bytes, { name: NAME }),
   },
+  draco: packed('draco'),
+  meshopt: packed('meshopt'),
   gltf: {
     async samples() {
       const { json, binary } = unpackGlb(await writeGlb(panel(2).document));
@@ -305,9 +339,20 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   splats: {
     async samples() {
       const [plain, colored] = [randomCloud(5, 0), randomCloud(5, 1)];
-      return [inriaPly(colored), compressedPly(colored), spzFile(plain, 2), spzFile(colored, 3)];
+      return [
+        inriaPly(colored),
+        compressedPly(colored),
+        spzFile(plain, 2),
+        spzFile(colored, 3),
+        spzFile(colored, 4),
+      ];
     },
     read: (bytes) => readSplats(bytesSource(NAME, bytes)),
+  },
+  sog: {
+    samples: async () => [zip((await sog(1, 1)).files), zip((await sog(2, 0)).files)],
+    read: (bytes) =>
+      readSplats(bytesSource(NAME, bytes), { decodeImage: ({ name, bytes }) => decodeRgba(name, bytes) }),
   },
   splat: {
     samples: async () => [splatFile(randomCloud(5, 0))],
@@ -385,6 +430,10 @@ export const TARGETS: Readonly<Record<string, Target>> = {
       const file = await openNpz({ name: NAME, bytes });
       for (const name of file.arrays) await file.array(name);
     },
+  },
+  npy: {
+    samples: async () => [npy(array([2, 3], [1, 2, 3, 4, 5, 6]))],
+    read: async (bytes) => parseNpy({ name: NAME, bytes }),
   },
   mano: {
     samples: async () => [npz(manoArrays(), true)],
