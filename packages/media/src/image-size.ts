@@ -18,13 +18,20 @@ const MAX_SIDE = 65_535;
 
 /**
  * Format and size of a picture, once they are known to be sane: at least one pixel, at most `MAX_PIXELS`, and of a PNG
- * no more than its data can hold.
+ * or JPEG no more than its data can hold.
  * @param name what errors call the file.
  * @throws InvalidFileError for another format, a damaged header, or a size out of range.
  */
 export function checkImageSize(name: string, bytes: Uint8Array): ImageSize {
   const size = readHeader(name, bytes);
   checkPixels(name, size);
+  // Of every 8x8 block, its mean takes a bit at the least.
+  if (size.format === 'jpeg' && size.width * size.height > bytes.length * 8 * 64) {
+    throw new InvalidFileError(
+      name,
+      `is damaged (${bytes.length} bytes cannot hold ${size.width}x${size.height} pixels); copy the file again`,
+    );
+  }
   return size;
 }
 

@@ -122,6 +122,15 @@ test('the colour that stands for transparency is kept, not made black', async ()
   expect((await readPng(path)).data).toEqual(colours);
 });
 
+/** The JPEG with another size in its frame header. */
+function ofSize(bytes: Buffer, across: number, down: number): Buffer {
+  const copy = Buffer.from(bytes);
+  const frame = copy.indexOf(Buffer.from([0xff, 0xc0]));
+  copy.writeUInt16BE(down, frame + 5);
+  copy.writeUInt16BE(across, frame + 7);
+  return copy;
+}
+
 test('sizes that no decoder should see are refused by their header', async () => {
   const cases: [name: string, bytes: Buffer, message: RegExp][] = [
     ['wide', png(unfiltered, { size: [2 ** 31 - 1, 0], kind: [8, 1] }), /colour type 1 of 8 bits/],
@@ -140,6 +149,7 @@ test('sizes that no decoder should see are refused by their header', async () =>
       /16384x16384 pixels/,
     ],
     ['jpeg', jpeg.subarray(0, 100), /it ends within its header/],
+    ['claims', ofSize(jpeg, 8000, 8000), /\d+ bytes cannot hold 8000x8000 pixels/],
   ];
   for (const [name, bytes, message] of cases) {
     const thrown = await decodeRgba(name, bytes).then(
