@@ -243,6 +243,19 @@ test('prepare makes a sample that generate finds, letterboxed or cut, and lists 
   expect(readFileSync(at('data/dataset.txt'), 'utf8')).toBe('videos/raw.mp4\n');
   // Hands of a camera of the clip's own shape fill it.
   await expect(run(trajectory)).resolves.toMatchObject({ framesWithHands: { right: 5 } });
+  // Hands that end early are said.
+  const frames4 = text.frames.slice(0, 4);
+  writeFileSync(at('short.json'), JSON.stringify({ ...text, w: 160, h: 90, frames: frames4 }));
+  let said = '';
+  const errors = vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+    said += text;
+    return true;
+  });
+  const short = await run(at('short.json')).finally(() => errors.mockRestore());
+  expect(short).toMatchObject({ framesWithHands: { left: 0, right: 4 } });
+  expect(said).toContain(
+    'short.json ends before frame 4 of 9 (after 0.5 s): the clip shows no hands from there on (--frames 4 ends with it)',
+  );
   writeFileSync(at('tall.json'), JSON.stringify({ ...text, w: 64, h: 96 }));
   await expect(run(at('tall.json'))).rejects.toThrow(/tall\.json: is of 64x96 pixels, expected the shape/);
 

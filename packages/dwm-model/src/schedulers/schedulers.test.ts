@@ -403,6 +403,7 @@ describe('scheduler files', () => {
     [{ beta_end: '0.012' }, /beta_end is "0.012", expected number/],
     [{ num_train_timesteps: 0 }, /num_train_timesteps is 0, expected more than 0/],
     [{ num_train_timesteps: 10.5 }, /num_train_timesteps is 10.5, expected an integer/],
+    [{ num_train_timesteps: 1_000_001 }, /num_train_timesteps is 1000001, expected at most 1000000/],
     [{ betta_start: 1 }, /betta_start is not a field of a diffusers scheduler/],
     [{ prediction_type: 'epsilon' }, /prediction_type is "epsilon", expected v_prediction \| sample/],
   ])('%o is refused', (change, message) => {

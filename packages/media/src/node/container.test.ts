@@ -250,7 +250,11 @@ test.each(Object.entries(oddSizes))('all chroma of %s is there', async (size, ba
 });
 
 test('pixels are made square, as the container says, or else the codec', async () => {
-  const clip = await readVideo(blobOf(file(WIDE_WEBM)));
+  const said: string[] = [];
+  const clip = await readVideo(blobOf(file(WIDE_WEBM)), { warn: (line) => said.push(line) });
+  expect(said).toEqual([
+    'video: its pixels are 1.31 times as wide as high; it is read as 21x8 with square ones',
+  ]);
   expect([clip.width, clip.height, clip.frames]).toEqual([21, 8, 2]);
   expect(await videoInfo(blobOf(file(WIDE_WEBM)))).toMatchObject({
     width: 21,
