@@ -286,3 +286,11 @@ test('an aborted run leaves no half of a result', async () => {
   await expect(job.program.outputs.y.read()).rejects.toThrow('stopped');
   expect(allEqual(await (await job.program.run({ x })).y.read(), 48)).toBe(true);
 });
+
+test('a tensor that was destroyed takes no values, and harms nothing else', async () => {
+  const job = await short([3, 5]);
+  const [gone, x] = [filled(job, 1), filled(job, 4)];
+  gone.destroy();
+  expect(() => gone.write(new Float32Array(15))).toThrow(/was destroyed and cannot be written/);
+  expect(allEqual(await (await job.program.run({ x })).y.read(), 9)).toBe(true);
+});
