@@ -1,9 +1,8 @@
 /** `npm run bench`: opens a device, measures its peaks, runs the suites and writes what it found. */
-import { mkdir, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Device, measurePeaks, type Peaks } from '@dwm/core-tensor';
-import { openNodeDevice, swiftShaderFolder } from '@dwm/core-tensor/node';
+import { openNodeDevice, swiftShaderFolder, writeFileAtomic } from '@dwm/core-tensor/node';
 import { measureBesideCopy } from './copy.ts';
 import { measure } from './measure.ts';
 import { type Options, readOptions, UsageError } from './options.ts';
@@ -86,8 +85,7 @@ async function write(info: RunInfo, rows: readonly Row[]): Promise<void> {
   ];
   if (info.options.json) files.push([info.options.json, json]);
   for (const [file, text] of files) {
-    await mkdir(dirname(file), { recursive: true });
-    await writeFile(file, text);
+    await writeFileAtomic(file, text);
     console.log(file);
   }
 }

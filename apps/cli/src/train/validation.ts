@@ -2,8 +2,8 @@
  * Videos and contact sheets of the validation clips, made with the weights as they are. Clips are loaded as training
  * loads them, as in the original.
  */
-import { writeFile } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
+import { writeFileAtomic } from '@dwm/core-tensor/node';
 import { DEFAULTS, type DwmPipeline, type PromptEmbeds } from '@dwm/dwm-model';
 import {
   type ExperimentConfig,
@@ -76,7 +76,10 @@ export async function validate(
     });
     const path = join(folder, names[i]);
     await writeClip(outputPaths(path, truth !== undefined), toFrames(generated, fps), videos);
-    await writeFile(`${path}.txt`, typeof prompt === 'string' ? prompt : await readCaption(sample.prompt));
+    await writeFileAtomic(
+      `${path}.txt`,
+      typeof prompt === 'string' ? prompt : await readCaption(sample.prompt),
+    );
   }
   return folder;
 }

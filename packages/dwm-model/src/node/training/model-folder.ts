@@ -2,7 +2,8 @@
  * Model folders that a run makes: a base whose missing weights are drawn at random, and the trained model, which
  * is the base with the trained part in it. What a run does not change is linked, not copied.
  */
-import { copyFile, link, mkdir, readdir, rm } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { link, mkdir, readdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { InvalidFileError, type ModelFolder, subfolder } from '@dwm/core-tensor';
 import { openDirectory, saveSafetensors, type TensorToSave, writeFileAtomic } from '@dwm/core-tensor/node';
@@ -126,5 +127,5 @@ export async function linkFiles(from: string, to: string, { weights, texts }: Mo
 async function linkFile(from: string, to: string): Promise<void> {
   await mkdir(dirname(to), { recursive: true });
   await rm(to, { force: true });
-  await link(from, to).catch(() => copyFile(from, to));
+  await link(from, to).catch(() => writeFileAtomic(to, createReadStream(from)));
 }
