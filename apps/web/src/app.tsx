@@ -42,7 +42,7 @@ export function App() {
         <h1>Dexterous world model</h1>
         <p>{state.settings?.prompt || 'Move a hand in a room, and watch what it does.'}</p>
       </header>
-      <main>
+      <main aria-busy={state.phase === 'starting' || !!state.task || state.pending > 0}>
         <Status session={session} />
         <Switch>
           <Match when={acting() && state.phase === 'ready'}>

@@ -1,5 +1,5 @@
 /** The one button, what the run will take, and how far it is. */
-import { Show } from 'solid-js';
+import { createSignal, Show } from 'solid-js';
 import type { Session } from '../state/session.ts';
 import type { GenerateProgress } from '../worker/protocol.ts';
 
@@ -34,11 +34,18 @@ const memory = (software?: boolean) => (software ? 'memory' : 'graphics memory')
 export function GenerateBar(props: { session: Session; acting: boolean; onAct: (on: boolean) => void }) {
   const { session } = props;
   const { state } = session;
+  const [asked, setAsked] = createSignal(false);
+  // Pressed while a field still takes effect, it runs with what the field says.
   const able = () =>
-    state.phase === 'ready' && !state.task && !state.run && !!state.plan?.fits && !!state.scene;
+    !asked() &&
+    state.phase === 'ready' &&
+    !state.run &&
+    !!state.scene &&
+    (!!state.plan?.fits || state.pending > 0);
   const generate = () => {
     props.onAct(false);
-    session.generate();
+    setAsked(true);
+    session.generate().finally(() => setAsked(false));
   };
   return (
     <section class="generate" aria-label="Generate">

@@ -4,6 +4,12 @@ import type { Session } from '../state/session.ts';
 
 export function Status(props: { session: Session }) {
   const { state } = props.session;
+  const notes = () => {
+    const { videos, room, model, generated } = state;
+    const limit = !videos && room && room.seed === undefined && model?.limit;
+    const given = videos ? videos.notes : room?.notes;
+    return new Set([...(limit ? [limit] : []), ...(given ?? []), ...(generated?.warnings ?? [])]);
+  };
   return (
     <>
       <div class="status" role="status" aria-live="polite">
@@ -19,9 +25,7 @@ export function Status(props: { session: Session }) {
           )}
         </Show>
       </div>
-      <For each={state.videos ? state.videos.notes : state.room?.notes}>
-        {(line) => <p class="hint">{line}</p>}
-      </For>
+      <For each={[...notes()]}>{(line) => <p class="hint">{line}</p>}</For>
       <Show when={state.error}>
         {(error) => (
           <div class="error" role="alert">

@@ -7,7 +7,6 @@ import { batch } from 'solid-js';
 import { createStore, unwrap } from 'solid-js/store';
 import example from '../example.mp4';
 import { onGrid, readLink, type Shared } from '../export/link.ts';
-import { atLength, videoNotes } from '../files/video-notes.ts';
 import type { ModelFiles, ModelRef } from '../model-store/sources.ts';
 import { lastThird } from '../panes/picture.ts';
 import { begin, type History, push, redo, undo } from '../scene-editor/history.ts';
@@ -55,6 +54,8 @@ export interface State {
   readonly wordsFrom: WordsFrom;
   /** GB that a run may take on the device. */
   readonly memoryLimit: number;
+  /** Of what the visitor asked for, how much is not done yet. */
+  readonly pending: number;
   readonly plan?: MemoryPlan;
   readonly roomRef: RoomRef;
   readonly room?: RoomInfo;
@@ -69,7 +70,7 @@ export interface State {
   readonly preview?: Clip;
   /** A run from the build, of the motion that the page begins with. */
   readonly recorded?: { readonly of: Trajectory; readonly video: Clip };
-  readonly generated?: { readonly video: Clip; readonly seconds: number; readonly of: Settings };
+  readonly generated?: Calls['generate']['result'] & { readonly of: Settings };
 }
 
 const words = (error: unknown) => (error instanceof Error ? error.message : String(error));
@@ -89,6 +90,7 @@ export function createSession() {
     phase: 'starting',
     wordsFrom: 'none',
     memoryLimit: memoryLimit(true),
+    pending: 0,
     roomRef: { kind: 'synthetic', seed: DEFAULT_ROOM },
   });
   let engine = new EngineClient();
@@ -116,9 +118,19 @@ export function createSession() {
     onProgress?: CallOptions<Calls[N]['progress']>['onProgress'],
   ) => engine.call(name, argument, { signal: stop.signal, onProgress });
 
+  /** One after the other. What is asked for counts from now on, so nothing runs with what it is about to change. */
+  function inTurn<T>(work: (before: boolean) => Promise<T>): Promise<T> {
+    set({ pending: state.pending + 1 });
+    const turn = queue
+      .then((before) => work(before !== false))
+      .finally(() => set({ pending: state.pending - 1 }));
+    queue = turn;
+    return turn;
+  }
+
   /** Runs what a visitor asked for, after what they asked for before; an error becomes the page's one line. */
   function attempt(work: () => Promise<void>): Promise<boolean> {
-    const turn = queue.then(async () => {
+    return inTurn(async () => {
       if (state.phase !== 'ready' || state.run) return false;
       stop = new AbortController();
       set({ error: undefined });
@@ -132,8 +144,6 @@ export function createSession() {
         set({ task: undefined });
       }
     });
-    queue = turn;
-    return turn;
   }
 
   function watch(client: EngineClient): void {
@@ -218,22 +228,17 @@ export function createSession() {
   };
 
   async function openVideos(videos: OwnVideos, settings: Settings): Promise<void> {
-    const read = (file: File) =>
-      call('readVideo', { file, settings }, ({ done }) => busy(`Reading ${file.name}`, done));
-    const [scene, hands] = [await read(videos.scene), await read(videos.hands)];
+    const { scene: sceneFile, hands: handsFile } = videos;
+    const { notes, ...clips } = await call(
+      'readVideos',
+      { scene: sceneFile, hands: handsFile, settings, model: now().model?.name },
+      ({ name, done }) => busy(`Reading ${name}`, done),
+    );
     const typed = state.wordsFrom === 'typed';
     const { caption = '' } = videos;
     set({
-      scene: atLength(scene.clip, settings.frames, 'scene'),
-      hands: atLength(hands.clip, settings.frames, 'hands'),
-      videos: {
-        ...videos,
-        notes: videoNotes(
-          { ...scene, name: videos.scene.name },
-          { ...hands, name: videos.hands.name },
-          settings,
-        ),
-      },
+      ...clips,
+      videos: { ...videos, notes },
       generated: undefined,
       preview: undefined,
       settings: { ...settings, prompt: typed ? settings.prompt : caption },
@@ -250,7 +255,7 @@ export function createSession() {
   /** The recorded run of the first room stands in until the visitor makes one. */
   async function showRecorded(): Promise<void> {
     const file = new File([await (await fetch(example)).blob()], 'example.mp4');
-    const { clip: all } = await engine.call('readVideo', { file, settings: now().settings! });
+    const all = await engine.call('readVideo', file);
     set({ recorded: { of: now().motions!.present, video: lastThird(all) } });
   }
 
@@ -321,21 +326,29 @@ export function createSession() {
       set({ plan });
     });
 
-  async function generate(): Promise<void> {
+  /** Runs with what the visitor has changed by now; not at all where that failed. */
+  function generate(): Promise<void> {
+    const changing = state.pending > 0;
+    return inTurn(async (before) => {
+      if (before || !changing) await run();
+    });
+  }
+
+  async function run(): Promise<void> {
     const { scene, hands, settings, generated: before } = now();
-    if (!scene || !hands || !settings || state.run || state.task || state.phase !== 'ready') return;
+    if (!scene || !hands || !settings || state.run || state.phase !== 'ready' || !state.plan?.fits) return;
     stop = new AbortController();
     set({ error: undefined, generated: undefined, preview: undefined });
     set({ run: { stage: 'encode', done: 0, step: 0, steps: settings.steps } });
     try {
       // The page keeps its clips: what is sent is copied.
-      const { video, seconds } = await call('generate', { scene, hands, settings }, (progress) =>
+      const made = await call('generate', { scene, hands, settings }, (progress) =>
         batch(() => {
           if (progress.preview) set({ preview: progress.preview });
           set({ run: progress });
         }),
       );
-      set({ generated: { video, seconds, of: settings } });
+      set({ generated: { ...made, of: settings } });
     } catch (error) {
       fail(error);
       set({ preview: undefined, generated: before });

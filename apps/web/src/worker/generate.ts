@@ -2,7 +2,7 @@
 import { toBytes } from '@dwm/dwm-model';
 import type { LoadedModel } from './model.ts';
 import { Previews } from './previews.ts';
-import type { Clip, GenerateProgress, Settings } from './protocol.ts';
+import type { Calls, Clip, GenerateProgress, Settings } from './protocol.ts';
 
 export interface RunInput {
   readonly scene: Clip;
@@ -18,9 +18,10 @@ export async function generate(
   { scene, hands, settings }: RunInput,
   report: (progress: GenerateProgress) => void,
   signal: AbortSignal,
-): Promise<{ video: Clip; seconds: number }> {
+): Promise<Calls['generate']['result']> {
   const began = performance.now();
   const steps: number[] = [];
+  const warnings: string[] = [];
   let last = 0;
   let shown: GenerateProgress = { stage: 'text', done: 0, step: 0, steps: settings.steps };
   const show = (change: Partial<GenerateProgress>) => {
@@ -41,6 +42,7 @@ export async function generate(
       composite: settings.composite,
       seed: settings.seed,
       signal,
+      onWarning: (line) => warnings.push(line),
       onProgress({ stage, done, step = 0, steps: count = settings.steps, preview }) {
         const now = performance.now();
         if (stage === 'denoise' && shown.stage !== 'denoise') last = now;
@@ -59,6 +61,7 @@ export async function generate(
     return {
       video: { data: toBytes(video), frames, height, width, fps: settings.fps },
       seconds: (performance.now() - began) / 1000,
+      warnings,
     };
   } finally {
     await previews.end();

@@ -1,6 +1,6 @@
 /** The loaded model with what the page needs to know of it, and the size of run that it was made for. */
 import { type Device, type ModelFolder, openSafetensors, toFloat32 } from '@dwm/core-tensor';
-import { DwmPipeline, type PromptEmbeds, readOwnSettings } from '@dwm/dwm-model';
+import { DwmPipeline, knowsOnly, type PromptEmbeds, readOwnSettings } from '@dwm/dwm-model';
 import type { ModelInfo, ModelProgress, Settings } from './protocol.ts';
 import { messagesIn } from './serve.ts';
 
@@ -48,6 +48,7 @@ export async function loadModel(
       name: folder.name,
       ...(lora && { lora: lora.name }),
       takesText: pipeline.hasTextEncoder,
+      limit: knowsOnly(folder.name),
       bytes: device.memory.allocated - before,
       settings: { ...(small ? SMALL : LARGE), ...(await ownSettings(folder)) },
     },

@@ -16,12 +16,6 @@ export interface Clip {
   readonly fps: number;
 }
 
-/** What was taken of a video, and what its file has. */
-export interface ReadVideo {
-  readonly clip: Clip;
-  readonly file: Omit<Clip, 'data'>;
-}
-
 export interface DeviceInfo {
   readonly name: string;
   /** Drawn by the processor: correct, and slow. */
@@ -35,6 +29,8 @@ export interface ModelInfo {
   /** Fine-tuned weights over it. */
   readonly lora?: string;
   readonly takesText: boolean;
+  /** What it was made for and nothing else, in a line. */
+  readonly limit?: string;
   /** Device memory of its weights. */
   readonly bytes: number;
   readonly settings: Settings;
@@ -129,11 +125,18 @@ export interface Calls {
   condition: Call<{ readonly trajectory: Trajectory }, Conditioning, { readonly done: number }>;
   /** What hands do to the room, in words; undefined in rooms that nobody can simulate. */
   describe: Call<{ readonly trajectory: Trajectory }, string | undefined>;
-  readVideo: Call<{ readonly file: File; readonly settings: Settings }, ReadVideo, { readonly done: number }>;
+  /** All frames of a video. */
+  readVideo: Call<File, Clip>;
+  /** The visitor's two videos as a run takes them, and what was taken, a line each. */
+  readVideos: Call<
+    { readonly scene: File; readonly hands: File; readonly settings: Settings; readonly model?: string },
+    Conditioning & { readonly notes: readonly string[] },
+    { readonly name: string; readonly done: number }
+  >;
   plan: Call<{ readonly settings: Settings; readonly limit: number }, MemoryPlan>;
   generate: Call<
     { readonly scene: Clip; readonly hands: Clip; readonly settings: Settings },
-    { readonly video: Clip; readonly seconds: number },
+    { readonly video: Clip; readonly seconds: number; readonly warnings: readonly string[] },
     GenerateProgress
   >;
   attachView: Call<OffscreenCanvas, void>;

@@ -109,7 +109,8 @@ async function fromFiles(files: readonly DroppedFile[]): Promise<RoomParts> {
         return bytesOf(found);
       },
     }));
-  const splats = cloud && (await readSplats(blobSource(cloud.file, cloud.path)));
+  const splats =
+    cloud && (await readSplats(blobSource(cloud.file, cloud.path), { warn: (line) => notes.push(line) }));
   const bounds = meshes ? worldBounds(meshes) : splats && cloudBounds(splats);
   return { info: { name: main.path, caption: '', bounds, notes }, meshes, splats };
 }

@@ -62,10 +62,9 @@ serve({
     }
   },
   describe: async ({ trajectory }) => ready(room, 'room').describe(trajectory),
-  async readVideo({ file, settings }, { report, signal }) {
-    const { readVideo } = await import('./read-video.ts');
-    return readVideo(file, settings, signal, (done) => report({ done }));
-  },
+  readVideo: async (file) => (await import('@dwm/media')).readVideo(file),
+  readVideos: async (asked, { report, signal }) =>
+    (await import('./read-videos.ts')).readVideos(asked, signal, report),
   plan: async ({ settings, limit }) => planMemory(ready(model, 'model'), settings, limit),
   generate: (input, { report, signal }) => generate(ready(model, 'model'), input, report, signal),
   async attachView(canvas) {
