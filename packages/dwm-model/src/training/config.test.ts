@@ -63,6 +63,12 @@ test('values as PyYAML reads them', () => {
     parse({ custom_settings: { checkpointing_steps: 0 } }).training.custom_settings.checkpointing_steps,
   ).toBe(0);
   expect(parse({}, { logging: null }).logging.log_steps).toBe(10);
+  const empty = { ...LEAST.data, validation_set: null, validation_steps: null };
+  expect(parse({ seed: null, custom_settings: { load_tensors: null } }, { data: empty })).toMatchObject({
+    data: { validation_set: [], validation_steps: 0 },
+    training: { seed: 42, custom_settings: { load_tensors: true } },
+  });
+  expect(() => parse({ lora_rnk: null })).toThrow('did you mean training.lora_rank?');
   expect(() => parse({ learning_rate: 'fast' })).toThrow('x.yaml: training.learning_rate: ');
 });
 

@@ -258,7 +258,7 @@ export function parseExperiment(yaml: unknown, file: string): ExperimentConfig {
 
 /** @throws InvalidFileError naming the key, e.g. `training.lr_warmup_steps`, or every key that is unknown. */
 export function readExperimentFile(yaml: unknown, file: string): ExperimentFile {
-  const result = schema.safeParse(withoutEmptySections(yaml));
+  const result = schema.safeParse(withoutNulls(yaml));
   if (result.success) return result.data;
   const unknown: string[] = [];
   for (const issue of result.error.issues) {
@@ -279,13 +279,19 @@ export function readExperimentFile(yaml: unknown, file: string): ExperimentFile 
   throw new InvalidFileError(file, `${field}: ${issue.message}`, { field });
 }
 
-/** A section with nothing in it is null in YAML. */
-const withoutEmptySections = (yaml: unknown): unknown =>
-  typeof yaml === 'object' && yaml !== null && !Array.isArray(yaml)
-    ? Object.fromEntries(Object.entries(yaml).filter(([, section]) => section !== null))
-    : yaml;
-
 type Shape = Readonly<Record<string, z.ZodType>>;
+
+/** Without the known keys that have no value, which YAML calls null: they are as good as left out. */
+function withoutNulls(yaml: unknown, shape: Shape = schema.shape): unknown {
+  if (typeof yaml !== 'object' || yaml === null || Array.isArray(yaml)) return yaml;
+  return Object.fromEntries(
+    Object.entries(yaml).flatMap(([key, value]) => {
+      if (!Object.hasOwn(shape, key)) return [[key, value]];
+      const inside = shapeOf(shape[key]);
+      return value === null ? [] : [[key, inside ? withoutNulls(value, inside) : value]];
+    }),
+  );
+}
 
 /** The keys of a section, where it is one. */
 function shapeOf(type: z.ZodType): Shape | undefined {

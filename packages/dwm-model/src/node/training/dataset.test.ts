@@ -11,6 +11,7 @@ import { readDataset, readDatasets } from './dataset.ts';
 import { encodeFiles, writeFailures } from './encode.ts';
 import { type EncodeJob, jobsOfFolders, jobsOfSamples, MODALITIES, shardJobs } from './encode-jobs.ts';
 import { readMoments } from './encoded.ts';
+import { readFirstLine } from './encoder.ts';
 import { TINY_MODEL } from './testing.ts';
 
 let folder: string;
@@ -228,6 +229,21 @@ test('encoding goes on where it stopped: only new and changed clips are encoded'
   expect(await encode({ format: 'pt' })).toMatchObject({ written: 0 });
   expect(await encode({ format: 'pt', overwrite: true })).toMatchObject({ written: 2 });
 }, 120_000);
+
+test('of a caption its first line is encoded, an empty one too; without a caption nothing is', async () => {
+  const file = join(folder, 'caption.txt');
+  for (const [text, line] of [
+    [' a hand \r\nopens', 'a hand'],
+    ['\nsecond', ''],
+    ['', ''],
+  ]) {
+    await writeFile(file, text);
+    expect(await readFirstLine(file)).toBe(line);
+  }
+  await expect(readFirstLine(join(folder, 'none.txt'))).rejects.toThrow(
+    'none.txt: no such caption; write one',
+  );
+});
 
 test('frames as the encode script takes them', () => {
   // torch.linspace(0, n - 1, m).round()

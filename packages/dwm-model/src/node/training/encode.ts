@@ -13,7 +13,7 @@ import { readTransformerConfig } from '../../transformer/index.ts';
 import { readJson } from '../../weights/config.ts';
 import type { EncodeJob, Modality } from './encode-jobs.ts';
 import { type Encoded, encodedFrom, writeEncoded } from './encoded.ts';
-import { firstLine, type ReadClip, readCaption } from './encoder.ts';
+import { type ReadClip, readFirstLine } from './encoder.ts';
 import { Prefetch } from './prefetch.ts';
 import { ScriptEncoder } from './script-encoder.ts';
 
@@ -102,7 +102,7 @@ async function encodeAll(options: EncodeOptions): Promise<EncodeResult> {
   const read = async (job: EncodeJob): Promise<Ready> => {
     const file = `${job.target}.${format}`;
     if (job.modality === 'prompts') {
-      const caption = firstLine(await readCaption(job.source, { required: true }));
+      const caption = await readFirstLine(job.source);
       const key = await encoder.promptKey(caption);
       if (await isKnown(file, key, options)) return { key };
       return { key, fresh: { encode: () => encoder.encodePrompt(caption) } };

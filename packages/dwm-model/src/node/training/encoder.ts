@@ -114,20 +114,26 @@ export class TrainingEncoder {
 
 /**
  * The caption of a clip, trimmed; empty where there is none, as in the original.
- * @throws InvalidFileError where it cannot be read, or is required and not there.
+ * @throws InvalidFileError where it cannot be read.
  */
-export async function readCaption(path: string, { required = false } = {}): Promise<string> {
+export async function readCaption(path: string): Promise<string> {
   try {
     return (await readFile(path, 'utf8')).trim();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT' && !required) return '';
-    throw new InvalidFileError(
-      path,
-      code === 'ENOENT' ? 'no such caption; write one' : `cannot be read (${code})`,
-    );
+    if (code === 'ENOENT') return '';
+    throw new InvalidFileError(path, `cannot be read (${code})`);
   }
 }
 
-/** What the original's encode script takes of a caption. */
-export const firstLine = (caption: string): string => caption.split('\n', 1)[0].trim();
+/**
+ * What the original's encode script takes of a caption: its first line, which may be empty.
+ * @throws InvalidFileError where it is not there or cannot be read.
+ */
+export async function readFirstLine(path: string): Promise<string> {
+  const text = await readFile(path, 'utf8').catch(({ code }: NodeJS.ErrnoException) => {
+    const problem = code === 'ENOENT' ? 'no such caption; write one' : `cannot be read (${code})`;
+    throw new InvalidFileError(path, problem);
+  });
+  return text.split(/[\r\n]/, 1)[0].trim();
+}
