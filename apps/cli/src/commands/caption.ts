@@ -139,7 +139,7 @@ async function caption(flags: Flags, reporter: Reporter, signal: AbortSignal): P
     const reason = await answer(task, endpoint, flags.maxRetryCount, signal);
     if (reason !== undefined) {
       failures.push({ src: task.source, reason });
-      reporter.warn(`${task.source}: ${reason}`);
+      reporter.warn(reason.includes(task.source) ? reason : `${task.source}: ${reason}`);
     }
     reporter.progress(`${done + 1} of ${tasks.length} captions  ${task.target}`, done + 1 === tasks.length);
   }

@@ -265,7 +265,8 @@ async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): 
         };
   const captionOf = async (index: number) => {
     const { promptFile } = files[index];
-    return promptFile === undefined ? '' : readPrompt(promptFile);
+    // A caption that is not there is the empty prompt, as dwm generate has it.
+    return promptFile !== undefined && (await exists(promptFile)) ? readPrompt(promptFile) : '';
   };
   /** The next caption of the list that says something else. */
   const wrongCaption = async (index: number) => {

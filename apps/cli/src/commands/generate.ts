@@ -1,6 +1,6 @@
 /** `dwm generate`: conditioning videos and a prompt in, interaction videos out; one clip or a whole list. */
 import { basename, dirname, extname, join } from 'node:path';
-import { beforeUse, type Device, InvalidArgumentError } from '@dwm/core-tensor';
+import { beforeUse, type Device, InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { checkOutput, openPath, withOutput } from '@dwm/core-tensor/node';
 import {
   clipReport,
@@ -281,6 +281,13 @@ async function generate(
   const configFile = given.experimentConfig ?? (await findExperiment(checkpointPath));
   const experiment = await readExperiment(configFile, given.override ?? [], reporter);
   if (configFile !== given.experimentConfig) reporter.say(`the experiment is ${configFile}`);
+  if (experiment.type?.startsWith('wan')) {
+    throw new InvalidFileError(
+      configFile!,
+      `pipeline.type: ${experiment.type} is not supported yet; dwm generate runs CogVideoX models`,
+      { field: 'pipeline.type' },
+    );
+  }
   const sizes = (['height', 'width', 'numFrames'] as const).flatMap((name) => {
     const value = given[name] ?? experiment[name];
     return value === undefined ? [] : [[name, value]];

@@ -10,6 +10,8 @@ import { readYamlFile } from '../yaml-file.ts';
 /** Settings of the file; those that it leaves out are undefined, and then the model's own. */
 export interface Experiment {
   readonly file?: string;
+  /** `pipeline.type`: which kind of model. */
+  readonly type?: string;
   readonly mode?: 'lora' | 'full' | 'vae' | 'inpaint';
   readonly baseModel?: string;
   readonly loraAlpha?: number;
@@ -60,6 +62,7 @@ export async function readExperiment(
   const of = <T>(section: string, key: string, value: T) => (said(section, key) ? value : undefined);
   return {
     file,
+    type: pipeline.type,
     mode: training.mode,
     baseModel: model.base_model_name_or_path ?? pipeline.base_model_name_or_path,
     loraAlpha: of('training', 'lora_alpha', training.lora_alpha),

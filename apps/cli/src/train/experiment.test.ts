@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { readExperiment } from '../generate/experiment.ts';
 import { modelFolder } from '../hub-folder.ts';
 import type { Reporter } from '../report.ts';
-import { shared, temporaryFolder } from '../testing.ts';
+import { dwm, ownLines, shared, temporaryFolder } from '../testing.ts';
 import { readYamlFile } from '../yaml-file.ts';
 import { readTrainingExperiment } from './experiment.ts';
 
@@ -92,8 +92,16 @@ describe.skipIf(!have)(`the published files${have ? '' : ' (skipped, no shared d
 
   test('Wan is read for inference, and not trained', async () => {
     expect(readExperimentFile(await readYamlFile(wan, []), wan).pipeline.type).toMatch(/^wan/);
-    expect((await readExperiment(wan, [], reporter)).baseModel).toContain('Wan2.1-Fun-V1.1-14B-InP');
-    await expect(readTrainingExperiment(wan, [], reporter)).rejects.toThrow('Wan is for inference only');
+    expect(await readExperiment(wan, [], reporter)).toMatchObject({
+      type: 'wan2.1_fun_inp_hand_concat',
+      baseModel: expect.stringContaining('Wan2.1-Fun-V1.1-14B-InP'),
+    });
+    await expect(readTrainingExperiment(wan, [], reporter)).rejects.toThrow(
+      'pipeline.type: wan2.1_fun_inp_hand_concat cannot be trained here',
+    );
+    const ran = await dwm(['generate', '--experiment_config', wan, '--video', 'x.mp4', '--output_dir', 'o']);
+    expect(ran.code).toBe(1);
+    expect(ownLines(ran).at(-1)).toMatch(/pipeline\.type: wan2\.1_fun_inp_hand_concat is not supported yet/);
   });
 });
 

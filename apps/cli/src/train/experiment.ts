@@ -1,7 +1,7 @@
 /** The experiment file of a training, with overrides from the command line, and where it leads on this machine. */
 import { stat } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
-import { InvalidArgumentError } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
 import { type ExperimentConfig, parseExperiment } from '@dwm/dwm-model/node';
 import { modelFolder } from '../hub-folder.ts';
 import { tellIgnored } from '../ignored.ts';
@@ -30,7 +30,9 @@ export async function readTrainingExperiment(
   tellIgnored(yaml, reporter);
   const { type } = config.pipeline;
   if (type?.startsWith('wan')) {
-    throw new InvalidArgumentError('pipeline.type', `${type} cannot be trained; Wan is for inference only`);
+    throw new InvalidFileError(file, `pipeline.type: ${type} cannot be trained here; CogVideoX can`, {
+      field: 'pipeline.type',
+    });
   }
   if (/wandb|all/.test(String(config.logging.report_to ?? ''))) {
     reporter.warn(
