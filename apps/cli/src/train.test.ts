@@ -171,6 +171,10 @@ test(
       /none\.txt: cannot be read \(ENOENT\); check data\.dataset_file$/,
     );
 
+    expect(await train('e0', {}, { model: { base_model_name_or_path: 'owner/name' } })).toBe(
+      'error: owner/name: no such folder; give model.base_model_name_or_path the folder of a model, or fetch one: dwm download owner/name --out <dir>',
+    );
+
     const data = join(folder, 'broken');
     await cp(join(folder, 'data'), data, { recursive: true });
     const list = join(folder, 'list.txt');

@@ -12,13 +12,16 @@ import { exists } from './files.ts';
 import type { TextEmbeds } from './inputs.ts';
 import type { Job } from './jobs.ts';
 
-/** The folder of a model, by its path or its hub id; an id that was not fetched gets the command that does. */
-export async function openModel(given: string): Promise<ModelFolder> {
+/**
+ * The folder of a model, by its path or its hub id; what is not there gets the command that fetches it.
+ * @param setting that names the model.
+ */
+export async function openModel(given: string, setting = '--model'): Promise<ModelFolder> {
   const path = await modelFolder(given);
   if (!(await exists(path))) {
     throw new InvalidFileError(
       path,
-      'no such folder; give --model the folder of a model, or fetch one: dwm download <id> --out <dir>',
+      `no such folder; give ${setting} the folder of a model, or fetch one: dwm download ${/^[\w.-]+\/[\w.-]+$/.test(given) ? given : '<id>'} --out <dir>`,
     );
   }
   return openDirectory(path);
