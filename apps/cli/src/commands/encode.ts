@@ -198,7 +198,7 @@ async function planOfExperiment(file: string, flags: Flags, reporter: Reporter):
   const { datasets, matched } = await readDatasets(data);
   const samples = [...datasets.flat(), ...[...matched.values()].flat()];
   for (const path of data.validation_set) samples.push(...(await readDataset(path, data)));
-  const folder = await openModel(model.base_model_name_or_path);
+  const folder = await openModel(model.base_model_name_or_path, 'model.base_model_name_or_path');
   const withText = await folder.exists('text_encoder/config.json');
   const kinds = flags.modalities ?? MODALITIES.filter((kind) => kind !== 'prompts' || withText);
   const { frames, height, width } = trainingSize(config);

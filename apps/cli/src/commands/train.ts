@@ -10,6 +10,7 @@ import {
 } from '@dwm/dwm-model/node';
 import { type Command, Option } from 'commander';
 import { stringify } from 'yaml';
+import { openModel } from '../generate/check.ts';
 import { interruptible } from '../interrupt.ts';
 import { clock, createReporter, type Reporter, size } from '../report.ts';
 import { ClipReader } from '../train/clip-reader.ts';
@@ -69,6 +70,7 @@ Example:
         reporter.result(config, stringify(config));
         return;
       }
+      await openModel(config.model.base_model_name_or_path, 'model.base_model_name_or_path');
       const clips = new ClipReader((line) => reporter.say(line));
       const read: ReadClip = (path, choose) => clips.read(path, choose);
       if (flags.testDataloader) {
