@@ -11,6 +11,7 @@ const arrays = { f32: Float32Array, f16: Uint16Array, bf16: Uint16Array, i32: In
 
 let created = 0;
 
+/** A tensor in device memory. */
 export class DeviceTensor implements TensorSpec {
   readonly device: Device;
   readonly shape: readonly number[];

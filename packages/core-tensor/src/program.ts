@@ -19,6 +19,7 @@ import {
 import { type HostData, input, type Precision, type Tensor, type TensorSpec } from './tensor.ts';
 import { beforeUse } from './tune/before-use.ts';
 
+/** Options of `Program.run`. */
 export interface RunOptions {
   readonly signal?: AbortSignal;
   /** Called with the finished share of the program's work, 0 to 1. */
@@ -41,8 +42,10 @@ interface Step {
   readonly groups: Map<string, GPUBindGroup>;
 }
 
+/** What a run is given: tensors on the device, or arrays. */
 export type Inputs<I extends Record<string, TensorSpec>> = { [K in keyof I]: DeviceTensor | HostData };
 
+/** A compiled graph: compile once, run often. */
 export class Program<I extends Record<string, TensorSpec>, O extends Record<string, Tensor>> {
   readonly plan: Plan;
   /** The result tensors; every run overwrites them. */

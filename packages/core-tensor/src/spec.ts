@@ -2,11 +2,13 @@
 import { type DType, elementCount } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError } from './errors.ts';
 
+/** Shape and element type of a tensor. */
 export interface TensorSpec {
   readonly shape: readonly number[];
   readonly dtype: DType;
 }
 
+/** A `TensorSpec`; f32 unless said. */
 export const spec = (shape: readonly number[], dtype: DType = 'f32'): TensorSpec => ({ shape, dtype });
 
 /** Host arrays that match the dtypes; f16 and bf16 travel as their bits. */

@@ -17,6 +17,7 @@ import { type HostData, requireShape, type TensorSpec } from './spec.ts';
 
 export * from './spec.ts';
 
+/** Where a tensor's value comes from. */
 export type Source =
   | { readonly kind: 'input'; readonly name: string }
   | { readonly kind: 'parameter'; readonly tensor: DeviceTensor }
@@ -77,6 +78,7 @@ export interface Target {
   readonly precision: Precision;
 }
 
+/** Type that a kernel multiplies in; sums are f32 in both. */
 export type Precision = 'f32' | 'f16';
 
 /** Elementwise work done on a kernel's output 0 before it is stored, as `dtype`. */
@@ -104,8 +106,10 @@ export interface KernelOp {
   lower(target: Target, epilogue: Epilogue | undefined, prologue?: Fusion): Lowering;
 }
 
+/** The three kinds of op. */
 export type Op = PointwiseOp | ViewOp | KernelOp;
 
+/** An op with its inputs. */
 export interface Node {
   readonly op: Op;
   readonly inputs: readonly Tensor[];
@@ -117,6 +121,7 @@ let created = 0;
 /** The id of the next tensor. */
 export const tensorsCreated = (): number => created;
 
+/** A symbol for a value: shape, element type, and where it comes from. */
 export class Tensor implements TensorSpec {
   readonly shape: readonly number[];
   readonly dtype: DType;

@@ -8,6 +8,7 @@ import { i420Bytes, rgbToI420 } from './color.ts';
 import { holdEventLoop } from './event-loop.ts';
 import { checkFrames, type Frames, frameAt } from './frames.ts';
 
+/** Options of `encodeVideo`. */
 export interface EncodeOptions {
   /** Frames per second; the clip's own rate unless given. */
   fps?: number;

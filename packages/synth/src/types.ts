@@ -7,6 +7,7 @@ import type { HandSide, LightRig, Matrix, Scene, Trajectory } from '@dwm/rendere
 /** Seeds below are for training, from here on for testing: whoever has a seed knows which it is. */
 export const FIRST_TEST_SEED = 1_000_000;
 
+/** What hands do in a room, by name. */
 export const ACTIONS = [
   'pull-drawer',
   'push-drawer',
@@ -30,6 +31,7 @@ export const ACTIONS = [
   'wander',
 ] as const;
 
+/** One of `ACTIONS`. */
 export type Action = (typeof ACTIONS)[number];
 
 /** Hands that fail at what the room is made for; they come by name only. */
@@ -85,6 +87,7 @@ export interface Contact {
   readonly part: string;
 }
 
+/** A clip before it is drawn. */
 export interface SimulatedClip {
   readonly seed: number;
   readonly action: Action;
@@ -115,12 +118,14 @@ export type Rejection =
   | 'unwanted-contact'
   | 'out-of-view';
 
+/** Why a seed gave no clip. */
 export interface Rejected {
   readonly seed: number;
   readonly action: Action;
   readonly rejected: Rejection;
 }
 
+/** Size and length of a clip. */
 export interface ClipSettings {
   /** Pixels. */
   readonly width: number;

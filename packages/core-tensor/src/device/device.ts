@@ -16,6 +16,7 @@ export interface DeviceMemory {
   readonly limit: number;
 }
 
+/** What a device is opened with. */
 export interface OpenOptions {
   /** Limits to report tighter than the adapter's: for tests. */
   readonly limits?: LimitOverrides;
@@ -49,6 +50,7 @@ export class DeviceBuffer implements Filled {
   }
 }
 
+/** A GPU device with counted memory, its capabilities, and typed errors. */
 export class Device {
   readonly gpu: GPUDevice;
   readonly caps: DeviceCaps;

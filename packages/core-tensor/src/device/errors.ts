@@ -10,6 +10,7 @@ export class NoAdapterError extends DwmError {
   }
 }
 
+/** What did not fit, and where. */
 export interface OutOfMemoryDetails {
   /** Size of the buffer that did not fit; undefined when the driver does not say which one it was. */
   readonly requestedBytes?: number;

@@ -5,6 +5,7 @@
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '@dwm/kernels-wgsl';
 import type { Device, DeviceBuffer } from './device.ts';
 
+/** Measured peak rates of a device. */
 export interface Peaks {
   /** 10^9 floating-point operations a second in f32, a fused multiply-add counting as two. */
   readonly gflopsF32: number;

@@ -15,6 +15,7 @@ import { constant, record, type Target, type Tensor, type TensorSpec, type Vjp }
 import { broadcastShapes, where } from './pointwise.ts';
 import { broadcastTo, reshape } from './views.ts';
 
+/** Options of `attention`. */
 export interface AttentionOptions {
   /** Multiplies q · k; 1 / sqrt(headDim) by default. */
   readonly scale?: number;

@@ -11,6 +11,7 @@ import { matmul } from './matmul.ts';
 import { splitAt } from './pointwise.ts';
 import { reshape, slice } from './views.ts';
 
+/** Options of `conv2d`. */
 export interface Conv2dOptions {
   /** In space; 1 if left out. */
   readonly stride?: 1 | 2;
@@ -20,6 +21,7 @@ export interface Conv2dOptions {
   readonly upsample?: { readonly space?: 1 | 2 };
 }
 
+/** Options of `conv3d`. */
 export interface Conv3dOptions extends Omit<Conv2dOptions, 'upsample'> {
   /** [batch, kt - 1, height, width, inChannels]: the frames before x. Without it, x's frame 0 repeated. */
   readonly cache?: Tensor;

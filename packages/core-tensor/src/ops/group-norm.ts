@@ -7,6 +7,7 @@ import { add, mul, sub } from './pointwise.ts';
 import { sum } from './reduce.ts';
 import { reshape, slice } from './views.ts';
 
+/** Options of `groupNorm`. */
 export interface GroupNormOptions {
   /** Divides C; group g is channels [g·C/groups, (g + 1)·C/groups). */
   readonly groups: number;

@@ -10,6 +10,7 @@ import {
 import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor, type Vjp } from '../tensor.ts';
 
+/** Options of `layerNorm`. */
 export interface LayerNormOptions {
   readonly eps: number;
   /** Scale, [C]. */

@@ -7,6 +7,7 @@ import { add } from './pointwise.ts';
 import { sum } from './reduce.ts';
 import { broadcastTo, reshape } from './views.ts';
 
+/** Options of `matmul`. */
 export interface MatmulOptions {
   /** `a` is stored [..., K, M]. */
   readonly transposeA?: boolean;
@@ -92,6 +93,7 @@ function gradientOfB(a: Tensor, b: Tensor, g: Tensor, transposeA: boolean, trans
   return lead > 0 ? sum(gradient, [...Array(lead).keys()]) : gradient;
 }
 
+/** How weights are quantized. */
 export interface QuantizedOptions {
   readonly bits: 4 | 8;
   /** Steps of K that share a scale; a multiple of 8 that divides K. */

@@ -12,6 +12,7 @@ import {
 import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor } from '../tensor.ts';
 
+/** What an elementwise function takes: a tensor, or one number for all elements. */
 export type Operand = Tensor | number;
 
 /** Shape that `shapes` broadcast to. */
@@ -46,20 +47,35 @@ function pointwise(fn: PointwiseFn, ...args: Operand[]): Tensor {
   return record(op, tensors, [{ shape, dtype: integer ? tensors[0].dtype : 'f32' }])[0];
 }
 
+/** a + b. */
 export const add = (a: Operand, b: Operand): Tensor => pointwise('add', a, b);
+/** a - b. */
 export const sub = (a: Operand, b: Operand): Tensor => pointwise('sub', a, b);
+/** a · b. */
 export const mul = (a: Operand, b: Operand): Tensor => pointwise('mul', a, b);
+/** a / b. */
 export const div = (a: Operand, b: Operand): Tensor => pointwise('div', a, b);
+/** The smaller of a and b. */
 export const minimum = (a: Operand, b: Operand): Tensor => pointwise('min', a, b);
+/** The larger of a and b. */
 export const maximum = (a: Operand, b: Operand): Tensor => pointwise('max', a, b);
+/** -a. */
 export const neg = (a: Tensor): Tensor => pointwise('neg', a);
+/** |a|. */
 export const abs = (a: Tensor): Tensor => pointwise('abs', a);
+/** e to the a. */
 export const exp = (a: Tensor): Tensor => pointwise('exp', a);
+/** Natural logarithm of a. */
 export const log = (a: Tensor): Tensor => pointwise('log', a);
+/** Square root of a. */
 export const sqrt = (a: Tensor): Tensor => pointwise('sqrt', a);
+/** 1 / sqrt(a). */
 export const rsqrt = (a: Tensor): Tensor => pointwise('rsqrt', a);
+/** The largest whole number that is not above a. */
 export const floor = (a: Tensor): Tensor => pointwise('floor', a);
+/** 1 / (1 + exp(-a)). */
 export const sigmoid = (a: Tensor): Tensor => pointwise('sigmoid', a);
+/** Hyperbolic tangent of a. */
 export const tanh = (a: Tensor): Tensor => pointwise('tanh', a);
 /** x · sigmoid(x). */
 export const silu = (a: Tensor): Tensor => pointwise('silu', a);

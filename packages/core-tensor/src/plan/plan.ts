@@ -39,6 +39,7 @@ export interface PlannedDispatch extends Pick<Dispatch, 'label' | 'wgsl' | 'unif
   readonly receipt: Receipt | undefined;
 }
 
+/** Device memory of a program, in bytes. */
 export interface PlanMemory {
   /** Weights bound from outside; they exist before the program does. */
   readonly parameters: number;
@@ -51,6 +52,7 @@ export interface PlanMemory {
   readonly total: number;
 }
 
+/** A graph as dispatches over an arena: everything is known before it runs. */
 export interface Plan {
   readonly dispatches: readonly PlannedDispatch[];
   readonly slabs: readonly number[];

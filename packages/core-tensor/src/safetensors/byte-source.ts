@@ -4,6 +4,7 @@
  */
 import { InvalidFileError } from '../errors.ts';
 
+/** A file, URL or Blob that is read by ranges. */
 export interface ByteSource {
   /** What messages call the file: its path, URL or name. */
   readonly name: string;

@@ -24,6 +24,7 @@ interface Shard {
   header: SafetensorsHeader;
 }
 
+/** Weights in safetensors, in one file or in shards, read a tensor at a time. */
 export class Checkpoint {
   /** The file, or the index of the shards. */
   readonly name: string;

@@ -30,6 +30,7 @@ export const DTYPE_BITS = {
   BOOL: 8,
 } as const;
 
+/** Element types of safetensors, by their names there. */
 export type SafetensorsDtype = keyof typeof DTYPE_BITS;
 
 export type TypedArray =

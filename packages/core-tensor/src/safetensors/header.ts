@@ -25,6 +25,7 @@ export interface TensorEntry {
   readonly file: string;
 }
 
+/** What the header of a safetensors file says. */
 export interface SafetensorsHeader {
   /** In the header's order, except that names which are plain integers come first. */
   readonly tensors: ReadonlyMap<string, TensorEntry>;

@@ -7,6 +7,7 @@ import { InvalidArgumentError, InvalidFileError } from '../errors.ts';
 import { type ByteSource, blobSource } from './byte-source.ts';
 import { isMissing, openUrl, probeUrl } from './url-source.ts';
 
+/** A folder of a model: on disk, at an address, or dropped on a page. */
 export interface ModelFolder {
   /** What messages call the folder: its path, URL or name. */
   readonly name: string;

@@ -18,6 +18,7 @@ export interface Question extends LoweredStep {
   readonly alternatives: readonly Choice[];
 }
 
+/** Options of `tune`. */
 export interface TuneOptions {
   /** Milliseconds after which no further class is begun; the heaviest come first. */
   readonly budgetMs: number;
@@ -30,6 +31,7 @@ export interface TuneOptions {
   readonly time?: (choice: Choice, run: () => Promise<void>) => Promise<number>;
 }
 
+/** How far tuning is. */
 export interface TuneProgress {
   /** Class under way. */
   readonly key: string;
@@ -37,6 +39,7 @@ export interface TuneProgress {
   readonly total: number;
 }
 
+/** What was measured of one class of shapes. */
 export interface Tuned {
   /** Class of shapes. */
   readonly key: string;

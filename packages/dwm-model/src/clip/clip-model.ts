@@ -34,6 +34,7 @@ const FILES = [
 
 type Compiled = Program<{ input: TensorSpec }, { out: Tensor }>;
 
+/** CLIP: texts and pictures into one space of vectors. */
 export class ClipModel {
   readonly config: ClipConfig;
   readonly #device: Device;

@@ -1,6 +1,7 @@
 /** The 95% interval of a mean by the percentile bootstrap (Efron 1979), from a seed: the same values give the same. */
 import { randomReference } from '@dwm/core-tensor';
 
+/** A mean with the ends of its interval. */
 export interface Interval {
   readonly mean: number;
   readonly low: number;

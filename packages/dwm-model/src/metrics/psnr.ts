@@ -29,12 +29,14 @@ function overall(parts: readonly { sum: number; count: number }[]): number | und
   return count > 0 ? decibels(parts.reduce((total, part) => total + part.sum, 0) / count) : undefined;
 }
 
+/** PSNR in dB. */
 export interface Psnr {
   readonly wholeClip: number;
   readonly meanOfFrames: number;
   readonly frames: readonly number[];
 }
 
+/** PSNR of a clip against the truth. */
 export function clipPsnr(prediction: MetricClip, truth: MetricClip): Psnr {
   const parts = errors(prediction, truth);
   const frames = parts.map(({ sum, count }) => decibels(sum / count));

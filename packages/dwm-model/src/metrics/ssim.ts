@@ -68,6 +68,7 @@ export function ssimMap(prediction: MetricClip, truth: MetricClip): Float64Array
   return map;
 }
 
+/** SSIM of a clip. */
 export interface Ssim {
   /** Mean over frames. */
   readonly mean: number;

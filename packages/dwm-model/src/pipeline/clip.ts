@@ -29,6 +29,7 @@ export interface Clip {
   readonly width: number;
 }
 
+/** Frames, height and width of a clip, in pixels. */
 export interface ClipSize {
   readonly frames: number;
   readonly height: number;

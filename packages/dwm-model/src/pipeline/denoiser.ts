@@ -66,6 +66,7 @@ const traced = (network: DenoisingNetwork, shape: DenoiserShape) => ({
   run: predict(network, shape) as (inputs: Record<string, Tensor>) => { prediction: Tensor; raw: Tensor },
 });
 
+/** The transformer as one program that predicts a step, guidance included. */
 export class Denoiser {
   readonly #network: DenoisingNetwork;
   readonly #program: Program<Signature, { prediction: Tensor; raw: Tensor }>;

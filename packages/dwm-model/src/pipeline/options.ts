@@ -10,6 +10,7 @@ export interface PromptEmbeds {
   readonly tokens: number;
 }
 
+/** Options of `DwmPipeline.generate`. */
 export interface GenerateOptions {
   /** The static scene along the camera path. */
   readonly staticVideo: Clip;
@@ -62,6 +63,7 @@ export interface Draws {
   readonly steps?: readonly Float32Array[];
 }
 
+/** How far a run is. */
 export interface Progress {
   readonly stage: 'text' | 'encode' | 'denoise' | 'decode';
   /** Finished share of the stage, 0 to 1. */
@@ -73,6 +75,7 @@ export interface Progress {
   readonly preview?: Float32Array;
 }
 
+/** What a run gives. */
 export interface Generated {
   /** [frames, height, width, 3] in [0, 1]. */
   readonly video: Float32Array;

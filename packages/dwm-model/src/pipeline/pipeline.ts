@@ -35,6 +35,7 @@ import { dynamicGuidanceScale } from './guidance.ts';
 import { normals, STREAMS } from './noise.ts';
 import type { Generated, GenerateOptions, PromptEmbeds } from './options.ts';
 
+/** Options of `DwmPipeline.load`. */
 export interface LoadOptions {
   /** Folder of DWM's fine-tuned weights, merged into the base. */
   readonly lora?: ModelFolder;
@@ -63,6 +64,7 @@ interface Parts {
   readonly modelFps: number | undefined;
 }
 
+/** A loaded model: static video, hands and prompt to video. */
 export class DwmPipeline {
   readonly device: Device;
   readonly family: ModelFamily;

@@ -23,6 +23,7 @@ export interface RankScene {
   readonly prompt: GenerateOptions['prompt'];
 }
 
+/** One action to rank. */
 export interface Candidate {
   readonly name: string;
   /** Its hands on black, as long and as large as the static video. */
@@ -30,6 +31,7 @@ export interface Candidate {
   readonly prompt?: GenerateOptions['prompt'];
 }
 
+/** Options of `rankActions`. */
 export interface RankOptions
   extends Pick<GenerateOptions, 'numInferenceSteps' | 'guidanceScale' | 'seed' | 'signal'> {
   /** Clips of each candidate, from `seed` on; 1 if left out. All candidates see the same seeds. */
@@ -41,6 +43,7 @@ export interface RankOptions
   readonly onClip?: (done: number, total: number) => void;
 }
 
+/** A candidate with its distances to the goal. */
 export interface Ranked {
   readonly name: string;
   /** Place among the candidates as they were given. */

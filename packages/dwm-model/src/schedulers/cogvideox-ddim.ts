@@ -11,6 +11,7 @@ import { type StepAlphas, VariancePreservingScheduler } from './variance-preserv
 
 export const cogVideoXSchema = z.object({ ...ddimFields, snr_shift_scale: z.number().positive().default(3) });
 
+/** diffusers' scheduler of this name. */
 export class CogVideoXDDIMScheduler extends VariancePreservingScheduler {
   readonly className = 'CogVideoXDDIMScheduler';
 

@@ -13,6 +13,7 @@ import { predictX0, type StepAlphas, VariancePreservingScheduler } from './varia
 
 const halfLogSnr = (alpha: number) => Math.log(Math.sqrt(alpha / (1 - alpha)));
 
+/** diffusers' scheduler of this name. */
 export class CogVideoXDPMScheduler extends VariancePreservingScheduler {
   readonly className = 'CogVideoXDPMScheduler';
 

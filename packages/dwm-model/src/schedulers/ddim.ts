@@ -11,6 +11,7 @@ import { predictX0, type StepAlphas, VariancePreservingScheduler } from './varia
 // Clipping is for pixels and is not linear; diffusers turns it on unless told otherwise, hence no default here.
 const schema = z.object({ ...ddimFields, ...noThresholding, clip_sample: z.literal(false) });
 
+/** diffusers' scheduler of this name. */
 export class DDIMScheduler extends VariancePreservingScheduler {
   readonly className = 'DDIMScheduler';
 

@@ -34,6 +34,7 @@ const schema = z.object({
   final_sigmas_type: finalSigmas,
 });
 
+/** diffusers' scheduler of this name. */
 export class EulerDiscreteScheduler implements Scheduler {
   readonly className = 'EulerDiscreteScheduler';
   readonly numTrainTimesteps: number;

@@ -26,6 +26,7 @@ const schema = z.object({
   ...noSigmaConversion,
 });
 
+/** diffusers' scheduler of this name. */
 export class FlowMatchEulerDiscreteScheduler implements Scheduler {
   readonly className = 'FlowMatchEulerDiscreteScheduler';
   readonly numTrainTimesteps: number;

@@ -30,6 +30,7 @@ export interface LinearCombination {
   readonly terms: readonly { readonly slot: Slot; readonly coefficient: number }[];
 }
 
+/** One denoising step as coefficients in float64. */
 export interface StepRecipe {
   /** What the network is told, as the original lists it. */
   readonly timestep: number;
@@ -69,6 +70,7 @@ export interface ScheduleOptions {
   readonly shift?: number;
 }
 
+/** Makes the schedule of a run. */
 export interface Scheduler {
   /** diffusers' class name, as in `_class_name`. */
   readonly className: string;

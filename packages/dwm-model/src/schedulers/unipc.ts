@@ -41,6 +41,7 @@ const schema = z.object({
   final_sigmas_type: finalSigmas,
 });
 
+/** diffusers' scheduler of this name. */
 export class UniPCMultistepScheduler implements Scheduler {
   readonly className = 'UniPCMultistepScheduler';
   readonly numTrainTimesteps: number;

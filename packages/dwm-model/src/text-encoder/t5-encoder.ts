@@ -26,6 +26,7 @@ export interface T5EncodeOptions {
   readonly precision?: Precision;
 }
 
+/** The encoder of T5 v1.1. */
 export class T5Encoder {
   readonly config: T5Config;
   readonly parameters: Parameters;

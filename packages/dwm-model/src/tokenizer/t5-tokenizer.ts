@@ -34,6 +34,7 @@ export interface Encoding {
   readonly truncated: boolean;
 }
 
+/** SentencePiece unigram tokenizer, as T5 has it. */
 export class T5Tokenizer {
   readonly unkId: number;
   readonly eosId: number;

@@ -43,6 +43,7 @@ const schema = z.object({
   condition_channels: positive.nullable().default(null),
 });
 
+/** A transformer's config.json. */
 export type TransformerConfig = z.infer<typeof schema> & {
   /** Width of the residual stream: heads x head dim. */
   readonly innerDim: number;

@@ -40,6 +40,7 @@ const schema = z.object({
   invert_scale_latents: z.literal(false, unsupported('dividing by the scaling factor')).default(false),
 });
 
+/** A VAE's config.json. */
 export type VaeConfig = z.infer<typeof schema>;
 
 /** @throws InvalidFileError naming the first key that is unknown, wrong or not supported. */

@@ -11,6 +11,7 @@ import { vaeParameters } from './parameters.ts';
 import { type Posterior, posteriorOf } from './posterior.ts';
 import { LATENT_FRAMES, SAMPLE_FRAMES, stretches } from './stretches.ts';
 
+/** CogVideoX's VAE: clips to latents and back. */
 export class CogVideoXVae extends ClipCodec {
   readonly config: VaeConfig;
 

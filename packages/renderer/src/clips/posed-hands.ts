@@ -17,6 +17,7 @@ export interface HandModels {
   readonly mano?: ManoModel;
 }
 
+/** Both hands, posed frame by frame from joints or MANO parameters. */
 export class PosedHands {
   readonly #rigs: Readonly<Record<HandSide, RiggedHand>>;
   readonly #mano?: Readonly<Record<HandSide, ManoHand>>;

@@ -27,6 +27,7 @@ export interface Picture {
   readonly depth?: Float32Array;
 }
 
+/** Meshes, splats or both, drawn into one picture. */
 export class StaticScene {
   readonly device: Device;
   readonly #meshes?: { readonly model: SceneModel; readonly renderer: MeshRenderer };

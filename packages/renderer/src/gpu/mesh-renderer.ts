@@ -19,6 +19,7 @@ import {
 import type { ShadowMap } from './shadow-map.ts';
 import { clipMatrix, positionOf, rayMatrix, type View } from './view.ts';
 
+/** Options of `MeshRenderer.draw`. */
 export interface DrawOptions {
   /** `unlit` shows base colours as they are. */
   readonly shading?: 'lit' | 'unlit';
@@ -48,6 +49,7 @@ const FRAME_BYTES = 240;
 const LIGHT_BYTES = 64;
 const KINDS = { directional: 0, point: 1, spot: 2 };
 
+/** Draws scenes of meshes. */
 export class MeshRenderer {
   readonly device: Device;
   readonly #module: GPUShaderModule;

@@ -15,6 +15,7 @@ export interface RenderTargetOptions {
   readonly samples?: 1 | 4;
 }
 
+/** Textures that are drawn to: colour, depth, measures. */
 export class RenderTarget {
   readonly device: Device;
   readonly width: number;

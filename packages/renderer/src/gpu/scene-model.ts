@@ -66,6 +66,7 @@ const SLOT_COUNT = 7;
 const holdsColor = (material: Material, slot: number) =>
   slot === 0 || slot === 4 || slot === 6 || (slot === 1 && material.specularGlossiness !== undefined);
 
+/** A scene on the device, which can be posed. */
 export class SceneModel {
   readonly scene: Scene;
   readonly items: readonly DrawItem[];

@@ -6,6 +6,7 @@
 import type { Intrinsics } from '../camera/intrinsics.ts';
 import { type Axes, type Pose, withAxes } from '../camera/pose.ts';
 
+/** A camera and where it is. */
 export interface View {
   readonly intrinsics: Intrinsics;
   /** Camera to world, metres. */

@@ -67,8 +67,10 @@ fn shade(in: Varyings) -> f32 {
 }
 `;
 
+/** The hands of a frame; null or left out where there is none. */
 export type HandPair = Readonly<Partial<Record<HandSide, HandGeometry | null>>>;
 
+/** Draws hands in the look that the model was trained on. */
 export class HandRenderer {
   readonly device: Device;
   readonly #module: GPUShaderModule;

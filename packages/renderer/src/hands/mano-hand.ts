@@ -106,6 +106,7 @@ function pipelinesOf(device: Device): Pipelines {
   return pipelines;
 }
 
+/** A hand posed by MANO parameters, from the user's own MANO file. */
 export class ManoHand implements HandGeometry {
   readonly parts: readonly HandPart[];
   /** World vertices and normals [778, 3] f32 once `pose` has run. */

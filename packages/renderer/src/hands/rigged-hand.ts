@@ -21,6 +21,7 @@ interface RiggedPart extends HandPart {
   readonly corners: DeviceBuffer;
 }
 
+/** A hand posed by joints, from a GLB whose skin has WebXR's names. */
 export class RiggedHand implements HandGeometry {
   readonly parts: readonly RiggedPart[];
   readonly #rest: readonly Matrix[];

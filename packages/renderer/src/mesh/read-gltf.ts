@@ -33,6 +33,7 @@ import { checkSize, chosenScene, placeInstances, readNodes, readRoots } from './
 import { readPrimitive } from './primitives.ts';
 import { Fields, type Resources, validateGltf } from './validate.ts';
 
+/** Options of `readGltf`. */
 export interface ReadGltfOptions {
   /** File name, for messages and errors. */
   readonly name: string;

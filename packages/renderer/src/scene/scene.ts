@@ -4,6 +4,7 @@
  */
 import type { Matrix } from './matrix.ts';
 
+/** A node of a scene. */
 export interface SceneNode {
   readonly name: string;
   /** Index in `nodes`, or -1. */
@@ -148,6 +149,7 @@ export interface PunctualLight {
   readonly outerCone: number;
 }
 
+/** A scene as plain data. */
 export interface Scene {
   /** File name, for messages. */
   readonly name: string;

@@ -8,6 +8,7 @@ import { InvalidFileError } from '@dwm/core-tensor';
 
 export type ShDegree = 0 | 1 | 2 | 3;
 
+/** Gaussian splats as plain arrays. */
 export interface SplatCloud {
   readonly count: number;
   /** Centres, [count, 3], in the file's own axes and unit. */

@@ -67,6 +67,7 @@ interface Listed {
   readonly pairs: number;
 }
 
+/** Draws Gaussian splats. */
 export class SplatRenderer {
   readonly device: Device;
   readonly #scratch: Scratch;

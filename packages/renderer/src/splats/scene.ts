@@ -17,6 +17,7 @@ export interface SplatPart {
   readonly sh: DeviceBuffer;
 }
 
+/** Gaussian splats on the device. */
 export class SplatScene {
   readonly device: Device;
   readonly count: number;

@@ -22,6 +22,7 @@ export const NO_HANDS: Hands = { left: null, right: null };
 
 export const SIDES = ['left', 'right'] as const;
 
+/** One frame: when it is, its camera, its hands. */
 export interface TrajectoryFrame {
   /** Since the first frame. */
   readonly seconds: number;
@@ -30,6 +31,7 @@ export interface TrajectoryFrame {
   readonly hands: Hands;
 }
 
+/** Cameras and hands over time. */
 export interface Trajectory {
   /** Frames a second; where the frames are not evenly spaced (a recording), the mean. */
   readonly fps: number;

@@ -26,6 +26,7 @@ export interface PlanSettings {
   readonly action?: Action;
 }
 
+/** What the hands and the camera are to do, frame by frame. */
 export interface Plan {
   readonly action: Action;
   readonly caption: string;

@@ -19,6 +19,7 @@ import { type ClipRequest, type ClipResult, readStateLog } from './make-clip.ts'
 import { readParts } from './read-parts.ts';
 import type { WorkerAnswer } from './worker.ts';
 
+/** Options of `writeDataset`. */
 export interface DatasetOptions {
   readonly root: string;
   readonly split: Split;
@@ -47,6 +48,7 @@ export interface DatasetOptions {
   readonly onClip?: (progress: DatasetProgress) => void;
 }
 
+/** How far a dataset is. */
 export interface DatasetProgress {
   /** Clips there are, of `count`; `kept` were there before. */
   readonly clips: number;
@@ -56,6 +58,7 @@ export interface DatasetProgress {
   readonly rejected: number;
 }
 
+/** What was written. */
 export interface DatasetReport {
   readonly list: string;
   readonly clips: number;

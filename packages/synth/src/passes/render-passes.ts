@@ -20,6 +20,7 @@ import { handScene } from '../hands/index.ts';
 import type { SimulatedClip } from '../types.ts';
 import { clipScene } from './clip-scene.ts';
 
+/** The three videos of a clip. */
 export interface ClipPasses {
   /** [frames, height, width, 3] each, displayed bytes. */
   readonly staticVideo: Frames;
@@ -33,6 +34,7 @@ export interface ClipPasses {
 const isThumbnail = (width: number): boolean => width <= 200;
 const shadowTexels = (width: number): number => (isThumbnail(width) ? 1024 : 2048);
 
+/** Draws a simulated clip three times: static, hands, interaction. */
 export class PassRenderer {
   readonly #device: Device;
   readonly #decodeImage: DecodeImage | undefined;

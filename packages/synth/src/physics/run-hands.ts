@@ -11,6 +11,7 @@ import { Bodies, type MovableBody } from './bodies.ts';
 import { carrier, HandNow, holders, TOUCH, touchedPoint, touches, within } from './grasp.ts';
 import { bendOf, DEFAULT_RADII, HandBody } from './hand-body.ts';
 
+/** What the hands did to the room. */
 export interface HandsRun {
   /** Every body that can move, in the world's order. */
   readonly moving: readonly MovingPart[];

@@ -46,6 +46,7 @@ export interface Grip {
   readonly solids: readonly Solid[];
 }
 
+/** A thing in the room. */
 export interface Body {
   readonly name: string;
   /** What captions call it: "the top drawer". */
@@ -62,6 +63,7 @@ export interface Body {
   readonly grips: readonly Grip[];
 }
 
+/** A room as data: furniture with joints, loose things. */
 export interface World {
   readonly seed: number;
   readonly action: Action;

@@ -9,6 +9,7 @@ import type { Device } from '../../device/device.ts';
 import { measurePeaks, type Peaks } from '../../device/probe.ts';
 import { type AdapterName, describeAdapter, INSTALL, machineMemory, openNodeDevice } from './open.ts';
 
+/** What this machine can run. */
 export interface DoctorReport {
   /** The device that runs use: adapter, features, limits. */
   readonly device: DeviceCaps;

@@ -13,6 +13,7 @@ const ADAPTERS = ['hardware', 'lavapipe', 'swiftshader', 'null'] as const;
 /** `null` compiles shaders and runs nothing: every feature is there, subgroup matrices too. */
 export type AdapterName = (typeof ADAPTERS)[number];
 
+/** What a device is opened with in Node. */
 export interface NodeOpenOptions extends OpenOptions {
   /** The one adapter to take; by default `$DWM_ADAPTER`, else the first there is in the order above. */
   readonly adapter?: AdapterName;

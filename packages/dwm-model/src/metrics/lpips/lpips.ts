@@ -41,6 +41,7 @@ export interface WeightFile {
 
 type Compiled = Program<{ a: TensorSpec; b: TensorSpec }, { distance: Tensor }>;
 
+/** LPIPS v0.1 of one network. */
 export class Lpips {
   readonly network: LpipsNetwork;
   readonly #device: Device;

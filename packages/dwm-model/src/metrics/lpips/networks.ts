@@ -5,7 +5,9 @@
 import { add, concat, conv2d, maximum, type Tensor } from '@dwm/core-tensor';
 import { maxPool, type Pool } from './pool.ts';
 
+/** Networks that LPIPS has weights for. */
 export const LPIPS_NETWORKS = ['vgg', 'alex', 'squeeze'] as const;
+/** One of `LPIPS_NETWORKS`. */
 export type LpipsNetwork = (typeof LPIPS_NETWORKS)[number];
 
 interface Conv {

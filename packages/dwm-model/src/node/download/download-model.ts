@@ -13,6 +13,7 @@ import { clash, nameProblem } from './file-name.ts';
 import { type HubFile, hubAccess, listModel } from './hub.ts';
 import { type DownloadProgress, ProgressMeter } from './progress.ts';
 
+/** Options of `downloadModel`. */
 export interface DownloadOptions {
   /** Folder for the files, made where needed; they keep their paths in the repository. */
   outDir: string;
@@ -25,6 +26,7 @@ export interface DownloadOptions {
   signal?: AbortSignal;
 }
 
+/** What was fetched. */
 export interface DownloadedModel {
   dir: string;
   /** The commit that the revision stood for. */

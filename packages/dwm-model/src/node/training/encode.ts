@@ -17,6 +17,7 @@ import { type ReadClip, readFirstLine } from './encoder.ts';
 import { Prefetch } from './prefetch.ts';
 import { ScriptEncoder } from './script-encoder.ts';
 
+/** Options of `encodeFiles`. */
 export interface EncodeOptions {
   readonly jobs: readonly EncodeJob[];
   /** Folder of the model whose VAE and text encoder are used. */
@@ -49,6 +50,7 @@ export interface EncodeFailure {
   readonly reason: string;
 }
 
+/** What was encoded. */
 export interface EncodeResult {
   readonly written: number;
   readonly total: number;

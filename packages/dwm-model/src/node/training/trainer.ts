@@ -44,6 +44,7 @@ import { Prefetch } from './prefetch.ts';
 import type { Batch, Inputs, Shows, TrainingTask } from './task.ts';
 import { vaeTask } from './vae-task.ts';
 
+/** What a run tells while it goes. */
 export type TrainEvent =
   | { readonly kind: 'note'; readonly text: string }
   | { readonly kind: 'warning'; readonly text: string }
@@ -60,6 +61,7 @@ export type TrainEvent =
     }
   | { readonly kind: 'checkpoint'; readonly path: string; readonly step: number };
 
+/** Options of `train`. */
 export interface TrainOptions extends Shows {
   readonly config: ExperimentConfig;
   /** `latest`, a checkpoint, or a folder of LoRA files to start from. */
@@ -77,6 +79,7 @@ export interface TrainOptions extends Shows {
   readonly onEvent?: (event: TrainEvent) => void;
 }
 
+/** Where a run ended. */
 export interface TrainResult {
   readonly step: number;
   readonly stopped: boolean;
