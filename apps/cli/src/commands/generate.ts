@@ -391,7 +391,7 @@ async function generateAll(
     lora: tuned.lora,
     precision: flags.precision,
     distilled: await distilledLora(flags, experiment),
-    modelFps: flags.modelFps,
+    network: { fps: flags.modelFps },
     onProgress: loadingProgress(reporter, signal),
   });
   if (pipeline.distilled) {

@@ -25,6 +25,18 @@ export interface LoadedTransformer<Config = unknown> {
 export interface NetworkOptions {
   /** Frames a second that positions in time are made for, where the network has such. */
   readonly fps?: number;
+  /** Features of a picture [tokens, width], for networks that take any; zeros where left out. */
+  readonly image?: Float32Array;
+  /** One slower frequency of the positions in time, for clips longer than the network was made for. */
+  readonly riflex?: Riflex;
+}
+
+/** arXiv:2502.15894: the frequency that would repeat within the clip is slowed. */
+export interface Riflex {
+  /** Which frequency, from 1. */
+  readonly k: number;
+  /** Latent frames of the clip. */
+  readonly frames: number;
 }
 
 /** A LoRA that makes a model answer in fewer steps, as LightX2V publishes them. */

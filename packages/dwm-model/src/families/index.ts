@@ -11,6 +11,8 @@ export type {
   LoadedTransformer,
   ModelFamily,
   ModelShapes,
+  NetworkOptions,
+  Riflex,
   TextReader,
 } from './family.ts';
 

@@ -29,6 +29,10 @@ export interface GenerateOptions {
   /** Default 6; guidance is off at 1 and below. */
   readonly guidanceScale?: number;
   readonly dynamicGuidance?: boolean;
+  /** Share of the steps, from the first on, that are guided; the rest go by the prompt alone. Default 1. */
+  readonly guidedShare?: number;
+  /** What stands beside the noisy latents [F', channels, h, w], in place of what the two videos would make. */
+  readonly condition?: Float32Array;
   /** Default 42. The same seed gives the same noise on every adapter. */
   readonly seed?: number;
   /** In (0, 1]: below 1 the run starts from the noised static video. Default 1. */

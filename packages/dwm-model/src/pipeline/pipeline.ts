@@ -17,6 +17,7 @@ import type {
   DistilledLora,
   LoadedTransformer,
   ModelFamily,
+  NetworkOptions,
   TextReader,
   UnknownOption,
 } from '../families/family.ts';
@@ -47,8 +48,8 @@ export interface LoadOptions {
   readonly precision?: Precision;
   /** A LoRA for fewer steps, merged after the other. */
   readonly distilled?: DistilledLora;
-  /** Frames a second that positions in time are made for, in networks that have such. */
-  readonly modelFps?: number;
+  /** What the network is made with, as far as its family knows such. */
+  readonly network?: NetworkOptions;
   readonly onProgress?: (part: string, doneBytes: number, totalBytes: number) => void;
 }
 
@@ -61,7 +62,7 @@ interface Parts {
   readonly text: TextReader | undefined;
   readonly precision: Precision;
   readonly distilled: MergedLora | undefined;
-  readonly modelFps: number | undefined;
+  readonly networkOptions: NetworkOptions | undefined;
 }
 
 /** A loaded model: static video, hands and prompt to video. */
@@ -81,12 +82,12 @@ export class DwmPipeline {
   readonly #text: TextReader | undefined;
 
   private constructor(parts: Parts) {
-    const { device, family, scheduler, vae, transformer, text, precision, distilled, modelFps } = parts;
+    const { device, family, scheduler, vae, transformer, text, precision, distilled, networkOptions } = parts;
     this.device = device;
     this.family = family;
     this.scheduler = scheduler;
     this.vae = vae;
-    this.network = family.network(transformer, modelFps === undefined ? {} : { fps: modelFps });
+    this.network = family.network(transformer, networkOptions);
     this.precision = precision;
     this.lora = transformer.lora;
     this.distilled = distilled;
@@ -120,9 +121,9 @@ export class DwmPipeline {
           throw new InvalidArgumentError('lightx2v-lora-path', `there is no such LoRA for ${family.name}`);
         distilled = await family.mergeDistilled(device, transformer, options.distilled);
       }
-      const { modelFps } = options;
+      const networkOptions = options.network;
       return new DwmPipeline({
-        ...{ device, family, scheduler, vae, transformer, text, precision, distilled, modelFps },
+        ...{ device, family, scheduler, vae, transformer, text, precision, distilled, networkOptions },
       });
     } catch (error) {
       for (const part of loaded) part.destroy();
@@ -206,6 +207,7 @@ export class DwmPipeline {
       ...this.family.defaults,
       strength: 1,
       dynamicGuidance: false,
+      guidedShare: 1,
       composite: false,
       mask: 'zeros' as const,
       ...defined(options),
@@ -233,6 +235,8 @@ export class DwmPipeline {
         `expected ${count} values, got ${staticLatents.length}`,
       );
     }
+    if (options.condition && (settings.composite || strength < 1))
+      throw new InvalidArgumentError('condition', 'goes without composite and with strength 1 only');
     if (settings.composite && settings.mask !== 'zeros')
       throw new InvalidArgumentError('composite', 'goes with mask "zeros" only');
     const shift = settings.shift ?? this.family.runShift?.(this.scheduler.className);
@@ -252,27 +256,39 @@ export class DwmPipeline {
     const needsStart = strength < 1 && !draws.latents;
     const encodes = staticLatents ? 1 : needsStart || typeof settings.mask !== 'string' ? 3 : 2;
     let encoded = 0;
-    const { condition, start, ...scene } = await this.family.condition(
-      this.device,
-      async (video) => {
-        const posterior = await this.vae.encode(video, [1, 3, numFrames, height, width], {
-          tiling: settings.tiling,
-          signal,
-          onWarning,
-          onProgress: (done) => report({ stage: 'encode', done: Math.min(1, (encoded + done) / encodes) }),
-        });
-        encoded++;
-        return posterior;
-      },
-      { ...settings, draws, needsStart },
-      size,
-      latent,
-      scaling,
-    );
+    const encode = async (video: Float32Array) => {
+      const posterior = await this.vae.encode(video, [1, 3, numFrames, height, width], {
+        tiling: settings.tiling,
+        signal,
+        onWarning,
+        onProgress: (done) => report({ stage: 'encode', done: Math.min(1, (encoded + done) / encodes) }),
+      });
+      encoded++;
+      return posterior;
+    };
+    const made = options.condition
+      ? undefined
+      : await this.family.condition(
+          this.device,
+          encode,
+          { ...settings, draws, needsStart },
+          size,
+          latent,
+          scaling,
+        );
+    const condition = options.condition ?? made!.condition;
+    const expected = (count / latent.channels) * (this.network.inputChannels - latent.channels);
+    if (condition.length !== expected) {
+      throw new InvalidArgumentError(
+        'condition',
+        `expected ${expected} values for the conditions of this model and size, got ${condition.length}`,
+      );
+    }
     report({ stage: 'encode', done: 1 });
 
     const steps = schedule.steps.length;
     let sample = draws.latents ?? normals(seed, STREAMS.latents, count);
+    const start = made?.start;
     if (start) {
       const noise = draws.start ?? normals(seed, STREAMS.start, count);
       const { x0, noise: sigma } = schedule.startNoise;
@@ -289,10 +305,12 @@ export class DwmPipeline {
       embeds.rows,
       this.precision,
     );
-    const guidance = schedule.timesteps.map((t) =>
-      settings.dynamicGuidance
-        ? dynamicGuidanceScale(settings.guidanceScale, steps, t)
-        : settings.guidanceScale,
+    const guidance = schedule.timesteps.map((t, i) =>
+      i >= steps * settings.guidedShare
+        ? 1
+        : settings.dynamicGuidance
+          ? dynamicGuidanceScale(settings.guidanceScale, steps, t)
+          : settings.guidanceScale,
     );
     try {
       const slots: Partial<Record<Slot, Float32Array>> = { sample };
@@ -334,8 +352,8 @@ export class DwmPipeline {
       });
     const decoded = await decode(unscaled, 0);
     if (settings.composite) {
-      const { data: scenery } = await decode(scene.staticLatents!, 1);
-      compositeStatic(decoded.data, scenery, scene.staticVideo, size, this.vae.shape.ratio / 2);
+      const { data: scenery } = await decode(made!.staticLatents!, 1);
+      compositeStatic(decoded.data, scenery, made!.staticVideo, size, this.vae.shape.ratio / 2);
     }
     // An even number of latent frames decodes to 4 a latent frame, as the original has it: 13 become 16.
     const [, , frames] = decoded.shape;

@@ -120,9 +120,9 @@ export const WAN: ModelFamily = {
       if (lora) await closeLora(lora);
     }
   },
-  network: (loaded, { fps } = {}) => {
+  network: (loaded, options = {}) => {
     const { config, parameters } = loaded as Loaded;
-    return wanNetwork(fps === undefined ? config : { ...config, fps }, parameters);
+    return wanNetwork({ ...config, fps: options.fps ?? config.fps }, parameters, options);
   },
   mergeDistilled: (device, loaded, { source, ...options }) => {
     const { config, parameters } = loaded as Loaded;

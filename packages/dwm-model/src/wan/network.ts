@@ -1,21 +1,15 @@
 /** The Wan transformer as the denoiser sees it. */
 import { broadcastTo, constant, spec } from '@dwm/core-tensor';
-import type { DenoisingNetwork } from '../families/family.ts';
+import type { DenoisingNetwork, NetworkOptions } from '../families/family.ts';
 import type { Weights } from '../weights/weights.ts';
 import { IMAGE_TOKENS, type WanConfig } from './transformer/config.ts';
 import { wanTransformer } from './transformer/forward.ts';
-import { type Riflex, wanTimeTable } from './transformer/index.ts';
-
-export interface WanNetworkOptions {
-  readonly riflex?: Riflex;
-  /** CLIP's features of a picture [257, imageDim]; without it zeros, as DWM's inference has them. */
-  readonly image?: Float32Array;
-}
+import { wanTimeTable } from './transformer/positions.ts';
 
 export function wanNetwork(
   config: WanConfig,
   weights: Weights,
-  { riflex, image }: WanNetworkOptions = {},
+  { riflex, image }: NetworkOptions = {},
 ): DenoisingNetwork {
   const { dim, freqDim, imageDim } = config;
   return {

@@ -21,12 +21,13 @@ import {
   slice,
   type Tensor,
 } from '@dwm/core-tensor';
+import type { Riflex } from '../../families/family.ts';
 import type { Tap } from '../../transformer/forward.ts';
 import type { TokenGrid } from '../../transformer/positions.ts';
 import type { Weights } from '../../weights/weights.ts';
 import { IMAGE_TOKENS, type WanConfig } from './config.ts';
 import { PATCH_WEIGHT } from './parameters.ts';
-import { type Riflex, wanRotaryTables } from './positions.ts';
+import { wanRotaryTables } from './positions.ts';
 
 export interface WanInputs {
   /** [batch, latent frames, inChannels, height, width]: noisy, mask, static, hands. */

@@ -1,16 +1,9 @@
 /** Wan's tables of positions and of the timestep, their angles in float64 on the host. */
+import type { Riflex } from '../../families/family.ts';
 import type { TokenGrid } from '../../transformer/positions.ts';
 import type { WanConfig } from './config.ts';
 
 const THETA = 10000;
-
-/** Riflex (arXiv:2502.15894): one frequency of the frames is slowed so that a longer clip does not repeat itself. */
-export interface Riflex {
-  /** Which frequency, from 1: the one that repeats within the clip. */
-  readonly k: number;
-  /** Latent frames of the clip. */
-  readonly frames: number;
-}
 
 /**
  * cos and sin tables [tokens, head dim] for tokens in the order frame, row, column; each angle twice in a row. Of the
