@@ -265,6 +265,9 @@ Examples:
     });
 }
 
+/** The `pipeline.type` of the released Wan model. */
+const WAN_TYPE = 'wan2.1_fun_inp_hand_concat';
+
 /** Of a pixel of a clip, in its videos and pictures, at the least. */
 const CLIP_BYTES = 0.1;
 
@@ -281,10 +284,10 @@ async function generate(
   const configFile = given.experimentConfig ?? (await findExperiment(checkpointPath));
   const experiment = await readExperiment(configFile, given.override ?? [], reporter);
   if (configFile !== given.experimentConfig) reporter.say(`the experiment is ${configFile}`);
-  if (experiment.type?.startsWith('wan')) {
+  if (experiment.type?.startsWith('wan') && experiment.type !== WAN_TYPE) {
     throw new InvalidFileError(
       configFile!,
-      `pipeline.type: ${experiment.type} is not supported yet; dwm generate runs CogVideoX models`,
+      `pipeline.type: ${experiment.type} is not supported yet; dwm generate runs CogVideoX and ${WAN_TYPE}`,
       { field: 'pipeline.type' },
     );
   }
