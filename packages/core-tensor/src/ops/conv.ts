@@ -23,7 +23,7 @@ export interface Conv2dOptions {
 
 /** Options of `conv3d`. */
 export interface Conv3dOptions extends Omit<Conv2dOptions, 'upsample'> {
-  /** [batch, kt - 1, height, width, inChannels]: the frames before x. Without it, x's frame 0 repeated. */
+  /** The frames before x [batch, kt - 1, height, width, inChannels]. Without it, x's frame 0 repeated. */
   readonly cache?: Tensor;
   /** Up-sampling in time needs kt = 1; with `keepFirst` frame 0 is not repeated. */
   readonly upsample?: Partial<Upsample>;

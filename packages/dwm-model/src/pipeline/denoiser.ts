@@ -115,7 +115,7 @@ export class Denoiser {
 
   /**
    * The guided prediction for `sample` at `timestep`.
-   * @param onProgress finished share of this call, 0 to 1.
+   * @param options `onProgress` hears the finished share of this call, 0 to 1.
    */
   async predict(
     sample: Float32Array,

@@ -33,11 +33,11 @@ export interface Primitive {
   readonly normals?: Float32Array;
   /** [vertices, 4], the last is the bitangent's sign. */
   readonly tangents?: Float32Array;
-  /** [vertices, 4]: two sets of texture coordinates, v down from the picture's top row. */
+  /** Two sets of texture coordinates [vertices, 4], v down from the picture's top row. */
   readonly uvs?: Float32Array;
   /** [vertices, 4], linear RGBA. */
   readonly colors?: Float32Array;
-  /** [vertices, influences]: positions in the skin's list of joints. */
+  /** Positions in the skin's list of joints [vertices, influences]. */
   readonly joints?: Uint32Array;
   readonly weights?: Float32Array;
   /** A multiple of 4; 0 without a skin. */

@@ -30,7 +30,7 @@ import { PATCH_WEIGHT } from './parameters.ts';
 import { wanRotaryTables } from './positions.ts';
 
 export interface WanInputs {
-  /** [batch, latent frames, inChannels, height, width]: noisy, mask, static, hands. */
+  /** Noisy, mask, static, hands [batch, latent frames, inChannels, height, width]. */
   readonly hidden: Tensor;
   /** Text embeddings [batch, textLength, textDim], zeros beyond each prompt; every row is attended to. */
   readonly text: Tensor;
