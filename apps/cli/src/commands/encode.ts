@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { DwmError, InvalidArgumentError } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
+import { familyOf } from '@dwm/dwm-model';
 import {
   type EncodeJob,
   encodeFiles,
@@ -101,7 +102,8 @@ export function addEncode(program: Command): void {
       'after',
       `
 Clips are taken as they are, max_num_frames of their frames from first to last; of captions the first line. Files go
-beside the clips (video_latents/ …). A stopped run goes on where it was; of our format, changed clips are encoded anew.
+beside the clips (video_latents/ …). For a Wan model every frame is taken, latents are drawn once, and the folders of
+--dataset-type end in _wan. A stopped run goes on where it was; of our format, changed clips are encoded anew.
 Examples:
   dwm encode dwm.yaml --override data.data_root=/data
   dwm encode --dataset-type trumans --data-root data/trumans --modalities videos prompts --model base`,
@@ -179,9 +181,9 @@ async function planOfFolders(flags: Flags): Promise<Plan> {
       throw new InvalidArgumentError(name!, 'is required, unless an experiment file is given');
   }
   const folder = await modelFolder(model);
-  await openModel(folder);
+  const { encodedSuffix } = await familyOf(await openModel(folder));
   const kinds = flags.modalities ?? MODALITIES;
-  const jobs = await jobsOfFolders(dataRoot!, datasetType!, kinds, flags.promptSubdir);
+  const jobs = await jobsOfFolders(dataRoot!, datasetType!, kinds, flags.promptSubdir, encodedSuffix);
   if (jobs.length === 0) {
     throw new InvalidArgumentError(
       '--data-root',
@@ -199,7 +201,7 @@ async function planOfExperiment(file: string, flags: Flags, reporter: Reporter):
   const samples = [...datasets.flat(), ...[...matched.values()].flat()];
   for (const path of data.validation_set) samples.push(...(await readDataset(path, data)));
   const folder = await openModel(model.base_model_name_or_path, 'model.base_model_name_or_path');
-  const withText = await folder.exists('text_encoder/config.json');
+  const withText = await (await familyOf(folder)).hasText(folder);
   const kinds = flags.modalities ?? MODALITIES.filter((kind) => kind !== 'prompts' || withText);
   const { frames, height, width } = trainingSize(config);
   return {

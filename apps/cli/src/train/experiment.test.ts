@@ -90,15 +90,17 @@ describe.skipIf(!have)(`the published files${have ? '' : ' (skipped, no shared d
     );
   });
 
-  test('Wan is read for inference, and not trained', async () => {
+  test('Wan is read for inference and for training; of its types one is trained', async () => {
     expect(readExperimentFile(await readYamlFile(wan, []), wan).pipeline.type).toMatch(/^wan/);
     expect(await readExperiment(wan, [], reporter)).toMatchObject({
       type: 'wan2.1_fun_inp_hand_concat',
       baseModel: expect.stringContaining('Wan2.1-Fun-V1.1-14B-InP'),
     });
-    await expect(readTrainingExperiment(wan, [], reporter)).rejects.toThrow(
-      'pipeline.type: wan2.1_fun_inp_hand_concat cannot be trained here',
-    );
+    const config = await readTrainingExperiment(wan, ['data.data_root=.'], reporter);
+    expect(config.data.video_latents_subdir).toBe('video_latents_wan');
+    await expect(
+      readTrainingExperiment(wan, ['pipeline.type=wan2.1_fun_inp_hand_vace'], reporter),
+    ).rejects.toThrow('pipeline.type: wan2.1_fun_inp_hand_vace cannot be trained here; of Wan');
     const ran = await dwm(['generate', '--experiment_config', wan, '--video', 'x.mp4', '--output_dir', 'o']);
     expect(ran.code).toBe(1);
     expect(ownLines(ran).at(-1)).toMatch(/pipeline\.type: wan2\.1_fun_inp_hand_concat is not supported yet/);

@@ -34,6 +34,7 @@ export const COGVIDEOX: ModelFamily = {
     ...{ tiling: true, readsTiling: true, takes: 'in-time', fit: 'stretch', chunkRemainder: 'spread' },
   },
   tellsDefaults: false,
+  encodedSuffix: '',
   padsText: false,
   lacks: {},
   async recognises(folder) {

@@ -131,6 +131,8 @@ export interface ModelFamily {
   readonly lacks: Readonly<Partial<Record<UnknownOption, string>>>;
   /** Whether a run says what it is made with: where the defaults are not those of the commands' help. */
   readonly tellsDefaults: boolean;
+  /** What the folders of latents and embeddings end in that are made beside clips. */
+  readonly encodedSuffix: string;
   /** Whether text shorter than the network's rows is filled up with zeros. */
   readonly padsText: boolean;
   /** Whether a folder holds a model of this family. */

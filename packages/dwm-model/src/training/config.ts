@@ -116,6 +116,13 @@ const training = z.strictObject({
   seed: count.default(42),
   lora_rank: positive.default(64),
   lora_alpha: z.number().positive().default(64),
+  /**
+   * Wan: what an image-to-video network gets in place of a picture's features. `none` is what the original trains with: the
+   * first rows of the text take their place. `zeros` is what it generates with.
+   */
+  clip_features: z.enum(['none', 'zeros']).default('none'),
+  /** Wan: the condition beside the noisy latents; DWM's alone is trained. */
+  conditioning_mode: z.literal('dwm').default('dwm'),
   lora_target_modules: z.array(z.string()).default(['to_q', 'to_k', 'to_v', 'to_out.0']),
   /** Regular expressions that a name must match from its start. */
   trainable_parameter_patterns: z.array(z.string()).default([]),

@@ -66,6 +66,7 @@ export const WAN: ModelFamily = {
     ...{ tiling: false, readsTiling: false, takes: 'first', fit: 'letterbox', chunkRemainder: 'first' },
   },
   tellsDefaults: true,
+  encodedSuffix: '_wan',
   padsText: true,
   lacks: {
     strength: 'Wan has no start from the static video; leave it at 1',

@@ -265,7 +265,7 @@ test('what there is to encode: the layouts of both datasets, kinds one after the
     await writeFile(join(root, path), '');
   }
   const short = ({ source, target }: EncodeJob) => `${relative(root, source)} ${relative(root, target)}`;
-  const jobs = await jobsOfFolders(root, 'trumans', MODALITIES, 'said');
+  const jobs = await jobsOfFolders(root, 'trumans', MODALITIES, 'said', '');
   expect(jobs.map(short)).toEqual([
     'DoubleHand/x/videos/7.mp4 DoubleHand/x/video_latents/7',
     'sceneA/act2/videos/00002.mp4 sceneA/act2/video_latents/00002',
@@ -274,7 +274,7 @@ test('what there is to encode: the layouts of both datasets, kinds one after the
     'sceneA/act2/videos_hands/00002.mp4 sceneA/act2/hand_video_latents/00002',
     'sceneA/act2/said/00002.txt sceneA/act2/prompt_embeds_said/00002',
   ]);
-  expect((await jobsOfFolders(root, 'taste_rob', ['videos'], 'x')).map(short)).toEqual([
+  expect((await jobsOfFolders(root, 'taste_rob', ['videos'], 'x', '')).map(short)).toEqual([
     'DoubleHand/x/videos/7.mp4 DoubleHand/x/video_latents/7',
   ]);
   expect(shardJobs(jobs, 1, 2).map(short)).toEqual([jobs[1], jobs[3]].map(short));

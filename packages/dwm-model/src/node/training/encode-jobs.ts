@@ -71,20 +71,24 @@ export async function filesIn(folder: string, extension: string): Promise<string
     .map((name) => join(folder, name));
 }
 
-/** Every file of a data root that training can take encoded. */
+/**
+ * Every file of a data root that training can take encoded.
+ * @param suffix of the folders of encoded files: the family's.
+ */
 export async function jobsOfFolders(
   root: string,
   layout: Layout,
   modalities: readonly Modality[],
   promptSubdir: string,
+  suffix: string,
 ): Promise<EncodeJob[]> {
   const embeds =
     promptSubdir === 'prompts_rewrite' ? 'prompt_embeds_rewrite' : `prompt_embeds_${promptSubdir}`;
   const places: Readonly<Record<Modality, readonly [from: string, to: string]>> = {
-    videos: ['videos', 'video_latents'],
-    static_videos: ['videos_static', 'static_video_latents'],
-    hand_videos: ['videos_hands', 'hand_video_latents'],
-    prompts: [promptSubdir, embeds],
+    videos: ['videos', `video_latents${suffix}`],
+    static_videos: ['videos_static', `static_video_latents${suffix}`],
+    hand_videos: ['videos_hands', `hand_video_latents${suffix}`],
+    prompts: [promptSubdir, `${embeds}${suffix}`],
   };
   const folders = await sampleFolders(root, layout);
   const jobs: EncodeJob[] = [];

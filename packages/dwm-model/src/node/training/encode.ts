@@ -7,15 +7,14 @@ import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { type Device, DeviceLostError, writeTorchFile } from '@dwm/core-tensor';
 import { openDirectory, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
-import { DwmPipeline } from '../../pipeline/pipeline.ts';
-import { emptyParameters } from '../../training/export.ts';
-import { readTransformerConfig } from '../../transformer/index.ts';
-import { readJson } from '../../weights/config.ts';
+import { familyOf, type ModelFamily } from '../../families/index.ts';
+import { WAN } from '../../wan/family.ts';
 import type { EncodeJob, Modality } from './encode-jobs.ts';
-import { type Encoded, encodedFrom, writeEncoded } from './encoded.ts';
+import { type Encoded, encodedFrom, storedTensor, writeEncoded } from './encoded.ts';
 import { type ReadClip, readFirstLine } from './encoder.ts';
 import { Prefetch } from './prefetch.ts';
-import { ScriptEncoder } from './script-encoder.ts';
+import { type EncodingScript, ScriptEncoder, type ScriptOptions } from './script-encoder.ts';
+import { WanScriptEncoder } from './wan-script-encoder.ts';
 
 /** Options of `encodeFiles`. */
 export interface EncodeOptions {
@@ -68,6 +67,16 @@ interface Ready {
 /** Clips decoded ahead of the device's turn. */
 const AHEAD = 4;
 
+/** Families with a script of their own; the others are encoded as CogVideoX. */
+const SCRIPTS = new Map<ModelFamily, new (options: ScriptOptions) => EncodingScript>([
+  [WAN, WanScriptEncoder],
+]);
+
+async function scriptOf(model: string, options: ScriptOptions): Promise<EncodingScript> {
+  const Script = SCRIPTS.get(await familyOf(await openDirectory(model))) ?? ScriptEncoder;
+  return new Script(options);
+}
+
 /** @throws what stops every file: no model, a lost device, the signal, another process that encodes the same. */
 export async function encodeFiles(options: EncodeOptions): Promise<EncodeResult> {
   // Encoded files lie beside the clips.
@@ -81,24 +90,17 @@ export async function encodeFiles(options: EncodeOptions): Promise<EncodeResult>
 
 async function encodeAll(options: EncodeOptions): Promise<EncodeResult> {
   const { jobs, model, signal, format } = options;
-  const folder = await openDirectory(model);
-  let device: Device | undefined;
-  let pipeline: Promise<DwmPipeline> | undefined;
-  const encoder = new ScriptEncoder({
+  let device: Promise<Device> | undefined;
+  const encoder = await scriptOf(model, {
     model,
     frames: options.frames,
     size: options.size,
     readClip: options.readClip,
     warn: options.warn,
-    pipeline: () => {
-      pipeline ??= (async () => {
-        device = await options.openDevice();
-        // The transformer has no part in encoding: its config is enough.
-        const { json, file } = await readJson(folder, 'transformer/config.json');
-        const transformer = { config: readTransformerConfig(json, file), parameters: emptyParameters() };
-        return DwmPipeline.load(device, folder, { transformer, onProgress: options.onLoading });
-      })();
-      return pipeline;
+    onLoading: options.onLoading,
+    device: () => {
+      device ??= options.openDevice();
+      return device;
     },
   });
   const read = async (job: EncodeJob): Promise<Ready> => {
@@ -110,9 +112,10 @@ async function encodeAll(options: EncodeOptions): Promise<EncodeResult> {
       return { key, fresh: { encode: () => encoder.encodePrompt(caption) } };
     }
     const key = await encoder.clipKey(job.source);
-    if (await isKnown(file, key, options, () => encoder.keyBefore(job.source))) return { key };
+    if (await isKnown(file, key, options, encoder.keyBefore && (() => encoder.keyBefore!(job.source))))
+      return { key };
     const { clip, length } = await encoder.readClip(job.source);
-    return { key, fresh: { encode: () => encoder.encodeClip(clip), from: { frames: String(length) } } };
+    return { key, fresh: { encode: () => encoder.encodeClip(clip, key), from: { frames: String(length) } } };
   };
   const ahead = new Prefetch(
     0,
@@ -133,6 +136,8 @@ async function encodeAll(options: EncodeOptions): Promise<EncodeResult> {
       signal?.throwIfAborted();
       let { problem } = next ?? {};
       if (next?.fresh) {
+        // A model that cannot be loaded is no fault of the file's.
+        await encoder.load(modality);
         try {
           await write(`${target}.${format}`, await next.fresh.encode(), {
             key: next.key,
@@ -141,15 +146,6 @@ async function encodeAll(options: EncodeOptions): Promise<EncodeResult> {
           written++;
         } catch (error) {
           if (error instanceof DeviceLostError) throw error;
-          // A model that cannot be loaded is no fault of the file's.
-          if (
-            device === undefined ||
-            (await pipeline?.then(
-              () => false,
-              () => true,
-            ))
-          )
-            throw error;
           problem = reasonOf(error);
         }
       }
@@ -158,7 +154,7 @@ async function encodeAll(options: EncodeOptions): Promise<EncodeResult> {
     }
   } finally {
     await ahead.settle();
-    device?.destroy();
+    (await device?.catch(() => undefined))?.destroy();
   }
   return { written, total: jobs.length, failures };
 }
@@ -182,8 +178,7 @@ async function isKnown(
 
 async function write(file: string, encoded: Encoded, from: Record<string, string>): Promise<void> {
   if (file.endsWith('.safetensors')) return writeEncoded(file, encoded, { ...from, tiling: 'none' });
-  const { shape, values } = encoded;
-  await writeFileAtomic(file, [writeTorchFile(basename(file, '.pt'), { dtype: 'F32', shape, data: values })]);
+  await writeFileAtomic(file, [writeTorchFile(basename(file, '.pt'), storedTensor(encoded))]);
 }
 
 /** Writes the failures of each kind as the original does, `encode_<name>_<modality>_rank<n>.json`. @returns the files. */

@@ -9,6 +9,7 @@ import {
   openSafetensors,
   readTorchFile,
   type SafetensorsTensor,
+  toBfloat16,
   toFloat32,
 } from '@dwm/core-tensor';
 import { openPath, readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
@@ -17,7 +18,16 @@ import type { LatentSize } from '../../vae/index.ts';
 export interface Encoded {
   readonly shape: readonly number[];
   readonly values: Float32Array;
+  /** How a file keeps them; F32 if left out. */
+  readonly dtype?: 'F32' | 'BF16';
 }
+
+/** As a file keeps it. */
+export const storedTensor = ({ shape, values, dtype = 'F32' }: Encoded): SafetensorsTensor => ({
+  dtype,
+  shape,
+  data: dtype === 'BF16' ? toBfloat16(values) : values,
+});
 
 /** Ours, and the original's. */
 export const ENCODED_EXTENSIONS = ['.safetensors', '.pt'] as const;
@@ -123,6 +133,22 @@ function stretch(values: Float32Array, from: readonly number[], to: readonly num
   return now;
 }
 
+/** Latents [C, frames, height, width], drawn once, of the size that training is set up for. */
+export async function readLatents(
+  file: string,
+  { channels, frames, height, width }: LatentSize,
+): Promise<Float32Array> {
+  const { shape: given, values } = await readOne(file);
+  const shape = given.length === 5 && given[0] === 1 ? given.slice(1) : given;
+  const expected = [channels, frames, height, width];
+  if (shape.join() === expected.join()) return values;
+  throw new InvalidFileError(
+    file,
+    `expected latents [${expected}] for the buckets of this run, got [${given}]; encode again with dwm encode`,
+    { expected, actual: given },
+  );
+}
+
 /** Embeddings [tokens, dim], with or without a batch axis. */
 export async function readEmbeds(file: string, dim: number): Promise<Encoded> {
   const { shape: given, values } = await readOne(file);
@@ -148,9 +174,8 @@ export async function encodedFrom(file: string): Promise<Readonly<Record<string,
 /** @param metadata what this was made from: `key`, and of a clip `frames`, how many its file has. */
 export async function writeEncoded(
   file: string,
-  { shape, values }: Encoded,
+  encoded: Encoded,
   metadata: Record<string, string>,
 ): Promise<void> {
-  const tensor = { dtype: 'F32' as const, shape, data: values };
-  await saveSafetensors(file, new Map([['encoded', tensor]]), metadata);
+  await saveSafetensors(file, new Map([['encoded', storedTensor(encoded)]]), metadata);
 }

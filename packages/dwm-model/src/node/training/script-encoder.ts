@@ -1,31 +1,56 @@
 /** Clips to latent moments and captions to embeddings as the original's encode script makes them, with their keys. */
 import { join } from 'node:path';
-import { InvalidFileError } from '@dwm/core-tensor';
+import { type Device, InvalidFileError } from '@dwm/core-tensor';
+import { openDirectory } from '@dwm/core-tensor/node';
 import type { Clip } from '../../pipeline/clip.ts';
-import type { DwmPipeline } from '../../pipeline/pipeline.ts';
+import { DwmPipeline } from '../../pipeline/pipeline.ts';
 import { scriptFrames } from '../../training/data/training-clip.ts';
+import { emptyParameters } from '../../training/export.ts';
+import { readTransformerConfig } from '../../transformer/index.ts';
+import { readJson } from '../../weights/config.ts';
+import type { Modality } from './encode-jobs.ts';
 import type { Encoded } from './encoded.ts';
 import type { ReadClip, ReadyClip } from './encoder.ts';
 import { hashFile, hashOf, hashWeights } from './fingerprint.ts';
 
-export interface ScriptEncoderOptions {
+export interface ScriptOptions {
   readonly model: string;
   readonly frames: number;
   /** What training will ask for. */
   readonly size?: { readonly height: number; readonly width: number };
   readonly readClip: ReadClip;
-  readonly pipeline: () => Promise<DwmPipeline>;
+  /** Opened when something has to be encoded. */
+  readonly device: () => Promise<Device>;
+  readonly onLoading?: (part: string, done: number, total: number) => void;
   readonly warn?: (text: string) => void;
 }
 
-export class ScriptEncoder {
-  readonly #options: ScriptEncoderOptions;
+/** How a family's clips and captions are encoded, each with the key that says what it was made from. */
+export interface EncodingScript {
+  /** Loads what files of this kind are encoded with. */
+  load(modality: Modality): Promise<void>;
+  clipKey(video: string): Promise<string>;
+  /** The key that earlier versions gave to a clip of the size of training, where there was another. */
+  keyBefore?(video: string): Promise<string>;
+  readClip(video: string): Promise<ReadyClip>;
+  encodeClip(clip: Clip, key: string): Promise<Encoded>;
+  promptKey(prompt: string): Promise<string>;
+  encodePrompt(prompt: string): Promise<Encoded>;
+}
+
+export class ScriptEncoder implements EncodingScript {
+  readonly #options: ScriptOptions;
+  #pipeline: Promise<DwmPipeline> | undefined;
   #vaeHash: Promise<string> | undefined;
   #textHash: Promise<string> | undefined;
   #warned = false;
 
-  constructor(options: ScriptEncoderOptions) {
+  constructor(options: ScriptOptions) {
     this.#options = options;
+  }
+
+  async load(): Promise<void> {
+    await this.#load();
   }
 
   async clipKey(video: string): Promise<string> {
@@ -69,7 +94,7 @@ export class ScriptEncoder {
 
   /** Moments [2 C, latent frames, latent height, latent width]. */
   async encodeClip({ data, frames, height, width }: Clip): Promise<Encoded> {
-    const { vae } = await this.#options.pipeline();
+    const { vae } = await this.#load();
     const pixels = frames * height * width;
     const values = new Float32Array(3 * pixels);
     for (let i = 0; i < pixels; i++)
@@ -85,8 +110,20 @@ export class ScriptEncoder {
 
   /** Embeddings [tokens, dim]. */
   async encodePrompt(prompt: string): Promise<Encoded> {
-    const pipeline = await this.#options.pipeline();
+    const pipeline = await this.#load();
     const values = await pipeline.encodePrompts([prompt]);
     return { shape: [pipeline.maxPromptTokens, values.length / pipeline.maxPromptTokens], values };
+  }
+
+  #load(): Promise<DwmPipeline> {
+    this.#pipeline ??= (async () => {
+      const { model, device, onLoading } = this.#options;
+      const folder = await openDirectory(model);
+      // The transformer has no part in encoding: its config is enough.
+      const { json, file } = await readJson(folder, 'transformer/config.json');
+      const transformer = { config: readTransformerConfig(json, file), parameters: emptyParameters() };
+      return DwmPipeline.load(await device(), folder, { transformer, onProgress: onLoading });
+    })();
+    return this.#pipeline;
   }
 }

@@ -48,8 +48,18 @@ export interface TaskContext {
   readonly warn: (text: string) => void;
 }
 
+/** Settings of the optimizer that an experiment names. */
+export type OptimizerSettings = Pick<
+  ExperimentConfig['training'],
+  'beta1' | 'beta2' | 'epsilon' | 'weight_decay' | 'max_grad_norm'
+>;
+
 export interface TrainingTask {
   readonly trainable: Trainable;
+  /** Settings that count in place of the experiment's. */
+  readonly fixed?: OptimizerSettings;
+  /** Elements of the packed weights, from the start, whose gradient is clipped; all if left out. */
+  readonly clippedLength?: number;
   readonly loss: LossFunction<Inputs>;
   /** The micro-batch whose first sample is the run's `position`-th. Never asked for two at a time. */
   batch(position: number): Promise<Batch>;

@@ -26,6 +26,7 @@ import {
 } from '../../training/optimizer.ts';
 import { NotFiniteError, TrainStep } from '../../training/train-step.ts';
 import type { Trainable } from '../../training/trainable.ts';
+import { WAN_LORA_FILE } from '../../wan/index.ts';
 import { LORA_FILE } from '../../weights/lora.ts';
 import {
   listCheckpoints,
@@ -36,13 +37,12 @@ import {
   type TrainingState,
 } from './checkpoint.ts';
 import { readDataset, readDatasets, type Sample } from './dataset.ts';
-import { dwmTask } from './dwm-task.ts';
 import type { ReadClip } from './encoder.ts';
 import { EventLog } from './event-log.ts';
 import { initializeModel, linkFiles, writeFiles, writeModel } from './model-folder.ts';
 import { Prefetch } from './prefetch.ts';
 import type { Batch, Inputs, Shows, TrainingTask } from './task.ts';
-import { vaeTask } from './vae-task.ts';
+import { taskOf } from './tasks.ts';
 
 /** What a run tells while it goes. */
 export type TrainEvent =
@@ -88,6 +88,9 @@ export interface TrainResult {
   readonly model: string | undefined;
   readonly losses: readonly LossPoint[];
 }
+
+/** What a folder is known by whose LoRA a run can start from. */
+const LORA_FILES = [LORA_FILE, WAN_LORA_FILE];
 
 /** Device losses in a row, without a checkpoint between, after which a run gives up. */
 const MAX_LOSSES = 3;
@@ -195,7 +198,7 @@ class Session {
 
     const device = await options.openDevice();
     try {
-      const openTask = training.mode === 'vae' ? vaeTask : dwmTask;
+      const openTask = await taskOf(model, training.mode);
       const task = await openTask({
         config,
         device,
@@ -209,8 +212,9 @@ class Session {
         warn: (text) => report({ kind: 'warning', text }),
       });
       const step = await TrainStep.create(device, task.trainable, task.loss, {
-        optimizer: optimizerOf(config, task.trainable.layout.length),
-        maxGradNorm: training.max_grad_norm,
+        optimizer: optimizerOf({ ...training, ...task.fixed }, task.trainable.layout.length),
+        maxGradNorm: task.fixed?.max_grad_norm ?? training.max_grad_norm,
+        ...(task.clippedLength !== undefined && { clippedLength: task.clippedLength }),
         microBatches: training.gradient_accumulation_steps,
         ...(training.ema_decay !== null && { emaDecay: training.ema_decay }),
         halfPrecision: training.custom_settings.mixed_precision === 'fp16',
@@ -436,7 +440,7 @@ async function baseModel(
   return made;
 }
 
-function optimizerOf({ training }: ExperimentConfig, length: number): Optimizer {
+function optimizerOf(training: ExperimentConfig['training'], length: number): Optimizer {
   const { optimizer, beta1, beta2, epsilon: eps, weight_decay: weightDecay } = training;
   if (optimizer === 'sgd') return sgdOptimizer(weightDecay);
   const rates = { beta1, beta2, eps, weightDecay };
@@ -459,10 +463,12 @@ async function findStart(given: string | null, config: ExperimentConfig): Promis
   }
   const has = async (file: string) => (await stat(join(given, file)).catch(() => undefined)) !== undefined;
   if (await has('state.json')) return { kind: 'checkpoint', path: given, state: await readState(given) };
-  if (config.training.mode === 'lora' && (await has(LORA_FILE))) return { kind: 'lora', path: given };
+  for (const file of LORA_FILES) {
+    if (config.training.mode === 'lora' && (await has(file))) return { kind: 'lora', path: given };
+  }
   throw new InvalidFileError(
     given,
-    `is neither a checkpoint (state.json) nor a folder of LoRA weights (${LORA_FILE}); give one of them, or latest`,
+    `is neither a checkpoint (state.json) nor a folder of LoRA weights (${LORA_FILES.join(', ')}); give one of them, or latest`,
   );
 }
 

@@ -27,6 +27,8 @@ export interface WanBatchRules {
   /** The scheduler's table for training, from the most noise to the least: timesteps, and the noise's share at each. */
   readonly timesteps: ArrayLike<number>;
   readonly sigmas: ArrayLike<number>;
+  /** Places of the table that are drawn from, the first and the last; all if left out. */
+  readonly range?: readonly [first: number, last: number];
 }
 
 const KEYS = { choices: 0x57414e30, noise: 0x57414e31 };
@@ -62,18 +64,19 @@ export function paddedText(
 export function makeWanBatch(
   examples: readonly WanExample[],
   position: number,
-  { seed, size, config, handDropout, timesteps, sigmas }: WanBatchRules,
+  { seed, size, config, handDropout, timesteps, sigmas, range }: WanBatchRules,
 ): WanBatch {
   const count = size.channels * size.frames * size.height * size.width;
   const latents = () => new Float32Array(examples.length * count);
   const batch = { video: latents(), static: latents(), hand: latents(), noise: latents() };
+  const [first, last] = range ?? [0, timesteps.length - 1];
   const drawn: number[] = [];
   const dropped: boolean[] = [];
   for (const [i, example] of examples.entries()) {
     const at = position + i;
     const counter: [number, number, number, number] = [at >>> 0, Math.floor(at / 2 ** 32), 0, 0];
     const [t, drop] = philox4x32(counter, [seed >>> 0, KEYS.choices]).map((word) => word / 2 ** 32);
-    drawn.push(Math.floor(t * timesteps.length));
+    drawn.push(first + Math.floor(t * (last - first + 1)));
     dropped.push(drop < handDropout);
     const normals = { count, distribution: 'normal', stream: at >>> 0 } as const;
     batch.noise.set(randomReference(normals, [seed >>> 0, KEYS.noise]), i * count);

@@ -1,0 +1,143 @@
+/**
+ * Clips to latents and captions to embeddings as the original's encode script for Wan makes them: every frame of a clip, a
+ * draw from its posterior in bf16, and of a caption as many rows as it has tokens.
+ */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Device, InvalidArgumentError, InvalidFileError, randomReference } from '@dwm/core-tensor';
+import { openDirectory } from '@dwm/core-tensor/node';
+import { familyOf, type TextReader } from '../../families/index.ts';
+import type { Clip } from '../../pipeline/clip.ts';
+import { type ClipCodec, samplePosterior } from '../../vae/index.ts';
+import type { Modality } from './encode-jobs.ts';
+import type { Encoded } from './encoded.ts';
+import type { ReadyClip } from './encoder.ts';
+import { hashFile, hashOf, hashWeights } from './fingerprint.ts';
+import type { EncodingScript, ScriptOptions } from './script-encoder.ts';
+
+/** Keeps the draws apart from those of training. */
+const DRAW_KEY = 0x57414e44;
+
+/** Rows that captions are cut to. */
+const TEXT_ROWS = 512;
+
+export class WanScriptEncoder implements EncodingScript {
+  readonly #options: ScriptOptions;
+  #vae: Promise<ClipCodec> | undefined;
+  #text: Promise<TextReader> | undefined;
+  readonly #hashes = new Map<'vae' | 'text', Promise<string>>();
+
+  constructor(options: ScriptOptions) {
+    this.#options = options;
+  }
+
+  async load(modality: Modality): Promise<void> {
+    await (modality === 'prompts' ? this.#loadText() : this.#loadVae());
+  }
+
+  async clipKey(video: string): Promise<string> {
+    return hashOf(await hashFile(video), await this.#hash('vae'), 'wan sample 1');
+  }
+
+  async readClip(video: string): Promise<ReadyClip> {
+    const { readClip, model } = this.#options;
+    let length = 0;
+    const clip = await readClip(video, (count) => {
+      length = count;
+      return Array.from({ length: count }, (_, i) => i);
+    });
+    const folder = await openDirectory(model);
+    const latent = await (await familyOf(folder)).latentSize(folder, clip);
+    if (!Number.isInteger(latent.height) || !Number.isInteger(latent.width)) {
+      const unit = Math.round(clip.height / latent.height);
+      throw new InvalidFileError(
+        video,
+        `is ${clip.width}x${clip.height}; encoding takes clips as they are, in multiples of ${unit}: resize it with dwm prepare`,
+      );
+    }
+    return { clip, length };
+  }
+
+  /** A sample [C, latent frames, h, w], which follows from `key`. Frames that do not fill a latent frame are left out. */
+  async encodeClip({ data, frames, height, width }: Clip, key: string): Promise<Encoded> {
+    const vae = await this.#loadVae();
+    const pixels = frames * height * width;
+    const values = new Float32Array(3 * pixels);
+    for (let i = 0; i < pixels; i++)
+      for (let c = 0; c < 3; c++) values[c * pixels + i] = (data[3 * i + c] / 255) * 2 - 1;
+    const posterior = await vae.encode(values, [1, 3, frames, height, width]);
+    const [stream, seed] = [key.slice(0, 8), key.slice(8, 16)].map((word) => Number.parseInt(word, 16));
+    const normals = { count: posterior.mean.length, distribution: 'normal', stream } as const;
+    const noise = Float32Array.from(randomReference(normals, [seed, DRAW_KEY]));
+    return {
+      shape: posterior.shape.slice(1),
+      values: samplePosterior(posterior, noise),
+      dtype: 'BF16',
+    };
+  }
+
+  async promptKey(prompt: string): Promise<string> {
+    return hashOf(prompt, await this.#hash('text'), 'wan embeds 1');
+  }
+
+  /** Embeddings [the caption's tokens, dim]. */
+  async encodePrompt(prompt: string): Promise<Encoded> {
+    const text = await this.#loadText();
+    const rows = Math.min(TEXT_ROWS, text.countTokens(prompt));
+    const values = await text.encode([prompt], TEXT_ROWS, 'f32');
+    return { shape: [rows, text.width], values: values.slice(0, rows * text.width), dtype: 'BF16' };
+  }
+
+  async #loadVae(): Promise<ClipCodec> {
+    this.#vae ??= this.#family(async (family, device, folder) =>
+      family.loadVae(device, folder, {
+        precision: 'f32',
+        onProgress: (done, total) => this.#options.onLoading?.('vae', done, total),
+      }),
+    );
+    return this.#vae;
+  }
+
+  async #loadText(): Promise<TextReader> {
+    this.#text ??= this.#family(async (family, device, folder) => {
+      const text = await family.loadText(device, folder, (done, total) =>
+        this.#options.onLoading?.('text encoder', done, total),
+      );
+      if (text) return text;
+      throw new InvalidArgumentError(
+        '--modalities',
+        `${folder.name} has no text encoder; leave prompts out, or download the whole model`,
+      );
+    });
+    return this.#text;
+  }
+
+  async #family<T>(
+    load: (
+      family: Awaited<ReturnType<typeof familyOf>>,
+      device: Device,
+      folder: Awaited<ReturnType<typeof openDirectory>>,
+    ) => Promise<T>,
+  ): Promise<T> {
+    const folder = await openDirectory(this.#options.model);
+    return load(await familyOf(folder), await this.#options.device(), folder);
+  }
+
+  #hash(part: 'vae' | 'text'): Promise<string> {
+    const known = this.#hashes.get(part);
+    if (known) return known;
+    const hash = this.#hashFiles(part);
+    this.#hashes.set(part, hash);
+    return hash;
+  }
+
+  /** Of the files that a part is read from: Wan's own lie beside one another. */
+  async #hashFiles(part: 'vae' | 'text'): Promise<string> {
+    const { model } = this.#options;
+    const own = part === 'vae' ? /VAE\.(pth|safetensors)$/ : /^models_t5/;
+    const found = (await readdir(model)).filter((name) => own.test(name)).sort();
+    if (found.length > 0)
+      return hashOf(...(await Promise.all(found.map((name) => hashFile(join(model, name))))));
+    return hashWeights(join(model, part === 'vae' ? 'vae' : 'text_encoder'));
+  }
+}
