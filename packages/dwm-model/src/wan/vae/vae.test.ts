@@ -101,6 +101,10 @@ describe('a small network', () => {
     expect(relativeError(tiled.mean, whole.mean)).toBeGreaterThan(1e-4);
     expect(vae.estimateEncode(shape, { tiling }).bytes).toBeLessThan(vae.estimateEncode(shape).bytes);
     expect(await vae.encode(video, shape, { tiling: true })).toEqual(whole);
+    const large = [1, 3, 1, 480, 720];
+    expect(vae.estimateEncode(large, { tiling: true }).bytes).toBeLessThan(
+      vae.estimateEncode(large).bytes / 2,
+    );
   });
 });
 

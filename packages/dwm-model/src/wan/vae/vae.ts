@@ -37,8 +37,8 @@ export const WAN_VAE_FILES = [
   'Wan2.2_VAE.safetensors',
 ] as const;
 
-/** The picture that Wan was made for; only tiling uses it. */
-const SAMPLE = { sampleHeight: 480, sampleWidth: 832 };
+/** The picture of DWM's runs. Tiles are half of it and overlap by whole latents; the original has none. */
+const SAMPLE = { sampleHeight: 480, sampleWidth: 720 };
 
 interface LoadOptions {
   readonly precision?: Precision;
