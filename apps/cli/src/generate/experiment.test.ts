@@ -40,6 +40,7 @@ test("reads what inference needs; an override changes it; what is left out is th
     staticSubdir: 'videos_static',
     handSubdir: 'videos_hands',
     tiling: false,
+    lightx2v: {},
   });
   expect(said).toEqual([]);
   const changed = [
