@@ -13,7 +13,14 @@ import {
   InvalidArgumentError,
   InvalidFileError,
 } from '@dwm/core-tensor';
-import { checkOutput, isDiskFull, WriteError, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
+import {
+  checkOutput,
+  isDiskFull,
+  WriteError,
+  withOutput,
+  writeFileAtomic,
+  writeProblem,
+} from '@dwm/core-tensor/node';
 import type { ExperimentConfig } from '../../training/config.ts';
 import { firstNotFinite } from '../../training/debug-nan.ts';
 import { lrFactor } from '../../training/learning-rate.ts';
@@ -119,7 +126,7 @@ async function trainOn(options: TrainOptions): Promise<TrainResult> {
     try {
       return await session.run();
     } catch (error) {
-      if (isDiskFull(error)) throw diskFull(error as Error, session.saved);
+      if (isDiskFull(error)) throw diskFull(error, options.config.experiment.output_dir, session.saved);
       if (!(error instanceof DeviceLostError)) throw error;
       losses = session.saved === saved ? losses + 1 : 1;
       if (losses >= MAX_LOSSES) throw error;
@@ -132,9 +139,11 @@ async function trainOn(options: TrainOptions): Promise<TrainResult> {
 }
 
 /** Says what there is to go on from. */
-function diskFull({ message }: Error, saved: string | undefined): WriteError {
+function diskFull(error: unknown, folder: string, saved: string | undefined): unknown {
   const kept = saved ? `${saved} is kept, --resume latest goes on from it` : 'there is no checkpoint yet';
-  return new WriteError('disk-full', `${message}; ${kept}`, { checkpoint: saved });
+  return error instanceof WriteError
+    ? new WriteError('disk-full', `${error.message}; ${kept}`, { checkpoint: saved })
+    : writeProblem(error, folder, kept);
 }
 
 /** Everything of a run that lives on one device. */
