@@ -2,7 +2,7 @@
  * KTX 2.0 pictures (https://registry.khronos.org/KTX/specs/2.0/ktxspec.v2.html). The header is read here, and every
  * size in it is compared with the bytes that are there, before a decoder sees any of them.
  */
-
+import { MAX_PIXELS } from '@dwm/media';
 import type { Pixels } from '../scene/scene.ts';
 import { inflateZstd } from '../zstd.ts';
 
@@ -43,6 +43,9 @@ export function readKtx2Header(bytes: Uint8Array): Ktx2Header {
     throw new Error(
       `is ${width}x${height}x${depth}, ${layers} layers, ${faces} faces, expected one flat picture`,
     );
+  }
+  if (width * height > MAX_PIXELS) {
+    throw new Error(`says it is of ${width}x${height} pixels, expected at most ${MAX_PIXELS} in all`);
   }
   const levels = Math.max(1, word(40));
   if (levels > 1 + Math.floor(Math.log2(Math.max(width, height)))) {
