@@ -69,8 +69,10 @@ async function* framesOf(
   indices: readonly number[],
 ): AsyncGenerator<DecodedFrame, void, undefined> {
   const { height, width } = first;
+  // Indices ascend, and a frame may be asked for several times over.
+  let [at, image] = [0, first];
   for (const index of indices) {
-    const image = index === 0 ? first : await readImage(files[index]);
+    if (index !== at) [at, image] = [index, await readImage(files[index])];
     if (image.height !== height || image.width !== width) {
       throw new InvalidFileError(
         files[index],
