@@ -11,11 +11,10 @@ const BLOCKS = [0xa3, 0xa1];
 const MASTERS = [0x18538067, 0x1f43b675, 0xa0, 0x1c53bb6b];
 
 const SEGMENT = 0x18538067;
-/** What lies in a segment: with anything else the demuxer searches for the next, and may never end. */
-const IN_SEGMENT = [
-  ...[0x114d9b74, 0x1549a966, 0x1654ae6b, 0x1f43b675, 0x1c53bb6b, 0x1941a469, 0x1043a770, 0x1254c367],
-  ...[0xec, 0xbf],
-];
+/** What a segment is made of. */
+const TOP = [0x114d9b74, 0x1549a966, 0x1654ae6b, 0x1f43b675, 0x1c53bb6b, 0x1941a469, 0x1043a770, 0x1254c367];
+/** Padding and checksums lie there too: with anything else the demuxer searches for the next, and may never end. */
+const IN_SEGMENT = [...TOP, 0xec, 0xbf];
 
 /** Entries of an index: the demuxer takes out those of one time one by one, each time moving the rest. */
 const CUE_POINTS = 50_000;
@@ -44,7 +43,7 @@ export async function checkMatroska(source: ByteSource): Promise<number> {
     const { id, body, size } = elementAt(header, at);
     while (ends.length > 0 && at >= ends[ends.length - 1]) ends.pop();
     // A cluster of unknown size ends where the segment goes on.
-    if (ends.length > 1 && IN_SEGMENT.slice(0, 8).includes(id)) ends.length = 1;
+    if (ends.length > 1 && TOP.includes(id)) ends.length = 1;
     if (ends.length === 1 && id !== SEGMENT && !IN_SEGMENT.includes(id))
       throw new ContainerError(`its element at byte ${at} does not belong there`);
     if (MASTERS.includes(id)) ends.push(size === undefined ? Number.POSITIVE_INFINITY : body + size);
