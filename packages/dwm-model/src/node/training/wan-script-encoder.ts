@@ -4,9 +4,15 @@
  */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Device, InvalidArgumentError, InvalidFileError, randomReference } from '@dwm/core-tensor';
+import {
+  type Device,
+  InvalidArgumentError,
+  InvalidFileError,
+  type ModelFolder,
+  randomReference,
+} from '@dwm/core-tensor';
 import { openDirectory } from '@dwm/core-tensor/node';
-import { familyOf, type TextReader } from '../../families/index.ts';
+import { familyOf, type ModelFamily, type TextReader } from '../../families/index.ts';
 import type { Clip } from '../../pipeline/clip.ts';
 import { type ClipCodec, samplePosterior } from '../../vae/index.ts';
 import type { Modality } from './encode-jobs.ts';
@@ -23,6 +29,7 @@ const TEXT_ROWS = 512;
 
 export class WanScriptEncoder implements EncodingScript {
   readonly #options: ScriptOptions;
+  #ratio: Promise<number> | undefined;
   #vae: Promise<ClipCodec> | undefined;
   #text: Promise<TextReader> | undefined;
   readonly #hashes = new Map<'vae' | 'text', Promise<string>>();
@@ -40,16 +47,14 @@ export class WanScriptEncoder implements EncodingScript {
   }
 
   async readClip(video: string): Promise<ReadyClip> {
-    const { readClip, model } = this.#options;
+    const { readClip } = this.#options;
     let length = 0;
     const clip = await readClip(video, (count) => {
       length = count;
       return Array.from({ length: count }, (_, i) => i);
     });
-    const folder = await openDirectory(model);
-    const latent = await (await familyOf(folder)).latentSize(folder, clip);
-    if (!Number.isInteger(latent.height) || !Number.isInteger(latent.width)) {
-      const unit = Math.round(clip.height / latent.height);
+    const unit = await this.#spatialRatio();
+    if (clip.height % unit !== 0 || clip.width % unit !== 0) {
       throw new InvalidFileError(
         video,
         `is ${clip.width}x${clip.height}; encoding takes clips as they are, in multiples of ${unit}: resize it with dwm prepare`,
@@ -88,6 +93,17 @@ export class WanScriptEncoder implements EncodingScript {
     return { shape: [rows, text.width], values: values.slice(0, rows * text.width), dtype: 'BF16' };
   }
 
+  /** Pixels of a latent pixel's edge: the same for every clip, and the VAE's file is opened to learn it. */
+  #spatialRatio(): Promise<number> {
+    this.#ratio ??= (async () => {
+      const folder = await openDirectory(this.#options.model);
+      const family = await familyOf(folder);
+      const { height } = await family.latentSize(folder, { frames: 1, height: 1, width: 1 });
+      return Math.round(1 / height);
+    })();
+    return this.#ratio;
+  }
+
   async #loadVae(): Promise<ClipCodec> {
     this.#vae ??= this.#family(async (family, device, folder) =>
       family.loadVae(device, folder, {
@@ -113,11 +129,7 @@ export class WanScriptEncoder implements EncodingScript {
   }
 
   async #family<T>(
-    load: (
-      family: Awaited<ReturnType<typeof familyOf>>,
-      device: Device,
-      folder: Awaited<ReturnType<typeof openDirectory>>,
-    ) => Promise<T>,
+    load: (family: ModelFamily, device: Device, folder: ModelFolder) => Promise<T>,
   ): Promise<T> {
     const folder = await openDirectory(this.#options.model);
     return load(await familyOf(folder), await this.#options.device(), folder);

@@ -190,6 +190,25 @@ test('clips are encoded whole, as draws in bf16 that follow from what they are m
   expect(torch.get('')!.data).toEqual(data);
 }, 120_000);
 
+test('clips that latents do not cover are named, each with the multiple that would fit', async () => {
+  const root = join(folder, 'odd');
+  await mkdir(join(root, 'a/b/videos'), { recursive: true });
+  for (const stem of ['x', 'y']) await writeFile(join(root, `a/b/videos/${stem}.mp4`), stem);
+  const jobs = await jobsOfFolders(root, 'trumans', ['videos'], 'prompts_rewrite', '_wan');
+  const { failures } = await encodeFiles({
+    ...{ jobs, model: join(folder, 'model'), frames: 5, format: 'safetensors', roots: [root] },
+    openDevice: () => expect.fail('a device was opened'),
+    readClip: async (path) => {
+      const [height, width] = path.endsWith('x.mp4') ? [20, 32] : [16, 36];
+      return { data: new Uint8Array(5 * height * width * 3), frames: 5, height, width };
+    },
+  });
+  expect(failures.map(({ reason }) => reason)).toEqual([
+    `${join(root, 'a/b/videos/x.mp4')}: is 32x20; encoding takes clips as they are, in multiples of 8: resize it with dwm prepare`,
+    `${join(root, 'a/b/videos/y.mp4')}: is 36x16; encoding takes clips as they are, in multiples of 8: resize it with dwm prepare`,
+  ]);
+});
+
 test.each([
   ['another mode', { mode: 'full' }, {}, 'training.mode: Wan is trained in mode lora, got full'],
   [
