@@ -22,7 +22,7 @@ export function markdownPage({ date, adapter, peaks, options }: RunInfo, rows: r
     '',
     `${date}; suites ${suites.join(', ')}${quick ? ' (quick)' : ''}, seed ${seed}; measured peaks: ${peaksText(peaks)}.`,
     '',
-    "Ratio: each peer's time, by its fastest right way, by ours; medians of interleaved runs; above 1 we are faster.",
+    'Ratio: the time of a peer, in its fastest right way, divided by ours; medians of interleaved runs; above 1 we are faster.',
     'Of peak: of the FMA peak or, where the rate is in GB/s, of a copy of as many bytes in the same turns.',
     '',
   ];

@@ -11,7 +11,7 @@ export function installWebCodecs(): Promise<void> {
   installed ??= import('@napi-rs/webcodecs/polyfill').then(handleFlush, (error: Error) => {
     throw new DwmError(
       'no-webcodecs',
-      `@napi-rs/webcodecs does not load on ${process.platform}-${process.arch} (${error.message.split('\n')[0]}); run npm ci with optional dependencies`,
+      `@napi-rs/webcodecs does not load on ${process.platform}-${process.arch} (${error.message.split('\n')[0]}); npm install @napi-rs/webcodecs`,
     );
   });
   return installed;
