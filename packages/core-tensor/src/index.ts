@@ -43,4 +43,11 @@ export { openTensorFile, openTorchFile, readTorchFile, writeTorchFile } from './
 export { beforeUse } from './tune/before-use.ts';
 export * from './tune/first-use.ts';
 export * from './tune/tune.ts';
-export { type BinaryFile, crc32, readZipDirectory, readZipEntry, type ZipEntry } from './zip.ts';
+export {
+  type BinaryFile,
+  crc32,
+  inflateExactly,
+  readZipDirectory,
+  readZipEntry,
+  type ZipEntry,
+} from './zip.ts';

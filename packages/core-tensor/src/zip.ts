@@ -169,19 +169,27 @@ export async function readZipEntry(
   if (entry.bytes > MAX_ENTRY_BYTES)
     throw bad(`claims ${entry.bytes} bytes, expected at most ${MAX_ENTRY_BYTES}`);
   const packed = await source.read(begin, end - begin);
-  const data = entry.deflated ? await inflate(packed, entry.bytes) : packed;
+  const data = entry.deflated ? await inflateExactly(packed, entry.bytes) : packed;
   if (!data) throw bad(`does not unpack to the ${entry.bytes} bytes that it claims; copy the file again`);
   if (crc32(data) !== entry.crc32) throw bad('fails its checksum; copy the file again');
   return data;
 }
 
-/** @returns undefined where the data are damaged or do not make exactly `size` bytes. */
-async function inflate(packed: Uint8Array, size: number): Promise<Uint8Array | undefined> {
+/**
+ * A stream unpacked in no more memory than its claimed size, whatever it holds.
+ * @param format `deflate` for zlib's, which has a header and a checksum.
+ * @returns undefined where the data are damaged or do not make exactly `size` bytes.
+ */
+export async function inflateExactly(
+  packed: Uint8Array,
+  size: number,
+  format: 'deflate-raw' | 'deflate' = 'deflate-raw',
+): Promise<Uint8Array | undefined> {
   const data = new Uint8Array(size);
   let at = 0;
   const reader = new Blob([packed as Uint8Array<ArrayBuffer>])
     .stream()
-    .pipeThrough(new DecompressionStream('deflate-raw'))
+    .pipeThrough(new DecompressionStream(format))
     .getReader();
   try {
     for (;;) {

@@ -1,7 +1,8 @@
 /**
- * KTX 2.0 pictures (https://registry.khronos.org/KTX/specs/2.0/ktxspec.v2.html). The header is read here, and every
- * size in it is compared with the bytes that are there, before a decoder sees any of them.
+ * KTX 2.0 pictures (Khronos' KTX 2.0 specification). The header is read here, and every size in it is compared with
+ * the bytes that are there, before a decoder sees any of them.
  */
+import { inflateExactly } from '@dwm/core-tensor';
 import { MAX_PIXELS } from '@dwm/media';
 import type { Pixels } from '../scene/scene.ts';
 import { inflateZstd } from '../zstd.ts';
@@ -199,22 +200,7 @@ async function inflate(
   bytes: number,
 ): Promise<Uint8Array> {
   if (compression === 'none') return level;
-  const damaged = () =>
-    fail(`its ${compression} stream does not unpack to ${bytes} bytes; the file is damaged`);
-  if (compression === 'zstd') return inflateZstd(level, bytes) ?? damaged();
-  const out = new Uint8Array(bytes);
-  let filled = 0;
-  const take = (chunk: Uint8Array) => {
-    out.set(chunk, filled);
-    filled += chunk.length;
-  };
-  try {
-    const packed = new Blob([level as Uint8Array<ArrayBuffer>]).stream();
-    const plain = packed.pipeThrough(new DecompressionStream('deflate'));
-    for await (const chunk of plain as unknown as AsyncIterable<Uint8Array>) take(chunk);
-  } catch {
-    // Whatever a decoder says of it, or that it holds more than there is room for.
-    filled = -1;
-  }
-  return filled === bytes ? out : damaged();
+  const values =
+    compression === 'zstd' ? inflateZstd(level, bytes) : await inflateExactly(level, bytes, 'deflate');
+  return values ?? fail(`its ${compression} stream does not unpack to ${bytes} bytes; the file is damaged`);
 }
