@@ -6,6 +6,7 @@
  * 3, 8 or 15 pixels, and a picture of 16-bit labels. Format: developer.playcanvas.com, "The SOG format".
  */
 import { type ByteSource, InvalidFileError, readZipDirectory, readZipEntry } from '@dwm/core-tensor';
+import { checkImageSize } from '@dwm/media';
 import type { Pixels } from '../scene/scene.ts';
 import { Field } from '../trajectory/fields.ts';
 import { decodeExactly } from './browser-pixels.ts';
@@ -21,7 +22,7 @@ import type { ReadSplatOptions } from './read-options.ts';
 
 const PALETTE_COLUMNS = 64;
 const LARGEST_TAG = 252;
-/** A zip is held in memory, and its pictures beside it. */
+/** Every picture of a zip is held in memory, unpacked and decoded. */
 const MAX_BUNDLE_BYTES = 2 ** 30;
 /** A codebook of 256 numbers three times, and names. */
 const MAX_META_BYTES = 1 << 20;
@@ -144,10 +145,10 @@ async function decode(
       file,
       `its picture ${name} was compressed with loss, expected a lossless WebP: export it again`,
     );
-  const isPng = bytes[0] === 0x89;
-  const image = { name: `${file}: ${name}`, bytes, mimeType: isPng ? 'image/png' : 'image/webp' };
+  const imageName = `${file}: ${name}`;
+  const { format, width, height } = checkImageSize(imageName, bytes);
   try {
-    return await decodeImage({ ...image, width: 0, height: 0 });
+    return await decodeImage({ name: imageName, bytes, mimeType: `image/${format}`, width, height });
   } catch (error) {
     if (error instanceof InvalidFileError) throw error;
     throw new InvalidFileError(file, `its picture ${name} is damaged; copy it again`);

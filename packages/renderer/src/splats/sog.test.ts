@@ -125,6 +125,23 @@ test('what is wrong with a SOG is one line', async () => {
   await expect(readSplatFile(folder)).rejects.toThrow(/files "\.\.\/means_l\.webp" leads out/);
 });
 
+test('no decoder sees a picture that says it is too large', async () => {
+  const { files } = await sog(2, 0);
+  const bomb = files['means_l.webp'].slice();
+  new DataView(bomb.buffer).setUint32(21, 0xfffffff, true);
+  const seen: string[] = [];
+  const reading = readSplats(bytesSource('a.sog', zip({ ...files, 'means_l.webp': bomb })), {
+    decodeImage: async (image) => {
+      seen.push(image.name);
+      return decodeImage(image);
+    },
+  });
+  await expect(reading).rejects.toThrow(
+    /^a\.sog: means_l\.webp: says it is of 16384x16384 pixels, expected 1 to 67108864 in all/,
+  );
+  expect(seen).toEqual([]);
+});
+
 test('damaged bundles end in splats or in one line', async () => {
   const { files } = await sog(2, 1, 9);
   const [bytes, random] = [zip(files), seeded(2)];
