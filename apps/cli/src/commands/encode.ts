@@ -4,6 +4,7 @@ import { DwmError, InvalidArgumentError } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import { familyOf } from '@dwm/dwm-model';
 import {
+  allSamples,
   type EncodeJob,
   encodeFiles,
   jobsOfFolders,
@@ -198,7 +199,7 @@ async function planOfExperiment(file: string, flags: Flags, reporter: Reporter):
   const config = await readTrainingExperiment(file, flags.override ?? [], reporter, flags);
   const { data, model } = config;
   const { datasets, matched } = await readDatasets(data);
-  const samples = [...datasets.flat(), ...[...matched.values()].flat()];
+  const samples = allSamples(datasets, matched);
   for (const path of data.validation_set) samples.push(...(await readDataset(path, data)));
   const folder = await openModel(model.base_model_name_or_path, 'model.base_model_name_or_path');
   const withText = await (await familyOf(folder)).hasText(folder);

@@ -19,7 +19,6 @@ import { DwmPipeline } from '../../pipeline/pipeline.ts';
 import { fromConfig } from '../../schedulers/index.ts';
 import type { ExperimentConfig } from '../../training/config.ts';
 import { type BatchRules, batchSpecs, makeBatch } from '../../training/data/batch.ts';
-import { BatchOrder } from '../../training/data/batch-order.ts';
 import {
   applyTrained,
   emptyParameters,
@@ -41,10 +40,10 @@ import { CogVideoXVae, latentSize, readVaeConfig, spatialRatio } from '../../vae
 import { readJson } from '../../weights/config.ts';
 import { LORA_FILE, NON_LORA_FILE, widenChannels } from '../../weights/lora.ts';
 import { loadParameters, type Parameters } from '../../weights/parameters.ts';
-import type { Sample } from './dataset.ts';
 import { TrainingEncoder } from './encoder.ts';
 import { ExampleLoader } from './example-loader.ts';
 import type { ModelFiles } from './model-folder.ts';
+import { allSamples, batchOrder } from './order.ts';
 import { trainingSize } from './size.ts';
 import type { Batch, TaskContext, TrainingTask } from './task.ts';
 
@@ -52,7 +51,7 @@ const CONFIG = 'transformer/config.json';
 
 export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
   const { config, device, model, datasets, matched, shows, loading } = context;
-  const { training, data } = config;
+  const { training } = config;
   const settings = training.custom_settings;
   const size = trainingSize(config);
   const folder = await openDirectory(model);
@@ -92,13 +91,7 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
     });
     return pipeline;
   };
-  const order = new BatchOrder<Sample>({
-    seed: training.seed,
-    batchSize: training.batch_size,
-    datasets: data.dataset_file.map(({ weight }, i) => ({ clips: datasets[i], weight })),
-    matched,
-    promptSwap: training.prompt_swap_prob,
-  });
+  const order = batchOrder(config, datasets, matched);
   const loader = new ExampleLoader({
     encoder: new TrainingEncoder({
       model,
@@ -114,7 +107,7 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
     turnAt: (position) => order.at(position),
     warn: context.warn,
   });
-  await loader.check([...datasets.flat(), ...[...matched.values()].flat()]);
+  await loader.check(allSamples(datasets, matched));
   const black = () => blackLatents(device, subfolder(folder, 'vae'), size, vae.scaling_factor);
   const rules: BatchRules = {
     seed: training.seed,

@@ -33,6 +33,7 @@ export { type InspectedBatches, inspectBatches } from './inspect.ts';
 export { mixWeights } from './mix-weights.ts';
 export { initializeModel } from './model-folder.ts';
 export { noiseToHands } from './one-step.ts';
+export { allSamples } from './order.ts';
 export { promptOf } from './prompt.ts';
 export { trainingSize } from './size.ts';
 export {

@@ -2,13 +2,13 @@
 import { subfolder } from '@dwm/core-tensor';
 import { openDirectory } from '@dwm/core-tensor/node';
 import type { ExperimentConfig } from '../../training/config.ts';
-import { BatchOrder } from '../../training/data/batch-order.ts';
 import { readTransformerConfig } from '../../transformer/index.ts';
 import { latentSize, readVaeConfig } from '../../vae/index.ts';
 import { readJson } from '../../weights/config.ts';
-import { readDatasets, type Sample } from './dataset.ts';
+import { readDatasets } from './dataset.ts';
 import { type ReadClip, TrainingEncoder } from './encoder.ts';
 import { type ExampleFiles, ExampleLoader } from './example-loader.ts';
+import { allSamples, batchOrder } from './order.ts';
 import { trainingSize } from './size.ts';
 
 export interface InspectedBatches {
@@ -34,13 +34,7 @@ export async function inspectBatches(
   const size = trainingSize(config);
   const { json, file } = await readJson(folder, 'transformer/config.json');
   const { datasets, matched } = await readDatasets(data);
-  const order = new BatchOrder<Sample>({
-    seed: training.seed,
-    batchSize: training.batch_size,
-    datasets: data.dataset_file.map(({ weight }, i) => ({ clips: datasets[i], weight })),
-    matched,
-    promptSwap: training.prompt_swap_prob,
-  });
+  const order = batchOrder(config, datasets, matched);
   const loader = new ExampleLoader({
     encoder: new TrainingEncoder({
       model: model.base_model_name_or_path,
@@ -57,7 +51,7 @@ export async function inspectBatches(
     warn: () => {},
   });
   const all = datasets.flat();
-  await loader.check([...all, ...[...matched.values()].flat()]);
+  await loader.check(allSamples(datasets, matched));
   const first: ExampleFiles[][] = [];
   const batches = Math.floor(all.length / training.batch_size);
   for (let b = 0; b < Math.min(count, batches); b++) {

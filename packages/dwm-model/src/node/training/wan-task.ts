@@ -10,7 +10,6 @@ import { familyOf } from '../../families/index.ts';
 import { DwmPipeline } from '../../pipeline/pipeline.ts';
 import { FlowMatchEulerDiscreteScheduler } from '../../schedulers/flow-euler.ts';
 import type { ExperimentConfig } from '../../training/config.ts';
-import { BatchOrder } from '../../training/data/batch-order.ts';
 import { applyTrained, emptyParameters } from '../../training/export.ts';
 import {
   makeWanBatch,
@@ -27,9 +26,10 @@ import {
   wanObjective,
 } from '../../wan/index.ts';
 import { NON_LORA_FILE } from '../../weights/lora.ts';
-import { checkFiles, type Sample } from './dataset.ts';
+import { checkFiles } from './dataset.ts';
 import { encodedFile, readEmbeds, readLatents } from './encoded.ts';
 import type { ModelFiles } from './model-folder.ts';
+import { allSamples, batchOrder } from './order.ts';
 import { trainingSize } from './size.ts';
 import type { TaskContext, TrainingTask } from './task.ts';
 
@@ -46,7 +46,7 @@ const LEFT_ALONE = {
 
 export async function wanTask(context: TaskContext): Promise<TrainingTask> {
   const { config, device, model, datasets, matched, shows, loading, warn } = context;
-  const { training, data } = config;
+  const { training } = config;
   checkSettings(config, warn);
   const size = trainingSize(config);
   const folder = await openDirectory(model);
@@ -60,7 +60,7 @@ export async function wanTask(context: TaskContext): Promise<TrainingTask> {
       { field: '_class_name' },
     );
   }
-  const samples = [...datasets.flat(), ...[...matched.values()].flat()];
+  const samples = allSamples(datasets, matched);
   await checkFiles(
     samples,
     ({ latents, promptEmbeds }) => ({
@@ -97,13 +97,7 @@ export async function wanTask(context: TaskContext): Promise<TrainingTask> {
   const trainable = start ? { ...lora, initial: async () => start.theta } : lora;
   const idle = start?.idle ?? (await lora.idle.initial());
 
-  const order = new BatchOrder<Sample>({
-    seed: training.seed,
-    batchSize: training.batch_size,
-    datasets: data.dataset_file.map(({ weight }, i) => ({ clips: datasets[i], weight })),
-    matched,
-    promptSwap: training.prompt_swap_prob,
-  });
+  const order = batchOrder(config, datasets, matched);
   const read = async (path: string) => {
     const file = await encodedFile(path);
     if (file) return file;
