@@ -38,6 +38,24 @@ export interface EncodingScript {
   encodePrompt(prompt: string): Promise<Encoded>;
 }
 
+/** Bytes of a clip as [3, frames, height, width] in [-1, 1], for the VAE. */
+export function planes({ data, frames, height, width }: Clip): Float32Array {
+  const pixels = frames * height * width;
+  const values = new Float32Array(3 * pixels);
+  for (let i = 0; i < pixels; i++)
+    for (let c = 0; c < 3; c++) values[c * pixels + i] = (data[3 * i + c] / 255) * 2 - 1;
+  return values;
+}
+
+/** @throws InvalidFileError for a clip that latents, one for `unit` pixels each way, do not cover. */
+export function checkMultiples(video: string, { height, width }: Clip, unit: number): void {
+  if (height % unit === 0 && width % unit === 0) return;
+  throw new InvalidFileError(
+    video,
+    `is ${width}x${height}; encoding takes clips as they are, in multiples of ${unit}: resize it with dwm prepare`,
+  );
+}
+
 export class ScriptEncoder implements EncodingScript {
   readonly #options: ScriptOptions;
   #pipeline: Promise<DwmPipeline> | undefined;
@@ -77,12 +95,7 @@ export class ScriptEncoder implements EncodingScript {
       length = count;
       return scriptFrames(count, frames);
     });
-    if (clip.height % 8 !== 0 || clip.width % 8 !== 0) {
-      throw new InvalidFileError(
-        video,
-        `is ${clip.width}x${clip.height}; encoding takes clips as they are, in multiples of 8: resize it with dwm prepare`,
-      );
-    }
+    checkMultiples(video, clip, 8);
     if (size && !this.#warned && (clip.height !== size.height || clip.width !== size.width)) {
       this.#warned = true;
       this.#options.warn?.(
@@ -93,13 +106,10 @@ export class ScriptEncoder implements EncodingScript {
   }
 
   /** Moments [2 C, latent frames, latent height, latent width]. */
-  async encodeClip({ data, frames, height, width }: Clip): Promise<Encoded> {
+  async encodeClip(clip: Clip): Promise<Encoded> {
     const { vae } = await this.#load();
-    const pixels = frames * height * width;
-    const values = new Float32Array(3 * pixels);
-    for (let i = 0; i < pixels; i++)
-      for (let c = 0; c < 3; c++) values[c * pixels + i] = (data[3 * i + c] / 255) * 2 - 1;
-    const { shape, moments } = await vae.encode(values, [1, 3, frames, height, width]);
+    const { frames, height, width } = clip;
+    const { shape, moments } = await vae.encode(planes(clip), [1, 3, frames, height, width]);
     return { shape: [2 * shape[1], ...shape.slice(2)], values: moments };
   }
 

@@ -4,13 +4,7 @@
  */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  type Device,
-  InvalidArgumentError,
-  InvalidFileError,
-  type ModelFolder,
-  randomReference,
-} from '@dwm/core-tensor';
+import { type Device, InvalidArgumentError, type ModelFolder, randomReference } from '@dwm/core-tensor';
 import { openDirectory } from '@dwm/core-tensor/node';
 import { familyOf, type ModelFamily, type TextReader } from '../../families/index.ts';
 import type { Clip } from '../../pipeline/clip.ts';
@@ -19,7 +13,7 @@ import type { Modality } from './encode-jobs.ts';
 import type { Encoded } from './encoded.ts';
 import type { ReadyClip } from './encoder.ts';
 import { hashFile, hashOf, hashWeights } from './fingerprint.ts';
-import type { EncodingScript, ScriptOptions } from './script-encoder.ts';
+import { checkMultiples, type EncodingScript, planes, type ScriptOptions } from './script-encoder.ts';
 
 /** Keeps the draws apart from those of training. */
 const DRAW_KEY = 0x57414e44;
@@ -53,24 +47,15 @@ export class WanScriptEncoder implements EncodingScript {
       length = count;
       return Array.from({ length: count }, (_, i) => i);
     });
-    const unit = await this.#spatialRatio();
-    if (clip.height % unit !== 0 || clip.width % unit !== 0) {
-      throw new InvalidFileError(
-        video,
-        `is ${clip.width}x${clip.height}; encoding takes clips as they are, in multiples of ${unit}: resize it with dwm prepare`,
-      );
-    }
+    checkMultiples(video, clip, await this.#spatialRatio());
     return { clip, length };
   }
 
   /** A sample [C, latent frames, h, w], which follows from `key`. Frames that do not fill a latent frame are left out. */
-  async encodeClip({ data, frames, height, width }: Clip, key: string): Promise<Encoded> {
+  async encodeClip(clip: Clip, key: string): Promise<Encoded> {
     const vae = await this.#loadVae();
-    const pixels = frames * height * width;
-    const values = new Float32Array(3 * pixels);
-    for (let i = 0; i < pixels; i++)
-      for (let c = 0; c < 3; c++) values[c * pixels + i] = (data[3 * i + c] / 255) * 2 - 1;
-    const posterior = await vae.encode(values, [1, 3, frames, height, width]);
+    const { frames, height, width } = clip;
+    const posterior = await vae.encode(planes(clip), [1, 3, frames, height, width]);
     const [stream, seed] = [key.slice(0, 8), key.slice(8, 16)].map((word) => Number.parseInt(word, 16));
     const normals = { count: posterior.mean.length, distribution: 'normal', stream } as const;
     const noise = Float32Array.from(randomReference(normals, [seed, DRAW_KEY]));
