@@ -40,6 +40,10 @@ export async function encodedFile(path: string): Promise<string | undefined> {
   return undefined;
 }
 
+/** What `encodedFile` did not find. @param hint what to do about it. */
+export const noEncodedFile = (path: string, hint: string): InvalidFileError =>
+  new InvalidFileError(`${path}.safetensors`, `no such file, and no .pt either; ${hint}`);
+
 /** The one tensor of a file. @throws InvalidFileError where there are none, or several. */
 async function readOne(file: string): Promise<Encoded> {
   const tensors: Map<string, SafetensorsTensor> = file.endsWith('.pt')

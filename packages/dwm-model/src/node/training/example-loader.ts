@@ -9,7 +9,7 @@ import type { Example } from '../../training/data/batch.ts';
 import type { Turn } from '../../training/data/batch-order.ts';
 import type { LatentSize } from '../../vae/index.ts';
 import { CLIPS, type ClipName, checkFiles, type Sample } from './dataset.ts';
-import { encodedFile, encodedFrom, readEmbeds, readMoments, writeEncoded } from './encoded.ts';
+import { encodedFile, encodedFrom, noEncodedFile, readEmbeds, readMoments, writeEncoded } from './encoded.ts';
 import { type ReadyClip, readCaption, type TrainingEncoder } from './encoder.ts';
 import { Prefetch } from './prefetch.ts';
 
@@ -170,10 +170,7 @@ export class ExampleLoader {
     const file = await encodedFile(path);
     if (file) await this.#checkUntiled(file, sample[which]);
     else if (which === 'video') {
-      throw new InvalidFileError(
-        `${path}.safetensors`,
-        'no such file, and no .pt either; run dwm encode first, or set training.custom_settings.load_tensors=false',
-      );
+      throw noEncodedFile(path, 'run dwm encode first, or set training.custom_settings.load_tensors=false');
     }
     // Latents of the other two may be left out, as in the original: their clips are encoded.
     return file;
@@ -223,9 +220,9 @@ export class ExampleLoader {
       return values;
     }
     if (!hasTextEncoder) {
-      throw new InvalidFileError(
-        `${sample.promptEmbeds}.safetensors`,
-        'no such file, and no .pt either; the base model has no text encoder, so embeddings must be given',
+      throw noEncodedFile(
+        sample.promptEmbeds,
+        'the base model has no text encoder, so embeddings must be given',
       );
     }
     return this.#encode(await readCaption(sample.prompt));

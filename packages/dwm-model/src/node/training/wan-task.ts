@@ -27,7 +27,7 @@ import {
 } from '../../wan/index.ts';
 import { NON_LORA_FILE } from '../../weights/lora.ts';
 import { checkFiles } from './dataset.ts';
-import { encodedFile, readEmbeds, readLatents } from './encoded.ts';
+import { encodedFile, noEncodedFile, readEmbeds, readLatents } from './encoded.ts';
 import type { ModelFiles } from './model-folder.ts';
 import { allSamples, batchOrder } from './order.ts';
 import { trainingSize } from './size.ts';
@@ -101,10 +101,7 @@ export async function wanTask(context: TaskContext): Promise<TrainingTask> {
   const read = async (path: string) => {
     const file = await encodedFile(path);
     if (file) return file;
-    throw new InvalidFileError(
-      `${path}.safetensors`,
-      'no such file, and no .pt either; run dwm encode first',
-    );
+    throw noEncodedFile(path, 'run dwm encode first');
   };
   const example = async (position: number): Promise<WanExample> => {
     const { clip, caption } = order.at(position);
