@@ -2,6 +2,7 @@
  * What a track's configuration says of its pictures: names of codecs for people, how chroma is sampled, and the shape
  * of pixels where the container does not say it (ITU-T H.264, 7.3.2.1.1 and E.1.1).
  */
+import { asciiOnly } from './container/bytes.ts';
 
 /** How many chroma samples there are: 4:0:0, 4:2:0, 4:2:2, 4:4:0, 4:4:4. */
 export type ChromaSampling = '400' | '420' | '422' | '440' | '444';
@@ -31,7 +32,7 @@ const NAMES: [name: string, pattern: RegExp][] = [
 
 /** A codec's name by what its container calls it, which is data and may hold anything. */
 export function codecName(id: string): string {
-  const shown = id.replace(/[^ -~]/g, '?').slice(0, 40);
+  const shown = asciiOnly(id).slice(0, 40);
   const [name] = NAMES.find(([, pattern]) => pattern.test(id)) ?? [];
   return name ? `${name}, "${shown}"` : `"${shown}"`;
 }

@@ -18,7 +18,13 @@ import {
   WEBM,
 } from 'mediabunny';
 import { type CodecFacts, codecFacts, codecName } from './codec-facts.ts';
-import { type ByteSource, ContainerError, checkFrameCount, UnreadError } from './container/bytes.ts';
+import {
+  asciiOnly,
+  type ByteSource,
+  ContainerError,
+  checkFrameCount,
+  UnreadError,
+} from './container/bytes.ts';
 import { applyEdits } from './container/edits.ts';
 import { checkMatroska } from './container/matroska.ts';
 import { type Mp4Track, readMp4 } from './container/mp4.ts';
@@ -333,9 +339,7 @@ export function asFileError(name: string, error: unknown): unknown {
     return new InvalidFileError(name, `${error.message}, which is not read; convert it: ${convert(name)}`);
   if (error instanceof ContainerError)
     return new InvalidFileError(name, `is truncated or damaged: ${error.message}; ${again(name)}`);
-  const reason = (error instanceof Error ? error.message : String(error))
-    .split('\n')[0]
-    .replace(/[^ -~]/g, '?');
+  const reason = asciiOnly((error instanceof Error ? error.message : String(error)).split('\n')[0]);
   if (error instanceof DwmError)
     return new InvalidFileError(name, `${reason}; convert it: ${convert(name)}`, { cause: error.code });
   // A demuxer that finds what it holds impossible, or reads past an end, says so in words for its own developers.

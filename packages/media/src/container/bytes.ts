@@ -12,6 +12,9 @@ export class ContainerError extends Error {}
 /** What a container may hold, but we do not read; the message is half a sentence about it. */
 export class UnreadError extends Error {}
 
+/** A name or words that a file holds, as they may be shown. */
+export const asciiOnly = (text: string): string => text.replace(/[^ -~]/g, '?');
+
 /** Reads small pieces in ascending order with few calls: headers lie near each other, or far apart. */
 export class HeaderReader {
   readonly #source: ByteSource;

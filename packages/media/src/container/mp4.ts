@@ -3,7 +3,7 @@
  * box, every count in the file, or a few bytes could ask for hours of work. Boxes are visited wherever the demuxer
  * would visit them. On the way it notes what the demuxer leaves out: the ends of edit lists, the shape of pixels.
  */
-import { type ByteSource, ContainerError, checkFrameCount, HeaderReader } from './bytes.ts';
+import { asciiOnly, type ByteSource, ContainerError, checkFrameCount, HeaderReader } from './bytes.ts';
 import type { Edit } from './edits.ts';
 
 /** What is known of a video track. */
@@ -26,23 +26,17 @@ const TOP_LEVEL = 200_000;
 /** Entries of one time in a table: the demuxer takes them out one by one, each time moving the rest. */
 const REPEATS = 1000;
 
-/** Boxes that hold boxes, and the bytes before the first one. */
-const CONTAINERS: Record<string, number> = {
-  ...{ moov: 0, trak: 0, mdia: 0, minf: 0, dinf: 0, stbl: 0, edts: 0, mvex: 0, moof: 0, traf: 0, mfra: 0 },
-  ...{ sinf: 0, schi: 0, wave: 0, udta: 0 },
-};
+/** Boxes that hold boxes and nothing before them. */
+const CONTAINERS = [
+  ...['moov', 'trak', 'mdia', 'minf', 'dinf', 'stbl', 'edts', 'mvex', 'moof', 'traf', 'mfra'],
+  ...['sinf', 'schi', 'wave', 'udta'],
+];
 
-/** Tables by their boxes: where their count stands after version and flags, and the bytes of an entry. */
-const TABLES: Record<string, (version: number) => { count: number; entry: number }> = {
-  stts: () => ({ count: 4, entry: 8 }),
-  ctts: () => ({ count: 4, entry: 8 }),
-  stss: () => ({ count: 4, entry: 4 }),
-  stsc: () => ({ count: 4, entry: 12 }),
-  stco: () => ({ count: 4, entry: 4 }),
-  co64: () => ({ count: 4, entry: 8 }),
-  elst: (version) => ({ count: 4, entry: version === 1 ? 20 : 12 }),
-  keys: () => ({ count: 4, entry: 8 }),
-};
+/** Bytes of an entry of the tables whose count stands after version and flags; an `elst` of version 1 has more. */
+const ENTRIES = new Map(
+  Object.entries({ stts: 8, ctts: 8, stss: 4, stsc: 12, stco: 4, co64: 8, elst: 12, keys: 8 }),
+);
+const LONG_EDIT = 20;
 
 interface Box {
   readonly type: string;
@@ -82,7 +76,7 @@ export async function readMp4(source: ByteSource): Promise<Mp4Track[]> {
     const head = short === 1 ? 16 : 8;
     if (short === 1 && header.byteLength < 16) break;
     const size = short === 1 ? Number(header.getBigUint64(8)) : short === 0 ? source.size - at : short;
-    if (size < head) throw new ContainerError(`its box ${printable(type)} at byte ${at} has ${size} bytes`);
+    if (size < head) throw new ContainerError(`its box ${asciiOnly(type)} at byte ${at} has ${size} bytes`);
     const whole = at + size <= source.size;
     if (type === 'moov' && !index) {
       if (!whole) throw new ContainerError('its index (moov) is cut off');
@@ -125,8 +119,12 @@ const load = async (source: ByteSource, from: number, to: number) => {
 };
 const name = (from: DataView, at: number) =>
   String.fromCharCode(...[0, 1, 2, 3].map((i) => from.getUint8(at + i)));
-/** A name of four bytes as it may be shown. */
-export const printable = (type: string) => type.replace(/[^ -~]/g, '?');
+
+/** For a count of samples, or of a table's entries, that cannot be. */
+function noRoom(count: number, table?: string): ContainerError {
+  const claim = table ? `its table ${table} claims ${count} entries` : `it claims ${count} samples`;
+  return new ContainerError(`${claim}, more than it has room for`);
+}
 
 /** Goes through the boxes of one piece of the file after another. */
 class Walker {
@@ -177,7 +175,7 @@ class Walker {
       // The demuxer stops here too; some writers end a list of boxes with a zero.
       if (size < head) return;
       const type = name(this.#view, at + 4);
-      if (at + size > to) throw new ContainerError(`its box ${printable(type)} is larger than what it is in`);
+      if (at + size > to) throw new ContainerError(`its box ${asciiOnly(type)} is larger than what it is in`);
       yield { type, body: at + head, end: at + size };
       at += size;
     }
@@ -185,7 +183,7 @@ class Walker {
 
   #visit(box: Box, depth: number): void {
     if (depth > NESTED) throw new ContainerError(`its boxes are nested more than ${NESTED} deep`);
-    if (box.type in TABLES) this.#checkTable(box);
+    this.#checkTable(box);
     switch (box.type) {
       case 'trak':
         this.#track = {
@@ -209,8 +207,7 @@ class Walker {
       default:
         this.#note(box);
     }
-    const skip = CONTAINERS[box.type];
-    if (skip !== undefined) this.#visitAll(box.body + skip, box.end, depth);
+    if (CONTAINERS.includes(box.type)) this.#visitAll(box.body, box.end, depth);
     if (box.type === 'trak') this.#track = undefined;
   }
 
@@ -237,10 +234,11 @@ class Walker {
   }
 
   #checkTable({ type, body, end }: Box): void {
-    const { count: at, entry } = TABLES[type](this.#view.getUint8(body));
-    const count = this.#view.getUint32(body + at);
-    if (count * entry > end - body - at - 4)
-      throw new ContainerError(`its table ${type} claims ${count} entries, more than it has room for`);
+    const plain = ENTRIES.get(type);
+    if (plain === undefined) return;
+    const entry = type === 'elst' && this.#view.getUint8(body) === 1 ? LONG_EDIT : plain;
+    const count = this.#view.getUint32(body + 4);
+    if (count * entry > end - body - 8) throw noRoom(count, type);
   }
 
   #note({ type, body, end }: Box): void {
@@ -266,13 +264,11 @@ class Walker {
     else if (type === 'stts' || type === 'ctts') this.#checkCounts(body);
     else if (type === 'stsz') {
       const [size, count] = [bytes.getUint32(body + 4), bytes.getUint32(body + 8)];
-      if (count * (size || 4) > (size ? this.#fileSize : end - body - 12))
-        throw new ContainerError(`it claims ${count} samples, more than it has room for`);
+      if (count * (size || 4) > (size ? this.#fileSize : end - body - 12)) throw noRoom(count);
       this.#checkFrames(count);
     } else if (type === 'stz2') {
       const [bits, count] = [bytes.getUint8(body + 7), bytes.getUint32(body + 8)];
-      if (![4, 8, 16].includes(bits) || (count * bits) / 8 > end - body - 12)
-        throw new ContainerError(`it claims ${count} samples, more than it has room for`);
+      if (![4, 8, 16].includes(bits) || (count * bits) / 8 > end - body - 12) throw noRoom(count);
       this.#checkFrames(count);
     }
   }
@@ -300,20 +296,17 @@ class Walker {
   /** Sound has more samples than pictures; each takes at least a byte of the file. */
   #checkFrames(samples: number): void {
     if (this.#track?.handler !== 'soun') checkFrameCount(samples);
-    else if (samples > this.#fileSize)
-      throw new ContainerError(`it claims ${samples} samples, more than it has room for`);
+    else if (samples > this.#fileSize) throw noRoom(samples);
   }
 
   #checkRun(body: number, end: number): void {
     const flags = this.#view.getUint32(body) & 0xffffff;
     const count = this.#view.getUint32(body + 4);
     const bits = (mask: number) => [...(flags & mask).toString(2)].filter((bit) => bit === '1').length;
-    if (count * bits(0xf00) * 4 > end - body - 8 - bits(0x5) * 4)
-      throw new ContainerError(`its table trun claims ${count} entries, more than it has room for`);
+    if (count * bits(0xf00) * 4 > end - body - 8 - bits(0x5) * 4) throw noRoom(count, 'trun');
     this.#runs += count;
     checkFrameCount(this.#runs / 8);
-    if (this.#runs > this.#fileSize)
-      throw new ContainerError(`it claims ${this.#runs} samples, more than it has room for`);
+    if (this.#runs > this.#fileSize) throw noRoom(this.#runs);
   }
 
   /** Where the table of fragments says that they are. */
@@ -327,8 +320,7 @@ class Walker {
       const numbers = [4, 2, 0].reduce((sum, shift) => sum + ((lengths >> shift) & 3) + 1, 0);
       const entry = (long ? 16 : 8) + numbers;
       const count = bytes.getUint32(body + 12);
-      if (count * entry > end - body - 16)
-        throw new ContainerError(`its table tfra claims ${count} entries, more than it has room for`);
+      if (count * entry > end - body - 16) throw noRoom(count, 'tfra');
       const times = new Set<bigint | number>();
       for (let i = 0; i < count; i++) {
         const at = body + 16 + i * entry;
