@@ -3,6 +3,7 @@
  * choke on. PNG, JPEG (ITU-T T.81) and WebP (RFC 9649) only, told apart by their first bytes.
  */
 import { InvalidFileError } from '@dwm/core-tensor';
+import { textIn } from './container/sniff.ts';
 import { PngError, readPngHeader } from './png-header.ts';
 
 export interface ImageSize {
@@ -48,8 +49,7 @@ export function checkPixels(name: string, { width, height }: { width: number; he
 
 function readHeader(name: string, bytes: Uint8Array): ImageSize {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  const is: Is = (at, text) =>
-    at + text.length <= bytes.length && [...text].every((c, i) => bytes[at + i] === c.charCodeAt(0));
+  const is = textIn(bytes);
   try {
     if (is(0, '\x89PNG\r\n\x1a\n')) {
       const { width, height } = readPngHeader(bytes);
@@ -71,8 +71,6 @@ function readHeader(name: string, bytes: Uint8Array): ImageSize {
 
 class HeaderError extends Error {}
 
-type Is = (at: number, text: string) => boolean;
-
 function jpegSize(view: DataView): { width: number; height: number } {
   for (let at = 2; ; ) {
     const marker = view.getUint8(at + 1);
@@ -89,7 +87,7 @@ function jpegSize(view: DataView): { width: number; height: number } {
 }
 
 /** The larger of the canvas and the first picture. */
-function webpSize(view: DataView, is: Is): { width: number; height: number } {
+function webpSize(view: DataView, is: ReturnType<typeof textIn>): { width: number; height: number } {
   const three = (at: number) => view.getUint16(at, true) + (view.getUint8(at + 2) << 16);
   const sizes: { width: number; height: number }[] = [];
   for (let chunk = 12; chunk + 8 <= view.byteLength; ) {

@@ -24,10 +24,15 @@ const OTHERS: [name: string, at: number, bytes: string][] = [
   ['an MPEG transport stream', 0, 'G'],
 ];
 
+/** Whether the characters of a text, a byte each, stand at a place of `bytes`. */
+export const textIn =
+  (bytes: Uint8Array) =>
+  (at: number, text: string): boolean =>
+    at + text.length <= bytes.length && [...text].every((c, i) => bytes[at + i] === c.charCodeAt(0));
+
 /** The container, or the name of what it is instead; undefined where nobody knows. */
 export function sniff(head: Uint8Array): { container: Container } | { other: string } | undefined {
-  const is = (at: number, text: string) =>
-    at + text.length <= head.length && [...text].every((c, i) => head[at + i] === c.charCodeAt(0));
+  const is = textIn(head);
   if (is(0, '\x1a\x45\xdf\xa3')) return { container: 'matroska' };
   if (FIRST_BOXES.some((type) => is(4, type))) return { container: 'mp4' };
   // Packets of a transport stream are 188 bytes.
