@@ -1,14 +1,18 @@
 /** Splats from a file on disk, or from the folder of a SOG. */
-import { readFile, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { InvalidFileError } from '@dwm/core-tensor';
+import { stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { openPath, reach } from '@dwm/core-tensor/node';
 import { decodeRgba } from '@dwm/media/node';
 import type { SplatCloud, WarnOption } from '../splats/cloud.ts';
 import { readSplats } from '../splats/read.ts';
+import { type Bound, readBounded } from './read-bounded.ts';
 
 /** A picture of 67 million pixels without any compression. */
-const MAX_PICTURE_BYTES = 2 ** 28;
+const PICTURE: Bound = {
+  most: 2 ** 28,
+  find: 'copy it beside the meta.json',
+  shrink: 'export the splats again',
+};
 
 /** @throws InvalidFileError if the file is missing, or as `readSplats`. */
 export async function readSplatFile(path: string, options: WarnOption = {}): Promise<SplatCloud> {
@@ -17,12 +21,7 @@ export async function readSplatFile(path: string, options: WarnOption = {}): Pro
   const source = await openPath(file);
   const readBeside = async (name: string) => {
     const target = await reach(name, { root: dirname(file), file, field: 'files' });
-    const entry = await stat(target).catch(() => undefined);
-    if (!entry?.isFile())
-      throw new InvalidFileError(file, `${basename(target)} is not beside it; copy it there`);
-    if (entry.size > MAX_PICTURE_BYTES)
-      throw new InvalidFileError(target, `has ${entry.size} bytes, expected a picture of splats`);
-    return readFile(target);
+    return readBounded(target, `${file}: files: ${target}`, PICTURE);
   };
   try {
     return await readSplats(source, {

@@ -1,4 +1,4 @@
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bytesSource, InvalidFileError } from '@dwm/core-tensor';
@@ -120,6 +120,11 @@ test('what is wrong with a SOG is one line', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'dwm-sog-'));
   for (const [name, bytes] of Object.entries(missing)) await writeFile(join(folder, name), bytes);
   await expect(readSplatFile(folder)).rejects.toThrow(/quats\.webp/);
+  await expect(readSplatFile(folder)).rejects.toThrow(
+    /meta\.json: files: .*quats\.webp: no such file or folder; copy it beside the meta\.json$/,
+  );
+  await mkdir(join(folder, 'quats.webp'));
+  await expect(readSplatFile(folder)).rejects.toThrow(/quats\.webp: is a folder, expected a file$/);
   const out = edited(files, ({ means }) => Object.assign(means, { files: ['../means_l.webp', 'x'] }));
   await writeFile(join(folder, 'meta.json'), out['meta.json']);
   await expect(readSplatFile(folder)).rejects.toThrow(/files "\.\.\/means_l\.webp" leads out/);
