@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { type Device, DwmError, InvalidArgumentError } from '@dwm/core-tensor';
 import { openNodeDevice, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
-import { DEFAULTS, type Lpips, type LpipsNetwork } from '@dwm/dwm-model';
+import { DEFAULTS, type Lpips, type LpipsNetwork, onceEach } from '@dwm/dwm-model';
 import { loadLpips } from '@dwm/dwm-model/node';
 import { type Command, Option } from 'commander';
 import { baselines } from '../eval/baselines.ts';
@@ -211,11 +211,7 @@ async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): 
   const files = await clipsOf(flags);
   const size: Size = { frames: flags.numFrames, height: flags.height, width: flags.width };
   // Every method reads the clips anew.
-  const said = new Set<string>();
-  const warn = (line: string) => {
-    if (!said.has(line)) reporter.say(line);
-    said.add(line);
-  };
+  const warn = onceEach((line) => reporter.say(line));
   const predictions = flags.pred || flags.predVideo ? await findPredictions(flags, files) : undefined;
 
   const models = [];

@@ -1,7 +1,7 @@
 /** A model folder as methods of an evaluation: its clips, its ablations, and how well its VAE can show the truth. */
 import { basename, resolve } from 'node:path';
 import type { Device, ModelFolder, Precision } from '@dwm/core-tensor';
-import { DwmPipeline, type GenerationSettings } from '@dwm/dwm-model';
+import { DwmPipeline, type GenerationSettings, onceEach } from '@dwm/dwm-model';
 import type { Frames } from '@dwm/media/node';
 import { checkText } from '../generate/check.ts';
 import { openWholeModel } from '../generate/default-model.ts';
@@ -62,11 +62,7 @@ export class Generator {
     this.#flags = model.flags;
     this.#embeds = model.embeds;
     this.#signal = signal;
-    const said = new Set<string>();
-    this.#warn = (line) => {
-      if (!said.has(line)) reporter.warn(`${this.name}: ${line}`);
-      said.add(line);
-    };
+    this.#warn = onceEach((line) => reporter.warn(`${this.name}: ${line}`));
   }
 
   static async load(

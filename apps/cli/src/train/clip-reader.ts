@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { DwmError } from '@dwm/core-tensor';
+import { onceEach } from '@dwm/dwm-model';
 import type { Frames } from '@dwm/media/node';
 
 export type ToWorker =
@@ -35,13 +36,12 @@ export class ClipReader {
   readonly #waiting: ((worker: Worker | undefined) => void)[] = [];
   readonly #busy = new Set<Promise<unknown>>();
   readonly #warn: (line: string) => void;
-  readonly #said = new Set<string>();
   #started = 0;
   #closed = false;
 
   /** @param warn is told once of each video whose pixels are not square. */
   constructor(warn: (line: string) => void) {
-    this.#warn = warn;
+    this.#warn = onceEach(warn);
   }
 
   /**
@@ -61,8 +61,7 @@ export class ClipReader {
     if (alive) this.#giveBack(worker);
     else this.#started--;
     const { clip, remark } = await reading;
-    if (remark && !this.#said.has(remark)) this.#warn(remark);
-    if (remark) this.#said.add(remark);
+    if (remark) this.#warn(remark);
     return clip;
   }
 

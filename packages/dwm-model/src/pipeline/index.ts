@@ -14,6 +14,7 @@ export { dynamicGuidanceScale } from './guidance.ts';
 export { type HandCoverage, handCoverage, handWarning } from './hand-coverage.ts';
 export type { Mask } from './mask.ts';
 export { modelFiles } from './model-files.ts';
+export { onceEach } from './once-each.ts';
 export * from './options.ts';
 export { DwmPipeline, type LoadOptions, type MemoryEstimate } from './pipeline.ts';
 export * from './plan-model.ts';

@@ -34,6 +34,7 @@ import { swapFrames } from './conditioning.ts';
 import { Denoiser } from './denoiser.ts';
 import { dynamicGuidanceScale } from './guidance.ts';
 import { normals, STREAMS } from './noise.ts';
+import { onceEach } from './once-each.ts';
 import type { Generated, GenerateOptions, PromptEmbeds } from './options.ts';
 
 /** Options of `DwmPipeline.load`. */
@@ -442,16 +443,6 @@ export interface MemoryEstimate {
   readonly bytes: number;
   /** What each stage needs beside the weights. */
   readonly stages: Readonly<Record<'resize' | 'encode' | 'denoise' | 'decode', number>>;
-}
-
-/** Encoders of two videos and the decoder may say the same. */
-function onceEach(warn: (line: string) => void): (line: string) => void {
-  const said = new Set<string>();
-  return (line) => {
-    if (said.has(line)) return;
-    said.add(line);
-    warn(line);
-  };
 }
 
 /** The options that were really given. */
