@@ -60,15 +60,23 @@ test.each<[string, object, string]>([
   expect(() => readWanConfig({ ...tiny, ...change }, 'config.json')).toThrow(message);
 });
 
-/** The network's answer for a context of `text` rows and, if asked for, a picture. */
-async function answer(given: WanConfig, rows: number, picture: boolean): Promise<Float32Array> {
+/**
+ * The network's answer for a context of `rows` of text and, if asked for, a picture.
+ * @param changed a weight, or a row of the text, that is another.
+ */
+async function answer(
+  given: WanConfig,
+  rows: number,
+  picture: boolean,
+  changed: { weight?: string; row?: number } = {},
+): Promise<Float32Array> {
   const random = seeded(5);
   const tensors = new Map(
     Object.entries(wanParameters(given)).map(([name, { shape }]) => {
       const values = randomNormals(
         shape.reduce((a, b) => a * b, 1),
         random,
-      ).map((v) => v / 3);
+      ).map((v) => (name === changed.weight ? v : v / 3));
       return [name, DeviceTensor.from(device, values, shape, 'f32', name)] as const;
     }),
   );
@@ -82,9 +90,11 @@ async function answer(given: WanConfig, rows: number, picture: boolean): Promise
   const program = await compile(device, inputs, (x) => ({
     out: wanTransformer(given, parameters, x as WanInputs),
   }));
+  const text = randomNormals(rows * 12, seeded(7));
+  if (changed.row !== undefined) text.fill(1, changed.row * 12, (changed.row + 1) * 12);
   await program.run({
     hidden: randomNormals(144, seeded(6)),
-    text: randomNormals(rows * 12, seeded(7)),
+    text,
     time: wanTimeTable([417.25], 8),
     ...(picture && { image: new Float32Array(257 * 7) }),
   });
@@ -100,14 +110,24 @@ test('without a picture the first 257 text rows take its place, and the rest is 
   expect(short.every(Number.isFinite)).toBe(true);
   expect(relativeError(short, long)).toBeGreaterThan(1e-3);
   expect(relativeError(await answer(config, 5, true), short)).toBeGreaterThan(1e-3);
+  const moved = async (rows: number, like: Float32Array, weight: string) =>
+    relativeError(
+      await answer(config, rows, false, { weight: `blocks.0.cross_attn.${weight}.weight` }),
+      like,
+    );
+  expect(await moved(5, short, 'v_img')).toBeGreaterThan(1e-3);
+  expect(await moved(5, short, 'v')).toBe(0);
+  expect(await moved(260, long, 'v_img')).toBeGreaterThan(1e-3);
+  expect(await moved(260, long, 'v')).toBeGreaterThan(1e-3);
 });
 
 test('a network without an image branch attends to every row at once', async () => {
-  const plain = await answer(
-    { ...readWanConfig({ ...tiny, cross_attn_type: 'cross_attn' }, 'config.json') },
-    5,
-    false,
-  );
-  expect(plain.length).toBe(2 * 3 * 2 * 4);
-  expect(plain.every(Number.isFinite)).toBe(true);
+  const plain = readWanConfig({ ...tiny, cross_attn_type: 'cross_attn' }, 'config.json');
+  const whole = await answer(plain, 260, false);
+  expect(whole.length).toBe(2 * 3 * 2 * 4);
+  expect(whole.every(Number.isFinite)).toBe(true);
+  for (const row of [0, 256, 259])
+    expect(relativeError(await answer(plain, 260, false, { row }), whole), `row ${row}`).toBeGreaterThan(
+      1e-6,
+    );
 });
