@@ -1,13 +1,10 @@
 /** CogVideoX with DWM's conditions, in diffusers' layout: `transformer/`, `vae/`, `scheduler/`, `text_encoder/`, `tokenizer/`. */
-
-import type { DType } from '@dwm/core-tensor';
-import { InvalidFileError, type ModelFolder, subfolder } from '@dwm/core-tensor';
+import { type DType, InvalidFileError, type ModelFolder, subfolder } from '@dwm/core-tensor';
 import type { LoadedTransformer, ModelFamily, ModelShapes } from '../families/family.ts';
-import { dtypeOf, Symbols } from '../families/symbols.ts';
+import { dtypeOf, Symbols, textShapes } from '../families/symbols.ts';
 import { makeConditioning } from '../pipeline/conditioning.ts';
-import { loadTransformer } from '../pipeline/load-transformer.ts';
+import { dwmChannels, loadTransformer } from '../pipeline/load-transformer.ts';
 import { fromConfig } from '../schedulers/index.ts';
-import { readT5Config } from '../text-encoder/config.ts';
 import {
   readTransformerConfig,
   type TransformerConfig,
@@ -78,16 +75,13 @@ export const COGVIDEOX: ModelFamily = {
   async shapes(folder) {
     const { config: base } = await readTransformer(folder);
     // An inpainting base is widened by the hands when it is loaded.
-    const config = { ...base, in_channels: Math.max(base.in_channels, 3 * base.out_channels + 1) };
+    const config = { ...base, in_channels: Math.max(base.in_channels, dwmChannels(base.out_channels)) };
     const vae = subfolder(folder, 'vae');
     const shapes = cogVideoXShapes(
       { config, dtype: await dtypeOf(folder, 'transformer/diffusion_pytorch_model') },
       { config: await readVaeConfig(vae), dtype: await dtypeOf(vae, 'diffusion_pytorch_model') },
     );
-    if (!(await folder.exists('text_encoder/config.json'))) return shapes;
-    const { json, file } = await readJson(folder, 'text_encoder/config.json');
-    const dtype = await dtypeOf(subfolder(folder, 'text_encoder'), 'model');
-    return { ...shapes, text: { config: readT5Config(json, file), dtype } };
+    return { ...shapes, ...(await textShapes(folder)) };
   },
 };
 

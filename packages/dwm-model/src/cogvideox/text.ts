@@ -2,7 +2,9 @@
 import { type Device, type ModelFolder, subfolder } from '@dwm/core-tensor';
 import type { LoadProgress, TextReader } from '../families/family.ts';
 import { T5Encoder } from '../text-encoder/index.ts';
-import { T5Tokenizer } from '../tokenizer/index.ts';
+import { loadTokenizer, textReader } from '../text-encoder/text-reader.ts';
+import { firstThere } from '../weights/model-files.ts';
+import { T5_TOKENIZERS } from './files.ts';
 
 /** @returns nothing where the folder has no text encoder. */
 export async function loadT5(
@@ -11,33 +13,8 @@ export async function loadT5(
   onProgress: LoadProgress,
 ): Promise<TextReader | undefined> {
   if (!(await folder.exists('text_encoder/config.json'))) return undefined;
-  const readAll = async (path: string) => {
-    const source = await folder.open(path);
-    const bytes = await source.read(0, source.size);
-    await source.close?.();
-    return { bytes, file: source.name };
-  };
-  let tokenizer: T5Tokenizer;
-  if (await folder.exists('tokenizer/spiece.model')) {
-    const { bytes, file } = await readAll('tokenizer/spiece.model');
-    tokenizer = T5Tokenizer.fromSpieceModel(bytes, file);
-  } else {
-    const { bytes, file } = await readAll('tokenizer/tokenizer.json');
-    tokenizer = T5Tokenizer.fromTokenizerJson(new TextDecoder().decode(bytes), file);
-  }
+  const path = (await firstThere(folder, T5_TOKENIZERS)) ?? T5_TOKENIZERS.at(-1)!;
+  const tokenizer = await loadTokenizer(folder, path);
   const encoder = await T5Encoder.load(device, subfolder(folder, 'text_encoder'), { onProgress });
-  return {
-    width: encoder.config.width,
-    async encode(prompts, tokens, precision) {
-      const ids = prompts.map((prompt) => tokenizer.encode(prompt, { maxLength: tokens }).ids);
-      const out = await encoder.encode(ids, [prompts.length, tokens], { precision });
-      try {
-        return (await out.read()) as Float32Array;
-      } finally {
-        out.destroy();
-      }
-    },
-    countTokens: (prompt) => tokenizer.encode(prompt).tokenCount,
-    destroy: () => encoder.destroy(),
-  };
+  return textReader(encoder, tokenizer, 'attended');
 }

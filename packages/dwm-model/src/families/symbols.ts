@@ -7,9 +7,13 @@ import {
   openCheckpoint,
   type SafetensorsDtype,
   spec,
+  subfolder,
   type Tensor,
 } from '@dwm/core-tensor';
+import { readT5Config } from '../text-encoder/config.ts';
+import { readJson } from '../weights/config.ts';
 import { type ParameterSpecs, Parameters } from '../weights/parameters.ts';
+import type { ModelShapes } from './family.ts';
 
 export class Symbols extends Parameters {
   readonly #specs: ParameterSpecs;
@@ -49,4 +53,12 @@ export async function dtypeOf(folder: ModelFolder, base: string): Promise<DType>
   } finally {
     await checkpoint.close();
   }
+}
+
+/** Of a text encoder in diffusers' layout, where there is one. */
+export async function textShapes(folder: ModelFolder): Promise<Pick<ModelShapes, 'text'>> {
+  if (!(await folder.exists('text_encoder/config.json'))) return {};
+  const { json, file } = await readJson(folder, 'text_encoder/config.json');
+  const dtype = await dtypeOf(subfolder(folder, 'text_encoder'), 'model');
+  return { text: { config: readT5Config(json, file), dtype } };
 }

@@ -5,7 +5,7 @@ import type { CodecShape } from '../vae/index.ts';
 import { type Clip, type ClipSize, checkClip } from './clip.ts';
 import { shapes } from './clip-report.ts';
 import { handCoverage, handWarning } from './hand-coverage.ts';
-import { DEFAULTS, type GenerateOptions } from './options.ts';
+import type { GenerateOptions } from './options.ts';
 
 /** Pixels of one side: four times those of a cinema's screen. */
 const MOST_SIDE = 16_384;
@@ -51,9 +51,9 @@ export function checkOptions({
   staticVideo,
   handVideo,
   mask,
-  guidanceScale = DEFAULTS.guidanceScale,
-  seed = DEFAULTS.seed,
-}: GenerateOptions): void {
+  guidanceScale,
+  seed,
+}: GenerateOptions & Required<Pick<GenerateOptions, 'guidanceScale' | 'seed'>>): void {
   if (!Number.isSafeInteger(seed) || seed < 0)
     throw new InvalidArgumentError('seed', `expected a whole number from 0 to 2^53 - 1, got ${seed}`);
   if (!Number.isFinite(guidanceScale) || guidanceScale < 0)

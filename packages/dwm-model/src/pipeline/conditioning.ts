@@ -80,7 +80,7 @@ export async function makeConditioning(
   const handLatents = toLatents(handSample);
 
   let staticLatents: Float32Array = new Float32Array(count);
-  if (someHidden) staticLatents = toLatents((await encode(hideMasked(staticVideo, hidden!))).mean);
+  if (someHidden) staticLatents = toLatents((await encode(hideMasked(staticVideo, hidden!, -1))).mean);
   else if (mask === 'none')
     staticLatents = toLatents(samplePosterior(plain!, draws.static ?? draw(STREAMS.static)));
   else if (!allHidden) staticLatents = toLatents(known ?? plain!.mean);

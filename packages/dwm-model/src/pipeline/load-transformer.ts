@@ -7,11 +7,13 @@ import {
   transformerParameters,
 } from '../transformer/index.ts';
 import { readJson } from '../weights/config.ts';
-import { closeLora, mergeLora, openLora, trainedChannels, widenChannels } from '../weights/lora.ts';
-import { loadParameters, type Parameters } from '../weights/parameters.ts';
+import { mergeLora, trainedChannels, widenChannels, withLora } from '../weights/lora.ts';
+import { loadParameters } from '../weights/parameters.ts';
 
 /** Channels of DWM's input for C latent channels: noisy C, mask 1, static C, hand C; its inpainting base has no hand. */
-const dwmChannels = (latent: number) => 3 * latent + 1;
+export const dwmChannels = (latent: number) => 3 * latent + 1;
+
+const PATCH_WEIGHT = 'patch_embed.proj.weight';
 
 /**
  * @param loraFolder fine-tuned weights to merge in.
@@ -25,32 +27,32 @@ export async function loadTransformer(
 ): Promise<LoadedTransformer<TransformerConfig>> {
   const { json, file } = await readJson(folder, 'transformer/config.json');
   const base = readTransformerConfig(json, file);
-  const lora = loraFolder && (await openLora(loraFolder));
-  const checkpoint = await openCheckpoint(folder, 'transformer/diffusion_pytorch_model');
-  let parameters: Parameters | undefined;
-  try {
-    parameters = await loadParameters(device, checkpoint, transformerParameters(base), { onProgress });
-    // An inpainting base (33 channels in the 5B) becomes DWM's network (49) with zero weights for the hands.
-    const expected = dwmChannels(base.out_channels);
-    const wanted = (lora && trainedChannels(lora, 'patch_embed.proj.weight')) ?? expected;
-    let config = base;
-    if (base.in_channels < wanted && base.patch_size_t === null) {
-      await widenChannels(device, parameters, 'patch_embed.proj.weight', wanted - base.in_channels);
-      config = { ...base, in_channels: wanted };
+  return withLora(loraFolder, async (lora) => {
+    const checkpoint = await openCheckpoint(folder, 'transformer/diffusion_pytorch_model');
+    const specs = transformerParameters(base);
+    const parameters = await loadParameters(device, checkpoint, specs, { onProgress }).finally(() =>
+      checkpoint.close(),
+    );
+    try {
+      // An inpainting base (33 channels in the 5B) becomes DWM's network (49) with zero weights for the hands.
+      const expected = dwmChannels(base.out_channels);
+      const wanted = (lora && trainedChannels(lora, PATCH_WEIGHT)) ?? expected;
+      let config = base;
+      if (base.in_channels < wanted && base.patch_size_t === null) {
+        await widenChannels(device, parameters, PATCH_WEIGHT, wanted - base.in_channels);
+        config = { ...base, in_channels: wanted };
+      }
+      if (config.in_channels !== expected) {
+        throw new InvalidFileError(
+          file,
+          `in_channels: DWM needs ${expected} channels (or an inpainting base of ${expected - base.out_channels}), got ${base.in_channels}`,
+          { field: 'in_channels' },
+        );
+      }
+      return { config, parameters, lora: lora && (await mergeLora(device, parameters, lora)) };
+    } catch (error) {
+      parameters.destroy();
+      throw error;
     }
-    if (config.in_channels !== expected) {
-      throw new InvalidFileError(
-        file,
-        `in_channels: DWM needs ${expected} channels (or an inpainting base of ${expected - base.out_channels}), got ${base.in_channels}`,
-        { field: 'in_channels' },
-      );
-    }
-    return { config, parameters, lora: lora && (await mergeLora(device, parameters, lora)) };
-  } catch (error) {
-    parameters?.destroy();
-    throw error;
-  } finally {
-    await checkpoint.close();
-    if (lora) await closeLora(lora);
-  }
+  });
 }

@@ -37,9 +37,9 @@ export function binaryMask(mask: Mask, size: ClipSize): Uint8Array {
   return out;
 }
 
-/** The static video [1, 3, F, H, W] with hidden pixels at -1. */
-export function hideMasked(video: Float32Array, hidden: Uint8Array): Float32Array {
-  return video.map((value, i) => (hidden[i % hidden.length] === 1 ? -1 : value));
+/** The static video [1, 3, F, H, W] with hidden pixels at `shown`. */
+export function hideMasked(video: Float32Array, hidden: Uint8Array, shown: number): Float32Array {
+  return video.map((value, i) => (hidden[i % hidden.length] === 1 ? shown : value));
 }
 
 /**

@@ -13,7 +13,7 @@ import {
 import type { Parameters } from '../weights/parameters.ts';
 import { type Box, type Clip, type ClipShape, clipSize, copyBox, emptyClip } from './clip.ts';
 import type { ClipNetwork } from './clip-network.ts';
-import type { LatentSize } from './config.ts';
+import { type LatentSize, latentSizeOf } from './config.ts';
 import type { Posterior } from './posterior.ts';
 import {
   assemble,
@@ -112,14 +112,8 @@ export abstract class ClipCodec {
   protected abstract posterior(moments: Clip): Posterior;
 
   /** Of a clip whose height and width the spatial ratio divides, and whose frames are a multiple of the ratio, plus 1. */
-  latentSize({ frames, height, width }: { frames: number; height: number; width: number }): LatentSize {
-    const { ratio, temporalRatio, latentChannels } = this.shape;
-    return {
-      channels: latentChannels,
-      frames: (frames - 1) / temporalRatio + 1,
-      height: height / ratio,
-      width: width / ratio,
-    };
+  latentSize(size: { frames: number; height: number; width: number }): LatentSize {
+    return latentSizeOf(this.shape, size);
   }
 
   /**

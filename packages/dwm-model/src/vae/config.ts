@@ -83,19 +83,31 @@ export interface LatentSize {
   readonly width: number;
 }
 
-/** Of a clip whose height and width `spatialRatio` divides, and whose frames are a multiple of the ratio, plus 1. */
-export function latentSize(
-  config: VaeConfig,
+/**
+ * Latents of a clip whose height and width `ratio` divides, and whose frames are a multiple of `temporalRatio`, plus 1.
+ */
+export const latentSizeOf = (
+  { ratio, temporalRatio, latentChannels }: { ratio: number; temporalRatio: number; latentChannels: number },
   { frames, height, width }: { frames: number; height: number; width: number },
-): LatentSize {
-  const ratio = spatialRatio(config);
-  return {
-    channels: config.latent_channels,
-    frames: (frames - 1) / config.temporal_compression_ratio + 1,
-    height: height / ratio,
-    width: width / ratio,
-  };
-}
+): LatentSize => ({
+  channels: latentChannels,
+  frames: (frames - 1) / temporalRatio + 1,
+  height: height / ratio,
+  width: width / ratio,
+});
+
+export const latentSize = (
+  config: VaeConfig,
+  size: { frames: number; height: number; width: number },
+): LatentSize =>
+  latentSizeOf(
+    {
+      ratio: spatialRatio(config),
+      temporalRatio: config.temporal_compression_ratio,
+      latentChannels: config.latent_channels,
+    },
+    size,
+  );
 
 /** How many blocks halve (or double) the frames, beginning with the first. */
 export const timeLevels = ({ temporal_compression_ratio: ratio }: VaeConfig): number => Math.log2(ratio);

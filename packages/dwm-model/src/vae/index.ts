@@ -9,6 +9,7 @@ export {
 export {
   type LatentSize,
   latentSize,
+  latentSizeOf,
   parseVaeConfig,
   readVaeConfig,
   spatialRatio,

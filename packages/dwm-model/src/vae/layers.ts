@@ -111,14 +111,17 @@ export function head(stretch: Stretch, name: string, norm: Norm, x: Tensor): Ten
 }
 
 /** Weight and bias of a convolution inside each frame, as one of a single tap in time. */
-function frameConv({ parameters }: Stretch, name: string): { weight: Tensor; bias: Tensor } {
-  const weight = parameters.get(`${name}.conv.weight`);
-  return { weight: reshape(weight, [1, ...weight.shape]), bias: parameters.get(`${name}.conv.bias`) };
+export function frameConv(
+  { parameters }: Pick<Stretch, 'parameters'>,
+  name: string,
+): { weight: Tensor; bias: Tensor } {
+  const weight = parameters.get(`${name}.weight`);
+  return { weight: reshape(weight, [1, ...weight.shape]), bias: parameters.get(`${name}.bias`) };
 }
 
 /** Half the size, and with `inTime` half the frames. */
 export function downsample(stretch: Stretch, name: string, x: Tensor, inTime: boolean): Tensor {
-  const { weight, bias } = frameConv(stretch, name);
+  const { weight, bias } = frameConv(stretch, `${name}.conv`);
   const padding = { top: 0, bottom: 1, left: 0, right: 1 };
   return add(conv3d(inTime ? halveFrames(x) : x, weight, { stride: 2, padding }), bias);
 }
@@ -136,7 +139,7 @@ function halveFrames(x: Tensor): Tensor {
 
 /** Twice the size, and with `inTime` twice the frames, except for the first of an odd number. */
 export function upsample(stretch: Stretch, name: string, x: Tensor, inTime: boolean): Tensor {
-  const { weight, bias } = frameConv(stretch, name);
+  const { weight, bias } = frameConv(stretch, `${name}.conv`);
   const frames = x.shape[1];
   const padding = { top: 1, bottom: 1, left: 1, right: 1 };
   const time = inTime && frames > 1 ? 2 : 1;

@@ -4,9 +4,9 @@
  * a sample; latents are normalised by the VAE and have no scaling factor.
  */
 import { compile, type Device, InvalidArgumentError, resizeLinear, spec } from '@dwm/core-tensor';
-import { type ClipSize, checkClip, prepareClip } from '../pipeline/clip.ts';
+import { type ClipSize, prepareClip } from '../pipeline/clip.ts';
 import { type Conditioning, type ConditioningSource, swapFrames } from '../pipeline/conditioning.ts';
-import { binaryMask } from '../pipeline/mask.ts';
+import { binaryMask, hideMasked } from '../pipeline/mask.ts';
 import { normals, STREAMS } from '../pipeline/noise.ts';
 import { type LatentSize, type Posterior, samplePosterior } from '../vae/index.ts';
 
@@ -25,7 +25,6 @@ export async function wanConditioning(
     ['static', source.staticVideo],
     ['hands', source.handVideo],
   ] as const) {
-    checkClip(field, clip);
     if (clip.frames !== size.frames) {
       throw new InvalidArgumentError(
         field,
@@ -41,16 +40,11 @@ export async function wanConditioning(
   const staticVideo = await prepareClip(device, source.staticVideo, size);
   const handVideo = await prepareClip(device, source.handVideo, size);
   const hidden = typeof mask === 'string' ? undefined : binaryMask(mask, size);
-  const isHidden = (all: boolean) =>
-    hidden !== undefined &&
-    (all ? hidden.every((value) => value === 1) : hidden.some((value) => value === 1));
-  const allHidden = isHidden(true);
-  const someHidden = !allHidden && isHidden(false);
+  const allHidden = hidden?.every((value) => value === 1) ?? false;
+  const someHidden = !allHidden && (hidden?.some((value) => value === 1) ?? false);
 
   // Hidden pixels are the grey in the middle.
-  const seen = someHidden
-    ? staticVideo.map((x, i) => (hidden![i % hidden!.length] === 1 ? 0 : x))
-    : staticVideo;
+  const seen = someHidden ? hideMasked(staticVideo, hidden!, 0) : staticVideo;
   const known = someHidden || allHidden ? undefined : source.staticLatents;
   const mode = allHidden ? undefined : (known ?? (await encode(seen)).mean);
   const staticLatents = mode ? toLatents(mode) : new Float32Array(frames * one);

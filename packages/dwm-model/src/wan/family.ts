@@ -4,22 +4,23 @@ import {
   type DType,
   InvalidFileError,
   type ModelFolder,
+  openCheckpoint,
   type Precision,
   subfolder,
 } from '@dwm/core-tensor';
 import type { LoadedTransformer, ModelFamily } from '../families/family.ts';
-import { dtypeOf, Symbols } from '../families/symbols.ts';
+import { dtypeOf, Symbols, textShapes } from '../families/symbols.ts';
 import { fromConfig } from '../schedulers/index.ts';
-import { readT5Config } from '../text-encoder/config.ts';
+import { latentSizeOf } from '../vae/index.ts';
 import { readJson } from '../weights/config.ts';
-import { closeLora, mergeLora, openLora, trainedChannels, widenChannels } from '../weights/lora.ts';
-import type { Parameters } from '../weights/parameters.ts';
+import { mergeLora, trainedChannels, widenChannels, withLora } from '../weights/lora.ts';
+import { firstThere } from '../weights/model-files.ts';
 import { wanConditioning } from './conditioning.ts';
-import { firstThere, isWan, openWanTransformer, transformerPath, UMT5_FILES, wanFiles } from './files.ts';
+import { isWan, readWanTransformer, UMT5_FILES, wanFiles } from './files.ts';
 import { mergeLightX2V, WAN_LORA } from './lora.ts';
 import { wanNetwork } from './network.ts';
 import { loadUmt5 } from './text.ts';
-import { readWanConfig, type WanConfig } from './transformer/config.ts';
+import type { WanConfig } from './transformer/config.ts';
 import { loadWanTransformer } from './transformer/load.ts';
 import { PATCH_WEIGHT, wanParameters } from './transformer/parameters.ts';
 import { wanSpatialRatio, wanTemporalRatio } from './vae/config.ts';
@@ -50,11 +51,6 @@ const OWN_SHIFT = 3;
 const vaeFolder = async (folder: ModelFolder): Promise<ModelFolder> =>
   (await firstThere(folder, WAN_VAE_FILES)) ? folder : subfolder(folder, 'vae');
 
-async function readConfig(folder: ModelFolder): Promise<{ config: WanConfig; file: string }> {
-  const { json, file } = await readJson(folder, `${await transformerPath(folder)}config.json`);
-  return { config: readWanConfig(json, file), file };
-}
-
 const hasText = async (folder: ModelFolder): Promise<boolean> =>
   (await firstThere(folder, [...UMT5_FILES, 'text_encoder/config.json'])) !== undefined;
 
@@ -77,7 +73,7 @@ export const WAN: ModelFamily = {
   files: wanFiles,
   hasText,
   async textWidth(folder) {
-    const { config, file } = await readConfig(folder);
+    const { config, file } = await readWanTransformer(folder);
     return { width: config.textDim, file };
   },
   async loadScheduler(folder, className) {
@@ -92,34 +88,37 @@ export const WAN: ModelFamily = {
   loadText: loadUmt5,
   loadVae: async (device, folder, options) => WanVae.load(device, await vaeFolder(folder), options),
   async loadTransformer(device, folder, loraFolder, onProgress) {
-    const { config: base, file, checkpoint } = await openWanTransformer(folder);
-    const lora = loraFolder && (await openLora(loraFolder));
-    let parameters: Parameters | undefined;
-    try {
-      ({ parameters } = await loadWanTransformer(device, checkpoint, base, onProgress));
-      // An inpainting base of 36 channels becomes DWM's network of 52 with zero weights for the hands.
-      const expected = dwmChannels(base.outChannels);
-      const wanted = (lora && trainedChannels(lora, PATCH_WEIGHT)) ?? expected;
-      let config = base;
-      if (base.inChannels === expected - base.outChannels) {
-        await widenChannels(device, parameters, PATCH_WEIGHT, wanted - base.inChannels);
-        config = { ...base, inChannels: wanted };
+    const { path, config: given, file } = await readWanTransformer(folder);
+    return withLora(loraFolder, async (lora) => {
+      const checkpoint = await openCheckpoint(folder, `${path}diffusion_pytorch_model`);
+      const { config: base, parameters } = await loadWanTransformer(
+        device,
+        checkpoint,
+        given,
+        onProgress,
+      ).finally(() => checkpoint.close());
+      try {
+        // An inpainting base of 36 channels becomes DWM's network of 52 with zero weights for the hands.
+        const expected = dwmChannels(base.outChannels);
+        const wanted = (lora && trainedChannels(lora, PATCH_WEIGHT)) ?? expected;
+        let config = base;
+        if (base.inChannels === expected - base.outChannels) {
+          await widenChannels(device, parameters, PATCH_WEIGHT, wanted - base.inChannels);
+          config = { ...base, inChannels: wanted };
+        }
+        if (config.inChannels !== expected) {
+          throw new InvalidFileError(
+            file,
+            `in_channels: DWM needs ${expected} channels (or an inpainting base of ${expected - base.outChannels}), got ${config.inChannels}`,
+            { field: 'in_channels' },
+          );
+        }
+        return { config, parameters, lora: lora && (await mergeLora(device, parameters, lora, WAN_LORA)) };
+      } catch (error) {
+        parameters.destroy();
+        throw error;
       }
-      if (config.inChannels !== expected) {
-        throw new InvalidFileError(
-          file,
-          `in_channels: DWM needs ${expected} channels (or an inpainting base of ${expected - base.outChannels}), got ${config.inChannels}`,
-          { field: 'in_channels' },
-        );
-      }
-      return { config, parameters, lora: lora && (await mergeLora(device, parameters, lora, WAN_LORA)) };
-    } catch (error) {
-      parameters?.destroy();
-      throw error;
-    } finally {
-      await checkpoint.close();
-      if (lora) await closeLora(lora);
-    }
+    });
   },
   network: (loaded, options = {}) => {
     const { config, parameters } = loaded as Loaded;
@@ -144,17 +143,17 @@ export const WAN: ModelFamily = {
   async latentSize(folder, size) {
     const { weights, config } = await openWanVae(await vaeFolder(folder));
     await weights.close();
-    const ratio = wanSpatialRatio(config);
-    return {
-      channels: config.latentChannels,
-      frames: (size.frames - 1) / wanTemporalRatio(config) + 1,
-      height: size.height / ratio,
-      width: size.width / ratio,
-    };
+    return latentSizeOf(
+      {
+        ratio: wanSpatialRatio(config),
+        temporalRatio: wanTemporalRatio(config),
+        latentChannels: config.latentChannels,
+      },
+      size,
+    );
   },
   async shapes(folder) {
-    const path = await transformerPath(folder);
-    const { config: base } = await readConfig(folder);
+    const { path, config: base } = await readWanTransformer(folder);
     const channels = Math.max(base.inChannels, dwmChannels(base.outChannels));
     const config = { ...base, inChannels: channels, layers: 1 };
     const weights = new Symbols(
@@ -165,15 +164,12 @@ export const WAN: ModelFamily = {
     await vaeWeights.close();
     const vaeDtype: DType =
       vae.names === 'native' ? 'f32' : await dtypeOf(folder, 'vae/diffusion_pytorch_model');
-    const shapes = {
+    return {
       network: wanNetwork(config, weights),
       vae: (device: Device, precision: Precision) =>
         new WanVae(device, vae, new Symbols(wanVaeParameters(vae), vaeDtype), precision),
       tiling: false,
+      ...(await textShapes(folder)),
     };
-    if (!(await folder.exists('text_encoder/config.json'))) return shapes;
-    const { json, file } = await readJson(folder, 'text_encoder/config.json');
-    const dtype = await dtypeOf(subfolder(folder, 'text_encoder'), 'model');
-    return { ...shapes, text: { config: readT5Config(json, file), dtype } };
   },
 };

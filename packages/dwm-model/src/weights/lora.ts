@@ -25,6 +25,7 @@ import {
 import { readJson } from './config.ts';
 import { type LoraLayer, type LoraNames, loraNames, type NamingOptions, wholeNames } from './lora-names.ts';
 import { type LoraConfig, type LoraScale, layerValue, loraScale, readLoraConfig } from './lora-scale.ts';
+import { firstThere } from './model-files.ts';
 import { loadParameters, type ParameterSpecs, type Parameters } from './parameters.ts';
 
 export const LORA_FILE = 'pytorch_lora_weights.safetensors';
@@ -50,22 +51,17 @@ export interface LoraFiles {
   readonly config?: LoraConfig;
 }
 
-async function firstOf(folder: ModelFolder, names: readonly string[]): Promise<string | undefined> {
-  for (const name of names) if (await folder.exists(name)) return name;
-  return undefined;
-}
-
 /** Whether there is a LoRA in the folder. */
 export const hasLora = async (folder: ModelFolder): Promise<boolean> =>
-  (await firstOf(folder, LORA_FILES)) !== undefined;
+  (await firstThere(folder, LORA_FILES)) !== undefined;
 
 /** @throws InvalidFileError when the folder has no LoRA file, or what it says of itself cannot be. */
 export async function openLora(folder: ModelFolder): Promise<LoraFiles> {
-  const lora = await openTensorFile(await folder.open((await firstOf(folder, LORA_FILES)) ?? LORA_FILE));
+  const lora = await openTensorFile(await folder.open((await firstThere(folder, LORA_FILES)) ?? LORA_FILE));
   try {
     const beside = (await folder.exists(PEFT_CONFIG)) ? await readJson(folder, PEFT_CONFIG) : undefined;
     const config = readLoraConfig(lora.name, lora.metadata, beside);
-    const wholeFile = await firstOf(folder, NON_LORA_FILES);
+    const wholeFile = await firstThere(folder, NON_LORA_FILES);
     const whole = wholeFile === undefined ? undefined : await openTensorFile(await folder.open(wholeFile));
     return { lora, whole, config };
   } catch (error) {
@@ -77,6 +73,19 @@ export async function openLora(folder: ModelFolder): Promise<LoraFiles> {
 export async function closeLora({ lora, whole }: LoraFiles): Promise<void> {
   await lora.close();
   await whole?.close();
+}
+
+/** Runs `use` with the LoRA of `folder`, where one is given; its files are open meanwhile. */
+export async function withLora<T>(
+  folder: ModelFolder | undefined,
+  use: (lora: LoraFiles | undefined) => Promise<T>,
+): Promise<T> {
+  const lora = folder && (await openLora(folder));
+  try {
+    return await use(lora);
+  } finally {
+    if (lora) await closeLora(lora);
+  }
 }
 
 /** Input channels of the patch projection `patch` that was trained whole, if there is one. */

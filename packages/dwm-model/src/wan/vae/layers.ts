@@ -21,7 +21,7 @@ import {
   softmax,
   type Tensor,
 } from '@dwm/core-tensor';
-import type { Passage } from '../../vae/layers.ts';
+import { frameConv, type Passage } from '../../vae/layers.ts';
 import type { Block } from './structure.ts';
 
 /** Elements of scores that attention holds at a time. */
@@ -102,12 +102,6 @@ export function middle(passage: Passage, name: string, x: Tensor): Tensor {
 /** The last two layers: norm, activation, convolution. */
 export const head = (passage: Passage, name: string, x: Tensor): Tensor =>
   causalConv(passage, `${name}.2`, silu(norm(passage, `${name}.0`, x)));
-
-/** Weight and bias of a convolution inside each frame, as one of a single tap in time. */
-function frameConv({ parameters }: Passage, name: string): { weight: Tensor; bias: Tensor } {
-  const weight = parameters.get(`${name}.weight`);
-  return { weight: reshape(weight, [1, ...weight.shape]), bias: parameters.get(`${name}.bias`) };
-}
 
 /** Half the picture, a row or column of zeros added at the end, and with `inTime` half the frames. */
 export function down(passage: Passage, { name, inTime }: Block, x: Tensor): Tensor {

@@ -12,7 +12,6 @@ export interface Block {
 }
 
 export interface Level {
-  readonly from: number;
   readonly to: number;
   readonly blocks: readonly Block[];
   /** Of the last block, where it changes the size. */
@@ -43,7 +42,7 @@ export function encoderBlocks({
     for (let i = 0; i < blocks; i++)
       made.push({ name: name(level, i), kind: 'residual', from: i === 0 ? from : to, to, inTime: false });
     if (resizes) made.push({ name: name(level, blocks), kind: 'down', from: to, to, inTime });
-    return { from, to, blocks: made, resizes, inTime };
+    return { to, blocks: made, resizes, inTime };
   });
 }
 
@@ -68,6 +67,6 @@ export function decoderBlocks({
     // Without shortcuts the doubling halves the channels.
     from = shortcuts ? to : to / 2;
     if (resizes) made.push({ name: name(level, blocks + 1), kind: 'up', from: to, to: from, inTime });
-    return { from: input, to, blocks: made, resizes, inTime };
+    return { to, blocks: made, resizes, inTime };
   });
 }

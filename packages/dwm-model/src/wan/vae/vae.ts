@@ -75,26 +75,17 @@ export class WanVae extends ClipCodec {
    * @throws InvalidFileError when they are damaged, do not fit each other, or ask for what is not supported.
    */
   static async load(device: Device, folder: ModelFolder, options: LoadOptions = {}): Promise<WanVae> {
-    const checkpoint = await openWanVae(folder);
-    try {
-      return await WanVae.#from(device, checkpoint, options);
-    } finally {
-      await checkpoint.weights.close();
-    }
-  }
-
-  static async #from(
-    device: Device,
-    { weights, config }: OpenWanVae,
-    { precision, onProgress }: LoadOptions,
-  ): Promise<WanVae> {
+    const { weights, config } = await openWanVae(folder);
+    const { precision, onProgress } = options;
     const stored =
       config.names === 'diffusers' ? (name: string) => diffusersVaeName(config, name) : undefined;
-    const parameters = await loadParameters(device, weights, wanVaeParameters(config), {
-      ...(stored && { stored }),
-      ...(onProgress && { onProgress }),
-    });
-    return new WanVae(device, config, parameters, precision);
+    try {
+      const specs = wanVaeParameters(config);
+      const parameters = await loadParameters(device, weights, specs, { stored, onProgress });
+      return new WanVae(device, config, parameters, precision);
+    } finally {
+      await weights.close();
+    }
   }
 
   /** The mean normalised, the variance as it is: noise is not divided by the latents' deviation. */
