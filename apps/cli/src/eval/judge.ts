@@ -1,7 +1,7 @@
 /** One method over all clips: its videos are made, scored, and a small strip of each is kept for the report. */
 import { type Lpips, type LpipsNetwork, scoreClip } from '@dwm/dwm-model';
 import { type Frames, sideBySide } from '@dwm/media/node';
-import { fit } from '../generate/outputs.ts';
+import { fit } from '../generate/fit.ts';
 import { methodResult } from './summary.ts';
 import type { ClipResult, EvalClip, MethodKind, MethodResult } from './types.ts';
 

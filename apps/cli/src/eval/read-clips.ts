@@ -4,9 +4,9 @@ import { basename, dirname, join } from 'node:path';
 import { InvalidFileError } from '@dwm/core-tensor';
 import type { Frames } from '@dwm/media/node';
 import { exists } from '../generate/files.ts';
+import { fit } from '../generate/fit.ts';
 import { readClip } from '../generate/inputs.ts';
 import type { Job } from '../generate/jobs.ts';
-import { fit } from '../generate/outputs.ts';
 import type { EvalClip } from './types.ts';
 
 /** Rate of folders of frames, which do not say. */

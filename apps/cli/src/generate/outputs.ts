@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { isObject } from '@dwm/core-tensor';
 import { saveSafetensors, whileLocked, writeFileAtomic } from '@dwm/core-tensor/node';
 import { type Generated, toBytes } from '@dwm/dwm-model';
-import { contactSheet, type Frames, frameAt, resizeArea, writePng, writeVideo } from '@dwm/media/node';
+import { contactSheet, type Frames, writePng, writeVideo } from '@dwm/media/node';
 import { compare } from './comparison.ts';
 import type { ClipVideos } from './inputs.ts';
 import type { Shard, Share } from './jobs.ts';
@@ -34,17 +34,6 @@ export function outputPaths(stem: string, hasTruth: boolean, copies = false): Cl
 
 export function toFrames({ video, frames, height, width }: Generated, fps: number): Frames {
   return { data: toBytes(video), frames, height, width, fps };
-}
-
-/** `clip` with the frame count and size of `like`: frames by place, pixels by area. */
-export function fit(clip: Frames, like: Omit<Frames, 'data'>): Frames {
-  const { frames, height, width, fps } = like;
-  const data = new Uint8Array(frames * height * width * 3);
-  for (let i = 0; i < frames; i++) {
-    const source = Math.min(clip.frames - 1, Math.floor((i * clip.frames) / frames));
-    data.set(resizeArea(frameAt(clip, source), height, width).data, i * height * width * 3);
-  }
-  return { data, frames, height, width, fps };
 }
 
 /**

@@ -4,7 +4,7 @@ import { extname } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import type { MetricClip } from '@dwm/dwm-model';
 import { readImage, readVideo } from '@dwm/media/node';
-import { fit } from '../generate/outputs.ts';
+import { fit } from '../generate/fit.ts';
 import type { Reporter } from '../report.ts';
 
 /** Of a video, frames that are compared. */
