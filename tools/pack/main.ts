@@ -13,7 +13,7 @@ const OUT = join(ROOT, 'out/npm');
 const COMPILED = join(OUT, 'compiled');
 
 /** What is published, each after those that it needs. */
-export const PUBLISHED = [
+const PUBLISHED = [
   'packages/kernels-wgsl',
   'packages/core-tensor',
   'packages/media',

@@ -5,7 +5,7 @@
 import { asciiOnly } from './container/bytes.ts';
 
 /** How many chroma samples there are: 4:0:0, 4:2:0, 4:2:2, 4:4:0, 4:4:4. */
-export type ChromaSampling = '400' | '420' | '422' | '440' | '444';
+type ChromaSampling = '400' | '420' | '422' | '440' | '444';
 
 export interface CodecFacts {
   readonly chroma?: ChromaSampling;

@@ -13,7 +13,6 @@ export {
 } from './frame-choice.ts';
 export { type Frames, frameAt, type RgbImage } from './frames.ts';
 export { checkImageSize, type ImageSize, MAX_PIXELS } from './image-size.ts';
-export { naturalOrder } from './natural-order.ts';
 export { encodeGrey16Png, encodePng } from './png.ts';
 export { resizeSmooth } from './resize.ts';
 export { contactSheet, resizeArea, sideBySide } from './sheet.ts';

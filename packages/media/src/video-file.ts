@@ -333,7 +333,7 @@ async function readTimes(
 }
 
 /** Errors of the demuxer and the decoder speak of their insides; ours name the file and the way out. */
-export function asFileError(name: string, error: unknown): unknown {
+function asFileError(name: string, error: unknown): unknown {
   if (error instanceof InvalidFileError || error instanceof InvalidArgumentError) return error;
   if (error instanceof UnreadError)
     return new InvalidFileError(name, `${error.message}, which is not read; convert it: ${convert(name)}`);

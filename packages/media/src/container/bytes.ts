@@ -44,7 +44,7 @@ export class HeaderReader {
 }
 
 /** Frames at most, which is nine hours at 30 a second: each is an object in memory before one is decoded. */
-export const MAX_FRAMES = 1_000_000;
+const MAX_FRAMES = 1_000_000;
 
 export function checkFrameCount(frames: number): void {
   if (frames > MAX_FRAMES)

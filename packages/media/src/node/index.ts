@@ -8,6 +8,6 @@ export {
   writePng,
   writeVideo,
 } from './files.ts';
-export { FOLDER_FPS, frameFiles } from './frame-folder.ts';
+export { frameFiles } from './frame-folder.ts';
 export { decodeRgba, type RgbaImage, readImage, readPng } from './images.ts';
 export { installWebCodecs } from './webcodecs.ts';

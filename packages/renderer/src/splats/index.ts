@@ -1,4 +1,3 @@
-export { decodeExactly } from './browser-pixels.ts';
 export { type ShDegree, type SplatCloud, shCoefficients } from './cloud.ts';
 export { DEFAULT_SPLAT_NEAR } from './project.ts';
 export { readSplats } from './read.ts';
