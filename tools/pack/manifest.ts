@@ -13,13 +13,17 @@ export interface Manifest {
   readonly files?: readonly string[];
 }
 
+/** What tests share is not compiled. */
+const FOR_TESTS = /\/testing\.ts$/;
+
 /** `manifest` without what only the repository needs; `./src/x.ts` is exported as `./dist/x.js` with its types. */
 export function publishedManifest(manifest: Manifest): Record<string, unknown> {
   const { private: _, scripts, devDependencies, exports = {}, ...rest } = manifest;
+  const published = Object.entries(exports).filter(([, source]) => !FOR_TESTS.test(source));
   return {
     ...rest,
     ...(manifest.exports && {
-      exports: Object.fromEntries(Object.entries(exports).map(([path, source]) => [path, compiled(source)])),
+      exports: Object.fromEntries(published.map(([path, source]) => [path, compiled(source)])),
     }),
     files: manifest.files ?? ['dist', ...(manifest.bin ? ['bin'] : [])],
   };
