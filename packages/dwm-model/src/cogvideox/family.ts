@@ -52,9 +52,9 @@ export const COGVIDEOX: ModelFamily = {
   loadText: loadT5,
   loadVae: (device, folder, options) => CogVideoXVae.load(device, subfolder(folder, 'vae'), options),
   loadTransformer,
-  network: (loaded) => {
+  network: (loaded, options) => {
     const { config, parameters } = loaded as Loaded;
-    return cogVideoXNetwork(config, parameters);
+    return cogVideoXNetwork(config, parameters, options);
   },
   checkParts(folder, loaded, vae, textWidth) {
     const { text_embed_dim, out_channels, temporal_compression_ratio } = (loaded as Loaded).config;

@@ -1,14 +1,28 @@
 /** The CogVideoX transformer as the denoiser sees it. */
 import { broadcastTo, spec, type Tensor } from '@dwm/core-tensor';
-import type { DenoisingNetwork } from '../families/family.ts';
-import { type TransformerConfig, timestepTable, transformer } from '../transformer/index.ts';
+import type { DenoisingNetwork, NetworkOptions } from '../families/family.ts';
+import {
+  type TransformerConfig,
+  type TransformerState,
+  timestepTable,
+  transformer,
+  transformerParts,
+} from '../transformer/index.ts';
 import type { Weights } from '../weights/weights.ts';
 
 /** What CogVideoX 1.5 is always given as its `ofs` value. */
 const OFS = 2;
 
-export function cogVideoXNetwork(config: TransformerConfig, weights: Weights): DenoisingNetwork {
+export function cogVideoXNetwork(
+  config: TransformerConfig,
+  weights: Weights,
+  { feedForwardParts = 1 }: NetworkOptions = {},
+): DenoisingNetwork {
   const { innerDim, ofs_embed_dim: ofsDim } = config;
+  const inputs = (hidden: Tensor, text: Tensor, { time, ofs }: Readonly<Record<string, Tensor>>) => ({
+    ...{ hidden, text, time: broadcastTo(time, [hidden.shape[0], innerDim]) },
+    ...(ofs && { ofs }),
+  });
   return {
     width: innerDim,
     inputChannels: config.in_channels,
@@ -22,9 +36,17 @@ export function cogVideoXNetwork(config: TransformerConfig, weights: Weights): D
       time: timestepTable([timestep], innerDim, config),
       ...(ofsDim !== null && { ofs: timestepTable([OFS], ofsDim, config) }),
     }),
-    forward: (hidden, text, { time, ofs }) => {
-      const given: Tensor = broadcastTo(time, [hidden.shape[0], innerDim]);
-      return transformer(config, weights, { hidden, text, time: given, ...(ofs && { ofs }) });
+    forward: (hidden, text, told) =>
+      transformer(config, weights, inputs(hidden, text, told), undefined, false, feedForwardParts),
+    blocks: config.num_layers,
+    blockPrefix: (index) => `transformer_blocks.${index}.`,
+    parts(hiddenShape, textLength) {
+      const parts = transformerParts(config, { hidden: hiddenShape, textLength, feedForwardParts });
+      return {
+        begin: (own, hidden, text, told) => parts.begin(own, inputs(hidden, text, told)),
+        block: (own, index, state) => parts.block(own, index, state as TransformerState),
+        end: (own, state) => parts.end(own, state as TransformerState),
+      };
     },
   };
 }

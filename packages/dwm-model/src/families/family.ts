@@ -11,6 +11,7 @@ import type { T5Config } from '../text-encoder/config.ts';
 import type { ClipCodec, LatentSize, Posterior } from '../vae/index.ts';
 import type { MergedLora } from '../weights/lora.ts';
 import type { Parameters } from '../weights/parameters.ts';
+import type { Weights } from '../weights/weights.ts';
 
 export type LoadProgress = (doneBytes: number, totalBytes: number) => void;
 
@@ -29,6 +30,8 @@ export interface NetworkOptions {
   readonly image?: Float32Array;
   /** One slower frequency of the positions in time, for clips longer than the network was made for. */
   readonly riflex?: Riflex;
+  /** Parts of the rows that go through a feed-forward one after the other, for less memory. 1 unless told. */
+  readonly feedForwardParts?: number;
 }
 
 /** arXiv:2502.15894: the frequency that would repeat within the clip is slowed. */
@@ -74,6 +77,28 @@ export interface DenoisingNetwork {
    * @returns the prediction [batch, latent frames, latentChannels, height, width].
    */
   readonly forward: (hidden: Tensor, text: Tensor, told: Readonly<Record<string, Tensor>>) => Tensor;
+  /** Blocks between its first and last layers, all of the same shapes. */
+  readonly blocks: number;
+  /** What the names of a block's weights begin with. */
+  readonly blockPrefix: (index: number) => string;
+  /** `forward` in parts, for weights that come and go. */
+  readonly parts: (hidden: readonly number[], textLength: number) => NetworkParts;
+}
+
+/** `x` is what the blocks hand on; the rest stays as `begin` made it. */
+export type NetworkState = Readonly<Record<string, Tensor>> & { readonly x: Tensor };
+
+/** Each part reads the weights that it is given. */
+export interface NetworkParts {
+  readonly begin: (
+    weights: Weights,
+    hidden: Tensor,
+    text: Tensor,
+    told: Readonly<Record<string, Tensor>>,
+  ) => NetworkState;
+  /** @returns the next `x`. */
+  readonly block: (weights: Weights, index: number, state: NetworkState) => Tensor;
+  readonly end: (weights: Weights, state: NetworkState) => Tensor;
 }
 
 /** Prompts to what the transformer reads. */

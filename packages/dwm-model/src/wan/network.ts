@@ -1,17 +1,31 @@
 /** The Wan transformer as the denoiser sees it. */
-import { broadcastTo, constant, spec } from '@dwm/core-tensor';
+import { broadcastTo, constant, spec, type Tensor } from '@dwm/core-tensor';
 import type { DenoisingNetwork, NetworkOptions } from '../families/family.ts';
 import type { Weights } from '../weights/weights.ts';
 import { IMAGE_TOKENS, type WanConfig } from './transformer/config.ts';
-import { wanTransformer } from './transformer/forward.ts';
+import { type WanState, wanParts, wanTransformer } from './transformer/forward.ts';
 import { wanTimeTable } from './transformer/positions.ts';
 
 export function wanNetwork(
   config: WanConfig,
   weights: Weights,
-  { riflex, image }: NetworkOptions = {},
+  { riflex, image, feedForwardParts }: NetworkOptions = {},
 ): DenoisingNetwork {
   const { dim, freqDim, imageDim } = config;
+  const inputs = (hidden: Tensor, text: Tensor, { time }: Readonly<Record<string, Tensor>>) => {
+    const [batch] = hidden.shape;
+    const features = image ?? new Float32Array(1);
+    const picture =
+      imageDim === undefined
+        ? undefined
+        : broadcastTo(constant(features, image ? [1, IMAGE_TOKENS, imageDim] : [1, 1, 1]), [
+            batch,
+            IMAGE_TOKENS,
+            imageDim,
+          ]);
+    return { hidden, text, time: broadcastTo(time, [batch, freqDim]), ...(picture && { image: picture }) };
+  };
+  const options = { ...(riflex && { riflex }), ...(feedForwardParts && { feedForwardParts }) };
   return {
     width: dim,
     inputChannels: config.inChannels,
@@ -22,23 +36,16 @@ export function wanNetwork(
     framePatch: 1,
     told: { time: spec([1, freqDim]) },
     tell: (timestep) => ({ time: wanTimeTable([timestep], freqDim) }),
-    forward(hidden, text, { time }) {
-      const [batch] = hidden.shape;
-      const features = image ?? new Float32Array(1);
-      const picture =
-        imageDim === undefined
-          ? undefined
-          : broadcastTo(constant(features, image ? [1, IMAGE_TOKENS, imageDim] : [1, 1, 1]), [
-              batch,
-              IMAGE_TOKENS,
-              imageDim,
-            ]);
-      return wanTransformer(
-        config,
-        weights,
-        { hidden, text, time: broadcastTo(time, [batch, freqDim]), ...(picture && { image: picture }) },
-        { ...(riflex && { riflex }) },
-      );
+    forward: (hidden, text, told) => wanTransformer(config, weights, inputs(hidden, text, told), options),
+    blocks: config.layers,
+    blockPrefix: (index) => `blocks.${index}.`,
+    parts(hiddenShape) {
+      const parts = wanParts(config, { ...options, hidden: hiddenShape });
+      return {
+        begin: (own, hidden, text, told) => parts.begin(own, inputs(hidden, text, told)),
+        block: (own, index, state) => parts.block(own, index, state as WanState),
+        end: (own, state) => parts.end(own, state as WanState),
+      };
     },
   };
 }

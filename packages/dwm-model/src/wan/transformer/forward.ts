@@ -24,6 +24,7 @@ import {
 import type { Riflex } from '../../families/family.ts';
 import type { Tap } from '../../transformer/forward.ts';
 import type { TokenGrid } from '../../transformer/positions.ts';
+import { denseLayer, inRowParts } from '../../weights/layers.ts';
 import type { Weights } from '../../weights/weights.ts';
 import { IMAGE_TOKENS, type WanConfig } from './config.ts';
 import { PATCH_WEIGHT } from './parameters.ts';
@@ -48,54 +49,63 @@ export interface WanForwardOptions {
   readonly recompute?: boolean;
   readonly riflex?: Riflex;
   readonly tap?: Tap;
+  /** Parts of the rows that go through a feed-forward one after the other, for less memory. 1 unless told. */
+  readonly feedForwardParts?: number;
 }
 
 const IMAGE_NORM_EPS = 1e-5;
 
-/** @returns the velocity [batch, latent frames, outChannels, height, width]. */
-export function wanTransformer(
-  config: WanConfig,
-  weights: Weights,
-  { hidden, text, time, image }: WanInputs,
-  { recompute = false, riflex, tap = () => {} }: WanForwardOptions = {},
-): Tensor {
-  const { dim, heads, headDim, patch, eps } = config;
-  const get = (name: string) => weights.get(name);
-  const dense = (x: Tensor, name: string) => {
-    const out = linear(x, get(`${name}.weight`), get(`${name}.bias`));
-    const low = weights.adapter?.(name);
-    return low ? add(out, mul(linear(linear(x, low.a), low.b), low.scale)) : out;
-  };
-  const affine = (x: Tensor, name: string, ownEps: number) =>
-    layerNorm(x, { eps: ownEps, gamma: get(`${name}.weight`), beta: get(`${name}.bias`) });
+/**
+ * What the blocks hand on, `x` [batch, tokens, dim], and what all of them read: the timestep's modulations
+ * [batch, 6 dim] and the context [batch, rows, dim]; `embedded` [batch, dim] is for the end.
+ */
+export type WanState = Readonly<Record<'x' | 'projected' | 'context' | 'embedded', Tensor>>;
 
-  const [batch, frames, channels, height, width] = hidden.shape;
+/** Sizes that the network's parts are made for. */
+export interface WanSizes extends Pick<WanForwardOptions, 'riflex' | 'tap' | 'feedForwardParts'> {
+  /** [batch, latent frames, inChannels, height, width]. */
+  readonly hidden: readonly number[];
+}
+
+/** The network as what comes before its blocks, a block, and what comes after, for weights that come and go. */
+export function wanParts(
+  config: WanConfig,
+  { hidden: hiddenShape, riflex, tap = () => {}, feedForwardParts = 1 }: WanSizes,
+) {
+  const { dim, heads, headDim, patch, eps } = config;
+  const [batch, frames, channels, height, width] = hiddenShape;
   if (channels !== config.inChannels) {
     throw new Error(`transformer: expected ${config.inChannels} input channels, got ${channels}`);
   }
   const grid: TokenGrid = { frames, rows: height / patch, columns: width / patch };
   const tokens = grid.frames * grid.rows * grid.columns;
+  const affine = (weights: Weights, x: Tensor, name: string, ownEps: number) =>
+    layerNorm(x, { eps: ownEps, gamma: weights.get(`${name}.weight`), beta: weights.get(`${name}.bias`) });
 
-  let x = linear(
-    patchify(hidden, grid, patch),
-    reshape(get(PATCH_WEIGHT), [dim, -1]),
-    get('patch_embedding.bias'),
-  );
-  tap('after_patch_embedding', x);
+  const begin = (weights: Weights, { hidden, text, time, image }: WanInputs): WanState => {
+    const dense = (x: Tensor, name: string) => denseLayer(weights, x, name);
+    const x = linear(
+      patchify(hidden, grid, patch),
+      reshape(weights.get(PATCH_WEIGHT), [dim, -1]),
+      weights.get('patch_embedding.bias'),
+    );
+    tap('after_patch_embedding', x);
 
-  const embedded = dense(silu(dense(time, 'time_embedding.0')), 'time_embedding.2');
-  tap('temb', embedded);
-  const projected = dense(silu(embedded), 'time_projection.1');
-  tap('timestep_proj', projected);
+    const embedded = dense(silu(dense(time, 'time_embedding.0')), 'time_embedding.2');
+    tap('temb', embedded);
+    const projected = dense(silu(embedded), 'time_projection.1');
+    tap('timestep_proj', projected);
 
-  let context = dense(geluTanh(dense(text, 'text_embedding.0')), 'text_embedding.2');
-  tap('text_embedded', context);
-  if (image) {
-    const wide = gelu(dense(affine(image, 'img_emb.proj.0', IMAGE_NORM_EPS), 'img_emb.proj.1'));
-    const picture = affine(dense(wide, 'img_emb.proj.3'), 'img_emb.proj.4', IMAGE_NORM_EPS);
-    tap('image_embedded', picture);
-    context = concat([picture, context], 1);
-  }
+    let context = dense(geluTanh(dense(text, 'text_embedding.0')), 'text_embedding.2');
+    tap('text_embedded', context);
+    if (image) {
+      const wide = gelu(dense(affine(weights, image, 'img_emb.proj.0', IMAGE_NORM_EPS), 'img_emb.proj.1'));
+      const picture = affine(weights, dense(wide, 'img_emb.proj.3'), 'img_emb.proj.4', IMAGE_NORM_EPS);
+      tap('image_embedded', picture);
+      context = concat([picture, context], 1);
+    }
+    return { x, projected, context, embedded };
+  };
 
   const tables = wanRotaryTables(config, grid, riflex);
   const cos = constant(tables.cos, [tokens, headDim]);
@@ -108,23 +118,29 @@ export function wanTransformer(
     add(mul(layerNorm(y, { eps }), add(scale, 1)), shift);
   const inHeads = (y: Tensor) => reshape(y, [batch, y.shape[1], heads, headDim]);
   const together = (y: Tensor) => reshape(y, [batch, y.shape[1], dim]);
-  /** Queries or keys, normalized over all heads together. */
-  const normed = (y: Tensor, name: string) =>
-    inHeads(config.qkNorm ? rmsNorm(y, { eps, gamma: get(`${name}.weight`) }) : y);
 
-  const block = (name: string) => (input: Tensor, given: Tensor, read: Tensor) => {
-    const table = get(`${name}.modulation`);
-    const modulation = (index: number) => part(table, ofTime(given, index), index);
+  const block = (
+    weights: Weights,
+    index: number,
+    { x, projected, context }: Pick<WanState, 'x' | 'projected' | 'context'>,
+  ): Tensor => {
+    const name = `blocks.${index}`;
+    const dense = (y: Tensor, layer: string) => denseLayer(weights, y, layer);
+    /** Queries or keys, normalized over all heads together. */
+    const normed = (y: Tensor, layer: string) =>
+      inHeads(config.qkNorm ? rmsNorm(y, { eps, gamma: weights.get(`${layer}.weight`) }) : y);
+    const table = weights.get(`${name}.modulation`);
+    const modulation = (i: number) => part(table, ofTime(projected, i), i);
 
     const own = `${name}.self_attn`;
-    const a = modulate(input, modulation(0), modulation(1));
+    const a = modulate(x, modulation(0), modulation(1));
     const q = rotary(normed(dense(a, `${own}.q`), `${own}.norm_q`), cos, sin, 0);
     const k = rotary(normed(dense(a, `${own}.k`), `${own}.norm_k`), cos, sin, 0);
     const heard = together(attention(q, k, inHeads(dense(a, `${own}.v`))));
-    const afterSelf = add(input, mul(modulation(2), dense(heard, `${own}.o`)));
+    const afterSelf = add(x, mul(modulation(2), dense(heard, `${own}.o`)));
 
     const cross = `${name}.cross_attn`;
-    const c = config.crossNorm ? affine(afterSelf, `${name}.norm3`, eps) : afterSelf;
+    const c = config.crossNorm ? affine(weights, afterSelf, `${name}.norm3`, eps) : afterSelf;
     const query = normed(dense(c, `${cross}.q`), `${cross}.norm_q`);
     const attend = (rows: Tensor, suffix: string) =>
       attention(
@@ -132,28 +148,48 @@ export function wanTransformer(
         normed(dense(rows, `${cross}.k${suffix}`), `${cross}.norm_k${suffix}`),
         inHeads(dense(rows, `${cross}.v${suffix}`)),
       );
-    const rows = read.shape[1];
+    const rows = context.shape[1];
     // By position, whatever stands there.
     const split = config.imageBranch ? Math.min(IMAGE_TOKENS, rows) : 0;
     const answers: Tensor[] = [];
-    if (split < rows) answers.push(attend(slice(read, 1, split, rows - split), ''));
-    if (split > 0) answers.push(attend(slice(read, 1, 0, split), '_img'));
+    if (split < rows) answers.push(attend(slice(context, 1, split, rows - split), ''));
+    if (split > 0) answers.push(attend(slice(context, 1, 0, split), '_img'));
     const answer = answers.reduce((left, right) => add(left, right));
     const afterCross = add(afterSelf, dense(together(answer), `${cross}.o`));
 
     const f = modulate(afterCross, modulation(3), modulation(4));
-    const fed = dense(geluTanh(dense(f, `${name}.ffn.0`)), `${name}.ffn.2`);
+    const fed = inRowParts(f, feedForwardParts, (y) =>
+      dense(geluTanh(dense(y, `${name}.ffn.0`)), `${name}.ffn.2`),
+    );
     return add(afterCross, mul(modulation(5), fed));
   };
+
+  const end = (weights: Weights, { x, embedded }: Pick<WanState, 'x' | 'embedded'>): Tensor => {
+    const table = weights.get('head.modulation');
+    const out = modulate(x, part(table, embedded, 0), part(table, embedded, 1));
+    return unpatchify(denseLayer(weights, out, 'head.head'), grid, patch, config.outChannels);
+  };
+  return { begin, block, end };
+}
+
+/** @returns the velocity [batch, latent frames, outChannels, height, width]. */
+export function wanTransformer(
+  config: WanConfig,
+  weights: Weights,
+  inputs: WanInputs,
+  { recompute = false, tap = () => {}, ...options }: WanForwardOptions = {},
+): Tensor {
+  const { begin, block, end } = wanParts(config, { ...options, tap, hidden: inputs.hidden.shape });
+  const state = begin(weights, inputs);
+  const { projected, context, embedded } = state;
+  let { x } = state;
   for (let i = 0; i < config.layers; i++) {
-    const run = block(`blocks.${i}`);
+    const run = (given: Tensor, time: Tensor, read: Tensor) =>
+      block(weights, i, { x: given, projected: time, context: read });
     x = recompute ? checkpoint(run, [x, projected, context]) : run(x, projected, context);
     tap(`after_block${i}`, x);
   }
-
-  const table = get('head.modulation');
-  const out = modulate(x, part(table, embedded, 0), part(table, embedded, 1));
-  return unpatchify(dense(out, 'head.head'), grid, patch, config.outChannels);
+  return end(weights, { x, embedded });
 }
 
 /** Latents to rows of patch values [batch, tokens, channels x p x p]. */
