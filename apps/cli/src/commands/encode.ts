@@ -16,6 +16,7 @@ import {
   readDataset,
   readDatasets,
   shardJobs,
+  trainingOf,
   trainingSize,
   writeFailures,
 } from '@dwm/dwm-model/node';
@@ -182,7 +183,7 @@ async function planOfFolders(flags: Flags): Promise<Plan> {
       throw new InvalidArgumentError(name!, 'is required, unless an experiment file is given');
   }
   const folder = await modelFolder(model);
-  const { encodedSuffix } = await familyOf(await openModel(folder));
+  const { encodedSuffix } = trainingOf(await familyOf(await openModel(folder)), folder);
   const kinds = flags.modalities ?? MODALITIES;
   const jobs = await jobsOfFolders(dataRoot!, datasetType!, kinds, flags.promptSubdir, encodedSuffix);
   if (jobs.length === 0) {

@@ -1,8 +1,9 @@
 /** `dwm generate`: conditioning videos and a prompt in, interaction videos out; one clip or a whole list. */
 import { basename, dirname, extname, join } from 'node:path';
-import { beforeUse, type Device, InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
+import { beforeUse, type Device, InvalidArgumentError } from '@dwm/core-tensor';
 import { checkOutput, openPath, withOutput } from '@dwm/core-tensor/node';
 import {
+  checkPipelineType,
   clipReport,
   DEFAULTS,
   DwmPipeline,
@@ -265,9 +266,6 @@ Examples:
     });
 }
 
-/** The `pipeline.type` of the released Wan model. */
-const WAN_TYPE = 'wan2.1_fun_inp_hand_concat';
-
 /** Of a pixel of a clip, in its videos and pictures, at the least. */
 const CLIP_BYTES = 0.1;
 
@@ -284,13 +282,6 @@ async function generate(
   const configFile = given.experimentConfig ?? (await findExperiment(checkpointPath));
   const experiment = await readExperiment(configFile, given.override ?? [], reporter);
   if (configFile !== given.experimentConfig) reporter.say(`the experiment is ${configFile}`);
-  if (experiment.type?.startsWith('wan') && experiment.type !== WAN_TYPE) {
-    throw new InvalidFileError(
-      configFile!,
-      `pipeline.type: ${experiment.type} is not supported yet; dwm generate runs CogVideoX and ${WAN_TYPE}`,
-      { field: 'pipeline.type' },
-    );
-  }
   const sizes = (['height', 'width', 'numFrames'] as const).flatMap((name) => {
     const value = given[name] ?? experiment[name];
     return value === undefined ? [] : [[name, value]];
@@ -351,6 +342,7 @@ async function generateAll(
   // Everything that can be wrong with the input shows here, not after minutes of loading.
   const { path: model, folder: base, settings } = await chooseModel(asked.model, reporter, defaultModel);
   const { defaults } = family;
+  checkPipelineType(family, model, experiment.type, experiment.file);
   const experimentTiling = defaults.readsTiling ? experiment.tiling : undefined;
   const flags: Flags = {
     ...settings,

@@ -41,7 +41,7 @@ export interface FineTuned {
 export async function openCheckpointFolder(path: string, mode: string | undefined): Promise<FineTuned> {
   const folder = await openDirectory(path);
   const transformer = (await folder.exists('transformer/config.json')) ? folder : undefined;
-  if (transformer && mode === 'full') return { transformer };
+  if (transformer && (mode === 'full' || mode === 'sft')) return { transformer };
   if (!(await hasLora(folder)) && transformer) return { transformer };
   if (!(await hasLora(folder))) {
     const names = await readdir(path).catch(() => [] as string[]);

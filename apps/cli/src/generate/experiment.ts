@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { InvalidArgumentError } from '@dwm/core-tensor';
-import { readExperimentFile } from '@dwm/dwm-model/node';
+import { type ExperimentFile, readExperimentFile } from '@dwm/dwm-model/node';
 import { tellIgnored } from '../ignored.ts';
 import type { Reporter } from '../report.ts';
 import { readYamlFile } from '../yaml-file.ts';
@@ -12,7 +12,7 @@ export interface Experiment {
   readonly file?: string;
   /** `pipeline.type`: which kind of model. */
   readonly type?: string;
-  readonly mode?: 'lora' | 'full' | 'vae' | 'inpaint';
+  readonly mode?: ExperimentFile['training']['mode'];
   readonly baseModel?: string;
   readonly loraAlpha?: number;
   readonly dataRoot?: string;

@@ -100,11 +100,13 @@ describe.skipIf(!have)(`the published files${have ? '' : ' (skipped, no shared d
     expect(config.data.video_latents_subdir).toBe('video_latents_wan');
     await expect(
       readTrainingExperiment(wan, ['pipeline.type=wan2.1_fun_inp_hand_vace'], reporter),
-    ).rejects.toThrow('pipeline.type: wan2.1_fun_inp_hand_vace cannot be trained here; of Wan');
+    ).rejects.toThrow(
+      /pipeline\.type: expected .*wan2.1_fun_inp_hand_concat.*; got wan2.1_fun_inp_hand_vace/,
+    );
     const other = ['--override', 'pipeline.type=wan2.1_fun_inp_hand_vace', '--output_dir', 'o'];
     const ran = await dwm(['generate', '--experiment_config', wan, '--video', 'x.mp4', ...other]);
     expect(ran.code).toBe(1);
-    expect(ownLines(ran).at(-1)).toMatch(/pipeline\.type: wan2\.1_fun_inp_hand_vace is not supported yet/);
+    expect(ownLines(ran).at(-1)).toMatch(/pipeline\.type: expected .*; got wan2\.1_fun_inp_hand_vace/);
   });
 });
 

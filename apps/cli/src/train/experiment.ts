@@ -1,7 +1,6 @@
 /** The experiment file of a training, with overrides from the command line, and where it leads on this machine. */
 import { stat } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
-import { InvalidFileError } from '@dwm/core-tensor';
 import { type ExperimentConfig, parseExperiment } from '@dwm/dwm-model/node';
 import { modelFolder } from '../hub-folder.ts';
 import { tellIgnored } from '../ignored.ts';
@@ -11,9 +10,6 @@ import { readYamlFile } from '../yaml-file.ts';
 /** The original's ways of running, each with a folder name of its own. */
 export const MODES = ['debug', 'slurm_test', 'slurm', 'batch'] as const;
 export type Mode = (typeof MODES)[number];
-
-/** Wan with hands beside its own conditions. */
-const TRAINED_WAN = 'wan2.1_fun_inp_hand_concat';
 
 /**
  * Its output folder is the experiment's own, `<output_dir>/<name>`, and `_<mode>` where a mode is given. Relative paths
@@ -31,14 +27,6 @@ export async function readTrainingExperiment(
   // A key that does not exist, from the file or an override, is refused by name.
   const config = parseExperiment(yaml, file);
   tellIgnored(yaml, reporter);
-  const { type } = config.pipeline;
-  if (type?.startsWith('wan') && type !== TRAINED_WAN) {
-    throw new InvalidFileError(
-      file,
-      `pipeline.type: ${type} cannot be trained here; of Wan, ${TRAINED_WAN} can`,
-      { field: 'pipeline.type' },
-    );
-  }
   if (/wandb|all/.test(String(config.logging.report_to ?? ''))) {
     reporter.warn(
       'logging.report_to: nothing is written for wandb; TensorBoard reads the logs/ of the output folder',

@@ -31,7 +31,7 @@ export const COGVIDEOX: ModelFamily = {
     ...{ tiling: true, readsTiling: true, takes: 'in-time', fit: 'stretch', chunkRemainder: 'spread' },
   },
   tellsDefaults: false,
-  encodedSuffix: '',
+  pipelineTypes: ['cogvideox_fun_static_hand_concat', 'cogvideox_fun_static_to_video_pose_concat'],
   padsText: false,
   lacks: {},
   async recognises(folder) {

@@ -151,13 +151,13 @@ export interface ModelShapes {
 
 export interface ModelFamily {
   readonly name: string;
+  /** What `pipeline.type` of an experiment file says for it. */
+  readonly pipelineTypes: readonly string[];
   readonly defaults: FamilyDefaults;
   /** Why these options cannot be used, by option. */
   readonly lacks: Readonly<Partial<Record<UnknownOption, string>>>;
   /** Whether a run says what it is made with: where the defaults are not those of the commands' help. */
   readonly tellsDefaults: boolean;
-  /** What the folders of latents and embeddings end in that are made beside clips. */
-  readonly encodedSuffix: string;
   /** Whether text shorter than the network's rows is filled up with zeros. */
   readonly padsText: boolean;
   /** Whether a folder holds a model of this family. */

@@ -1,5 +1,5 @@
 /** The model families, and which of them a folder is of. */
-import type { ModelFolder } from '@dwm/core-tensor';
+import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
 import { COGVIDEOX } from '../cogvideox/family.ts';
 import { WAN } from '../wan/family.ts';
 import type { ModelFamily } from './family.ts';
@@ -23,4 +23,25 @@ const FAMILIES: readonly ModelFamily[] = [WAN, COGVIDEOX];
 export async function familyOf(folder: ModelFolder): Promise<ModelFamily> {
   for (const family of FAMILIES) if (await family.recognises(folder)) return family;
   return FAMILIES[FAMILIES.length - 1];
+}
+
+/** What `pipeline.type` of an experiment file can be. */
+export const pipelineTypes = (): string[] => FAMILIES.flatMap((family) => family.pipelineTypes);
+
+/**
+ * @param type of an experiment file, if it says one.
+ * @throws InvalidFileError where a model's folder holds another family than the experiment is for.
+ */
+export function checkPipelineType(
+  family: ModelFamily,
+  model: string,
+  type: string | undefined,
+  experiment = 'the experiment',
+): void {
+  if (type === undefined || family.pipelineTypes.includes(type)) return;
+  throw new InvalidFileError(
+    experiment,
+    `pipeline.type: ${model} holds ${family.name}, which goes with ${family.pipelineTypes.join(' or ')}, got ${type}; choose the other base model, or change the type`,
+    { field: 'pipeline.type' },
+  );
 }

@@ -5,6 +5,7 @@
  */
 import { InvalidFileError } from '@dwm/core-tensor';
 import * as z from 'zod';
+import { pipelineTypes } from '../families/index.ts';
 import { nearestKey } from './known-keys.ts';
 import { LR_SCHEDULES } from './learning-rate.ts';
 
@@ -83,7 +84,8 @@ const customSettings = z.strictObject({
 });
 
 const training = z.strictObject({
-  mode: z.enum(['lora', 'full', 'vae', 'inpaint']).default('lora'),
+  /** `sft`, Wan's: every weight of its transformer. */
+  mode: z.enum(['lora', 'full', 'sft', 'vae', 'inpaint']).default('lora'),
   /** Mode `inpaint`: share of samples in which nothing is hidden, as in DWM. */
   inpaint_identity_prob: share.default(0.5),
   /** Mode `vae`: the distance that the reconstruction is measured by, and the weights of its other terms. */
@@ -184,13 +186,10 @@ const data = z.strictObject({
   prompt_embeds_subdir: z.string().default('prompt_embeds_rewrite'),
 });
 
-/** The types that the original's loader takes for this model, and those of its Wan. */
-const pipelineType = z
-  .string()
-  .refine(
-    (type) => type.startsWith('cogvideox_fun_static_') || type.startsWith('wan2'),
-    'expected cogvideox_fun_static_hand_concat, cogvideox_fun_static_to_video_pose_concat, or a type of Wan',
-  );
+/** Of those that the original's loader takes, what a family here is. */
+const pipelineType = z.string().refine((type) => pipelineTypes().includes(type), {
+  error: ({ input }) => `expected one of ${pipelineTypes().join(', ')}; got ${input}`,
+});
 
 const pipeline = z.strictObject({
   type: pipelineType.optional(),

@@ -62,7 +62,7 @@ export const WAN: ModelFamily = {
     ...{ tiling: false, readsTiling: false, takes: 'first', fit: 'letterbox', chunkRemainder: 'first' },
   },
   tellsDefaults: true,
-  encodedSuffix: '_wan',
+  pipelineTypes: ['wan2.1_fun_inp_hand_concat'],
   padsText: true,
   lacks: {
     strength: 'Wan has no start from the static video; leave it at 1',

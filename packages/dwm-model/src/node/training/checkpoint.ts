@@ -27,7 +27,7 @@ import type { LossPoint } from '../../training/loss-plot.ts';
 import type { LossScaleState } from '../../training/loss-scale.ts';
 import type { TrainStepState } from '../../training/train-step.ts';
 import { checkJson } from '../../weights/config.ts';
-import type { ModelFiles } from './model-folder.ts';
+import { type ModelFiles, writeFiles } from './model-folder.ts';
 
 /** Everything but tensors. */
 export interface TrainingState {
@@ -119,11 +119,10 @@ async function writeCheckpoint(
   temporary: string,
   state: TrainingState,
   packed: PackedState,
-  { weights, texts, headers }: ModelFiles,
+  modelFiles: ModelFiles,
 ): Promise<void> {
-  for (const [file, tensors] of weights)
-    await saveSafetensors(join(temporary, file), tensors, headers?.get(file));
-  for (const [file, text] of texts) await writeFileAtomic(join(temporary, file), [Buffer.from(text)]);
+  const { weights, texts } = modelFiles;
+  await writeFiles(temporary, modelFiles);
   const tensors = Object.entries(packed).map(([name, data]): [string, TensorToSave] => [
     name,
     { dtype: data instanceof Float32Array ? 'F32' : 'U32', shape: [data.length], data },

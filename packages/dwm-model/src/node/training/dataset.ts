@@ -97,6 +97,13 @@ export async function readDatasets(
   return { datasets, matched };
 }
 
+/** What a run asks for of a sample. */
+export interface Needs {
+  readonly files?: readonly string[];
+  /** Without extension. */
+  readonly encoded?: readonly string[];
+}
+
 /**
  * Looks for every file that a run will ask for, before its first step rather than days into it.
  * @param needs what a sample needs; encoded files come without an extension.
@@ -104,7 +111,7 @@ export async function readDatasets(
  */
 export async function checkFiles(
   samples: readonly Sample[],
-  needs: (sample: Sample) => { readonly files?: readonly string[]; readonly encoded?: readonly string[] },
+  needs: (sample: Sample) => Needs,
   hint: string,
 ): Promise<void> {
   const missing: string[] = [];

@@ -11,11 +11,10 @@ import {
   openCheckpoint,
   subfolder,
 } from '@dwm/core-tensor';
-import { openDirectory } from '@dwm/core-tensor/node';
 import type { ClipSize } from '../../pipeline/clip.ts';
 import { swapFrames } from '../../pipeline/conditioning.ts';
 import { loadTransformer } from '../../pipeline/load-transformer.ts';
-import { DwmPipeline } from '../../pipeline/pipeline.ts';
+import type { DwmPipeline } from '../../pipeline/pipeline.ts';
 import { fromConfig } from '../../schedulers/index.ts';
 import type { ExperimentConfig } from '../../training/config.ts';
 import { type BatchRules, batchSpecs, makeBatch } from '../../training/data/batch.ts';
@@ -43,18 +42,17 @@ import { loadParameters, type Parameters } from '../../weights/parameters.ts';
 import { TrainingEncoder } from './encoder.ts';
 import { ExampleLoader } from './example-loader.ts';
 import type { ModelFiles } from './model-folder.ts';
-import { allSamples, batchOrder } from './order.ts';
+import { allSamples } from './order.ts';
 import { trainingSize } from './size.ts';
 import type { Batch, TaskContext, TrainingTask } from './task.ts';
 
 const CONFIG = 'transformer/config.json';
 
 export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
-  const { config, device, model, datasets, matched, shows, loading } = context;
+  const { config, device, model, folder, datasets, order, shows, loading } = context;
   const { training } = config;
   const settings = training.custom_settings;
   const size = trainingSize(config);
-  const folder = await openDirectory(model);
   const vae = await readVaeConfig(subfolder(folder, 'vae'));
   const latent = latentSize(vae, size);
   const schedulerFile = await readJson(folder, 'scheduler/scheduler_config.json');
@@ -85,13 +83,9 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
   const dwmConfig = { ...loaded.config, in_channels: loaded.config.in_channels + hands };
   let pipeline: Promise<DwmPipeline> | undefined;
   const openPipeline = () => {
-    pipeline ??= DwmPipeline.load(device, folder, {
-      transformer: { config: dwmConfig, parameters: current },
-      onProgress: loading,
-    });
+    pipeline ??= context.openPipeline({ config: dwmConfig, parameters: current });
     return pipeline;
   };
-  const order = batchOrder(config, datasets, matched);
   const loader = new ExampleLoader({
     encoder: new TrainingEncoder({
       model,
@@ -107,7 +101,7 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
     turnAt: (position) => order.at(position),
     warn: context.warn,
   });
-  await loader.check(allSamples(datasets, matched));
+  await loader.check(allSamples(datasets, context.matched));
   const black = () => blackLatents(device, subfolder(folder, 'vae'), size, vae.scaling_factor);
   const rules: BatchRules = {
     seed: training.seed,
@@ -248,7 +242,7 @@ async function trainableOf(
   });
   if (!loraStart) return trainable;
   const scale = training.lora_alpha / training.lora_rank;
-  const { theta, note } = await startFromLora(await openDirectory(loraStart), trainable.layout, scale);
+  const { theta, note } = await startFromLora(loraStart, trainable.layout, scale);
   if (note) warn(note);
   return { ...trainable, initial: async () => theta };
 }

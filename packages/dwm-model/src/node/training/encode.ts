@@ -7,14 +7,14 @@ import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { type Device, DeviceLostError, writeTorchFile } from '@dwm/core-tensor';
 import { openDirectory, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
-import { familyOf, type ModelFamily } from '../../families/index.ts';
-import { WAN } from '../../wan/family.ts';
+import { familyOf } from '../../families/index.ts';
 import type { EncodeJob, Modality } from './encode-jobs.ts';
 import { type Encoded, encodedFrom, storedTensor, writeEncoded } from './encoded.ts';
 import { type ReadClip, readFirstLine } from './encoder.ts';
 import { Prefetch } from './prefetch.ts';
+import { SampleEncoder } from './sample-encoder.ts';
 import { type EncodingScript, ScriptEncoder, type ScriptOptions } from './script-encoder.ts';
-import { WanScriptEncoder } from './wan-script-encoder.ts';
+import { trainingOf } from './trainings.ts';
 
 /** Options of `encodeFiles`. */
 export interface EncodeOptions {
@@ -67,14 +67,9 @@ interface Ready {
 /** Clips decoded ahead of the device's turn. */
 const AHEAD = 4;
 
-/** Families with a script of their own; the others are encoded as CogVideoX. */
-const SCRIPTS = new Map<ModelFamily, new (options: ScriptOptions) => EncodingScript>([
-  [WAN, WanScriptEncoder],
-]);
-
 async function scriptOf(model: string, options: ScriptOptions): Promise<EncodingScript> {
-  const Script = SCRIPTS.get(await familyOf(await openDirectory(model))) ?? ScriptEncoder;
-  return new Script(options);
+  const { encodes } = trainingOf(await familyOf(await openDirectory(model)), model);
+  return encodes.kind === 'samples' ? new SampleEncoder(options, encodes.files) : new ScriptEncoder(options);
 }
 
 /** @throws what stops every file: no model, a lost device, the signal, another process that encodes the same. */

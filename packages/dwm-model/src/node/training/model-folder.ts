@@ -19,6 +19,7 @@ import { readTransformerConfig, transformerParameters } from '../../transformer/
 import { readVaeConfig, vaeParameters } from '../../vae/index.ts';
 import { readJson } from '../../weights/config.ts';
 import type { ParameterSpecs } from '../../weights/parameters.ts';
+import { kohyaHashes } from './kohya-hashes.ts';
 
 /** What goes into a model folder or a checkpoint: safetensors files and texts, by path. */
 export interface ModelFiles {
@@ -26,6 +27,8 @@ export interface ModelFiles {
   readonly texts: ReadonlyMap<string, string>;
   /** What goes into the headers of weight files, by path. */
   readonly headers?: ReadonlyMap<string, Readonly<Record<string, string>>>;
+  /** Weight files whose headers also get kohya's hashes. */
+  readonly kohyaHashed?: ReadonlySet<string>;
 }
 
 interface Part {
@@ -112,9 +115,16 @@ export async function writeModel(base: string, target: string, files: ModelFiles
 }
 
 /** Writes the files, each whole or not at all. */
-export async function writeFiles(target: string, { weights, texts, headers }: ModelFiles): Promise<void> {
-  for (const [path, tensors] of weights)
-    await saveSafetensors(join(target, path), tensors, headers?.get(path));
+export async function writeFiles(
+  target: string,
+  { weights, texts, headers, kohyaHashed }: ModelFiles,
+): Promise<void> {
+  for (const [path, tensors] of weights) {
+    const header = kohyaHashed?.has(path)
+      ? { ...headers?.get(path), ...(await kohyaHashes(tensors)) }
+      : headers?.get(path);
+    await saveSafetensors(join(target, path), tensors, header);
+  }
   for (const [path, text] of texts) await writeFileAtomic(join(target, path), [Buffer.from(text)]);
 }
 

@@ -11,10 +11,15 @@ export function trainingSize({ data, training }: ExperimentConfig): ClipSize {
     throw new InvalidArgumentError(`data.${name}`, `expected one size for all clips, got [${data[name]}]`);
   };
   const { max_num_frames: most } = training.custom_settings;
-  const frames = most ?? one('frame_buckets');
+  const frames = data.max_num_frames ?? most ?? one('frame_buckets');
   const size = { frames, height: one('height_buckets'), width: one('width_buckets') };
   if ((size.frames - 1) % 4 !== 0) {
-    const key = most === undefined ? 'data.frame_buckets' : 'training.custom_settings.max_num_frames';
+    const key =
+      data.max_num_frames !== undefined
+        ? 'data.max_num_frames'
+        : most === undefined
+          ? 'data.frame_buckets'
+          : 'training.custom_settings.max_num_frames';
     throw new InvalidArgumentError(key, `expected 4k + 1 frames, got ${size.frames}`);
   }
   return size;

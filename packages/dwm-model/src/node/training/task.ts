@@ -1,11 +1,13 @@
 /** What a mode of training is to the trainer: weights, a loss, batches, and what to show and write. */
-import type { Device, DeviceTensor, TensorSpec } from '@dwm/core-tensor';
+import type { Device, DeviceTensor, ModelFolder, TensorSpec } from '@dwm/core-tensor';
+import type { LoadedTransformer, ModelFamily } from '../../families/family.ts';
 import type { DwmPipeline } from '../../pipeline/pipeline.ts';
 import type { ExperimentConfig } from '../../training/config.ts';
+import type { BatchOrder } from '../../training/data/batch-order.ts';
 import type { LossFunction } from '../../training/train-step.ts';
 import type { Trainable } from '../../training/trainable.ts';
-import type { Clip } from '../../vae/index.ts';
-import type { Sample } from './dataset.ts';
+import type { Clip, LatentSize } from '../../vae/index.ts';
+import type { Needs, Sample } from './dataset.ts';
 import type { ReadClip } from './encoder.ts';
 import type { ModelFiles } from './model-folder.ts';
 
@@ -34,18 +36,41 @@ export interface Shows {
 export interface TaskContext {
   readonly config: ExperimentConfig;
   readonly device: Device;
-  /** Folder of the base model. */
+  /** The base model: the path of its folder, the folder, and its family. */
   readonly model: string;
+  readonly folder: ModelFolder;
+  readonly family: ModelFamily;
   /** The clips of every dataset list. */
   readonly datasets: readonly (readonly Sample[])[];
   /** Clips of the same room with other hands, which come in pairs with the clips of the lists. */
   readonly matched: ReadonlyMap<Sample, readonly Sample[]>;
+  /** Which clip comes when. */
+  readonly order: BatchOrder<Sample>;
   /** A folder of LoRA weights to start from. */
-  readonly loraStart: string | undefined;
+  readonly loraStart: ModelFolder | undefined;
   readonly readClip: ReadClip;
+  readonly files: TrainingFiles;
+  /** A pipeline of the base model with a transformer in place of its own. */
+  readonly openPipeline: (transformer: LoadedTransformer) => Promise<DwmPipeline>;
   readonly shows: Shows;
   readonly loading: (part: string, done: number, total: number) => void;
   readonly warn: (text: string) => void;
+}
+
+/** The files of samples, as tasks read them; latents and embeddings are named without extension. */
+export interface TrainingFiles {
+  /**
+   * Looks for what all samples of the lists need, before the first step.
+   * @param hint what to do about what is missing.
+   * @throws InvalidFileError naming the first file that is missing, and how many are.
+   */
+  check(needs: (sample: Sample) => Needs, hint: string): Promise<void>;
+  /** Latents [C, frames, h, w], drawn when they were encoded. */
+  latents(path: string, size: LatentSize): Promise<Float32Array>;
+  /** Embeddings [tokens, dim]. */
+  embeds(path: string, dim: number): Promise<Float32Array>;
+  /** The text of a caption; empty where there is none. */
+  caption(path: string): Promise<string>;
 }
 
 /** Settings of the optimizer that an experiment names. */

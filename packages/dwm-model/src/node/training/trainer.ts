@@ -3,7 +3,7 @@
  * the weights before it, so a run that was stopped, killed or lost its device goes on from its last checkpoint
  * as if nothing had happened.
  */
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import {
   type Device,
@@ -16,11 +16,14 @@ import {
 import {
   checkOutput,
   isDiskFull,
+  openDirectory,
   WriteError,
   withOutput,
   writeFileAtomic,
   writeProblem,
 } from '@dwm/core-tensor/node';
+import { checkPipelineType, familyOf } from '../../families/index.ts';
+import { DwmPipeline } from '../../pipeline/pipeline.ts';
 import type { ExperimentConfig } from '../../training/config.ts';
 import { firstNotFinite } from '../../training/debug-nan.ts';
 import { lrFactor } from '../../training/learning-rate.ts';
@@ -33,8 +36,7 @@ import {
 } from '../../training/optimizer.ts';
 import { NotFiniteError, TrainStep } from '../../training/train-step.ts';
 import type { Trainable } from '../../training/trainable.ts';
-import { WAN_LORA_FILE } from '../../wan/index.ts';
-import { LORA_FILE } from '../../weights/lora.ts';
+import { hasLora, LORA_FILES } from '../../weights/lora.ts';
 import {
   listCheckpoints,
   readPacked,
@@ -43,13 +45,15 @@ import {
   sweepCheckpoints,
   type TrainingState,
 } from './checkpoint.ts';
-import { readDataset, readDatasets, type Sample } from './dataset.ts';
-import type { ReadClip } from './encoder.ts';
+import { checkFiles, readDataset, readDatasets, type Sample } from './dataset.ts';
+import { encodedFile, noEncodedFile, readEmbeds, readLatents } from './encoded.ts';
+import { type ReadClip, readCaption } from './encoder.ts';
 import { EventLog } from './event-log.ts';
 import { initializeModel, linkFiles, writeFiles, writeModel } from './model-folder.ts';
+import { allSamples, batchOrder } from './order.ts';
 import { Prefetch } from './prefetch.ts';
-import type { Batch, Inputs, Shows, TrainingTask } from './task.ts';
-import { taskOf } from './tasks.ts';
+import type { Batch, Inputs, Shows, TrainingFiles, TrainingTask } from './task.ts';
+import { trainingOf } from './trainings.ts';
 
 /** What a run tells while it goes. */
 export type TrainEvent =
@@ -95,9 +99,6 @@ export interface TrainResult {
   readonly model: string | undefined;
   readonly losses: readonly LossPoint[];
 }
-
-/** What a folder is known by whose LoRA a run can start from. */
-const LORA_FILES = [LORA_FILE, WAN_LORA_FILE];
 
 /** Device losses in a row, without a checkpoint between, after which a run gives up. */
 const MAX_LOSSES = 3;
@@ -207,17 +208,20 @@ class Session {
 
     const device = await options.openDevice();
     try {
-      const openTask = await taskOf(model, training.mode);
-      const task = await openTask({
-        config,
-        device,
-        model,
-        datasets,
-        matched,
-        loraStart: start?.kind === 'lora' ? start.path : undefined,
+      const folder = await openDirectory(model);
+      const family = await familyOf(folder);
+      checkPipelineType(family, model, config.pipeline.type, options.experimentFile);
+      const loading = (part: string, done: number, total: number) =>
+        report({ kind: 'loading', part, done, total });
+      const task = await trainingOf(family, model).openTask({
+        ...{ config, device, model, folder, family, datasets, matched },
+        order: batchOrder(config, datasets, matched),
+        loraStart: start?.kind === 'lora' ? await openDirectory(start.path) : undefined,
         readClip: options.readClip,
+        files: trainingFiles(allSamples(datasets, matched)),
+        openPipeline: (transformer) => DwmPipeline.load(device, folder, { transformer, onProgress: loading }),
         shows: options,
-        loading: (part, done, total) => report({ kind: 'loading', part, done, total }),
+        loading,
         warn: (text) => report({ kind: 'warning', text }),
       });
       const step = await TrainStep.create(device, task.trainable, task.loss, {
@@ -449,6 +453,22 @@ async function baseModel(
   return made;
 }
 
+const ENCODE_FIRST = 'run dwm encode first';
+
+function trainingFiles(samples: readonly Sample[]): TrainingFiles {
+  const file = async (path: string) => {
+    const found = await encodedFile(path);
+    if (found) return found;
+    throw noEncodedFile(path, ENCODE_FIRST);
+  };
+  return {
+    check: (needs, hint) => checkFiles(samples, needs, hint),
+    latents: async (path, size) => readLatents(await file(path), size),
+    embeds: async (path, dim) => (await readEmbeds(await file(path), dim)).values,
+    caption: readCaption,
+  };
+}
+
 function optimizerOf(training: ExperimentConfig['training'], length: number): Optimizer {
   const { optimizer, beta1, beta2, epsilon: eps, weight_decay: weightDecay } = training;
   if (optimizer === 'sgd') return sgdOptimizer(weightDecay);
@@ -470,11 +490,10 @@ async function findStart(given: string | null, config: ExperimentConfig): Promis
     const found = (await listCheckpoints(config.experiment.output_dir)).at(-1);
     return found && { kind: 'checkpoint', path: found.path, state: await readState(found.path) };
   }
-  const has = async (file: string) => (await stat(join(given, file)).catch(() => undefined)) !== undefined;
-  if (await has('state.json')) return { kind: 'checkpoint', path: given, state: await readState(given) };
-  for (const file of LORA_FILES) {
-    if (config.training.mode === 'lora' && (await has(file))) return { kind: 'lora', path: given };
-  }
+  const folder = await openDirectory(given);
+  if (await folder.exists('state.json'))
+    return { kind: 'checkpoint', path: given, state: await readState(given) };
+  if (config.training.mode === 'lora' && (await hasLora(folder))) return { kind: 'lora', path: given };
   throw new InvalidFileError(
     given,
     `is neither a checkpoint (state.json) nor a folder of LoRA weights (${LORA_FILES.join(', ')}); give one of them, or latest`,

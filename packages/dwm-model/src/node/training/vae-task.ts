@@ -12,7 +12,6 @@ import {
   spec,
   subfolder,
 } from '@dwm/core-tensor';
-import { openDirectory } from '@dwm/core-tensor/node';
 import { valuesPsnr } from '../../metrics/psnr.ts';
 import { MixedSampler } from '../../training/data/sampler.ts';
 import { wholeNetwork } from '../../training/export.ts';
@@ -34,13 +33,12 @@ const CONFIG = 'vae/config.json';
 const SCALED_CLIPS = 48;
 
 export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
-  const { device, datasets, shows, model } = context;
+  const { device, datasets, shows, folder } = context;
   const { training, data } = context.config;
   const { seed } = training;
   const size = trainingSize(context.config);
   const clipsOf = (sample: Sample) => ({ files: CLIPS.map((which) => sample[which]) });
   await checkFiles(datasets.flat(), clipsOf, 'add it, or take the clip out of its list');
-  const folder = await openDirectory(model);
   const vae = await CogVideoXVae.load(device, subfolder(folder, 'vae'), {
     onProgress: (done, total) => context.loading('vae', done, total),
   });

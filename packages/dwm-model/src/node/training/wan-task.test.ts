@@ -210,7 +210,7 @@ test('clips that latents do not cover are named, each with the multiple that wou
 });
 
 test.each([
-  ['another mode', { mode: 'full' }, {}, 'training.mode: Wan is trained in mode lora, got full'],
+  ['another mode', { mode: 'full' }, {}, 'training.mode: Wan is trained in mode lora or sft, got full'],
   [
     'a loss of its own',
     { huber_c: 0.1 },

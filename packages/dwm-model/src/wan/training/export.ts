@@ -1,13 +1,9 @@
 /** Trained updates as the original writes them: kohya's names with alpha, and beside them what was trained whole. */
-import {
-  type Checkpoint,
-  InvalidFileError,
-  type SafetensorsDtype,
-  toBfloat16,
-  toFloat32,
-} from '@dwm/core-tensor';
-import type { PackedLayout } from '../../training/packed.ts';
+import { type ModelFolder, type SafetensorsDtype, toBfloat16 } from '@dwm/core-tensor';
+import { startFromLora, TRANSFORMER_FILE } from '../../training/export.ts';
+import { PackedLayout } from '../../training/packed.ts';
 import { NON_LORA_FILE } from '../../weights/lora.ts';
+import type { WanLora } from './trainable.ts';
 
 export const WAN_LORA_FILE = 'lora_diffusion_pytorch_model.safetensors';
 
@@ -34,8 +30,14 @@ export function wanStored(name: string): string {
 
 const isLowRank = (name: string) => SIDES.some(([ours]) => name.endsWith(ours));
 
+const savedTensor = (shape: readonly number[], values: Float32Array, half: boolean): SavedTensor =>
+  half ? { dtype: 'BF16', shape, data: toBfloat16(values) } : { dtype: 'F32', shape, data: values };
+
+const sortedByName = (tensors: [string, SavedTensor][]) =>
+  new Map(tensors.sort(([a], [b]) => (a < b ? -1 : 1)));
+
 /**
- * Safetensors files by path.
+ * Safetensors files of a LoRA by path.
  * @param parts layouts with their packed values.
  * @param half writes bf16, as the original's runs in bf16 do; else f32.
  */
@@ -44,13 +46,11 @@ export function wanLoraFiles(
   alpha: number,
   half: boolean,
 ): Map<string, ReadonlyMap<string, SavedTensor>> {
-  const saved = (shape: readonly number[], values: Float32Array): SavedTensor =>
-    half ? { dtype: 'BF16', shape, data: toBfloat16(values) } : { dtype: 'F32', shape, data: values };
   const lora: [string, SavedTensor][] = [];
   const whole: [string, SavedTensor][] = [];
   for (const { layout, theta } of parts) {
     for (const [name, { shape }] of layout.parts) {
-      const tensor = saved(shape, layout.values(theta, name));
+      const tensor = savedTensor(shape, layout.values(theta, name), half);
       if (!isLowRank(name)) {
         whole.push([name, tensor]);
         continue;
@@ -58,39 +58,49 @@ export function wanLoraFiles(
       lora.push([wanStored(name), tensor]);
       if (name.endsWith(SIDES[0][0])) {
         const module = name.slice(0, -SIDES[0][0].length);
-        lora.push([`${kohyaName(module)}.alpha`, saved([], Float32Array.of(alpha))]);
+        lora.push([`${kohyaName(module)}.alpha`, savedTensor([], Float32Array.of(alpha), half)]);
       }
     }
   }
-  const sorted = (tensors: [string, SavedTensor][]) => new Map(tensors.sort(([a], [b]) => (a < b ? -1 : 1)));
   return new Map([
-    [WAN_LORA_FILE, sorted(lora)],
-    ...(whole.length > 0 ? [[NON_LORA_FILE, sorted(whole)] as const] : []),
+    [WAN_LORA_FILE, sortedByName(lora)],
+    ...(whole.length > 0 ? [[NON_LORA_FILE, sortedByName(whole)] as const] : []),
   ]);
 }
 
+/** The transformer's files in mode `sft`, by path. */
+export function wanWholeFiles(
+  parts: readonly { readonly layout: PackedLayout; readonly theta: Float32Array }[],
+  half: boolean,
+): Map<string, ReadonlyMap<string, SavedTensor>> {
+  const tensors = parts.flatMap(({ layout, theta }) =>
+    [...layout.parts].map(([name, { shape }]): [string, SavedTensor] => [
+      name,
+      savedTensor(shape, layout.values(theta, name), half),
+    ]),
+  );
+  return new Map([[TRANSFORMER_FILE, sortedByName(tensors)]]);
+}
+
 /**
- * Values of a layout from the original's two files.
- * @throws InvalidFileError where one lacks a tensor, or has it in another shape.
+ * Packed values of what is trained, and of what stays as it starts, from LoRA files of anybody's.
+ * @param scale this run's factor, alpha / rank.
+ * @throws InvalidFileError as `startFromLora`.
  */
-export async function readWanLora(
-  layout: PackedLayout,
-  lora: Checkpoint,
-  whole: Checkpoint | undefined,
-): Promise<Float32Array> {
-  const theta = new Float32Array(layout.length);
-  for (const [name, { shape }] of layout.parts) {
-    const file = isLowRank(name) ? lora : (whole ?? lora);
-    const stored = wanStored(name);
-    const entry = file.tensors.get(stored);
-    if (entry?.shape.join() !== shape.join()) {
-      throw new InvalidFileError(
-        file.name,
-        `${stored}: expected [${shape}], ${entry ? `got [${entry.shape}]` : 'is missing'}; check lora_rank and trainable_parameter_patterns`,
-        { field: stored },
-      );
-    }
-    layout.values(theta, name).set(toFloat32(await file.readTensor(stored)));
-  }
-  return theta;
+export async function startFromWanLora(
+  folder: ModelFolder,
+  { layout, idle }: WanLora,
+  scale: number,
+): Promise<{ theta: Float32Array; idle: Float32Array; note?: string }> {
+  const shapes = [layout, idle.layout].flatMap(({ parts }) =>
+    [...parts].map(([name, { shape }]) => [name, shape] as const),
+  );
+  const all = new PackedLayout(Object.fromEntries(shapes));
+  const { theta, note } = await startFromLora(folder, all, scale);
+  const packed = (one: PackedLayout) => {
+    const values = new Float32Array(one.length);
+    for (const name of one.parts.keys()) one.values(values, name).set(all.values(theta, name));
+    return values;
+  };
+  return { theta: packed(layout), idle: packed(idle.layout), ...(note && { note }) };
 }

@@ -16,8 +16,11 @@ export interface WanLoraOptions {
   readonly seed: number;
 }
 
-/** Layers that only a picture's features go through. */
-const ofPicture = (module: string) => module.startsWith('img_emb.');
+/** Whether the objective reaches a tensor, or a layer: without a picture's features, not what only they go through. */
+export const isReached =
+  (clipFeatures: WanClipFeatures) =>
+  (name: string): boolean =>
+    clipFeatures !== 'none' || !name.startsWith('img_emb.');
 
 /** Every linear layer of the network, by its module's name. */
 export const wanLinearModules = ({ tensors }: Pick<Parameters, 'tensors'>): string[] =>
@@ -45,7 +48,8 @@ export function wanLoraTrainable(parameters: Parameters, options: WanLoraOptions
     }
   });
   const modules = wanLinearModules(parameters);
-  const isIdle = (name: string) => clipFeatures === 'none' && ofPicture(name);
+  const reached = isReached(clipFeatures);
+  const isIdle = (name: string) => !reached(name);
   const found = [...parameters.tensors.keys()].filter((name) => patterns.some((one) => one.test(name)));
   const trainable = lowRankTrainable(
     parameters,

@@ -2,7 +2,6 @@
  * Clips to latents and captions to embeddings as the original's encode script for Wan makes them: every frame of a clip, a
  * draw from its posterior in bf16, and of a caption as many rows as it has tokens.
  */
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Device, InvalidArgumentError, type ModelFolder, randomReference } from '@dwm/core-tensor';
 import { openDirectory } from '@dwm/core-tensor/node';
@@ -12,24 +11,28 @@ import { type ClipCodec, samplePosterior } from '../../vae/index.ts';
 import type { Modality } from './encode-jobs.ts';
 import type { Encoded } from './encoded.ts';
 import type { ReadyClip } from './encoder.ts';
-import { hashFile, hashOf, hashWeights } from './fingerprint.ts';
+import type { Encodes, EncodingPart } from './family-training.ts';
+import { hashFile, hashOf } from './fingerprint.ts';
 import { checkMultiples, type EncodingScript, planes, type ScriptOptions } from './script-encoder.ts';
 
 /** Keeps the draws apart from those of training. */
 const DRAW_KEY = 0x57414e44;
 
-/** Rows that captions are cut to. */
-const TEXT_ROWS = 512;
+type SampledFiles = (Encodes & { kind: 'samples' })['files'];
 
-export class WanScriptEncoder implements EncodingScript {
+export class SampleEncoder implements EncodingScript {
   readonly #options: ScriptOptions;
+  readonly #files: SampledFiles;
+  #rows: Promise<number> | undefined;
   #ratio: Promise<number> | undefined;
   #vae: Promise<ClipCodec> | undefined;
   #text: Promise<TextReader> | undefined;
-  readonly #hashes = new Map<'vae' | 'text', Promise<string>>();
+  readonly #hashes = new Map<EncodingPart, Promise<string>>();
 
-  constructor(options: ScriptOptions) {
+  /** @param files of a part's weights. */
+  constructor(options: ScriptOptions, files: SampledFiles) {
     this.#options = options;
+    this.#files = files;
   }
 
   async load(modality: Modality): Promise<void> {
@@ -37,7 +40,7 @@ export class WanScriptEncoder implements EncodingScript {
   }
 
   async clipKey(video: string): Promise<string> {
-    return hashOf(await hashFile(video), await this.#hash('vae'), 'wan sample 1');
+    return hashOf(await hashFile(video), await this.#hash('vae'), 'sample 1');
   }
 
   async readClip(video: string): Promise<ReadyClip> {
@@ -67,14 +70,15 @@ export class WanScriptEncoder implements EncodingScript {
   }
 
   async promptKey(prompt: string): Promise<string> {
-    return hashOf(prompt, await this.#hash('text'), 'wan embeds 1');
+    return hashOf(prompt, await this.#hash('text'), 'own rows 1');
   }
 
   /** Embeddings [the caption's tokens, dim]. */
   async encodePrompt(prompt: string): Promise<Encoded> {
     const text = await this.#loadText();
-    const rows = Math.min(TEXT_ROWS, text.countTokens(prompt));
-    const values = await text.encode([prompt], TEXT_ROWS, 'f32');
+    const most = await this.#textRows();
+    const rows = Math.min(most, text.countTokens(prompt));
+    const values = await text.encode([prompt], most, 'f32');
     return { shape: [rows, text.width], values: values.slice(0, rows * text.width), dtype: 'BF16' };
   }
 
@@ -87,6 +91,15 @@ export class WanScriptEncoder implements EncodingScript {
       return Math.round(1 / height);
     })();
     return this.#ratio;
+  }
+
+  /** Rows that captions are cut to. */
+  #textRows(): Promise<number> {
+    this.#rows ??= (async () => {
+      const folder = await openDirectory(this.#options.model);
+      return (await (await familyOf(folder)).shapes(folder)).network.textTokens;
+    })();
+    return this.#rows;
   }
 
   async #loadVae(): Promise<ClipCodec> {
@@ -120,7 +133,7 @@ export class WanScriptEncoder implements EncodingScript {
     return load(await familyOf(folder), await this.#options.device(), folder);
   }
 
-  #hash(part: 'vae' | 'text'): Promise<string> {
+  #hash(part: EncodingPart): Promise<string> {
     const known = this.#hashes.get(part);
     if (known) return known;
     const hash = this.#hashFiles(part);
@@ -128,13 +141,9 @@ export class WanScriptEncoder implements EncodingScript {
     return hash;
   }
 
-  /** Of the files that a part is read from: Wan's own lie beside one another. */
-  async #hashFiles(part: 'vae' | 'text'): Promise<string> {
+  async #hashFiles(part: EncodingPart): Promise<string> {
     const { model } = this.#options;
-    const own = part === 'vae' ? /VAE\.(pth|safetensors)$/ : /^models_t5/;
-    const found = (await readdir(model)).filter((name) => own.test(name)).sort();
-    if (found.length > 0)
-      return hashOf(...(await Promise.all(found.map((name) => hashFile(join(model, name))))));
-    return hashWeights(join(model, part === 'vae' ? 'vae' : 'text_encoder'));
+    const files = await this.#files(await openDirectory(model), part);
+    return hashOf(...(await Promise.all(files.map((file) => hashFile(join(model, file))))));
   }
 }

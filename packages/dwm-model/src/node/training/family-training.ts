@@ -1,0 +1,28 @@
+/** What a family that is trained says of its training. */
+import type { ModelFolder } from '@dwm/core-tensor';
+import type { ModelFamily } from '../../families/index.ts';
+import type { TaskContext, TrainingTask } from './task.ts';
+
+/** The networks that `dwm encode` uses. */
+export type EncodingPart = 'vae' | 'text';
+
+/**
+ * What `dwm encode` makes of clips and captions: moments of frames spread over a clip, and captions filled up to all rows; or
+ * one draw of every frame, and captions of their own lengths.
+ */
+export type Encodes =
+  | { readonly kind: 'moments' }
+  | {
+      readonly kind: 'samples';
+      /** Paths of the weights of a part: when they change, clips or captions are encoded anew. */
+      files(folder: ModelFolder, part: EncodingPart): Promise<readonly string[]>;
+    };
+
+export interface FamilyTraining {
+  readonly family: ModelFamily;
+  /** Makes what the experiment trains, with everything that can be wrong found first. */
+  openTask(context: TaskContext): Promise<TrainingTask>;
+  readonly encodes: Encodes;
+  /** What the folders of latents and embeddings end in that are made beside clips. */
+  readonly encodedSuffix: string;
+}
