@@ -7,7 +7,18 @@ import { type HostData, requireShape, type TensorSpec } from './spec.ts';
 /** `writeBuffer` stages a copy of its argument, so large data goes in pieces; its size must be whole words. */
 const PIECE = 4 << 20;
 
-const arrays = { f32: Float32Array, f16: Uint16Array, bf16: Uint16Array, i32: Int32Array, u32: Uint32Array };
+const arrays = {
+  ...{ f32: Float32Array, f16: Uint16Array, bf16: Uint16Array },
+  ...{ u8: Uint8Array, i32: Int32Array, u32: Uint32Array },
+};
+
+/** Part of a tensor's elements, in row-major order. */
+export interface CopyRange {
+  /** First element of the source, and of the target. */
+  readonly from?: number;
+  readonly to?: number;
+  readonly count: number;
+}
 
 let created = 0;
 
@@ -73,6 +84,8 @@ export class DeviceTensor implements TensorSpec {
     if (!(offset >= 0 && offset % 4 === 0 && offset + bytes.length <= buffer.bytes)) {
       throw this.#refusal(`cannot write ${bytes.length} bytes at ${offset} into a buffer of ${buffer.bytes}`);
     }
+    device.traffic.uploads += 1;
+    device.traffic.uploadedBytes += bytes.length;
     const whole = offset === 0 && bytes.length >= this.elementCount * bytesOf(this.dtype);
     device.note({ reads: [], fills: [buffer], whole });
     for (let at = 0; at < bytes.length; at += PIECE) {
@@ -100,11 +113,27 @@ export class DeviceTensor implements TensorSpec {
     return copy;
   }
 
-  /** Takes over the values of a tensor of the same size. */
-  copyFrom(source: DeviceTensor): void {
-    this.device.note({ reads: [source.buffer], fills: [this.buffer], whole: true });
+  /**
+   * Takes over the values of a tensor of the same dtype: all of one of the same size, or a range, in whole words.
+   * @throws InvalidArgumentError where they do not fit.
+   */
+  copyFrom(source: DeviceTensor, range?: CopyRange): void {
+    const size = bytesOf(this.dtype);
+    const { from = 0, to = 0, count } = range ?? { count: this.elementCount };
+    const [start, target, bytes] = [from * size, to * size, range ? count * size : this.buffer.bytes];
+    const fits = start + bytes <= source.buffer.bytes && target + bytes <= this.buffer.bytes;
+    if (
+      source.dtype !== this.dtype ||
+      !fits ||
+      [start, target, bytes].some((at) => !(at >= 0 && at % 4 === 0))
+    ) {
+      throw this.#refusal(
+        `cannot take ${count} values at ${from} of ${source.dtype} [${source.shape}] to place ${to} of ${this.dtype} [${this.shape}]`,
+      );
+    }
+    this.device.note({ reads: [source.buffer], fills: [this.buffer], whole: bytes === this.buffer.bytes });
     const encoder = this.device.gpu.createCommandEncoder();
-    encoder.copyBufferToBuffer(source.buffer.gpu, 0, this.buffer.gpu, 0, this.buffer.bytes);
+    encoder.copyBufferToBuffer(source.buffer.gpu, start, this.buffer.gpu, target, bytes);
     this.device.gpu.queue.submit([encoder.finish()]);
   }
 

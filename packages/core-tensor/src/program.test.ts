@@ -3,6 +3,7 @@ import {
   add,
   compile,
   constant,
+  DeviceTensor,
   geluTanh,
   matmul,
   mul,
@@ -107,4 +108,28 @@ test('a kernel reads an aligned part of a larger tensor where it lies', async ()
   const { y } = await program.run({ packed, x: new Float32Array(24).fill(1) });
   const got = await y.read();
   for (let n = 0; n < 8; n++) expect(got[n]).toBe(8 * n + 8 * 28);
+});
+
+test('parts of tensors are copied on the device, and all that crosses is counted', async () => {
+  const { traffic } = device;
+  const before = { ...traffic };
+  const rows = DeviceTensor.from(device, Float32Array.of(1, 2, 3, 4, 5, 6), [3, 2], 'f32');
+  const row = new DeviceTensor(device, spec([2]));
+  row.copyFrom(rows, { from: 4, count: 2 });
+  rows.copyFrom(row, { to: 1, count: 1 });
+  expect(await row.read()).toEqual(Float32Array.of(5, 6));
+  expect(await rows.read()).toEqual(Float32Array.of(1, 5, 3, 4, 5, 6));
+  expect(traffic).toEqual({
+    uploads: before.uploads + 1,
+    uploadedBytes: before.uploadedBytes + 24,
+    downloads: before.downloads + 2,
+    downloadedBytes: before.downloadedBytes + 32,
+  });
+  for (const range of [
+    { from: 7, count: 2 },
+    { to: 4, count: 1 },
+    { from: -1, count: 1 },
+  ])
+    expect(() => row.copyFrom(rows, range)).toThrow(/cannot take/);
+  expect(() => row.copyFrom(new DeviceTensor(device, spec([2], 'u32')))).toThrow(/of u32 \[2\]/);
 });

@@ -12,7 +12,7 @@ export interface TensorSpec {
 export const spec = (shape: readonly number[], dtype: DType = 'f32'): TensorSpec => ({ shape, dtype });
 
 /** Host arrays that match the dtypes; f16 and bf16 travel as their bits. */
-export type HostData = Float32Array | Uint32Array | Int32Array | Uint16Array;
+export type HostData = Float32Array | Uint32Array | Int32Array | Uint16Array | Uint8Array;
 
 /** Kernels count elements in 32 bits. */
 const MOST_ELEMENTS = 2 ** 32 - 1;

@@ -167,5 +167,6 @@ function hostDtype(data: HostData): DType {
   if (data instanceof Float32Array) return 'f32';
   if (data instanceof Uint32Array) return 'u32';
   if (data instanceof Int32Array) return 'i32';
+  if (data instanceof Uint8Array) return 'u8';
   return 'f16';
 }

@@ -1,7 +1,7 @@
 /**
  * Storage bindings by dtype. f32, i32 and u32 are arrays of themselves. f16 is `array<f16>` where the device
  * has `shader-f16` and packed words elsewhere; bf16 is always packed words, two elements a word, low half
- * first. `load` and `store` hide the difference; values inside a kernel are f32, i32 or u32.
+ * first, and u8 four elements a word, the lowest byte first. `load` and `store` hide the difference; values inside a kernel are f32, i32 or u32.
  */
 import type { DeviceCaps } from './caps.ts';
 import { type DType, valueType } from './dtype.ts';
@@ -21,6 +21,7 @@ export const lanesType = (dtype: DType, lanes: Lanes): string =>
 function elementType(dtype: DType, lanes: Lanes, caps: DeviceCaps): string {
   if (nativeF16(dtype, caps)) return lanes === 1 ? 'f16' : 'vec4<f16>';
   if (dtype === 'f16' || dtype === 'bf16') return lanes === 1 ? 'u32' : 'vec2<u32>';
+  if (dtype === 'u8') return 'u32';
   return lanesType(dtype, lanes);
 }
 
@@ -55,12 +56,17 @@ export function load(name: string, dtype: DType, i: string, caps: DeviceCaps, la
       ? `bitcast<f32>((${name}[(${i}) >> 1u] >> (((${i}) & 1u) * 16u)) << 16u)`
       : `bitcast<vec4<f32>>(vec4<u32>(${name}[${i}].x << 16u, ${name}[${i}].x & 0xffff0000u, ${name}[${i}].y << 16u, ${name}[${i}].y & 0xffff0000u))`;
   }
+  if (dtype === 'u8') {
+    return lanes === 1
+      ? `f32((${name}[(${i}) >> 2u] >> (((${i}) & 3u) * 8u)) & 0xffu)`
+      : `vec4<f32>((vec4<u32>(${name}[${i}]) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu))`;
+  }
   return `${name}[${i}]`;
 }
 
-/** Whether one invocation may write a single element of this dtype (packed halves share a word). */
+/** Whether one invocation may write a single element of this dtype (packed ones share a word). */
 export const storesSingly = (dtype: DType, caps: DeviceCaps): boolean =>
-  dtype === 'f16' ? caps.features.f16 : dtype !== 'bf16';
+  dtype === 'f16' ? caps.features.f16 : dtype !== 'bf16' && dtype !== 'u8';
 
 /** Largest finite f16: stores saturate instead of making infinities. */
 const F16_MAX = '65504.0';
@@ -81,6 +87,9 @@ export function store(
     return `{ let packed = ${clamped}; ${name}[${i}] = vec2<u32>(pack2x16float(packed.xy), pack2x16float(packed.zw)); }`;
   }
   if (dtype === 'bf16') return `${name}[${i}] = packBf16(${value});`;
+  if (dtype === 'u8') {
+    return `{ let bytes = vec4<u32>(clamp(${value}, vec4<f32>(0), vec4<f32>(255))); ${name}[${i}] = bytes.x | (bytes.y << 8u) | (bytes.z << 16u) | (bytes.w << 24u); }`;
+  }
   return `${name}[${i}] = ${value};`;
 }
 

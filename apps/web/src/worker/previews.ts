@@ -2,6 +2,7 @@
  * What a run looks like after each step: its clean latents decoded beside the run. A preview
  * that is not ready when the next one comes is the one that is shown; the newer is left out.
  */
+import type { DeviceTensor } from '@dwm/core-tensor';
 import type { ClipCodec, DwmPipeline } from '@dwm/dwm-model';
 import type { Clip, Settings } from './protocol.ts';
 
@@ -28,10 +29,10 @@ export class Previews {
     this.#show = show;
   }
 
-  /** @param latents [F', channels, h, w], scaled as the run has them. */
-  offer(latents: Float32Array): void {
+  /** @param latents [1, F', channels, h, w], scaled as the run has them; read before this returns. */
+  offer(latents: DeviceTensor): void {
     if (this.#busy || this.#end.signal.aborted) return;
-    this.#busy = this.#decode(latents)
+    this.#busy = this.#decode(latents.clone())
       // What was given up; and a lost device or a full one is for the run itself to say.
       .catch(() => {})
       .finally(() => {
@@ -45,7 +46,8 @@ export class Previews {
     await this.#busy;
   }
 
-  async #decode(latents: Float32Array): Promise<void> {
+  async #decode(kept: DeviceTensor): Promise<void> {
+    const latents = (await kept.read().finally(() => kept.destroy())) as Float32Array;
     const { width, height, frames, fps } = this.#settings;
     const { first, shape } = previewed(this.#vae, this.#settings);
     const [, channels, count, h, w] = shape;

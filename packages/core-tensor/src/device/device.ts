@@ -16,6 +16,14 @@ export interface DeviceMemory {
   readonly limit: number;
 }
 
+/** What has crossed between host and device so far. Each write of a tensor and each read of a buffer is one. */
+export interface DeviceTraffic {
+  uploads: number;
+  uploadedBytes: number;
+  downloads: number;
+  downloadedBytes: number;
+}
+
 /** What a device is opened with. */
 export interface OpenOptions {
   /** Limits to report tighter than the adapter's: for tests. */
@@ -55,6 +63,7 @@ export class Device {
   readonly gpu: GPUDevice;
   readonly caps: DeviceCaps;
   readonly memory: DeviceMemory;
+  readonly traffic: DeviceTraffic = { uploads: 0, uploadedBytes: 0, downloads: 0, downloadedBytes: 0 };
   /** Resolves, and never rejects, when the device is gone; `destroy` counts. */
   readonly lost: Promise<DeviceLostError>;
 
@@ -207,6 +216,8 @@ export class Device {
         `expected multiples of 4 within its ${source.bytes} bytes, got ${bytes} bytes at ${offset}`,
       );
     }
+    this.traffic.downloads += 1;
+    this.traffic.downloadedBytes += bytes;
     const staging = this.createBuffer(
       bytes,
       GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,

@@ -16,9 +16,9 @@ import { planProgram } from '../plan/plan.ts';
 import { trace } from '../program.ts';
 import { record, type Tensor } from '../tensor.ts';
 import { randomNormals, relativeError, seeded } from '../testing.ts';
-import { add, cast, geluTanh, mul } from './pointwise.ts';
+import { add, cast, geluTanh, mul, sub } from './pointwise.ts';
 import { runOp, spec } from './testing.ts';
-import { slice } from './views.ts';
+import { permute, slice } from './views.ts';
 
 const device = await openNodeDevice();
 const seed = Number(process.env.DWM_SEED ?? 20251);
@@ -191,3 +191,26 @@ test.each([
   });
   expect(relativeError(y, want)).toBeLessThanOrEqual(1e-6);
 });
+
+test.each([[[1, 1]], [[7, 1]], [[5, 3]], [[4, 8]], [[33, 64]]])(
+  'bytes [%i] come in as 0 to 255 and go out cut and saturated',
+  async (shape) => {
+    const [rows, columns] = shape;
+    const bytes = Uint8Array.from({ length: rows * columns }, (_, i) => (i * 37 + 5) % 256);
+    const { wide, back, turned, twice } = await runOp(
+      device,
+      { x: spec(shape, 'u8') },
+      { x: bytes },
+      ({ x }) => ({
+        wide: cast(x, 'f32'),
+        back: cast(add(x, 0.9), 'u8'),
+        turned: cast(permute(x, [1, 0]), 'u8'),
+        twice: cast(sub(mul(x, 3), 255), 'u8'),
+      }),
+    );
+    expect(wide).toEqual(Float32Array.from(bytes));
+    expect(back).toEqual(bytes);
+    expect(turned).toEqual(bytes.map((_, i) => bytes[(i % rows) * columns + Math.floor(i / rows)]));
+    expect(twice).toEqual(bytes.map((value) => Math.min(255, Math.max(0, 3 * value - 255))));
+  },
+);

@@ -41,7 +41,7 @@ function pointwise(fn: PointwiseFn, ...args: Operand[]): Tensor {
   const leaves: Expression[] = args.map((arg) =>
     isTensor(arg) ? operand(tensors.indexOf(arg)) : constantLeaf(arg),
   );
-  const integer = tensors.every(({ dtype }) => dtype === tensors[0].dtype && /^[iu]/.test(dtype));
+  const integer = tensors.every(({ dtype }) => dtype === tensors[0].dtype && /^[iu]32/.test(dtype));
   const op = { kind: 'pointwise' as const, name: fn, expression: apply(fn, ...leaves) };
   const shape = broadcastShapes(...tensors.map((tensor) => tensor.shape));
   return record(op, tensors, [{ shape, dtype: integer ? tensors[0].dtype : 'f32' }])[0];

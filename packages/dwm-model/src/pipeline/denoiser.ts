@@ -1,7 +1,7 @@
 /**
- * One denoising call as a compiled program: the transformer on [negative, positive] and the guidance that
- * combines them. Compiled once for a size and replayed at every step; what does not change stays on the
- * device.
+ * One denoising call as a compiled program: the transformer on [negative, positive] and the guidance that combines them.
+ * Compiled once for a size and replayed at every step. What the calls differ in goes up once, as tables; latents stay on
+ * the device.
  */
 import {
   add,
@@ -33,80 +33,112 @@ export interface DenoiserShape {
   readonly guided: boolean;
 }
 
-type Inputs = { sample: Tensor; condition: Tensor; text: Tensor; guidance: Tensor } & Record<string, Tensor>;
+/** What one call is told. */
+export interface DenoiserCall {
+  readonly timestep: number;
+  /** Counts in guided runs only. */
+  readonly guidance: number;
+  /** The network sees the latents times this. */
+  readonly inputScale: number;
+}
+
 type Signature = Record<string, TensorSpec>;
+type Inputs = Record<string, Tensor>;
+type Outputs = { prediction: Tensor };
+
+/** What changes from call to call, for one. */
+const toldOf = (network: DenoisingNetwork): Signature => ({
+  ...network.told,
+  guidance: spec([1]),
+  inputScale: spec([1]),
+});
 
 function signature(network: DenoisingNetwork, shape: DenoiserShape): Signature {
   const { channels, frames, height, width } = shape.latent;
   return {
-    ...network.told,
+    ...toldOf(network),
     sample: spec([1, frames, channels, height, width]),
     condition: spec([1, frames, network.inputChannels - channels, height, width]),
     text: spec([shape.guided ? 2 : 1, shape.textLength, network.textWidth]),
-    guidance: spec([1]),
   };
 }
 
 function predict(network: DenoisingNetwork, shape: DenoiserShape) {
-  return ({ sample, condition, text, guidance, ...told }: Inputs) => {
+  return ({ sample, condition, text, guidance, inputScale, ...told }: Inputs): Outputs => {
     const batch = shape.guided ? 2 : 1;
-    const hidden = concat([sample, condition], 2);
+    const hidden = concat([mul(sample, inputScale), condition], 2);
     const both = broadcastTo(hidden, [batch, ...hidden.shape.slice(1)]);
     const raw = network.forward(both, text, told);
-    if (!shape.guided) return { prediction: raw, raw };
+    if (!shape.guided) return { prediction: raw };
     const negative = slice(raw, 0, 0, 1);
     const positive = slice(raw, 0, 1, 1);
-    return { prediction: add(negative, mul(guidance, sub(positive, negative))), raw };
+    return { prediction: add(negative, mul(guidance, sub(positive, negative))) };
   };
 }
 
-/** The network of a run, from its signature to its answer. */
-const traced = (network: DenoisingNetwork, shape: DenoiserShape) => ({
-  inputs: signature(network, shape),
-  run: predict(network, shape) as (inputs: Record<string, Tensor>) => { prediction: Tensor; raw: Tensor },
-});
-
 /** The transformer as one program that predicts a step, guidance included. */
 export class Denoiser {
-  readonly #network: DenoisingNetwork;
-  readonly #program: Program<Signature, { prediction: Tensor; raw: Tensor }>;
-  readonly #fixed: { condition: DeviceTensor; text: DeviceTensor };
+  readonly #program: Program<Signature, Outputs>;
+  readonly #condition: DeviceTensor;
+  readonly #text: DeviceTensor;
+  /** By name what every call is told, [calls, …], and what the one under way is. */
+  readonly #tables: ReadonlyMap<string, { readonly all: DeviceTensor; readonly now: DeviceTensor }>;
 
   private constructor(
-    network: DenoisingNetwork,
-    program: Program<Signature, { prediction: Tensor; raw: Tensor }>,
-    fixed: { condition: DeviceTensor; text: DeviceTensor },
+    program: Program<Signature, Outputs>,
+    condition: DeviceTensor,
+    text: DeviceTensor,
+    tables: ReadonlyMap<string, { all: DeviceTensor; now: DeviceTensor }>,
   ) {
-    this.#network = network;
     this.#program = program;
-    this.#fixed = fixed;
+    this.#condition = condition;
+    this.#text = text;
+    this.#tables = tables;
   }
 
   /** The plan of a run, before anything is allocated. */
   static plan(device: Device, network: DenoisingNetwork, shape: DenoiserShape, precision: Precision): Plan {
-    const { inputs, run } = traced(network, shape);
-    const graph = trace(inputs, run);
+    const graph = trace(signature(network, shape), predict(network, shape));
     return planProgram(graph, device.caps, precision);
   }
 
   /**
-   * @param condition mask, static and hand latents [latent frames, channels, height, width] of one clip.
+   * @param condition mask, static and hand latents [1, latent frames, channels, height, width] of one clip; it stays the
+   *   caller's.
    * @param text embeddings [guided ? 2 : 1, tokens, dim], negative first.
    */
   static async create(
     device: Device,
     network: DenoisingNetwork,
     shape: DenoiserShape,
-    condition: Float32Array,
+    condition: DeviceTensor,
     text: Float32Array,
+    calls: readonly DenoiserCall[],
     precision: Precision,
   ): Promise<Denoiser> {
-    const { inputs, run } = traced(network, shape);
-    const program = await compile(device, inputs, run, precision);
-    return new Denoiser(network, program, {
-      condition: DeviceTensor.from(device, condition, inputs.condition.shape, 'f32', 'condition latents'),
-      text: DeviceTensor.from(device, text, inputs.text.shape, 'f32', 'text embeddings'),
-    });
+    const inputs = signature(network, shape);
+    const program = await compile(device, inputs, predict(network, shape), precision);
+    const told = calls.map(({ timestep, guidance, inputScale }) => ({
+      ...network.tell(timestep),
+      guidance: Float32Array.of(guidance),
+      inputScale: Float32Array.of(inputScale),
+    })) as Record<string, Float32Array>[];
+    const tables = new Map(
+      Object.entries(toldOf(network)).map(([name, one]) => {
+        const rows = told.map((call) => call[name]);
+        const all = new Float32Array(rows.length * rows[0].length);
+        for (const [i, row] of rows.entries()) all.set(row, i * row.length);
+        return [
+          name,
+          {
+            all: DeviceTensor.from(device, all, [rows.length, ...one.shape], 'f32', `${name} of all steps`),
+            now: new DeviceTensor(device, one, name),
+          },
+        ];
+      }),
+    );
+    const embeddings = DeviceTensor.from(device, text, inputs.text.shape, 'f32', 'text embeddings');
+    return new Denoiser(program, condition, embeddings, tables);
   }
 
   get plan(): Plan {
@@ -114,35 +146,32 @@ export class Denoiser {
   }
 
   /**
-   * The guided prediction for `sample` at `timestep`.
+   * The guided prediction for `sample` in call `call`, which the next one overwrites.
    * @param options `onProgress` hears the finished share of this call, 0 to 1.
    */
   async predict(
-    sample: Float32Array,
-    timestep: number,
-    guidance: number,
+    sample: DeviceTensor,
+    call: number,
     options: { signal?: AbortSignal; onProgress?: (done: number) => void } = {},
-  ): Promise<Float32Array> {
-    await this.#program.run(
-      {
-        sample,
-        ...this.#fixed,
-        ...this.#network.tell(timestep),
-        guidance: Float32Array.of(guidance),
-      },
+  ): Promise<DeviceTensor> {
+    const told: Record<string, DeviceTensor> = {};
+    for (const [name, { all, now }] of this.#tables) {
+      now.copyFrom(all, { from: call * now.elementCount, count: now.elementCount });
+      told[name] = now;
+    }
+    const { prediction } = await this.#program.run(
+      { sample, condition: this.#condition, text: this.#text, ...told },
       options,
     );
-    return (await this.#program.outputs.prediction.read()) as Float32Array;
-  }
-
-  /** What the network said in the last call before guidance: [guided ? 2 : 1, …]. */
-  async raw(): Promise<Float32Array> {
-    return (await this.#program.outputs.raw.read()) as Float32Array;
+    return prediction;
   }
 
   destroy(): void {
     this.#program.destroy();
-    this.#fixed.condition.destroy();
-    this.#fixed.text.destroy();
+    this.#text.destroy();
+    for (const { all, now } of this.#tables.values()) {
+      all.destroy();
+      now.destroy();
+    }
   }
 }

@@ -1,6 +1,6 @@
 /** What a plan says about memory, against what the device was asked for. */
 import { join } from 'node:path';
-import { type Device, toFloat32 } from '@dwm/core-tensor';
+import { type Device, DeviceTensor, toFloat32 } from '@dwm/core-tensor';
 import { openDirectory, openNodeDevice, readSafetensors } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { cogVideoXNetwork } from '../cogvideox/network.ts';
@@ -44,11 +44,13 @@ test('the denoiser, at 480 x 720 of 17 frames', async () => {
   const pixels = 5 * 60 * 90;
   const { memory } = Denoiser.plan(device, network, shape, 'f32');
   const peak = await peakOf(async () => {
-    const condition = normals(1, 0, 33 * pixels);
+    const condition = DeviceTensor.from(device, normals(1, 0, 33 * pixels), [1, 5, 33, 60, 90], 'f32');
     const text = normals(1, 1, 2 * 8 * 32);
     // Everything is allocated before the first step; the steps themselves are left to smaller runs.
-    const denoiser = await Denoiser.create(device, network, shape, condition, text, 'f32');
+    const calls = [{ timestep: 999, guidance: 6, inputScale: 1 }];
+    const denoiser = await Denoiser.create(device, network, shape, condition, text, calls, 'f32');
     denoiser.destroy();
+    condition.destroy();
   });
   expectWithin(memory.total - memory.parameters, peak);
   parameters.destroy();

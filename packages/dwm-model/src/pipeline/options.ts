@@ -1,4 +1,5 @@
 /** What a run takes and gives, with the original's defaults. */
+import type { DeviceTensor } from '@dwm/core-tensor';
 import type { Clip } from './clip.ts';
 import type { Mask } from './mask.ts';
 
@@ -75,8 +76,8 @@ export interface Progress {
   /** Of the denoising stage: the step under way or just finished, from 1, of how many. */
   readonly step?: number;
   readonly steps?: number;
-  /** The prediction of the clean latents [1, F', C, h, w] after a step, for previews. */
-  readonly preview?: Float32Array;
+  /** The prediction of the clean latents [1, F', C, h, w] after a step. The next one overwrites it: clone it to keep it. */
+  readonly preview?: DeviceTensor;
 }
 
 /** What a run gives. */

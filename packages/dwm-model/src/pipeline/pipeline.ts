@@ -7,6 +7,7 @@
  */
 import {
   type Device,
+  DeviceTensor,
   DwmError,
   InvalidArgumentError,
   type ModelFolder,
@@ -22,7 +23,8 @@ import type {
   UnknownOption,
 } from '../families/family.ts';
 import { familyOf } from '../families/index.ts';
-import { applyRecipe, type Scheduler, type SchedulerName, type Slot } from '../schedulers/index.ts';
+import type { Scheduler, SchedulerName } from '../schedulers/index.ts';
+import { DeviceSteps } from '../schedulers/on-device.ts';
 import type { ClipCodec } from '../vae/index.ts';
 import type { MergedLora } from '../weights/lora.ts';
 import type { Parameters } from '../weights/parameters.ts';
@@ -277,35 +279,26 @@ export class DwmPipeline {
           latent,
           scaling,
         );
-    const condition = options.condition ?? made!.condition;
+    const conditions = options.condition ?? made!.condition;
     const expected = (count / latent.channels) * (this.network.inputChannels - latent.channels);
-    if (condition.length !== expected) {
+    if (conditions.length !== expected) {
       throw new InvalidArgumentError(
         'condition',
-        `expected ${expected} values for the conditions of this model and size, got ${condition.length}`,
+        `expected ${expected} values for the conditions of this model and size, got ${conditions.length}`,
       );
     }
     report({ stage: 'encode', done: 1 });
 
     const steps = schedule.steps.length;
-    let sample = draws.latents ?? normals(seed, STREAMS.latents, count);
+    let first = draws.latents ?? normals(seed, STREAMS.latents, count);
     const start = made?.start;
     if (start) {
       const noise = draws.start ?? normals(seed, STREAMS.start, count);
       const { x0, noise: sigma } = schedule.startNoise;
-      sample = start.map((value, i) => x0 * value + sigma * noise[i]);
-    } else sample = sample.map((value) => value * schedule.initNoiseSigma);
+      first = start.map((value, i) => x0 * value + sigma * noise[i]);
+    } else first = first.map((value) => value * schedule.initNoiseSigma);
 
     report({ stage: 'denoise', done: 0, step: 1, steps });
-    const shape = { latent, textLength: embeds.tokens, guided };
-    const denoiser = await Denoiser.create(
-      this.device,
-      this.network,
-      shape,
-      condition,
-      embeds.rows,
-      this.precision,
-    );
     const guidance = schedule.timesteps.map((t, i) =>
       i >= steps * settings.guidedShare
         ? 1
@@ -313,30 +306,40 @@ export class DwmPipeline {
           ? dynamicGuidanceScale(settings.guidanceScale, steps, t)
           : settings.guidanceScale,
     );
+    const calls = schedule.steps.map(({ timestep, inputScale }, i) => ({
+      ...{ timestep, inputScale, guidance: guidance[i] },
+    }));
+    const shape = { latent, textLength: embeds.tokens, guided };
+    const { channels, frames: latentFrames } = latent;
+    const sized = (c: number) => [1, latentFrames, c, latent.height, latent.width];
+    const { device, network, precision } = this;
+    const others = network.inputChannels - channels;
+    const condition = DeviceTensor.from(device, conditions, sized(others), 'f32', 'condition latents');
+    const noisy = DeviceTensor.from(device, first, sized(channels), 'f32', 'latents');
+    const run = new DeviceSteps(device, schedule, noisy);
+    let denoiser: Denoiser | undefined;
+    let sample: Float32Array;
     try {
-      const slots: Partial<Record<Slot, Float32Array>> = { sample };
+      denoiser = await Denoiser.create(device, network, shape, condition, embeds.rows, calls, precision);
       let drawn = 0;
       for (const [i, recipe] of schedule.steps.entries()) {
-        const current = slots.sample!;
-        const seen = recipe.inputScale === 1 ? current : current.map((value) => value * recipe.inputScale);
-        slots.modelOutput = await denoiser.predict(seen, recipe.timestep, guidance[i], {
+        const prediction = await denoiser.predict(run.sample, i, {
           signal,
           onProgress: (done) =>
             report({ stage: 'denoise', done: (i + Math.min(done, 0.99)) / steps, step: i + 1, steps }),
         });
         drawn += recipe.noiseDraws;
-        if (recipe.needsNoise) {
-          slots.noise = draws.steps?.[i] ?? normals(seed, STREAMS.steps + drawn, count);
-        }
-        applyRecipe(recipe, slots);
-        slots.sample = slots.next;
-        slots.next = undefined;
-        const preview = slots.x0 ?? slots.sample;
-        report({ stage: 'denoise', done: (i + 1) / steps, step: i + 1, steps, preview });
+        const noise = recipe.needsNoise
+          ? (draws.steps?.[i] ?? normals(seed, STREAMS.steps + drawn, count))
+          : undefined;
+        await run.step(i, prediction, noise);
+        report({ stage: 'denoise', done: (i + 1) / steps, step: i + 1, steps, preview: run.preview });
       }
-      sample = slots.sample!;
+      sample = (await run.sample.read()) as Float32Array;
     } finally {
-      denoiser.destroy();
+      denoiser?.destroy();
+      condition.destroy();
+      run.destroy();
     }
     checkFinite(sample);
 
