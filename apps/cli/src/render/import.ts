@@ -15,6 +15,7 @@ import {
   type ImportDefaults,
   importColmap,
   importColmapBinary,
+  importEgodex,
   importHamer,
   importMediapipe,
   importWebxr,
@@ -33,7 +34,7 @@ import {
   SIDES,
   type Trajectory,
 } from '@dwm/renderer';
-import { readDefaultHand } from '@dwm/renderer/node';
+import { readDefaultHand, readEgodexFile } from '@dwm/renderer/node';
 import type { Reporter } from '../report.ts';
 import { withColmapFiles } from './colmap-files.ts';
 import { readBytes, readMano } from './files.ts';
@@ -149,6 +150,8 @@ async function read(
       return importHamer(binary('hamer'), model(), flags);
     case 'mediapipe':
       return importMediapipe(text('mediapipe'), { ...options, rest: await restHands() });
+    case 'egodex':
+      return importEgodex(await readEgodexFile(binary('egodex').name), await restHands());
     case 'aria':
       return deviceTrajectory(readAriaPath(text('aria')), await headsetCamera(flags, reporter), flags.fps);
     case 'hot3d': {

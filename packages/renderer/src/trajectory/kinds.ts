@@ -11,6 +11,7 @@ export type RecordingKind =
   | 'webxr'
   | 'mediapipe'
   | 'hamer'
+  | 'egodex'
   | 'hot3d-hands'
   | 'hot3d-headset'
   | 'aria'
@@ -19,7 +20,15 @@ export type RecordingKind =
   | 'colmap-cameras-binary'
   | 'colmap-images-binary';
 
-export type RecordingFormat = 'nerfstudio' | 'colmap' | 'webxr' | 'hamer' | 'hot3d' | 'aria' | 'mediapipe';
+export type RecordingFormat =
+  | 'nerfstudio'
+  | 'colmap'
+  | 'webxr'
+  | 'hamer'
+  | 'egodex'
+  | 'hot3d'
+  | 'aria'
+  | 'mediapipe';
 
 /** The kinds of files of each format. */
 export const RECORDING_FORMATS: Readonly<Record<RecordingFormat, readonly RecordingKind[]>> = {
@@ -27,14 +36,19 @@ export const RECORDING_FORMATS: Readonly<Record<RecordingFormat, readonly Record
   colmap: ['colmap-cameras', 'colmap-images', 'colmap-cameras-binary', 'colmap-images-binary'],
   webxr: ['webxr'],
   hamer: ['hamer'],
+  egodex: ['egodex'],
   hot3d: ['hot3d-hands', 'hot3d-headset'],
   aria: ['aria'],
   mediapipe: ['mediapipe'],
 };
 
+/** How every HDF5 file starts. */
+const HDF5 = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a];
+
 /** `undefined` for a file that is none of them. `name` decides nothing but between COLMAP's empty and damaged files. */
 export function recordingKind(name: string, bytes: Uint8Array): RecordingKind | undefined {
   if (bytes[0] === 0x50 && bytes[1] === 0x4b) return 'hamer';
+  if (HDF5.every((byte, i) => bytes[i] === byte)) return 'egodex';
   if (/cameras\.bin$/.test(name) || isColmapCameras({ name, bytes })) return 'colmap-cameras-binary';
   if (/images\.bin$/.test(name) || isColmapImages({ name, bytes })) return 'colmap-images-binary';
   // Enough for a header; JSON is looked at whole.
