@@ -3,9 +3,11 @@ import { Command, CommanderError } from 'commander';
 import { COMMANDS } from './commands/index.ts';
 import { withoutDawnNoise } from './dawn-stderr.ts';
 import { ownNames } from './option-names.ts';
+import { allPrinted, watchPrinted } from './printed.ts';
 import { reportError } from './report.ts';
 import { VERSION } from './version.ts';
 
+watchPrinted();
 const json = process.argv.includes('--json');
 const program = new Command('dwm')
   .description('Dexterous World Models on WebGPU: generate what hands do to a scene.')
@@ -29,8 +31,11 @@ if (called) {
 try {
   if (process.argv.length <= 2) program.outputHelp();
   else await program.parseAsync(ownNames(program, process.argv.slice(2)), { from: 'user' });
+  await allPrinted();
   process.exit(process.exitCode ?? 0);
 } catch (error) {
-  if (error instanceof CommanderError && error.exitCode === 0) process.exit(0);
-  process.exit(reportError(error, json));
+  // Help and version were asked for.
+  const answered = error instanceof CommanderError && error.exitCode === 0;
+  const problem = answered ? await allPrinted().catch((lost: unknown) => lost) : error;
+  process.exit(problem === undefined ? 0 : reportError(problem, json));
 }

@@ -1,8 +1,8 @@
 /** `dwm caption`: captions of clips, and captions rewritten, by a model that answers at an address of the user's. */
-import { mkdir, readFile } from 'node:fs/promises';
-import { basename, dirname, extname, join } from 'node:path';
+import { readFile } from 'node:fs/promises';
+import { basename, extname, join } from 'node:path';
 import { DwmError, InvalidArgumentError } from '@dwm/core-tensor';
-import { writeFileAtomic } from '@dwm/core-tensor/node';
+import { isDiskFull, WriteError, writeFileAtomic } from '@dwm/core-tensor/node';
 import { filesIn, LAYOUTS, type Layout, sampleFolders } from '@dwm/dwm-model/node';
 import { readVideo } from '@dwm/media/node';
 import { type Command, Option } from 'commander';
@@ -168,17 +168,18 @@ async function answer(
       try {
         const content = task.content(await ask(endpoint, question, signal));
         if (content === undefined) continue;
-        await mkdir(dirname(task.target), { recursive: true });
         await writeFileAtomic(task.target, content);
         return undefined;
       } catch (error) {
         if (error instanceof EndpointError || signal.aborted || !(error instanceof DwmError)) throw error;
+        // Another answer would not help.
+        if (error instanceof WriteError) throw error;
         reason = error.message;
       }
     }
     return `${reason}, ${tries} tries`;
   } catch (error) {
-    if (error instanceof EndpointError || signal.aborted) throw error;
+    if (error instanceof EndpointError || signal.aborted || isDiskFull(error)) throw error;
     return (error as Error).message;
   }
 }

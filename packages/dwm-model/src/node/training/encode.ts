@@ -6,7 +6,7 @@
 import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { type Device, DeviceLostError, writeTorchFile } from '@dwm/core-tensor';
-import { openDirectory, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
+import { isDiskFull, openDirectory, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
 import { familyOf } from '../../families/index.ts';
 import type { EncodeJob, Modality } from './encode-jobs.ts';
 import { type Encoded, encodedFrom, storedTensor, writeEncoded } from './encoded.ts';
@@ -72,7 +72,7 @@ async function scriptOf(model: string, options: ScriptOptions): Promise<Encoding
   return encodes.kind === 'samples' ? new SampleEncoder(options, encodes.files) : new ScriptEncoder(options);
 }
 
-/** @throws what stops every file: no model, a lost device, the signal, another process that encodes the same. */
+/** @throws what stops every file: no model, a lost device, a full disk, the signal, another process that encodes the same. */
 export async function encodeFiles(options: EncodeOptions): Promise<EncodeResult> {
   // Encoded files lie beside the clips.
   let work = () => encodeAll(options);
@@ -140,7 +140,7 @@ async function encodeAll(options: EncodeOptions): Promise<EncodeResult> {
           });
           written++;
         } catch (error) {
-          if (error instanceof DeviceLostError) throw error;
+          if (error instanceof DeviceLostError || isDiskFull(error)) throw error;
           problem = reasonOf(error);
         }
       }
