@@ -125,6 +125,18 @@ test.each<[string, Given, number, number]>([
     3,
   ],
   [
+    'patterns with wildcards',
+    {
+      tensors: PAIRS,
+      beside: {
+        ...{ r: 4, lora_alpha: 4, rank_pattern: { '.*to_out\\.\\d+': 2 } },
+        alpha_pattern: { '^transformer_blocks\\.1\\.(?:attn1|ff)\\.to_out.*': 6 },
+      },
+    },
+    1,
+    3,
+  ],
+  [
     'a rank-stabilised one',
     { tensors: PAIRS, metadata: peft({ r: 4, lora_alpha: 6, use_rslora: true }) },
     3,
@@ -324,6 +336,16 @@ test.each<[string, Given, string]>([
     'an alpha that is no number',
     { tensors: PAIRS, metadata: peft({ r: 4, lora_alpha: 'x' }) },
     'lora_alpha: expected a number above 0, got "x"',
+  ],
+  [
+    'a pattern that never ends',
+    { tensors: PAIRS, beside: { r: 4, lora_alpha: 4, alpha_pattern: { '([\\w.]+)*!': 2 } } },
+    'alpha_pattern: "([\\\\w.]+)*!" may take forever to match; name the layers, or use at most 3 wildcards',
+  ],
+  [
+    'one of too many wildcards',
+    { tensors: PAIRS, beside: { r: 4, rank_pattern: { '.*.*.*.*!': 2 } } },
+    'rank_pattern: ".*.*.*.*!" may take forever to match',
   ],
   [
     'DoRA in the header',

@@ -3,7 +3,7 @@
  * layer, in an `.alpha` tensor; for the file in the header (diffusers' `lora_adapter_metadata`, trainers' own keys), or
  * beside it in PEFT's `adapter_config.json`. Where nobody says, alpha is the rank, as in the original.
  */
-import { InvalidFileError } from '@dwm/core-tensor';
+import { InvalidFileError, quote } from '@dwm/core-tensor';
 
 /** What a file, or the one beside it, says of the whole LoRA. */
 export interface LoraConfig {
@@ -92,8 +92,15 @@ function fromPeft(file: string, source: string, json: unknown): LoraConfig | und
   const patterns = (key: string) => {
     const value = values.get(key) ?? {};
     const entries = typeof value === 'object' ? Object.entries(value) : undefined;
-    if (entries?.every(([, number]) => isPositive(number))) return new Map<string, number>(entries);
-    throw bad(key, `expected numbers above 0 by layer, got ${JSON.stringify(value)}`);
+    if (!entries?.every(([, number]) => isPositive(number)))
+      throw bad(key, `expected numbers above 0 by layer, got ${JSON.stringify(value)}`);
+    const slow = entries.map(([pattern]) => pattern).find((pattern) => choices(pattern) > MAX_CHOICES);
+    if (slow !== undefined)
+      throw bad(
+        key,
+        `${quote(slow)} may take forever to match; name the layers, or use at most ${MAX_CHOICES} wildcards`,
+      );
+    return new Map<string, number>(entries);
   };
   if (values.get('use_dora') === true) {
     throw bad(
@@ -115,6 +122,15 @@ function fromPeft(file: string, source: string, json: unknown): LoraConfig | und
   };
   const says = config.alpha !== undefined || config.alphas.size > 0 || config.rankStabilised;
   return says ? config : undefined;
+}
+
+/** A pattern of somebody else's may try every way to share a name out among its parts. */
+const MAX_CHOICES = 3;
+
+/** How many parts of a pattern can match in several ways; without end where a group is repeated. */
+function choices(pattern: string): number {
+  const signs = pattern.replace(/\\./g, '').replace(/\(\?[:=!]/g, '(');
+  return /\)[*+?{]/.test(signs) ? Number.POSITIVE_INFINITY : (signs.match(/[*+?{(]/g) ?? []).length;
 }
 
 /** The value for a layer: that of the first pattern which its name ends in, as PEFT matches them, else of them all. */
