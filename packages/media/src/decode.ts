@@ -42,7 +42,7 @@ export async function* decodeFrames(
 export interface ReadOptions {
   readonly indices?: FrameIndices;
   readonly onProgress?: (done: number, total: number) => void;
-  /** Is told in a line where the frames are not the file's own pixels: those are not square. */
+  /** Is told in a line where the pixels are not taken as they are meant: see `pixelRemark`. */
   readonly warn?: (line: string) => void;
 }
 

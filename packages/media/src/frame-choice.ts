@@ -14,16 +14,28 @@ export interface VideoInfo {
   lastDuration: number;
   /** Width of a pixel in the file by its height; where that is not 1, frames are resampled. */
   pixelAspect: number;
+  /** The curve of a picture with more than the usual range of light. */
+  hdr?: 'PQ' | 'HLG';
 }
 
-/** One line about a video whose pixels are not square, with the size that it is read at; undefined for any other. */
-export function pixelRemark(name: string, { pixelAspect, height, width }: VideoInfo): string | undefined {
-  if (Math.abs(pixelAspect - 1) < 1e-3) return undefined;
-  const shape =
-    pixelAspect > 1
-      ? `${Number(pixelAspect.toFixed(2))} times as wide as high`
-      : `${Number((1 / pixelAspect).toFixed(2))} times as high as wide`;
-  return `${name}: its pixels are ${shape}; it is read as ${width}x${height} with square ones`;
+/**
+ * One line about a video whose pixels are not taken as they are meant: not square ones, with the size that it is read
+ * at, or light of another range. Undefined for any other.
+ */
+export function pixelRemark(
+  name: string,
+  { pixelAspect, height, width, hdr }: VideoInfo,
+): string | undefined {
+  const remarks: string[] = [];
+  if (Math.abs(pixelAspect - 1) >= 1e-3) {
+    const shape =
+      pixelAspect > 1
+        ? `${Number(pixelAspect.toFixed(2))} times as wide as high`
+        : `${Number((1 / pixelAspect).toFixed(2))} times as high as wide`;
+    remarks.push(`its pixels are ${shape}; it is read as ${width}x${height} with square ones`);
+  }
+  if (hdr) remarks.push(`it is HDR (${hdr}) and read as it is, which looks pale; record or export it as SDR`);
+  return remarks.length > 0 ? `${name}: ${remarks.join('; ')}` : undefined;
 }
 
 /** Frame numbers to read, ascending, repeats allowed; or how to choose them once the clip is known. */

@@ -158,6 +158,8 @@ class VideoFile implements OpenVideo {
     const mp4 = tracks.find(({ id }) => id === track.id);
     if (mp4?.entry === 'encv')
       throw new InvalidFileError(name, 'is encrypted; expected a video that is free to read');
+    if (mp4?.slant !== undefined)
+      throw new UnreadError(`its picture is turned by ${Number(mp4.slant.toFixed(1))} degrees`);
     const config = await track.getDecoderConfig();
     if (!config || !(await track.canDecode())) {
       const codec = codecName(String((await track.getInternalCodecId()) ?? 'unknown'));
@@ -186,9 +188,12 @@ class VideoFile implements OpenVideo {
     checkPixels(name, upright);
     const timestamps = shown.map(({ time }) => time);
     const fps = rateOf(timestamps, lastDuration > 0 ? 1 / lastDuration : 1);
+    const { transfer } = await track.getColorSpace();
+    const hdr = HDR[String(transfer)];
     const info = {
       ...{ frames: shown.length, ...upright, fps, timestamps, pixelAspect },
       lastDuration: lastDuration > 0 ? lastDuration : 1 / fps,
+      ...(hdr && { hdr }),
     };
     return new VideoFile({ name, info, input, track, shown, facts, whole });
   }
@@ -288,6 +293,9 @@ class VideoFile implements OpenVideo {
     );
   }
 }
+
+/** By WebCodecs' names of transfer curves. */
+const HDR: Readonly<Record<string, VideoInfo['hdr']>> = { pq: 'PQ', hlg: 'HLG' };
 
 const bytesOf = (data: AllowSharedBufferSource) =>
   ArrayBuffer.isView(data)

@@ -17,6 +17,8 @@ export interface Mp4Track {
   readonly edits?: readonly Edit[];
   /** Width of a pixel by its height, where the file says it. */
   readonly pixelAspect?: number;
+  /** Degrees that the picture is turned by clockwise, where it is not by quarters. */
+  readonly slant?: number;
 }
 
 const NESTED = 16;
@@ -57,6 +59,8 @@ interface OpenTrack {
   coded: [width: number, height: number];
   /** What the track's matrix makes of a width, by what it makes of a height. */
   stretch: number;
+  /** Degrees that it turns by. */
+  angle: number;
 }
 
 /**
@@ -120,6 +124,10 @@ const load = async (source: ByteSource, from: number, to: number) => {
 const name = (from: DataView, at: number) =>
   String.fromCharCode(...[0, 1, 2, 3].map((i) => from.getUint8(at + i)));
 
+/** Degrees that writers round by. */
+const SLANT = 1;
+const fromQuarters = (angle: number) => Math.abs(angle - 90 * Math.round(angle / 90));
+
 /** For a count of samples, or of a table's entries, that cannot be. */
 function noRoom(count: number, table?: string): ContainerError {
   const claim = table ? `its table ${table} claims ${count} entries` : `it claims ${count} samples`;
@@ -163,6 +171,7 @@ class Walker {
           duration: duration / (track.movieTimescale || this.#movieTimescale),
         })),
         pixelAspect: pixelAspect(track),
+        slant: fromQuarters(track.angle) > SLANT ? track.angle : undefined,
       }));
   }
 
@@ -188,7 +197,7 @@ class Walker {
       case 'trak':
         this.#track = {
           ...{ id: -1, entry: '', handler: '', timescale: 0, movieTimescale: 0 },
-          ...{ shown: [0, 0], coded: [0, 0], stretch: 1 },
+          ...{ shown: [0, 0], coded: [0, 0], stretch: 1, angle: 0 },
         };
         this.#tracks.push(this.#track);
         break;
@@ -255,6 +264,7 @@ class Walker {
       const [a, b, , c, d] = [0, 1, 2, 3, 4].map((i) => bytes.getInt32(size - 36 + 4 * i));
       const [across, down] = [Math.hypot(a, b), Math.hypot(c, d)];
       if (across > 0 && down > 0) track.stretch = across / down;
+      track.angle = (Math.atan2(b, a) * 180) / Math.PI;
     } else if (type === 'mdhd') track.timescale = bytes.getUint32(body + (long ? 20 : 12));
     else if (type === 'hdlr') track.handler = name(bytes, body + 8);
     else if (type === 'pasp') {

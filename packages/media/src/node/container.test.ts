@@ -303,6 +303,31 @@ test.each<[string, readonly number[], object]>([
   expect(expected).toMatchObject({ width: clip.width, height: clip.height });
 });
 
+test('a picture that is not turned by quarters is refused, one that is nearly so is not', async () => {
+  const turnedBy = async (degrees: number) => {
+    const [c, s] = [Math.cos((degrees * Math.PI) / 180), Math.sin((degrees * Math.PI) / 180)];
+    const bytes = Buffer.from(await encodeVideo(movingGradient(2, 32, 16, 8)));
+    return videoInfo(blobOf(turn(bytes, find(bytes, ['moov', 'trak', 'tkhd'])!.at, [c, s, -s, c])));
+  };
+  await expect(turnedBy(45)).rejects.toThrow(
+    'its picture is turned by 45 degrees, which is not read; convert',
+  );
+  expect(await turnedBy(90.5)).toMatchObject({ width: 32, height: 16 });
+});
+
+test.each([
+  ['PQ', 16],
+  ['HLG', 18],
+])('a picture in %s is told', async (curve, transfer) => {
+  const bytes = Buffer.from(await encodeVideo(movingGradient(2, 16, 16, 8)));
+  bytes.writeUInt16BE(transfer, bytes.indexOf('nclx') + 6);
+  const lines: string[] = [];
+  await readVideo(blobOf(bytes), { warn: (line) => lines.push(line) });
+  expect(lines).toEqual([
+    `video: it is HDR (${curve}) and read as it is, which looks pale; record or export it as SDR`,
+  ]);
+});
+
 test('a box for the shape of pixels stands alone, whatever the matrix says', async () => {
   const bytes = Buffer.from(file(tall));
   turn(bytes, find(bytes, ['moov', 'trak', 'tkhd'])!.at, [2, 0, 0, 1]);

@@ -53,6 +53,19 @@ test('kinds that are mixed, missing or not read are named', async () => {
   await expect(readVideo(mixed)).rejects.toThrow(
     /mixed: holds 2 PNG and 1 JPEG pictures, expected frames of one kind/,
   );
+  const some = await folderOf('some', ['1.png', '2.png']);
+  for (const name of ['3.tif', '4.TIF']) writeFileSync(join(some, name), 'x');
+  await expect(readVideo(some)).rejects.toThrow(/some: holds 2 PNG and 2 \.tif pictures, expected/);
+  const series = await folderOf('series', [
+    'rgb_1.png',
+    'rgb_02.png',
+    'depth_1.png',
+    'depth_2.png',
+    'last.png',
+  ]);
+  await expect(readVideo(series)).rejects.toThrow(
+    /holds several series of pictures \(2 "depth_\*", 2 "rgb_\*"\), expected the frames of one video/,
+  );
   const tiff = join(place, 'tiff');
   mkdirSync(tiff);
   await expect(readVideo(tiff)).rejects.toThrow(

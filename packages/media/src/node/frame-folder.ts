@@ -1,7 +1,7 @@
 /** A folder of pictures as a video: one frame a file, in the order of their numbers. */
 import { readdir } from 'node:fs/promises';
-import { extname, join } from 'node:path';
-import { InvalidFileError } from '@dwm/core-tensor';
+import { basename, extname, join } from 'node:path';
+import { InvalidFileError, quote } from '@dwm/core-tensor';
 import type { DecodedFrame, OpenVideo, RgbImage } from '../index.ts';
 import { naturalOrder } from '../natural-order.ts';
 import { readImage } from './images.ts';
@@ -9,37 +9,56 @@ import { readImage } from './images.ts';
 /** Kinds of pictures by the endings of their names. */
 const KINDS: Record<string, string> = { '.png': 'PNG', '.jpg': 'JPEG', '.jpeg': 'JPEG', '.webp': 'WebP' };
 /** Pictures that are known, and not read. */
-const OTHERS = /\.(avif|bmp|dpx|exr|gif|heic|heif|hdr|jp2|jxl|ppm|tga|tiff?)$/i;
+const OTHERS = /^\.(avif|bmp|dpx|exr|gif|heic|heif|hdr|jp2|jxl|ppm|tga|tiff?)$/i;
 
 /** Rate of a folder of frames, which does not say, unless a command does. */
 export const FOLDER_FPS = 8;
 
 /**
  * Paths of the frames in a folder, in order. Hidden files and those that are no pictures are left out.
- * @throws InvalidFileError where there are none, or of several kinds.
+ * @throws InvalidFileError where there are none, of several kinds, or several series of them.
  */
 export async function frameFiles(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true });
   const files = entries.filter((entry) => !entry.name.startsWith('.') && !entry.isDirectory());
-  const kindOf = (name: string) => KINDS[extname(name).toLowerCase()];
+  const other = files.find(({ name }) => OTHERS.test(extname(name)));
   const names = files.map(({ name }) => name).filter((name) => kindOf(name));
-  const kinds = [...new Set(names.map(kindOf))];
-  if (kinds.length > 1) {
-    const counts = kinds.map((kind) => `${names.filter((name) => kindOf(name) === kind).length} ${kind}`);
-    throw new InvalidFileError(
-      folder,
-      `holds ${counts.join(' and ')} pictures, expected frames of one kind; move the others out`,
-    );
-  }
+  const kinds = tally(files.map(({ name }) => kindOf(name) ?? otherKind(name)));
   if (names.length === 0) {
-    const [other] = files.filter(({ name }) => OTHERS.test(name));
     const convert = other && `; convert them: ffmpeg -i %05d${extname(other.name)} %05d.png`;
     throw new InvalidFileError(
       folder,
       `holds no PNG, JPEG or WebP pictures${other ? `, but ${extname(other.name)} files` : ''}; expected a video or a folder of frames${convert ?? ''}`,
     );
   }
+  if (kinds.size > 1) {
+    const counts = [...kinds].map(([kind, count]) => `${count} ${kind}`).join(' and ');
+    throw new InvalidFileError(
+      folder,
+      `holds ${counts} pictures, expected frames of one kind; move the others out`,
+    );
+  }
+  const series = [...tally(names.map((name) => basename(name, extname(name)).replace(/\d+/g, '*')))].filter(
+    ([, count]) => count > 1,
+  );
+  if (series.length > 1) {
+    const shown = series.slice(0, 3).map(([name, count]) => `${count} ${quote(name)}`);
+    throw new InvalidFileError(
+      folder,
+      `holds several series of pictures (${shown.join(', ')}), expected the frames of one video; move the others out`,
+    );
+  }
   return names.sort(naturalOrder).map((name) => join(folder, name));
+}
+
+const kindOf = (name: string): string | undefined => KINDS[extname(name).toLowerCase()];
+const otherKind = (name: string) => (OTHERS.test(extname(name)) ? extname(name).toLowerCase() : undefined);
+
+/** How often each name is there. */
+function tally(names: readonly (string | undefined)[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const name of names) if (name !== undefined) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return counts;
 }
 
 /**
