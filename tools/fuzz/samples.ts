@@ -188,3 +188,73 @@ export function colmapBinary(): { cameras: Uint8Array; images: Uint8Array } {
     images: new Uint8Array(Buffer.concat([u64(2), ...image(1, 'a.png'), ...image(2, 'b.png')])),
   };
 }
+
+/** Wan's transformer, in its own words and in diffusers'. */
+export const WAN_CONFIGS: readonly object[] = [
+  {
+    ...{ _class_name: 'WanModel', model_type: 't2v', dim: 16, num_heads: 2, ffn_dim: 32, num_layers: 1 },
+    ...{ freq_dim: 8, in_dim: 16, out_dim: 16, text_dim: 8, text_len: 4, patch_size: [1, 2, 2] },
+    ...{ qk_norm: true, cross_attn_norm: true, eps: 1e-6 },
+  },
+  {
+    ...{ _class_name: 'WanTransformer3DModel', num_attention_heads: 2, attention_head_dim: 8, ffn_dim: 32 },
+    ...{ num_layers: 1, freq_dim: 8, in_channels: 16, out_channels: 16, text_dim: 8, patch_size: [1, 2, 2] },
+    ...{ qk_norm: 'rms_norm_across_heads', cross_attn_norm: true, eps: 1e-6 },
+  },
+];
+
+export const WAN_VAE_CONFIGS: readonly object[] = [
+  {
+    base_dim: 8,
+    z_dim: 16,
+    dim_mult: [1, 2, 4, 4],
+    num_res_blocks: 1,
+    temperal_downsample: [false, true, true],
+  },
+];
+
+/** Those of Wan's own VAE that tell its size: two levels, one change of size between them. */
+export const wanVaeShapes = () => ({
+  'encoder.conv1.weight': [8, 3, 3, 3, 3],
+  'encoder.downsamples.0.residual.6.weight': [8, 8, 3, 3, 3],
+  'encoder.downsamples.1.resample.1.weight': [8, 8, 3, 3],
+  'encoder.downsamples.1.time_conv.weight': [8, 8, 3, 1, 1],
+  'encoder.downsamples.2.residual.6.weight': [16, 8, 3, 3, 3],
+  'decoder.head.0.gamma': [8, 1, 1, 1],
+  'conv2.weight': [16, 16, 1, 1, 1],
+});
+
+export const umt5Shapes = () => ({
+  'token_embedding.weight': [64, 16],
+  'blocks.0.pos_embedding.embedding.weight': [32, 2],
+  'blocks.0.attn.q.weight': [16, 16],
+  'blocks.0.ffn.fc1.weight': [32, 16],
+  'blocks.1.norm1.weight': [16],
+});
+
+const TOWER = { hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1, num_attention_heads: 2 };
+export const CLIP_CONFIG = {
+  ...{ model_type: 'clip', projection_dim: 8 },
+  text_config: { ...TOWER, vocab_size: 64, max_position_embeddings: 8, hidden_act: 'quick_gelu' },
+  vision_config: { ...TOWER, image_size: 32, patch_size: 16, hidden_act: 'quick_gelu' },
+};
+
+export const CLIP_TOKENIZER = {
+  added_tokens: [{ id: 6, content: '<|startoftext|>' }],
+  model: {
+    ...{ type: 'BPE', end_of_word_suffix: '</w>' },
+    vocab: { a: 0, 'a</w>': 1, h: 2, n: 3, 'd</w>': 4, han: 5, '<|endoftext|>': 7 },
+    merges: ['h a', ['ha', 'n']],
+  },
+};
+
+export const WAN_YAML = `pipeline:
+  type: wan2.1_fun_inp_hand_concat
+  base_model_name_or_path: Wan2.1-Fun-14B-InP
+  fps: 16
+data: { data_root: data, height_buckets: [480], width_buckets: [832] }
+training:
+  mode: lora
+  lora_alpha: 64
+  custom_settings: { lightx2v_lora_path: x.safetensors, lightx2v_lora_scale: 0.5 }
+`;

@@ -19,9 +19,12 @@ import {
   readT5Config,
   readTransformerConfig,
   readVaeConfig,
+  readWanConfig,
   T5Tokenizer,
+  umt5ConfigOf,
+  wanParameters,
 } from '@dwm/dwm-model';
-import { parseExperiment } from '@dwm/dwm-model/node';
+import { parseExperiment, readExperimentFile } from '@dwm/dwm-model/node';
 import { decodeRgba, encodePng, encodeVideo, readVideo } from '@dwm/media/node';
 import {
   decodeKtx2,
@@ -44,9 +47,16 @@ import {
 import { readDatasetList } from '../../apps/cli/src/generate/jobs.ts';
 import { readYamlFile } from '../../apps/cli/src/yaml-file.ts';
 import { readLink, writeLink } from '../../apps/web/src/export/link.ts';
+import { readClipConfig } from '../../packages/dwm-model/src/clip/config.ts';
+import { readClipTokenizer } from '../../packages/dwm-model/src/clip/tokenizer-files.ts';
 import { listModel } from '../../packages/dwm-model/src/node/download/hub.ts';
 import { readState } from '../../packages/dwm-model/src/node/training/checkpoint.ts';
 import { readDataset } from '../../packages/dwm-model/src/node/training/dataset.ts';
+import { t5Parameters } from '../../packages/dwm-model/src/text-encoder/network.ts';
+import { parseWanVaeConfig, wanVaeConfigOf } from '../../packages/dwm-model/src/wan/vae/config.ts';
+import { wanVaeParameters } from '../../packages/dwm-model/src/wan/vae/parameters.ts';
+import { loraNames } from '../../packages/dwm-model/src/weights/lora-names.ts';
+import { layerValue } from '../../packages/dwm-model/src/weights/lora-scale.ts';
 import { WIDE_WEBM } from '../../packages/media/src/testing.ts';
 import { openBasis } from '../../packages/renderer/src/node/basis.ts';
 import { parseNpy } from '../../packages/renderer/src/trajectory/npy.ts';
@@ -104,6 +114,44 @@ const config = (path: string, read: (json: unknown, file: string) => unknown): T
   json: true,
   async read(bytes) {
     const { json, file } = await readJson(folderOf(bytes), path);
+    return read(json, file);
+  },
+});
+
+/** The JSON of a mutant; nothing where it is none, which is another reader's to say. */
+function jsonOf(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(text(bytes));
+  } catch {
+    return undefined;
+  }
+}
+
+/** A file of weights by names and shapes alone, as far as a header could have them. */
+function weightsOf(bytes: Uint8Array) {
+  const json = jsonOf(bytes);
+  const isShape = (shape: unknown): shape is number[] =>
+    Array.isArray(shape) && shape.every((size) => Number.isSafeInteger(size) && size >= 0 && size < 2 ** 32);
+  const shapes = Object.entries(typeof json === 'object' && json !== null ? json : {}).filter(([, shape]) =>
+    isShape(shape),
+  );
+  const entry = (shape: number[]) => ({ file: NAME, dtype: 'F32' as const, shape, begin: 0, end: 0 });
+  return { name: NAME, tensors: new Map(shapes.map(([name, shape]) => [name, entry(shape as number[])])) };
+}
+
+/** A network that is known by its weights' names and shapes. */
+const known = (shapes: () => object, read: (weights: ReturnType<typeof weightsOf>) => unknown): Target => ({
+  samples: async () => [made.json(shapes())],
+  json: true,
+  read: async (bytes) => read(weightsOf(bytes)),
+});
+
+/** JSON that a model's folder has one or more of. */
+const configOf = (samples: readonly object[], read: (json: unknown, file: string) => unknown): Target => ({
+  samples: async () => samples.map(made.json),
+  json: true,
+  async read(bytes) {
+    const { json, file } = await readJson(folderOf(bytes), 'config.json');
     return read(json, file);
   },
 });
@@ -280,6 +328,61 @@ export const TARGETS: Readonly<Record<string, Target>> = {
         open: async (path) => bytesSource(`folder/${path}`, bytes),
         exists: async (path) => path === 'pytorch_lora_weights.safetensors',
       }),
+  },
+  'lora-config': {
+    samples: async () => [
+      made.json({
+        ...{ peft_type: 'LORA', r: 4, lora_alpha: 2, use_rslora: true, use_dora: false },
+        ...{ rank_pattern: { 'to_out.0': 2 }, alpha_pattern: { '^blocks\\.(0|1)\\..*': 6 } },
+      }),
+    ],
+    json: true,
+    async read(bytes) {
+      const weights = writeSafetensors(new Map());
+      const open = async (path: string) =>
+        bytesSource(`folder/${path}`, path.endsWith('.json') ? bytes : weights);
+      const { config } = await openLora({
+        name: 'folder',
+        open,
+        exists: async (path) => !/non_lora/.test(path),
+      });
+      const module = 'transformer_blocks.12.attn1.processor.to_out.0';
+      return config && [layerValue(module, config.alpha, config.alphas), layerValue(module, 1, config.ranks)];
+    },
+  },
+  'lora-names': {
+    samples: async () => [
+      made.json([
+        'lora_unet_blocks_0_q.lora_down.weight',
+        'lora_unet_blocks_0_q.lora_up.weight',
+        'blocks.0.q.alpha',
+      ]),
+      made.json([
+        'diffusion_model.blocks.0.q.lora_A.default.weight',
+        'blocks.0.q.lora_B.weight',
+        'blocks.0.q.diff_b',
+      ]),
+    ],
+    json: true,
+    async read(bytes) {
+      const names = jsonOf(bytes);
+      const strings = (Array.isArray(names) ? names : []).filter((name) => typeof name === 'string');
+      return loraNames(NAME, strings, new Set(['blocks.0.q.weight', 'blocks.0.q.bias']), {
+        differences: true,
+      });
+    },
+  },
+  'wan-config': configOf(made.WAN_CONFIGS, (json, file) => wanParameters(readWanConfig(json, file))),
+  'wan-vae-config': configOf(made.WAN_VAE_CONFIGS, (json, file) =>
+    wanVaeParameters(parseWanVaeConfig(json, file)),
+  ),
+  'wan-vae-weights': known(made.wanVaeShapes, (weights) => wanVaeParameters(wanVaeConfigOf(weights))),
+  'umt5-weights': known(made.umt5Shapes, (weights) => t5Parameters(umt5ConfigOf(weights))),
+  'clip-config': configOf([made.CLIP_CONFIG], readClipConfig),
+  'clip-tokenizer': {
+    samples: async () => [made.json(made.CLIP_TOKENIZER)],
+    json: true,
+    read: async (bytes) => (await readClipTokenizer(folderOf(bytes))).encode('A hand opens.', 8),
   },
   torch: {
     samples: async () => [made.torchFile()],
@@ -471,6 +574,10 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   yaml: {
     samples: async () => [made.text(YAML)],
     read: async (bytes) => parseExperiment(await readYamlFile(await onDisk(bytes, 'x.yaml'), []), NAME),
+  },
+  'wan-yaml': {
+    samples: async () => [made.text(made.WAN_YAML)],
+    read: async (bytes) => readExperimentFile(await readYamlFile(await onDisk(bytes, 'x.yaml'), []), NAME),
   },
   list: {
     samples: async () => [made.text(LIST)],
