@@ -1,6 +1,6 @@
 /** `dwm caption`: captions of clips, and captions rewritten, by a model that answers at an address of the user's. */
 import { readFile } from 'node:fs/promises';
-import { basename, extname, join } from 'node:path';
+import { basename, extname, join, relative } from 'node:path';
 import { DwmError, InvalidArgumentError } from '@dwm/core-tensor';
 import { isDiskFull, WriteError, writeFileAtomic } from '@dwm/core-tensor/node';
 import { filesIn, LAYOUTS, type Layout, sampleFolders } from '@dwm/dwm-model/node';
@@ -19,9 +19,10 @@ import {
 import { exists } from '../generate/files.ts';
 import { interruptible } from '../interrupt.ts';
 import { createReporter, type Reporter } from '../report.ts';
+import { type Worker, type WorkerFlags, workerFrom, workerOption } from '../work/claim.ts';
 import { integer, real } from './options.ts';
 
-interface Flags {
+interface Flags extends WorkerFlags {
   endpoint: string;
   modelName: string;
   dataRoot: string;
@@ -87,6 +88,7 @@ export function addCaption(program: Command): void {
     .option('--frame-skip <n>', 'frames of the motion to one of a clip', integer(1), 3)
     .option('--array-index <i>', 'this process of --num-splits', integer(0))
     .option('--num-splits <n>', 'runs that the files are cut into', integer(1), 8)
+    .addOption(workerOption())
     .option('--skip-existing', 'leave captions alone that are there; so it is without --overwrite')
     .option('--overwrite', 'make them anew')
     .option('--max-retry-count <n>', 'tries before a file is given up', integer(1), 10)
@@ -130,6 +132,9 @@ async function caption(flags: Flags, reporter: Reporter, signal: AbortSignal): P
       '--root-dir',
       `${flags.dataRoot} has nothing to caption; check --dataset-type`,
     );
+  const cut = flags.arrayIndex === undefined ? undefined : '--array-index';
+  const worker = workerFrom(flags, flags.dataRoot, 'caption', reporter, [cut]);
+  if (worker) return captionShared(worker, all, flags, endpoint, reporter, signal);
   const todo: Task[] = [];
   for (const task of all) if (flags.overwrite || !(await exists(task.target))) todo.push(task);
   const tasks = share(todo, flags);
@@ -151,6 +156,35 @@ async function caption(flags: Flags, reporter: Reporter, signal: AbortSignal): P
       failures,
     });
   reporter.result({ written, total: all.length }, text);
+}
+
+/** The captions as one of several processes that share them; those that are there are kept. */
+async function captionShared(
+  worker: Worker,
+  tasks: readonly Task[],
+  { dataRoot, maxRetryCount, overwrite }: Flags,
+  endpoint: Endpoint,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<void> {
+  if (overwrite)
+    throw new InvalidArgumentError(
+      '--overwrite',
+      'makes captions anew that another process has just made; leave it out with --worker',
+    );
+  const items = tasks.map((task) => ({ task, name: task.target, file: relative(dataRoot, task.target) }));
+  const written = await worker.beside(() =>
+    worker.each({
+      items,
+      signal,
+      open: async () => undefined,
+      async work({ task }) {
+        const reason = await answer(task, endpoint, maxRetryCount, signal);
+        if (reason !== undefined) throw new DwmError('caption-failed', reason);
+      },
+    }),
+  );
+  reporter.result({ written, total: tasks.length }, `${written} captions written here, of ${tasks.length}`);
 }
 
 /** @returns why it failed, if it did. */

@@ -1,5 +1,5 @@
 /** `dwm encode`: latents and prompt embeddings of a dataset, ahead of training. */
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { DwmError, InvalidArgumentError } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import { familyOf } from '@dwm/dwm-model';
@@ -27,9 +27,10 @@ import { interruptible } from '../interrupt.ts';
 import { clock, createReporter, type Reporter, size } from '../report.ts';
 import { ClipReader } from '../train/clip-reader.ts';
 import { readTrainingExperiment } from '../train/experiment.ts';
+import { type WorkerFlags, workerFrom, workerOption } from '../work/claim.ts';
 import { inSteps, integer } from './options.ts';
 
-interface Flags {
+interface Flags extends WorkerFlags {
   override?: string[];
   datasetType?: Layout;
   dataRoot?: string;
@@ -90,6 +91,7 @@ export function addEncode(program: Command): void {
     )
     .option('--rank <r>', 'this process of --world-size', integer(0), 0)
     .option('--world-size <n>', 'deal the files out to n processes', integer(1), 1)
+    .addOption(workerOption())
     .option('--skip-existing', 'leave files alone that are there already; so it is without --overwrite')
     .option('--overwrite', 'encode what is there already too')
 
@@ -123,6 +125,14 @@ Examples:
       let jobs = shardJobs(plan.jobs, flags.rank, flags.worldSize);
       if (flags.debug)
         jobs = MODALITIES.flatMap((kind) => jobs.filter(({ modality }) => modality === kind).slice(0, 1));
+      const format = flags.format ?? (file === undefined ? 'pt' : 'safetensors');
+      const cut = flags.worldSize > 1 ? '--world-size' : undefined;
+      const worker = workerFrom(flags, plan.roots[0], 'encode', reporter, [cut]);
+      if (worker && flags.overwrite)
+        throw new InvalidArgumentError(
+          '--overwrite',
+          'makes files anew that another process has just made; leave it out with --worker',
+        );
       let fresh = 0;
       let since: number | undefined;
       const clips = new ClipReader((line) => reporter.say(line));
@@ -131,7 +141,24 @@ Examples:
           ...plan,
           jobs,
           ...(flags.worldSize > 1 && { share: `encode-${flags.rank}-of-${flags.worldSize}` }),
-          format: flags.format ?? (file === undefined ? 'pt' : 'safetensors'),
+          format,
+          ...(worker && {
+            each: (isDone, encode) => {
+              const items = jobs.map((job) => {
+                const name = `${job.target}.${format}`;
+                return { job, name, file: relative(plan.roots[0], name) };
+              });
+              const work = () =>
+                worker.each({
+                  items,
+                  signal,
+                  isDone: ({ job }) => isDone(job),
+                  open: async () => undefined,
+                  work: ({ job }) => encode(job),
+                });
+              return worker.beside(work);
+            },
+          }),
           overwrite: flags.overwrite,
           signal,
           openDevice: () => openNodeDevice(),
@@ -157,7 +184,9 @@ Examples:
       for (const { source, reason } of failures)
         reporter.warn(reason.includes(source) ? reason : `${source}: ${reason}`);
       const there = total - written - failures.length;
-      const text = `${written} files encoded, ${there} were there already`;
+      const text = worker
+        ? `${written} files encoded here, of ${total}`
+        : `${written} files encoded, ${there} were there already`;
       if (failures.length > 0) {
         throw new DwmError(
           'encode-failed',

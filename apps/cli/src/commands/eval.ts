@@ -14,7 +14,7 @@ import { checkModel, Generator, roundTripMethod } from '../eval/models.ts';
 import { originalResults, predictionNames } from '../eval/original-results.ts';
 import { type ClipFiles, filesOfJob, readEvalClip, type Size, stateOf } from '../eval/read-clips.ts';
 import { reportHtml } from '../eval/report-html.ts';
-import { actionTables, resultsText, table } from '../eval/summary.ts';
+import { actionTables, methodResult, resultsText, table } from '../eval/summary.ts';
 import type { EvalClip, MethodResult } from '../eval/types.ts';
 import { exists } from '../generate/files.ts';
 import { readPrompt } from '../generate/inputs.ts';
@@ -24,9 +24,10 @@ import { CAPTIONS, type Captions, captionFor } from '../judge/captions.ts';
 import { createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
 import { VERSION } from '../version.ts';
+import { type Worker, type WorkerFlags, workerFrom, workerOption } from '../work/claim.ts';
 import { compositeOption, inSteps, integer, noCompositeOption, real } from './options.ts';
 
-interface Flags {
+interface Flags extends WorkerFlags {
   dataRoot?: string;
   datasetFile?: string;
   pred?: string;
@@ -99,6 +100,7 @@ export function addEval(program: Command): void {
     .optionsGroup('Results:')
     .option('--lpips <dir>', 'folder with published LPIPS weights; see docs/evaluation.md')
     .option('--out <dir>', 'folder for results.json, results.txt and report.html', 'dwm-eval')
+    .addOption(workerOption())
     .addHelpText(
       'after',
       `
@@ -109,7 +111,11 @@ Examples:
     )
     .action(async (flags: Flags) => {
       const reporter = createReporter(program.opts().json === true);
-      await interruptible((signal) => withOutput(flags.out, {}, () => evaluate(flags, reporter, signal)));
+      const worker = workerFrom(flags, flags.out, 'eval', reporter);
+      await interruptible((signal) => {
+        const work = () => evaluate(flags, worker, reporter, signal);
+        return worker ? worker.beside(work) : withOutput(flags.out, {}, work);
+      });
     });
 }
 
@@ -206,7 +212,12 @@ function originalText(
   );
 }
 
-async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
+async function evaluate(
+  flags: Flags,
+  worker: Worker | undefined,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<void> {
   checkFlags(flags);
   const files = await clipsOf(flags);
   const size: Size = { frames: flags.numFrames, height: flags.height, width: flags.width };
@@ -225,14 +236,27 @@ async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): 
   const lpips: ReadonlyMap<LpipsNetwork, Lpips> =
     flags.lpips !== undefined ? await loadLpips(device!, flags.lpips) : new Map();
 
-  async function* read(): AsyncGenerator<EvalClip> {
-    for (const file of files) {
+  async function* read(which: readonly ClipFiles[] = files): AsyncGenerator<EvalClip> {
+    for (const file of which) {
       signal.throwIfAborted();
       yield await readEvalClip(file, size, warn);
     }
   }
+  const { worker: _, out: __, ...settings } = flags;
   const score = async (method: Method) => {
     const since = performance.now();
+    if (worker) {
+      const parts = await worker.parts(
+        files.map(({ name }) => `${method.name} (${results.length}): ${name}`),
+        settings,
+        signal,
+        (index) => judge(method, read([files[index]]), lpips, () => {}),
+      );
+      const clips = parts.flatMap(({ result }) => result.clips);
+      results.push(methodResult(method.name, method.kind, clips));
+      strips ??= parts.flatMap((part) => part.strips);
+      return;
+    }
     const judged = await judge(method, read(), lpips, (done) =>
       reporter.progress(`${method.name}: clip ${done} of ${files.length}`, done === files.length),
     );
@@ -339,10 +363,14 @@ async function evaluate(flags: Flags, reporter: Reporter, signal: AbortSignal): 
     methods: join(flags.out, 'methods.txt'),
     report: join(flags.out, 'report.html'),
   };
-  await writeFileAtomic(paths.report, await reportHtml(evaluation, strips!));
-  await writeFileAtomic(paths.methods, resultsText(evaluation));
-  await writeFileAtomic(paths.text, originalText(files, results[0], predictions));
-  await writeFileAtomic(paths.json, `${JSON.stringify(evaluation, undefined, 1)}\n`);
+  const write = async () => {
+    await writeFileAtomic(paths.report, await reportHtml(evaluation, strips!));
+    await writeFileAtomic(paths.methods, resultsText(evaluation));
+    await writeFileAtomic(paths.text, originalText(files, results[0], predictions));
+    await writeFileAtomic(paths.json, `${JSON.stringify(evaluation, undefined, 1)}\n`);
+  };
+  if (worker) await worker.parts(['the report'], settings, signal, write);
+  else await write();
   const summary = results.map(({ name, kind, summary: means }) => ({ name, kind, summary: means }));
   const actions = actionTables(results.filter(({ kind }) => kind !== 'ablation'));
   const counterfactuals = counterfactualTable(results);

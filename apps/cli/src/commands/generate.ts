@@ -1,6 +1,6 @@
 /** `dwm generate`: conditioning videos and a prompt in, interaction videos out; one clip or a whole list. */
-import { basename, dirname, extname, join } from 'node:path';
-import { beforeUse, type Device, InvalidArgumentError } from '@dwm/core-tensor';
+import { basename, dirname, extname, join, relative } from 'node:path';
+import { beforeUse, type Device, InvalidArgumentError, type ModelFolder } from '@dwm/core-tensor';
 import { checkOutput, openPath, withOutput } from '@dwm/core-tensor/node';
 import {
   checkPipelineType,
@@ -18,7 +18,13 @@ import {
 import { pixelRemark } from '@dwm/media/node';
 import { type Command, Option } from 'commander';
 import { ABLATIONS, type Ablation, ablateVideos, shuffleHands } from '../generate/ablate.ts';
-import { checkJobFiles, checkText, openCheckpointFolder, withTransformer } from '../generate/check.ts';
+import {
+  checkJobFiles,
+  checkText,
+  type FineTuned,
+  openCheckpointFolder,
+  withTransformer,
+} from '../generate/check.ts';
 import { chooseModel, DEFAULT_MODEL, familyOfModel } from '../generate/default-model.ts';
 import { type Experiment, findExperiment, readExperiment } from '../generate/experiment.ts';
 import { exists } from '../generate/files.ts';
@@ -68,10 +74,11 @@ import {
 import { clock, createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
 import { VERSION } from '../version.ts';
+import { type Worker, type WorkerFlags, workerFrom, workerOption } from '../work/claim.ts';
 import { compositeOption, inSteps, integer, noCompositeOption, real } from './options.ts';
 
 /** Flags as commander gives them; settings that are left out are the model's. */
-interface Given extends Partial<GenerationSettings>, DrawFlags {
+interface Given extends Partial<GenerationSettings>, DrawFlags, WorkerFlags {
   model?: string;
   checkpointPath?: string;
   experimentConfig?: string;
@@ -191,6 +198,7 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
     .option('--num-shards <n>', 'deal the clips out to n processes (else WORLD_SIZE)', integer(1))
     .option('--chunk-id <c>', 'this run of --num-chunks (else SLURM_ARRAY_TASK_ID)', integer(0))
     .option('--num-chunks <n>', 'cut the list into n runs (else SLURM_ARRAY_TASK_COUNT)', integer(1))
+    .addOption(workerOption())
     .optionsGroup('Sampling:')
     .option(
       '--num-inference-steps <n>',
@@ -303,24 +311,29 @@ async function generate(
   if (asked.video !== undefined) asked.video = await belowRoot(asked.video, asked.dataRoot);
   checkFlags(asked);
   const family = await familyOfModel(asked.model ?? defaultModel);
-  const share = asked.datasetFile ? shareFrom(asked, process.env) : WHOLE;
+  const worker = asked.datasetFile
+    ? workerFrom(asked, asked.outputDir!, 'generate', reporter, cutsOf(asked))
+    : undefined;
+  const share = asked.datasetFile && !worker ? shareFrom(asked, process.env) : WHOLE;
   const { jobs, total } = asked.datasetFile
     ? await listJobs(asked, share, family)
     : { jobs: [await oneJob(asked, reporter)], total: 1 };
   if (jobs.length === 0) return reporter.result({ clips: [] }, 'nothing to do');
+  const all = () =>
+    generateAll(jobs, total, share, worker, asked, experiment, defaultModel, family, reporter, signal);
+  if (worker) return worker.beside(all);
   const [{ name }] = jobs;
   const [out, what] = asked.datasetFile
     ? [asked.outputDir!, shareName(share) || undefined]
     : [dirname(name), basename(name)];
-  await withOutput(out, { name: what }, () =>
-    generateAll(jobs, total, share, asked, experiment, defaultModel, family, reporter, signal),
-  );
+  await withOutput(out, { name: what }, all);
 }
 
 async function generateAll(
   jobs: readonly Job[],
   total: number,
   share: Share,
+  worker: Worker | undefined,
   asked: Asked,
   experiment: Experiment,
   defaultModel: string,
@@ -330,7 +343,7 @@ async function generateAll(
 ): Promise<void> {
   const todo: Job[] = [];
   for (const job of jobs) {
-    if (asked.skipExisting && (await exists(outputPaths(job.name, false).video))) {
+    if (!worker && asked.skipExisting && (await exists(outputPaths(job.name, false).video))) {
       reporter.say(`${job.name}.mp4 is there already`);
     } else todo.push(job);
   }
@@ -351,7 +364,7 @@ async function generateAll(
     negativePrompt: asked.negativePrompt ?? defaults.negativePrompt,
     tiling: asked.tiling ?? experimentTiling ?? defaults.tiling,
     modelFps: asked.modelFps ?? experiment.modelFps,
-    seed: asked.seed === 0 && defaults.zeroIsUnseeded ? chanceSeed(reporter) : asked.seed,
+    seed: asked.seed === 0 && defaults.zeroIsUnseeded ? chanceSeed(reporter, worker) : asked.seed,
   };
   if (family.tellsDefaults) reporter.say(settingsLine(family, flags));
   const tuned = flags.checkpointPath ? await openCheckpointFolder(flags.checkpointPath, experiment.mode) : {};
@@ -361,6 +374,13 @@ async function generateAll(
   const draws = flags.latents
     ? await readDraws(flags.latents, await family.latentSize(folder, sizeOf(flags)))
     : undefined;
+  const opening = () => openPipeline(flags, folder, tuned, experiment, reporter, signal);
+  if (worker) {
+    const run = runRecord(flags, share, total);
+    const context = { flags, draws, reporter, signal, share, run };
+    await generateShared(worker, todo, context, embeds, family, opening);
+    return;
+  }
   const silent = await checkJobFiles(todo);
   if (silent.length > 0 && PROMPTS.every((name) => flags[name] === undefined)) {
     const others = silent.length > 1 ? ` and ${silent.length - 1} others` : '';
@@ -381,27 +401,7 @@ async function generateAll(
   const limit = drawn && knowsOnly(basename(flags.model ?? ''));
   if (limit) reporter.say(limit);
 
-  const device = await openTunedDevice(reporter);
-  const pipeline = await DwmPipeline.load(device, folder, {
-    lora: tuned.lora,
-    precision: flags.precision,
-    distilled: await distilledLora(flags, experiment),
-    network: { fps: flags.modelFps },
-    onProgress: loadingProgress(reporter, signal),
-  });
-  if (pipeline.distilled) {
-    const { merged, differences, unused } = pipeline.distilled;
-    reporter.say(
-      `LightX2V: ${merged} layers and ${differences} differences merged${unused.length > 0 ? `, ${unused.length} tensors left out: ${unused.slice(0, 3).join(', ')}` : ''}; --num-inference-steps and --guidance-scale stay ${flags.numInferenceSteps} and ${flags.guidanceScale} (it was made for 4 and 1)`,
-    );
-  }
-  if (pipeline.lora) {
-    const { loraAlpha: alpha } = experiment;
-    const file = experiment.file ?? '';
-    const { warnings, notes } = loraRemarks(pipeline.lora, alpha === undefined ? undefined : { file, alpha });
-    for (const line of warnings) reporter.warn(line);
-    for (const line of notes) reporter.say(line);
-  }
+  const { device, pipeline } = await opening();
   const run = {
     ...runRecord(flags, share, total),
     ...(!flags.datasetFile && filesRecord(todo[0], flags)),
@@ -435,6 +435,88 @@ async function generateAll(
   }
 }
 
+/** The model on its device, with what there is to say about its LoRA. */
+async function openPipeline(
+  flags: Flags,
+  folder: ModelFolder,
+  tuned: FineTuned,
+  experiment: Experiment,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<{ device: Device; pipeline: DwmPipeline }> {
+  const device = await openTunedDevice(reporter);
+  const pipeline = await DwmPipeline.load(device, folder, {
+    lora: tuned.lora,
+    precision: flags.precision,
+    distilled: await distilledLora(flags, experiment),
+    network: { fps: flags.modelFps },
+    onProgress: loadingProgress(reporter, signal),
+  });
+  if (pipeline.distilled) {
+    const { merged, differences, unused } = pipeline.distilled;
+    reporter.say(
+      `LightX2V: ${merged} layers and ${differences} differences merged${unused.length > 0 ? `, ${unused.length} tensors left out: ${unused.slice(0, 3).join(', ')}` : ''}; --num-inference-steps and --guidance-scale stay ${flags.numInferenceSteps} and ${flags.guidanceScale} (it was made for 4 and 1)`,
+    );
+  }
+  if (pipeline.lora) {
+    const { loraAlpha: alpha } = experiment;
+    const file = experiment.file ?? '';
+    const { warnings, notes } = loraRemarks(pipeline.lora, alpha === undefined ? undefined : { file, alpha });
+    for (const line of warnings) reporter.warn(line);
+    for (const line of notes) reporter.say(line);
+  }
+  return { device, pipeline };
+}
+
+/** The clips of a list as one of several processes that share it; those that are there are kept. */
+async function generateShared(
+  worker: Worker,
+  jobs: readonly Job[],
+  context: Omit<ClipContext, 'device' | 'pipeline'>,
+  embeds: TextEmbeds | undefined,
+  family: ModelFamily,
+  opening: () => Promise<{ device: Device; pipeline: DwmPipeline }>,
+): Promise<void> {
+  const { flags, reporter, run, signal } = context;
+  const made: Awaited<ReturnType<typeof generateClip>>[] = [];
+  if (worker.place.rank === 0) await recordRun(runFile(flags, jobs[0]), run);
+  let opened: Awaited<ReturnType<typeof opening>> | undefined;
+  try {
+    await worker.each({
+      items: jobs.map((job) => ({
+        job,
+        name: job.line!,
+        file: relative(flags.outputDir!, outputPaths(job.name, false).video),
+      })),
+      signal,
+      open: async () => {
+        opened = await opening();
+        return opened;
+      },
+      async work({ job }, tools) {
+        await checkJobFiles([job]);
+        const time = { frames: flags.numFrames, fps: flags.fps };
+        const videos = await readVideos(job, time, family.defaults.takes);
+        const said = reportClip(videos, job, flags, family, reporter);
+        const prompt = await promptOf(flags, job, embeds);
+        const ablated = ablateVideos(videos, flags.ablate);
+        made.push(await generateClip({ ...context, ...tools }, job, prompt, ablated, said));
+      },
+    });
+  } finally {
+    opened?.pipeline.destroy();
+    opened?.device.destroy();
+  }
+  const text = made.map(({ video }) => video).join('\n');
+  reporter.result({ clips: made }, made.length > 0 ? text : 'nothing to do: other processes made all clips');
+}
+
+/** Flags that cut a list as the original does. */
+const cutsOf = (flags: Given): readonly (string | undefined)[] =>
+  (['chunkId', 'numChunks', 'shardRank', 'numShards'] as const).map((name) =>
+    flags[name] === undefined ? undefined : `--${flagName(name)}`,
+  );
+
 /** @returns the warnings that were said. */
 function reportClip(
   { sources, handVideo, first }: ReadVideos,
@@ -457,7 +539,9 @@ function reportClip(
 const sizeOf = ({ numFrames, height, width }: Flags) => ({ frames: numFrames, height, width });
 
 /** A seed for a run that asked for none. */
-function chanceSeed(reporter: Reporter): number {
+function chanceSeed(reporter: Reporter, worker: Worker | undefined): number {
+  if (worker)
+    throw new InvalidArgumentError('seed', '0 is a seed of chance here, another for each process; give one');
   const seed = 1 + Math.floor(Math.random() * (2 ** 32 - 1));
   reporter.say(`--seed 0 is a seed of chance here: ${seed}`);
   return seed;
@@ -513,6 +597,8 @@ function checkFlags(flags: Given): void {
       'ablate',
       'shuffled-hands takes hands of another clip; give --dataset-file',
     );
+  if (!flags.datasetFile && flags.worker !== undefined)
+    throw new InvalidArgumentError('worker', 'shares the clips of a list; give --dataset-file');
   if (!flags.datasetFile) return;
   const [single] = given(['out', 'staticVideo', 'handVideo', 'scene', 'trajectory', 'video', 'saveTensors']);
   if (single)

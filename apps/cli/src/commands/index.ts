@@ -59,6 +59,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     does: 'make training clips: simulated hands that act in made-up rooms, in three aligned videos',
     load: async () => (await import('./synth.ts')).addSynth,
   },
+  status: {
+    does: 'show how far processes are that share the work of a folder: progress, rates, failures',
+    load: async () => (await import('./status.ts')).addStatus,
+  },
   eval: {
     does: 'score videos, or what models make, against what happened; trivial baselines beside them',
     load: async () => (await import('./eval.ts')).addEval,

@@ -3,7 +3,16 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Device, InvalidArgumentError } from '@dwm/core-tensor';
 import { openDirectory, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
-import { ClipModel, latentDistance, lpipsDistance, rankActions } from '@dwm/dwm-model';
+import {
+  type Candidate,
+  ClipModel,
+  latentDistance,
+  lpipsDistance,
+  type MetricClip,
+  type Ranked,
+  rankActions,
+  rankedBy,
+} from '@dwm/dwm-model';
 import { loadLpips } from '@dwm/dwm-model/node';
 import { writePng, writeVideo } from '@dwm/media/node';
 import type { Trajectory } from '@dwm/renderer';
@@ -19,9 +28,10 @@ import { type ClipFiles, drawHands, drawScene, readClipFiles } from '../render/c
 import { type DrawFlags, drawOptions, handGlbOption, manoOption } from '../render/options.ts';
 import { clock, createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
+import { type Worker, type WorkerFlags, workerFrom, workerOption } from '../work/claim.ts';
 import { integer, real } from './options.ts';
 
-interface Flags extends ClipFlags, GoalFlags, DrawFlags {
+interface Flags extends ClipFlags, GoalFlags, DrawFlags, WorkerFlags {
   scene: string[];
   candidates: string[];
   model: string;
@@ -61,6 +71,7 @@ export function addRank(program: Command): void {
   for (const option of drawOptions()) command.addOption(option);
   command
     .option('--out <dir>', 'folder for ranking.json, sheet.png and the clips', 'dwm-rank')
+    .addOption(workerOption())
     .addHelpText(
       'after',
       `
@@ -71,7 +82,11 @@ Examples:
     )
     .action(async (flags: Flags) => {
       const reporter = createReporter(program.opts().json === true);
-      await interruptible((signal) => withOutput(flags.out, {}, () => rank(flags, reporter, signal)));
+      const worker = workerFrom(flags, flags.out, 'rank', reporter);
+      await interruptible((signal) => {
+        const work = () => rank(flags, worker, reporter, signal);
+        return worker ? worker.beside(work) : withOutput(flags.out, {}, work);
+      });
     });
 }
 
@@ -96,7 +111,12 @@ async function openTextGoal(device: Device, { goalText, textImageModel }: Flags,
   return { text, model };
 }
 
-async function rank(flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
+async function rank(
+  flags: Flags,
+  worker: Worker | undefined,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<void> {
   checkGoal(flags);
   const model = await checkModel(flags.model, flags);
   const { settings } = model;
@@ -114,7 +134,7 @@ async function rank(flags: Flags, reporter: Reporter, signal: AbortSignal): Prom
   try {
     const goal = words ?? picture!;
     const staticVideo = await drawScene(device, files[0], reporter, { signal });
-    const candidates = [];
+    const candidates: Required<Candidate>[] = [];
     for (const [i, file] of files.entries()) {
       const name = flags.candidates[i];
       const text = name.replace(/\.[^.]+$/, '.txt');
@@ -129,26 +149,47 @@ async function rank(flags: Flags, reporter: Reporter, signal: AbortSignal): Prom
     const [network] = lpips?.values() ?? [];
     const { pipeline } = generator;
     const begun = performance.now();
-    const ranked = await rankActions(pipeline, { staticVideo, prompt: '' }, candidates, goal, {
-      seeds: flags.seeds,
-      seed: flags.seed,
+    const options = {
       numInferenceSteps: settings.numInferenceSteps,
       guidanceScale: settings.guidanceScale,
       distance: network ? lpipsDistance(network) : latentDistance(pipeline.vae),
       signal,
-      onWarning: (line) => reporter.warn(line),
-      onClip: (done, total) => {
-        const left = ((performance.now() - begun) / done) * (total - done);
-        reporter.progress(`clip ${done} of ${total}, ${clock(left / 1000)} left`, done === total);
-      },
-    });
+      onWarning: (line: string) => reporter.warn(line),
+    };
+    const { worker: _, out: __, ...key } = flags;
+    const scene = {
+      staticVideo,
+      prompt: '',
+      ...(worker && { staticLatents: await pipeline.encodeStatic(staticVideo, size, signal) }),
+    };
+    const ranked = worker
+      ? await rankShared(
+          worker,
+          candidates,
+          [key, size, settings],
+          flags,
+          signal,
+          async (candidate, seed) => {
+            const [one] = await rankActions(pipeline, scene, [candidate], goal, {
+              ...options,
+              seeds: 1,
+              seed,
+            });
+            return { distance: one.distances[0], outcome: one.outcome };
+          },
+        )
+      : await rankActions(pipeline, scene, candidates, goal, {
+          ...options,
+          seeds: flags.seeds,
+          seed: flags.seed,
+          onClip: (done, total) => {
+            const left = ((performance.now() - begun) / done) * (total - done);
+            reporter.progress(`clip ${done} of ${total}, ${clock(left / 1000)} left`, done === total);
+          },
+        });
     for (const model of lpips?.values() ?? []) model.destroy();
     words?.model.destroy();
-    await mkdir(flags.out, { recursive: true });
     const sheet = join(flags.out, 'sheet.png');
-    await writePng(sheet, rankingSheet(ranked, candidates, staticVideo, 'text' in goal ? goal.text : goal));
-    for (const { name, outcome } of ranked)
-      await writeVideo(join(flags.out, `${name.replace(/\.[^.]+$/, '')}.mp4`), { ...outcome, fps: size.fps });
     const ranking = ranked.map(({ outcome, ...rest }, i) => ({ place: i + 1, ...rest }));
     const pixels = network ? `LPIPS (${network.network})` : 'latent';
     const result = {
@@ -158,7 +199,18 @@ async function rank(flags: Flags, reporter: Reporter, signal: AbortSignal): Prom
       sheet,
     };
     const json = join(flags.out, 'ranking.json');
-    await writeFileAtomic(json, `${JSON.stringify(result, undefined, 1)}\n`);
+    const write = async () => {
+      await mkdir(flags.out, { recursive: true });
+      await writePng(sheet, rankingSheet(ranked, candidates, staticVideo, 'text' in goal ? goal.text : goal));
+      for (const { name, outcome } of ranked)
+        await writeVideo(join(flags.out, `${name.replace(/\.[^.]+$/, '')}.mp4`), {
+          ...outcome,
+          fps: size.fps,
+        });
+      await writeFileAtomic(json, `${JSON.stringify(result, undefined, 1)}\n`);
+    };
+    if (worker) await worker.parts(['the ranking'], [key, size, settings], signal, write);
+    else await write();
     reporter.result(
       result,
       [`distance to the goal (${result.distance}), small is good`, rankingText(ranked), sheet, json].join(
@@ -169,4 +221,33 @@ async function rank(flags: Flags, reporter: Reporter, signal: AbortSignal): Prom
     generator.pipeline.destroy();
     device.destroy();
   }
+}
+
+/** `rankActions`, a clip at a time by several processes. */
+async function rankShared(
+  worker: Worker,
+  candidates: readonly {
+    readonly name: string;
+    readonly handVideo: MetricClip;
+    readonly prompt: Candidate['prompt'];
+  }[],
+  key: unknown,
+  { seeds, seed }: Flags,
+  signal: AbortSignal,
+  make: (
+    candidate: (typeof candidates)[number],
+    seed: number,
+  ) => Promise<{ distance: number; outcome: MetricClip }>,
+): Promise<Ranked[]> {
+  const clips = candidates.flatMap((candidate, c) =>
+    Array.from({ length: seeds }, (_, i) => ({ candidate, c, seed: seed + i })),
+  );
+  const names = clips.map(({ candidate, c, seed }) => `${candidate.name} (${c}), seed ${seed}`);
+  const made = await worker.parts(names, key, signal, (i) => make(clips[i].candidate, clips[i].seed));
+  return rankedBy(
+    candidates.map(({ name }, c) => {
+      const own = made.slice(c * seeds, (c + 1) * seeds);
+      return { name, distances: own.map(({ distance }) => distance), outcome: own[0].outcome };
+    }),
+  );
 }

@@ -6,9 +6,12 @@ import { withOutput } from '@dwm/core-tensor/node';
 import { ACTIONS, type Action, ROOMS } from '@dwm/synth';
 import {
   type DatasetReport,
+  type EachSeed,
   FIRST_TEST_SEED,
+  listLine,
   SPLITS,
   type Split,
+  seedIsDone,
   writeDataset,
   writeGifSheet,
   writeSheet,
@@ -16,9 +19,10 @@ import {
 import { type Command, Option } from 'commander';
 import { interruptible } from '../interrupt.ts';
 import { clock, createReporter, type Reporter } from '../report.ts';
+import { type Worker, type WorkerFlags, workerFrom, workerOption } from '../work/claim.ts';
 import { inSteps, integer, real } from './options.ts';
 
-interface Flags {
+interface Flags extends WorkerFlags {
   count: number;
   seed: number;
   out: string;
@@ -72,6 +76,7 @@ export function addSynth(program: Command): void {
     .option('--fixed-camera <share>', 'share of clips whose camera does not move; else a quarter', real(0, 1))
     .option('--parts <dir>', 'folder of .glb files; what is in them may stand in the rooms too')
     .option('--workers <n>', 'processes that work side by side', integer(1, 256), availableParallelism())
+    .addOption(workerOption())
     .option('--gif-sheet', `the first ${SHOWN} clips as a moving picture too`)
     .addHelpText(
       'after',
@@ -86,7 +91,11 @@ Example:
     .action(async (flags: Flags) => {
       const reporter = createReporter(program.opts().json === true);
       const bytes = flags.count * flags.frames * flags.width * flags.height * CLIP_BYTES;
-      await interruptible((signal) => withOutput(flags.out, { bytes }, () => synth(flags, reporter, signal)));
+      const sharing = workerFrom(flags, flags.out, 'synth', reporter);
+      await interruptible((signal) => {
+        const work = () => synth(flags, sharing, reporter, signal);
+        return sharing ? sharing.beside(work) : withOutput(flags.out, { bytes }, work);
+      });
     });
 }
 
@@ -101,11 +110,28 @@ const readActions =
     });
   };
 
-async function synth(flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
-  const { out, gifSheet, ...options } = flags;
+async function synth(
+  flags: Flags,
+  sharing: Worker | undefined,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<void> {
+  const { out, gifSheet, worker: _, ...options } = flags;
+  const each: EachSeed = async (seeds, make, concurrency) => {
+    await sharing!.each({
+      items: seeds.map((seed) => ({ seed, name: listLine(seed), file: listLine(seed) })),
+      isDone: async ({ seed }) => seedIsDone(out, seed),
+      open: async () => undefined,
+      work: ({ seed }) => make(seed),
+      concurrency,
+      more: true,
+      signal,
+    });
+  };
   const done = await writeDataset({
     ...options,
     root: out,
+    ...(sharing && { each }),
     signal,
     warn: (line) => reporter.warn(line),
     onAdapter: (adapter) =>

@@ -8,5 +8,6 @@ export {
   type RankOptions,
   type RankScene,
   rankActions,
+  rankedBy,
   type WorldModel,
 } from './rank-actions.ts';

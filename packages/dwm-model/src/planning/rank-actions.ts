@@ -99,15 +99,25 @@ export async function rankActions(
       onClip?.(++done, candidates.length * seeds);
     }
   }
-  const best = probabilitiesOfBest(distances);
+  return rankedBy(
+    candidates.map(({ name }, i) => ({ name, distances: distances[i], outcome: clips.get(i)! })),
+  );
+}
+
+/**
+ * The order of candidates whose clips were made, and how sure it is.
+ * @param candidates each with the distance of its clip of every seed, and the first of these clips.
+ */
+export function rankedBy(candidates: readonly Pick<Ranked, 'name' | 'distances' | 'outcome'>[]): Ranked[] {
+  const best = probabilitiesOfBest(candidates.map(({ distances }) => distances));
   return candidates
-    .map(({ name }, index) => ({
+    .map(({ name, distances, outcome }, index) => ({
       name,
       index,
-      distances: distances[index],
-      distance: bootstrapMean(distances[index])!,
+      distances,
+      distance: bootstrapMean(distances)!,
       probabilityBest: best[index],
-      outcome: clips.get(index)!,
+      outcome,
     }))
     .sort((a, b) => a.distance.mean - b.distance.mean);
 }

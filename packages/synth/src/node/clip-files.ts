@@ -3,6 +3,7 @@
  * folders the trajectory (cameras and hands) and the state log. The state log is written last, so a clip that has
  * one is whole.
  */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { FIRST_TEST_SEED } from '../types.ts';
 
@@ -47,3 +48,7 @@ export function clipPaths(root: string, seed: number): ClipPaths {
 /** Why a seed gave no clip; kept, so that going on does not try it again. */
 export const rejectionPath = (root: string, seed: number): string =>
   join(root, 'rejected', `${stemOf(seed)}.json`);
+
+/** Whether a seed has its clip, or the reason why it has none. */
+export const seedIsDone = (root: string, seed: number): boolean =>
+  existsSync(clipPaths(root, seed).state) || existsSync(rejectionPath(root, seed));

@@ -6,6 +6,7 @@ export {
   SPLITS,
   type Split,
   sampleOf,
+  seedIsDone,
   splitOf,
   stemOf,
 } from './clip-files.ts';
@@ -18,5 +19,6 @@ export {
   type DatasetOptions,
   type DatasetProgress,
   type DatasetReport,
+  type EachSeed,
   writeDataset,
 } from './write-dataset.ts';

@@ -43,10 +43,22 @@ export interface DatasetOptions {
   readonly warn?: (line: string) => void;
   /** Processes; one a core by default. */
   readonly workers?: number;
+  /** Deals seeds out, a seed at a time, to runs on several machines that share the folder. */
+  readonly each?: EachSeed;
   readonly signal?: AbortSignal;
   readonly onAdapter?: (adapter: string) => void;
   readonly onClip?: (progress: DatasetProgress) => void;
 }
+
+/**
+ * Makes every seed of a list, here or elsewhere, and returns when all are made.
+ * @param concurrency seeds at a time.
+ */
+export type EachSeed = (
+  seeds: readonly number[],
+  make: (seed: number) => Promise<void>,
+  concurrency: number,
+) => Promise<void>;
 
 /** How far a dataset is. */
 export interface DatasetProgress {
@@ -138,21 +150,35 @@ export async function writeDataset(options: DatasetOptions): Promise<DatasetRepo
 
   const team = new Team(options);
   try {
-    await team.run(
-      () => {
-        if (signal?.aborted) return undefined;
-        if (inARow >= HOPELESS) throw hopeless(results);
-        const seed = nextSeed();
-        if (seed === undefined) return undefined;
-        inWork++;
-        return request(seed);
-      },
-      (result) => {
-        inWork--;
-        take(result, false);
-        options.onClip?.({ clips: good, kept, count, seconds: seconds(), rejected: results.size - good });
-      },
-    );
+    if (options.each) {
+      await team.serve(async (make) => {
+        // As many seeds as may be needed at least, until they are enough: the same ones that one run takes.
+        while (good < count && next < end) {
+          const missing = Array.from({ length: Math.min(count - good, end - next) }, (_, i) => next + i);
+          next += missing.length;
+          const unknown = missing.filter((seed) => !known.has(seed));
+          await options.each!(unknown, async (seed) => void (await make(request(seed))), team.size);
+          const found = unknown.length > 0 ? await knownResults(root) : known;
+          for (const seed of missing) take(found.get(seed)!, known.has(seed));
+          if (inARow >= HOPELESS) throw hopeless(results);
+        }
+      });
+    } else
+      await team.run(
+        () => {
+          if (signal?.aborted) return undefined;
+          if (inARow >= HOPELESS) throw hopeless(results);
+          const seed = nextSeed();
+          if (seed === undefined) return undefined;
+          inWork++;
+          return request(seed);
+        },
+        (result) => {
+          inWork--;
+          take(result, false);
+          options.onClip?.({ clips: good, kept, count, seconds: seconds(), rejected: results.size - good });
+        },
+      );
   } finally {
     team.stop();
     if (results.size > 0)
@@ -305,6 +331,7 @@ class Team {
   readonly #size: number;
   readonly #options: DatasetOptions;
   readonly #members: ChildProcess[] = [];
+  #feed: () => void = () => {};
 
   constructor(options: DatasetOptions) {
     this.#arguments = [options.root, ...(options.parts === undefined ? [] : [options.parts])];
@@ -312,8 +339,34 @@ class Team {
     this.#size = Math.min(options.workers ?? availableParallelism(), Math.max(1, options.count));
   }
 
-  /** @param next gives a request or undefined for none now; @param done takes each result. */
-  run(next: () => ClipRequest | undefined, done: (result: ClipResult) => void): Promise<void> {
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Runs `work`, whose requests the workers answer. */
+  async serve(work: (make: (request: ClipRequest) => Promise<ClipResult>) => Promise<void>): Promise<void> {
+    const queue: ClipRequest[] = [];
+    const waiting = new Map<number, (result: ClipResult) => void>();
+    const running = this.run(
+      () => queue.shift(),
+      (result) => waiting.get(result.seed)?.(result),
+      true,
+    );
+    const make = (request: ClipRequest) =>
+      new Promise<ClipResult>((resolve) => {
+        waiting.set(request.seed, resolve);
+        queue.push(request);
+        this.#feed();
+      });
+    await Promise.race([running, work(make)]);
+  }
+
+  /** @param next gives a request or undefined for none now; @param done takes each result; @param endless does not end where there is none. */
+  run(
+    next: () => ClipRequest | undefined,
+    done: (result: ClipResult) => void,
+    endless = false,
+  ): Promise<void> {
     return new Promise((resolve, reject) => {
       const idle: ChildProcess[] = [];
       let busy = 0;
@@ -330,8 +383,9 @@ class Team {
           reject(error);
           return;
         }
-        if (busy === 0 && idle.length > 0) resolve();
+        if (busy === 0 && idle.length > 0 && !endless) resolve();
       };
+      this.#feed = feed;
       const member = () => {
         const cores = availableParallelism();
         const child = fork(fileURLToPath(new URL('./worker.js', import.meta.url)), this.#arguments, {

@@ -44,12 +44,14 @@ export async function lock(file: string, subject: string, waitMs = 0): Promise<L
   const id = randomBytes(8).toString('hex');
   const holder: Holder = { ...thisOwner(), command, since: new Date().toISOString(), id };
   const text = `${JSON.stringify(holder)}\n`;
-  for (const end = performance.now() + waitMs; ; ) {
+  for (const begun = performance.now(); ; ) {
     if (await create(file, text)) break;
     const found = await look(file);
     if (!found) continue;
+    // One of another machine that is gone shows it by silence alone.
+    const patience = waitMs > 0 && !found.here ? waitMs + SILENT_MS : waitMs;
     if (!found.alive) await takeOver(file, found.text);
-    else if (performance.now() < end) await sleep(20);
+    else if (performance.now() - begun < patience) await sleep(20);
     else throw inUse(file, subject, found);
   }
   const isOurs = () => readFileSync(file, 'utf8') === text;
@@ -70,6 +72,14 @@ export async function lock(file: string, subject: string, waitMs = 0): Promise<L
       drop();
     },
   };
+}
+
+/** As `lock`; undefined where another process has it. */
+export async function tryLock(file: string, subject: string): Promise<Lock | undefined> {
+  return lock(file, subject).catch((error) => {
+    if (error instanceof InUseError) return undefined;
+    throw error;
+  });
 }
 
 /** @returns whether the file was made: whole, or not at all. */

@@ -57,6 +57,28 @@ export async function whileLocked<T>(path: string, work: () => Promise<T>): Prom
   }
 }
 
+/**
+ * Runs `work` as one of several processes that write to `folder`, each only what it holds a lease of. What killed
+ * processes left half written is swept before and after.
+ * @throws WriteError as `withOutput`; InUseError if a process has the folder to itself.
+ */
+export async function withSharedOutput<T>(folder: string, work: () => Promise<T>): Promise<T> {
+  await checkOutput(folder);
+  await (async () => {
+    await mkdir(folder, { recursive: true });
+    const held = await lock(lockFile(folder), folder, WAIT_MS);
+    await held.release();
+  })().catch((error) => {
+    throw writeProblem(error, folder, 'nothing was begun');
+  });
+  await sweepTemporary(folder);
+  try {
+    return await work();
+  } finally {
+    await sweepTemporary(folder);
+  }
+}
+
 /** Removes `folder` and those above it up to `top`, as far as they are empty. */
 async function removeEmpty(folder: string, top: string): Promise<void> {
   for (let at = folder; at.startsWith(top); at = dirname(at)) {

@@ -33,6 +33,8 @@ export interface EncodeOptions {
   readonly roots: readonly string[];
   /** This process's part of the work, where several share it. */
   readonly share?: string;
+  /** Deals jobs out, a job at a time, to processes that share all of them; runs `encode` for those of this process. */
+  readonly each?: EachJob;
   readonly openDevice: () => Promise<Device>;
   readonly readClip: ReadClip;
   readonly signal?: AbortSignal;
@@ -41,6 +43,16 @@ export interface EncodeOptions {
   readonly onFile?: (file: string, encoded: boolean, done: number, total: number) => void;
   readonly warn?: (text: string) => void;
 }
+
+/**
+ * @param isDone whether nothing has to be encoded.
+ * @param encode one job; rejects where it cannot be.
+ * @returns how many files were written.
+ */
+export type EachJob = (
+  isDone: (job: EncodeJob) => Promise<boolean>,
+  encode: (job: EncodeJob) => Promise<void>,
+) => Promise<number>;
 
 /** A file that was not encoded. */
 export interface EncodeFailure {
@@ -75,6 +87,7 @@ async function scriptOf(model: string, options: ScriptOptions): Promise<Encoding
 /** @throws what stops every file: no model, a lost device, a full disk, the signal, another process that encodes the same. */
 export async function encodeFiles(options: EncodeOptions): Promise<EncodeResult> {
   // Encoded files lie beside the clips.
+  if (options.each) return encodeAll(options);
   let work = () => encodeAll(options);
   for (const root of new Set(options.roots.map((path) => resolve(path)))) {
     const inner = work;
@@ -98,20 +111,45 @@ async function encodeAll(options: EncodeOptions): Promise<EncodeResult> {
       return device;
     },
   });
+  const keyOf = async ({ modality, source }: EncodeJob) =>
+    modality === 'prompts' ? encoder.promptKey(await readFirstLine(source)) : encoder.clipKey(source);
+  const isEncoded = async (job: EncodeJob) => {
+    const before =
+      job.modality !== 'prompts' && encoder.keyBefore ? () => encoder.keyBefore!(job.source) : undefined;
+    return isKnown(`${job.target}.${format}`, await keyOf(job), options, before);
+  };
   const read = async (job: EncodeJob): Promise<Ready> => {
-    const file = `${job.target}.${format}`;
+    const key = await keyOf(job);
+    if (await isEncoded(job)) return { key };
     if (job.modality === 'prompts') {
       const caption = await readFirstLine(job.source);
-      const key = await encoder.promptKey(caption);
-      if (await isKnown(file, key, options)) return { key };
       return { key, fresh: { encode: () => encoder.encodePrompt(caption) } };
     }
-    const key = await encoder.clipKey(job.source);
-    if (await isKnown(file, key, options, encoder.keyBefore && (() => encoder.keyBefore!(job.source))))
-      return { key };
     const { clip, length } = await encoder.readClip(job.source);
     return { key, fresh: { encode: () => encoder.encodeClip(clip, key), from: { frames: String(length) } } };
   };
+  const finish = async ({ modality, target }: EncodeJob, { key, fresh }: Ready) => {
+    if (!fresh) return;
+    // A model that cannot be loaded is no fault of the file's.
+    await encoder.load(modality);
+    await write(`${target}.${format}`, await fresh.encode(), { key, ...fresh.from });
+  };
+  if (options.each) {
+    // What is known once stays so: others write each file once.
+    const known = new Set<string>();
+    const isDone = async (job: EncodeJob) => {
+      if (known.has(job.target)) return true;
+      const done = await isEncoded(job).catch(() => false);
+      if (done) known.add(job.target);
+      return done;
+    };
+    try {
+      const written = await options.each(isDone, async (job) => finish(job, await read(job)));
+      return { written, total: jobs.length, failures: [] };
+    } finally {
+      (await device?.catch(() => undefined))?.destroy();
+    }
+  }
   const ahead = new Prefetch(
     0,
     AHEAD,

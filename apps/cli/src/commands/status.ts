@@ -1,0 +1,87 @@
+/** `dwm status`: how far processes are that share the work of a folder. */
+import { InvalidArgumentError } from '@dwm/core-tensor';
+import type { Command } from 'commander';
+import { exists } from '../generate/files.ts';
+import { clock, createReporter } from '../report.ts';
+import { WorkFolder } from '../work/work-folder.ts';
+
+export function addStatus(program: Command): void {
+  program
+    .command('status')
+    .argument('<dir>', 'output folder of processes that share their work')
+    .option('--retry', 'forget what failed, so that the next run tries it again')
+    .action(async (dir: string, { retry }: { retry?: true }) => {
+      const reporter = createReporter(program.opts().json === true);
+      const folders = await WorkFolder.all(dir);
+      if (folders.length === 0) {
+        const problem = (await exists(dir)) ? 'no processes have shared work there' : 'no such folder';
+        throw new InvalidArgumentError(
+          'dir',
+          `${dir}: ${problem}; give the output folder of a run with --worker`,
+        );
+      }
+      if (retry) for (const folder of folders) await folder.forgetFailures();
+      const states = await Promise.all(folders.map(stateOf));
+      reporter.result(states, states.map(stateText).join('\n'));
+    });
+}
+
+async function stateOf(work: WorkFolder) {
+  const items = await work.items();
+  const there = await Promise.all(items.map((item) => work.isThere(item)));
+  const done = there.filter(Boolean).length;
+  const failed = (await work.failures()).filter(({ name }) => {
+    const at = items.findIndex((item) => item.name === name);
+    return at < 0 || !there[at];
+  });
+  const working = await work.working(items);
+  const logs = await work.logs();
+  const workers = [...logs].map(([process, finished]) => {
+    const seconds = finished.reduce((sum, one) => sum + one.seconds, 0);
+    const now = working.find(({ host, pid }) => `${host}-${pid}` === process);
+    return {
+      process,
+      place: finished.at(-1)?.worker,
+      done: finished.length,
+      secondsEach: finished.length > 0 ? seconds / finished.length : undefined,
+      now: now?.name,
+    };
+  });
+  // Of those that are at work; one that is at its first item is taken for a mean one.
+  const known = workers.flatMap(({ secondsEach }) => secondsEach ?? []);
+  const usual = known.reduce((sum, value) => sum + value, 0) / known.length;
+  const rate = working.reduce((sum, { host, pid }) => {
+    const own = workers.find(({ process }) => process === `${host}-${pid}`)?.secondsEach;
+    return sum + 1 / (own ?? usual);
+  }, 0);
+  const left = items.length - done - failed.filter(({ tries }) => tries.length > 2).length;
+  return {
+    command: work.command,
+    folder: work.folder,
+    total: items.length,
+    done,
+    working,
+    failed,
+    workers,
+    ...(Number.isFinite(rate) && rate > 0 && { perMinute: 60 * rate, etaSeconds: left / rate }),
+  };
+}
+
+type State = Awaited<ReturnType<typeof stateOf>>;
+
+function stateText(state: State): string {
+  const { command, folder, total, done, working, failed, workers, perMinute, etaSeconds } = state;
+  const pace =
+    perMinute === undefined ? '' : `, ${perMinute.toPrecision(3)} a minute, ${clock(etaSeconds!)} left`;
+  return [
+    `${command} in ${folder}: ${done} of ${total} done, ${working.length} in work, ${failed.length} failed${pace}`,
+    ...workers.map(({ process, place, done, secondsEach, now }) => {
+      const each = secondsEach === undefined ? '' : `, ${secondsEach.toPrecision(3)} s each`;
+      return `  ${process}${place ? ` (${place})` : ''}: ${done} done${each}${now ? `, at ${now}` : ''}`;
+    }),
+    ...failed.map(
+      ({ name, tries }) =>
+        `  failed, ${tries.length} of 3 tries: ${name}: ${tries.at(-1)?.message ?? 'unknown'}`,
+    ),
+  ].join('\n');
+}
