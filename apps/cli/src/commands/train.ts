@@ -12,6 +12,7 @@ import { type Command, Option } from 'commander';
 import { stringify } from 'yaml';
 import { openModel } from '../generate/check.ts';
 import { interruptible } from '../interrupt.ts';
+import { type Joined, joinJob, leaveJob, ofRank, reporterOfRank } from '../mpi/job.ts';
 import { clock, createReporter, type Reporter, size } from '../report.ts';
 import { ClipReader } from '../train/clip-reader.ts';
 import { MODES, type Mode, readTrainingExperiment } from '../train/experiment.ts';
@@ -21,6 +22,7 @@ import { openTunedDevice } from '../tuning.ts';
 import { integer } from './options.ts';
 
 interface Flags {
+  wire?: 'f32' | 'bf16';
   experimentConfig?: string;
   override?: string[];
   mode?: Mode;
@@ -50,66 +52,84 @@ export function addTrain(program: Command): void {
     .option('--test-dataloader', 'read the first batches, say what is in them, and end')
     .option('--test-dataloader-samples <n>', 'how many of them', integer(1), 4)
     .option('--follow-links', 'let links of the data root lead out of it')
+    .addOption(
+      new Option(
+        '--wire <type>',
+        'what gradients are sent in, from process to process (default: f32)',
+      ).choices(['f32', 'bf16']),
+    )
     .option('--debug-nan', 'if the loss is no longer a number, say which tensor went bad first')
     .addHelpText(
       'after',
       `
+Several processes (mpirun -n 4 dwm train …) share the micro-batches of each step; the result has the same bits.
 Ctrl-C or SIGTERM finishes the step, saves, and exits with 0; --resume latest goes on from there, with the same bits.
 The output is in <output_dir>/<name> of the experiment.
 Example:
   dwm train dwm.yaml --override data.data_root=/data experiment.output_dir=runs --resume latest`,
     )
     .action(async (given: string | undefined, flags: Flags) => {
-      const reporter = createReporter(program.opts().json === true);
-      const file = given ?? flags.experimentConfig;
-      if (file === undefined)
-        throw new InvalidArgumentError('config', 'is required: the experiment file, .yaml');
-      const config = await readTrainingExperiment(file, flags.override ?? [], reporter, flags);
-      const output = config.experiment.output_dir;
-      if (flags.printConfigOnly) {
-        reporter.result(config, stringify(config));
-        return;
-      }
-      await openModel(config.model.base_model_name_or_path, 'model.base_model_name_or_path');
-      const clips = new ClipReader((line) => reporter.say(line));
-      const read: ReadClip = (path, choose) => clips.read(path, choose);
-      if (flags.testDataloader) {
-        const seen = await inspectBatches(config, read, flags.testDataloaderSamples).finally(() =>
-          clips.close(),
-        );
-        reporter.result(seen, batchesText(seen));
-        return;
-      }
-      const result = await interruptible((signal) =>
-        train({
-          config,
-          experimentFile: file,
-          resume: flags.resume,
-          saveInitial: flags.saveInitialCheckpoints,
-          debugNan: flags.debugNan,
-          signal,
-          openDevice: () => openTunedDevice(reporter, join(output, 'tune.json')),
-          readClip: read,
-          validate: async (pipeline, samples, step) => {
-            reporter.progress(`step ${step}: making ${samples.length} validation videos`);
-            try {
-              reporter.say(`validation: ${await validate(config, pipeline, samples, step, read, signal)}`);
-            } catch (error) {
-              // Asked to stop: the run itself saves and returns.
-              if (!signal.aborted) throw error;
-            }
-          },
-          reconstructions: async (clips, step) => {
-            reporter.say(`reconstructions: ${await writeReconstructions(output, clips, step)}`);
-          },
-          onEvent: (event) => show(event, reporter),
-        }),
-      ).finally(() => clips.close());
-      const loss = result.losses.at(-1)?.loss;
-      const text = loss === undefined ? '' : `, loss ${loss.toPrecision(4)}`;
-      const next = result.stopped ? '; go on with --resume latest' : '';
-      reporter.result(result, `${result.checkpoint ?? 'nothing to do'}: step ${result.step}${text}${next}`);
+      const joined = await joinJob();
+      await ofRank(joined, () => run(given, flags, joined, program.opts().json === true));
     });
+}
+
+async function run(
+  given: string | undefined,
+  flags: Flags,
+  joined: Joined | undefined,
+  json: boolean,
+): Promise<void> {
+  const peers = joined?.mpi;
+  const reporter = joined ? reporterOfRank(createReporter(json), joined) : createReporter(json);
+  const file = given ?? flags.experimentConfig;
+  if (file === undefined) throw new InvalidArgumentError('config', 'is required: the experiment file, .yaml');
+  const config = await readTrainingExperiment(file, flags.override ?? [], reporter, flags);
+  const output = config.experiment.output_dir;
+  if (flags.printConfigOnly) {
+    reporter.result(config, stringify(config));
+    return;
+  }
+  await openModel(config.model.base_model_name_or_path, 'model.base_model_name_or_path');
+  const clips = new ClipReader((line) => reporter.say(line));
+  const read: ReadClip = (path, choose) => clips.read(path, choose);
+  if (flags.testDataloader) {
+    const seen = await inspectBatches(config, read, flags.testDataloaderSamples).finally(() => clips.close());
+    reporter.result(seen, batchesText(seen));
+    return;
+  }
+  const result = await interruptible((signal) =>
+    train({
+      config,
+      experimentFile: file,
+      resume: flags.resume,
+      saveInitial: flags.saveInitialCheckpoints,
+      debugNan: flags.debugNan,
+      signal,
+      ...(peers && { peers, wire: { bf16: flags.wire === 'bf16' } }),
+      openDevice: () => openTunedDevice(reporter, join(output, 'tune.json')),
+      readClip: read,
+      validate: async (pipeline, samples, step) => {
+        reporter.progress(`step ${step}: making ${samples.length} validation videos`);
+        try {
+          reporter.say(`validation: ${await validate(config, pipeline, samples, step, read, signal)}`);
+        } catch (error) {
+          // Asked to stop: the run itself saves and returns.
+          if (!signal.aborted) throw error;
+        }
+      },
+      reconstructions: async (clips, step) => {
+        reporter.say(`reconstructions: ${await writeReconstructions(output, clips, step)}`);
+      },
+      onEvent: (event) => show(event, reporter),
+    }),
+  ).finally(() => clips.close());
+  if (joined) leaveJob(joined);
+  if (peers && peers.rank !== 0) return;
+  const loss = result.losses.at(-1)?.loss;
+  const text = loss === undefined ? '' : `, loss ${loss.toPrecision(4)}`;
+  const next = result.stopped ? '; go on with --resume latest' : '';
+  reporter.result(result, `${result.checkpoint ?? 'nothing to do'}: step ${result.step}${text}${next}`);
 }
 
 /** Batches as the original's `--test_dataloader` prints them. */

@@ -88,7 +88,7 @@ test('what fails is tried three times, listed, and tried again when asked for', 
 }, 30_000);
 
 test('a device that is lost, or that does not open, ends the process and is no fault of the item', async () => {
-  const lost = () => Promise.reject(new DeviceLostError('unknown', 'lost'));
+  const lost = () => Promise.reject(new DeviceLostError('unknown', 'lost', 0));
   await expect(each(lost)).rejects.toThrow(DeviceLostError);
   const none = { open: () => Promise.reject(new Error('no adapter')) };
   await expect(each(make, none)).rejects.toThrow('no adapter');

@@ -4,6 +4,8 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { LossScale } from './loss-scale.ts';
 import { adamw8bitOptimizer, adamwOptimizer, type Optimizer, sgdOptimizer } from './optimizer.ts';
 import { PackedLayout } from './packed.ts';
+import { fromBf16, toBf16 } from './peers.ts';
+import { peersHere } from './peers-testing.ts';
 import { emaDecayAt, type LossFunction, TrainStep, type TrainStepOptions } from './train-step.ts';
 import type { Trainable } from './trainable.ts';
 
@@ -183,4 +185,42 @@ test('only the beginning of the gradient is clipped, and its norm alone is told'
     expect(theta[i]).toBeCloseTo(start[i] - factor * gradient[i], 5);
   }
   step.destroy();
+});
+
+test('six micro-batches of one, two and three processes: the same bits after every step', async () => {
+  const options = { optimizer: adamwOptimizer(layout.length, rates), microBatches: 6, maxGradNorm: 0.02 };
+  const batches = [1, 2, 3, 4, 5, 6].map((k) => ({ x: target(k) }));
+  const run = async (count: number, more: Partial<TrainStepOptions> = {}) => {
+    const peers = count === 1 ? [undefined] : peersHere(count);
+    const own = (rank: number) => batches.filter((_, i) => i % count === rank);
+    const steps = await Promise.all(peers.map((one) => create({ ...options, ...more, peers: one })));
+    const results: unknown[] = [];
+    for (let k = 1; k <= 4; k++) {
+      // The second process is asked to stop at the last step.
+      const got = await Promise.all(
+        steps.map((step, rank) => step.run(own(rank), k, 0.1, k === 4 && rank === count - 1)),
+      );
+      for (const one of got) expect(one).toEqual(got[0]);
+      results.push(got[0], ...((await steps[0].theta.read()) as Float32Array));
+    }
+    const all = await Promise.all(steps.map(async (step) => (await step.state()).tensors));
+    for (const tensors of all) expect(tensors).toEqual(all[0]);
+    for (const step of steps) step.destroy();
+    return results;
+  };
+  const alone = await run(1);
+  expect(await run(2)).toEqual(alone);
+  expect(await run(3)).toEqual(alone);
+  const rounded = await run(2, { wire: { bf16: true } });
+  expect(rounded).not.toEqual(alone);
+  expect(await run(3, { wire: { bf16: true } })).toEqual(rounded);
+});
+
+test('bf16 is the nearest, ties to even; infinities and NaN stay what they are', () => {
+  const given = [1, -2.5, 1 + 2 ** -8, 1 + 3 * 2 ** -8, 3.4e38, 1e-40, Number.POSITIVE_INFINITY, Number.NaN];
+  const got = [...fromBf16(toBf16(Float32Array.from(given)))];
+  expect(got.slice(0, 4)).toEqual([1, -2.5, 1, 1 + 2 ** -6]);
+  expect(got[4]).toBe(Number.POSITIVE_INFINITY);
+  expect(Math.abs(got[5] - 1e-40)).toBeLessThan(1e-40);
+  expect(got.slice(6)).toEqual([Number.POSITIVE_INFINITY, Number.NaN]);
 });

@@ -28,6 +28,7 @@ import type { Weights } from '../weights/weights.ts';
 import { clipped } from './adamw.ts';
 import { LossScale } from './loss-scale.ts';
 import type { Optimizer } from './optimizer.ts';
+import { GradientSum, gatherNumbers, type Peers, type WireOptions } from './peers.ts';
 import type { Trainable } from './trainable.ts';
 
 /** A traced loss, one value, of named inputs, with the network's weights as they are being trained. */
@@ -43,7 +44,11 @@ export interface TrainStepOptions {
   readonly maxGradNorm: number;
   /** Elements from the start that the norm is of, and that are clipped; all if left out. */
   readonly clippedLength?: number;
-  /** Micro-batches of a step; 1 if left out. */
+  /** Processes that share the micro-batches of a step: rank r has the r-th of each `count` of them. */
+  readonly peers?: Peers;
+  /** How gradients go from one to the other. */
+  readonly wire?: WireOptions;
+  /** Micro-batches of a step, of all processes together; 1 if left out. */
   readonly microBatches?: number;
   /** Keeps a running average of the weights: average += (1 - decay) · (weights - average). */
   readonly emaDecay?: number;
@@ -58,6 +63,8 @@ export interface StepResult {
   readonly norm: number;
   /** The gradient overflowed in f16: the weights stay, and the loss is scaled less from now on. */
   readonly skipped: boolean;
+  /** A process was asked to stop: all know it after the same step. */
+  readonly stop: boolean;
 }
 
 type Specs = Record<string, TensorSpec>;
@@ -102,6 +109,8 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
   readonly #updates: readonly [Program<Specs, Tensors>, Program<Specs, Tensors>];
   readonly #batch: readonly TensorSpec[];
   readonly #average: { readonly sum: DeviceTensor; readonly losses: DeviceTensor } | undefined;
+  /** Where several processes share a step. */
+  readonly #shared: GradientSum | undefined;
   /** The update whose outputs are the weights and all that goes with them. */
   #current = 0;
 
@@ -113,6 +122,7 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
     accumulate: Program<Specs, { sum: Tensor; losses: Tensor }> | undefined;
     batch: readonly TensorSpec[];
     average: { sum: DeviceTensor; losses: DeviceTensor } | undefined;
+    shared: GradientSum | undefined;
     updates: readonly [Program<Specs, Tensors>, Program<Specs, Tensors>];
   }) {
     this.trainable = parts.trainable;
@@ -122,6 +132,7 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
     this.#accumulate = parts.accumulate;
     this.#batch = parts.batch;
     this.#average = parts.average;
+    this.#shared = parts.shared;
     this.#updates = parts.updates;
   }
 
@@ -132,7 +143,7 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
     options: TrainStepOptions,
   ): Promise<TrainStep<I>> {
     const { optimizer, maxGradNorm, microBatches = 1, emaDecay, halfPrecision = false } = options;
-    const { clippedLength = trainable.layout.length } = options;
+    const { clippedLength = trainable.layout.length, peers } = options;
     const { layout } = trainable;
     const flat = spec([layout.length]);
     const one = spec([1]);
@@ -149,7 +160,7 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
       },
       halfPrecision ? 'f16' : 'f32',
     );
-    const many = microBatches > 1;
+    const many = microBatches > 1 && !peers;
     const losses = spec([microBatches]);
     const accumulate = many
       ? await compile<Specs, { sum: Tensor; losses: Tensor }>(
@@ -192,8 +203,20 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
           losses: new DeviceTensor(device, losses, 'losses'),
         }
       : undefined;
+    const shared =
+      peers && (await GradientSum.create(device, peers, layout.length, microBatches, options.wire));
     const batch = Object.values<TensorSpec>(inputs);
-    return new TrainStep({ trainable, options, scale, gradient, accumulate, batch, average, updates });
+    return new TrainStep({
+      trainable,
+      options,
+      scale,
+      gradient,
+      accumulate,
+      batch,
+      average,
+      shared,
+      updates,
+    });
   }
 
   /** Memory of the gradient program, which dominates. */
@@ -228,23 +251,32 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
 
   /**
    * One optimizer step over micro-batches of equal weight.
+   * @param batches those of this process.
    * @param step counted from 1.
+   * @param stop whether this process is asked to stop.
    * @throws NotFiniteError, before any weight has changed.
    */
   async run(
     batches: readonly { [K in keyof I]: Float32Array }[],
     step: number,
     learningRate: number,
+    stop = false,
   ): Promise<StepResult> {
-    const { optimizer, microBatches = 1, emaDecay } = this.#options;
-    if (batches.length !== microBatches) {
-      throw new Error(`train step: expected ${microBatches} micro-batches, got ${batches.length}`);
+    const { optimizer, microBatches = 1, emaDecay, peers } = this.#options;
+    const own = microBatches / (peers?.count ?? 1);
+    if (batches.length !== own) {
+      throw new Error(`train step: expected ${own} micro-batches, got ${batches.length}`);
     }
+    const lossesHere: number[] = [];
     const now = this.#updates[this.#current].outputs;
     const scale = this.#scale?.state.scale ?? 1;
     for (const [i, batch] of batches.entries()) {
       const scaled = this.#scale && { scale: Float32Array.of(scale) };
       const { loss, gradient } = await this.#gradient.run({ ...batch, ...scaled, theta: now.theta });
+      if (this.#shared) {
+        lossesHere.push(...((await loss.read()) as Float32Array));
+        await this.#shared.add((await gradient.read()) as Float32Array);
+      }
       if (!this.#accumulate || !this.#average) continue;
       const { sum, losses } = this.#average;
       const place = new Float32Array(batches.length);
@@ -254,10 +286,7 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
       sum.copyFrom(next.sum);
       losses.copyFrom(next.losses);
     }
-    const { loss, gradient } = this.#gradient.outputs;
-    const given = this.#average
-      ? { gradient: this.#average.sum, losses: this.#average.losses }
-      : { gradient, losses: loss };
+    const { given, asked } = await this.#summed(lossesHere, stop);
     const updates = step - (this.#scale?.state.skipped ?? 0);
     const scalars = Float32Array.of(
       1 / scale,
@@ -271,12 +300,33 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
     if (bad >= 0) throw new NotFiniteError(step, `the loss of micro-batch ${bad}`, bad);
     const mean = losses.reduce((sum, value) => sum + value / losses.length, 0);
     if (!Number.isFinite(norm)) {
-      if (this.#scale?.overflow()) return { loss: mean, norm, skipped: true };
+      if (this.#scale?.overflow()) return { loss: mean, norm, skipped: true, stop: asked };
       throw new NotFiniteError(step, 'the norm of the gradients');
     }
     this.#scale?.succeed();
     this.#current = 1 - this.#current;
-    return { loss: mean, norm, skipped: false };
+    return { loss: mean, norm, skipped: false, stop: asked };
+  }
+
+  /** The mean gradient and the losses of all micro-batches, and whether a process is asked to stop. */
+  async #summed(losses: readonly number[], stop: boolean) {
+    const { peers } = this.#options;
+    if (peers && this.#shared) {
+      const gradient = await this.#shared.take();
+      const numbers = await gatherNumbers(peers, [stop ? 1 : 0, ...losses]);
+      const [stops, ...rounds] = numbers;
+      return {
+        given: { gradient, losses: Float32Array.from(rounds.flat()) },
+        asked: stops.some((one) => one !== 0),
+      };
+    }
+    const { loss, gradient } = this.#gradient.outputs;
+    return {
+      given: this.#average
+        ? { gradient: this.#average.sum, losses: this.#average.losses }
+        : { gradient, losses: loss },
+      asked: stop,
+    };
   }
 
   /** Host copies of the weights and all that the optimizer remembers, by name, and the loss scale. */
@@ -304,6 +354,7 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
     for (const program of [this.#gradient, this.#accumulate, ...this.#updates]) program?.destroy();
     this.#average?.sum.destroy();
     this.#average?.losses.destroy();
+    this.#shared?.destroy();
   }
 }
 

@@ -5,6 +5,7 @@ export {
   parseExperiment,
   readExperimentFile,
 } from '../../training/config.ts';
+export type { Peers, WireOptions } from '../../training/peers.ts';
 export { listCheckpoints, readState, type SavedCheckpoint, type TrainingState } from './checkpoint.ts';
 export { readTrainingClip } from './clip-store.ts';
 export { readDataset, readDatasets, type Sample } from './dataset.ts';

@@ -5,6 +5,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type Device,
   DeviceLostError,
@@ -34,6 +35,7 @@ import {
   type Optimizer,
   sgdOptimizer,
 } from '../../training/optimizer.ts';
+import { gatherNumbers, type Peers, type WireOptions } from '../../training/peers.ts';
 import { NotFiniteError, TrainStep } from '../../training/train-step.ts';
 import type { Trainable } from '../../training/trainable.ts';
 import { hasLora, LORA_FILES } from '../../weights/lora.ts';
@@ -85,6 +87,9 @@ export interface TrainOptions extends Shows {
   readonly debugNan?: boolean;
   /** When aborted, the step under way is finished and saved, and the run returns. */
   readonly signal?: AbortSignal;
+  /** Processes that share the micro-batches of each step. Rank 0 writes; all read. */
+  readonly peers?: Peers;
+  readonly wire?: WireOptions;
   readonly openDevice: () => Promise<Device>;
   readonly readClip: ReadClip;
   readonly onEvent?: (event: TrainEvent) => void;
@@ -100,6 +105,9 @@ export interface TrainResult {
   readonly losses: readonly LossPoint[];
 }
 
+/** Time for the process whose micro-batch went bad to find out why, before the others end it. */
+const OTHERS_LOOK_MS = 60_000;
+
 /** Device losses in a row, without a checkpoint between, after which a run gives up. */
 const MAX_LOSSES = 3;
 
@@ -110,12 +118,39 @@ const MAX_LOSSES = 3;
  */
 export async function train(options: TrainOptions): Promise<TrainResult> {
   const { output_dir } = options.config.experiment;
+  const { peers } = options;
+  if (peers) checkShares(options.config.training, peers.count);
+  // What rank 0 puts into the folder is there before the others look.
+  if (peers && peers.rank !== 0) {
+    await together(peers);
+    const result = await trainOn(options);
+    await together(peers);
+    return result;
+  }
   return withOutput(output_dir, {}, async () => {
     await sweepCheckpoints(output_dir);
     const { experimentFile: file } = options;
     if (file) await writeFileAtomic(join(output_dir, basename(file)), await readFile(file));
-    return trainOn(options);
+    const result = await trainOn(options);
+    await together(peers);
+    return result;
   });
+}
+
+/** Waits until every process is here. */
+const together = (peers: Peers | undefined): Promise<unknown> | undefined =>
+  peers && gatherNumbers(peers, [0]);
+
+/** @throws InvalidArgumentError unless every process gets as many micro-batches. */
+function checkShares(
+  { gradient_accumulation_steps: steps, batch_size: size }: ExperimentConfig['training'],
+  count: number,
+): void {
+  if (steps % count === 0) return;
+  throw new InvalidArgumentError(
+    'training.gradient_accumulation_steps',
+    `${count} processes share the micro-batches of a step, expected a multiple of ${count}, got ${steps}; for ${steps} of ${size} samples on each, as the original has it: --override training.gradient_accumulation_steps=${steps * count}`,
+  );
 }
 
 async function trainOn(options: TrainOptions): Promise<TrainResult> {
@@ -123,12 +158,13 @@ async function trainOn(options: TrainOptions): Promise<TrainResult> {
   let { resume } = options;
   for (let losses = 0; ; ) {
     const session = await Session.open({ ...options, resume }, report);
+    if (options.peers?.rank === 0) await together(options.peers);
     const { saved } = session;
     try {
       return await session.run();
     } catch (error) {
       if (isDiskFull(error)) throw diskFull(error, options.config.experiment.output_dir, session.saved);
-      if (!(error instanceof DeviceLostError)) throw error;
+      if (!(error instanceof DeviceLostError) || options.peers) throw error;
       losses = session.saved === saved ? losses + 1 : 1;
       if (losses >= MAX_LOSSES) throw error;
       report({ kind: 'warning', text: `${error.message}; going on from the last checkpoint` });
@@ -229,6 +265,7 @@ class Session {
         maxGradNorm: task.fixed?.max_grad_norm ?? training.max_grad_norm,
         ...(task.clippedLength !== undefined && { clippedLength: task.clippedLength }),
         microBatches: training.gradient_accumulation_steps,
+        ...(options.peers && { peers: options.peers, wire: options.wire }),
         ...(training.ema_decay !== null && { emaDecay: training.ema_decay }),
         halfPrecision: training.custom_settings.mixed_precision === 'fp16',
       });
@@ -243,7 +280,8 @@ class Session {
       const perStep = training.batch_size * training.gradient_accumulation_steps;
       const load = async (index: number): Promise<Batch[]> => {
         const batches: Batch[] = [];
-        for (let k = 0; k < training.gradient_accumulation_steps; k++) {
+        const { rank, count } = options.peers ?? { rank: 0, count: 1 };
+        for (let k = rank; k < training.gradient_accumulation_steps; k += count) {
           batches.push(
             await task.batch(done.position + (index - done.step) * perStep + k * training.batch_size),
           );
@@ -277,17 +315,20 @@ class Session {
     const { training, data, logging, experiment } = config;
     const { checkpointing_steps: interval } = training.custom_settings;
     const perStep = training.batch_size * training.gradient_accumulation_steps;
-    const log = await EventLog.open(join(experiment.output_dir, 'logs'));
+    const log = this.#writes ? await EventLog.open(join(experiment.output_dir, 'logs')) : undefined;
     const last = training.max_train_steps;
+    // Where others take part, all stop after the same step, so what they agreed on counts.
+    let agreed = false;
+    const isStopped = () => (this.#options.peers ? agreed : signal?.aborted === true);
     let sinceSave: number[] = [];
     const shown = Math.min(data.max_validation_videos, data.num_validation_videos);
     try {
       if (this.#options.saveInitial && this.#done === 0) await this.#save([]);
-      if (this.#validation.length > 0 && this.#done < last && !signal?.aborted) {
-        await log.scalars(this.#done, await this.#validate(this.#done, shown));
+      if (this.#validation.length > 0 && this.#done < last && !isStopped()) {
+        await log?.scalars(this.#done, await this.#validate(this.#done, shown));
       }
       const begun = { time: performance.now(), step: this.#done };
-      while (this.#done < last && !signal?.aborted) {
+      while (this.#done < last && !isStopped()) {
         const batches = await this.#batches.take();
         const step = this.#done + 1;
         const lr =
@@ -298,7 +339,8 @@ class Session {
             cycles: training.lr_num_cycles,
             learningRate: training.learning_rate,
           });
-        const { loss, norm, skipped } = await this.#checked(batches, step, lr);
+        const { loss, norm, skipped, stop } = await this.#checked(batches, step, lr, signal?.aborted);
+        agreed = stop;
         if (skipped) {
           const text = `step ${step}: a gradient left the range of f16; the step is left out, and the loss scaled by half of before`;
           this.#report({ kind: 'warning', text });
@@ -319,22 +361,22 @@ class Session {
         });
         if (step % logging.log_steps === 0 || step === last || step === 1) {
           this.#points.push({ step, loss });
-          await log.scalars(step, { loss, lr, grad_norm: norm, samples_per_second: pace * perStep });
+          await log?.scalars(step, { loss, lr, grad_norm: norm, samples_per_second: pace * perStep });
           await this.#plot();
         }
-        if ((interval > 0 && step % interval === 0) || step === last || signal?.aborted) {
+        if ((interval > 0 && step % interval === 0) || step === last || isStopped()) {
           await this.#save(sinceSave);
           sinceSave = [];
         }
         if (data.validation_steps > 0 && step % data.validation_steps === 0)
-          await log.scalars(step, await this.#validate(step, data.num_validation_videos));
+          await log?.scalars(step, await this.#validate(step, data.num_validation_videos));
         if (step === last && this.#validation.length > 0)
-          await log.scalars(step, await this.#validate(step, Math.min(data.max_validation_videos, 4)));
+          await log?.scalars(step, await this.#validate(step, Math.min(data.max_validation_videos, 4)));
       }
       // Aborted while a batch was loading: what was done since the last checkpoint is saved too.
       if (sinceSave.length > 0) await this.#save(sinceSave);
     } finally {
-      await log.close();
+      await log?.close();
     }
     const stopped = this.#done < last;
     return {
@@ -351,12 +393,22 @@ class Session {
     await this.#batches.settle();
   }
 
-  async #checked(batches: readonly Batch[], step: number, lr: number) {
+  /** Of several processes, whether this is the one that writes. */
+  get #writes(): boolean {
+    return (this.#options.peers?.rank ?? 0) === 0;
+  }
+
+  async #checked(batches: readonly Batch[], step: number, lr: number, stop?: boolean) {
+    const { peers } = this.#options;
     try {
-      return await this.#step.run(batches, step, lr);
+      return await this.#step.run(batches, step, lr, stop);
     } catch (error) {
       if (!(error instanceof NotFiniteError) || !this.#options.debugNan) throw error;
-      for (const batch of batches.slice(error.batch ?? 0)) {
+      // Micro-batches are dealt out in turn.
+      const { rank, count } = peers ?? { rank: 0, count: 1 };
+      const bad = error.batch ?? 0;
+      if (bad % count !== rank) await sleep(OTHERS_LOOK_MS);
+      for (const batch of batches.slice(Math.floor(bad / count))) {
         const found = await firstNotFinite(
           this.#device,
           this.#task.trainable,
@@ -375,6 +427,7 @@ class Session {
   }
 
   async #plot(): Promise<void> {
+    if (!this.#writes) return;
     const { output_dir, name } = this.#options.config.experiment;
     await writeFileAtomic(join(output_dir, 'loss.svg'), [
       Buffer.from(lossPlot(this.#points, `${name}: loss`)),
@@ -382,6 +435,7 @@ class Session {
   }
 
   async #save(losses: readonly number[]): Promise<void> {
+    if (!this.#writes) return;
     const { config } = this.#options;
     const { training } = config;
     const { tensors, lossScale } = await this.#step.state();
@@ -407,6 +461,7 @@ class Session {
 
   /** @returns what it measured, for the log. */
   async #validate(step: number, count: number): Promise<Record<string, number>> {
+    if (!this.#writes) return {};
     const samples = this.#validation.slice(0, count);
     const now = `${step} ${samples.length}`;
     if (now === this.#validated) return {};
@@ -425,6 +480,7 @@ class Session {
    */
   async #finish(): Promise<string | undefined> {
     await this.#batches.settle();
+    if (!this.#writes) return undefined;
     const { experiment, training } = this.#options.config;
     const output = experiment.output_dir;
     const files = await this.#task.finish(this.#step.weights);
