@@ -85,7 +85,7 @@ const customSettings = z.strictObject({
 
 const training = z.strictObject({
   /** `sft`, Wan's: every weight of its transformer. */
-  mode: z.enum(['lora', 'full', 'sft', 'vae', 'inpaint']).default('lora'),
+  mode: z.enum(['lora', 'full', 'sft', 'vae', 'decoder', 'inpaint']).default('lora'),
   /** Mode `inpaint`: share of samples in which nothing is hidden, as in DWM. */
   inpaint_identity_prob: share.default(0.5),
   /** Mode `vae`: the distance that the reconstruction is measured by, and the weights of its other terms. */
@@ -96,6 +96,12 @@ const training = z.strictObject({
   vae_crop: z.tuple([positive, positive, positive]).nullable().default(null),
   /** Mode `vae`: only the decoder learns, so that latents made before, and all that learnt from them, stay of use. */
   vae_freeze_encoder: z.boolean().default(false),
+  /** Mode `decoder`: share of samples whose latents are what the transformer predicts. */
+  decoder_generated_prob: share.default(0.5),
+  /** Mode `decoder`: weights of edges as strong as the truth's, of the discriminator's features, and of its verdict. */
+  decoder_contrast_weight: z.number().nonnegative().default(1),
+  decoder_feature_weight: z.number().nonnegative().default(0.1),
+  decoder_adversarial_weight: z.number().nonnegative().default(0.2),
   learning_rate: real(z.number().nonnegative()).default(1e-4),
   batch_size: positive.default(1),
   max_train_steps: positive.default(15_000),
@@ -140,7 +146,7 @@ const training = z.strictObject({
     .tuple([count.max(999), count.max(999)])
     .refine(([first, last]) => first <= last, 'expected the first timestep before the last')
     .default([0, 999]),
-  /** Modes `lora` and `full`: how many times more than the rest the loss counts what differs from the static video. */
+  /** Modes `lora`, `full`, `decoder`: how many times more than the rest counts what differs from the static video. */
   change_weight: z.number().nonnegative().default(0),
   /** Modes `lora` and `full`: error of a latent from which on the loss is linear in it (pseudo-Huber); 0 squares all. */
   huber_c: z.number().nonnegative().default(0),

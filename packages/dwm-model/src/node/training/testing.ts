@@ -9,7 +9,6 @@ import type { TrainOptions } from './trainer.ts';
 
 export const TINY_MODEL = join(import.meta.dirname, '../../../tests/golden/pipeline_e2e');
 const TEXT_DIM = 32;
-const LATENTS = [32, 2, 2, 4];
 
 async function save(path: string, shape: number[], stream: number): Promise<void> {
   const count = shape.reduce((a, b) => a * b);
@@ -23,15 +22,17 @@ export interface TinyRun {
   config(output: string, training?: object): ExperimentConfig;
 }
 
-export async function tinyRun(): Promise<TinyRun> {
+/** @param frames of a clip, 4k + 1. */
+export async function tinyRun(frames = 5): Promise<TinyRun> {
+  const latents = [32, (frames + 3) / 4, 2, 4];
   const folder = await mkdtemp(join(tmpdir(), 'dwm-train-'));
   const sample = join(folder, 'data/sample');
   await mkdir(join(sample, 'videos'), { recursive: true });
   const stems = ['a', 'b', 'c'];
   for (const [i, stem] of stems.entries()) {
-    await save(join(sample, `video_latents/${stem}.safetensors`), LATENTS, 4 * i);
-    await save(join(sample, `static_video_latents/${stem}.safetensors`), LATENTS, 4 * i + 1);
-    await save(join(sample, `hand_video_latents/${stem}.safetensors`), LATENTS, 4 * i + 2);
+    await save(join(sample, `video_latents/${stem}.safetensors`), latents, 4 * i);
+    await save(join(sample, `static_video_latents/${stem}.safetensors`), latents, 4 * i + 1);
+    await save(join(sample, `hand_video_latents/${stem}.safetensors`), latents, 4 * i + 2);
     await save(join(sample, `prompt_embeds_rewrite/${stem}.safetensors`), [8, TEXT_DIM], 4 * i + 3);
   }
   const list = join(folder, 'list.txt');
@@ -48,7 +49,7 @@ export async function tinyRun(): Promise<TinyRun> {
             dataset_file: [list],
             height_buckets: 16,
             width_buckets: 32,
-            frame_buckets: 5,
+            frame_buckets: frames,
           },
           logging: { log_steps: 1 },
           training: {

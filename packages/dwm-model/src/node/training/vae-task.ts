@@ -4,9 +4,7 @@
  */
 import {
   type DeviceTensor,
-  evaluate,
   InvalidArgumentError,
-  parameter,
   philox4x32,
   randomReference,
   spec,
@@ -19,12 +17,12 @@ import { fullTrainable } from '../../training/trainable.ts';
 import { vaeObjective } from '../../training/vae-objective.ts';
 import { CogVideoXVae, latentSize, SAMPLE_FRAMES, spatialRatio, vaeParameters } from '../../vae/index.ts';
 import { readJson } from '../../weights/config.ts';
-import { Parameters } from '../../weights/parameters.ts';
 import { ClipStore } from './clip-store.ts';
 import { CLIPS, checkFiles, type Sample } from './dataset.ts';
 import type { ModelFiles } from './model-folder.ts';
 import { trainingSize } from './size.ts';
 import type { Batch, Reconstruction, TaskContext, TrainingTask } from './task.ts';
+import { channelsFirst, trainedVae } from './trained-vae.ts';
 
 const KEYS = { choices: 0x56414530, noise: 0x56414531 };
 const WEIGHTS = 'vae/diffusion_pytorch_model.safetensors';
@@ -108,16 +106,7 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
     return { video, noise };
   }
 
-  /** The network with the weights as they are; the caller's to destroy. */
-  async function current(theta: DeviceTensor): Promise<CogVideoXVae> {
-    const { weights } = trainable.bind(parameter(theta));
-    const names = Object.keys(specs);
-    const tensors = await evaluate(
-      device,
-      Object.fromEntries(names.map((name) => [name, weights.get(name)])),
-    );
-    return new CogVideoXVae(device, config, new Parameters(new Map(Object.entries(tensors))));
-  }
+  const current = (theta: DeviceTensor) => trainedVae(device, config, trainable, theta);
 
   const files = (theta: Float32Array, configJson: object): ModelFiles => ({
     weights: new Map([
@@ -128,16 +117,7 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
 
   const shape = [1, 3, size.frames, size.height, size.width] as const;
 
-  /** A clip as the VAE takes it, [1, 3, frames, height, width]. */
-  async function whole(path: string): Promise<Float32Array> {
-    const clip = await clips.load(path);
-    const out = new Float32Array(clip.length);
-    const pixels = clip.length / 3;
-    for (let c = 0; c < 3; c++) {
-      for (let i = 0; i < pixels; i++) out[c * pixels + i] = clip[3 * i + c] / 127.5 - 1;
-    }
-    return out;
-  }
+  const whole = async (path: string) => channelsFirst(await clips.load(path));
 
   return {
     trainable,

@@ -1,0 +1,112 @@
+/** Latents of triplets and the embeddings of their prompts, in the order of a run, and the rules for batches of them. */
+import { join } from 'node:path';
+import {
+  type Device,
+  InvalidArgumentError,
+  InvalidFileError,
+  type ModelFolder,
+  subfolder,
+} from '@dwm/core-tensor';
+import type { ClipSize } from '../../pipeline/clip.ts';
+import { swapFrames } from '../../pipeline/conditioning.ts';
+import type { DwmPipeline } from '../../pipeline/pipeline.ts';
+import { fromConfig } from '../../schedulers/index.ts';
+import type { BatchRules, Example } from '../../training/data/batch.ts';
+import type { TransformerConfig } from '../../transformer/index.ts';
+import { CogVideoXVae, latentSize, readVaeConfig, spatialRatio } from '../../vae/index.ts';
+import { readJson } from '../../weights/config.ts';
+import { TrainingEncoder } from './encoder.ts';
+import { ExampleLoader } from './example-loader.ts';
+import { allSamples } from './order.ts';
+import { trainingSize } from './size.ts';
+import type { TaskContext } from './task.ts';
+
+export interface Examples {
+  readonly rules: BatchRules;
+  /** Of a prompt. */
+  readonly tokens: number;
+  /** The batch whose first sample is the run's `position`-th. */
+  load(position: number): Promise<Example[]>;
+  /** Scaled latents of a black clip [frames, channels, h, w]: hidden places, and hands that are not there. */
+  black(): Promise<Float32Array>;
+}
+
+/**
+ * @param config of the transformer.
+ * @param pipeline loaded when something has to be encoded.
+ * @throws InvalidArgumentError for a size that the networks do not take.
+ */
+export async function openExamples(
+  { config: experiment, device, model, folder, datasets, matched, order, readClip, warn }: TaskContext,
+  config: TransformerConfig,
+  pipeline: () => Promise<DwmPipeline>,
+): Promise<Examples> {
+  const { training } = experiment;
+  const size = trainingSize(experiment);
+  const vae = await readVaeConfig(subfolder(folder, 'vae'));
+  const scheduler = await readJson(folder, 'scheduler/scheduler_config.json');
+  const { alphasCumprod } = fromConfig(scheduler.json, scheduler.file);
+  if (!alphasCumprod) {
+    throw new InvalidFileError(scheduler.file, 'is a flow-matching scheduler; training needs diffusion');
+  }
+  const unit = spatialRatio(vae) * config.patch_size;
+  for (const name of ['height', 'width'] as const) {
+    if (size[name] % unit !== 0) {
+      throw new InvalidArgumentError(
+        `data.${name}_buckets`,
+        `expected a multiple of ${unit}, got ${size[name]}`,
+      );
+    }
+  }
+  const latent = latentSize(vae, size);
+  const loader = new ExampleLoader({
+    encoder: new TrainingEncoder({ model, size, readClip, pipeline }),
+    cache: join(experiment.experiment.output_dir, 'cache'),
+    size: latent,
+    textDim: config.text_embed_dim,
+    hasTextEncoder: await folder.exists('text_encoder/config.json'),
+    loadTensors: training.custom_settings.load_tensors,
+    turnAt: (position) => order.at(position),
+    warn,
+  });
+  await loader.check(allSamples(datasets, matched));
+  const black = () => blackLatents(device, subfolder(folder, 'vae'), size, vae.scaling_factor);
+  return {
+    rules: {
+      seed: training.seed,
+      size: latent,
+      scalingFactor: vae.scaling_factor,
+      alphasCumprod,
+      config,
+      promptDropout: training.prompt_dropout_prob,
+      handDropout: training.hand_dropout_prob,
+      timesteps: training.timestep_range,
+      ...(training.mode !== 'inpaint' &&
+        training.no_hands_prob > 0 && { noHands: { share: training.no_hands_prob, black: await black() } }),
+      ...(training.prompt_dropout_prob > 0 && { emptyText: await loader.emptyText() }),
+    },
+    tokens: (await loader.text(datasets[0][0])).length / config.text_embed_dim,
+    async load(position) {
+      const examples: Example[] = [];
+      for (let i = 0; i < training.batch_size; i++) examples.push(await loader.load(position + i));
+      return examples;
+    },
+    black,
+  };
+}
+
+async function blackLatents(
+  device: Device,
+  folder: ModelFolder,
+  { frames, height, width }: ClipSize,
+  scaling: number,
+): Promise<Float32Array> {
+  const vae = await CogVideoXVae.load(device, folder);
+  try {
+    const black = new Float32Array(3 * frames * height * width).fill(-1);
+    const { mean, shape } = await vae.encode(black, [1, 3, frames, height, width]);
+    return swapFrames(mean, shape[1], shape[2], scaling);
+  } finally {
+    vae.destroy();
+  }
+}
