@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { Contender, OpenCase } from './case.ts';
-import { measure, quantile } from './measure.ts';
+import { measure, medianInterval, quantile } from './measure.ts';
 
 /** A contender that gives `values` after `ms`; with 0 at once, however busy the machine is. */
 const giving = (peer: string, values: number[], ms = 1, log: string[] = []): Contender => ({
@@ -68,4 +68,36 @@ test('a peer far behind that would take much of the time runs in one turn; ours 
 test('quantiles interpolate', () => {
   expect(quantile([4, 1, 3, 2], 0.5)).toBe(2.5);
   expect(quantile([4, 1, 3], 0.5)).toBe(3);
+});
+
+test('who computes on the CPU is loaded and timed when the others are gone', async () => {
+  const log: string[] = [];
+  const watched = (contender: Contender): Contender => ({
+    ...contender,
+    async prepare() {
+      log.push(`+${contender.peer}`);
+      const prepared = await contender.prepare();
+      return { ...prepared, dispose: async () => void log.push(`-${contender.peer}`) };
+    },
+  });
+  const cpu = { ...giving('c', [1, 2], 6, log), runsOn: 'cpu' as const };
+  const found = await measure(
+    open(...[giving('a', [1, 2], 6, log), cpu, giving('b', [1, 2], 6, log)].map(watched)),
+    0,
+  );
+  expect(found.map(({ contender }) => contender.peer)).toEqual(['a', 'c', 'b']);
+  expect(found.every(({ samples }) => samples.length === 3)).toBe(true);
+  const first = log.indexOf('+c');
+  expect(log.slice(0, first)).toEqual(expect.arrayContaining(['-a', '-b']));
+  expect(log.slice(first).every((event) => event.includes('c'))).toBe(true);
+});
+
+test('the interval of a median: ranks of the binomial distribution', () => {
+  const upTo = (n: number) => Array.from({ length: n }, (_, i) => n - i);
+  // With 5 values the ends hold 94%, with 6 they hold 97%; with 41 ranks 14 and 28 do (tables of order statistics).
+  expect(medianInterval([3])).toEqual([3, 3]);
+  expect(medianInterval(upTo(5))).toEqual([1, 5]);
+  expect(medianInterval(upTo(6))).toEqual([1, 6]);
+  expect(medianInterval(upTo(9))).toEqual([2, 8]);
+  expect(medianInterval(upTo(41))).toEqual([14, 28]);
 });

@@ -1,7 +1,8 @@
 /**
  * Checks, then times. Every contender's result is compared with the reference before any clock runs; those that
  * are right are timed in turns (A B C A B C …), so that whatever else the machine does hits all of them, each turn
- * on the next set of inputs. Medians are compared.
+ * on the next set of inputs. Who computes on the CPU comes last, when the others are gone: a pool of threads that waits
+ * for work takes time from whoever is measured beside it.
  */
 import type { Contender, OpenCase } from './case.ts';
 import type { Prepared } from './peers/index.ts';
@@ -31,15 +32,28 @@ const LARGE_SHARE = 0.2;
 const TURN_MS = 5;
 
 /** @param budgetMs about how long to time all contenders together; a few turns are always done. */
-export async function measure(
-  { expected, sets, contenders }: OpenCase,
+export async function measure(open: OpenCase, budgetMs: number): Promise<Measurement[]> {
+  const { contenders } = open;
+  const onCpu = contenders.filter(({ runsOn }) => runsOn === 'cpu');
+  const others = contenders.filter((each) => !onCpu.includes(each));
+  const found: Measurement[] = [];
+  for (const group of [others, onCpu])
+    found.push(...(await race(open, group, (budgetMs * group.length) / contenders.length)));
+  const order = (m: Measurement) => contenders.indexOf(m.contender);
+  return found.sort((a, b) => order(a) - order(b));
+}
+
+/** Those of `group` in turns. */
+async function race(
+  { expected, sets, contenders: [ours] }: OpenCase,
+  group: readonly Contender[],
   budgetMs: number,
 ): Promise<Measurement[]> {
   const ready: { contender: Contender; prepared: Prepared; error: number; ms: number; samples: number[] }[] =
     [];
   const refused: Measurement[] = [];
   try {
-    for (const [i, contender] of contenders.entries()) {
+    for (const contender of group) {
       let prepared: Prepared | undefined;
       let error: number | undefined;
       try {
@@ -50,7 +64,7 @@ export async function measure(
         await prepared.run(0);
         const ms = performance.now() - start;
         error = await errorOf(prepared, contender.expected ?? expected, sets);
-        const tolerance = i === 0 ? OWN_TOLERANCE : PEER_TOLERANCE;
+        const tolerance = contender === ours ? OWN_TOLERANCE : PEER_TOLERANCE;
         if (!(error <= tolerance)) throw new Error(`wrong: relative error ${error.toExponential(1)}`);
         ready.push({ contender, prepared, error, ms, samples: [] });
       } catch (failure) {
@@ -70,7 +84,7 @@ export async function measure(
     const [fastest] = ready.toSorted((a, b) => a.ms - b.ms);
     const late = ready.filter(
       ({ contender, ms }) =>
-        contender !== contenders[0] && ms > FAR_BEHIND * fastest.ms && ms > LARGE_SHARE * budgetMs,
+        contender !== ours && ms > FAR_BEHIND * fastest.ms && ms > LARGE_SHARE * budgetMs,
     );
     for (const { samples, ms } of late) samples.push(ms);
     const racing = ready.filter((each) => !late.includes(each));
@@ -93,8 +107,7 @@ export async function measure(
     reason: undefined,
     samples,
   }));
-  const order = (m: Measurement) => contenders.indexOf(m.contender);
-  return [...counted, ...refused].sort((a, b) => order(a) - order(b));
+  return [...counted, ...refused];
 }
 
 /** Of the last result, that of set 0. */
@@ -127,4 +140,23 @@ export function quantile(values: readonly number[], q: number): number {
   const low = Math.floor(at);
   const high = Math.ceil(at);
   return sorted[low] + (at - low) * (sorted[high] - sorted[low]);
+}
+
+/**
+ * An interval that holds the median of what the values are drawn from with at least 95%, whatever their distribution:
+ * between two of them, by the binomial distribution of how many lie below. Fewer than 6 values reach less.
+ */
+export function medianInterval(values: readonly number[]): [number, number] {
+  const sorted = values.toSorted((a, b) => a - b);
+  const n = sorted.length;
+  let probability = 0.5 ** n;
+  let below = probability;
+  let rank = 0;
+  while (rank + 1 < n / 2) {
+    probability *= (n - rank) / (rank + 1);
+    if (below + probability > 0.025) break;
+    below += probability;
+    rank++;
+  }
+  return [sorted[rank], sorted[n - 1 - rank]];
 }

@@ -1,6 +1,6 @@
 /** From measured milliseconds to what is reported. */
 import type { Peaks } from '@dwm/core-tensor';
-import { type Measurement, quantile } from './measure.ts';
+import { type Measurement, medianInterval, quantile } from './measure.ts';
 import type { Cost } from './workloads/index.ts';
 
 export interface Row {
@@ -12,8 +12,10 @@ export interface Row {
   readonly peer: string;
   readonly formulation: string;
   readonly runsOn: 'shared' | 'own' | 'cpu';
-  /** The peer's median time by ours: above 1 we are faster. null where it is not counted. */
+  /** The peer's time by ours, the median over turns: above 1 we are faster. null where it is not counted. */
   readonly ratio: number | null;
+  /** Where that median lies with 95%. */
+  readonly ratioInterval: readonly [number, number] | null;
   /** Median of one run. */
   readonly ms: number | null;
   /** Interquartile range by the median. */
@@ -75,12 +77,20 @@ export function rowsOf(
     if (samples.length === 0)
       return {
         ...rest,
-        ...{ ratio: null, ms: null, spread: null, gflops: null, gbps: null, percentOfPeak: null },
+        ...{
+          ratio: null,
+          ratioInterval: null,
+          ms: null,
+          spread: null,
+          gflops: null,
+          gbps: null,
+          percentOfPeak: null,
+        },
       };
     const ms = quantile(samples, 0.5);
     return {
       ...rest,
-      ratio: ours.length > 0 ? ms / quantile(ours, 0.5) : null,
+      ...(ours.length > 0 ? ratioOf(samples, ours) : { ratio: null, ratioInterval: null }),
       ms,
       spread: (quantile(samples, 0.75) - quantile(samples, 0.25)) / ms,
       gflops: cost.flops / ms / 1e6,
@@ -88,4 +98,29 @@ export function rowsOf(
       percentOfPeak: runsOn === 'cpu' ? null : (100 * atPeak) / ms,
     };
   });
+}
+
+/** Turn by turn where both ran in all; else of the medians, and of the far ends of their intervals. */
+function ratioOf(
+  samples: readonly number[],
+  ours: readonly number[],
+): { ratio: number; ratioInterval: [number, number] } {
+  if (samples.length === ours.length) {
+    const quotients = samples.map((ms, turn) => ms / ours[turn]);
+    return { ratio: quantile(quotients, 0.5), ratioInterval: medianInterval(quotients) };
+  }
+  const [low, high] = medianInterval(samples);
+  const [ourLow, ourHigh] = medianInterval(ours);
+  return {
+    ratio: quantile(samples, 0.5) / quantile(ours, 0.5),
+    ratioInterval: [low / ourHigh, high / ourLow],
+  };
+}
+
+/** E.g. `2.10x (2.05 to 2.20)`; where the interval holds 1, nobody is said to be faster. */
+export function ratioText({ ratio, ratioInterval }: Pick<Row, 'ratio' | 'ratioInterval'>): string {
+  if (ratio === null || ratioInterval === null) return '';
+  const [low, high] = ratioInterval.map((end) => end.toFixed(2));
+  const undecided = ratioInterval[0] <= 1 && ratioInterval[1] >= 1;
+  return undecided ? `undecided (${low} to ${high})` : `${ratio.toFixed(2)}x (${low} to ${high})`;
 }

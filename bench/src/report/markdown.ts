@@ -1,7 +1,7 @@
 /** The run as a Markdown page. */
 import type { Peaks } from '@dwm/core-tensor';
 import type { Options } from '../options.ts';
-import type { Row } from '../rows.ts';
+import { type Row, ratioText } from '../rows.ts';
 import { nameOf } from './terminal.ts';
 
 export interface RunInfo {
@@ -22,7 +22,8 @@ export function markdownPage({ date, adapter, peaks, options }: RunInfo, rows: r
     '',
     `${date}; suites ${suites.join(', ')}${quick ? ' (quick)' : ''}, seed ${seed}; measured peaks: ${peaksText(peaks)}.`,
     '',
-    'Ratio: the time of a peer, in its fastest right way, divided by ours; medians of interleaved runs; above 1 we are faster.',
+    'Ratio: the time of a peer, in its fastest right way, divided by ours; the median over interleaved turns, and where it',
+    'lies with 95%. Above 1 we are faster; where that holds 1, it is undecided.',
     'Of peak: of the FMA peak or, where the rate is in GB/s, of a copy of as many bytes in the same turns.',
     '',
   ];
@@ -44,7 +45,7 @@ function table(rows: readonly Row[]): string[] {
     const ours = own.find(({ peer }) => peer === 'dwm')!;
     const ratios = peers.map((peer) => {
       const counted = fastest(own.filter((row) => row.peer === peer));
-      return counted?.ratio ? `${counted.ratio.toFixed(2)}x` : 'not counted';
+      return counted?.ratio ? ratioText(counted) : 'not counted';
     });
     if (ours.ms === null) return [workload, ours.reason ?? '', '', '', '', ...ratios];
     const rate =

@@ -1,5 +1,5 @@
 /** The table as it grows, on the terminal. */
-import type { Row } from '../rows.ts';
+import { type Row, ratioText } from '../rows.ts';
 
 export function printCase(name: string, rows: readonly Row[]): void {
   console.log(`\n${name}`);
@@ -9,11 +9,11 @@ export function printCase(name: string, rows: readonly Row[]): void {
       console.log(`${label} not counted: ${row.reason}`);
       continue;
     }
-    const { ms, spread, gflops, gbps, percentOfPeak, bound, ratio } = row;
+    const { ms, spread, gflops, gbps, percentOfPeak, bound } = row;
     const rate = bound === 'compute' ? `${gflops!.toFixed(1)} GFLOPS` : `${gbps!.toFixed(2)} GB/s`;
     console.log(
       `${label} ${ms.toFixed(ms < 10 ? 2 : 1).padStart(9)} ms ±${(50 * spread!).toFixed(0).padStart(2)}% ` +
-        `${rate.padStart(13)} ${percentOfPeak === null ? '     ' : `${percentOfPeak.toFixed(0)}%`.padStart(5)}  ${ratio === null ? '' : `${ratio.toFixed(2)}x`}`,
+        `${rate.padStart(13)} ${percentOfPeak === null ? '     ' : `${percentOfPeak.toFixed(0)}%`.padStart(5)}  ${ratioText(row)}`,
     );
   }
 }
