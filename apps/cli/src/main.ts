@@ -2,7 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { COMMANDS } from './commands/index.ts';
 import { withoutDawnNoise } from './dawn-stderr.ts';
-import { ownNames } from './option-names.ts';
+import { namingOption, ownNames } from './option-names.ts';
 import { allPrinted, watchPrinted } from './printed.ts';
 import { reportError } from './report.ts';
 import { VERSION } from './version.ts';
@@ -36,6 +36,8 @@ try {
 } catch (error) {
   // Help and version were asked for.
   const answered = error instanceof CommanderError && error.exitCode === 0;
-  const problem = answered ? await allPrinted().catch((lost: unknown) => lost) : error;
+  const problem = answered
+    ? await allPrinted().catch((lost: unknown) => lost)
+    : namingOption(program, process.argv.slice(2), error);
   process.exit(problem === undefined ? 0 : reportError(problem, json));
 }

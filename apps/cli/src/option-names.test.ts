@@ -1,6 +1,7 @@
+import { InvalidArgumentError } from '@dwm/core-tensor';
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { ownNames } from './option-names.ts';
+import { namingOption, ownNames } from './option-names.ts';
 
 const program = new Command('dwm').option('--json');
 program
@@ -36,5 +37,19 @@ describe('names of options', () => {
     'trajectory import --num_frames 3',
   ])('%s stays', (line) => {
     expect(named(line)).toBe(line);
+  });
+});
+
+describe('errors name options', () => {
+  it.each([
+    ['render', 'frames', '--frames: is 3'],
+    ['render', 'numFrames', '--frames: is 3'],
+    ['generate', 'num-frames', '--num-frames: is 3'],
+    ['trajectory import', 'out', '--out: is 3'],
+    ['render', 'joints', 'joints: is 3'],
+    ['render', '--out', '--out: is 3'],
+  ])('dwm %s, %s', (line, field, message) => {
+    const error = namingOption(program, line.split(' '), new InvalidArgumentError(field, 'is 3'));
+    expect(error).toMatchObject({ message, details: { field } });
   });
 });

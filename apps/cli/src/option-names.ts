@@ -1,4 +1,5 @@
 /** One thing has one option in all commands, and each name that a command gives it is taken by every other. */
+import { InvalidArgumentError } from '@dwm/core-tensor';
 import type { Command } from 'commander';
 
 /** Names of the same thing. Where a command has both (the file and the folder of `dwm generate`), each keeps its own. */
@@ -40,6 +41,19 @@ export function ownNames(program: Command, args: readonly string[]): string[] {
     const [, name, value] = /^(--[^=]*)(.*)$/s.exec(arg)!;
     return own(name) + value;
   });
+}
+
+/** `error` with the option in place of the argument that it names, where the command that was called has that option. */
+export function namingOption(program: Command, args: readonly string[], error: unknown): unknown {
+  if (!(error instanceof InvalidArgumentError)) return error;
+  const field = String(error.details.field);
+  const name = `--${field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  let command = program;
+  for (const arg of args) command = command.commands.find((one) => one.name() === arg) ?? command;
+  const same = SAME.find((names) => names.includes(name)) ?? [];
+  const option = [name, ...same].find((candidate) => namesOf(command).includes(candidate));
+  if (option === undefined || !error.message.startsWith(`${field}: `)) return error;
+  return new InvalidArgumentError(option, error.message.slice(field.length + 2), { ...error.details });
 }
 
 /** Every name of its options; commander calls the first of two long names the short one. */

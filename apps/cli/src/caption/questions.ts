@@ -1,7 +1,7 @@
 /** What is asked: a caption for the frames of a clip, or a caption in other words. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isObject } from '@dwm/core-tensor';
+import { readRegularText } from '@dwm/core-tensor/node';
 import { encodePng, type Frames, frameAt } from '@dwm/media/node';
 import type { Content, Message } from './endpoint.ts';
 
@@ -76,7 +76,7 @@ export function rewritten(answer: string): string | undefined {
 
 /** The text of a caption file: plain, or JSON with `prompt`, or with `environment` and `action`. */
 export async function readInput(path: string): Promise<string | undefined> {
-  const text = (await readFile(path, 'utf8')).trim();
+  const text = (await readRegularText(path)).trim();
   if (!path.endsWith('.json')) return text || undefined;
   const json: unknown = JSON.parse(text);
   if (!isObject(json)) return String(json).trim() || undefined;
@@ -104,7 +104,7 @@ export async function contextOf(
   if (from.thirdPrompts) {
     try {
       const json: unknown = JSON.parse(
-        await readFile(join(video.folder, from.thirdPrompts, `${video.stem}.json`), 'utf8'),
+        await readRegularText(join(video.folder, from.thirdPrompts, `${video.stem}.json`)),
       );
       if (isObject(json)) {
         if (typeof json.prompt === 'string') prompt = json.prompt;
@@ -116,7 +116,7 @@ export async function contextOf(
     }
   }
   if (from.actionsRoot && /^\d+$/.test(video.stem)) {
-    const text = await readFile(join(from.actionsRoot, `${video.action}.txt`), 'utf8').catch(() => '');
+    const text = await readRegularText(join(from.actionsRoot, `${video.action}.txt`)).catch(() => '');
     const first = Number(video.stem) * from.clipStride * from.frameSkip;
     const last = first + (from.clipLength - 1) * from.frameSkip;
     const overlaps = text.split(/\r?\n/).flatMap((line) => {

@@ -1,8 +1,8 @@
 /** `dwm caption` against a server in this process. */
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { writeVideo } from '@dwm/media/node';
 import { Command } from 'commander';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
@@ -99,6 +99,21 @@ test('rewriting: the answer must be JSON of that form; it is asked again until i
     '0 captions written, 0 were there already, 2 failed',
   );
   expect(questions).toHaveLength(6);
+});
+
+test('what a link leads to out of the data root is not asked about', async () => {
+  const secret = join(root, '..', `${basename(root)}-secret.txt`);
+  await writeFile(secret, 'secret');
+  const data = join(root, 'linked');
+  await mkdir(join(data, 'scene/act/prompts'), { recursive: true });
+  await symlink(secret, join(data, 'scene/act/prompts/1.txt'));
+  answers = ['{"rewritten description": "A hand."}'];
+  const ask = (...more: string[]) => run('--rewrite', '--data-root', data, ...more);
+  await expect(ask()).rejects.toThrow(/file "scene\/act\/prompts\/1\.txt" links to .*pass --follow-links/);
+  expect(questions).toHaveLength(0);
+  await ask('--follow-links');
+  expect(questions).toHaveLength(1);
+  for (const path of [secret, data]) await rm(path, { recursive: true });
 });
 
 test('third-person captions are JSON with the fields of the original', async () => {

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, extname, join, relative } from 'node:path';
 import { DwmError, InvalidArgumentError } from '@dwm/core-tensor';
 import { isDiskFull, WriteError, writeFileAtomic } from '@dwm/core-tensor/node';
-import { filesIn, LAYOUTS, type Layout, sampleFolders } from '@dwm/dwm-model/node';
+import { checkInside, filesIn, LAYOUTS, type Layout, sampleFolders } from '@dwm/dwm-model/node';
 import { readVideo } from '@dwm/media/node';
 import { type Command, Option } from 'commander';
 import { ask, type Endpoint, EndpointError, type Message } from '../caption/endpoint.ts';
@@ -43,6 +43,7 @@ interface Flags extends WorkerFlags {
   arrayIndex?: number;
   numSplits: number;
   overwrite?: true;
+  followLinks?: true;
   maxRetryCount: number;
   temperature?: number;
   maxTokens?: number;
@@ -91,6 +92,7 @@ export function addCaption(program: Command): void {
     .addOption(workerOption())
     .option('--skip-existing', 'leave captions alone that are there; so it is without --overwrite')
     .option('--overwrite', 'make them anew')
+    .option('--follow-links', 'let links of the data root lead out of it')
     .option('--max-retry-count <n>', 'tries before a file is given up', integer(1), 10)
     .option('--temperature <t>', 'of the model (0.1, rewriting 0.7)', real(0, 2))
     .option('--max-tokens <n>', 'of an answer (512, rewriting 1024)', integer(1))
@@ -136,6 +138,9 @@ async function caption(flags: Flags, reporter: Reporter, signal: AbortSignal): P
   const worker = workerFrom(flags, flags.dataRoot, 'caption', reporter, [cut]);
   if (worker) return captionShared(worker, all, flags, endpoint, reporter, signal);
   const todo: Task[] = [];
+  for (const { source, target } of all) {
+    for (const path of [source, target]) await checkInside(flags.dataRoot, path, flags.followLinks);
+  }
   for (const task of all) if (flags.overwrite || !(await exists(task.target))) todo.push(task);
   const tasks = share(todo, flags);
   const failures: { src: string; reason: string }[] = [];
@@ -243,6 +248,8 @@ async function captionTasks(flags: Flags, instructions: string, reporter: Report
             warn: (line) => reporter.say(line),
             indices: ({ frames }) => sampledFrames(frames, flags.numSampledFrames),
           });
+          const said = join(folder, flags.thirdPromptDirname, `${stem}.json`);
+          if (flags.useThirdPersonContext) await checkInside(flags.dataRoot, said, flags.followLinks);
           const context = third
             ? { hints: [] }
             : await contextOf(

@@ -214,7 +214,14 @@ async function planOfFolders(flags: Flags): Promise<Plan> {
   const folder = await modelFolder(model);
   const { encodedSuffix } = trainingOf(await familyOf(await openModel(folder)), folder);
   const kinds = flags.modalities ?? MODALITIES;
-  const jobs = await jobsOfFolders(dataRoot!, datasetType!, kinds, flags.promptSubdir, encodedSuffix);
+  const jobs = await jobsOfFolders(
+    dataRoot!,
+    datasetType!,
+    kinds,
+    flags.promptSubdir,
+    encodedSuffix,
+    flags.followLinks,
+  );
   if (jobs.length === 0) {
     throw new InvalidArgumentError(
       '--data-root',

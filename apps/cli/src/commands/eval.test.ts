@@ -137,10 +137,10 @@ test('wrong input is one line that names it', async () => {
   await writeVideo(join(root, 'short.mp4'), clip(undefined, true, 5));
   const truth = join(root, 'a/videos/x.mp4');
   const cases: [string[], RegExp][] = [
-    [['--pred-video', 'x.mp4'], /^error: truth-video: is required/],
-    [['--truth-video', truth], /^error: pred-video: is required/],
-    [['--pred', root], /^error: dataset-file: is required with --pred/],
-    [data, /^error: pred: is required: a folder of videos/],
+    [['--pred-video', 'x.mp4'], /^error: --truth-video: is required/],
+    [['--truth-video', truth], /^error: --pred-video: is required/],
+    [['--pred', root], /^error: --dataset-file: is required with --pred/],
+    [data, /^error: --pred: is required: a folder of videos/],
     [[...data, '--pred', root], /x\.mp4: no such file; expected the video of x$/],
     [
       ['--pred-video', join(root, 'short.mp4'), '--truth-video', truth],
@@ -148,7 +148,7 @@ test('wrong input is one line that names it', async () => {
     ],
     [
       ['--pred-video', truth, '--truth-video', truth, '--lpips', join(root, 'a')],
-      /^error: lpips: .* holds no network/,
+      /^error: --lpips: .* holds no network/,
     ],
   ];
   for (const [args, message] of cases) {

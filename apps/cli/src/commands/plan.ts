@@ -1,15 +1,8 @@
 /** `dwm plan`: hand paths are sampled, simulated by the model and ranked; the search goes on around the best. */
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  type Device,
-  InvalidArgumentError,
-  InvalidFileError,
-  isObject,
-  parseJsonObject,
-} from '@dwm/core-tensor';
+import { type Device, InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
-import { type CemState, startSearch } from '@dwm/dwm-model';
 import { writePng } from '@dwm/media/node';
 import { type CameraFit, placement, type Vec3, writeTransforms } from '@dwm/renderer';
 import { decodeImage } from '@dwm/renderer/node';
@@ -18,10 +11,10 @@ import { PassRenderer } from '@dwm/synth/node';
 import type { Command } from 'commander';
 import { checkModel, Generator } from '../eval/models.ts';
 import { DEFAULT_MODEL } from '../generate/default-model.ts';
-import { exists } from '../generate/files.ts';
 import { interruptible } from '../interrupt.ts';
 import { describePoint, handPath, startingSide, targetsAt } from '../plan/hand-path.ts';
 import { SEARCH, searchPath, type Task } from '../plan/search.ts';
+import { readState } from '../plan/search-state.ts';
 import { type ClipSize, synthRoom } from '../plan/synth-room.ts';
 import { type ClipFlags, clipSize, withClipOptions } from '../rank/clip-options.ts';
 import { readGoal } from '../rank/goal.ts';
@@ -169,15 +162,6 @@ async function sceneTask(
     hands: files.hands,
     caption: '',
   };
-}
-
-/** The search so far, where the folder has one of the same options. @throws InvalidArgumentError for another's. */
-async function readState(file: string, key: string): Promise<CemState> {
-  if (!(await exists(file))) return startSearch();
-  const { key: found, state } = parseJsonObject(await readFile(file), file, 'the search so far');
-  if (found === key && isObject(state) && Number.isInteger(state.round) && Array.isArray(state.scored))
-    return state as unknown as CemState;
-  throw new InvalidArgumentError('out', `${file} is another search's; choose another folder or delete it`);
 }
 
 async function plan(flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {

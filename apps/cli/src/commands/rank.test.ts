@@ -89,11 +89,15 @@ test('wrong input is one line', async () => {
   const cases: [string[], RegExp][] = [
     [
       [...words, '--candidates', pull],
-      /^error: goal-text: needs --text-image-model with the folder of a CLIP/,
+      /^error: --goal-text: needs --text-image-model with the folder of a CLIP/,
     ],
     [
       [...words, '--text-image-model', broken, '--candidates', pull],
       /broken: holds no tokenizer\.json or merges\.txt; expected a CLIP model/,
+    ],
+    [
+      ['--goal', goal, '--candidates', pull, join('elsewhere', 'pull.json')],
+      /^error: --candidates: .* and elsewhere\/.* have one name, which their clips are called by/,
     ],
     [['--goal', scene, '--candidates', pull], /box\.glb: is no goal/],
     [

@@ -1,5 +1,5 @@
 /** `dwm rank`: candidate hand actions, each simulated in one scene, in the order in which they come near a goal. */
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Device, InvalidArgumentError } from '@dwm/core-tensor';
 import { openDirectory, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
@@ -20,6 +20,7 @@ import { type Command, Option } from 'commander';
 import { checkModel, Generator } from '../eval/models.ts';
 import { DEFAULT_MODEL } from '../generate/default-model.ts';
 import { exists } from '../generate/files.ts';
+import { readPrompt } from '../generate/inputs.ts';
 import { interruptible } from '../interrupt.ts';
 import { type ClipFlags, clipSize, withClipOptions } from '../rank/clip-options.ts';
 import { checkGoal, type GoalFlags, readGoal } from '../rank/goal.ts';
@@ -90,6 +91,23 @@ Examples:
     });
 }
 
+/** What the clip of a candidate is called. */
+const stemOf = (candidate: string): string => basename(candidate).replace(/\.[^.]+$/, '');
+
+/** @throws InvalidArgumentError for two whose clips would be one file. */
+function checkNames(candidates: readonly string[]): void {
+  const seen = new Map<string, string>();
+  for (const candidate of candidates) {
+    const before = seen.get(stemOf(candidate));
+    seen.set(stemOf(candidate), candidate);
+    if (before !== undefined)
+      throw new InvalidArgumentError(
+        'candidates',
+        `${before} and ${candidate} have one name, which their clips are called by; rename one of them`,
+      );
+  }
+}
+
 /** @throws InvalidArgumentError naming the trajectory whose camera is not that of the first. */
 function checkCameras(names: readonly string[], [first, ...others]: readonly Trajectory[]): void {
   const path = ({ frames }: Trajectory) => JSON.stringify(frames.map(({ camera }) => camera));
@@ -118,6 +136,7 @@ async function rank(
   signal: AbortSignal,
 ): Promise<void> {
   checkGoal(flags);
+  checkNames(flags.candidates);
   const model = await checkModel(flags.model, flags);
   const { settings } = model;
   const size = clipSize(flags, settings);
@@ -138,7 +157,7 @@ async function rank(
     for (const [i, file] of files.entries()) {
       const name = flags.candidates[i];
       const text = name.replace(/\.[^.]+$/, '.txt');
-      const caption = (await exists(text)) ? (await readFile(text, 'utf8')).trim() : (flags.prompt ?? '');
+      const caption = (await exists(text)) ? await readPrompt(text) : (flags.prompt ?? '');
       candidates.push({
         name: basename(name),
         handVideo: await drawHands(device, file, reporter, { signal }),
@@ -203,7 +222,7 @@ async function rank(
       await mkdir(flags.out, { recursive: true });
       await writePng(sheet, rankingSheet(ranked, candidates, staticVideo, 'text' in goal ? goal.text : goal));
       for (const { name, outcome } of ranked)
-        await writeVideo(join(flags.out, `${name.replace(/\.[^.]+$/, '')}.mp4`), {
+        await writeVideo(join(flags.out, `${stemOf(name)}.mp4`), {
           ...outcome,
           fps: size.fps,
         });

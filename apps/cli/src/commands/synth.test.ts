@@ -26,14 +26,14 @@ test('two small clips, their list and sheets; the same command again keeps them'
 
 test('wrong options are one line that says what is expected', async () => {
   const cases: [string[], RegExp][] = [
-    [['--actions', 'pull'], /^error: actions: expected some of pull-drawer, .*, got "pull"$/],
+    [['--actions', 'pull'], /^error: --actions: expected some of pull-drawer, .*, got "pull"$/],
     [['--frames', '16'], /^error: option '--frames <n>'.*4 k \+ 1 frames/],
     [['--width', '95'], /^error: option '--width <pixels>'.*an even number of pixels/],
     [['--parts', 'absent'], /^error: absent: no such folder; check the path given to --parts$/],
     [['--fixed-camera', '2'], /^error: option '--fixed-camera <share>'.*from 0 to 1/],
     [
       ['--seed', '999999'],
-      /^error: seed: 2 clips from 999999 on pass the last training seed, 999999; start lower$/,
+      /^error: --seed: 2 clips from 999999 on pass the last training seed, 999999; start lower$/,
     ],
   ];
   for (const [args, message] of cases) {

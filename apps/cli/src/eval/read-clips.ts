@@ -1,7 +1,7 @@
 /** The clips of an evaluation: a data root's list, or one pair of files; at their own size, or at the one asked for. */
-import { readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { InvalidFileError } from '@dwm/core-tensor';
+import { readRegularText } from '@dwm/core-tensor/node';
 import type { Frames } from '@dwm/media/node';
 import { exists } from '../generate/files.ts';
 import { fit } from '../generate/fit.ts';
@@ -39,14 +39,16 @@ export async function filesOfJob({ name, index, truth, ...job }: Job): Promise<C
 export async function stateOf(truth: string): Promise<Pick<EvalClip, 'action' | 'simulated'>> {
   const stem = basename(truth).replace(/\.[^.]+$/, '');
   const log = join(dirname(dirname(truth)), 'states', `${stem}.json`);
-  const text = await readFile(log, 'utf8').catch(() => undefined);
+  const text = await readRegularText(log).catch(() => undefined);
   if (text === undefined) return {};
   try {
     const { action, seed, room = action, fixedCamera, fps } = JSON.parse(text);
     if (typeof action !== 'string') return {};
     return {
       action,
-      ...(typeof seed === 'number' && { simulated: { seed, room, fixedCamera: fixedCamera === true, fps } }),
+      ...(Number.isSafeInteger(seed) &&
+        fps > 0 &&
+        fps < 1000 && { simulated: { seed, room, fixedCamera: fixedCamera === true, fps } }),
     };
   } catch {
     throw new InvalidFileError(log, 'is not JSON; make the clip again');

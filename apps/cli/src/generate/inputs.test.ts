@@ -220,7 +220,5 @@ describe('readDraws', () => {
 });
 
 test('a missing caption says what to do', async () => {
-  expect(await refusal(readPrompt(join(folder, 'no.txt')))).toContain(
-    'no.txt: no caption (ENOENT); write one',
-  );
+  expect(await refusal(readPrompt(join(folder, 'no.txt')))).toContain('no.txt: no caption; write one');
 });

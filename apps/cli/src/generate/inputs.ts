@@ -1,7 +1,6 @@
 /** Reading what a clip is made from: videos or folders of frames, captions, tensors. */
-import { readFile } from 'node:fs/promises';
 import { InvalidFileError, type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor';
-import { readSafetensors } from '@dwm/core-tensor/node';
+import { fileProblem, readRegularText, readSafetensors } from '@dwm/core-tensor/node';
 import type { Draws, FamilyDefaults, LatentSize, PromptEmbeds } from '@dwm/dwm-model';
 import {
   type ClipTime,
@@ -87,10 +86,11 @@ export async function readClip(
 /** The caption of a clip, trimmed. */
 export async function readPrompt(path: string): Promise<string> {
   try {
-    return (await readFile(path, 'utf8')).trim();
+    return (await readRegularText(path)).trim();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    throw new InvalidFileError(path, `no caption (${code}); write one, or pass --use-empty-prompts`);
+    const problem = code === 'ENOENT' ? 'no caption' : fileProblem(error);
+    throw new InvalidFileError(path, `${problem}; write one, or pass --use-empty-prompts`);
   }
 }
 

@@ -139,7 +139,7 @@ describe('readDatasetList', () => {
     await expect(read('\n# nothing\n')).rejects.toThrow('lists no clips');
     await expect(
       readDatasetList(join(root, 'no.txt'), { dataRoot: root, promptSubdir: 'p', layout: 'flat' }),
-    ).rejects.toThrow('no.txt: cannot be read (ENOENT); check --dataset-file');
+    ).rejects.toThrow('no.txt: no such file or folder; check --dataset-file');
     await expect(read('a/videos/1.mp4', { dataRoot: '/nowhere' })).rejects.toThrow(
       'data-root: no folder /nowhere',
     );

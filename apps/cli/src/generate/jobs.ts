@@ -2,10 +2,10 @@
  * Which clips to make, from the flags: one clip from its files, one clip of a data root, or every clip of a
  * dataset list (this shard's share of it). A list may not reach outside its root.
  */
-import { readFile, realpath, stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { InvalidArgumentError, InvalidFileError, quote } from '@dwm/core-tensor';
-import { reach } from '@dwm/core-tensor/node';
+import { fileProblem, reach, readRegularText } from '@dwm/core-tensor/node';
 
 /** One clip to generate. */
 export interface Job {
@@ -75,10 +75,10 @@ export async function readDatasetList(file: string, options: ListOptions): Promi
     throw new InvalidArgumentError('data-root', `no folder ${options.dataRoot}`);
   });
   const list = await belowRoot(file, options.dataRoot);
-  const text = await readFile(list, 'utf8').catch((error: NodeJS.ErrnoException) => {
+  const text = await readRegularText(list).catch((error: NodeJS.ErrnoException) => {
     throw new InvalidFileError(
       list,
-      `cannot be read (${error.code}); check --dataset-file, which counts from the data root or the working directory`,
+      `${fileProblem(error)}; check --dataset-file, which counts from the data root or the working directory`,
     );
   });
   const lines = [...text.split(/\r?\n/).entries()]

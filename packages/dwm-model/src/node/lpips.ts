@@ -5,15 +5,18 @@
  *     vgg16-397923af.pth, alexnet-owt-7be5be79.pth or squeezenet1_1-b8a52dc0.pth   any name that starts so
  *     vgg.pth, alex.pth or squeeze.pth                                             of LPIPS v0.1
  */
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Device, InvalidArgumentError, InvalidFileError, readTorchFile } from '@dwm/core-tensor';
+import { fileProblem, readRegularFile } from '@dwm/core-tensor/node';
 import { LPIPS_NETWORKS, Lpips, type LpipsNetwork, type WeightFile } from '../metrics/index.ts';
 
 const BACKBONES = { vgg: 'vgg16', alex: 'alexnet', squeeze: 'squeezenet1_1' } as const;
 
 async function readWeights(path: string): Promise<WeightFile> {
-  const bytes = await readFile(path);
+  const bytes = await readRegularFile(path).catch((error) => {
+    throw new InvalidFileError(path, fileProblem(error));
+  });
   if (bytes[0] !== 0x50 || bytes[1] !== 0x4b) {
     throw new InvalidFileError(
       path,

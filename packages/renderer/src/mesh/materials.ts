@@ -11,12 +11,16 @@ import type { Material, TextureUse, Wrap } from '../scene/scene.ts';
 import type { Json } from './container.ts';
 import type { ImageList } from './images.ts';
 
+const ALPHA_MODES = new Map<string, Material['alphaMode']>([
+  ['MASK', 'mask'],
+  ['BLEND', 'blend'],
+]);
+
 type Use = (texture: Texture | null, info: TextureInfo | null) => TextureUse | undefined;
 
 export function readMaterial(material: GltfMaterial, images: ImageList): Material {
   const use: Use = (texture, info) => (texture && info ? readTextureUse(texture, info, images) : undefined);
   const strength = material.getExtension<EmissiveStrength>('KHR_materials_emissive_strength');
-  const alphaMode = material.getAlphaMode().toLowerCase();
   const unlit = material.getExtension('KHR_materials_unlit') !== null;
   return {
     name: material.getName(),
@@ -24,7 +28,7 @@ export function readMaterial(material: GltfMaterial, images: ImageList): Materia
     emissive: material.getEmissiveFactor().map((value) => value * (strength?.getEmissiveStrength() ?? 1)),
     normalScale: material.getNormalScale(),
     occlusionStrength: material.getOcclusionStrength(),
-    alphaMode: alphaMode === 'mask' || alphaMode === 'blend' ? alphaMode : 'opaque',
+    alphaMode: ALPHA_MODES.get(material.getAlphaMode()) ?? 'opaque',
     alphaCutoff: material.getAlphaCutoff(),
     doubleSided: material.getDoubleSided(),
     unlit,

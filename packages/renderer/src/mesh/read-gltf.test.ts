@@ -2,7 +2,7 @@ import { InvalidFileError } from '@dwm/core-tensor';
 import type { GLTF } from '@gltf-transform/core';
 import { KHRLightsPunctual, KHRMaterialsUnlit, KHRTextureTransform } from '@gltf-transform/extensions';
 import { expect, test } from 'vitest';
-import { glb, panel, unpackGlb, writeGlb } from '../../tests/gltf-samples.ts';
+import { glb, panel, SquareGltf, unpackGlb, writeGlb } from '../../tests/gltf-samples.ts';
 import { readGltf } from './read-gltf.ts';
 
 const read = (bytes: Uint8Array) => readGltf(bytes, { name: 'a.glb' });
@@ -167,4 +167,14 @@ test('a truncated file says how much is missing', async () => {
   const whole = await writeGlb(panel().document);
   await expect(read(whole.subarray(0, 300))).rejects.toThrow(`says ${whole.length} bytes, the file has 300`);
   await expect(read(new Uint8Array(100))).rejects.toThrow('neither a GLB file nor glTF JSON');
+});
+
+test('alpha modes are those of glTF, letter by letter', async () => {
+  const modes = { OPAQUE: 'opaque', MASK: 'mask', BLEND: 'blend', mask: 'opaque', toString: 'opaque' };
+  for (const [given, read] of Object.entries(modes)) {
+    const gltf = new SquareGltf();
+    gltf.json.materials[0].alphaMode = given;
+    const scene = await readGltf(gltf.glb(), { name: 'a.glb', warn: () => {} });
+    expect(scene.materials[0].alphaMode, given).toBe(read);
+  }
 });

@@ -101,7 +101,14 @@ test('two workers, one that is interrupted and goes on: the same files; all of t
 test('a folder made with other options, and seeds that run into the other split, are refused', async () => {
   const root = folder();
   try {
-    await writeDataset(options(root, { count: 1, actions: ['touch-nothing'], workers: 1 }));
+    const { seeds } = await writeDataset(options(root, { count: 1, actions: ['touch-nothing'], workers: 1 }));
+    const { state } = clipPaths(root, seeds[0]);
+    const log = readFileSync(state);
+    writeFileSync(state, '{"action":"\\u001b[2J"}');
+    await expect(
+      writeDataset(options(root, { count: 1, actions: ['touch-nothing'], workers: 1 })),
+    ).rejects.toThrow(/is damaged \(action: "\\u001b\[2J"\), expected what dwm synth writes; delete it/);
+    writeFileSync(state, log);
     await expect(writeDataset(options(root, { count: 1, workers: 1 }))).rejects.toThrow(
       /actions: .* was made with \["touch-nothing"\]/,
     );

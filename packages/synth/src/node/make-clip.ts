@@ -2,14 +2,14 @@
  * One clip from its seed to its files: simulate, draw, look at it, write. A device and its pipelines serve any number
  * of clips.
  */
-import type { Device } from '@dwm/core-tensor';
+import { type Device, InvalidFileError, quote } from '@dwm/core-tensor';
 import { readJsonFile, writeFileAtomic } from '@dwm/core-tensor/node';
 import { encodeVideo, type Frames, readVideo } from '@dwm/media/node';
 import { writeTransforms } from '@dwm/renderer';
 import { decodeImage } from '@dwm/renderer/node';
 import { type ClipPasses, PassRenderer, passesProblem } from '../passes/index.ts';
 import { simulate } from '../simulate.ts';
-import type { Action, ClipSettings, SimulatedClip } from '../types.ts';
+import { ACTIONS, type Action, type ClipSettings, type SimulatedClip } from '../types.ts';
 import type { Part } from '../world/parts.ts';
 import { clipPaths, rejectionPath } from './clip-files.ts';
 import { stateLog } from './state-log.ts';
@@ -98,8 +98,26 @@ async function written([path, frames]: readonly [string, Frames]): Promise<numbe
   return 10 * Math.log10(255 ** 2 / Math.max(sum / frames.data.length, 1e-9));
 }
 
-/** The state log of a written clip. */
+/** The state log of a written clip. @throws InvalidFileError for one that does not say what the hands do. */
 export async function readStateLog(root: string, seed: number): Promise<ReturnType<typeof stateLog>> {
-  const log = await readJsonFile(clipPaths(root, seed).state, 'state log');
-  return log as unknown as ReturnType<typeof stateLog>;
+  const path = clipPaths(root, seed).state;
+  const log = await readJsonFile(path, 'state log');
+  if (isAction(log.action)) return log as unknown as ReturnType<typeof stateLog>;
+  throw damaged(path, log.action);
 }
+
+/** Why an earlier run made no clip of a seed. */
+export async function readRejection(root: string, seed: number): Promise<ClipResult> {
+  const path = rejectionPath(root, seed);
+  const { action, rejected } = await readJsonFile(path, 'result');
+  if (isAction(action) && typeof rejected === 'string') return { seed, action, rejected };
+  throw damaged(path, action);
+}
+
+const isAction = (action: unknown): action is Action => ACTIONS.includes(action as Action);
+
+const damaged = (path: string, action: unknown) =>
+  new InvalidFileError(
+    path,
+    `is damaged (action: ${quote(action)}), expected what dwm synth writes; delete it, the clip is made anew`,
+  );

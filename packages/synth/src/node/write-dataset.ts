@@ -14,8 +14,8 @@ import { readJsonFile, writeFileAtomic } from '@dwm/core-tensor/node';
 import { Random } from '../random.ts';
 import { type Action, type ClipSettings, FIRST_TEST_SEED } from '../types.ts';
 import { GENERATOR_VERSION } from '../version.ts';
-import { firstSeed, listLine, rejectionPath, type Split } from './clip-files.ts';
-import { type ClipRequest, type ClipResult, readStateLog } from './make-clip.ts';
+import { firstSeed, listLine, type Split } from './clip-files.ts';
+import { type ClipRequest, type ClipResult, readRejection, readStateLog } from './make-clip.ts';
 import { readParts } from './read-parts.ts';
 import type { WorkerAnswer } from './worker.ts';
 
@@ -309,10 +309,10 @@ async function checkSettings(root: string, options: DatasetOptions): Promise<num
 async function knownResults(root: string): Promise<Map<number, ClipResult>> {
   const known = new Map<number, ClipResult>();
   const names = async (folder: string) =>
-    (await readdir(folder).catch(() => [])).filter((name) => name.endsWith('.json'));
+    (await readdir(folder).catch(() => [])).filter((name) => /^\d+\.json$/.test(name));
   for (const name of await names(join(root, 'rejected'))) {
     const seed = Number.parseInt(name, 10);
-    known.set(seed, (await readJsonFile(rejectionPath(root, seed), 'result')) as unknown as ClipResult);
+    known.set(seed, await readRejection(root, seed));
   }
   for (const sample of await readdir(root).catch(() => [])) {
     if (!/^(train|test)-\d+$/.test(sample)) continue;

@@ -17,6 +17,7 @@ import {
 import {
   openDirectory,
   openPath,
+  readRegularText,
   readSafetensors,
   saveSafetensors,
   type TensorToSave,
@@ -61,6 +62,13 @@ describe('openPath', () => {
       await once(server, 'listening');
       for (const path of [pipe, socket, '/dev/null'])
         await expect(openPath(path)).rejects.toThrow(`${path}: is not a regular file`);
+      for (const [path, code] of [
+        [pipe, 'ENXIO'],
+        [socket, 'ENXIO'],
+        [dir, 'EISDIR'],
+        [`${pipe}.none`, 'ENOENT'],
+      ])
+        await expect(readRegularText(path)).rejects.toMatchObject({ code, path });
       await expect((await openDirectory(dir)).open('pipe')).rejects.toThrow('is not a regular file');
       server.close();
       await rm(pipe);

@@ -4,7 +4,7 @@ export { checkOutput, isDiskFull, WriteError, writeProblem } from './disk.ts';
 export { readJsonFile } from './json-file.ts';
 export { InUseError, type Lock, tryLock } from './lock.ts';
 export { type OutputOptions, whileLocked, withOutput, withSharedOutput } from './output.ts';
-export { fileProblem, openPath } from './path-source.ts';
+export { fileProblem, openPath, readRegularFile, readRegularText } from './path-source.ts';
 export { type ReachOptions, reach } from './reach.ts';
 export * from './safetensors-file.ts';
 export { sweepTemporary } from './temporary.ts';

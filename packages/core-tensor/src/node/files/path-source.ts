@@ -74,3 +74,23 @@ export async function openPath(path: string, name = path): Promise<ByteSource> {
     close: () => handle.close(),
   };
 }
+
+/**
+ * All bytes of a file that other files name. A pipe in its place, on which reading waits for ever, is an error.
+ * @throws the file system's error; see `fileProblem`.
+ */
+export async function readRegularFile(path: string): Promise<Buffer> {
+  const handle = await open(path, constants.O_RDONLY | NO_WAIT);
+  try {
+    const stat = await handle.stat();
+    if (stat.isFile()) return await handle.readFile();
+    const code = stat.isDirectory() ? 'EISDIR' : 'ENXIO';
+    throw Object.assign(new Error(`${code}: is no file, read '${path}'`), { code, path, syscall: 'read' });
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The same as UTF-8 text. */
+export const readRegularText = async (path: string): Promise<string> =>
+  (await readRegularFile(path)).toString();

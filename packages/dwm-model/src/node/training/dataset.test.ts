@@ -281,6 +281,28 @@ test('what there is to encode: the layouts of both datasets, kinds one after the
   expect(shardJobs(jobs, 0, 2)).toHaveLength(4);
 });
 
+test.skipIf(process.platform === 'win32').each([
+  ['a clip', 'videos/1.mp4'],
+  ['a folder of clips', 'videos'],
+  ['the folder to write to', 'video_latents'],
+])('%s that a link leads out of the data root is refused, or followed where asked', async (_, linked) => {
+  const place = await mkdtemp(join(folder, 'links-'));
+  const sample = join(place, 'root/scene/action');
+  await mkdir(join(place, 'elsewhere'));
+  await writeFile(join(place, 'elsewhere/1.mp4'), '');
+  if (linked !== 'videos') await mkdir(join(sample, 'videos'), { recursive: true });
+  else await mkdir(sample, { recursive: true });
+  if (linked === 'video_latents') await writeFile(join(sample, 'videos/1.mp4'), '');
+  const target = linked.endsWith('.mp4') ? 'elsewhere/1.mp4' : 'elsewhere';
+  await symlink(join(place, target), join(sample, linked));
+  const walk = (follow?: boolean) =>
+    jobsOfFolders(join(place, 'root'), 'trumans', ['videos'], 'prompts', '', follow);
+  await expect(walk()).rejects.toThrow(
+    /file "scene\/action\/vid.*" links to .*elsewhere.*, outside .*root; copy what it links to, or pass --follow-links/,
+  );
+  expect(await walk(true)).toHaveLength(1);
+});
+
 test('a folder without whole checkpoints has none', async () => {
   await mkdir(join(folder, 'out', checkpointName(3)), { recursive: true });
   await writeFile(join(folder, 'out', checkpointName(3), 'state.json'), '{"version": 1, "step": 3');

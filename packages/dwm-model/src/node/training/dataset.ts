@@ -2,10 +2,10 @@
  * The clips of dataset lists, with the files that belong to each: the layout that the original trains from. A
  * list may not reach outside its data root: not by `..`, and by a link only where that is asked for.
  */
-import { readFile, realpath, stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, sep } from 'node:path';
 import { InvalidFileError, quote } from '@dwm/core-tensor';
-import { reach } from '@dwm/core-tensor/node';
+import { fileProblem, reach, readRegularText } from '@dwm/core-tensor/node';
 import type { ExperimentConfig } from '../../training/config.ts';
 import { ENCODED_EXTENSIONS, encodedFile } from './encoded.ts';
 
@@ -37,8 +37,8 @@ export async function readDataset(
   data: ExperimentConfig['data'],
   folder = data.data_root,
 ): Promise<Sample[]> {
-  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new InvalidFileError(file, `cannot be read (${error.code}); check data.dataset_file`);
+  const text = await readRegularText(file).catch((error: NodeJS.ErrnoException) => {
+    throw new InvalidFileError(file, `${fileProblem(error)}; check data.dataset_file`);
   });
   const root = await realpath(folder).catch(() => {
     throw new InvalidFileError(folder, 'no such folder; check data.data_root, or root in data.dataset_file');

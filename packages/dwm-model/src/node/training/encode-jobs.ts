@@ -1,7 +1,8 @@
 /** What there is to encode: the files of dataset lists, or of the folders of a data root, as the original's script walks them. */
 import { readdir } from 'node:fs/promises';
-import { basename, extname, join } from 'node:path';
+import { basename, extname, join, relative, sep } from 'node:path';
 import { InvalidFileError } from '@dwm/core-tensor';
+import { fileProblem, reach } from '@dwm/core-tensor/node';
 import type { ClipName, Sample } from './dataset.ts';
 
 /** Kinds of files, by the original's names. */
@@ -43,7 +44,7 @@ const HANDS = ['SingleHand', 'DoubleHand'];
 
 async function foldersIn(path: string): Promise<string[]> {
   const entries = await readdir(path, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
-    throw new InvalidFileError(path, `cannot be read (${error.code}); check --data-root`);
+    throw new InvalidFileError(path, `${fileProblem(error)}; check --data-root`);
   });
   return entries
     .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
@@ -71,9 +72,17 @@ export async function filesIn(folder: string, extension: string): Promise<string
     .map((name) => join(folder, name));
 }
 
+/** @throws InvalidFileError for a path below `root` that a link leads out of it, unless links are followed. */
+export async function checkInside(root: string, path: string, followLinks = false): Promise<void> {
+  const fix = 'copy what it links to, or pass --follow-links';
+  const below = relative(root, path).replaceAll(sep, '/');
+  await reach(below, { root, file: root, field: 'file', followLinks, fix });
+}
+
 /**
  * Every file of a data root that training can take encoded.
  * @param suffix of the folders of encoded files: the family's.
+ * @throws InvalidFileError for files, and folders to write to, that a link leads out of the root.
  */
 export async function jobsOfFolders(
   root: string,
@@ -81,6 +90,7 @@ export async function jobsOfFolders(
   modalities: readonly Modality[],
   promptSubdir: string,
   suffix: string,
+  followLinks = false,
 ): Promise<EncodeJob[]> {
   const embeds =
     promptSubdir === 'prompts_rewrite' ? 'prompt_embeds_rewrite' : `prompt_embeds_${promptSubdir}`;
@@ -96,7 +106,9 @@ export async function jobsOfFolders(
     const [from, to] = places[modality];
     for (const folder of folders) {
       for (const source of await filesIn(join(folder, from), modality === 'prompts' ? '.txt' : '.mp4')) {
-        jobs.push({ modality, source, target: join(folder, to, basename(source, extname(source))) });
+        const target = join(folder, to, basename(source, extname(source)));
+        for (const path of [source, target]) await checkInside(root, path, followLinks);
+        jobs.push({ modality, source, target });
       }
     }
   }

@@ -2,7 +2,7 @@
  * Encoded clips and prompts in files: our safetensors, or the original's `.pt`, whose latents come as [32, F, h, w]
  * or [F, 32, h, w], with or without a batch axis. Here they are always [32, F, h, w].
  */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import {
   axisSamples,
   InvalidFileError,
@@ -12,7 +12,7 @@ import {
   toBfloat16,
   toFloat32,
 } from '@dwm/core-tensor';
-import { openPath, readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
+import { openPath, readRegularFile, readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
 import type { LatentSize } from '../../vae/index.ts';
 
 export interface Encoded {
@@ -47,7 +47,7 @@ export const noEncodedFile = (path: string, hint: string): InvalidFileError =>
 /** The one tensor of a file. @throws InvalidFileError where there are none, or several. */
 async function readOne(file: string): Promise<Encoded> {
   const tensors: Map<string, SafetensorsTensor> = file.endsWith('.pt')
-    ? await readTorchFile({ name: file, bytes: await readFile(file) })
+    ? await readTorchFile({ name: file, bytes: await readRegularFile(file) })
     : await readSafetensors(file);
   const [first, ...more] = tensors;
   if (!first || more.length > 0) {

@@ -2,9 +2,9 @@
  * Clips to latent moments and prompts to embeddings, each with the key that says what it was made from: the
  * clip's or prompt's content, the weights and the settings.
  */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InvalidFileError } from '@dwm/core-tensor';
+import { fileProblem, readRegularText } from '@dwm/core-tensor/node';
 import type { Clip, ClipSize } from '../../pipeline/clip.ts';
 import type { DwmPipeline } from '../../pipeline/pipeline.ts';
 import { prepareTrainingClip, trainingFrames } from '../../training/data/training-clip.ts';
@@ -118,11 +118,10 @@ export class TrainingEncoder {
  */
 export async function readCaption(path: string): Promise<string> {
   try {
-    return (await readFile(path, 'utf8')).trim();
+    return (await readRegularText(path)).trim();
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return '';
-    throw new InvalidFileError(path, `cannot be read (${code})`);
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    throw new InvalidFileError(path, fileProblem(error));
   }
 }
 
@@ -131,8 +130,8 @@ export async function readCaption(path: string): Promise<string> {
  * @throws InvalidFileError where it is not there or cannot be read.
  */
 export async function readFirstLine(path: string): Promise<string> {
-  const text = await readFile(path, 'utf8').catch(({ code }: NodeJS.ErrnoException) => {
-    const problem = code === 'ENOENT' ? 'no such caption; write one' : `cannot be read (${code})`;
+  const text = await readRegularText(path).catch((error: NodeJS.ErrnoException) => {
+    const problem = error.code === 'ENOENT' ? 'no such caption; write one' : fileProblem(error);
     throw new InvalidFileError(path, problem);
   });
   return text.split(/[\r\n]/, 1)[0].trim();

@@ -11,7 +11,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { InvalidFileError } from '@dwm/core-tensor';
-import { writeFileAtomic } from '@dwm/core-tensor/node';
+import { fileProblem, writeFileAtomic } from '@dwm/core-tensor/node';
 
 /** Smaller files are hashed in less than a tenth of a second. */
 const WORTH_REMEMBERING = 64 << 20;
@@ -33,10 +33,7 @@ const hashes = new Map<string, Hash>();
 /** Of the whole file. @throws InvalidFileError where it cannot be read. */
 export async function hashFile(path: string): Promise<string> {
   const info = await stat(path, { bigint: true }).catch((error: NodeJS.ErrnoException) => {
-    throw new InvalidFileError(
-      path,
-      error.code === 'ENOENT' ? 'no such file' : `cannot be read (${error.code})`,
-    );
+    throw new InvalidFileError(path, error.code === 'ENOENT' ? 'no such file' : fileProblem(error));
   });
   const version = `${info.size} ${info.ino} ${info.mtimeNs} ${info.ctimeNs}`;
   const place = resolve(path);

@@ -17,6 +17,7 @@ export {
   writeFailures,
 } from './encode.ts';
 export {
+  checkInside,
   type EncodeJob,
   filesIn,
   jobsOfFolders,
