@@ -1,11 +1,11 @@
 /**
  * Golden cases against our numbers, in one process on one device:
  *
- *     npm run test:fixtures -- [--dir DIR] [--only NAME]
+ *     npm run test:fixtures -- [--dir DIR] [--only NAME,NAME] [--precision f32|f16]
  *
  * DIR (else $DWM_FIXTURES, else `fixtures` and `fixtures-next` of $DWM_SHARED, else of ../shared) holds one folder a
  * case, or is one. NAME is a folder or a layout. $DWM_ADAPTER chooses the device; networks run in f32, and once more in f16
- * where the device has it. Every printed group of checks counts as passed or failed, and a case that throws as
+ * where the device has it; --precision leaves the other out. Every printed group of checks counts as passed or failed, and a case that throws as
  * failed. The exit code is 1 if anything failed or nothing ran, except where there is no shared data at all.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
@@ -13,6 +13,7 @@ import { basename, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Device, Precision } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
+import { countMatrixKernels } from '@dwm/core-tensor/testing';
 import { type CaseFolder, type Check, type Layout, layoutOf } from './fixtures.ts';
 
 interface Job {
@@ -20,14 +21,31 @@ interface Job {
   readonly run: () => Promise<Check[]>;
 }
 
+const kernels = countMatrixKernels();
 const counts = { passed: 0, failed: 0, skipped: 0 };
 
-function options(): { dir: string; chosen: boolean; shared: string; only: string | undefined } {
-  const { values } = parseArgs({ options: { dir: { type: 'string' }, only: { type: 'string' } } });
+interface Options {
+  readonly dir: string;
+  readonly chosen: boolean;
+  readonly shared: string;
+  readonly only: readonly string[];
+  readonly precisions: readonly Precision[];
+}
+
+function options(): Options {
+  const text = { type: 'string' } as const;
+  const { values } = parseArgs({ options: { dir: text, only: text, precision: text } });
+  const { precision } = values;
+  if (precision !== undefined && precision !== 'f32' && precision !== 'f16')
+    throw new Error(`--precision is f32 or f16, not ${precision}`);
   const repository = resolve(import.meta.dirname, '..');
   const shared = resolve(repository, process.env.DWM_SHARED || '../shared', 'fixtures');
   const chosen = values.dir ?? (process.env.DWM_FIXTURES || undefined);
-  return { dir: resolve(chosen ?? shared), chosen: chosen !== undefined, shared, only: values.only };
+  return {
+    ...{ dir: resolve(chosen ?? shared), chosen: chosen !== undefined, shared },
+    only: values.only?.split(',') ?? [],
+    precisions: precision ? [precision] : ['f32', 'f16'],
+  };
 }
 
 const keysOf = (file: string): Record<string, unknown> => {
@@ -104,7 +122,7 @@ async function run({ title, run: check }: Job, progress: string): Promise<void> 
 
 /** Whether something ran, or could not for want of data that nobody asked for by name. */
 async function main(): Promise<boolean> {
-  const { dir, chosen, shared, only } = options();
+  const { dir, chosen, shared, only, precisions } = options();
   if (!existsSync(dir)) {
     if (chosen)
       throw new Error(`${dir}: no such folder; give --dir or DWM_FIXTURES a folder of golden cases`);
@@ -115,11 +133,18 @@ async function main(): Promise<boolean> {
   const next = `${shared}-next`;
   const folders = chosen || !existsSync(next) ? [dir] : [dir, next];
   const found = folders.flatMap(findCases).map((folder) => ({ folder, layout: layoutOf(folder) }));
-  const cases = found.filter(({ folder, layout }) => !only || only === folder.name || only === layout?.name);
-  if (cases.length === 0) {
+  const called =
+    (name: string) =>
+    ({ folder, layout }: (typeof found)[number]) =>
+      name === folder.name || name === layout?.name;
+  const unknown = only.filter((name) => !found.some(called(name)));
+  if (unknown.length > 0 || found.length === 0) {
     const names = found.map(({ folder }) => folder.name).join(', ') || 'nothing';
-    throw new Error(`${dir}: ${only ? `no case ${only}` : 'no cases'} in it; it holds ${names}`);
+    throw new Error(
+      `${dir}: no case${unknown.length > 0 ? ` ${unknown.join(', ')}` : 's'} in it; it holds ${names}`,
+    );
   }
+  const cases = found.filter((each) => only.length === 0 || only.some((name) => called(name)(each)));
 
   let device: Promise<Device> | undefined;
   const openDevice = () => {
@@ -154,14 +179,17 @@ async function main(): Promise<boolean> {
       return [];
     }
     if (layout.kind === 'drawn') return [{ title: folder.name, run: () => layout.run(opened, folder.path) }];
-    const precisions: Precision[] = opened.caps.features.f16 ? ['f32', 'f16'] : ['f32'];
-    return precisions.map((precision) => ({
+    const possible = precisions.filter((precision) => precision === 'f32' || opened.caps.features.f16);
+    return possible.map((precision) => ({
       title: `${folder.name} ${precision}`,
       run: () => layout.run(opened, folder.path, precision),
     }));
   }
 
   for (const [i, job] of jobs.entries()) await run(job, `[${i + 1}/${jobs.length}]`);
+  const adapter = (await device)?.caps.adapter;
+  if (kernels() > 0)
+    console.log(`${kernels()} matrix kernels ran on ${adapter?.description || adapter?.device}`);
   (await device)?.destroy();
   return jobs.length > 0;
 }

@@ -1,10 +1,13 @@
 /**
  * Everything that must hold, in one command: lint, types, the packages' tests on the default adapter, their tarballs
- * in an empty folder, damaged files, and the golden cases on lavapipe and on SwiftShader. What failed is named once more at the end, and the last line counts
- * it all: `N passed, N failed, N skipped`.
+ * in an empty folder, damaged files, the golden cases on lavapipe and on SwiftShader, and what runs on matrix units on
+ * the driver of `tools/mesa26`. What failed is named once more at the end, and the last line counts it all:
+ * `N passed, N failed, N skipped`.
  */
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { join, relative } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { describeAdapter } from '@dwm/core-tensor/node';
@@ -42,7 +45,10 @@ const linesOf = (text: string) =>
 const fail = (what: string, why: string) =>
   failures.push(`${what}: ${linesOf(why)[0]?.slice(0, 300) ?? 'no message'}`);
 
-/** Runs one of our dependencies' commands with its output shown; gives back its exit code and what it printed. */
+/**
+ * Runs one of our dependencies' commands, or a script by its path, with its output shown; gives back its exit code and
+ * what it printed.
+ */
 function run(
   command: string,
   args: string[],
@@ -50,7 +56,7 @@ function run(
 ): Promise<{ code: number; stdout: string; stderr: string }> {
   process.stdout.write(`\n$ ${[command, ...args].join(' ')}\n`);
   return new Promise((resolve) => {
-    const child = spawn(join('node_modules/.bin', command), args, {
+    const child = spawn(command.includes('/') ? command : join('node_modules/.bin', command), args, {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -118,13 +124,20 @@ async function packages(): Promise<void> {
     fail('packages', linesOf(stdout).find((line) => /\berror\b/i.test(line)) ?? `exit code ${code}`);
 }
 
-async function fixtures(adapter: 'lavapipe' | 'swiftshader'): Promise<void> {
+async function fixtures(adapter: 'hardware' | 'lavapipe' | 'swiftshader'): Promise<void> {
   if (!(await describeAdapter(adapter))) {
+    // A machine without a GPU lacks nothing that it could have.
+    if (adapter === 'hardware') return;
     process.stdout.write(`\n${adapter} is not here: golden cases on it are skipped\n`);
     skipped++;
     return;
   }
-  const { code, stdout } = await run('tsx', ['tools/test-fixtures.ts'], { DWM_ADAPTER: adapter });
+  const ran = await run('tsx', ['tools/test-fixtures.ts'], { DWM_ADAPTER: adapter });
+  addGolden(`golden cases on ${adapter}`, ran);
+}
+
+/** Counts what a run of the golden cases printed. */
+function addGolden(what: string, { code, stdout }: { code: number; stdout: string }): void {
   const lines = linesOf(stdout);
   const last = lines.at(-1) ?? '';
   const counts = /^(\d+) passed, \d+ failed(?:, (\d+) skipped)?$/.exec(last);
@@ -135,11 +148,45 @@ async function fixtures(adapter: 'lavapipe' | 'swiftshader'): Promise<void> {
   for (const line of lines) {
     title = /^\[\d+\/\d+\] (.+)/.exec(line)?.[1] ?? title;
     const why = /^FAIL (.+)/.exec(line)?.[1];
-    if (why) fail(`golden cases on ${adapter} > ${title}`, why);
+    if (why) fail(`${what} > ${title}`, why);
   }
   // As after a crash, or where there was nothing to run.
   if (!counts || (code !== 0 && failures.length === before))
-    fail(`golden cases on ${adapter}`, (counts ? lines.at(-2) : last) ?? `exit code ${code}`);
+    fail(what, (counts ? lines.at(-2) : last) ?? `exit code ${code}`);
+}
+
+/** Small cases with matrix products, attention and convolutions: each takes kernels that a driver compiles for long. */
+const MATRIX_CASES = ['transformer_rope', 'vae'];
+
+/** Ops and golden cases on matrix units, which the driver has that `tools/mesa26` unpacks. */
+async function matrixUnits(): Promise<void> {
+  const what = 'matrix units';
+  if (!existsSync(join(process.env.MESA26_ROOT || join(homedir(), '.cache/mesa26'), 'lvp_icd.json'))) {
+    process.stdout.write(
+      '\nskipped, no device with matrix units; `tools/mesa26 true` unpacks a driver that has them\n',
+    );
+    skipped++;
+    return;
+  }
+  const report = 'out/matrix-units.json';
+  await rm(report, { force: true });
+  const ops = await run('tools/mesa26', [
+    'node_modules/.bin/vitest',
+    ...['run', 'packages/core-tensor/src/ops/matrix-units.test.ts'],
+    ...['--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
+  ]);
+  await addReport(report);
+  const cases = ['--only', MATRIX_CASES.join(), '--precision', 'f16'];
+  const golden = await run('tools/mesa26', ['node_modules/.bin/tsx', 'tools/test-fixtures.ts', ...cases], {
+    DWM_ADAPTER: 'lavapipe',
+  });
+  addGolden(`golden cases on ${what}`, golden);
+  for (const [name, { stdout }] of Object.entries({ ops, golden })) {
+    if (/^[1-9]\d* matrix kernels ran on /m.test(stripVTControlCharacters(stdout))) continue;
+    // There is no shared data, which is said.
+    if (name === 'golden' && stdout.includes('skipped, no shared data')) continue;
+    fail(`${what}: ${name}`, 'no kernel for matrix units ran');
+  }
 }
 
 /** Damaged files for every reader, the same ones every time. */
@@ -164,8 +211,10 @@ await check('types', 'tsc', ['-p', '.']);
 await packages();
 await check('tarballs', 'tsx', ['tools/pack/check.ts']);
 await fuzz();
+await fixtures('hardware');
 await fixtures('lavapipe');
 await fixtures('swiftshader');
+await matrixUnits();
 process.stdout.write(`\n${failures.map((line) => `FAILED ${line}\n`).join('')}`);
 process.stdout.write(`${passed} passed, ${failures.length} failed, ${skipped} skipped\n`);
 process.exit(failures.length === 0 ? 0 : 1);

@@ -1,5 +1,16 @@
 /** What the tests and benchmarks of every package share: repeatable random numbers and the project's error measure. */
 
+import { watchPrograms } from './tune/before-use.ts';
+
+/** Starts to count the distinct kernels for matrix units in the programs that are compiled; tells how many. */
+export function countMatrixKernels(): () => number {
+  const seen = new Set<string>();
+  watchPrograms(({ dispatches }) => {
+    for (const { wgsl } of dispatches) if (wgsl.includes('subgroupMatrixMultiplyAccumulate')) seen.add(wgsl);
+  });
+  return () => seen.size;
+}
+
 /** Uniform in [0, 1): the generator mulberry32. */
 export function seeded(seed: number): () => number {
   let state = seed >>> 0;

@@ -95,9 +95,10 @@ async function errorsOf(
 }
 
 const emulated =
-  (subgroups: number, keys: number, edge: 8 | 16, lanes = 32, caps: DeviceCaps = device.caps): Lower =>
+  (subgroups: number, keys: number, edges: readonly number[], lanes = 32, caps = device.caps): Lower =>
   (attentionSpec) => {
-    const size = { M: edge, N: edge, K: edge };
+    const [M, N = M, K = M] = edges;
+    const size = { M, N, K };
     const kernel = matrixAttentionKernel(attentionSpec, { subgroups, keys }, size, lanes, true);
     return lowerMatrixAttention(attentionSpec, caps, kernel);
   };
@@ -105,16 +106,16 @@ const emulated =
 // Few and small, because lavapipe takes seconds to compile each.
 const MATRIX_CASES: readonly (readonly [string, Lower, AttentionShape])[] = [
   [
-    'one query, one key, two subgroups',
-    emulated(2, 32, 16),
+    'one query, one key, two subgroups, matrices of 8x16x16',
+    emulated(2, 32, [8, 16, 16]),
     { batch: 1, queries: 1, keys: 1, heads: 2, headDim: 16 },
   ],
   [
-    'a ragged head wider than a block of keys, bias and mask',
-    emulated(1, 16, 16),
+    'a ragged head wider than a block of keys, bias and mask, matrices of 16x8x16',
+    emulated(1, 16, [16, 8, 16]),
     { batch: 2, queries: 19, keys: 70, heads: 2, headDim: 20, bias: [2, 1, 19, 70], mask: true },
   ],
-  ['matrices of 8', emulated(1, 16, 8, 16), { batch: 1, queries: 33, keys: 65, heads: 2, headDim: 8 }],
+  ['matrices of 8', emulated(1, 16, [8], 16), { batch: 1, queries: 33, keys: 65, heads: 2, headDim: 8 }],
 ];
 const noF16 = !device.caps.features.f16;
 
@@ -134,7 +135,7 @@ test('matrix kernel: a maximum that grows a little or a lot from block to block'
     values.q.fill(0);
     for (let i = 0; i < 20; i++) values.q[16 * i] = 4;
     for (let j = 0; j < 200; j++) values.k[16 * j] = Math.floor(growth * j);
-    const errors = await errorsOf(shape, emulated(2, 32, 16), values);
+    const errors = await errorsOf(shape, emulated(2, 32, [16]), values);
     expect(errors.out).toBeLessThan(2e-3);
     expect(errors.lse).toBeLessThan(1e-5);
   }
@@ -150,7 +151,7 @@ test('matrix kernel: values of any range, and queries without keys', async ({ sk
     for (let i = 0; i < values.q.length; i++) values.q[i] *= 1e9;
     for (let i = 0; i < values.k.length; i++) values.k[i] *= 1e-9;
     values.mask!.fill(0, 70);
-    const errors = await errorsOf(shape, emulated(2, 32, 16), values);
+    const errors = await errorsOf(shape, emulated(2, 32, [16]), values);
     expect(errors.out).toBeLessThan(2e-3);
     expect(errors.lse).toBeLessThan(2e-3);
   }
@@ -160,7 +161,7 @@ test('matrix kernel: tokens larger than a binding, without bounds checks', async
   if (noF16) skip('the adapter has no f16');
   const small = await openNodeDevice({ robustness: false, limits: { maxStorageBufferBindingSize: 32768 } });
   const shape = { batch: 2, queries: 150, keys: 301, heads: 3, headDim: 16, mask: true };
-  const errors = await errorsOf(shape, emulated(2, 32, 16, 32, small.caps), valuesOf(shape), small);
+  const errors = await errorsOf(shape, emulated(2, 32, [16], 32, small.caps), valuesOf(shape), small);
   expect(errors.dispatches).toBeGreaterThan(10);
   expect(errors.out).toBeLessThan(2e-3);
   expect(errors.lse).toBeLessThan(2e-3);
@@ -209,7 +210,7 @@ const RANDOM: readonly {
   { lower: forced('rows'), headDim: 16, bound: 1e-5 },
   { lower: forced('rows'), headDim: 8, bias: true, mask: true, bound: 1e-5 },
   { lower: forced('tiled'), headDim: 16, bound: 1e-5 },
-  { lower: emulated(2, 32, 16), headDim: 16, bound: 5e-3, f16: true },
+  { lower: emulated(2, 32, [16]), headDim: 16, bound: 5e-3, f16: true },
 ];
 
 test('200 random shapes', async () => {

@@ -43,9 +43,12 @@ function pose(
 }
 
 // The null backend takes matrices of any size, and lists none.
-const subgroupMatrixConfigs = [16, 8].map((size) => ({
-  ...{ componentType: 'f16', resultComponentType: 'f32', M: size, N: size, K: size },
-}));
+const subgroupMatrixConfigs = [
+  [16, 16, 16],
+  [16, 8, 16],
+  [8, 16, 16],
+  [8, 8, 8],
+].map(([M, N, K]) => ({ componentType: 'f16', resultComponentType: 'f32', M, N, K }));
 const POSES = {
   'GPU with matrix units': pose('hardware', 32, { subgroupMatrixConfigs }),
   GPU: pose('hardware', 32),

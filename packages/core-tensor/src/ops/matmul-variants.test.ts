@@ -160,6 +160,8 @@ test('staged 128 x 128', async () => {
 
 test.for([
   { side: 1, config: { M: 16, N: 16, K: 16 } },
+  { side: 1, config: { M: 16, N: 8, K: 16 } },
+  { side: 1, config: { M: 8, N: 16, K: 16 } },
   { side: 2, config: { M: 8, N: 8, K: 8 } },
 ])('matrix kernel without matrix units: side $side, $config', async ({ side, config }, { skip }) => {
   if (!device.caps.features.f16) skip('the adapter has no f16');

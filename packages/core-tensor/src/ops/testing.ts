@@ -27,7 +27,8 @@ export async function runOp<I extends Record<string, TensorSpec>, O extends Reco
   return results as { [K in keyof O]: HostData };
 }
 
-function poison(tensor: DeviceTensor): void {
+/** Fills a tensor with NaN bits. */
+export function poison(tensor: DeviceTensor): void {
   const words = byteLength(elementCount(tensor.shape), tensor.dtype) / 4;
   tensor.device.gpu.queue.writeBuffer(tensor.buffer.gpu, 0, new Uint32Array(words).fill(0x7fc07fc0));
 }
