@@ -13,6 +13,10 @@ const program = new Command('dwm')
   .description('Dexterous World Models on WebGPU: generate what hands do to a scene.')
   .version(VERSION)
   .option('--json', 'results and errors as JSON, for programs')
+  .option('--force-kernels', "uses kernels untried, also those that this driver's self-test found wrong")
+  .on('option:force-kernels', () => {
+    process.env.DWM_FORCE_KERNELS = '1';
+  })
   .configureOutput({ outputError: () => {} })
   .showHelpAfterError(false)
   .exitOverride();

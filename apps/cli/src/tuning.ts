@@ -1,14 +1,29 @@
 /**
  * The device of a command that runs a model: with the kernels that were decided for it before, and a few seconds
  * to decide those that were not. `DWM_TUNE` is the seconds, 0 to use what is known and measure nothing, or `off`
- * for every kernel's default.
+ * for every kernel's default. Kernels that drivers are known to compute wrongly are tried first, also then;
+ * `DWM_FORCE_KERNELS=1` (`--force-kernels`) uses them untried, and those that failed.
  */
 import { existsSync } from 'node:fs';
-import { type Device, InvalidArgumentError, onKernelsCompiled, tuneOnFirstUse } from '@dwm/core-tensor';
+import {
+  type Device,
+  InvalidArgumentError,
+  onKernelsCompiled,
+  selfTestOnFirstUse,
+  tuneOnFirstUse,
+  verdictsOf,
+} from '@dwm/core-tensor';
 import { loadTuning, openNodeDevice, saveTuning } from '@dwm/core-tensor/node';
 import type { Reporter } from './report.ts';
 
 const SECONDS = 5;
+
+/** @throws InvalidArgumentError */
+export function kernelsForced(given = process.env.DWM_FORCE_KERNELS): boolean {
+  if (given && given !== '0' && given !== '1')
+    throw new InvalidArgumentError('DWM_FORCE_KERNELS', `expected 1 or 0; got "${given}"`);
+  return given === '1';
+}
 
 /** @throws InvalidArgumentError */
 export function tuneSeconds(given = process.env.DWM_TUNE): number | 'off' {
@@ -29,14 +44,27 @@ export function tuneSeconds(given = process.env.DWM_TUNE): number | 'off' {
  */
 export async function openTunedDevice(reporter: Reporter, run?: string): Promise<Device> {
   const seconds = tuneSeconds();
+  const forced = kernelsForced();
   const device = await openNodeDevice();
   const { caps } = device;
   reporter.say(caps.adapter.description || caps.adapter.device);
   onKernelsCompiled(device, (done, asked) => {
     if (done < asked) reporter.progress(`compiling kernels: ${done} of ${asked}`);
   });
-  if (seconds === 'off') return device;
   const warn = (line: string) => reporter.warn(line);
+  const selfTest = (save?: () => Promise<void>) => {
+    if (forced) verdictsOf(caps).clear();
+    else
+      selfTestOnFirstUse(device, {
+        save,
+        onLeftOut: (kernel, why) =>
+          warn(`this driver computes ${kernel} wrongly (${why}); it is left out (--force-kernels uses it)`),
+      });
+  };
+  if (seconds === 'off') {
+    selfTest();
+    return device;
+  }
   const resumed = run !== undefined && existsSync(run);
   await loadTuning(caps, { path: resumed ? run : undefined, warn });
   const save = async () => {
@@ -44,6 +72,7 @@ export async function openTunedDevice(reporter: Reporter, run?: string): Promise
     if (run !== undefined) await saveTuning(caps, { path: run, warn });
   };
   if (run !== undefined && !resumed) await saveTuning(caps, { path: run, warn });
+  selfTest(save);
   if (seconds === 0) return device;
   tuneOnFirstUse(device, {
     budgetMs: seconds * 1000,

@@ -8,6 +8,7 @@ export {
   elementCount,
   philox4x32,
   randomReference,
+  verdictsOf,
 } from '@dwm/kernels-wgsl';
 export * from './device/browser.ts';
 export type { DeviceCaps, LimitOverrides, SubgroupMatrixConfig } from './device/caps.ts';
@@ -42,6 +43,7 @@ export { oneLine, printable, printableJson, quote } from './text.ts';
 export { openTensorFile, openTorchFile, readTorchFile, writeTorchFile } from './torch-file/index.ts';
 export { beforeUse } from './tune/before-use.ts';
 export * from './tune/first-use.ts';
+export * from './tune/self-test.ts';
 export * from './tune/tune.ts';
 export {
   type BinaryFile,

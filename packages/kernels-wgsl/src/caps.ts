@@ -29,6 +29,8 @@ export interface DeviceCaps {
     /** Both 0 without subgroups. */
     readonly subgroupMinSize: number;
     readonly subgroupMaxSize: number;
+    /** Whether a kernel may ask for subgroups of one of these sizes; otherwise the driver chooses. */
+    readonly subgroupSizeControl: boolean;
     /** Empty without subgroup matrices. */
     readonly subgroupMatrixConfigs: readonly SubgroupMatrixConfig[];
     readonly timestampQuery: boolean;
@@ -59,3 +61,24 @@ export const cpuLanes = ({ features, adapter }: DeviceCaps): number =>
   [4, 8, 16].includes(features.subgroupMinSize)
     ? features.subgroupMinSize
     : 0;
+
+/** How a kernel gets subgroups of a known size. */
+export interface KnownSubgroups {
+  readonly lanes: number;
+  /** What the module starts with, and its entry point. */
+  readonly enables: string;
+  readonly attribute: string;
+}
+
+/** Undefined where the driver chooses among several sizes: a kernel that counts on one would be wrong there. */
+export function knownSubgroups({ features }: DeviceCaps): KnownSubgroups | undefined {
+  const { subgroups, subgroupMinSize, subgroupMaxSize: lanes, subgroupSizeControl } = features;
+  if (!subgroups) return undefined;
+  if (subgroupMinSize === lanes) return { lanes, enables: '', attribute: '' };
+  if (!subgroupSizeControl) return undefined;
+  return { lanes, enables: 'enable subgroup_size_control;\n', attribute: `@subgroup_size(${lanes}) ` };
+}
+
+/** `code`, a module with one entry point, with those subgroups. */
+export const withSubgroups = (code: string, { attribute }: KnownSubgroups): string =>
+  code.replace('@compute ', `@compute ${attribute}`);

@@ -6,6 +6,8 @@
  */
 import type { DeviceCaps } from './caps.ts';
 import { type Choice, choicesOf, classOf, type Tuning } from './choices.ts';
+import type { DType } from './dtype.ts';
+import { kernelName, verdictsOf } from './verdicts.ts';
 
 export type { Choice, Tuning } from './choices.ts';
 
@@ -38,9 +40,34 @@ export interface Lowering {
   readonly scratch: readonly number[];
 }
 
+/** A tensor of a trial. Inputs of u32 are masks, 0 or 1, or with `bits` any words. */
+export interface TrialTensor {
+  readonly count: number;
+  readonly dtype: DType;
+  readonly bits?: true;
+}
+
+/** One small problem for two kernels. */
+export interface Trial {
+  readonly inputs: readonly TrialTensor[];
+  /** All f32. */
+  readonly outputs: readonly number[];
+  readonly suspect: Lowering;
+  readonly plain: Lowering;
+}
+
+/** A small problem of the same kind as a spec: same kernel, other sizes. */
+export interface TrialProblem<Spec> extends Pick<Trial, 'inputs' | 'outputs'> {
+  readonly spec: Spec;
+  /** The same in f32. */
+  readonly plain: Spec;
+}
+
 /** One way of computing a family's function; `lower` is only called when `applies` said yes. */
 export interface Variant<Spec> {
   readonly name: string;
+  /** Whether drivers are known to compute such kernels wrongly: a `Trial` comes before its use. */
+  readonly suspect?: true;
   applies(spec: Spec, caps: DeviceCaps): boolean;
   /** Parameters worth measuring, best guess first, which is the default. Without it there are none. */
   candidates?(spec: Spec, caps: DeviceCaps): readonly Tuning[];
@@ -59,6 +86,8 @@ export interface Receipt {
   readonly key: string;
   /** Everything that could have been taken, the default first. */
   alternatives(): readonly Choice[];
+  /** What tells whether this device computes the variant rightly, where that is in doubt and not known yet. */
+  readonly trial?: () => Trial;
 }
 
 const watchers = new Set<(receipt: Receipt) => void>();
@@ -90,10 +119,18 @@ export function choose<Spec extends object>(
   variants: readonly Variant<Spec>[],
   spec: Spec,
   caps: DeviceCaps,
+  problemOf?: (spec: Spec) => TrialProblem<Spec>,
 ): { variant: Variant<Spec>; tuning: Tuning | undefined } {
-  const applying = variants.filter((candidate) => candidate.applies(spec, caps));
+  const verdicts = verdictsOf(caps);
+  const nameOf = ({ name }: Variant<Spec>, tuning?: Tuning) => kernelName(family, { variant: name, tuning });
+  const tuningsOf = (variant: Variant<Spec>) =>
+    (variant.candidates?.(spec, caps) ?? [undefined]).filter(
+      (tuning) => !verdicts.get(nameOf(variant, tuning)),
+    );
+  const applying = variants.filter(
+    (candidate) => candidate.applies(spec, caps) && tuningsOf(candidate).length > 0,
+  );
   if (applying.length === 0) throw new Error(`${family}: no kernel variant takes ${JSON.stringify(spec)}`);
-  const tuningsOf = (variant: Variant<Spec>) => variant.candidates?.(spec, caps) ?? [undefined];
   const key = classOf(family, spec);
   const choice = choicesOf(caps).get(key);
   const wanted = choice && applying.find(({ name }) => name === choice.variant);
@@ -106,19 +143,29 @@ export function choose<Spec extends object>(
     );
   const single = applying.length === 1 && tuningsOf(applying[0]).length === 1;
   const reason = tuned ? 'tuned' : single ? 'only' : 'default';
+  const trial = () => {
+    const { spec: small, plain, inputs, outputs } = problemOf!(spec);
+    const known = variants.filter((other) => !other.suspect && other.applies(plain, caps))[0];
+    return { inputs, outputs, suspect: variant.lower(small, caps, tuning), plain: known.lower(plain, caps) };
+  };
+  const untried = variant.suspect && problemOf && !verdicts.has(nameOf(variant, tuning));
   for (const watch of watchers)
-    watch({ family, variant: variant.name, tuning, reason, spec, key, alternatives });
+    watch({
+      ...{ family, variant: variant.name, tuning, reason, spec, key, alternatives },
+      ...(untried && { trial }),
+    });
   return { variant, tuning };
 }
 
-/** Lowers by the variant that `choose` takes. */
+/** Lowers by the variant that `choose` takes. A family with suspect variants says what a trial of a spec is. */
 export function lowerChosen<Spec extends object>(
   family: string,
   variants: readonly Variant<Spec>[],
   spec: Spec,
   caps: DeviceCaps,
+  problemOf?: (spec: Spec) => TrialProblem<Spec>,
 ): Lowering {
-  const { variant, tuning } = choose(family, variants, spec, caps);
+  const { variant, tuning } = choose(family, variants, spec, caps, problemOf);
   return variant.lower(spec, caps, tuning);
 }
 

@@ -1,4 +1,6 @@
 /** `dwm doctor`: what this machine can run, how fast, and what is missing. */
+
+import { verdictsOf } from '@dwm/core-tensor';
 import { doctorReport, loadTuning, tuneCachePath } from '@dwm/core-tensor/node';
 import { codecs, installWebCodecs } from '@dwm/media/node';
 import type { Command } from 'commander';
@@ -12,14 +14,14 @@ export function addDoctor(program: Command): void {
     await installWebCodecs();
     const video = await codecs();
     const decided = await loadTuning(report.device, { warn: (line) => reporter.warn(line) });
-    const kernels = { decided, file: tuneCachePath() };
+    const kernels = { decided, file: tuneCachePath(), tried: Object.fromEntries(verdictsOf(report.device)) };
     reporter.result({ ...report, kernels, codecs: video }, describe(report, kernels, video));
   });
 }
 
 function describe(
   { device, peaks, adapters, system, missing }: Awaited<ReturnType<typeof doctorReport>>,
-  kernels: { decided: number; file: string },
+  kernels: { decided: number; file: string; tried: Record<string, string | null> },
   video: Awaited<ReturnType<typeof codecs>>,
 ): string {
   const { adapter, features, limits } = device;
@@ -55,6 +57,10 @@ function describe(
         ? `${kernels.decided} classes of shapes decided, in ${kernels.file}`
         : 'by their default rules; dwm tune measures them',
     ],
+    ['self-test', selfTestText(Object.values(kernels.tried))],
+    ...Object.entries(kernels.tried).flatMap(([kernel, wrong]): [string, string][] =>
+      wrong === null ? [] : [['  left out', `${kernel}: ${wrong}; --force-kernels uses it`]],
+    ),
     ...adapters.map(({ name, description }): [string, string] => [`  ${name}`, description ?? 'not here']),
     [
       'system',
@@ -69,3 +75,10 @@ function describe(
   const width = Math.max(...lines.map(([name]) => name.length));
   return lines.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join('\n');
 }
+
+const selfTestText = (verdicts: readonly (string | null)[]): string => {
+  const wrong = verdicts.filter((verdict) => verdict !== null).length;
+  if (verdicts.length === 0)
+    return 'no kernel for matrix units or f16 was tried yet; runs with --precision f16 do';
+  return `${verdicts.length - wrong} kernels for matrix units or f16 are right on this driver, ${wrong} wrong`;
+};

@@ -5,6 +5,7 @@ import {
   type Device,
   type ModelFolder,
   questionsOf,
+  selfTest,
   type Tuned,
   type TuneProgress,
   tune,
@@ -130,9 +131,16 @@ async function measure(
   signal: AbortSignal,
 ): Promise<void> {
   const choices = choicesOf(device.caps);
-  const asked = questionsOf(() => {
+  const plan = () => {
     for (const [model, size] of models) planModel(device, model, size, precision);
+    return undefined;
+  };
+  // What is computed wrongly is not worth a measurement.
+  await selfTest(device, plan, {
+    onLeftOut: (kernel, why) =>
+      reporter.warn(`this driver computes ${kernel} wrongly (${why}); it is left out`),
   });
+  const asked = questionsOf(plan);
   const questions = again ? asked : asked.filter(({ key }) => !choices.get(key));
   const begun = performance.now();
   const tuned = await tune(device, questions, {

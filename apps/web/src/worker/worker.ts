@@ -1,5 +1,5 @@
 /** The engine: everything that touches the device happens here, off the page's thread. */
-import { type Device, DwmError, openBrowserDevice } from '@dwm/core-tensor';
+import { type Device, DwmError, openBrowserDevice, selfTestOnFirstUse } from '@dwm/core-tensor';
 import { droppedFolder } from '../model-store/dropped.ts';
 import { forget, listKept } from '../model-store/opfs.ts';
 import { openModel } from '../model-store/sources.ts';
@@ -25,6 +25,7 @@ function ready<T>(value: T | undefined, what: string): T {
 serve({
   async open() {
     device = await openBrowserDevice();
+    selfTestOnFirstUse(device);
     device.lost.then(({ reason, message }) => announceLoss(`${reason}: ${message}`));
     const { adapter, features } = device.caps;
     const name = adapter.description || [adapter.vendor, adapter.architecture].filter(Boolean).join(' ');

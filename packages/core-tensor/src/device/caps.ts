@@ -25,7 +25,11 @@ const LIMITS = [
 export type LimitOverrides = Partial<DeviceCaps['limits']>;
 
 const SUBGROUP_MATRIX = 'chromium-experimental-subgroup-matrix';
-const WANTED_FEATURES: readonly string[] = ['shader-f16', 'subgroups', 'timestamp-query', SUBGROUP_MATRIX];
+const SIZE_CONTROL = 'subgroup-size-control';
+const WANTED_FEATURES: readonly string[] = [
+  ...['shader-f16', 'subgroups', SIZE_CONTROL, 'timestamp-query'],
+  SUBGROUP_MATRIX,
+];
 
 interface SubgroupInfo {
   readonly subgroupMatrixConfigs?: Iterable<SubgroupMatrixConfig>;
@@ -71,6 +75,7 @@ export function readCaps(adapter: GPUAdapter, gpu: GPUDevice, lowered: LimitOver
       subgroups,
       subgroupMinSize: subgroups ? (info.subgroupMinSize ?? 4) : 0,
       subgroupMaxSize: subgroups ? (info.subgroupMaxSize ?? 128) : 0,
+      subgroupSizeControl: subgroups && gpu.features.has(SIZE_CONTROL as GPUFeatureName),
       subgroupMatrixConfigs: Array.from(matrices, ({ componentType, resultComponentType, M, N, K }) => ({
         componentType,
         resultComponentType,

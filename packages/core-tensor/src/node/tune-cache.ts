@@ -1,22 +1,26 @@
 /**
- * Decided choices on disk, by adapter and driver: `~/.cache/dwm/tune.json` for the machine, so that tuning happens
+ * Decided choices, and what self-tests found, on disk, by adapter and driver: `~/.cache/dwm/tune.json` for the machine, so that tuning happens
  * once, or a file of a run's own, so that a run that is resumed later keeps its kernels. A file that cannot be read
  * counts as empty, is said to be so, and is written anew.
  */
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { type Choice, choicesOf, type DeviceCaps } from '@dwm/kernels-wgsl';
+import { type Choice, choicesOf, type DeviceCaps, verdictsOf } from '@dwm/kernels-wgsl';
 import { writeFileAtomic } from './files/atomic-write.ts';
 
 /** Raised when variants or classes change so much that old measurements mean nothing. */
 const VERSION = 2;
 
 type Decided = Record<string, Choice | null>;
+/** As in `verdictsOf`. */
+type Tried = Record<string, string | null>;
 
 interface TuneFile {
   readonly version: number;
   readonly devices: Record<string, Decided>;
+  /** Of each device's kernels; files of before there were self-tests have none. */
+  readonly verdicts?: Record<string, Tried>;
 }
 
 const EMPTY: TuneFile = { version: VERSION, devices: {} };
@@ -38,6 +42,12 @@ const isChoice = (value: unknown): value is Choice | null =>
     (value.tuning === undefined ||
       (isObject(value.tuning) && Object.values(value.tuning).every(Number.isFinite))));
 
+const isVerdict = (value: unknown): value is string | null => value === null || typeof value === 'string';
+
+const allOf = (values: unknown, isOne: (value: unknown) => boolean): boolean =>
+  isObject(values) &&
+  Object.values(values).every((each) => isObject(each) && Object.values(each).every(isOne));
+
 async function readTuneFile(path: string, warn: (line: string) => void): Promise<TuneFile> {
   let text: string;
   try {
@@ -49,9 +59,8 @@ async function readTuneFile(path: string, warn: (line: string) => void): Promise
     const file = JSON.parse(text);
     // Of another version: not damaged, only out of date.
     if (Number.isInteger(file?.version) && file.version !== VERSION) return EMPTY;
-    const devices =
-      file?.version === VERSION && isObject(file.devices) ? Object.values(file.devices) : [{ '': 0 }];
-    if (devices.every((decided) => isObject(decided) && Object.values(decided).every(isChoice))) return file;
+    const whole = file?.version === VERSION && allOf(file.devices, isChoice);
+    if (whole && allOf(file.verdicts ?? {}, isVerdict)) return file;
   } catch {
     // Not JSON.
   }
@@ -75,21 +84,26 @@ export async function loadTuning(
   caps: DeviceCaps,
   { path = tuneCachePath(), warn = silent }: TuneFileOptions = {},
 ): Promise<number> {
-  const { devices } = await readTuneFile(path, warn);
+  const { devices, verdicts = {} } = await readTuneFile(path, warn);
   const decided = Object.entries(devices[deviceKey(caps)] ?? {});
   const choices = choicesOf(caps);
   for (const [key, choice] of decided) choices.set(key, choice);
+  const known = verdictsOf(caps);
+  for (const [kernel, verdict] of Object.entries(verdicts[deviceKey(caps)] ?? {})) known.set(kernel, verdict);
   return decided.length;
 }
 
-/** Adds this device's choices to the file, atomically. */
+/** Adds this device's choices and verdicts to the file, atomically. */
 export async function saveTuning(
   caps: DeviceCaps,
   { path = tuneCachePath(), warn = silent }: TuneFileOptions = {},
 ): Promise<void> {
-  const { devices } = await readTuneFile(path, warn);
+  const { devices, verdicts = {} } = await readTuneFile(path, warn);
   const key = deviceKey(caps);
-  await write(path, { ...devices, [key]: { ...devices[key], ...Object.fromEntries(choicesOf(caps)) } });
+  await write(path, {
+    devices: { ...devices, [key]: { ...devices[key], ...Object.fromEntries(choicesOf(caps)) } },
+    verdicts: { ...verdicts, [key]: { ...verdicts[key], ...Object.fromEntries(verdictsOf(caps)) } },
+  });
 }
 
 /** Forgets what the file has of this device, and what is in use now. */
@@ -97,12 +111,14 @@ export async function resetTuning(
   caps: DeviceCaps,
   { path = tuneCachePath(), warn = silent }: TuneFileOptions = {},
 ): Promise<void> {
-  const { [deviceKey(caps)]: _, ...others } = (await readTuneFile(path, warn)).devices;
+  const { devices, verdicts = {} } = await readTuneFile(path, warn);
+  const others = <T>({ [deviceKey(caps)]: _, ...rest }: Record<string, T>) => rest;
   choicesOf(caps).clear();
-  await write(path, others);
+  verdictsOf(caps).clear();
+  await write(path, { devices: others(devices), verdicts: others(verdicts) });
 }
 
-async function write(path: string, devices: Record<string, Decided>): Promise<void> {
-  const file: TuneFile = { version: VERSION, devices };
+async function write(path: string, known: Omit<TuneFile, 'version'>): Promise<void> {
+  const file: TuneFile = { version: VERSION, ...known };
   await writeFileAtomic(path, [new TextEncoder().encode(`${JSON.stringify(file, null, 1)}\n`)]);
 }

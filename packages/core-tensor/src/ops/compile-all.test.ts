@@ -37,6 +37,7 @@ function pose(
     features: {
       ...caps.features,
       ...{ subgroups: lanes > 0, subgroupMinSize: lanes, subgroupMaxSize: lanes, subgroupMatrixConfigs: [] },
+      subgroupSizeControl: false,
       ...features,
     },
   };
@@ -92,7 +93,7 @@ async function compiles(
   return dispatches.length;
 }
 
-test.each(Object.keys(POSES) as (keyof typeof POSES)[])('%s', async (name) => {
+test.each(Object.keys(POSES) as (keyof typeof POSES)[])('%s', { timeout: 240_000 }, async (name) => {
   for (const precision of ['f32', 'f16'] as const) {
     for (const { make } of Object.values(EVERY_OP))
       expect(await compiles(make(), POSES[name], precision)).toBeGreaterThan(0);
@@ -120,7 +121,7 @@ async function everyVariant<Spec>(
   expect([...seen].sort()).toEqual(variants.map(({ name }) => name).sort());
 }
 
-test('every matmul variant with every candidate', () =>
+test('every matmul variant with every candidate', { timeout: 240_000 }, () =>
   everyVariant(MATMUL_VARIANTS, () =>
     [
       [4, 40, 64],
@@ -132,9 +133,10 @@ test('every matmul variant with every candidate', () =>
         ...{ dtypeA: 'f32', dtypeB: 'bf16', dtypeOut: 'f32', halfPrecision: true, epilogue: undefined },
       }),
     ),
-  ));
+  ),
+);
 
-test('every attention variant with every candidate', () =>
+test('every attention variant with every candidate', { timeout: 240_000 }, () =>
   everyVariant(ATTENTION_VARIANTS, () =>
     [16, 36, 64, 128].flatMap((headDim): AttentionSpec[] => {
       const sizes = { batch: 2, queries: 700, keys: 300, heads: 3, headDim, scale: 1, halfPrecision: true };
@@ -144,9 +146,10 @@ test('every attention variant with every candidate', () =>
         { ...sizes, dtypes: { q: 'f32', k: 'f32', v: 'f32' }, mask: true, bias },
       ];
     }),
-  ));
+  ),
+);
 
-test('every convolution variant with every candidate', () =>
+test('every convolution variant with every candidate', { timeout: 240_000 }, () =>
   everyVariant(CONV_VARIANTS, ({ features }) =>
     [
       [128, 128],
@@ -171,4 +174,5 @@ test('every convolution variant with every candidate', () =>
         };
       }),
     ),
-  ));
+  ),
+);

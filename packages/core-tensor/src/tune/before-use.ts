@@ -1,4 +1,7 @@
-/** What happens before a program runs for the first time: traces hear of it, and its kernels may be tuned. */
+/**
+ * What happens before a program runs for the first time: its suspect kernels are tried, its kernels may be tuned, and
+ * traces hear of it.
+ */
 import type { Device } from '../device/device.ts';
 import type { Plan } from '../plan/plan.ts';
 
@@ -9,11 +12,20 @@ export interface FirstUse {
   settle(plan: Plan): Promise<void>;
 }
 
+/** Plans programs, and gives back those plans that it may have made before. */
+export type Planning = () => readonly Plan[] | undefined;
+
 const firstUses = new WeakMap<Device, FirstUse>();
+const selfTests = new WeakMap<Device, (plan: Planning) => Promise<void>>();
 const watchers = new Set<(plan: Plan) => void>();
 
 export const setFirstUse = (device: Device, firstUse: FirstUse): void => {
   firstUses.set(device, firstUse);
+};
+
+/** `test` tries the suspect kernels of the plans that `plan` makes. */
+export const setSelfTest = (device: Device, test: (plan: Planning) => Promise<void>): void => {
+  selfTests.set(device, test);
 };
 
 /** Calls `watch` with the plan of every program that is compiled; returns what ends it. */
@@ -23,9 +35,20 @@ export function watchPrograms(watch: (plan: Plan) => void): () => void {
 }
 
 export const beforeUse = {
-  /** Without `tuneOnFirstUse` for this device it does nothing, and `plan` is not called. */
+  /** Tries the suspect kernels of the plans; does nothing without `selfTestOnFirstUse` for this device. */
+  async prove(device: Device, plan: Planning): Promise<void> {
+    await selfTests.get(device)?.(plan);
+  },
+  /** `prove`, and tuning; without `tuneOnFirstUse` for this device that does nothing. */
   async tune(device: Device, plan: () => void): Promise<void> {
+    const planning = () => {
+      plan();
+      return undefined;
+    };
+    // Before, so that nothing wrong is measured, and after, as another kernel may be the fastest.
+    await beforeUse.prove(device, planning);
     await firstUses.get(device)?.tune(plan);
+    await beforeUse.prove(device, planning);
   },
   async settle(device: Device, plan: Plan): Promise<void> {
     await firstUses.get(device)?.settle(plan);

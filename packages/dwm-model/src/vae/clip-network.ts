@@ -4,6 +4,7 @@
  * as a call.
  */
 import {
+  beforeUse,
   bytesOf,
   choicesOf,
   type Device,
@@ -21,6 +22,7 @@ import {
   type Tensor,
   type TensorSpec,
   trace,
+  verdictsOf,
 } from '@dwm/core-tensor';
 import type { Parameters } from '../weights/parameters.ts';
 import { type Clip, type ClipShape, copyBox, emptyClip } from './clip.ts';
@@ -85,6 +87,7 @@ export class ClipNetwork {
     options: RunOptions,
   ): Promise<Clip> {
     const device = this.#device;
+    await beforeUse.prove(device, () => this.plan(shape).map(({ plan }) => plan));
     const planned = this.plan(shape);
     this.#checkMemory(planned);
     const flops = planned.reduce((sum, { plan }) => sum + plan.cost.flops, 0);
@@ -150,7 +153,8 @@ export class ClipNetwork {
     keepsCaches: boolean,
   ): PlannedStretch {
     // Kernels that were decided since make another plan.
-    const decided = choicesOf(this.#device.caps).size;
+    const { caps } = this.#device;
+    const decided = choicesOf(caps).size + verdictsOf(caps).size;
     const key = `${shape}, ${caches ? 'next' : 'first'}, ${keepsCaches}, ${decided}`;
     let planned = this.#plans.get(key);
     if (planned) return planned;

@@ -14,7 +14,8 @@
  * Inputs in that order, absent ones left out; outputs out and lse are f32.
  */
 import { cpuLanes, type DeviceCaps } from '../caps.ts';
-import { type Lowering, lowerChosen, type Variant } from '../kernel.ts';
+import { type Lowering, lowerChosen, type TrialProblem, type Variant } from '../kernel.ts';
+import { elementCount } from '../pointwise/access.ts';
 import { matrixAttention } from './matrix.ts';
 import { type AttentionSpec, lowerForward } from './pieces.ts';
 import { rowsCandidates, rowsKernel } from './rows.ts';
@@ -52,4 +53,29 @@ export const ATTENTION_VARIANTS: readonly Variant<AttentionSpec>[] = [
 ];
 
 export const lowerAttention = (spec: AttentionSpec, caps: DeviceCaps): Lowering =>
-  lowerChosen('attention', ATTENTION_VARIANTS, spec, caps);
+  lowerChosen('attention', ATTENTION_VARIANTS, spec, caps, problemOf);
+
+/** More queries than the largest tile has, and keys that end within a block. */
+function problemOf(spec: AttentionSpec): TrialProblem<AttentionSpec> {
+  const [batch, heads] = [Math.min(spec.batch, 2), Math.min(spec.heads, 2)];
+  const [queries, keys] = [135, 75];
+  const full = [batch, heads, queries, keys];
+  const bias = spec.bias && {
+    ...spec.bias,
+    shape: spec.bias.shape.map((size, d, { length }) => (size === 1 ? 1 : full[4 - length + d])),
+  };
+  const small = { ...spec, batch, heads, queries, keys, bias };
+  const row = heads * spec.headDim;
+  return {
+    spec: small,
+    plain: { ...small, halfPrecision: false },
+    inputs: [
+      { count: batch * queries * row, dtype: spec.dtypes.q },
+      { count: batch * keys * row, dtype: spec.dtypes.k },
+      { count: batch * keys * row, dtype: spec.dtypes.v },
+      ...(bias ? [{ count: elementCount(bias.shape), dtype: bias.dtype }] : []),
+      ...(spec.mask ? [{ count: batch * keys, dtype: 'u32' as const }] : []),
+    ],
+    outputs: [batch * queries * row, batch * heads * queries],
+  };
+}

@@ -18,11 +18,11 @@
  * Tiles are clamped where tokens end, as loads of matrices know no edges. Lines are one word longer than a head,
  * which holds the exponent and makes lines start in different banks.
  *
- * Host: subgroups of one size, a multiple of M; a configuration f16 x f16 -> f32. `emulate`: see `fragments.ts`.
+ * Host: subgroups of a known size, a multiple of M; a configuration f16 x f16 -> f32. `emulate`: see `fragments.ts`.
  */
 
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import type { DeviceCaps } from '../caps.ts';
+import { type DeviceCaps, knownSubgroups, withSubgroups } from '../caps.ts';
 import { byteLength, bytesOf } from '../dtype.ts';
 import { TooLargeError } from '../errors.ts';
 import { WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
@@ -82,7 +82,8 @@ function workgroupBytes(
 }
 
 function candidates(spec: AttentionSpec, caps: DeviceCaps): MatrixAttentionTile[] {
-  const { subgroupMaxSize: lanes, subgroupMatrixConfigs: configs } = caps.features;
+  const { subgroupMatrixConfigs: configs } = caps.features;
+  const lanes = knownSubgroups(caps)?.lanes ?? 0;
   const { maxComputeWorkgroupStorageSize: storage, maxComputeInvocationsPerWorkgroup: most } = caps.limits;
   return halfConfigs(configs, QUANTUM).flatMap((config) => {
     const { M, N } = configs[config];
@@ -97,6 +98,7 @@ function candidates(spec: AttentionSpec, caps: DeviceCaps): MatrixAttentionTile[
       { config, subgroups: 1, keys: 32 },
     ].filter(
       (tile) =>
+        lanes > 0 &&
         lanes % M === 0 &&
         lanes / M <= MOST_PARTS &&
         QUANTUM % N === 0 &&
@@ -109,17 +111,20 @@ function candidates(spec: AttentionSpec, caps: DeviceCaps): MatrixAttentionTile[
 
 export const matrixAttention: Variant<AttentionSpec> = {
   name: 'matrix',
+  suspect: true,
   applies: (spec, caps) =>
-    spec.halfPrecision === true &&
-    caps.features.f16 &&
-    caps.features.subgroupMinSize === caps.features.subgroupMaxSize &&
-    candidates(spec, caps).length > 0,
+    spec.halfPrecision === true && caps.features.f16 && candidates(spec, caps).length > 0,
   candidates,
   lower(spec, caps, tuning) {
     const { config, ...tile } = (tuning as MatrixAttentionTile) ?? candidates(spec, caps)[0];
-    const { subgroupMatrixConfigs, subgroupMaxSize } = caps.features;
-    const kernel = matrixAttentionKernel(spec, tile, subgroupMatrixConfigs[config], subgroupMaxSize, false);
-    return lowerMatrixAttention(spec, caps, kernel);
+    const subgroups = knownSubgroups(caps)!;
+    const size = caps.features.subgroupMatrixConfigs[config];
+    const kernel = matrixAttentionKernel(spec, tile, size, subgroups.lanes, false);
+    return lowerMatrixAttention(spec, caps, {
+      ...kernel,
+      enables: subgroups.enables + kernel.enables,
+      main: (split) => withSubgroups(kernel.main(split), subgroups),
+    });
   },
 };
 

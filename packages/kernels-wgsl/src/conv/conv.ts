@@ -22,9 +22,18 @@ import { cpuLanes, type DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';
 import { TooLargeError } from '../errors.ts';
 import { lineGrid } from '../grid.ts';
-import { type Dispatch, type Lowering, lowerChosen, read, scratch, type Variant, write } from '../kernel.ts';
+import {
+  type Dispatch,
+  type Lowering,
+  lowerChosen,
+  read,
+  scratch,
+  type TrialProblem,
+  type Variant,
+  write,
+} from '../kernel.ts';
 import { elementCount } from '../pointwise/access.ts';
-import { emitFusion } from '../pointwise/fusion.ts';
+import { emitFusion, identity } from '../pointwise/fusion.ts';
 import { type ConvSpec, convOutputShape } from './geometry.ts';
 import { matrixConv } from './matrix.ts';
 import { convPieces } from './pieces.ts';
@@ -38,7 +47,29 @@ export function lowerConv(spec: ConvSpec, caps: DeviceCaps): Lowering {
   if (spec.kernel[2] > WIDEST_KERNEL) {
     throw new Error(`conv: a kernel of width ${spec.kernel[2]} is wider than ${WIDEST_KERNEL}`);
   }
-  return lowerChosen('conv', CONV_VARIANTS, spec, caps);
+  return lowerChosen('conv', CONV_VARIANTS, spec, caps, problemOf);
+}
+
+/** More pixels than the largest tile has rows, and steps that end within one. */
+function problemOf(spec: ConvSpec): TrialProblem<ConvSpec> {
+  const shape = {
+    ...spec,
+    ...{ batch: 1, frames: 2, height: 14, width: 22 },
+    ...{ inChannels: Math.min(spec.inChannels, 24), outChannels: Math.min(spec.outChannels, 136) },
+  };
+  const output = convOutputShape(shape);
+  const small = { ...shape, outputDtype: 'f32' as const, fusion: identity(output) };
+  const frame = shape.height * shape.width * shape.inChannels;
+  return {
+    spec: small,
+    plain: { ...small, precision: 'f32' },
+    inputs: [
+      { count: shape.frames * frame, dtype: 'f32' },
+      { count: elementCount(spec.kernel) * shape.inChannels * shape.outChannels, dtype: spec.weightDtype },
+      ...(spec.cached ? [{ count: (spec.kernel[0] - 1) * frame, dtype: 'f32' as const }] : []),
+    ],
+    outputs: [elementCount(output)],
+  };
 }
 
 /** `first` and what differs from it as `others` say, each once; a row has no more pixels than the output. */

@@ -37,6 +37,7 @@ const tilesOf = (spec: ConvSpec, caps: DeviceCaps): MatrixTile[] => {
 
 export const matrixConv: Variant<ConvSpec> = {
   name: 'matrix',
+  suspect: true,
   applies: (spec, caps) =>
     spec.precision === 'f16' &&
     spec.adjoint === undefined &&

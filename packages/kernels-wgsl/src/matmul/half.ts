@@ -44,6 +44,7 @@ const SCALE_B = 3;
 
 export const half: Variant<MatmulSpec> = {
   name: 'half',
+  suspect: true,
   applies: (spec, caps) => spec.halfPrecision && spec.m > 8 && !spec.quantized && caps.features.f16,
   lower: (spec, caps) => lowerHalf(spec, caps, PLAIN),
 };

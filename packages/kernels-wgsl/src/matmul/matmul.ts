@@ -8,15 +8,36 @@
  *     staged     GPUs in f32, and the fallback everywhere
  */
 import type { DeviceCaps } from '../caps.ts';
-import { type Lowering, lowerChosen, type Variant } from '../kernel.ts';
+import { type Lowering, lowerChosen, type TrialProblem, type Variant } from '../kernel.ts';
 import { dotRows } from './dot-rows.ts';
 import { half } from './half.ts';
 import { lanes } from './lanes.ts';
 import { matrix } from './matrix.ts';
-import type { MatmulSpec } from './spec.ts';
+import { type MatmulSpec, storedK } from './spec.ts';
 import { staged } from './staged.ts';
 
 export const MATMUL_VARIANTS: readonly Variant<MatmulSpec>[] = [matrix, half, lanes, dotRows, staged];
 
 export const lowerMatmul = (spec: MatmulSpec, caps: DeviceCaps): Lowering =>
-  lowerChosen('matmul', MATMUL_VARIANTS, spec, caps);
+  lowerChosen('matmul', MATMUL_VARIANTS, spec, caps, problemOf);
+
+/** More rows and columns than the largest tile has, and a K that ends within a step. */
+function problemOf(spec: MatmulSpec): TrialProblem<MatmulSpec> {
+  const [batch, m, n] = [Math.min(spec.batch, 2), 131, 137];
+  const k = spec.quantized ? 2 * spec.quantized.groupSize : 70;
+  const small = { ...spec, batch, m, n, k, dtypeOut: 'f32' as const, epilogue: undefined };
+  return {
+    spec: small,
+    plain: { ...small, halfPrecision: false },
+    inputs: [
+      { count: batch * m * k, dtype: spec.dtypeA },
+      {
+        count: (spec.sharedB ? 1 : batch) * n * storedK(small),
+        dtype: spec.dtypeB,
+        ...(spec.quantized && { bits: true }),
+      },
+      ...(spec.quantized ? [{ count: (n * k) / spec.quantized.groupSize, dtype: 'f32' as const }] : []),
+    ],
+    outputs: [batch * m * n],
+  };
+}

@@ -12,10 +12,10 @@
  * the kernel's (`MatrixSources`), which must not index beyond their ends, and so is `fn finish(row, column, sum)`,
  * which ignores what lies outside.
  *
- * Host: subgroups of one size; a configuration f16 x f16 -> f32 whose K divides 32. `emulate`: see `fragments.ts`.
+ * Host: subgroups of a known size; a configuration f16 x f16 -> f32 whose K divides 32. `emulate`: see `fragments.ts`.
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
-import type { DeviceCaps } from '../caps.ts';
+import { type DeviceCaps, knownSubgroups, withSubgroups } from '../caps.ts';
 import { WORKGROUP_BUILTINS } from '../grid.ts';
 import type { Tuning } from '../kernel.ts';
 import { fragments, halfConfigs, type MatrixSize } from './fragments.ts';
@@ -73,9 +73,10 @@ const fits = ({ side, config }: MatrixTile, caps: DeviceCaps): boolean => {
 
 /** Tiles for a product of `rows` by `columns` on this device, best guess first; none without matrix units. */
 export function matrixTiles(rows: number, columns: number, caps: DeviceCaps): MatrixTile[] {
-  const { f16, subgroupMinSize, subgroupMaxSize, subgroupMatrixConfigs } = caps.features;
-  if (!f16 || subgroupMinSize !== subgroupMaxSize) return [];
-  if (SUBGROUPS * subgroupMaxSize > caps.limits.maxComputeInvocationsPerWorkgroup) return [];
+  const { f16, subgroupMatrixConfigs } = caps.features;
+  const known = knownSubgroups(caps);
+  if (!f16 || !known) return [];
+  if (SUBGROUPS * known.lanes > caps.limits.maxComputeInvocationsPerWorkgroup) return [];
   const small = Math.min(rows, columns);
   const sides = small >= 512 ? [4, 2, 1] : small > 64 ? [2, 4, 1] : [1, 2];
   return halfConfigs(subgroupMatrixConfigs, STEP)
@@ -85,9 +86,17 @@ export function matrixTiles(rows: number, columns: number, caps: DeviceCaps): Ma
 
 /** The kernel of one of `matrixTiles`. */
 export const matrixBuild =
-  ({ side, config }: MatrixTile, { features }: DeviceCaps): MatrixBuild =>
-  (sources) =>
-    matrixKernel(side, features.subgroupMatrixConfigs[config], features.subgroupMaxSize, false, sources);
+  ({ side, config }: MatrixTile, caps: DeviceCaps): MatrixBuild =>
+  (sources) => {
+    const subgroups = knownSubgroups(caps)!;
+    const size = caps.features.subgroupMatrixConfigs[config];
+    const kernel = matrixKernel(side, size, subgroups.lanes, false, sources);
+    return {
+      ...kernel,
+      enables: subgroups.enables + kernel.enables,
+      code: withSubgroups(kernel.code, subgroups),
+    };
+  };
 
 const times = (n: number, line: (i: number) => string): string =>
   Array.from({ length: n }, (_, i) => line(i)).join('\n');

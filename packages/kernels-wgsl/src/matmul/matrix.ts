@@ -16,6 +16,7 @@ import type { MatmulSpec } from './spec.ts';
 
 export const matrix: Variant<MatmulSpec> = {
   name: 'matrix',
+  suspect: true,
   applies: (spec, caps) =>
     spec.halfPrecision && !spec.quantized && spec.m > 8 && matrixTiles(spec.m, spec.n, caps).length > 0,
   candidates: (spec, caps) => matrixTiles(spec.m, spec.n, caps),

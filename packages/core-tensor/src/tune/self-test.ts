@@ -1,0 +1,137 @@
+/**
+ * Trying suspect kernels (`Trial`) on a device, before a program uses them. A kernel runs twice, on other numbers each
+ * time, as some drivers compute rightly only once. The second run finds the outputs of the first in place.
+ */
+import { kernelName, type Lowering, type Trial, type TrialTensor, verdictsOf } from '@dwm/kernels-wgsl';
+import type { Device } from '../device/device.ts';
+import { DeviceLostError } from '../device/errors.ts';
+import { DeviceTensor } from '../device-tensor.ts';
+import { collectSteps, type Plan, planProgram } from '../plan/plan.ts';
+import { Program, trace } from '../program.ts';
+import { type HostData, parameter, record, spec, type Tensor } from '../tensor.ts';
+import { randomNormals, relativeError, seeded } from '../testing.ts';
+import { type Planning, setSelfTest } from './before-use.ts';
+
+/** Options of `selfTestOnFirstUse`. */
+export interface SelfTestOptions {
+  /** Keeps `verdictsOf(device.caps)`, before a program relies on them. */
+  readonly save?: () => Promise<void>;
+  /** Hears of each kernel that is left out from now on, and why. */
+  readonly onLeftOut?: (kernel: string, why: string) => void;
+}
+
+/** The rounding of f16 stays below, what is computed wrongly far above. */
+const MOST_ERROR = 1e-2;
+const RUNS = 2;
+
+/** From now on, kernels that drivers are known to compute wrongly are tried on this device before a program has them. */
+export function selfTestOnFirstUse(device: Device, options: SelfTestOptions = {}): void {
+  let queue: Promise<void> = Promise.resolve();
+  setSelfTest(device, (plan) => {
+    const turn = queue.then(() => selfTest(device, plan, options));
+    queue = turn.catch(() => {});
+    return turn;
+  });
+}
+
+/**
+ * Tries the suspect kernels of what is planned while `plan` runs, of the plans it gives back, which it may have made
+ * before, and of those that come in place of what fails, until none is untried.
+ */
+export async function selfTest(device: Device, plan: Planning, options: SelfTestOptions = {}): Promise<void> {
+  const verdicts = verdictsOf(device.caps);
+  for (;;) {
+    const untried = new Map<string, () => Trial>();
+    let planned: readonly Plan[] = [];
+    const steps = collectSteps(() => {
+      planned = plan() ?? [];
+    });
+    const known = planned.flatMap(({ dispatches }) => dispatches.map(({ receipt }) => receipt));
+    for (const receipt of [...steps.flatMap(({ receipts }) => receipts), ...known]) {
+      const kernel = receipt?.trial && kernelName(receipt.family, receipt);
+      if (kernel && !verdicts.has(kernel)) untried.set(kernel, receipt.trial!);
+    }
+    if (untried.size === 0) return;
+    for (const [kernel, trial] of untried) {
+      const fault = await judge(device, trial());
+      verdicts.set(kernel, fault ?? null);
+      if (fault) options.onLeftOut?.(kernel, fault);
+    }
+    await options.save?.();
+  }
+}
+
+/** What is wrong with the suspect kernel; undefined where it is right. */
+async function judge(device: Device, trial: Trial): Promise<string | undefined> {
+  const random = seeded(1);
+  const inputs = trial.inputs.map(
+    ({ count, dtype }) => new DeviceTensor(device, spec([count], dtype), 'self-test'),
+  );
+  const programs: Awaited<ReturnType<typeof build>>[] = [];
+  try {
+    for (const lowering of [trial.plain, trial.suspect])
+      programs.push(await build(device, lowering, inputs, trial.outputs));
+    const [plain, suspect] = programs;
+    for (const output of Object.values(suspect.outputs))
+      output.write(new Float32Array(output.elementCount).fill(Number.NaN));
+    for (let i = 0; i < RUNS; i++) {
+      for (const [k, tensor] of inputs.entries()) tensor.write(valuesOf(trial.inputs[k], random));
+      await plain.run({});
+      await suspect.run({});
+      for (const [name, output] of Object.entries(suspect.outputs)) {
+        const want = (await plain.outputs[name].read()) as Float32Array;
+        const error = relativeError((await output.read()) as Float32Array, want);
+        if (!(error < MOST_ERROR))
+          return `relative error ${error.toPrecision(2)} in ${i === 0 ? 'its first run' : 'a later run'}`;
+      }
+    }
+    return undefined;
+  } catch (error) {
+    if (error instanceof DeviceLostError) throw error;
+    return (error instanceof Error ? error.message : String(error)).split('\n')[0];
+  } finally {
+    for (const program of programs) program.destroy();
+    for (const tensor of inputs) tensor.destroy();
+  }
+}
+
+function build(
+  device: Device,
+  lowering: Lowering,
+  inputs: readonly DeviceTensor[],
+  counts: readonly number[],
+) {
+  const outputs = trace({}, () => {
+    const tensors = record(
+      {
+        ...{ kind: 'kernel', name: 'self-test', cost: { flops: 1, bytes: 1 }, epilogue: false },
+        ...{ bindings: inputs.length + counts.length, lower: () => lowering },
+      },
+      inputs.map(parameter),
+      counts.map((count) => spec([count])),
+    );
+    return Object.fromEntries(tensors.map((tensor, i) => [`out${i}`, tensor]));
+  });
+  return Program.build<Record<string, never>, Record<string, Tensor>>(
+    device,
+    planProgram(outputs, device.caps),
+    {},
+  );
+}
+
+/** Random normal values in the tensor's type, or random words or masks. */
+function valuesOf({ count, dtype, bits }: TrialTensor, random: () => number): HostData {
+  if (dtype === 'u32' || dtype === 'i32')
+    return Uint32Array.from({ length: count }, (_, i) =>
+      bits ? Math.floor(random() * 2 ** 32) : Number(i === 0 || random() < 0.7),
+    );
+  const values = randomNormals(count, random);
+  if (dtype === 'f32') return values;
+  const words = new Uint32Array(values.buffer);
+  // Cut, not rounded; an f16 has 5 bits of exponent, and what is below its least normal number is 0.
+  const half = (word: number) => {
+    const exponent = ((word >>> 23) & 0xff) - 112;
+    return ((word >>> 16) & 0x8000) | (exponent > 0 ? (exponent << 10) | ((word >>> 13) & 0x3ff) : 0);
+  };
+  return Uint16Array.from(words, (word) => (dtype === 'bf16' ? word >>> 16 : half(word)));
+}
