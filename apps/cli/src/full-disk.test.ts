@@ -182,26 +182,22 @@ const COMMANDS: Record<string, (out: string) => Promise<string[]> | string[]> = 
     const size = ['--width', '48', '--height', '32', '--frames', '9', '--split', 'test', '--gif-sheet'];
     return ['synth', '--count', '1', '--actions', 'pull-drawer', ...size, '--out', out];
   },
-  train: (out) =>
-    training(out, { model: { base_model_name_or_path: join(folder, 'base'), from_scratch: true } }, 'full'),
-  'train LoRA': (out) => training(out, { model: { base_model_name_or_path: GOLDEN } }, 'lora'),
+  train: async (out) => {
+    const file = join(folder, 'train.yaml');
+    const experiment = {
+      experiment: { name: 'x', output_dir: out },
+      model: { base_model_name_or_path: join(folder, 'base'), from_scratch: true },
+      data: {
+        data_root: join(folder, 'data'),
+        dataset_file: [join(folder, 'list.txt')],
+        ...{ height_buckets: 32, width_buckets: 48, frame_buckets: 5 },
+      },
+      training: { mode: 'full', max_train_steps: 1, custom_settings: { load_tensors: false } },
+    };
+    await writeFile(file, stringify(experiment));
+    return ['train', file];
+  },
 };
-
-async function training(out: string, model: object, mode: string): Promise<string[]> {
-  const file = join(folder, 'train.yaml');
-  const experiment = {
-    experiment: { name: 'x', output_dir: out },
-    ...model,
-    data: {
-      data_root: join(folder, 'data'),
-      dataset_file: [join(folder, 'list.txt')],
-      ...{ height_buckets: 32, width_buckets: 48, frame_buckets: 5 },
-    },
-    training: { mode, max_train_steps: 1, custom_settings: { load_tensors: false } },
-  };
-  await writeFile(file, stringify(experiment));
-  return ['train', file];
-}
 
 /** Every file below, except what says when it was made. */
 async function below(of: string): Promise<Map<string, number>> {
