@@ -4,10 +4,19 @@ import { COMMANDS } from './commands/index.ts';
 import { withoutDawnNoise } from './dawn-stderr.ts';
 import { namingOption, ownNames } from './option-names.ts';
 import { allPrinted, watchPrinted } from './printed.ts';
-import { reportError } from './report.ts';
+import { createReporter, reportError } from './report.ts';
 import { VERSION } from './version.ts';
 
 watchPrinted();
+/** A device is chosen once for the process, however often it is opened. */
+const once = <T>(ask: () => Promise<T>): (() => Promise<T>) => {
+  let answer: Promise<T> | undefined;
+  return () => {
+    answer ??= ask();
+    return answer;
+  };
+};
+
 const json = process.argv.includes('--json');
 const program = new Command('dwm')
   .description('Dexterous World Models on WebGPU: generate what hands do to a scene.')
@@ -17,6 +26,7 @@ const program = new Command('dwm')
   .on('option:force-kernels', () => {
     process.env.DWM_FORCE_KERNELS = '1';
   })
+  .option('--device <n>', 'which of several GPUs, from 0 up (else DWM_DEVICE, else the place on the machine)')
   .configureOutput({ outputError: () => {} })
   .showHelpAfterError(false)
   .exitOverride();
@@ -30,6 +40,10 @@ for (const [name, { does, load }] of Object.entries(COMMANDS)) {
 if (called) {
   const { adapterRequests } = await import('@dwm/core-tensor/node');
   adapterRequests.around = withoutDawnNoise;
+  adapterRequests.choose = once(async () => {
+    const { chooseDevice } = await import('./device/choose-device.ts');
+    return chooseDevice(program.opts().device, (line) => createReporter(json).say(line));
+  });
 }
 
 try {

@@ -35,8 +35,13 @@ export const INSTALL: Record<AdapterName, string> = {
 // thereafter; and every instance has threads of its own.
 const instances = new Map<string, GPU>();
 
-/** Around each question to Dawn for an adapter, in which its C++ writes to standard error: for a program that minds. */
-export const adapterRequests = { around: <T>(ask: () => Promise<T>): Promise<T> => ask() };
+/** For a program that minds how Dawn is asked for an adapter. */
+export const adapterRequests = {
+  /** Around each question, in which Dawn's C++ writes to standard error. */
+  around: <T>(ask: () => Promise<T>): Promise<T> => ask(),
+  /** Name of the device to take where a machine has several; the first one if undefined. */
+  choose: async (): Promise<string | undefined> => undefined,
+};
 
 /**
  * @throws NoAdapterError when the adapter that was forced is not there, saying what to install;
@@ -44,7 +49,11 @@ export const adapterRequests = { around: <T>(ask: () => Promise<T>): Promise<T> 
  */
 export async function openNodeDevice(options: NodeOpenOptions = {}): Promise<Device> {
   const wanted = options.adapter ?? adapterFromEnvironment();
-  const adapter = await findAdapter(wanted, dawnFlags(options));
+  const name = wanted === undefined ? await adapterRequests.choose() : undefined;
+  const adapter = await findAdapter(wanted, [
+    ...dawnFlags(options),
+    ...(name === undefined ? [] : [`adapter=${name}`]),
+  ]);
   const software = adapter.info.isFallbackAdapter ?? false;
   if (software) pollPatiently();
   return openAdapter(adapter, options, software ? softwareMemoryLimit() : undefined);
