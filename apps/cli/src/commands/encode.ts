@@ -24,6 +24,7 @@ import { type Command, Option } from 'commander';
 import { openModel } from '../generate/check.ts';
 import { modelFolder } from '../hub-folder.ts';
 import { interruptible } from '../interrupt.ts';
+import { isRemote } from '../remote/remote-root.ts';
 import { clock, createReporter, type Reporter, size } from '../report.ts';
 import { ClipReader } from '../train/clip-reader.ts';
 import { readTrainingExperiment } from '../train/experiment.ts';
@@ -235,6 +236,14 @@ async function planOfFolders(flags: Flags): Promise<Plan> {
 async function planOfExperiment(file: string, flags: Flags, reporter: Reporter): Promise<Plan> {
   const config = await readTrainingExperiment(file, flags.override ?? [], reporter, flags);
   const { data, model } = config;
+  const remote = [data.data_root, ...data.dataset_file.map(({ root }) => root)].find(
+    (root) => root !== undefined && isRemote(root),
+  );
+  if (remote !== undefined)
+    throw new InvalidArgumentError(
+      'data.data_root',
+      `${remote} can only be read, and encoded files go beside the clips; encode in a folder, then copy it there`,
+    );
   const { datasets, matched } = await readDatasets(data);
   const samples = allSamples(datasets, matched);
   for (const path of data.validation_set) samples.push(...(await readDataset(path, data)));

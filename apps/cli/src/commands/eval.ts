@@ -21,6 +21,7 @@ import { readPrompt } from '../generate/inputs.ts';
 import { readDatasetList } from '../generate/jobs.ts';
 import { interruptible } from '../interrupt.ts';
 import { CAPTIONS, type Captions, captionFor } from '../judge/captions.ts';
+import { fetchJobs, openDataRoot } from '../remote/data-roots.ts';
 import { createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
 import { VERSION } from '../version.ts';
@@ -61,7 +62,7 @@ export function addEval(program: Command): void {
   program
     .command('eval')
     .optionsGroup('A list of clips:')
-    .option('--data-root <dir>', 'folder that the list is relative to')
+    .option('--data-root <dir>', 'folder, or https:// or s3:// address, that the list is relative to')
     .option('--dataset-file <file>', 'list of <sample>/videos/<stem>.mp4, one a line')
     .option('--limit <n>', 'only the first n clips', integer(1))
     .option('--pred <dir>', 'videos to score: <stem>.mp4, as dwm generate --output-dir writes them')
@@ -136,18 +137,20 @@ function checkFlags(flags: Flags): void {
     throw new InvalidArgumentError('pred-video', 'is required: the video to score; or pass --model');
 }
 
-async function clipsOf(flags: Flags): Promise<ClipFiles[]> {
+async function clipsOf(flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<ClipFiles[]> {
   if (!flags.datasetFile) {
     const { truthVideo, staticVideo, handVideo } = flags;
     return [{ name: basename(truthVideo!), index: 0, truth: truthVideo!, staticVideo, handVideo }];
   }
-  const jobs = await readDatasetList(flags.datasetFile, {
-    dataRoot: flags.dataRoot!,
+  const opened = await openDataRoot(flags.dataRoot, flags.datasetFile, signal);
+  const jobs = await readDatasetList(opened?.list ?? flags.datasetFile, {
+    dataRoot: opened?.remote.folder ?? flags.dataRoot!,
     promptSubdir: flags.promptSubdir,
     followLinks: flags.followLinks,
     layout: 'per_sample',
     maxSamples: flags.limit,
   });
+  if (opened) await fetchJobs(opened.remote, jobs, reporter);
   // The folder that a clip would have: its stem, or its path where another one has that stem too.
   return Promise.all(jobs.map((job) => filesOfJob({ ...job, name: dirname(job.name) })));
 }
@@ -219,7 +222,7 @@ async function evaluate(
   signal: AbortSignal,
 ): Promise<void> {
   checkFlags(flags);
-  const files = await clipsOf(flags);
+  const files = await clipsOf(flags, reporter, signal);
   const size: Size = { frames: flags.numFrames, height: flags.height, width: flags.width };
   // Every method reads the clips anew.
   const warn = onceEach((line) => reporter.say(line));

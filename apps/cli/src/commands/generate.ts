@@ -61,6 +61,8 @@ import {
 import { generationProgress, loadingProgress } from '../generate/progress.ts';
 import { modelFolder } from '../hub-folder.ts';
 import { interruptible } from '../interrupt.ts';
+import { fetchJobs, openDataRoot } from '../remote/data-roots.ts';
+import type { RemoteRoot } from '../remote/remote-root.ts';
 import { drawVideos, readClipFiles } from '../render/clips.ts';
 import {
   type DrawFlags,
@@ -124,7 +126,11 @@ interface Given extends Partial<GenerationSettings>, DrawFlags, WorkerFlags {
 }
 
 /** Flags with what the experiment file says where they say nothing. */
-type Asked = Given & { readonly promptSubdir: string };
+type Asked = Given & {
+  readonly promptSubdir: string;
+  /** Where the data root is one over the network. */
+  readonly remote?: RemoteRoot;
+};
 
 type Flags = Asked & GenerationSettings & { readonly negativePrompt: string; readonly tiling: boolean };
 
@@ -182,7 +188,10 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
     .option('--use-empty-prompts', 'no prompt at all')
     .option('--out <file>', 'the video to write, .mp4')
     .optionsGroup('Many clips:')
-    .option('--data-root <dir>', 'folder that the list, its clips and --video are relative to')
+    .option(
+      '--data-root <dir>',
+      'folder, or https:// or s3:// address, that the list, its clips and --video are relative to',
+    )
     .option('--dataset-file <file>', 'list of <sample>/videos/<stem>.mp4, one a line')
     .option('--output-dir <dir>', 'folder to write to (default: inference/ in the checkpoint)')
     .option('--prompt-subdir <name>', 'folder of captions beside videos/ (default: prompts_rewrite)')
@@ -295,12 +304,16 @@ async function generate(
     return value === undefined ? [] : [[name, value]];
   });
   const model = given.model ?? experiment.baseModel;
+  const root = given.dataRoot ?? experiment.dataRoot;
+  const listed = given.datasetFile ?? given.video;
+  const opened = listed === undefined ? undefined : await openDataRoot(root, listed, signal);
   const asked: Asked = {
     ...given,
+    ...(opened && { remote: opened.remote, [given.datasetFile ? 'datasetFile' : 'video']: opened.list }),
     ...Object.fromEntries(sizes),
     model: model && (await modelFolder(model)),
     checkpointPath,
-    dataRoot: given.dataRoot ?? experiment.dataRoot,
+    dataRoot: opened?.remote.folder ?? root,
     promptSubdir: given.promptSubdir ?? experiment.promptSubdir ?? 'prompts_rewrite',
     staticSubdir: experiment.staticSubdir,
     handSubdir: experiment.handSubdir,
@@ -381,6 +394,7 @@ async function generateAll(
     await generateShared(worker, todo, context, embeds, family, opening);
     return;
   }
+  if (flags.remote) await fetchJobs(flags.remote, todo, reporter);
   const silent = await checkJobFiles(todo);
   if (silent.length > 0 && PROMPTS.every((name) => flags[name] === undefined)) {
     const others = silent.length > 1 ? ` and ${silent.length - 1} others` : '';
@@ -494,6 +508,7 @@ async function generateShared(
         return opened;
       },
       async work({ job }, tools) {
+        if (flags.remote) await fetchJobs(flags.remote, [job], reporter);
         await checkJobFiles([job]);
         const time = { frames: flags.numFrames, fps: flags.fps };
         const videos = await readVideos(job, time, family.defaults.takes);

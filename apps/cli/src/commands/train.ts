@@ -13,6 +13,7 @@ import { stringify } from 'yaml';
 import { openModel } from '../generate/check.ts';
 import { interruptible } from '../interrupt.ts';
 import { type Joined, joinJob, leaveJob, ofRank, reporterOfRank } from '../mpi/job.ts';
+import { withLocalData } from '../remote/data-roots.ts';
 import { clock, createReporter, type Reporter, size } from '../report.ts';
 import { ClipReader } from '../train/clip-reader.ts';
 import { MODES, type Mode, readTrainingExperiment } from '../train/experiment.ts';
@@ -84,12 +85,13 @@ async function run(
   const reporter = joined ? reporterOfRank(createReporter(json), joined) : createReporter(json);
   const file = given ?? flags.experimentConfig;
   if (file === undefined) throw new InvalidArgumentError('config', 'is required: the experiment file, .yaml');
-  const config = await readTrainingExperiment(file, flags.override ?? [], reporter, flags);
-  const output = config.experiment.output_dir;
+  const asked = await readTrainingExperiment(file, flags.override ?? [], reporter, flags);
+  const output = asked.experiment.output_dir;
   if (flags.printConfigOnly) {
-    reporter.result(config, stringify(config));
+    reporter.result(asked, stringify(asked));
     return;
   }
+  const config = await interruptible((signal) => withLocalData(asked, reporter, signal));
   await openModel(config.model.base_model_name_or_path, 'model.base_model_name_or_path');
   const clips = new ClipReader((line) => reporter.say(line));
   const read: ReadClip = (path, choose) => clips.read(path, choose);
