@@ -1,5 +1,5 @@
 /**
- * The default model from the end of its training: npx tsx tools/export-tiny.ts runs/dwm-tiny/hands-decide/model
+ * The default model from the end of its training: npx tsx tools/export-tiny.ts runs/dwm-tiny/decoder/model
  * Writes models/dwm-tiny with f16 weights and what it was trained for, and refuses to make the repository heavy.
  */
 import { cp, readdir, stat } from 'node:fs/promises';
