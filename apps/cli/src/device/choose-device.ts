@@ -110,7 +110,7 @@ export async function chooseDevice(
       );
     }
   }
-  const shared = wanted.index >= of ? `; ${by} has more processes than the machine has devices` : '';
+  const shared = wanted.index >= of ? '; shared, as there are more processes than devices' : '';
   say(`device ${index} of ${of}, by ${by}: ${device.name}${shared}`);
   return device.name;
 }

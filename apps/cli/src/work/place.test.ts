@@ -45,6 +45,12 @@ test.each<[string, Variables, string, number | undefined]>([
     undefined,
   ],
   [
+    'an array that lists its tasks',
+    { SLURM_ARRAY_TASK_ID: '7', SLURM_ARRAY_TASK_MIN: '3', SLURM_ARRAY_TASK_COUNT: '2' },
+    'process 7, by a Slurm array (SLURM_ARRAY_TASK_ID, SLURM_ARRAY_TASK_COUNT)',
+    undefined,
+  ],
+  [
     'srun in an array',
     {
       ...{ SLURM_PROCID: '1', SLURM_STEP_NUM_TASKS: '2', SLURM_LOCALID: '1' },

@@ -76,10 +76,20 @@ function whole(env: Environment, name: string | undefined): number | undefined {
   return value;
 }
 
-/** An array may begin anywhere and count in steps: its tasks are ranks in their order. */
-function arrayRank(env: Environment, id: number): number {
+/**
+ * An array may begin anywhere and count in steps: its tasks are ranks in their order. One that lists its tasks (3,7,9) has
+ * numbers that are no ranks.
+ */
+function ofTasks(
+  env: Environment,
+  id: number,
+  count: number,
+): { rank: number; worldSize: number | undefined } {
   const first = whole(env, 'SLURM_ARRAY_TASK_MIN') ?? 0;
-  return (id - first) / (whole(env, 'SLURM_ARRAY_TASK_STEP') || 1);
+  const rank = (id - first) / (whole(env, 'SLURM_ARRAY_TASK_STEP') || 1);
+  return Number.isInteger(rank) && rank >= 0 && rank < count
+    ? { rank, worldSize: count }
+    : { rank: id, worldSize: undefined };
 }
 
 /** The array that a Slurm step is in has many such steps. */
@@ -88,10 +98,11 @@ function ofArray(env: Environment, { rank, worldSize, ...place }: Place): Place 
   const count = whole(env, 'SLURM_ARRAY_TASK_COUNT');
   if (id === undefined || count === undefined || worldSize === undefined)
     return { rank, worldSize, ...place };
+  const tasks = ofTasks(env, id, count);
   return {
     ...place,
-    rank: arrayRank(env, id) * worldSize + rank,
-    worldSize: worldSize * count,
+    rank: tasks.rank * worldSize + rank,
+    worldSize: tasks.worldSize && tasks.worldSize * worldSize,
     source: `${place.source} of an array (SLURM_ARRAY_TASK_ID, SLURM_ARRAY_TASK_COUNT)`,
   };
 }
@@ -115,8 +126,7 @@ export function placeFrom(given: string | undefined, env: Environment = process.
     if (of === undefined && name !== 'a Kubernetes Indexed Job') continue;
     const said = [variable, ...(of === undefined ? [] : [worldSize])].join(', ');
     const place = {
-      rank: name === 'a Slurm array' ? arrayRank(env, rank) : rank,
-      worldSize: of,
+      ...(name === 'a Slurm array' ? ofTasks(env, rank, of!) : { rank, worldSize: of }),
       localRank: whole(env, localRank),
       source: `${name} (${said})`,
       original,
