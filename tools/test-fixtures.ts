@@ -113,7 +113,13 @@ async function run({ title, run: check }: Job, progress: string): Promise<void> 
   try {
     const checks = await check();
     if (checks.length === 0) throw new Error('there is nothing to compare in this folder');
-    for (const [group, members] of groups(checks)) report(group, members);
+    const ran = checks.filter((one) => one.notRun === undefined);
+    for (const [group, members] of groups(ran)) report(group, members);
+    for (const { name, notRun } of checks) {
+      if (notRun === undefined) continue;
+      console.log(`  NOT RUN ${name}: ${notRun}`);
+      counts.skipped += 1;
+    }
   } catch (error) {
     console.log(`  FAIL ${oneLine(error)}`);
     counts.failed += 1;

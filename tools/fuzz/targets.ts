@@ -367,9 +367,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     async read(bytes) {
       const names = jsonOf(bytes);
       const strings = (Array.isArray(names) ? names : []).filter((name) => typeof name === 'string');
-      return loraNames(NAME, strings, new Set(['blocks.0.q.weight', 'blocks.0.q.bias']), {
-        differences: true,
-      });
+      return loraNames(NAME, strings, new Set(['blocks.0.q.weight', 'blocks.0.q.bias']));
     },
   },
   'wan-config': configOf(made.WAN_CONFIGS, (json, file) => wanParameters(readWanConfig(json, file))),

@@ -27,7 +27,7 @@ import {
 } from '../generate/check.ts';
 import { chooseModel, DEFAULT_MODEL, familyOfModel } from '../generate/default-model.ts';
 import { type Experiment, findExperiment, readExperiment } from '../generate/experiment.ts';
-import { exists } from '../generate/files.ts';
+import { exists, isFile } from '../generate/files.ts';
 import {
   type ClipVideos,
   type ReadVideos,
@@ -143,7 +143,7 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
       '--model <dir>',
       'folder of a model, CogVideoX or Wan 2.1: its files tell which; else models/dwm-tiny',
     )
-    .option('--lora, --checkpoint-path <dir>', 'folder of fine-tuned DWM weights')
+    .option('--lora, --checkpoint-path <dir>', 'folder of fine-tuned DWM weights, or a LoRA file')
     .option(
       '--experiment-config <yaml>',
       "the original's experiment file: base model, data root, size, folders; else the one beside the checkpoint",
@@ -296,7 +296,9 @@ async function generate(
   signal: AbortSignal,
 ): Promise<void> {
   const checkpointPath = given.checkpointPath && (await modelFolder(given.checkpointPath));
-  const configFile = given.experimentConfig ?? (await findExperiment(checkpointPath));
+  const checkpointFolder =
+    checkpointPath && ((await isFile(checkpointPath)) ? dirname(checkpointPath) : checkpointPath);
+  const configFile = given.experimentConfig ?? (await findExperiment(checkpointFolder));
   const experiment = await readExperiment(configFile, given.override ?? [], reporter);
   if (configFile !== given.experimentConfig) reporter.say(`the experiment is ${configFile}`);
   const sizes = (['height', 'width', 'numFrames'] as const).flatMap((name) => {
@@ -319,7 +321,7 @@ async function generate(
     handSubdir: experiment.handSubdir,
     // The original's folder, where nothing else is said.
     outputDir:
-      given.outputDir ?? (checkpointPath && !given.out ? join(checkpointPath, 'inference') : undefined),
+      given.outputDir ?? (checkpointFolder && !given.out ? join(checkpointFolder, 'inference') : undefined),
   };
   if (asked.video !== undefined) asked.video = await belowRoot(asked.video, asked.dataRoot);
   checkFlags(asked);

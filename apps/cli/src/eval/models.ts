@@ -101,9 +101,10 @@ export class Generator {
   ) {
     const { frames, height, width } = staticVideo;
     const { prompt, seedOffset, withoutHands } = options;
+    const seed = this.#flags.seed + (this.pipeline.family.defaults.seedOfClip === 'same' ? 0 : seedOffset);
     const generated = await this.pipeline.generate({
       ...{ staticVideo, handVideo, prompt, height, width, numFrames: frames },
-      ...{ ...this.sampling, seed: this.#flags.seed + seedOffset, signal: this.#signal },
+      ...{ ...this.sampling, seed, signal: this.#signal },
       onWarning: withoutHands ? () => {} : this.#warn,
     });
     return { ...generated, clip: cut(toFrames(generated, staticVideo.fps), frames) };
@@ -116,10 +117,10 @@ export class Generator {
     const video = new Float32Array(3 * pixels);
     for (let p = 0; p < pixels; p++)
       for (let c = 0; c < 3; c++) video[c * pixels + p] = clip.data[3 * p + c] / 127.5 - 1;
-    const { vae } = this.pipeline;
-    const signal = this.#signal;
-    const { mean, shape } = await vae.encode(video, [1, 3, frames, height, width], { tiling: true, signal });
-    const decoded = await vae.decode(mean, shape, { tiling: true, signal });
+    const { vae, family } = this.pipeline;
+    const how = { tiling: family.defaults.tiling, signal: this.#signal };
+    const { mean, shape } = await vae.encode(video, [1, 3, frames, height, width], how);
+    const decoded = await vae.decode(mean, shape, how);
     const count = decoded.shape[2] * height * width;
     const data = new Uint8ClampedArray(3 * pixels);
     for (let p = 0; p < pixels; p++)

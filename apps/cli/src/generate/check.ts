@@ -3,12 +3,12 @@
  * are not there, text that the model cannot take.
  */
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
-import { openDirectory } from '@dwm/core-tensor/node';
-import { closeLora, familyOf, hasLora, LORA_FILE, openLora } from '@dwm/dwm-model';
+import { openDirectory, openPath } from '@dwm/core-tensor/node';
+import { closeLora, familyOf, hasLora, LORA_FILE, LORA_FILES, NON_LORA_FILE, openLora } from '@dwm/dwm-model';
 import { modelFolder } from '../hub-folder.ts';
-import { exists } from './files.ts';
+import { exists, isFile } from './files.ts';
 import type { TextEmbeds } from './inputs.ts';
 import type { Job } from './jobs.ts';
 
@@ -39,7 +39,7 @@ export interface FineTuned {
  * @throws InvalidFileError where there is neither, or the headers of the LoRA files are not sound.
  */
 export async function openCheckpointFolder(path: string, mode: string | undefined): Promise<FineTuned> {
-  const folder = await openDirectory(path);
+  const folder = await openLoraPlace(path);
   const transformer = (await folder.exists('transformer/config.json')) ? folder : undefined;
   if (transformer && (mode === 'full' || mode === 'sft')) return { transformer };
   if (!(await hasLora(folder)) && transformer) return { transformer };
@@ -55,6 +55,28 @@ export async function openCheckpointFolder(path: string, mode: string | undefine
   }
   await closeLora(await openLora(folder));
   return { lora: folder };
+}
+
+/**
+ * The folder of a checkpoint. A LoRA file may have any name: it is named itself, or it is the only one of its folder; what
+ * was trained whole lies beside it.
+ */
+async function openLoraPlace(path: string): Promise<ModelFolder> {
+  const itself = await isFile(path);
+  const place = itself ? dirname(path) : path;
+  const folder = await openDirectory(place);
+  if (!itself && ((await hasLora(folder)) || (await folder.exists('transformer/config.json')))) return folder;
+  const others = (await readdir(place).catch(() => [] as string[])).filter(
+    (name) => name.endsWith('.safetensors') && name !== NON_LORA_FILE,
+  );
+  const [only] = itself ? [path] : others.length === 1 ? [join(place, others[0])] : [];
+  if (only === undefined) return folder;
+  return {
+    name: only,
+    open: async (name) => (name === LORA_FILE ? openPath(only) : folder.open(name)),
+    exists: async (name) =>
+      name === LORA_FILE || (!LORA_FILES.some((known) => known === name) && folder.exists(name)),
+  };
 }
 
 /** The base with the checkpoint's transformer in place of its own. */

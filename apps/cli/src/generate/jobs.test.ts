@@ -178,6 +178,24 @@ describe('shares', () => {
     ]);
   });
 
+  test('or the first chunks are one clip longer', () => {
+    const bounds = Array.from({ length: 4 }, (_, rank) => chunkBounds(11, { rank, of: 4 }, 'first'));
+    expect(bounds).toEqual([
+      [0, 3],
+      [3, 6],
+      [6, 9],
+      [9, 11],
+    ]);
+    const few = Array.from({ length: 3 }, (_, rank) => chunkBounds(2, { rank, of: 3 }, 'first'));
+    expect(few).toEqual([
+      [0, 1],
+      [1, 2],
+      [2, 2],
+    ]);
+    const last = { shard: { rank: 0, of: 1 }, chunk: { rank: 3, of: 4 } };
+    expect(shareOf(jobs, last, 'first').map(({ index }) => index)).toEqual([9, 10]);
+  });
+
   test('flags win over the environment', () => {
     const env = { LOCAL_RANK: '1', WORLD_SIZE: '4', SLURM_ARRAY_TASK_ID: '2', SLURM_ARRAY_TASK_COUNT: '3' };
     expect(shareFrom({}, env)).toEqual({ shard: { rank: 1, of: 4 }, chunk: { rank: 2, of: 3 } });

@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DwmPipeline, GenerateOptions } from '@dwm/dwm-model';
 import { parseExperiment, readDataset } from '@dwm/dwm-model/node';
-import { readVideo } from '@dwm/media/node';
+import { readVideo, writeVideo } from '@dwm/media/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { temporaryFolder } from '../testing.ts';
 import { outputNames, validate } from './validation.ts';
@@ -18,7 +18,16 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-async function run(data: object = {}, training: object = {}) {
+/** What validation reads of a family. */
+const family = {
+  defaults: {
+    ...{ takes: 'in-time', fit: 'stretch', seedOfClip: 'add-place', tiling: true, readsTiling: true },
+    ...{ numInferenceSteps: 50, guidanceScale: 6 },
+  },
+  lacks: {},
+};
+
+async function run(data: object = {}, training: object = {}, of: object = family) {
   const config = parseExperiment(
     {
       experiment: { name: 'v', output_dir: join(folder, 'out') },
@@ -36,6 +45,7 @@ async function run(data: object = {}, training: object = {}) {
   const bytes = SIZE.height * SIZE.width * 3;
   const pipeline = {
     hasTextEncoder: true,
+    family: of,
     generate: async (options: GenerateOptions) => {
       asked.push(options);
       return { ...SIZE, video: new Float32Array(SIZE.frames * bytes).fill(0.5) };
@@ -89,6 +99,47 @@ test('the keys of the file say steps, guidance, its rise, and the rate', async (
   });
   expect(asked[0]).toMatchObject({ numInferenceSteps: 3, guidanceScale: 1.5, dynamicGuidance: true });
   expect((await readVideo(join(made, '1.mp4'))).fps).toBe(4);
+}, 120_000);
+
+test('of a family that takes first frames: bars around them, one seed, a mask, no tiles but its own', async () => {
+  for (const name of ['videos_static', 'videos_hands']) {
+    await mkdir(join(folder, 's', name), { recursive: true });
+    for (const stem of ['1', '2']) {
+      // Square, and shorter than the clip.
+      const clip = {
+        data: new Uint8Array(3 * 16 * 16 * 3).fill(200),
+        frames: 3,
+        height: 16,
+        width: 16,
+        fps: 30,
+      };
+      await writeVideo(join(folder, 's', name, `${stem}.mp4`), clip);
+    }
+  }
+  const { defaults } = family;
+  const { asked } = await run(
+    {},
+    {},
+    {
+      defaults: {
+        ...defaults,
+        takes: 'first',
+        fit: 'letterbox',
+        seedOfClip: 'same',
+        tiling: false,
+        readsTiling: false,
+      },
+      lacks: { 'mask none': 'it needs one' },
+    },
+  );
+  expect(asked).toHaveLength(2);
+  for (const { staticVideo, ...options } of asked) {
+    expect(options).toMatchObject({ seed: 7, mask: 'zeros', tiling: false });
+    expect(staticVideo).toMatchObject(SIZE);
+    const [bar, middle] = [0, 16].map((x) => staticVideo.data[(8 * SIZE.width + x) * 3]);
+    expect(bar).toBe(0);
+    expect(middle).toBeGreaterThan(0.5);
+  }
 }, 120_000);
 
 test('clips of one stem have names of their own', () => {

@@ -4,7 +4,7 @@
  */
 import { basename, extname, join } from 'node:path';
 import { writeFileAtomic } from '@dwm/core-tensor/node';
-import { DEFAULTS, type DwmPipeline, type PromptEmbeds } from '@dwm/dwm-model';
+import type { Clip, ClipSize, DwmPipeline, PromptEmbeds } from '@dwm/dwm-model';
 import {
   type ExperimentConfig,
   promptOf,
@@ -15,6 +15,8 @@ import {
   trainingSize,
 } from '@dwm/dwm-model/node';
 import type { Frames } from '@dwm/media/node';
+import { type ClipVideos, readVideos } from '../generate/inputs.ts';
+import { letterbox } from '../generate/letterbox.ts';
 import { outputPaths, toFrames, writeClip } from '../generate/outputs.ts';
 
 /** Folder of the videos of one validation. */
@@ -31,6 +33,38 @@ export function outputNames(samples: readonly Sample[]): string[] {
   );
 }
 
+/**
+ * The videos of a sample at the size of the run: as training loads them, or, where the family takes a video's first frames
+ * and puts bars around them, as inference does.
+ */
+async function loadVideos(
+  { device, family: { defaults } }: DwmPipeline,
+  sample: Sample,
+  size: ClipSize,
+  fps: number,
+  read: ReadClip,
+): Promise<{ shown: ClipVideos; given: { staticVideo: Clip; handVideo: Clip } }> {
+  if (defaults.takes === 'first') {
+    const job = {
+      ...{ name: sample.name, staticVideo: sample.static, handVideo: sample.hand },
+      ...{ truth: sample.video, index: 0 },
+    };
+    const shown = await readVideos(job, { frames: size.frames, fps }, 'first');
+    const given = {
+      staticVideo: letterbox(shown.staticVideo, size),
+      handVideo: letterbox(shown.handVideo, size),
+    };
+    return { shown, given };
+  }
+  const load = async (path: string): Promise<Frames> => ({
+    ...(await readTrainingClip(device, read, path, size)),
+    fps,
+  });
+  const truth = await load(sample.video).catch(() => undefined);
+  const given = { staticVideo: await load(sample.static), handVideo: await load(sample.hand) };
+  return { shown: { ...given, ...(truth && { truth }) }, given };
+}
+
 /** Writes `<stem>.mp4` and `<stem>.txt`, with comparisons and a contact sheet beside them. */
 export async function validate(
   config: ExperimentConfig,
@@ -45,37 +79,29 @@ export async function validate(
   const folder = validationFolder(config.experiment.output_dir, step);
   const fps = data.validation_fps;
   const names = outputNames(samples);
-  const load = async (path: string): Promise<Frames> => ({
-    ...(await readTrainingClip(pipeline.device, read, path, size)),
-    fps,
-  });
+  const { defaults, lacks } = pipeline.family;
   for (const [i, sample] of samples.entries()) {
-    const truth = await load(sample.video).catch(() => undefined);
-    const videos = {
-      staticVideo: await load(sample.static),
-      handVideo: await load(sample.hand),
-      ...(truth && { truth }),
-    };
+    const { shown, given } = await loadVideos(pipeline, sample, size, fps, read);
     const prompt: string | PromptEmbeds = await promptOf(pipeline, sample);
     const { validation_num_inference_steps: steps, validation_guidance_scale: guidance } = data;
     const generated = await pipeline.generate({
-      ...videos,
+      ...given,
       prompt,
       numFrames: size.frames,
       height: size.height,
       width: size.width,
-      numInferenceSteps: steps ?? ours.num_inference_steps ?? DEFAULTS.numInferenceSteps,
+      numInferenceSteps: steps ?? ours.num_inference_steps ?? defaults.numInferenceSteps,
       // Without a text encoder there is no negative prompt to guide away from.
       guidanceScale:
-        typeof prompt === 'string' ? (guidance ?? ours.guidance_scale ?? DEFAULTS.guidanceScale) : 1,
+        typeof prompt === 'string' ? (guidance ?? ours.guidance_scale ?? defaults.guidanceScale) : 1,
       dynamicGuidance: data.validation_use_dynamic_cfg,
-      tiling: training.custom_settings.enable_tiling,
-      seed: training.seed + i,
-      mask: 'none',
+      tiling: defaults.readsTiling ? training.custom_settings.enable_tiling : defaults.tiling,
+      seed: training.seed + (defaults.seedOfClip === 'same' ? 0 : i),
+      mask: lacks['mask none'] === undefined ? 'none' : 'zeros',
       signal,
     });
     const path = join(folder, names[i]);
-    await writeClip(outputPaths(path, truth !== undefined), toFrames(generated, fps), videos);
+    await writeClip(outputPaths(path, shown.truth !== undefined), toFrames(generated, fps), shown);
     await writeFileAtomic(
       `${path}.txt`,
       typeof prompt === 'string' ? prompt : await readCaption(sample.prompt),

@@ -8,6 +8,8 @@ test.each([
   [['scan.compressed.ply'], 'room'],
   [['transformer/config.json', 'vae/config.json'], 'model'],
   [['vae/diffusion_pytorch_model.safetensors'], 'model'],
+  [['config.json', 'diffusion_pytorch_model.safetensors', 'Wan2.1_VAE.pth'], 'model'],
+  [['lora_diffusion_pytorch_model.safetensors', 'non_lora_weights.safetensors'], 'lora'],
   [['pytorch_lora_weights.safetensors', 'non_lora_weights.safetensors'], 'lora'],
   [['adapter_model.safetensors', 'adapter_config.json'], 'lora'],
   [['cameras.bin', 'images.bin', 'points3D.bin'], 'trajectory'],

@@ -19,6 +19,8 @@ const named = (pattern: RegExp) => (file: DroppedFile) => pattern.test(file.path
 export function kindOf(files: readonly DroppedFile[]): Dropped {
   if (files.some(named(/\.(glb|gltf|ply|spz|splat)$/i))) return { kind: 'room' };
   if (files.some(named(/(^|\/)(transformer|vae|text_encoder|scheduler)\/[^/]+$/i))) return { kind: 'model' };
+  // Some models have their transformer in the folder itself.
+  if (files.some(named(/(^|\/)diffusion_pytorch_model[^/]*\.safetensors$/i))) return { kind: 'model' };
   // Weights without a network around them are fine-tuned ones.
   if (files.some(named(/\.safetensors$|(^|\/)(pytorch_lora_weights|adapter_model)\.bin$/i)))
     return { kind: 'lora' };

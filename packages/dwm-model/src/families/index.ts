@@ -17,7 +17,10 @@ export type {
 } from './family.ts';
 
 /** The first that recognises a folder counts. */
-const FAMILIES: readonly ModelFamily[] = [WAN, COGVIDEOX];
+const FAMILIES: ModelFamily[] = [WAN, COGVIDEOX];
+
+/** Puts a family of another package before those that are here. */
+export const addFamily = (family: ModelFamily): void => void FAMILIES.unshift(family);
 
 /** The family of a model's folder; of one that none recognises the last, whose messages then say what is missing. */
 export async function familyOf(folder: ModelFolder): Promise<ModelFamily> {

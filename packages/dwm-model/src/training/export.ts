@@ -146,7 +146,7 @@ export async function startFromLora(
     const targets = new Set(
       [...layout.parts.keys()].map((name) => (isLora(name) ? name.replace(LORA_END, '.weight') : name)),
     );
-    const names = loraNames(lora.name, lora.tensors.keys(), targets);
+    const names = loraNames(lora.name, lora.tensors.keys(), targets, { refusesDifferences: true });
     for (const [module, layer] of names.layers) {
       const { factor, source } = await loraScaleOf(files, module, layer);
       const change = source === undefined ? 1 : factor / scale;

@@ -1,9 +1,10 @@
-/** LightX2V's two layouts on a made-up network, against sums worked out here. */
-import { bytesSource, type Device, DeviceTensor, writeSafetensors } from '@dwm/core-tensor';
+/** DWM's own LoRA under everybody's names, and LightX2V's two layouts, on a made-up network, against sums worked out here. */
+import { bytesSource, type Device, DeviceTensor, openSafetensors, writeSafetensors } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { loraRemarks, type MergedLora, mergeLora } from '../weights/lora.ts';
 import { Parameters } from '../weights/parameters.ts';
-import { type LightX2VOptions, mergeLightX2V } from './lora.ts';
+import { type LightX2VOptions, mergeLightX2V, WAN_LORA } from './lora.ts';
 
 let device: Device;
 beforeAll(async () => {
@@ -20,6 +21,7 @@ const SHAPES: Record<string, number[]> = {
   'blocks.1.ffn.0.weight': [7, 3],
   'head.head.weight': [4, 3],
   'head.head.bias': [4],
+  'patch_embedding.weight': [3, 4, 1, 2, 2],
 };
 const size = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1);
 const values = (count: number, seed: number) =>
@@ -32,9 +34,11 @@ const tensor = (shape: number[], seed: number) => ({
 });
 const one = (value: number) => ({ dtype: 'F32' as const, shape: [], data: Float32Array.of(value) });
 
-async function merge(
-  tensors: Record<string, ReturnType<typeof tensor>>,
-  options: Partial<LightX2VOptions> = {},
+type Tensors = Record<string, ReturnType<typeof tensor>>;
+
+async function mergedBy(
+  tensors: Tensors,
+  use: (parameters: Parameters, source: ReturnType<typeof bytesSource>) => Promise<MergedLora>,
 ) {
   const parameters = new Parameters(
     new Map(
@@ -44,9 +48,9 @@ async function merge(
       ]),
     ),
   );
-  const source = bytesSource('lightx2v.safetensors', writeSafetensors(new Map(Object.entries(tensors))));
+  const source = bytesSource('lora.safetensors', writeSafetensors(new Map(Object.entries(tensors))));
   try {
-    const merged = await mergeLightX2V(device, parameters, source, { blocks: 2, ...options });
+    const merged = await use(parameters, source);
     const after: Record<string, Float32Array> = {};
     for (const [name, held] of parameters.tensors) after[name] = (await held.read()) as Float32Array;
     return { merged, after };
@@ -55,9 +59,21 @@ async function merge(
   }
 }
 
+const merge = (tensors: Tensors, options: Partial<LightX2VOptions> = {}) =>
+  mergedBy(tensors, (parameters, source) =>
+    mergeLightX2V(device, parameters, source, { blocks: 2, ...options }),
+  );
+
+/** As --lora is merged. */
+const mergeOwn = (tensors: Tensors) =>
+  mergedBy(tensors, async (parameters, source) =>
+    mergeLora(device, parameters, { lora: await openSafetensors(source) }, WAN_LORA),
+  );
+
 /** W + factor · B·A. */
 function sum(name: string, factor: number, rank: number, [a, b]: readonly number[]): number[] {
-  const [rows, columns] = SHAPES[name];
+  const [rows, ...rest] = SHAPES[name];
+  const columns = size(rest);
   const [down, up] = [values(rank * columns, a), values(rows * rank, b)];
   return [...base(name)].map((w, i) => {
     const [y, x] = [Math.floor(i / columns), i % columns];
@@ -122,4 +138,88 @@ test('strict refuses what does not cover the network, or finds no place in it', 
   await expect(merge(stray)).rejects.toThrow(/blocks.9.ffn.0.diff_b .*belong.* to nothing/);
   const { merged } = await merge(stray, { strict: false });
   expect(merged.unused).toContain('diffusion_model.blocks.9.ffn.0.diff_b');
+});
+
+const Q = 'blocks.0.self_attn.q.weight';
+const FFN = 'blocks.1.ffn.0.weight';
+
+test.each([
+  ['lora_unet__blocks_0_self_attn_q.lora_down.weight', 'lora_unet__blocks_0_self_attn_q.lora_up.weight'],
+  ['lora_unet_blocks_0_self_attn_q.lora_down.weight', 'lora_unet_blocks_0_self_attn_q.lora_up.weight'],
+  [
+    'diffusion_model.blocks.0.self_attn.q.lora_down.weight',
+    'diffusion_model.blocks.0.self_attn.q.lora_up.weight',
+  ],
+  [
+    'model.diffusion_model.blocks.0.self_attn.q.lora_A.weight',
+    'model.diffusion_model.blocks.0.self_attn.q.lora_B.weight',
+  ],
+  ['lycoris_blocks_0_self_attn_q.lora_down.weight', 'lycoris_blocks_0_self_attn_q.lora_up.weight'],
+  [
+    'transformer.blocks.0.attn1.to_q.lora_A.default.weight',
+    'transformer.blocks.0.attn1.to_q.lora_B.default.weight',
+  ],
+  ['lora_unet_blocks_0_attn1_to_q.lora_down.weight', 'lora_unet_blocks_0_attn1_to_q.lora_up.weight'],
+  ['blocks.0.self_attn.q.lora.down.weight', 'blocks.0.self_attn.q.lora.up.weight'],
+])('%s is the layer that it names', async (down, up) => {
+  const { merged, after } = await mergeOwn({ [down]: tensor([2, 5], 1), [up]: tensor([3, 2], 2) });
+  // Nobody says alpha: it is the rank.
+  close(after[Q], sum(Q, 1, 2, [1, 2]));
+  expect(merged).toMatchObject({ merged: 1, unused: [] });
+});
+
+test('every layer has its own rank and alpha; a zero, or none, stands for the rank', async () => {
+  const layer = (name: string, rank: number, [out, into]: number[], [a, b]: number[]) => ({
+    [`lora_unet__${name}.lora_down.weight`]: tensor([rank, into], a),
+    [`lora_unet__${name}.lora_up.weight`]: tensor([out, rank], b),
+  });
+  const { merged, after } = await mergeOwn({
+    ...layer('blocks_0_self_attn_q', 2, [3, 5], [1, 2]),
+    'lora_unet__blocks_0_self_attn_q.alpha': { dtype: 'F32', shape: [1], data: Float32Array.of(5) },
+    ...layer('blocks_1_cross_attn_k_img', 3, [3, 5], [3, 4]),
+    'lora_unet__blocks_1_cross_attn_k_img.alpha': one(0),
+    ...layer('blocks_1_ffn_0', 1, [7, 3], [5, 6]),
+    ...layer('head_head', 4, [4, 3], [7, 8]),
+    'lora_unet__head_head.alpha': one(0.5),
+  });
+  close(after[Q], sum(Q, 2.5, 2, [1, 2]));
+  close(after['blocks.1.cross_attn.k_img.weight'], sum('blocks.1.cross_attn.k_img.weight', 1, 3, [3, 4]));
+  close(after[FFN], sum(FFN, 1, 1, [5, 6]));
+  close(after['head.head.weight'], sum('head.head.weight', 0.125, 4, [7, 8]));
+  expect(merged).toMatchObject({ merged: 4, unused: [] });
+});
+
+test('a convolution, and a linear layer saved as one of a single pixel', async () => {
+  const { after } = await mergeOwn({
+    'lora_unet__patch_embedding.lora_down.weight': tensor([2, 4, 1, 2, 2], 1),
+    'lora_unet__patch_embedding.lora_up.weight': tensor([3, 2, 1, 1, 1], 2),
+    'lora_unet__blocks_1_ffn_0.lora_down.weight': tensor([1, 3, 1, 1], 3),
+    'lora_unet__blocks_1_ffn_0.lora_up.weight': tensor([7, 1, 1, 1], 4),
+  });
+  close(after['patch_embedding.weight'], sum('patch_embedding.weight', 1, 2, [1, 2]));
+  close(after[FFN], sum(FFN, 1, 1, [3, 4]));
+});
+
+test('differences count beside updates, or alone; what belongs to the text encoder is named', async () => {
+  const text = Object.fromEntries(
+    Array.from({ length: 10 }, (_, i) => [`lora_te_blocks_${i}_attn_q.lora_down.weight`, tensor([1, 2], i)]),
+  );
+  const { merged, after } = await mergeOwn({
+    'lora_unet__blocks_0_self_attn_q.diff': tensor([3, 5], 1),
+    'lora_unet__blocks_0_self_attn_q.diff_b': tensor([3], 2),
+    'diffusion_model.head.head.diff_b': tensor([4], 3),
+    'lora_unet_blocks_0_modulation.diff': tensor([1, 6, 3], 4),
+    ...text,
+  });
+  close(after[Q], plus(Q, 1, 1));
+  close(after['blocks.0.self_attn.q.bias'], plus('blocks.0.self_attn.q.bias', 1, 2));
+  close(after['head.head.bias'], plus('head.head.bias', 1, 3));
+  close(after['blocks.0.modulation'], plus('blocks.0.modulation', 1, 4));
+  const { warnings, notes } = loraRemarks(merged);
+  expect(notes).toEqual(['LoRA: a difference is added to 4 tensors']);
+  expect(warnings).toHaveLength(1);
+  expect(warnings[0]).toMatch(
+    /^LoRA: lora_te_blocks_0_attn_q.lora_down.weight, .*lora_te_blocks_7_\S+ and 2 others belong to nothing/,
+  );
+  await expect(mergeOwn(text)).rejects.toThrow(/holds no LoRA weights of this network; lora_te_blocks_0/);
 });

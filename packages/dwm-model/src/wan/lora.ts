@@ -54,7 +54,6 @@ export async function mergeLightX2V(
         ...WAN_LORA,
         ignore,
         weight: scale,
-        differences: true,
         takesDifference: (name) => outsideBlocks || BLOCK.test(name),
         check: ({ layers, unused }) => {
           if (!strict) return;

@@ -20,7 +20,7 @@ export interface LoraNames {
   readonly layers: ReadonlyMap<string, LoraLayer>;
   /** Tensors to put in place of the network's, by its name. */
   readonly whole: ReadonlyMap<string, string>;
-  /** Tensors to add to the network's, by its name; only where asked for. */
+  /** Tensors to add to the network's, by its name. */
   readonly differences: ReadonlyMap<string, string>;
   /** Tensors that belong to nothing in this network. */
   readonly unused: readonly string[];
@@ -29,8 +29,8 @@ export interface LoraNames {
 export interface NamingOptions {
   /** Another name that files have for a tensor of the network. */
   readonly alias?: (name: string) => string;
-  /** Take `.diff` and `.diff_b`, which are added to a weight and to a bias; otherwise such a file is refused. */
-  readonly differences?: boolean;
+  /** Refuse a file of `.diff` and `.diff_b`, which are added to a weight and to a bias. */
+  readonly refusesDifferences?: boolean;
   /** Tensors of the file to pass over. */
   readonly ignore?: (name: string) => boolean;
 }
@@ -90,7 +90,7 @@ export function loraNames(
   for (const name of names) {
     if (options.ignore?.(name)) continue;
     const difference = DIFFERENCE.exec(name)?.groups;
-    if (difference && options.differences) {
+    if (difference && !options.refusesDifferences) {
       const target = moduleOf(difference.path, difference.bias ? 'bias' : 'weight', true);
       if (target === undefined) unused.push(name);
       else differences.set(target, name);

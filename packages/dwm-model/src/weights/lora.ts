@@ -138,7 +138,7 @@ export async function mergeLora(
 ): Promise<MergedLora> {
   const targets = new Set(parameters.tensors.keys());
   const names = loraNames(lora.name, lora.tensors.keys(), targets, naming);
-  if (names.layers.size === 0) {
+  if (names.layers.size === 0 && names.differences.size === 0) {
     const [first] = names.unused;
     throw new InvalidFileError(
       lora.name,
@@ -277,13 +277,16 @@ async function replaceWhole(
   }
 }
 
+/** Names of tensors in a line. */
+const SHOWN = 8;
+
 /**
  * What a merge has to tell, a line each: how updates were weighted where that is not plainly B·A, whose alpha was not
- * used, and every tensor that found no place.
+ * used, and the first of the tensors that found no place.
  * @param experiment alpha in the experiment file, and what the file is called.
  */
 export function loraRemarks(
-  { scales, unused, warnings }: MergedLora,
+  { scales, differences, unused, warnings }: MergedLora,
   experiment?: { readonly file: string; readonly alpha: number },
 ): { readonly warnings: string[]; readonly notes: string[] } {
   const notes: string[] = [];
@@ -304,10 +307,13 @@ export function loraRemarks(
         : `${differs} alpha ${round(alpha)}${of} that ${source} says; the latter is used`,
     );
   }
+  if (differences > 0)
+    notes.push(`LoRA: a difference is added to ${differences} tensor${differences === 1 ? '' : 's'}`);
   if (unused.length > 0) {
-    const belong = unused.length === 1 ? 'belongs' : 'belong';
+    const [belong, are] = unused.length === 1 ? ['belongs', 'is'] : ['belong', 'are'];
+    const more = unused.length > SHOWN ? ` and ${unused.length - SHOWN} others` : '';
     all.push(
-      `LoRA: ${unused.join(', ')} ${belong} to nothing in this network and ${unused.length === 1 ? 'is' : 'are'} left out`,
+      `LoRA: ${unused.slice(0, SHOWN).join(', ')}${more} ${belong} to nothing in this network and ${are} left out`,
     );
   }
   return { warnings: all, notes };
