@@ -13,10 +13,12 @@ import { openDirectory, openNodeDevice, readSafetensors, saveSafetensors } from 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { familyOf } from '../../families/index.ts';
 import { type ExperimentConfig, parseExperiment } from '../../training/config.ts';
+import { readWanTransformer } from '../../wan/files.ts';
 import { readWanConfig, WAN_LORA_FILE, wanParameters, wanVaeParameters } from '../../wan/index.ts';
 import { parseWanVaeConfig } from '../../wan/vae/config.ts';
 import { encodeFiles } from './encode.ts';
 import { jobsOfFolders } from './encode-jobs.ts';
+import { inspectBatches } from './inspect.ts';
 import { tinyOptions } from './testing.ts';
 import { train } from './trainer.ts';
 
@@ -68,7 +70,12 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-const config = (output: string, training: object = {}, data: object = {}): ExperimentConfig =>
+const config = (
+  output: string,
+  training: object = {},
+  data: object = {},
+  custom: object = {},
+): ExperimentConfig =>
   parseExperiment(
     {
       experiment: { name: 'tiny', output_dir: join(folder, output) },
@@ -91,7 +98,10 @@ const config = (output: string, training: object = {}, data: object = {}): Exper
         trainable_parameter_patterns: ['patch_embedding'],
         hand_dropout_prob: 0.3,
         ...training,
-        custom_settings: { load_tensors: true, checkpointing_steps: 2, mixed_precision: 'bf16' },
+        custom_settings: {
+          ...{ load_tensors: true, checkpointing_steps: 2, mixed_precision: 'bf16' },
+          ...custom,
+        },
       },
     },
     'tiny.yaml',
@@ -151,6 +161,86 @@ test('stopped and resumed, the bits are those of a run never stopped; the files 
   const started = await readSafetensors(join(folder, 'start/checkpoint-1', WAN_LORA_FILE));
   for (const [name, tensor] of saved) expect(started.get(name), name).toEqual(tensor);
 }, 300_000);
+
+test('clips as they are: the three of a sample from one start, and embeddings where there is no text encoder', async () => {
+  const sample = join(folder, 'data/sample');
+  for (const name of ['videos', 'videos_static', 'videos_hands']) {
+    await mkdir(join(sample, name), { recursive: true });
+    for (const stem of ['a', 'b', 'c']) await writeFile(join(sample, name, `${stem}.mp4`), '');
+  }
+  const taken = new Map<string, readonly number[]>();
+  const raw = { load_tensors: false };
+  const losses: number[][] = [];
+  for (const run of ['raw', 'again']) {
+    const { losses: points } = await train({
+      ...tinyOptions(config(run, { max_train_steps: 3, mode: 'sft' }, {}, raw)),
+      readClip: async (path, choose) => {
+        const still = path.includes('videos_static');
+        const indices = choose(still ? 1 : 9);
+        taken.set(path, indices);
+        // Larger than the run's clips, and each frame of its own grey.
+        const data = Uint8Array.from(
+          { length: indices.length * 24 * 40 * 3 },
+          (_, i) => (indices[Math.floor(i / 2880)] * 9 + i) % 256,
+        );
+        return { data, frames: indices.length, height: 24, width: 40 };
+      },
+    });
+    losses.push(points.map(({ loss }) => loss));
+  }
+  expect(losses[0].every(Number.isFinite)).toBe(true);
+  expect(losses[1]).toEqual(losses[0]);
+  const starts = new Set<number>();
+  for (const stem of ['a', 'b', 'c']) {
+    const [video, hand, still] = ['videos', 'videos_hands', 'videos_static'].map(
+      (name) => [...taken].find(([path]) => path.endsWith(join(name, `${stem}.mp4`)))![1],
+    );
+    expect(video).toEqual(Array.from({ length: 5 }, (_, i) => video[0] + i));
+    expect(hand).toEqual(video);
+    expect(still).toEqual([0, 0, 0, 0, 0]);
+    starts.add(video[0]);
+  }
+  expect(starts.size).toBeGreaterThan(1);
+
+  // Every weight is trained but those that no text reaches, and the whole is a transformer to generate with.
+  const tuned = await readSafetensors(
+    join(folder, 'raw/checkpoint-3/transformer/diffusion_pytorch_model.safetensors'),
+  );
+  const base = await readSafetensors(join(folder, 'model/diffusion_pytorch_model.safetensors'));
+  expect([...tuned.keys()].sort()).toEqual([...base.keys()].sort());
+  expect(tuned.get('patch_embedding.weight')!.shape).toEqual([16, 52, 1, 2, 2]);
+  const change = (name: string) => {
+    const before = toFloat32(base.get(name)!);
+    return Math.max(...toFloat32(tuned.get(name)!).map((value, i) => Math.abs(value - before[i])));
+  };
+  expect(change('blocks.0.self_attn.norm_q.weight')).toBeGreaterThan(5e-3);
+  expect(change('img_emb.proj.1.weight')).toBeLessThan(5e-3);
+  const model = await openDirectory(join(folder, 'raw/checkpoint-3'));
+  const { config: saved } = await readWanTransformer(model);
+  expect(saved.inChannels).toBe(52);
+
+  const other = train({
+    ...tinyOptions(config('lengths', { max_train_steps: 1 }, {}, raw)),
+    readClip: async (path, choose) => {
+      choose(path.includes('hands') ? 8 : 9);
+      return { data: new Uint8Array(5 * 24), frames: 5, height: 2, width: 4 };
+    },
+  });
+  await expect(other).rejects.toThrow(/videos_hands.* has 8 frames, but .*videos.* has 9/);
+}, 120_000);
+
+test('the first batches can be looked at without a device', async () => {
+  const seen = await inspectBatches(config('looked'), () => expect.fail('a clip was read'), 1);
+  expect(seen).toMatchObject({ clips: 3, batches: 3 });
+  const [[{ name, shapes, prompt }]] = seen.first;
+  expect(shapes).toEqual({ video: LATENTS, static: LATENTS, hand: LATENTS });
+  expect(prompt).toEqual([3 + 'abc'.indexOf(name.at(-5)!), TEXT_DIM]);
+  // Of the two settings of a clip's length, the data's counts.
+  const frames = config('looked', {}, { max_num_frames: 9 }, { max_num_frames: 5 });
+  await expect(inspectBatches(frames, () => expect.fail('a clip was read'), 1)).rejects.toThrow(
+    'expected latents [16,3,2,4]',
+  );
+});
 
 test('features of zeros are another loss than none', async () => {
   const first = async (output: string, clip_features: string) =>
