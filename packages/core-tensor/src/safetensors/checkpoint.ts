@@ -88,6 +88,25 @@ export class Checkpoint {
     }
   }
 
+  /**
+   * Rows of a tensor, along its first dimension, in the order of `rows`.
+   * @throws InvalidFileError as `readTensor`.
+   */
+  async readRows(name: string, rows: readonly number[]): Promise<SafetensorsTensor> {
+    const { entry, source } = this.#locate(name);
+    const { dtype } = entry;
+    const [count, ...rest] = entry.shape;
+    const row = (entry.end - entry.begin) / count;
+    const bytes = new Uint8Array(row * rows.length);
+    const whole = entry.strides && (await this.readTensor(name)).data;
+    for (const [i, at] of rows.entries()) {
+      const into = bytes.subarray(i * row, (i + 1) * row);
+      if (whole) into.set(new Uint8Array(whole.buffer, whole.byteOffset + at * row, row));
+      else await source.read(entry.begin + at * row, row, into);
+    }
+    return { dtype, shape: [rows.length, ...rest], data: typedArray(dtype, bytes) };
+  }
+
   /** Gives back the file handles. */
   async close(): Promise<void> {
     for (const source of this.#sources.values()) await source.close?.();

@@ -1,11 +1,12 @@
 /** CogVideoX with DWM's conditions, in diffusers' layout: `transformer/`, `vae/`, `scheduler/`, `text_encoder/`, `tokenizer/`. */
 import { type DType, InvalidFileError, type ModelFolder, subfolder } from '@dwm/core-tensor';
 import type { LoadedTransformer, ModelFamily, ModelShapes } from '../families/family.ts';
-import { dtypeOf, Symbols, textShapes } from '../families/symbols.ts';
+import { dtypeOf, Symbols, stackShapes, textShapes } from '../families/symbols.ts';
 import { makeConditioning } from '../pipeline/conditioning.ts';
 import { dwmChannels, loadTransformer } from '../pipeline/load-transformer.ts';
 import { fromConfig } from '../schedulers/index.ts';
 import {
+  blockPrefix,
   readTransformerConfig,
   type TransformerConfig,
   transformerParameters,
@@ -96,7 +97,15 @@ export function cogVideoXShapes(
   vae: Described<VaeConfig>,
 ): ModelShapes {
   const config = { ...transformer.config, num_layers: 1 };
+  const whole = transformerParameters(transformer.config);
+  const weights = new Symbols(whole, transformer.dtype);
   return {
+    stacked: (options) => ({
+      network: cogVideoXNetwork(transformer.config, weights, options),
+      weights,
+      shapes: stackShapes(whole, () => transformer.dtype, transformer.config.num_layers, blockPrefix),
+    }),
+    vaeBytes: new Symbols(vaeParameters(vae.config), vae.dtype).bytes,
     network: cogVideoXNetwork(config, new Symbols(transformerParameters(config), transformer.dtype)),
     vae: (device, precision) =>
       new CogVideoXVae(device, vae.config, new Symbols(vaeParameters(vae.config), vae.dtype), precision),

@@ -2,6 +2,7 @@
 import { broadcastTo, spec, type Tensor } from '@dwm/core-tensor';
 import type { DenoisingNetwork, NetworkOptions } from '../families/family.ts';
 import {
+  blockPrefix,
   type TransformerConfig,
   type TransformerState,
   timestepTable,
@@ -39,7 +40,7 @@ export function cogVideoXNetwork(
     forward: (hidden, text, told) =>
       transformer(config, weights, inputs(hidden, text, told), undefined, false, feedForwardParts),
     blocks: config.num_layers,
-    blockPrefix: (index) => `transformer_blocks.${index}.`,
+    blockPrefix,
     parts(hiddenShape, textLength) {
       const parts = transformerParts(config, { hidden: hiddenShape, textLength, feedForwardParts });
       return {

@@ -9,6 +9,7 @@ import type { Conditioning, ConditioningSource } from '../pipeline/conditioning.
 import type { Scheduler, SchedulerName } from '../schedulers/index.ts';
 import type { T5Config } from '../text-encoder/config.ts';
 import type { ClipCodec, LatentSize, Posterior } from '../vae/index.ts';
+import type { BlockStream } from '../weights/block-stream.ts';
 import type { MergedLora } from '../weights/lora.ts';
 import type { Parameters } from '../weights/parameters.ts';
 import type { Weights } from '../weights/weights.ts';
@@ -21,6 +22,13 @@ export interface LoadedTransformer<Config = unknown> {
   readonly parameters: Parameters;
   /** What was merged, where there was a LoRA. */
   readonly lora?: MergedLora;
+  /** The blocks, where not all of them stay on the device. */
+  readonly stream?: BlockStream;
+}
+
+export interface LoadTransformerOptions {
+  /** Blocks that stay on the device, from the first on; the others are streamed. All are loaded unless told. */
+  readonly residentBlocks?: number | undefined;
 }
 
 export interface NetworkOptions {
@@ -101,6 +109,8 @@ export interface NetworkParts {
   readonly end: (weights: Weights, state: NetworkState) => Tensor;
 }
 
+export type TextWeights = 'stay' | 'come in blocks';
+
 /** Prompts to what the transformer reads. */
 export interface TextReader {
   readonly width: number;
@@ -140,12 +150,30 @@ export interface FamilyDefaults {
 /** What of `GenerateOptions` a family has no meaning for. */
 export type UnknownOption = 'strength' | 'dynamicGuidance' | 'mask none';
 
+/** A network's weights as a plan sees them. */
+export interface StackShapes {
+  /** Bytes of those that belong to no block. */
+  readonly outerBytes: number;
+  readonly blocks: number;
+  /** Those of a block, by their name in it. */
+  readonly block: Readonly<Record<string, TensorSpec>>;
+  /** Bytes of the largest block, as the file has them. */
+  readonly blockBytes: number;
+}
+
 /** A model's networks as names and shapes, for plans that read no weight. */
 export interface ModelShapes {
+  /** The transformer with all its blocks, to be planned in parts. */
+  readonly stacked: (options?: NetworkOptions) => {
+    readonly network: DenoisingNetwork;
+    readonly weights: Weights;
+    readonly shapes: StackShapes;
+  };
+  readonly vaeBytes: number;
   /** The transformer with one block between its first and last layers: all blocks have the same shapes. */
   readonly network: DenoisingNetwork;
   readonly vae: (device: Device, precision: Precision) => ClipCodec;
-  readonly text?: { readonly config: T5Config; readonly dtype: DType };
+  readonly text?: { readonly config: T5Config; readonly dtype: DType; readonly shapes: StackShapes };
   readonly tiling: boolean;
 }
 
@@ -175,7 +203,13 @@ export interface ModelFamily {
   loadScheduler(folder: ModelFolder, className?: SchedulerName): Promise<Scheduler>;
   /** Flow shift of a run of a sampler that is told it for each run, where the user says none. */
   runShift?(className: string): number | undefined;
-  loadText(device: Device, folder: ModelFolder, onProgress: LoadProgress): Promise<TextReader | undefined>;
+  /** @param weights whether the encoder stays on the device, or comes a block at a time for each encoding. */
+  loadText(
+    device: Device,
+    folder: ModelFolder,
+    onProgress: LoadProgress,
+    weights?: TextWeights,
+  ): Promise<TextReader | undefined>;
   loadVae(
     device: Device,
     folder: ModelFolder,
@@ -187,6 +221,7 @@ export interface ModelFamily {
     folder: ModelFolder,
     lora: ModelFolder | undefined,
     onProgress: LoadProgress,
+    options?: LoadTransformerOptions,
   ): Promise<LoadedTransformer>;
   /** @param loaded what `loadTransformer` gave, or one of the same kind that is being trained. */
   network(loaded: LoadedTransformer, options?: NetworkOptions): DenoisingNetwork;

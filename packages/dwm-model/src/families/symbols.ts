@@ -10,10 +10,12 @@ import {
   subfolder,
   type Tensor,
 } from '@dwm/core-tensor';
-import { readT5Config } from '../text-encoder/config.ts';
+import { readT5Config, type T5Config } from '../text-encoder/config.ts';
+import { isT5Outer, t5BlockPrefix, t5Parameters } from '../text-encoder/network.ts';
+import { specBytes } from '../weights/block-stream.ts';
 import { readJson } from '../weights/config.ts';
 import { type ParameterSpecs, Parameters } from '../weights/parameters.ts';
-import type { ModelShapes } from './family.ts';
+import type { ModelShapes, StackShapes } from './family.ts';
 
 export class Symbols extends Parameters {
   readonly #specs: ParameterSpecs;
@@ -31,9 +33,42 @@ export class Symbols extends Parameters {
     return input(name, spec(order ? order.map((d) => shape[d]) : shape, this.#dtype));
   }
 
+  /** Bytes that they take on a device. */
+  override get bytes(): number {
+    const specs = Object.entries(this.#specs).map(([name, { shape }]) => [name, spec(shape, this.#dtype)]);
+    return specBytes(Object.fromEntries(specs));
+  }
+
   override has(name: string): boolean {
     return name in this.#specs;
   }
+}
+
+/** @param outer names of weights that belong to no block although they begin like one. */
+export function stackShapes(
+  specs: ParameterSpecs,
+  dtypeOfName: (name: string) => DType,
+  blocks: number,
+  prefix: (index: number) => string,
+  outer: (name: string) => boolean = () => false,
+): StackShapes {
+  const stored = Object.entries(specs).map(([name, { shape, order }]) => {
+    const block = outer(name)
+      ? -1
+      : Array.from({ length: blocks }, (_, i) => i).findIndex((i) => name.startsWith(prefix(i)));
+    return { name, block, spec: spec(order ? order.map((d) => shape[d]) : shape, dtypeOfName(name)) };
+  });
+  const bytes = (of: typeof stored) =>
+    specBytes(Object.fromEntries(of.map(({ name, spec: own }) => [name, own])));
+  const ofBlock = (i: number) => stored.filter(({ block }) => block === i);
+  return {
+    outerBytes: bytes(ofBlock(-1)),
+    blocks,
+    block: Object.fromEntries(
+      ofBlock(blocks - 1).map(({ name, spec: own }) => [name.slice(prefix(blocks - 1).length), own]),
+    ),
+    blockBytes: Math.max(...Array.from({ length: blocks }, (_, i) => bytes(ofBlock(i)))),
+  };
 }
 
 const DTYPES: Partial<Record<SafetensorsDtype, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
@@ -55,10 +90,21 @@ export async function dtypeOf(folder: ModelFolder, base: string): Promise<DType>
   }
 }
 
+export const textStack = (config: T5Config, dtype: DType) => ({
+  ...{ config, dtype },
+  shapes: stackShapes(
+    t5Parameters(config),
+    () => dtype,
+    config.blocks,
+    (i) => t5BlockPrefix(config, i),
+    (name) => isT5Outer(config, name),
+  ),
+});
+
 /** Of a text encoder in diffusers' layout, where there is one. */
 export async function textShapes(folder: ModelFolder): Promise<Pick<ModelShapes, 'text'>> {
   if (!(await folder.exists('text_encoder/config.json'))) return {};
   const { json, file } = await readJson(folder, 'text_encoder/config.json');
   const dtype = await dtypeOf(subfolder(folder, 'text_encoder'), 'model');
-  return { text: { config: readT5Config(json, file), dtype } };
+  return { text: textStack(readT5Config(json, file), dtype) };
 }

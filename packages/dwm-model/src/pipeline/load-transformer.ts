@@ -1,14 +1,15 @@
 /** DWM's transformer from a model folder: the network it was saved as, or an inpainting base made into it. */
 import { type Device, InvalidFileError, type ModelFolder, openCheckpoint } from '@dwm/core-tensor';
-import type { LoadedTransformer } from '../families/family.ts';
+import type { LoadedTransformer, LoadTransformerOptions } from '../families/family.ts';
 import {
+  blockPrefix,
   readTransformerConfig,
   type TransformerConfig,
   transformerParameters,
 } from '../transformer/index.ts';
 import { readJson } from '../weights/config.ts';
-import { mergeLora, trainedChannels, widenChannels, withLora } from '../weights/lora.ts';
-import { loadParameters } from '../weights/parameters.ts';
+import { type LoadedBlocks, loadBlocks, mergeInto } from '../weights/load-blocks.ts';
+import { closeLora, openLora, trainedChannels, widenChannels } from '../weights/lora.ts';
 
 /** Channels of DWM's input for C latent channels: noisy C, mask 1, static C, hand C; its inpainting base has no hand. */
 export const dwmChannels = (latent: number) => 3 * latent + 1;
@@ -24,35 +25,39 @@ export async function loadTransformer(
   folder: ModelFolder,
   loraFolder: ModelFolder | undefined,
   onProgress: (done: number, total: number) => void,
+  { residentBlocks }: LoadTransformerOptions = {},
 ): Promise<LoadedTransformer<TransformerConfig>> {
   const { json, file } = await readJson(folder, 'transformer/config.json');
   const base = readTransformerConfig(json, file);
-  return withLora(loraFolder, async (lora) => {
+  const lora = loraFolder && (await openLora(loraFolder));
+  let loaded: LoadedBlocks | undefined;
+  try {
     const checkpoint = await openCheckpoint(folder, 'transformer/diffusion_pytorch_model');
     const specs = transformerParameters(base);
-    const parameters = await loadParameters(device, checkpoint, specs, { onProgress }).finally(() =>
-      checkpoint.close(),
-    );
-    try {
-      // An inpainting base (33 channels in the 5B) becomes DWM's network (49) with zero weights for the hands.
-      const expected = dwmChannels(base.out_channels);
-      const wanted = (lora && trainedChannels(lora, PATCH_WEIGHT)) ?? expected;
-      let config = base;
-      if (base.in_channels < wanted && base.patch_size_t === null) {
-        await widenChannels(device, parameters, PATCH_WEIGHT, wanted - base.in_channels);
-        config = { ...base, in_channels: wanted };
-      }
-      if (config.in_channels !== expected) {
-        throw new InvalidFileError(
-          file,
-          `in_channels: DWM needs ${expected} channels (or an inpainting base of ${expected - base.out_channels}), got ${base.in_channels}`,
-          { field: 'in_channels' },
-        );
-      }
-      return { config, parameters, lora: lora && (await mergeLora(device, parameters, lora)) };
-    } catch (error) {
-      parameters.destroy();
-      throw error;
+    const layout = { blocks: base.num_layers, prefix: blockPrefix, resident: residentBlocks };
+    loaded = await loadBlocks(device, { checkpoint, specs }, layout, onProgress);
+    const { parameters } = loaded;
+    // An inpainting base (33 channels in the 5B) becomes DWM's network (49) with zero weights for the hands.
+    const expected = dwmChannels(base.out_channels);
+    const wanted = (lora && trainedChannels(lora, PATCH_WEIGHT)) ?? expected;
+    let config = base;
+    if (base.in_channels < wanted && base.patch_size_t === null) {
+      await widenChannels(device, parameters, PATCH_WEIGHT, wanted - base.in_channels);
+      config = { ...base, in_channels: wanted };
     }
-  });
+    if (config.in_channels !== expected) {
+      throw new InvalidFileError(
+        file,
+        `in_channels: DWM needs ${expected} channels (or an inpainting base of ${expected - base.out_channels}), got ${base.in_channels}`,
+        { field: 'in_channels' },
+      );
+    }
+    return { config, ...loaded, lora: lora && (await mergeInto(device, loaded, lora)) };
+  } catch (error) {
+    await loaded?.stream?.destroy();
+    loaded?.parameters.destroy();
+    throw error;
+  } finally {
+    if (lora && !loaded?.stream) await closeLora(lora);
+  }
 }

@@ -23,17 +23,17 @@ import type {
   UnknownOption,
 } from '../families/family.ts';
 import { familyOf } from '../families/index.ts';
+import { ALL_RESIDENT, type MemoryChoice } from '../memory/choice.ts';
 import type { Scheduler, SchedulerName } from '../schedulers/index.ts';
 import { DeviceSteps } from '../schedulers/on-device.ts';
 import type { ClipCodec } from '../vae/index.ts';
 import type { MergedLora } from '../weights/lora.ts';
-import type { Parameters } from '../weights/parameters.ts';
-
+import { BlockDenoiser, planBlockDenoiser } from './block-denoiser.ts';
 import { checkOptions, checkSize, videoRemarks } from './check-run.ts';
 import { type Clip, type ClipSize, checkClip, prepareClip, resizeBytes } from './clip.ts';
 import { compositeStatic } from './composite.ts';
 import { swapFrames } from './conditioning.ts';
-import { Denoiser } from './denoiser.ts';
+import { Denoiser, type DenoiserCall, type DenoiserShape } from './denoiser.ts';
 import { dynamicGuidanceScale } from './guidance.ts';
 import { normals, STREAMS } from './noise.ts';
 import { onceEach } from './once-each.ts';
@@ -53,6 +53,8 @@ export interface LoadOptions {
   readonly distilled?: DistilledLora;
   /** What the network is made with, as far as its family knows such. */
   readonly network?: NetworkOptions;
+  /** How the device's memory is used; everything stays on it unless told. */
+  readonly memory?: MemoryChoice;
   readonly onProgress?: (part: string, doneBytes: number, totalBytes: number) => void;
 }
 
@@ -66,6 +68,7 @@ interface Parts {
   readonly precision: Precision;
   readonly distilled: MergedLora | undefined;
   readonly networkOptions: NetworkOptions | undefined;
+  readonly memory: MemoryChoice;
 }
 
 /** A loaded model: static video, hands and prompt to video. */
@@ -81,20 +84,23 @@ export class DwmPipeline {
   readonly lora: MergedLora | undefined;
   /** What was merged of a LoRA for fewer steps, where there was one. */
   readonly distilled: MergedLora | undefined;
-  readonly #transformer: Parameters;
+  readonly #transformer: LoadedTransformer;
+  readonly #memory: MemoryChoice;
   readonly #text: TextReader | undefined;
 
   private constructor(parts: Parts) {
-    const { device, family, scheduler, vae, transformer, text, precision, distilled, networkOptions } = parts;
+    const { device, family, scheduler, vae, transformer, text, precision, distilled } = parts;
     this.device = device;
     this.family = family;
     this.scheduler = scheduler;
     this.vae = vae;
-    this.network = family.network(transformer, networkOptions);
+    const { feedForwardParts } = parts.memory;
+    this.network = family.network(transformer, { feedForwardParts, ...parts.networkOptions });
+    this.#memory = parts.memory;
     this.precision = precision;
     this.lora = transformer.lora;
     this.distilled = distilled;
-    this.#transformer = transformer.parameters;
+    this.#transformer = transformer;
     this.#text = text;
   }
 
@@ -104,19 +110,22 @@ export class DwmPipeline {
    */
   static async load(device: Device, folder: ModelFolder, options: LoadOptions = {}): Promise<DwmPipeline> {
     const precision = options.precision ?? 'f32';
+    const memory = options.memory ?? ALL_RESIDENT;
     const report = (part: string) => (done: number, total: number) => options.onProgress?.(part, done, total);
     const family = await familyOf(folder);
     const scheduler = await family.loadScheduler(folder, options.scheduler);
     const loaded: { destroy(): void }[] = [];
     try {
-      const text = await family.loadText(device, folder, report('text encoder'));
+      const text = await family.loadText(device, folder, report('text encoder'), memory.text);
       if (text) loaded.push(text);
       const vae = await family.loadVae(device, folder, { precision, onProgress: report('vae') });
       loaded.push(vae);
       const transformer =
         options.transformer ??
-        (await family.loadTransformer(device, folder, options.lora, report('transformer')));
-      if (!options.transformer) loaded.push(transformer.parameters);
+        (await family.loadTransformer(device, folder, options.lora, report('transformer'), memory));
+      if (!options.transformer) {
+        loaded.push(transformer.parameters, { destroy: () => void transformer.stream?.destroy() });
+      }
       family.checkParts(folder.name, transformer, vae, text?.width);
       let distilled: MergedLora | undefined;
       if (options.distilled) {
@@ -127,6 +136,7 @@ export class DwmPipeline {
       const networkOptions = options.network;
       return new DwmPipeline({
         ...{ device, family, scheduler, vae, transformer, text, precision, distilled, networkOptions },
+        memory,
       });
     } catch (error) {
       for (const part of loaded) part.destroy();
@@ -178,13 +188,14 @@ export class DwmPipeline {
     const latent = this.vae.latentSize(size);
     const textLength = this.#textRows(typeof prompt === 'string' ? undefined : prompt.tokens);
     const shape = { latent, textLength, guided: guidanceScale > 1 };
-    const { memory } = Denoiser.plan(this.device, this.network, shape, this.precision);
     const latents = [1, latent.channels, latent.frames, latent.height, latent.width];
     const stages = {
       resize: Math.max(...[staticVideo, handVideo].map((clip) => resizeBytes(this.device, clip, size))),
-      encode: this.vae.estimateEncode([1, 3, numFrames, height, width], { tiling }).bytes,
-      denoise: memory.total - memory.parameters,
-      decode: this.vae.estimateDecode(latents, { tiling }).bytes,
+      encode: this.vae.estimateEncode([1, 3, numFrames, height, width], {
+        tiling: this.#memory.encodeTiling ?? tiling,
+      }).bytes,
+      denoise: this.#denoiseBytes(shape),
+      decode: this.vae.estimateDecode(latents, { tiling: this.#memory.decodeTiling ?? tiling }).bytes,
     };
     return { bytes: this.device.memory.allocated + Math.max(...Object.values(stages)), stages };
   }
@@ -198,7 +209,8 @@ export class DwmPipeline {
     checkClip('static', clip);
     const video = await prepareClip(this.device, clip, size);
     const shape = [1, 3, size.frames, size.height, size.width];
-    return (await this.vae.encode(video, shape, { tiling: this.family.defaults.tiling, signal })).mean;
+    const tiling = this.#memory.encodeTiling ?? this.family.defaults.tiling;
+    return (await this.vae.encode(video, shape, { tiling, signal })).mean;
   }
 
   /**
@@ -261,7 +273,7 @@ export class DwmPipeline {
     let encoded = 0;
     const encode = async (video: Float32Array) => {
       const posterior = await this.vae.encode(video, [1, 3, numFrames, height, width], {
-        tiling: settings.tiling,
+        tiling: this.#memory.encodeTiling ?? settings.tiling,
         signal,
         onWarning,
         onProgress: (done) => report({ stage: 'encode', done: Math.min(1, (encoded + done) / encodes) }),
@@ -312,15 +324,15 @@ export class DwmPipeline {
     const shape = { latent, textLength: embeds.tokens, guided };
     const { channels, frames: latentFrames } = latent;
     const sized = (c: number) => [1, latentFrames, c, latent.height, latent.width];
-    const { device, network, precision } = this;
+    const { device, network } = this;
     const others = network.inputChannels - channels;
     const condition = DeviceTensor.from(device, conditions, sized(others), 'f32', 'condition latents');
     const noisy = DeviceTensor.from(device, first, sized(channels), 'f32', 'latents');
     const run = new DeviceSteps(device, schedule, noisy);
-    let denoiser: Denoiser | undefined;
+    let denoiser: Denoiser | BlockDenoiser | undefined;
     let sample: Float32Array;
     try {
-      denoiser = await Denoiser.create(device, network, shape, condition, embeds.rows, calls, precision);
+      denoiser = await this.#denoiser(shape, condition, embeds.rows, calls);
       let drawn = 0;
       for (const [i, recipe] of schedule.steps.entries()) {
         const prediction = await denoiser.predict(run.sample, i, {
@@ -337,7 +349,7 @@ export class DwmPipeline {
       }
       sample = (await run.sample.read()) as Float32Array;
     } finally {
-      denoiser?.destroy();
+      await denoiser?.destroy();
       condition.destroy();
       run.destroy();
     }
@@ -349,7 +361,7 @@ export class DwmPipeline {
     const decodes = settings.composite ? 2 : 1;
     const decode = (latents: Float32Array, nth: number) =>
       this.vae.decode(latents, latentShape, {
-        tiling: settings.tiling,
+        tiling: this.#memory.decodeTiling ?? settings.tiling,
         signal,
         onWarning,
         onProgress: (done) => report({ stage: 'decode', done: (nth + done) / decodes }),
@@ -374,9 +386,46 @@ export class DwmPipeline {
   }
 
   destroy(): void {
-    this.#transformer.destroy();
+    this.#transformer.parameters.destroy();
+    this.#transformer.stream?.destroy().catch(() => {});
     this.vae.destroy();
     this.#text?.destroy();
+  }
+
+  /** In one program where all of the transformer is on the device, else block by block. */
+  async #denoiser(
+    shape: DenoiserShape,
+    condition: DeviceTensor,
+    rows: Float32Array,
+    calls: readonly DenoiserCall[],
+  ): Promise<Denoiser | BlockDenoiser> {
+    const { device, network, precision } = this;
+    const { parameters, stream } = this.#transformer;
+    if (!stream) return Denoiser.create(device, network, shape, condition, rows, calls, precision);
+    const { twoPasses } = this.#memory;
+    const blocks = { outer: parameters, stream };
+    return BlockDenoiser.create(device, network, blocks, { ...shape, twoPasses }, condition, rows, calls, precision);
+  }
+
+  /** Bytes of a step beside what is on the device already. */
+  #denoiseBytes(shape: DenoiserShape): number {
+    const { device, network, precision } = this;
+    const { parameters, stream } = this.#transformer;
+    if (!stream) {
+      const { memory } = Denoiser.plan(device, network, shape, precision);
+      return memory.total - memory.parameters;
+    }
+    const { twoPasses } = this.#memory;
+    const weights = stream.specs(stream.blocks - 1);
+    const { bytes } = planBlockDenoiser(
+      device,
+      network,
+      parameters,
+      weights,
+      { ...shape, twoPasses },
+      precision,
+    );
+    return bytes + stream.slotBytes;
   }
 
   /** @throws InvalidArgumentError where an option is asked for that this family has no meaning for. */

@@ -17,7 +17,8 @@ import {
   type Tensor,
   unsqueeze,
 } from '@dwm/core-tensor';
-import type { ParameterSpecs, Parameters } from '../weights/parameters.ts';
+import type { ParameterSpecs } from '../weights/parameters.ts';
+import type { Weights } from '../weights/weights.ts';
 import type { T5Config } from './config.ts';
 import { bucketTable } from './relative-position.ts';
 
@@ -107,6 +108,55 @@ export function t5Parameters(config: T5Config, tokenTable = tokenTables(config)[
   return Object.fromEntries(Object.entries(shapes).map(([name, shape]) => [name, { shape }]));
 }
 
+/** What the names of a block's weights begin with. */
+export const t5BlockPrefix = ({ names }: Pick<T5Config, 'names'>, index: number): string =>
+  names === 'wan' ? `blocks.${index}.` : `encoder.block.${index}.`;
+
+/** Weights that belong to no block alone, the token table aside. */
+export const isT5Outer = (config: T5Config, name: string): boolean =>
+  name === NAMES[config.names].finalNorm ||
+  (!config.tablePerBlock && name === NAMES[config.names].block(0).relativeBias);
+
+/** What the blocks hand on, [batch, tokens, width], and the bias that all share where each has none of its own. */
+export interface T5State {
+  readonly x: Tensor;
+  /** [1, heads, tokens, tokens] */
+  readonly bias?: Tensor;
+  /** u32 [batch, tokens], 0 for keys that nobody attends to. */
+  readonly mask?: Tensor;
+}
+
+/** The encoder after its token table as a block and what comes after, for weights that come and go. */
+export function t5Parts(config: T5Config, [batch, tokens]: readonly number[]) {
+  const { heads, headWidth, eps, buckets, maxDistance } = config;
+  const { block: namesOf, finalNorm } = NAMES[config.names];
+  const norm = (weights: Weights, x: Tensor, gamma: string) => rmsNorm(x, { eps, gamma: weights.get(gamma) });
+  const splitHeads = (x: Tensor) => reshape(x, [batch, tokens, heads, headWidth]);
+  const pairs = constant(bucketTable(tokens, buckets, maxDistance), [tokens, tokens]);
+  const biasOf = (weights: Weights, index: number) =>
+    unsqueeze(permute(embedding(pairs, weights.get(namesOf(index).relativeBias)), [2, 0, 1]), 0);
+
+  const sharedBias = (weights: Weights) => (config.tablePerBlock ? undefined : biasOf(weights, 0));
+  const block = (weights: Weights, index: number, { x, bias: shared, mask }: T5State): Tensor => {
+    const project = (y: Tensor, weight: string) => linear(y, weights.get(weight));
+    const names = namesOf(index);
+    const bias = shared ?? biasOf(weights, index);
+    const attended = norm(weights, x, names.attentionNorm);
+    const [query, key, value] = [names.query, names.key, names.value].map((name) =>
+      splitHeads(project(attended, name)),
+    );
+    // T5 folds 1 / sqrt(headWidth) into its initialization.
+    const heard = attention(query, key, value, { scale: 1, bias, mask });
+    const between = add(x, project(reshape(heard, [batch, tokens, heads * headWidth]), names.out));
+
+    const fed = norm(weights, between, names.feedForwardNorm);
+    const gated = mul(geluTanh(project(fed, names.gate)), project(fed, names.up));
+    return add(between, project(gated, names.down));
+  };
+  const end = (weights: Weights, x: Tensor) => norm(weights, x, finalNorm);
+  return { sharedBias, block, end };
+}
+
 /**
  * @param ids u32 [batch, tokens].
  * @param mask u32 [batch, tokens], 0 for keys that nobody attends to. Left out, padding is attended to, which
@@ -115,40 +165,18 @@ export function t5Parameters(config: T5Config, tokenTable = tokenTables(config)[
  */
 export function t5Encoder(
   config: T5Config,
-  parameters: Parameters,
+  weights: Weights,
   ids: Tensor,
   mask?: Tensor,
 ): { out: Tensor; blocks: Tensor[] } {
-  const { heads, headWidth, eps, buckets, maxDistance } = config;
-  const [batch, tokens] = ids.shape;
-  const norm = (x: Tensor, gamma: string) => rmsNorm(x, { eps, gamma: parameters.get(gamma) });
-  const project = (x: Tensor, weight: string) => linear(x, parameters.get(weight));
-  const splitHeads = (x: Tensor) => reshape(x, [batch, tokens, heads, headWidth]);
-
-  const pairs = constant(bucketTable(tokens, buckets, maxDistance), [tokens, tokens]);
-  const { block, finalNorm } = NAMES[config.names];
-  const biasOf = (index: number) =>
-    unsqueeze(permute(embedding(pairs, parameters.get(block(index).relativeBias)), [2, 0, 1]), 0);
-  const shared = config.tablePerBlock ? undefined : biasOf(0);
-
-  const tokenTable = tokenTables(config).find((name) => parameters.has(name))!;
-  let x = embedding(ids, parameters.get(tokenTable));
+  const { sharedBias, block, end } = t5Parts(config, ids.shape);
+  const tokenTable = tokenTables(config).find((name) => weights.has(name))!;
+  let x = embedding(ids, weights.get(tokenTable));
+  const bias = sharedBias(weights);
   const blocks: Tensor[] = [];
   for (let i = 0; i < config.blocks; i++) {
-    const names = block(i);
-    const bias = shared ?? biasOf(i);
-    const attended = norm(x, names.attentionNorm);
-    const [query, key, value] = [names.query, names.key, names.value].map((name) =>
-      splitHeads(project(attended, name)),
-    );
-    // T5 folds 1 / sqrt(headWidth) into its initialization.
-    const heard = attention(query, key, value, { scale: 1, bias, mask });
-    x = add(x, project(reshape(heard, [batch, tokens, heads * headWidth]), names.out));
-
-    const fed = norm(x, names.feedForwardNorm);
-    const gated = mul(geluTanh(project(fed, names.gate)), project(fed, names.up));
-    x = add(x, project(gated, names.down));
+    x = block(weights, i, { x, ...(bias && { bias }), ...(mask && { mask }) });
     blocks.push(x);
   }
-  return { out: norm(x, finalNorm), blocks };
+  return { out: end(weights, x), blocks };
 }

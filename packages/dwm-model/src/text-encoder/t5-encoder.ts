@@ -18,7 +18,8 @@ import { loadParameters, type Parameters } from '../weights/parameters.ts';
 import { readT5Config, type T5Config } from './config.ts';
 import { t5Encoder, t5Parameters, tokenTables } from './network.ts';
 
-type TokenRows = Uint32Array | readonly ArrayLike<number>[];
+/** One row each, or all in one array. */
+export type TokenRows = Uint32Array | readonly ArrayLike<number>[];
 
 export interface T5EncodeOptions {
   /** 1 for tokens that are attended to, 0 for others, [batch, tokens]. By default all are, padding too. */
@@ -90,14 +91,7 @@ export class T5Encoder {
     { mask, precision = 'f32' }: T5EncodeOptions = {},
   ): Promise<DeviceTensor> {
     const flatIds = flatten('ids', ids, shape);
-    const outside = flatIds.find((id) => id >= this.config.vocabulary);
-    if (outside !== undefined) {
-      throw new InvalidArgumentError(
-        'ids',
-        `token ${outside | 0} is outside this text encoder's ${this.config.vocabulary}; is it the tokenizer of another model?`,
-        { expected: this.config.vocabulary, actual: outside },
-      );
-    }
+    checkIds(this.config, flatIds);
     const program = await this.#program(shape, mask !== undefined, precision);
     const { out } = await program.run({ ids: flatIds, ...(mask && { mask: flatten('mask', mask, shape) }) });
     return out.clone('text embeddings');
@@ -128,7 +122,19 @@ export class T5Encoder {
   }
 }
 
-function flatten(field: string, rows: TokenRows, [batch, tokens]: readonly number[]): Uint32Array {
+/** @throws InvalidArgumentError for a token outside the vocabulary. */
+export function checkIds({ vocabulary }: T5Config, ids: Uint32Array): void {
+  const outside = ids.find((id) => id >= vocabulary);
+  if (outside === undefined) return;
+  throw new InvalidArgumentError(
+    'ids',
+    `token ${outside | 0} is outside this text encoder's ${vocabulary}; is it the tokenizer of another model?`,
+    { expected: vocabulary, actual: outside },
+  );
+}
+
+/** @throws InvalidArgumentError for rows that are not of the shape. */
+export function flatten(field: string, rows: TokenRows, [batch, tokens]: readonly number[]): Uint32Array {
   const fits =
     rows instanceof Uint32Array
       ? rows.length === batch * tokens

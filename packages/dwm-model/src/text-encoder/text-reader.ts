@@ -1,8 +1,9 @@
 /** A text encoder with its tokenizer: prompts in, embeddings out. */
-import type { ModelFolder } from '@dwm/core-tensor';
-import type { TextReader } from '../families/family.ts';
+import type { Device, ModelFolder } from '@dwm/core-tensor';
+import type { LoadProgress, TextReader, TextWeights } from '../families/family.ts';
 import { T5Tokenizer } from '../tokenizer/index.ts';
-import type { T5Encoder } from './t5-encoder.ts';
+import { type OpenedT5, T5Streamed } from './streamed.ts';
+import { T5Encoder } from './t5-encoder.ts';
 
 /**
  * @param path of a `tokenizer.json` or a SentencePiece model.
@@ -24,7 +25,7 @@ export async function loadTokenizer(folder: ModelFolder, path: string, form?: 'p
  * @param padding `attended`: rows of padding are encoded like others; `zeros`: they are not attended to, and are zeros.
  */
 export function textReader(
-  encoder: T5Encoder,
+  encoder: Pick<T5Encoder, 'config' | 'encode' | 'destroy'>,
   tokenizer: T5Tokenizer,
   padding: 'attended' | 'zeros',
 ): TextReader {
@@ -49,4 +50,26 @@ export function textReader(
     countTokens: (prompt) => tokenizer.encode(prompt).tokenCount,
     destroy: () => encoder.destroy(),
   };
+}
+
+/**
+ * Takes over the opened checkpoint.
+ * @throws InvalidFileError naming the tensor that is missing or of another shape, before any weight is read.
+ */
+export async function loadTextReader(
+  device: Device,
+  { config, checkpoint }: OpenedT5,
+  tokenizer: T5Tokenizer,
+  padding: 'attended' | 'zeros',
+  { weights = 'stay', onProgress }: { weights: TextWeights | undefined; onProgress: LoadProgress },
+): Promise<TextReader> {
+  if (weights !== 'stay') {
+    return textReader(await T5Streamed.open(device, { config, checkpoint }), tokenizer, padding);
+  }
+  try {
+    const encoder = await T5Encoder.fromCheckpoint(device, config, checkpoint, { onProgress });
+    return textReader(encoder, tokenizer, padding);
+  } finally {
+    await checkpoint.close();
+  }
 }

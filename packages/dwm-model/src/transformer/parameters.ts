@@ -3,6 +3,9 @@ import type { ParameterSpec, ParameterSpecs } from '../weights/parameters.ts';
 import type { TransformerConfig } from './config.ts';
 import { tokenGrid } from './positions.ts';
 
+/** What the names of a block's weights begin with. */
+export const blockPrefix = (index: number): string => `transformer_blocks.${index}.`;
+
 export function transformerParameters(config: TransformerConfig): ParameterSpecs {
   const { innerDim: dim, attention_head_dim: headDim, time_embed_dim: time, patch_size: p } = config;
   const specs: Record<string, ParameterSpec> = {};

@@ -35,6 +35,11 @@ export interface VaeOptions {
   readonly tiling?: boolean | Tiling;
 }
 
+export interface VaeEstimateOptions extends VaeOptions {
+  /** Plan the largest tile alone, and take the work of the others by their area. */
+  readonly roughly?: boolean;
+}
+
 export interface VaeRunOptions extends VaeOptions {
   readonly signal?: AbortSignal;
   /** Is told how tiles that do not fit evenly change the result; `console.warn` where left out. */
@@ -145,12 +150,12 @@ export abstract class ClipCodec {
   }
 
   /** Work and memory of `encode` for a video of `shape`, before anything runs. Throws as `encode`. */
-  estimateEncode(shape: readonly number[], options: VaeOptions = {}): VaeEstimate {
+  estimateEncode(shape: readonly number[], options: VaeEstimateOptions = {}): VaeEstimate {
     return this.#estimate(this.#encoder, shape, options);
   }
 
   /** Work and memory of `decode` for latents of `shape`, before anything runs. Throws as `encode`. */
-  estimateDecode(shape: readonly number[], options: VaeOptions = {}): VaeEstimate {
+  estimateDecode(shape: readonly number[], options: VaeEstimateOptions = {}): VaeEstimate {
     return this.#estimate(this.#decoder, shape, options);
   }
 
@@ -198,12 +203,26 @@ export abstract class ClipCodec {
     return assemble(rows, columns, tile);
   }
 
-  #estimate(direction: Direction, givenShape: readonly number[], { tiling }: VaeOptions): VaeEstimate {
+  #estimate(
+    direction: Direction,
+    givenShape: readonly number[],
+    { tiling, roughly = false }: VaeEstimateOptions,
+  ): VaeEstimate {
     const shape = this.#checkedShape(direction, givenShape, tiling);
     const { rows, columns } = this.#tiles(direction, shape, tiling);
     const [batch, channels, frames] = shape;
+    const largest = (axis: TileAxis) => Math.max(...axis.tiles.map(({ size }) => size));
+    const whole = (axis: TileAxis) => axis.tiles.reduce((sum, { size }) => sum + size, 0);
     let flops = 0;
     let bytes = 0;
+    if (roughly) {
+      const [height, width] = [largest(rows), largest(columns)];
+      for (const planned of direction.network.plan([batch, channels, frames, height, width])) {
+        flops += (planned.plan.cost.flops * whole(rows) * whole(columns)) / (height * width);
+        bytes = Math.max(bytes, planned.bytes);
+      }
+      return { flops, bytes };
+    }
     for (const { size: height } of rows.tiles) {
       for (const { size: width } of columns.tiles) {
         for (const planned of direction.network.plan([batch, channels, frames, height, width])) {

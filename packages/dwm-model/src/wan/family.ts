@@ -9,20 +9,21 @@ import {
   subfolder,
 } from '@dwm/core-tensor';
 import type { LoadedTransformer, ModelFamily } from '../families/family.ts';
-import { dtypeOf, Symbols, textShapes } from '../families/symbols.ts';
+import { dtypeOf, Symbols, stackShapes, textShapes, textStack } from '../families/symbols.ts';
 import { fromConfig } from '../schedulers/index.ts';
 import { latentSizeOf } from '../vae/index.ts';
 import { readJson } from '../weights/config.ts';
-import { mergeLora, trainedChannels, widenChannels, withLora } from '../weights/lora.ts';
+import { mergeInto } from '../weights/load-blocks.ts';
+import { closeLora, openLora, trainedChannels, widenChannels } from '../weights/lora.ts';
 import { firstThere } from '../weights/model-files.ts';
 import { wanConditioning } from './conditioning.ts';
 import { isWan, readWanTransformer, UMT5_FILES, wanFiles } from './files.ts';
 import { mergeLightX2V, WAN_LORA } from './lora.ts';
 import { wanNetwork } from './network.ts';
-import { loadUmt5 } from './text.ts';
+import { loadUmt5, openUmt5 } from './text.ts';
 import type { WanConfig } from './transformer/config.ts';
 import { loadWanTransformer } from './transformer/load.ts';
-import { PATCH_WEIGHT, wanParameters } from './transformer/parameters.ts';
+import { PATCH_WEIGHT, wanBlockPrefix, wanParameters } from './transformer/parameters.ts';
 import { wanSpatialRatio, wanTemporalRatio } from './vae/config.ts';
 import { wanVaeParameters } from './vae/parameters.ts';
 import { openWanVae, WAN_VAE_FILES, WanVae } from './vae/vae.ts';
@@ -87,46 +88,45 @@ export const WAN: ModelFamily = {
   runShift: (className) => (OWN_SAMPLERS[className] ? OWN_SHIFT : undefined),
   loadText: loadUmt5,
   loadVae: async (device, folder, options) => WanVae.load(device, await vaeFolder(folder), options),
-  async loadTransformer(device, folder, loraFolder, onProgress) {
+  async loadTransformer(device, folder, loraFolder, onProgress, { residentBlocks } = {}) {
     const { path, config: given, file } = await readWanTransformer(folder);
-    return withLora(loraFolder, async (lora) => {
+    const lora = loraFolder && (await openLora(loraFolder));
+    let loaded: Awaited<ReturnType<typeof loadWanTransformer>> | undefined;
+    try {
       const checkpoint = await openCheckpoint(folder, `${path}diffusion_pytorch_model`);
-      const { config: base, parameters } = await loadWanTransformer(
-        device,
-        checkpoint,
-        given,
-        onProgress,
-      ).finally(() => checkpoint.close());
-      try {
-        // An inpainting base of 36 channels becomes DWM's network of 52 with zero weights for the hands.
-        const expected = dwmChannels(base.outChannels);
-        const wanted = (lora && trainedChannels(lora, PATCH_WEIGHT)) ?? expected;
-        let config = base;
-        if (base.inChannels === expected - base.outChannels) {
-          await widenChannels(device, parameters, PATCH_WEIGHT, wanted - base.inChannels);
-          config = { ...base, inChannels: wanted };
-        }
-        if (config.inChannels !== expected) {
-          throw new InvalidFileError(
-            file,
-            `in_channels: DWM needs ${expected} channels (or an inpainting base of ${expected - base.outChannels}), got ${config.inChannels}`,
-            { field: 'in_channels' },
-          );
-        }
-        return { config, parameters, lora: lora && (await mergeLora(device, parameters, lora, WAN_LORA)) };
-      } catch (error) {
-        parameters.destroy();
-        throw error;
+      loaded = await loadWanTransformer(device, checkpoint, given, onProgress, residentBlocks);
+      const { config: base, parameters } = loaded;
+      // An inpainting base of 36 channels becomes DWM's network of 52 with zero weights for the hands.
+      const expected = dwmChannels(base.outChannels);
+      const wanted = (lora && trainedChannels(lora, PATCH_WEIGHT)) ?? expected;
+      let config = base;
+      if (base.inChannels === expected - base.outChannels) {
+        await widenChannels(device, parameters, PATCH_WEIGHT, wanted - base.inChannels);
+        config = { ...base, inChannels: wanted };
       }
-    });
+      if (config.inChannels !== expected) {
+        throw new InvalidFileError(
+          file,
+          `in_channels: DWM needs ${expected} channels (or an inpainting base of ${expected - base.outChannels}), got ${config.inChannels}`,
+          { field: 'in_channels' },
+        );
+      }
+      return { ...loaded, config, lora: lora && (await mergeInto(device, loaded, lora, WAN_LORA)) };
+    } catch (error) {
+      await loaded?.stream?.destroy();
+      loaded?.parameters.destroy();
+      throw error;
+    } finally {
+      if (lora && !loaded?.stream) await closeLora(lora);
+    }
   },
   network: (loaded, options = {}) => {
     const { config, parameters } = loaded as Loaded;
     return wanNetwork({ ...config, fps: options.fps ?? config.fps }, parameters, options);
   },
   mergeDistilled: (device, loaded, { source, ...options }) => {
-    const { config, parameters } = loaded as Loaded;
-    return mergeLightX2V(device, parameters, source, { ...options, blocks: config.layers });
+    const { config, ...blocks } = loaded as Loaded;
+    return mergeLightX2V(device, blocks, source, { ...options, blocks: config.layers });
   },
   checkParts(folder, loaded, vae, textWidth) {
     const { outChannels, textDim } = (loaded as Loaded).config;
@@ -160,16 +160,29 @@ export const WAN: ModelFamily = {
       wanParameters(config),
       await dtypeOf(folder, `${path}diffusion_pytorch_model`),
     );
+    const wholeConfig = { ...config, layers: base.layers };
+    const dtype = await dtypeOf(folder, `${path}diffusion_pytorch_model`);
+    const whole = wanParameters(wholeConfig);
+    const all = new Symbols(whole, dtype);
     const { weights: vaeWeights, config: vae } = await openWanVae(await vaeFolder(folder));
     await vaeWeights.close();
     const vaeDtype: DType =
       vae.names === 'native' ? 'f32' : await dtypeOf(folder, 'vae/diffusion_pytorch_model');
+    const ownText = await firstThere(folder, UMT5_FILES);
+    const opened = ownText === undefined ? undefined : await openUmt5(folder);
+    await opened?.checkpoint.close();
     return {
+      stacked: (options) => ({
+        network: wanNetwork(wholeConfig, all, options),
+        weights: all,
+        shapes: stackShapes(whole, () => dtype, base.layers, wanBlockPrefix),
+      }),
+      vaeBytes: new Symbols(wanVaeParameters(vae), vaeDtype).bytes,
       network: wanNetwork(config, weights),
       vae: (device: Device, precision: Precision) =>
         new WanVae(device, vae, new Symbols(wanVaeParameters(vae), vaeDtype), precision),
       tiling: false,
-      ...(await textShapes(folder)),
+      ...(opened ? { text: textStack(opened.config, 'bf16') } : await textShapes(folder)),
     };
   },
 };

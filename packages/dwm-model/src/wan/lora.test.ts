@@ -61,7 +61,7 @@ async function mergedBy(
 
 const merge = (tensors: Tensors, options: Partial<LightX2VOptions> = {}) =>
   mergedBy(tensors, (parameters, source) =>
-    mergeLightX2V(device, parameters, source, { blocks: 2, ...options }),
+    mergeLightX2V(device, { parameters }, source, { blocks: 2, ...options }),
   );
 
 /** As --lora is merged. */

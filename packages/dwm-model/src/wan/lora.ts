@@ -9,8 +9,8 @@ import {
   InvalidFileError,
   openSafetensors,
 } from '@dwm/core-tensor';
-import { type MergedLora, mergeLora } from '../weights/lora.ts';
-import type { Parameters } from '../weights/parameters.ts';
+import { type LoadedBlocks, mergeInto } from '../weights/load-blocks.ts';
+import type { MergedLora } from '../weights/lora.ts';
 import { diffusersName } from './transformer/names.ts';
 
 /** How files name what belongs to a Wan transformer, and how the original merges it. */
@@ -35,7 +35,7 @@ const BLOCK = /^blocks\.(\d+)\./;
  */
 export async function mergeLightX2V(
   device: Device,
-  parameters: Parameters,
+  loaded: LoadedBlocks,
   source: ByteSource,
   { scale = 1, strict = true, outsideBlocks = false, blocks }: LightX2VOptions,
 ): Promise<MergedLora> {
@@ -46,9 +46,9 @@ export async function mergeLightX2V(
     const isPeft = [...lora.tensors.keys()].some((name) => /\.lora_A(\.[^.]+)?\.weight$/.test(name));
     // Of PEFT's layout only the pairs count, without alpha.
     const ignore = (name: string) => isPeft && /\.(alpha|diff|diff_b)$/.test(name);
-    return await mergeLora(
+    return await mergeInto(
       device,
-      parameters,
+      loaded,
       { lora },
       {
         ...WAN_LORA,
@@ -78,6 +78,6 @@ export async function mergeLightX2V(
       },
     );
   } finally {
-    await lora.close();
+    if (!loaded.stream) await lora.close();
   }
 }

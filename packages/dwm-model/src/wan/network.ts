@@ -4,6 +4,7 @@ import type { DenoisingNetwork, NetworkOptions } from '../families/family.ts';
 import type { Weights } from '../weights/weights.ts';
 import { IMAGE_TOKENS, type WanConfig } from './transformer/config.ts';
 import { type WanState, wanParts, wanTransformer } from './transformer/forward.ts';
+import { wanBlockPrefix } from './transformer/parameters.ts';
 import { wanTimeTable } from './transformer/positions.ts';
 
 export function wanNetwork(
@@ -38,7 +39,7 @@ export function wanNetwork(
     tell: (timestep) => ({ time: wanTimeTable([timestep], freqDim) }),
     forward: (hidden, text, told) => wanTransformer(config, weights, inputs(hidden, text, told), options),
     blocks: config.layers,
-    blockPrefix: (index) => `blocks.${index}.`,
+    blockPrefix: wanBlockPrefix,
     parts(hiddenShape) {
       const parts = wanParts(config, { ...options, hidden: hiddenShape });
       return {

@@ -75,19 +75,6 @@ export async function closeLora({ lora, whole }: LoraFiles): Promise<void> {
   await whole?.close();
 }
 
-/** Runs `use` with the LoRA of `folder`, where one is given; its files are open meanwhile. */
-export async function withLora<T>(
-  folder: ModelFolder | undefined,
-  use: (lora: LoraFiles | undefined) => Promise<T>,
-): Promise<T> {
-  const lora = folder && (await openLora(folder));
-  try {
-    return await use(lora);
-  } finally {
-    if (lora) await closeLora(lora);
-  }
-}
-
 /** Input channels of the patch projection `patch` that was trained whole, if there is one. */
 export function trainedChannels({ lora, whole }: LoraFiles, patch: string): number | undefined {
   for (const file of [whole, lora]) {
@@ -113,6 +100,10 @@ export interface MergedLora {
 }
 
 export interface MergeOptions extends NamingOptions {
+  /** Names of the whole network, where the parameters at hand are some of it: the others are merged when they come. */
+  readonly network?: ReadonlySet<string>;
+  /** Only what the parameters at hand need is read; what is told of the merge is then of them alone. */
+  readonly onlyAtHand?: boolean;
   /** Every update counts so many times; 1 unless told. */
   readonly weight?: number;
   /** Round B·A, and its multiple, to the dtype of W before it is added, as a merge in that dtype does. */
@@ -134,9 +125,19 @@ export async function mergeLora(
   device: Device,
   parameters: Parameters,
   { lora, whole, config }: LoraFiles,
-  { weight = 1, roundsProducts = false, takesDifference = () => true, check, ...naming }: MergeOptions = {},
+  {
+    weight = 1,
+    roundsProducts = false,
+    takesDifference = () => true,
+    check,
+    network,
+    onlyAtHand = false,
+    ...naming
+  }: MergeOptions = {},
 ): Promise<MergedLora> {
-  const targets = new Set(parameters.tensors.keys());
+  const targets = network ?? new Set(parameters.tensors.keys());
+  const atHand = (found: ReadonlyMap<string, string>) =>
+    new Map([...found].filter(([name]) => parameters.has(name)));
   const names = loraNames(lora.name, lora.tensors.keys(), targets, naming);
   if (names.layers.size === 0 && names.differences.size === 0) {
     const [first] = names.unused;
@@ -151,27 +152,29 @@ export async function mergeLora(
   const scales = new Map<string, LoraScale & { layers: number }>();
   const otherRanks = new Map<string, number>();
   for (const [module, layer] of names.layers) {
+    if (onlyAtHand && !parameters.has(`${module}.weight`)) continue;
     const scale = await loraScaleOf({ lora, config }, module, layer);
     const said = config && layerValue(module, config.rank, config.ranks);
     if (said !== undefined && said !== scale.rank) otherRanks.set(`${said}, not ${scale.rank}`, scale.rank);
-    await mergeLayer(device, parameters, lora, module, layer, weight * scale.factor, roundsProducts);
+    if (parameters.has(`${module}.weight`))
+      await mergeLayer(device, parameters, lora, module, layer, weight * scale.factor, roundsProducts);
     const key = `${scale.source} ${scale.alpha} ${scale.rank} ${scale.factor}`;
     const before = scales.get(key);
     scales.set(key, { ...scale, layers: (before?.layers ?? 0) + 1 });
   }
-  await replaceWhole(device, parameters, lora, names.whole);
+  await replaceWhole(device, parameters, lora, atHand(names.whole));
   const unused = [...names.unused];
   let differences = 0;
   for (const [name, stored] of names.differences) {
     if (!takesDifference(name)) unused.push(stored);
     else {
-      await addDifference(device, parameters, lora, name, stored, weight);
+      if (parameters.has(name)) await addDifference(device, parameters, lora, name, stored, weight);
       differences++;
     }
   }
   if (whole) {
     const found = wholeNames(whole.tensors.keys(), targets);
-    await replaceWhole(device, parameters, whole, found.whole);
+    await replaceWhole(device, parameters, whole, atHand(found.whole));
     unused.push(...found.unused);
   }
   const warnings = [...otherRanks.keys()].map(

@@ -30,6 +30,27 @@ export type ParameterSpecs = Readonly<Record<string, ParameterSpec>>;
 
 const DTYPES: Partial<Record<SafetensorsDtype, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
 
+/** The dtype on the device of a weight that is stored as `dtype`, which must be one of F32, F16 and BF16. */
+export const storedDtype = (dtype: SafetensorsDtype): DType => DTYPES[dtype]!;
+
+/** Bytes that are read at a time. */
+const CHUNK = 4 << 20;
+
+/** Reads a weight of the file into `tensor`. */
+export async function fillTensor(
+  tensor: DeviceTensor,
+  checkpoint: Checkpoint,
+  stored: string,
+  onBytes?: (bytes: number) => void,
+): Promise<void> {
+  for await (const { offset, bytes } of checkpoint.streamTensor(stored, CHUNK)) {
+    tensor.writeBytes(bytes, offset);
+    // Lets the device drain its staging copies, so that memory stays flat however large the file is.
+    if (offset > 0) await tensor.device.done();
+    onBytes?.(bytes.byteLength);
+  }
+}
+
 /** The weights of one network on one device. */
 export class Parameters {
   readonly #tensors: Map<string, DeviceTensor>;
@@ -92,30 +113,30 @@ export async function loadParameters(
     readonly ignore?: (name: string) => boolean;
     /** The file's name of a parameter, where it is another than the network's. */
     readonly stored?: (name: string) => string;
+    /** Which parameters are loaded, by the network's name; all unless told. All are checked. */
+    readonly only?: (name: string) => boolean;
     readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
   } = {},
 ): Promise<Parameters> {
   const stored = options.stored ?? ((name: string) => name);
   checkNames(checkpoint, specs, stored, options.ignore);
+  const wanted = Object.entries(specs).filter(([name]) => options.only?.(name) ?? true);
   let totalBytes = 0;
-  for (const name of Object.keys(specs)) {
+  for (const [name] of wanted) {
     const { dtype, shape } = checkpoint.tensors.get(stored(name))!;
     totalBytes += elementCount(shape) * bytesOf(DTYPES[dtype]!);
   }
   let doneBytes = 0;
   const tensors = new Map<string, DeviceTensor>();
   try {
-    for (const [name, spec] of Object.entries(specs)) {
+    for (const [name, spec] of wanted) {
       const dtype = DTYPES[checkpoint.tensors.get(stored(name))!.dtype]!;
       const tensor = new DeviceTensor(device, { shape: spec.shape, dtype }, name);
       tensors.set(name, tensor);
-      for await (const { offset, bytes } of checkpoint.streamTensor(stored(name))) {
-        tensor.writeBytes(bytes, offset);
-        doneBytes += bytes.byteLength;
-        // Lets the device drain its staging copies, so that memory stays flat however large the file is.
-        if (offset > 0) await device.done();
+      await fillTensor(tensor, checkpoint, stored(name), (bytes) => {
+        doneBytes += bytes;
         options.onProgress?.(doneBytes, totalBytes);
-      }
+      });
       if (spec.order) {
         const { out } = await evaluate(device, { out: permute(parameter(tensor), spec.order) });
         tensor.destroy();

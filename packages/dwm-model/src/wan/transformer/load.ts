@@ -1,9 +1,9 @@
 /** A Wan transformer's weights onto a device, under Wan's names whichever the file has. */
 import type { Checkpoint, Device } from '@dwm/core-tensor';
-import { loadParameters, type Parameters } from '../../weights/parameters.ts';
+import { type LoadedBlocks, loadBlocks } from '../../weights/load-blocks.ts';
 import type { WanConfig } from './config.ts';
 import { diffusersName } from './names.ts';
-import { IMAGE_NORM, wanParameters } from './parameters.ts';
+import { IMAGE_NORM, wanBlockPrefix, wanParameters } from './parameters.ts';
 
 /** The file's name of a weight. */
 export const wanStoredName = ({ names }: Pick<WanConfig, 'names'>): ((name: string) => string) =>
@@ -16,17 +16,20 @@ export function withWeights(config: WanConfig, checkpoint: Pick<Checkpoint, 'ten
   return norm?.shape.length === 1 ? { ...config, imageDim: norm.shape[0] } : config;
 }
 
-/** @throws InvalidFileError as `loadParameters`. */
+/**
+ * Takes over `checkpoint`.
+ * @param resident blocks that stay on the device, from the first on; all unless told.
+ * @throws InvalidFileError as `loadParameters`.
+ */
 export async function loadWanTransformer(
   device: Device,
   checkpoint: Checkpoint,
   config: WanConfig,
   onProgress?: (doneBytes: number, totalBytes: number) => void,
-): Promise<{ config: WanConfig; parameters: Parameters }> {
+  resident?: number,
+): Promise<LoadedBlocks & { config: WanConfig }> {
   const whole = withWeights(config, checkpoint);
-  const parameters = await loadParameters(device, checkpoint, wanParameters(whole), {
-    stored: wanStoredName(whole),
-    onProgress,
-  });
-  return { config: whole, parameters };
+  const weights = { checkpoint, specs: wanParameters(whole), stored: wanStoredName(whole) };
+  const layout = { blocks: whole.layers, prefix: wanBlockPrefix, resident };
+  return { config: whole, ...(await loadBlocks(device, weights, layout, onProgress)) };
 }

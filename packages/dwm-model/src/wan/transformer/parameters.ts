@@ -7,6 +7,9 @@ export const PATCH_WEIGHT = 'patch_embedding.weight';
 /** The weight that tells how wide the picture's features are. */
 export const IMAGE_NORM = 'img_emb.proj.0.weight';
 
+/** What the names of a block's weights begin with. */
+export const wanBlockPrefix = (index: number): string => `blocks.${index}.`;
+
 export function wanParameters(config: WanConfig): ParameterSpecs {
   const { dim, patch, imageDim } = config;
   const specs: Record<string, ParameterSpec> = {};

@@ -1,0 +1,10 @@
+export { ALL_RESIDENT, type MemoryChoice } from './choice.ts';
+export { PLAN_DEVICES, type Pace, type PlanTarget, parseBytes, planDevice } from './devices.ts';
+export {
+  type PlannedStage,
+  planRun,
+  type RunNeeds,
+  type RunPlan,
+  type RunSize,
+  RunTooLargeError,
+} from './plan-run.ts';

@@ -1,0 +1,455 @@
+/**
+ * Plans the device memory of a whole run from configurations and headers alone, and chooses the fastest way that fits in
+ * a budget:
+ *
+ *     text encoder      stays, or two of its blocks at a time
+ *     transformer       all of it stays; else as many blocks as fit, and the others are read again in every step
+ *     guidance          one pass of a batch of two, or two of one
+ *     feed-forward      all rows at once, or in parts
+ *     VAE               its usual tiles, or smaller ones
+ *
+ * What stays on the device is there in every stage; a stage's own memory is there while it lasts.
+ */
+import {
+  DwmError,
+  InvalidArgumentError,
+  PlanTooLargeError,
+  type Precision,
+  planProgram,
+  spec,
+  trace,
+} from '@dwm/core-tensor';
+import type { ModelShapes } from '../families/family.ts';
+import { Symbols } from '../families/symbols.ts';
+import { planBlockDenoiser } from '../pipeline/block-denoiser.ts';
+import { Denoiser } from '../pipeline/denoiser.ts';
+import { t5BlockPrefix, t5Encoder, t5Parameters, t5Parts } from '../text-encoder/network.ts';
+import type { ClipCodec, VaeOptions } from '../vae/index.ts';
+import { ownBytes, planBlock } from '../weights/block-loop.ts';
+import { specBytes } from '../weights/block-stream.ts';
+import { ALL_RESIDENT, type MemoryChoice } from './choice.ts';
+import { type PlanTarget, planningDevice } from './devices.ts';
+
+export interface RunSize {
+  readonly numFrames: number;
+  readonly height: number;
+  readonly width: number;
+  readonly numInferenceSteps: number;
+  readonly guided: boolean;
+}
+
+export interface RunNeeds extends RunSize {
+  readonly precision: Precision;
+  /** Whether prompts are encoded; embeddings that are given need no text encoder. */
+  readonly encodesText: boolean;
+  /** Tokens of embeddings that are given. */
+  readonly textTokens?: number;
+  readonly tiling?: VaeOptions['tiling'] | undefined;
+  /** Whether a LoRA is merged. */
+  readonly lora?: boolean;
+}
+
+export type StageName = 'text' | 'encode' | 'denoise' | 'decode';
+
+export interface PlannedStage {
+  readonly stage: StageName;
+  /** On the device throughout. */
+  readonly stays: number;
+  /** While the stage lasts: weights that come and go, and everything that is computed. */
+  readonly own: number;
+  readonly teraflops: number;
+  /** Bytes that are read of files. */
+  readonly reads: number;
+  readonly seconds?: number;
+  readonly chosen: string;
+}
+
+export interface RunPlan {
+  readonly device: string;
+  readonly budget: number;
+  readonly size: RunSize;
+  readonly choice: MemoryChoice;
+  readonly stages: readonly PlannedStage[];
+  /** Most bytes on the device at a time. */
+  readonly bytes: number;
+  /** Of loading what stays. */
+  readonly loads: number;
+  readonly seconds?: number;
+}
+
+/** A run that the budget does not hold, found before any weight was read. */
+export class RunTooLargeError extends DwmError {
+  constructor(message: string, details: Record<string, unknown>) {
+    super('plan-too-large', message, details);
+  }
+}
+
+const gb = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
+
+/** Tiles of the VAE in pixels, from the usual half of 480x720 down; multiples of 48 rows and 40 columns add up. */
+const TILES: readonly (readonly [height: number, width: number])[] = [
+  [240, 360],
+  [192, 320],
+  [144, 240],
+  [96, 160],
+  [96, 120],
+  [48, 80],
+  [48, 40],
+];
+
+const FEED_FORWARD_PARTS = [1, 4, 16];
+
+/** Without a value where the device's limits, not its memory, are in the way. */
+function within<T>(plan: () => T, refusals: string[]): T | undefined {
+  try {
+    return plan();
+  } catch (error) {
+    if (!(error instanceof PlanTooLargeError || error instanceof InvalidArgumentError)) throw error;
+    refusals.push(error.message);
+    return undefined;
+  }
+}
+
+interface VaePlan {
+  readonly tiling: VaeOptions['tiling'];
+  readonly bytes: number;
+  readonly flops: number;
+  readonly chosen: string;
+}
+
+/** The usual tiles, or the largest that fit in `room`; the smallest where none does. */
+function planVae(
+  estimate: (tiling: VaeOptions['tiling']) => { bytes: number; flops: number },
+  usual: VaeOptions['tiling'],
+  room: number,
+  refusals: string[],
+): VaePlan | undefined {
+  const first = within(() => estimate(usual), refusals);
+  const name = usual === false ? 'whole frames' : 'usual tiles';
+  if (first && first.bytes <= room) return { ...first, tiling: usual, chosen: name };
+  let smallest: VaePlan | undefined;
+  let perPixel = 0;
+  for (const [height, width] of TILES) {
+    // Memory goes with the area; what is far off is not planned.
+    const isLast = height === TILES.at(-1)![0] && width === TILES.at(-1)![1];
+    if (perPixel * height * width > 1.3 * room && !isLast) continue;
+    const tiling = { tileSampleMinHeight: height, tileSampleMinWidth: width };
+    const found = within(() => estimate(tiling), refusals);
+    if (!found) continue;
+    perPixel = found.bytes / (height * width);
+    const plan = { ...found, tiling, chosen: `tiles of ${width}x${height}` };
+    if (found.bytes <= room) return plan;
+    smallest = plan;
+  }
+  return smallest ?? (first && { ...first, tiling: usual, chosen: name });
+}
+
+/** @throws RunTooLargeError, with the numbers and what would make it fit. */
+export function planRun(model: ModelShapes, target: PlanTarget, needs: RunNeeds): RunPlan {
+  const made = choose(model, target, needs);
+  if ('plan' in made) return made.plan;
+  const { stage, bytes, refusals } = made;
+  const smaller = smallerRun(model, target, needs);
+  const limit = refusals.length > 0 && !Number.isFinite(bytes) ? `: ${refusals.at(-1)}` : '';
+  const amount = Number.isFinite(bytes) ? `${gb(bytes)} at least` : 'more than its buffers hold';
+  const remedies = [
+    ...(Number.isFinite(bytes) ? [`--memory ${Math.ceil(bytes / 1e8) / 10}GB where the device has it`] : []),
+    ...(smaller ? [smaller] : []),
+    ...(needs.precision === 'f16' ? ['--precision f32, which takes less here'] : []),
+  ];
+  throw new RunTooLargeError(
+    `${target.name}: ${stage} needs ${amount}, but the budget is ${gb(target.budget)}${limit}; ${remedies.length > 0 ? `choose ${remedies.join(', or ')}` : 'choose a smaller model'}`,
+    { stage, neededBytes: bytes, budgetBytes: target.budget },
+  );
+}
+
+/** A size that fits, in words. */
+function smallerRun(model: ModelShapes, target: PlanTarget, needs: RunNeeds): string | undefined {
+  const sizes = [
+    { numFrames: 25 },
+    { numFrames: 9 },
+    {
+      numFrames: 9,
+      height: Math.max(32, 16 * Math.floor(needs.height / 32)),
+      width: Math.max(32, 16 * Math.floor(needs.width / 32)),
+    },
+    { numFrames: 5, height: 64, width: 64 },
+  ];
+  for (const size of sizes) {
+    const all = { ...needs, ...size };
+    const pixels = (of: RunSize) => of.numFrames * of.height * of.width;
+    if (pixels(all) >= pixels(needs)) continue;
+    if ('plan' in choose(model, target, all)) {
+      const picture = 'height' in size ? ` --height ${all.height} --width ${all.width}` : '';
+      return `--num-frames ${all.numFrames}${picture}`;
+    }
+  }
+  return undefined;
+}
+
+type Chosen = { plan: RunPlan } | { stage: StageName; bytes: number; refusals: string[] };
+
+function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen {
+  const { budget, pace } = target;
+  const device = planningDevice(target);
+  const { precision, guided } = needs;
+  const refusals: string[] = [];
+  const vae: ClipCodec = model.vae(device, precision);
+  const latent = vae.latentSize({ frames: needs.numFrames, height: needs.height, width: needs.width });
+  const { network, shapes: stack } = model.stacked();
+  const textLength = needs.textTokens ?? network.textTokens;
+  const shape = { latent, textLength, guided };
+  const flopSeconds = (flops: number) => (pace ? flops / 1e12 / pace.teraflops : 0);
+  const readSeconds = (bytes: number) => (pace ? bytes / 1e9 / pace.loadGBps : 0);
+
+  const text =
+    needs.encodesText && model.text ? planText(model.text, guided, textLength, device, precision) : undefined;
+  const transformerBytes = stack.outerBytes + stack.blocks * stack.blockBytes;
+  const mergeBytes = needs.lora ? mergeScratch(stack.block) : 0;
+
+  const encodeShape = [1, vae.shape.colours, needs.numFrames, needs.height, needs.width];
+  const decodeShape = [1, latent.channels, latent.frames, latent.height, latent.width];
+  const usual = needs.tiling ?? model.tiling;
+  const encodePlan = (room: number) =>
+    planVae((tiling) => vae.estimateEncode(encodeShape, { tiling, roughly: true }), usual, room, refusals);
+  const decodePlan = (room: number) =>
+    planVae((tiling) => vae.estimateDecode(decodeShape, { tiling, roughly: true }), usual, room, refusals);
+
+  // What the transformer may keep on the device is bounded by what every other stage needs at the least.
+  const resident = within(() => residentBytes(model, device, shape, precision), refusals);
+  type Way = {
+    choice: MemoryChoice;
+    bytes: number;
+    kept: number;
+    flops: number;
+    reads: number;
+    chosen: string;
+  };
+  const ways: Way[] = [];
+  if (resident && model.vaeBytes + transformerBytes + resident.bytes <= budget) {
+    ways.push({
+      ...{ choice: ALL_RESIDENT, ...resident, kept: transformerBytes, reads: 0 },
+      chosen: 'all blocks stay',
+    });
+  }
+  let least: { bytes: number } | undefined;
+  for (const twoPasses of guided && ways.length === 0 ? [false, true] : ways.length === 0 ? [false] : []) {
+    for (const parts of FEED_FORWARD_PARTS) {
+      const planned = within(() => {
+        const options = parts > 1 ? { feedForwardParts: parts } : {};
+        const { network: own, weights } = model.stacked(options);
+        return planBlockDenoiser(device, own, weights, stack.block, { ...shape, twoPasses }, precision);
+      }, refusals);
+      if (!planned) continue;
+      const fixed = model.vaeBytes + stack.outerBytes + planned.bytes;
+      const slots = 2 * stack.blockBytes + mergeBytes;
+      const room = budget - fixed;
+      const all = room >= stack.blocks * stack.blockBytes;
+      const stays = all
+        ? stack.blocks
+        : Math.min(stack.blocks - 1, Math.floor((room - slots) / stack.blockBytes));
+      const needed = fixed + slots;
+      if (!least || needed < least.bytes) least = { bytes: needed };
+      if (stays < 0) continue;
+      const away = stack.blocks - stays;
+      const halves = guided ? (twoPasses ? ', guidance in two passes' : '') : '';
+      ways.push({
+        choice: { text: 'come in blocks', twoPasses, residentBlocks: stays, feedForwardParts: parts },
+        bytes: planned.bytes + (away > 0 ? Math.min(away, 2) * stack.blockBytes + mergeBytes : 0),
+        kept: stack.outerBytes + stays * stack.blockBytes,
+        flops: planned.flops,
+        reads: away * stack.blockBytes,
+        chosen: `${away === 0 ? 'all' : stays} of ${stack.blocks} blocks stay${away > 0 ? ', the others are streamed' : ''}${halves}${parts > 1 ? `, feed-forward in ${parts} parts` : ''}`,
+      });
+      if (all) break;
+    }
+    if (ways.some(({ reads }) => reads === 0)) break;
+  }
+  if (ways.length === 0)
+    return { stage: 'denoise', bytes: least?.bytes ?? Number.POSITIVE_INFINITY, refusals };
+  const stepSeconds = ({ flops, reads }: Way) =>
+    pace ? Math.max(flopSeconds(flops), readSeconds(reads)) : reads;
+  let way = ways.reduce((best, other) => (stepSeconds(other) < stepSeconds(best) ? other : best));
+
+  const textStays = text !== undefined && way.choice === ALL_RESIDENT;
+  const leastText = text ? text.streamed : 0;
+  // Fewer blocks stay where another stage is what does not fit.
+  const give = (over: number, stage: StageName): Chosen | undefined => {
+    const stays = way.choice.residentBlocks ?? stack.blocks;
+    const fewer = Math.max(0, stays - Math.ceil(over / stack.blockBytes));
+    const freed = (stays - fewer) * stack.blockBytes;
+    if (freed < over) return { stage, bytes: budget + over, refusals };
+    const { network: own, weights } = model.stacked({ feedForwardParts: way.choice.feedForwardParts });
+    const { twoPasses } = way.choice;
+    const planned = planBlockDenoiser(device, own, weights, stack.block, { ...shape, twoPasses }, precision);
+    const away = stack.blocks - fewer;
+    way = {
+      choice: { ...way.choice, text: 'come in blocks', residentBlocks: fewer },
+      bytes: planned.bytes + Math.min(away, 2) * stack.blockBytes + mergeBytes,
+      kept: stack.outerBytes + fewer * stack.blockBytes,
+      flops: planned.flops,
+      reads: away * stack.blockBytes,
+      chosen: `${fewer} of ${stack.blocks} blocks stay, the others are streamed${twoPasses ? ', guidance in two passes' : ''}`,
+    };
+    return undefined;
+  };
+  const over = (own: number) => model.vaeBytes + way.kept + own - budget;
+  if (over(leastText) > 0) {
+    const refused = give(over(leastText), 'text');
+    if (refused) return refused;
+  }
+  const room = () => budget - model.vaeBytes - way.kept;
+  let stages: { encode: VaePlan; decode: VaePlan } | undefined;
+  for (const _ of [0, 1, 2]) {
+    const [encode, decode] = [encodePlan(room()), decodePlan(room())];
+    if (!encode) return { stage: 'encode', bytes: Number.POSITIVE_INFINITY, refusals };
+    if (!decode) return { stage: 'decode', bytes: Number.POSITIVE_INFINITY, refusals };
+    const [stage, worst] =
+      encode.bytes > decode.bytes ? (['encode', encode] as const) : (['decode', decode] as const);
+    stages = { encode, decode };
+    if (over(worst.bytes) <= 0) break;
+    const refused = give(over(worst.bytes), stage);
+    if (refused) return refused;
+  }
+  const { encode, decode } = stages!;
+  const keepsText =
+    textStays &&
+    way.choice === ALL_RESIDENT &&
+    Math.max(way.bytes, encode.bytes, decode.bytes, text.own) + text.weights <= room();
+  const stays = model.vaeBytes + way.kept + (keepsText ? text.weights : 0);
+  const choice: MemoryChoice = {
+    ...way.choice,
+    text: keepsText ? 'stay' : 'come in blocks',
+    ...(encode.tiling !== usual && { encodeTiling: encode.tiling }),
+    ...(decode.tiling !== usual && { decodeTiling: decode.tiling }),
+  };
+  const steps = needs.numInferenceSteps;
+  const stage = (
+    name: StageName,
+    own: number,
+    flops: number,
+    reads: number,
+    chosen: string,
+  ): PlannedStage => ({
+    ...{ stage: name, stays, own, teraflops: flops / 1e12, reads, chosen },
+    ...(pace && { seconds: Math.max(flopSeconds(flops), readSeconds(reads)) }),
+  });
+  const planned: PlannedStage[] = [
+    ...(text
+      ? [
+          stage(
+            'text',
+            keepsText ? text.own : text.streamed,
+            text.flops,
+            keepsText ? 0 : text.weights,
+            keepsText ? 'the encoder stays' : 'the encoder is streamed',
+          ),
+        ]
+      : []),
+    stage('encode', encode.bytes, 2 * encode.flops, 0, encode.chosen),
+    stage('denoise', way.bytes, steps * way.flops, steps * way.reads, way.chosen),
+    stage('decode', decode.bytes, decode.flops, 0, decode.chosen),
+  ];
+  const seconds = pace && readSeconds(stays) + planned.reduce((sum, { seconds: own = 0 }) => sum + own, 0);
+  const { numFrames, height, width, numInferenceSteps } = needs;
+  return {
+    plan: {
+      device: target.name,
+      budget,
+      size: { numFrames, height, width, numInferenceSteps, guided },
+      choice,
+      stages: planned,
+      bytes: stays + Math.max(...planned.map(({ own }) => own)),
+      loads: stays,
+      ...(seconds !== undefined && { seconds }),
+    },
+  };
+}
+
+/** One program with all weights: of one block, since blocks share their memory one after the other. */
+function residentBytes(
+  model: ModelShapes,
+  device: ReturnType<typeof planningDevice>,
+  shape: Parameters<typeof Denoiser.plan>[2],
+  precision: Precision,
+): { bytes: number; flops: number } {
+  const { shapes, weights } = model.stacked();
+  const plan = Denoiser.plan(device, model.network, shape, precision);
+  const { memory } = plan;
+  const parts = planBlockDenoiser(
+    device,
+    model.stacked().network,
+    weights,
+    shapes.block,
+    { ...shape, twoPasses: false },
+    precision,
+  );
+  const more = shapes.blocks - 1;
+  const inputs = specBytes(parts.begin.inputs) + 16;
+  return {
+    bytes:
+      inputs +
+      memory.constants +
+      memory.outputs +
+      memory.arena +
+      memory.uniforms +
+      more * parts.block.plan.memory.uniforms,
+    flops: plan.cost.flops + more * parts.block.plan.cost.flops,
+  };
+}
+
+interface TextPlan {
+  readonly weights: number;
+  /** Beside all weights. */
+  readonly own: number;
+  /** Beside nothing: two blocks, the rows of the prompt. */
+  readonly streamed: number;
+  readonly flops: number;
+}
+
+function planText(
+  { config, dtype, shapes }: NonNullable<ModelShapes['text']>,
+  guided: boolean,
+  tokens: number,
+  device: ReturnType<typeof planningDevice>,
+  precision: Precision,
+): TextPlan {
+  const batch = guided ? 2 : 1;
+  const one = { ...config, blocks: 1 };
+  const graph = trace({ ids: spec([batch, tokens], 'u32') }, ({ ids }) => ({
+    out: t5Encoder(one, new Symbols(t5Parameters(one), dtype), ids).out,
+  }));
+  const { memory, cost } = planProgram(graph, device.caps, precision);
+  const state = {
+    x: spec([batch, tokens, config.width]),
+    ...(!config.tablePerBlock && { bias: spec([1, config.heads, tokens, tokens]) }),
+  };
+  const { block } = t5Parts(config, [batch, tokens]);
+  const planned = planBlock(
+    device,
+    (weights, given) => block(weights, 0, given),
+    t5BlockPrefix(config, 0),
+    shapes.block,
+    state,
+    precision,
+  );
+  const [table] = Object.values(t5Parameters(config));
+  const tableBytes = specBytes({ table: { ...table, dtype } });
+  return {
+    weights: shapes.outerBytes + shapes.blocks * shapes.blockBytes,
+    own: ownBytes({ memory } as Parameters<typeof ownBytes>[0]) + 2 * specBytes({ x: state.x }),
+    streamed:
+      shapes.outerBytes -
+      tableBytes +
+      Math.min(2, shapes.blocks) * shapes.blockBytes +
+      specBytes(state) +
+      ownBytes(planned.plan),
+    flops: cost.flops + (shapes.blocks - 1) * planned.plan.cost.flops,
+  };
+}
+
+/** Of merging a LoRA into the largest weight of a block: the sum in f32, and what it becomes. */
+function mergeScratch(block: Parameters<typeof specBytes>[0]): number {
+  const largest = Math.max(...Object.entries(block).map(([name, one]) => specBytes({ [name]: one })));
+  return 4 * largest;
+}

@@ -1,0 +1,242 @@
+/**
+ * A denoising call block by block, for devices that do not hold the whole transformer, or not both halves of guidance
+ * at once. What comes before and after the blocks is there only while it runs.
+ */
+import {
+  add,
+  beforeUse,
+  broadcastTo,
+  concat,
+  type Device,
+  DeviceTensor,
+  mul,
+  type Plan,
+  type Precision,
+  Program,
+  planProgram,
+  slice,
+  spec,
+  sub,
+  type Tensor,
+  type TensorSpec,
+  trace,
+} from '@dwm/core-tensor';
+import type { DenoisingNetwork, NetworkState } from '../families/family.ts';
+import { type BlockFunction, type LoopState, ownBytes, planBlock, runBlocks } from '../weights/block-loop.ts';
+import { type BlockStream, specBytes } from '../weights/block-stream.ts';
+import type { Weights } from '../weights/weights.ts';
+import type { DenoiserCall, DenoiserShape } from './denoiser.ts';
+
+/** What is fixed of a denoiser that goes block by block. */
+export interface BlockDenoiserShape extends DenoiserShape {
+  /** Guidance as two passes of a batch of one, in place of one of two. */
+  readonly twoPasses: boolean;
+}
+
+type Named<T> = Record<string, T>;
+
+interface Part {
+  readonly inputs: Named<TensorSpec>;
+  readonly plan: Plan;
+}
+
+export interface BlockDenoiserPlan {
+  readonly begin: Part;
+  readonly block: Part;
+  readonly end: Part;
+  /** Of two passes. */
+  readonly combine: Part | undefined;
+  readonly state: Named<TensorSpec>;
+  /** A block as `runBlocks` takes it. */
+  readonly run: BlockFunction;
+  /** Passes of a step. */
+  readonly passes: number;
+  /** Bytes on the device beside all weights, at the most. */
+  readonly bytes: number;
+  /** Of a step. */
+  readonly flops: number;
+}
+
+/**
+ * @param outer what `begin` and `end` read their weights through.
+ * @param weights of a block, by their name in it.
+ */
+export function planBlockDenoiser(
+  device: Pick<Device, 'caps'>,
+  network: DenoisingNetwork,
+  outer: Weights,
+  weights: Readonly<Named<TensorSpec>>,
+  { latent, textLength, guided, twoPasses }: BlockDenoiserShape,
+  precision: Precision,
+): BlockDenoiserPlan {
+  const passes = guided && twoPasses ? 2 : 1;
+  const batch = guided && !twoPasses ? 2 : 1;
+  const { channels, frames, height, width } = latent;
+  const hiddenShape = [batch, frames, network.inputChannels, height, width];
+  const parts = network.parts(hiddenShape, textLength);
+  const fixed = {
+    condition: spec([1, frames, network.inputChannels - channels, height, width]),
+    text: spec([batch, textLength, network.textWidth]),
+  };
+  const uploads = { ...network.told, inputScale: spec([1]) };
+  const sampled = { sample: spec([1, frames, channels, height, width]) };
+  const toPart = (inputs: Named<TensorSpec>, run: (given: Named<Tensor>) => Named<Tensor>): Part => ({
+    inputs,
+    plan: planProgram(trace(inputs, run), device.caps, precision),
+  });
+
+  const begin = toPart({ ...uploads, ...sampled, ...fixed }, ({ sample, inputScale, condition, text, ...told }) => {
+    const hidden = concat([mul(sample, inputScale), condition], 2);
+    return parts.begin(outer, broadcastTo(hidden, hiddenShape), text, told);
+  });
+  const state = Object.fromEntries(
+    [...begin.plan.outputs].map(([name, { shape, dtype }]) => [name, { shape, dtype }]),
+  );
+  const run: BlockFunction = (own, x) => parts.block(own, 0, x);
+  const block = planBlock(device, run, network.blockPrefix(0), weights, state, precision);
+  const guide = (negative: Tensor, positive: Tensor, guidance: Tensor) =>
+    add(negative, mul(guidance, sub(positive, negative)));
+  const end = toPart({ ...state, guidance: spec([1]) }, ({ guidance, ...given }) => {
+    const raw = parts.end(outer, given as NetworkState);
+    if (batch === 1) return { prediction: raw };
+    return { prediction: guide(slice(raw, 0, 0, 1), slice(raw, 0, 1, 1), guidance) };
+  });
+  const answer = spec([1, frames, channels, height, width]);
+  const combine =
+    passes === 2
+      ? toPart({ negative: answer, positive: answer, guidance: spec([1]) }, (given) => ({
+          prediction: guide(given.negative, given.positive, given.guidance),
+        }))
+      : undefined;
+  const stateBytes = passes * specBytes(state);
+  const own = Math.max(
+    ownBytes(begin.plan) + specBytes(uploads),
+    ownBytes(block.plan),
+    ownBytes(end.plan) + 16,
+  );
+  // The latents, and the answers of the passes, or the one that is handed out.
+  const answers = (1 + passes) * specBytes({ answer });
+  return {
+    ...{ begin, block, end, combine, state, run, passes },
+    bytes: specBytes(fixed) + (passes - 1) * specBytes({ text: fixed.text }) + answers + stateBytes + own,
+    flops: passes * (begin.plan.cost.flops + network.blocks * block.plan.cost.flops + end.plan.cost.flops),
+  };
+}
+
+/** A transformer's prediction, as `Denoiser` gives it. */
+export class BlockDenoiser {
+  readonly #device: Device;
+  readonly #network: DenoisingNetwork;
+  readonly #stream: BlockStream;
+  readonly #precision: Precision;
+  readonly #planned: BlockDenoiserPlan;
+  readonly #condition: DeviceTensor;
+  readonly #texts: readonly DeviceTensor[];
+  readonly #calls: readonly DenoiserCall[];
+  #prediction: DeviceTensor | undefined;
+
+  /**
+   * @param blocks what comes before and after the blocks reads its weights through `outer`.
+   * @param condition and @param text as for `Denoiser.create`.
+   */
+  static async create(
+    device: Device,
+    network: DenoisingNetwork,
+    { outer, stream }: { readonly outer: Weights; readonly stream: BlockStream },
+    shape: BlockDenoiserShape,
+    condition: DeviceTensor,
+    text: Float32Array,
+    calls: readonly DenoiserCall[],
+    precision: Precision,
+  ): Promise<BlockDenoiser> {
+    const plan = () =>
+      planBlockDenoiser(device, network, outer, stream.specs(stream.blocks - 1), shape, precision);
+    await beforeUse.tune(device, plan);
+    return new BlockDenoiser(device, network, stream, plan(), condition, text, calls, precision);
+  }
+
+  private constructor(
+    device: Device,
+    network: DenoisingNetwork,
+    stream: BlockStream,
+    planned: BlockDenoiserPlan,
+    condition: DeviceTensor,
+    text: Float32Array,
+    calls: readonly DenoiserCall[],
+    precision: Precision,
+  ) {
+    this.#device = device;
+    this.#network = network;
+    this.#stream = stream;
+    this.#precision = precision;
+    this.#planned = planned;
+    this.#condition = condition;
+    this.#calls = calls;
+    const one = text.length / planned.passes;
+    this.#texts = Array.from({ length: planned.passes }, (_, i) => {
+      const rows = text.subarray(i * one, (i + 1) * one);
+      return DeviceTensor.from(device, rows, planned.begin.inputs.text.shape, 'f32', 'text embeddings');
+    });
+  }
+
+  /** As `Denoiser.predict`. */
+  async predict(
+    sample: DeviceTensor,
+    call: number,
+    options: { signal?: AbortSignal; onProgress?: (done: number) => void } = {},
+  ): Promise<DeviceTensor> {
+    const { begin, end, combine, run } = this.#planned;
+    const { timestep, guidance: scale, inputScale } = this.#calls[call];
+    const guidance = Float32Array.of(scale);
+    const signal = options.signal && { signal: options.signal };
+    const states: LoopState[] = [];
+    const answers: DeviceTensor[] = [];
+    try {
+      await this.#withProgram(begin, async (program) => {
+        for (const text of this.#texts) {
+          const told = { ...this.#network.tell(timestep), inputScale: Float32Array.of(inputScale) };
+          const made = await program.run({ sample, condition: this.#condition, text, ...told }, signal);
+          const copies = Object.entries(made).map(([name, tensor]) => [name, tensor.clone(name)]);
+          states.push(Object.fromEntries(copies) as LoopState);
+        }
+      });
+      const prefix = this.#network.blockPrefix(0);
+      await runBlocks(this.#device, this.#stream, run, prefix, states, this.#precision, options);
+      await this.#withProgram(end, async (program) => {
+        for (const state of states)
+          answers.push((await program.run({ ...state, guidance }, signal)).prediction.clone('prediction'));
+      });
+      this.#prediction?.destroy();
+      this.#prediction = undefined;
+      if (combine) {
+        const [negative, positive] = answers;
+        await this.#withProgram(combine, async (program) => {
+          const out = await program.run({ negative, positive, guidance }, signal);
+          this.#prediction = out.prediction.clone('prediction');
+        });
+      } else this.#prediction = answers.pop();
+      return this.#prediction!;
+    } finally {
+      for (const tensor of [...states.flatMap((state) => Object.values(state)), ...answers]) tensor.destroy();
+    }
+  }
+
+  /** Frees what was streamed, too. */
+  async destroy(): Promise<void> {
+    this.#prediction?.destroy();
+    for (const text of this.#texts) text.destroy();
+    await this.#stream.release();
+  }
+
+  async #withProgram(
+    { plan, inputs }: Part,
+    use: (program: Program<Named<TensorSpec>, Named<Tensor>>) => Promise<void>,
+  ): Promise<void> {
+    const program = await Program.create<Named<TensorSpec>, Named<Tensor>>(this.#device, plan, inputs);
+    try {
+      await use(program);
+    } finally {
+      program.destroy();
+    }
+  }
+}
