@@ -41,11 +41,16 @@ export function tuneSeconds(given = process.env.DWM_TUNE): number | 'off' {
 
 /**
  * @param run the file of a run that can be resumed: it keeps the run's kernels, whatever is tuned in between.
+ * @param memoryLimit bytes that may be used on it.
  */
-export async function openTunedDevice(reporter: Reporter, run?: string): Promise<Device> {
+export async function openTunedDevice(
+  reporter: Reporter,
+  run?: string,
+  memoryLimit?: number,
+): Promise<Device> {
   const seconds = tuneSeconds();
   const forced = kernelsForced();
-  const device = await openNodeDevice();
+  const device = await openNodeDevice({ memoryLimit });
   const { caps } = device;
   reporter.say(caps.adapter.description || caps.adapter.device);
   onKernelsCompiled(device, (done, asked) => {

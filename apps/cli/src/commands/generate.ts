@@ -14,6 +14,11 @@ import {
   knowsOnly,
   loraRemarks,
   type ModelFamily,
+  PLAN_DEVICES,
+  type PlanTarget,
+  parseBytes,
+  planRun,
+  type RunPlan,
 } from '@dwm/dwm-model';
 import { pixelRemark } from '@dwm/media/node';
 import { type Command, Option } from 'commander';
@@ -61,6 +66,8 @@ import {
 import { generationProgress, loadingProgress } from '../generate/progress.ts';
 import { modelFolder } from '../hub-folder.ts';
 import { interruptible } from '../interrupt.ts';
+import { planLine, planTable } from '../memory/table.ts';
+import { planTarget } from '../memory/target.ts';
 import { fetchJobs, openDataRoot } from '../remote/data-roots.ts';
 import type { RemoteRoot } from '../remote/remote-root.ts';
 import { drawVideos, readClipFiles } from '../render/clips.ts';
@@ -77,7 +84,7 @@ import { clock, createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
 import { VERSION } from '../version.ts';
 import { type Worker, type WorkerFlags, workerFrom, workerOption } from '../work/claim.ts';
-import { compositeOption, inSteps, integer, noCompositeOption, real } from './options.ts';
+import { compositeOption, inSteps, integer, memoryOption, noCompositeOption, real } from './options.ts';
 
 /** Flags as commander gives them; settings that are left out are the model's. */
 interface Given extends Partial<GenerationSettings>, DrawFlags, WorkerFlags {
@@ -123,6 +130,9 @@ interface Given extends Partial<GenerationSettings>, DrawFlags, WorkerFlags {
   lightx2vLoraScale?: number;
   lightx2vCompatMode?: 'auto' | 'force_compat' | 'off';
   lightx2vCompatStrict?: boolean;
+  memory?: string;
+  device?: string;
+  dryRun?: true;
 }
 
 /** Flags with what the experiment file says where they say nothing. */
@@ -152,6 +162,9 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
     .addOption(
       new Option('--precision <type>', 'multiply in this type').choices(['f32', 'f16']).default('f32'),
     )
+    .addOption(memoryOption())
+    .option('--dry-run', 'check everything, say what the run takes on the device, and end')
+    .option('--device <name>', `with --dry-run: plan for ${PLAN_DEVICES.join(', ')}`)
     .option('--lightx2v-lora-path <file>', 'Wan: a LoRA for 4 steps, .safetensors, merged after the other')
     .option('--lightx2v-lora-scale <s>', 'how much it counts (default: 1)', real(-100, 100))
     .addOption(
@@ -389,7 +402,21 @@ async function generateAll(
   const draws = flags.latents
     ? await readDraws(flags.latents, await family.latentSize(folder, sizeOf(flags)))
     : undefined;
-  const opening = () => openPipeline(flags, folder, tuned, experiment, reporter, signal);
+  const needs = {
+    ...{ numFrames: flags.numFrames, height: flags.height, width: flags.width },
+    ...{ numInferenceSteps: flags.numInferenceSteps, guided: flags.guidanceScale > 1 },
+    ...{ precision: flags.precision, tiling: flags.tiling, lora: tuned.lora !== undefined },
+    encodesText: !embeds || (flags.guidanceScale > 1 && !embeds.negative),
+    ...(embeds && { textTokens: family.padsText ? undefined : embeds.tokens }),
+  };
+  const shapes = await family.shapes(folder);
+  if (flags.dryRun) {
+    const plan = planRun(shapes, await planTarget(flags), needs);
+    reporter.result(plan, planTable(plan));
+    return;
+  }
+  const planFor = (target: PlanTarget) => planRun(shapes, target, needs);
+  const opening = () => openPipeline(flags, folder, tuned, experiment, planFor, reporter, signal);
   if (worker) {
     const run = runRecord(flags, share, total);
     const context = { flags, draws, reporter, signal, share, run };
@@ -457,11 +484,17 @@ async function openPipeline(
   folder: ModelFolder,
   tuned: FineTuned,
   experiment: Experiment,
+  planFor: (target: PlanTarget) => RunPlan,
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<{ device: Device; pipeline: DwmPipeline }> {
-  const device = await openTunedDevice(reporter);
+  const budget = flags.memory === undefined ? undefined : parseBytes(flags.memory);
+  const device = await openTunedDevice(reporter, undefined, budget);
+  const { caps, memory } = device;
+  const plan = planFor({ name: caps.adapter.description || caps.adapter.device, caps, budget: memory.limit });
+  reporter.say(planLine(plan));
   const pipeline = await DwmPipeline.load(device, folder, {
+    memory: plan.choice,
     lora: tuned.lora,
     precision: flags.precision,
     distilled: await distilledLora(flags, experiment),

@@ -27,6 +27,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     does: 'simulate two hands in one room, and see whether the default model knows which of them acts',
     load: async () => (await import('./demo.ts')).addDemo,
   },
+  memory: {
+    does: 'say what a run takes on a device, stage by stage, before anything is loaded',
+    load: async () => (await import('./memory.ts')).addMemory,
+  },
   doctor: {
     does: 'show the adapter, its features and measured peaks, video codecs, and what is missing',
     load: async () => (await import('./doctor.ts')).addDoctor,

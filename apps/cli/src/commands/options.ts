@@ -37,6 +37,12 @@ export function inSteps(first: number, step: number, form: string): (text: strin
   };
 }
 
+export const memoryOption = (): Option =>
+  new Option(
+    '--memory <bytes>',
+    'what the run may take on the device, e.g. 12GB: the fastest way within it is chosen',
+  );
+
 export const compositeOption = (): Option =>
   new Option(
     '--composite',

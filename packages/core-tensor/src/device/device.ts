@@ -28,6 +28,8 @@ export interface DeviceTraffic {
 export interface OpenOptions {
   /** Limits to report tighter than the adapter's: for tests. */
   readonly limits?: LimitOverrides;
+  /** Bytes that all buffers together may take, where that is less than is there. */
+  readonly memoryLimit?: number | undefined;
 }
 
 /** A buffer whose bytes are on its device's account until `destroy`. */
@@ -285,7 +287,11 @@ export async function openAdapter(
 ): Promise<Device> {
   const gpu = await adapter.requestDevice(deviceDescriptor(adapter));
   try {
-    return new Device(gpu, readCaps(adapter, gpu, options.limits), memoryLimit);
+    const most = Math.min(
+      memoryLimit ?? Number.POSITIVE_INFINITY,
+      options.memoryLimit ?? Number.POSITIVE_INFINITY,
+    );
+    return new Device(gpu, readCaps(adapter, gpu, options.limits), most);
   } catch (error) {
     gpu.destroy();
     throw error;

@@ -43,10 +43,10 @@ export interface RunNeeds extends RunSize {
   /** Whether prompts are encoded; embeddings that are given need no text encoder. */
   readonly encodesText: boolean;
   /** Tokens of embeddings that are given. */
-  readonly textTokens?: number;
+  readonly textTokens?: number | undefined;
   readonly tiling?: VaeOptions['tiling'] | undefined;
   /** Whether a LoRA is merged. */
-  readonly lora?: boolean;
+  readonly lora?: boolean | undefined;
 }
 
 export type StageName = 'text' | 'encode' | 'denoise' | 'decode';
@@ -84,7 +84,9 @@ export class RunTooLargeError extends DwmError {
   }
 }
 
-const gb = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
+/** Gigabytes, or megabytes of what is small. */
+const amountOf = (bytes: number) =>
+  bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
 
 /** Tiles of the VAE in pixels, from the usual half of 480x720 down; multiples of 48 rows and 40 columns add up. */
 const TILES: readonly (readonly [height: number, width: number])[] = [
@@ -151,14 +153,18 @@ export function planRun(model: ModelShapes, target: PlanTarget, needs: RunNeeds)
   const { stage, bytes, refusals } = made;
   const smaller = smallerRun(model, target, needs);
   const limit = refusals.length > 0 && !Number.isFinite(bytes) ? `: ${refusals.at(-1)}` : '';
-  const amount = Number.isFinite(bytes) ? `${gb(bytes)} at least` : 'more than its buffers hold';
+  const amount = Number.isFinite(bytes) ? `${amountOf(bytes)} at least` : 'more than its buffers hold';
   const remedies = [
-    ...(Number.isFinite(bytes) ? [`--memory ${Math.ceil(bytes / 1e8) / 10}GB where the device has it`] : []),
+    ...(Number.isFinite(bytes)
+      ? [
+          `--memory ${bytes < 1e9 ? `${Math.ceil(bytes / 1e6)}MB` : `${Math.ceil(bytes / 1e8) / 10}GB`} where the device has it`,
+        ]
+      : []),
     ...(smaller ? [smaller] : []),
     ...(needs.precision === 'f16' ? ['--precision f32, which takes less here'] : []),
   ];
   throw new RunTooLargeError(
-    `${target.name}: ${stage} needs ${amount}, but the budget is ${gb(target.budget)}${limit}; ${remedies.length > 0 ? `choose ${remedies.join(', or ')}` : 'choose a smaller model'}`,
+    `${target.name}: ${stage} needs ${amount}, but the budget is ${amountOf(target.budget)}${limit}; ${remedies.length > 0 ? `choose ${remedies.join(', or ')}` : 'choose a smaller model'}`,
     { stage, neededBytes: bytes, budgetBytes: target.budget },
   );
 }
@@ -216,7 +222,10 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
     planVae((tiling) => vae.estimateDecode(decodeShape, { tiling, roughly: true }), usual, room, refusals);
 
   // What the transformer may keep on the device is bounded by what every other stage needs at the least.
-  const resident = within(() => residentBytes(model, device, shape, precision), refusals);
+  const mayStay = model.vaeBytes + transformerBytes < budget;
+  const resident = mayStay
+    ? within(() => residentBytes(model, device, shape, precision), refusals)
+    : undefined;
   type Way = {
     choice: MemoryChoice;
     bytes: number;
@@ -312,11 +321,13 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
     if (refused) return refused;
   }
   const { encode, decode } = stages!;
+  // An encoder that stays keeps its program, too.
+  const keptText = text ? text.weights + text.own : 0;
   const keepsText =
     textStays &&
     way.choice === ALL_RESIDENT &&
-    Math.max(way.bytes, encode.bytes, decode.bytes, text.own) + text.weights <= room();
-  const stays = model.vaeBytes + way.kept + (keepsText ? text.weights : 0);
+    Math.max(way.bytes, encode.bytes, decode.bytes) + keptText <= room();
+  const stays = model.vaeBytes + way.kept + (keepsText ? keptText : 0);
   const choice: MemoryChoice = {
     ...way.choice,
     text: keepsText ? 'stay' : 'come in blocks',
@@ -339,7 +350,7 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
       ? [
           stage(
             'text',
-            keepsText ? text.own : text.streamed,
+            keepsText ? 0 : text.streamed,
             text.flops,
             keepsText ? 0 : text.weights,
             keepsText ? 'the encoder stays' : 'the encoder is streamed',

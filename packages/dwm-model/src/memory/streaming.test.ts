@@ -2,9 +2,12 @@
 import { join } from 'node:path';
 import type { Device } from '@dwm/core-tensor';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
+import { relativeError } from '@dwm/core-tensor/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DwmPipeline, type LoadOptions } from '../pipeline/index.ts';
+import { readModelShapes } from '../pipeline/plan-model.ts';
 import { ALL_RESIDENT, type MemoryChoice } from './choice.ts';
+import { planRun } from './plan-run.ts';
 
 const tiny = join(import.meta.dirname, '../../../../models/dwm-tiny');
 const SIZE = { numFrames: 5, height: 32, width: 48 };
@@ -17,6 +20,7 @@ afterAll(() => device?.destroy());
 
 async function run(memory: MemoryChoice, options: LoadOptions = {}) {
   const before = device.memory.allocated;
+  device.memory.peak = before;
   const pipeline = await DwmPipeline.load(device, await openDirectory(tiny), { ...options, memory });
   const data = new Uint8Array(5 * 32 * 48 * 3).map((_, i) => (i * 7) % 251);
   const clip = { data, frames: 5, height: 32, width: 48 };
@@ -27,13 +31,43 @@ async function run(memory: MemoryChoice, options: LoadOptions = {}) {
   });
   pipeline.destroy();
   expect(device.memory.allocated).toBe(before);
-  return { latents, video };
+  return { made: { latents, video }, peak: device.memory.peak - before };
 }
 
-test('streamed weights give the bits of resident ones: text encoder, transformer, all or some blocks', async () => {
-  const resident = await run(ALL_RESIDENT);
-  for (const residentBlocks of [0, 3]) {
-    const streamed = await run({ ...ALL_RESIDENT, text: 'come in blocks', residentBlocks });
-    expect(streamed).toEqual(resident);
-  }
+let resident: Awaited<ReturnType<typeof run>>;
+const needs = { ...SIZE, numInferenceSteps: 2, guided: true, precision: 'f32', encodesText: true } as const;
+
+async function planned(budget: number) {
+  const shapes = await readModelShapes(await openDirectory(tiny));
+  return planRun(shapes, { name: 'this', caps: device.caps, budget }, needs);
+}
+
+test('what is planned with memory for all of it is what is taken, within 5%', async () => {
+  const plan = await planned(Number.POSITIVE_INFINITY);
+  expect(plan.choice).toEqual(ALL_RESIDENT);
+  resident = await run(plan.choice);
+  expect(Math.abs(resident.peak / plan.bytes - 1)).toBeLessThan(0.05);
+});
+
+test.each([0.9, 0.75, 0.6])(
+  'in %s of that, blocks are streamed: the same bits, the peak as planned',
+  async (share) => {
+    const budget = Math.floor(share * resident.peak);
+    const plan = await planned(budget);
+    expect(plan.choice.text).toBe('come in blocks');
+    expect(plan.bytes).toBeLessThanOrEqual(budget);
+    const { made, peak } = await run(plan.choice);
+    expect(Math.abs(peak / plan.bytes - 1)).toBeLessThan(0.05);
+    const { twoPasses, feedForwardParts, encodeTiling, decodeTiling } = plan.choice;
+    const sameMath = !twoPasses && feedForwardParts === 1 && !encodeTiling && !decodeTiling;
+    if (sameMath) expect(made).toEqual(resident.made);
+    else expect(relativeError(made.latents, resident.made.latents)).toBeLessThan(1e-3);
+  },
+);
+
+test('what no way fits is refused before anything is allocated, with what would fit', async () => {
+  const before = device.memory.allocated;
+  const refused = planned(3e6);
+  await expect(refused).rejects.toThrow(/needs .* MB at least, but the budget is 3.0 MB; choose --memory /);
+  expect(device.memory.allocated).toBe(before);
 });

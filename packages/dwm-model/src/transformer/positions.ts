@@ -70,14 +70,21 @@ export function rotaryTables(
   const dimS = Math.floor(dim / 8) * 3;
   const cos = new Float32Array(frames * rows * columns * dim);
   const sin = new Float32Array(cos.length);
+  /** Every angle of a position twice, as cosines and as sines. */
+  const turns = (positions: readonly number[], size: number) =>
+    positions.map((position) => {
+      const twice = angles(position, size).flatMap((angle) => [angle, angle]);
+      return { cos: Float32Array.from(twice, Math.cos), sin: Float32Array.from(twice, Math.sin) };
+    });
+  const [ofFrames, ofRows, ofColumns] = [turns(whole(frames), dimT), turns(y, dimS), turns(x, dimS)];
   let at = 0;
   for (let t = 0; t < frames; t++) {
     for (let r = 0; r < rows; r++) {
       for (let c = 0; c < columns; c++) {
-        for (const angle of [...angles(t, dimT), ...angles(y[r], dimS), ...angles(x[c], dimS)]) {
-          cos[at] = cos[at + 1] = Math.cos(angle);
-          sin[at] = sin[at + 1] = Math.sin(angle);
-          at += 2;
+        for (const turn of [ofFrames[t], ofRows[r], ofColumns[c]]) {
+          cos.set(turn.cos, at);
+          sin.set(turn.sin, at);
+          at += turn.cos.length;
         }
       }
     }

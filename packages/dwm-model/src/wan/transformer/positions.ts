@@ -21,19 +21,27 @@ export function wanRotaryTables(
   if (riflex) ofFrame[riflex.k - 1] = (0.9 * 2 * Math.PI) / riflex.frames;
   const cos = new Float32Array(frames * rows * columns * headDim);
   const sin = new Float32Array(cos.length);
+  /** Every angle of a position twice, as cosines and as sines. */
+  const turns = (positions: readonly number[], all: readonly number[]) =>
+    positions.map((position) => {
+      const twice = all.flatMap((frequency) => [position * frequency, position * frequency]);
+      return { cos: Float32Array.from(twice, Math.cos), sin: Float32Array.from(twice, Math.sin) };
+    });
+  const whole = (count: number) => Array.from({ length: count }, (_, i) => i);
+  const moments = turns(
+    whole(frames).map((f) => (f * 16) / fps),
+    ofFrame,
+  );
+  const [ofRows, ofColumns] = [turns(whole(rows), ofPlace), turns(whole(columns), ofPlace)];
   let at = 0;
-  const turn = (angle: number) => {
-    cos[at] = cos[at + 1] = Math.cos(angle);
-    sin[at] = sin[at + 1] = Math.sin(angle);
-    at += 2;
-  };
   for (let f = 0; f < frames; f++) {
-    const moment = (f * 16) / fps;
     for (let r = 0; r < rows; r++) {
       for (let c = 0; c < columns; c++) {
-        for (const frequency of ofFrame) turn(moment * frequency);
-        for (const frequency of ofPlace) turn(r * frequency);
-        for (const frequency of ofPlace) turn(c * frequency);
+        for (const turn of [moments[f], ofRows[r], ofColumns[c]]) {
+          cos.set(turn.cos, at);
+          sin.set(turn.sin, at);
+          at += turn.cos.length;
+        }
       }
     }
   }

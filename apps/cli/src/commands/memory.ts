@@ -1,0 +1,75 @@
+/** `dwm memory`: what a run takes on a device, stage by stage, from configurations and headers alone. */
+import { DEFAULTS, PLAN_DEVICES, planRun, readModelShapes } from '@dwm/dwm-model';
+import { type Command, Option } from 'commander';
+import { chooseModel } from '../generate/default-model.ts';
+import { modelFolder } from '../hub-folder.ts';
+import { planTable } from '../memory/table.ts';
+import { planTarget } from '../memory/target.ts';
+import { createReporter } from '../report.ts';
+import { inSteps, integer, memoryOption, real } from './options.ts';
+
+interface Flags {
+  model?: string;
+  device?: string;
+  memory?: string;
+  numFrames?: number;
+  height?: number;
+  width?: number;
+  numInferenceSteps?: number;
+  guidanceScale?: number;
+  precision: 'f32' | 'f16';
+  lora?: true;
+  promptEmbeds?: true;
+  tiling?: boolean;
+}
+
+export function addMemory(program: Command): void {
+  program
+    .command('memory')
+    .option('--model <dir>', 'folder of a model; else models/dwm-tiny')
+    .option('--device <name>', `plan for ${PLAN_DEVICES.join(', ')}; else for the device of this machine`)
+    .addOption(memoryOption())
+    .option(
+      '--num-frames <n>',
+      "4k + 1 (default: the model's own)",
+      inSteps(1, 4, '4k + 1 frames: 1, 5, 9, … 49'),
+    )
+    .option('--height <pixels>', 'multiple of 16', inSteps(16, 16, 'a multiple of 16'))
+    .option('--width <pixels>', 'multiple of 16', inSteps(16, 16, 'a multiple of 16'))
+    .option('--num-inference-steps <n>', 'denoising steps', integer(1, 1000))
+    .option('--guidance-scale <g>', 'off at 1, which halves the work', real(0))
+    .addOption(
+      new Option('--precision <type>', 'multiply in this type').choices(['f32', 'f16']).default('f32'),
+    )
+    .option('--lora', 'a LoRA is merged')
+    .option('--prompt-embeds', 'embeddings are given, and no text encoder is needed')
+    .option('--tiling', 'the VAE in tiles')
+    .option('--no-tiling', 'the VAE in whole frames where they fit')
+    .addHelpText(
+      'after',
+      `
+No weight is read. What does not fit is refused, with the numbers and what would make it fit.
+Examples:
+  dwm memory --model base --device rtx4090 --memory 12GB
+  dwm memory --model base --num-frames 25 --json`,
+    )
+    .action(async (flags: Flags) => {
+      const reporter = createReporter(program.opts().json === true);
+      const model = flags.model === undefined ? undefined : await modelFolder(flags.model);
+      const { folder, settings } = await chooseModel(model, reporter);
+      const shapes = await readModelShapes(folder);
+      const plan = planRun(shapes, await planTarget(flags), {
+        numFrames: flags.numFrames ?? settings.numFrames ?? DEFAULTS.numFrames,
+        height: flags.height ?? settings.height ?? DEFAULTS.height,
+        width: flags.width ?? settings.width ?? DEFAULTS.width,
+        numInferenceSteps:
+          flags.numInferenceSteps ?? settings.numInferenceSteps ?? DEFAULTS.numInferenceSteps,
+        guided: (flags.guidanceScale ?? settings.guidanceScale ?? DEFAULTS.guidanceScale) > 1,
+        precision: flags.precision,
+        encodesText: flags.promptEmbeds !== true,
+        lora: flags.lora === true,
+        tiling: flags.tiling,
+      });
+      reporter.result(plan, planTable(plan));
+    });
+}

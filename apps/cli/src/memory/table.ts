@@ -1,0 +1,45 @@
+/** A plan of memory as lines: a table of its stages, and in the last line whether and how it fits. */
+import type { RunPlan } from '@dwm/dwm-model';
+import { clock, size } from '../report.ts';
+
+const gb = (bytes: number) => (bytes / 1e9).toFixed(bytes < 1e8 ? 4 : 2);
+
+/** E.g. `fits in 11.93 GB of 12.0 GB: 33 of 42 blocks stay, the others are streamed; about 21:08`. */
+export function planLine({ bytes, budget, stages, seconds }: RunPlan): string {
+  const of = Number.isFinite(budget)
+    ? ` of ${size(budget)}`
+    : ', the memory of this device is not known (--memory)';
+  const denoise = stages.find(({ stage }) => stage === 'denoise')!;
+  const time = seconds === undefined ? '' : `; about ${clock(seconds)}`;
+  return `memory: ${size(bytes)}${of}: ${denoise.chosen}${time}`;
+}
+
+export function planTable(plan: RunPlan): string {
+  const { size: run, device, stages } = plan;
+  const rows = [
+    ['stage', 'stays GB', 'own GB', 'sum GB', 'TFLOP', 'read GB', 'time', 'chosen'],
+    ...stages.map(({ stage, stays, own, teraflops, reads, seconds, chosen }) => [
+      stage,
+      gb(stays),
+      gb(own),
+      gb(stays + own),
+      teraflops.toFixed(teraflops < 10 ? 2 : 0),
+      gb(reads),
+      seconds === undefined ? '' : clock(seconds),
+      chosen,
+    ]),
+  ];
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  const last = rows[0].length - 1;
+  const lines = rows.map((row) =>
+    row
+      .map((cell, column) =>
+        column === 0 || column === last ? cell.padEnd(widths[column]) : cell.padStart(widths[column]),
+      )
+      .join('  ')
+      .trimEnd(),
+  );
+  const guided = run.guided ? ', guided' : '';
+  const title = `${run.numFrames} frames of ${run.width}x${run.height}, ${run.numInferenceSteps} steps${guided}, on ${device}`;
+  return [title, ...lines, planLine(plan)].join('\n');
+}

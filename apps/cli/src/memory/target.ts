@@ -1,0 +1,30 @@
+/** What a plan is made for: a device that is named, or the one of this machine. */
+import { measureFlops } from '@dwm/core-tensor';
+import { openNodeDevice } from '@dwm/core-tensor/node';
+import { type PlanTarget, parseBytes, planDevice } from '@dwm/dwm-model';
+
+/** Share of the measured peak that a run reaches: docs/performance.md has it for the kernels. */
+const SHARE_OF_PEAK = 0.4;
+/** Of a file that the system has in memory. */
+const LOAD_GBPS = 1;
+
+/**
+ * @param given `--device` and `--memory`.
+ * @throws InvalidArgumentError for a device that is not known, or a memory that is no number of bytes.
+ */
+export async function planTarget(given: { device?: string; memory?: string }): Promise<PlanTarget> {
+  const budget = given.memory === undefined ? undefined : parseBytes(given.memory);
+  if (given.device !== undefined) {
+    const named = planDevice(given.device);
+    return { ...named, budget: budget ?? named.budget };
+  }
+  const device = await openNodeDevice({ memoryLimit: budget });
+  try {
+    const teraflops = (SHARE_OF_PEAK * (await measureFlops(device, 'f32'))) / 1000;
+    const { caps, memory } = device;
+    const name = caps.adapter.description || caps.adapter.device;
+    return { name, caps, budget: memory.limit, pace: { teraflops, loadGBps: LOAD_GBPS } };
+  } finally {
+    device.destroy();
+  }
+}
