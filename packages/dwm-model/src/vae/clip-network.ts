@@ -24,6 +24,8 @@ import {
   trace,
   verdictsOf,
 } from '@dwm/core-tensor';
+import { ownBytes } from '../weights/block-loop.ts';
+import { specBytes } from '../weights/block-stream.ts';
 import type { Parameters } from '../weights/parameters.ts';
 import { type Clip, type ClipShape, copyBox, emptyClip } from './clip.ts';
 import type { Passage } from './layers.ts';
@@ -187,7 +189,7 @@ export class ClipNetwork {
       outShape: clip.shape as ClipShape,
       caches: nextSpecs,
       // The caches are copied while the program is there.
-      bytes: plan.memory.total - plan.memory.parameters + cacheBytes,
+      bytes: ownBytes(plan) + specBytes(inputs) + cacheBytes,
     };
     this.#plans.set(key, planned);
     return planned;
