@@ -85,10 +85,13 @@ export function planBlockDenoiser(
     plan: planProgram(trace(inputs, run), device.caps, precision),
   });
 
-  const begin = toPart({ ...uploads, ...sampled, ...fixed }, ({ sample, inputScale, condition, text, ...told }) => {
-    const hidden = concat([mul(sample, inputScale), condition], 2);
-    return parts.begin(outer, broadcastTo(hidden, hiddenShape), text, told);
-  });
+  const begin = toPart(
+    { ...uploads, ...sampled, ...fixed },
+    ({ sample, inputScale, condition, text, ...told }) => {
+      const hidden = concat([mul(sample, inputScale), condition], 2);
+      return parts.begin(outer, broadcastTo(hidden, hiddenShape), text, told);
+    },
+  );
   const state = Object.fromEntries(
     [...begin.plan.outputs].map(([name, { shape, dtype }]) => [name, { shape, dtype }]),
   );

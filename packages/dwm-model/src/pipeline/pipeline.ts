@@ -404,7 +404,16 @@ export class DwmPipeline {
     if (!stream) return Denoiser.create(device, network, shape, condition, rows, calls, precision);
     const { twoPasses } = this.#memory;
     const blocks = { outer: parameters, stream };
-    return BlockDenoiser.create(device, network, blocks, { ...shape, twoPasses }, condition, rows, calls, precision);
+    return BlockDenoiser.create(
+      device,
+      network,
+      blocks,
+      { ...shape, twoPasses },
+      condition,
+      rows,
+      calls,
+      precision,
+    );
   }
 
   /** Bytes of a step beside what is on the device already. */
