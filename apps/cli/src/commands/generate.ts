@@ -1,4 +1,5 @@
 /** `dwm generate`: conditioning videos and a prompt in, interaction videos out; one clip or a whole list. */
+import { rm } from 'node:fs/promises';
 import { basename, dirname, extname, join, relative } from 'node:path';
 import { beforeUse, type Device, InvalidArgumentError, type ModelFolder } from '@dwm/core-tensor';
 import { checkOutput, openPath, withOutput } from '@dwm/core-tensor/node';
@@ -19,6 +20,7 @@ import {
   parseBytes,
   planRun,
   type RunPlan,
+  UndecodedError,
 } from '@dwm/dwm-model';
 import { pixelRemark } from '@dwm/media/node';
 import { type Command, Option } from 'commander';
@@ -37,6 +39,7 @@ import {
   type ClipVideos,
   type ReadVideos,
   readDraws,
+  readLatents,
   readPrompt,
   readPromptEmbeds,
   readVideos,
@@ -58,6 +61,7 @@ import {
   metadataPath,
   outputPaths,
   recordRun,
+  saveLatents,
   saveTensors,
   shareName,
   toFrames,
@@ -133,6 +137,7 @@ interface Given extends Partial<GenerationSettings>, DrawFlags, WorkerFlags {
   memory?: string;
   device?: string;
   dryRun?: true;
+  resume?: true;
 }
 
 /** Flags with what the experiment file says where they say nothing. */
@@ -163,6 +168,7 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
       new Option('--precision <type>', 'multiply in this type').choices(['f32', 'f16']).default('f32'),
     )
     .addOption(memoryOption())
+    .option('--resume', 'decode latents that a failed run kept, in smaller tiles')
     .option('--dry-run', 'check everything, say what the run takes on the device, and end')
     .option('--device <name>', `with --dry-run: plan for ${PLAN_DEVICES.join(', ')}`)
     .option('--lightx2v-lora-path <file>', 'Wan: a LoRA for 4 steps, .safetensors, merged after the other')
@@ -494,7 +500,7 @@ async function openPipeline(
   const plan = planFor({ name: caps.adapter.description || caps.adapter.device, caps, budget: memory.limit });
   reporter.say(planLine(plan));
   const pipeline = await DwmPipeline.load(device, folder, {
-    memory: plan.choice,
+    memory: flags.resume ? { ...plan.choice, decodeTiling: SMALL_TILES } : plan.choice,
     lora: tuned.lora,
     precision: flags.precision,
     distilled: await distilledLora(flags, experiment),
@@ -620,6 +626,9 @@ async function distilledLora(flags: Flags, { lightx2v = {} }: Experiment) {
     outsideBlocks: lightx2v.outsideBlocks,
   };
 }
+
+/** Of the VAE where decoding has failed once: an eighth of the usual memory. */
+const SMALL_TILES = { tileSampleMinHeight: 96, tileSampleMinWidth: 120 };
 
 const PROMPTS = ['prompt', 'promptFile', 'promptEmbeds', 'useEmptyPrompts'] as const;
 
@@ -770,17 +779,29 @@ async function generateClip(
   // Hands that were taken away on purpose are no news.
   const known = new Set([...said, ...(flags.ablate ? [handWarning(handCoverage(videos.handVideo))] : [])]);
   const started = performance.now();
-  const generated = await pipeline.generate({
+  const kept = `${job.name}_latents.safetensors`;
+  const denoised = flags.resume && (await exists(kept)) ? await readLatents(kept) : undefined;
+  if (denoised) reporter.say(`decoding ${kept}`);
+  const generation = pipeline.generate({
     ...settings,
     ...fitted,
     prompt,
     draws,
+    denoised,
     signal,
     onWarning(line) {
       if (!known.has(line)) reporter.warn(line);
     },
     onProgress: generationProgress(reporter),
   });
+  const generated = await generation.catch(async (error: unknown) => {
+    if (!(error instanceof UndecodedError)) throw error;
+    const { latentShape, latents } = error;
+    await saveLatents(kept, latentShape, latents);
+    error.message += `; the latents are kept in ${kept}: the same command with --resume decodes them again, in smaller tiles`;
+    throw error;
+  });
+  if (denoised) await rm(kept);
   const seconds = (performance.now() - started) / 1000;
   signal.throwIfAborted();
   if (flags.saveTensors) await saveTensors(flags.saveTensors, generated);

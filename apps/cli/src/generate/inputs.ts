@@ -143,6 +143,13 @@ export async function readPromptEmbeds(file: string): Promise<TextEmbeds> {
   return { file, prompt: prompt.values, negative: negative?.values, tokens, dim };
 }
 
+/** Final latents that a run kept. @throws InvalidFileError where the file holds none. */
+export async function readLatents(file: string): Promise<Float32Array> {
+  const { values } = pick(file, await readSafetensors(file), ['latents']) ?? {};
+  if (!values) throw new InvalidFileError(file, 'latents is missing', { field: 'latents' });
+  return values;
+}
+
 /**
  * `latents` [1, frames, C, h, w]: the initial noise. To repeat another program's run exactly the file may
  * also hold the posterior draws `eps.hand` and `eps.static` [1, C, frames, h, w].

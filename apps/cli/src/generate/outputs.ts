@@ -82,6 +82,12 @@ export async function saveTensors(
   );
 }
 
+/** Keeps latents that could not be decoded. */
+export async function saveLatents(path: string, shape: readonly number[], data: Float32Array): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await saveSafetensors(path, new Map([['latents', { dtype: 'F32' as const, shape, data }]]));
+}
+
 /** Adds a clip's record to the `metadata.json` beside it. */
 export async function recordMetadata(file: string, clip: string, entry: unknown): Promise<void> {
   await mkdir(dirname(file), { recursive: true });

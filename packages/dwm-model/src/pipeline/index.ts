@@ -9,6 +9,7 @@ export {
   type VideoFacts,
 } from './clip-report.ts';
 export { Denoiser, type DenoiserShape } from './denoiser.ts';
+export { UndecodedError } from './finite.ts';
 export { type GenerationSettings, readGenerationSettings, readOwnSettings } from './generation-settings.ts';
 export { dynamicGuidanceScale } from './guidance.ts';
 export { type HandCoverage, handCoverage, handWarning } from './hand-coverage.ts';

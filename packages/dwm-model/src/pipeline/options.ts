@@ -50,6 +50,8 @@ export interface GenerateOptions {
   readonly draws?: Draws;
   /** What `encodeStatic` made of this static video at this size: several runs in one scene encode it once. */
   readonly staticLatents?: Float32Array;
+  /** Latents that an earlier run of these options left, [1, F', C, h, w]: they are only decoded. */
+  readonly denoised?: Float32Array;
   readonly signal?: AbortSignal;
   /** Is told what is not as the model expects it, once each: hands that are none, other shapes. Default `console.warn`. */
   readonly onWarning?: (line: string) => void;

@@ -8,7 +8,6 @@
 import {
   type Device,
   DeviceTensor,
-  DwmError,
   InvalidArgumentError,
   type ModelFolder,
   type Precision,
@@ -34,6 +33,7 @@ import { type Clip, type ClipSize, checkClip, prepareClip, resizeBytes } from '.
 import { compositeStatic } from './composite.ts';
 import { swapFrames } from './conditioning.ts';
 import { Denoiser, type DenoiserCall, type DenoiserShape } from './denoiser.ts';
+import { requireFinite, UndecodedError } from './finite.ts';
 import { dynamicGuidanceScale } from './guidance.ts';
 import { normals, STREAMS } from './noise.ts';
 import { onceEach } from './once-each.ts';
@@ -57,6 +57,9 @@ export interface LoadOptions {
   readonly memory?: MemoryChoice;
   readonly onProgress?: (part: string, doneBytes: number, totalBytes: number) => void;
 }
+
+const DAMAGED_VAE = "the VAE's weights are damaged, or belong to another model";
+const DAMAGED_TRANSFORMER = 'the weights or the scheduler are damaged, or belong to another model';
 
 interface Parts {
   readonly device: Device;
@@ -264,7 +267,16 @@ export class DwmPipeline {
     for (const line of videoRemarks(options.staticVideo, options.handVideo, numFrames)) onWarning(line);
 
     report({ stage: 'text', done: 0 });
-    const embeds = await this.#embeds(options.prompt, settings.negativePrompt, guided);
+    const { denoised } = settings;
+    if (denoised && denoised.length !== count)
+      throw new InvalidArgumentError(
+        'resume',
+        `expected ${count} latents of this size, got ${denoised.length}`,
+      );
+    const embeds = denoised
+      ? { rows: new Float32Array(0), tokens: 0 }
+      : await this.#embeds(options.prompt, settings.negativePrompt, guided);
+    requireFinite(embeds.rows, 'the text embeddings', "the text encoder's weights or the file are damaged");
     signal?.throwIfAborted();
 
     report({ stage: 'encode', done: 0 });
@@ -279,21 +291,23 @@ export class DwmPipeline {
         onProgress: (done) => report({ stage: 'encode', done: Math.min(1, (encoded + done) / encodes) }),
       });
       encoded++;
+      requireFinite(posterior.mean, 'an encoded video', DAMAGED_VAE);
       return posterior;
     };
-    const made = options.condition
-      ? undefined
-      : await this.family.condition(
-          this.device,
-          encode,
-          { ...settings, draws, needsStart },
-          size,
-          latent,
-          scaling,
-        );
-    const conditions = options.condition ?? made!.condition;
+    const made =
+      options.condition || (denoised && !settings.composite)
+        ? undefined
+        : await this.family.condition(
+            this.device,
+            encode,
+            { ...settings, draws, needsStart },
+            size,
+            latent,
+            scaling,
+          );
+    const conditions = options.condition ?? made?.condition ?? new Float32Array(0);
     const expected = (count / latent.channels) * (this.network.inputChannels - latent.channels);
-    if (conditions.length !== expected) {
+    if (!denoised && conditions.length !== expected) {
       throw new InvalidArgumentError(
         'condition',
         `expected ${expected} values for the conditions of this model and size, got ${conditions.length}`,
@@ -301,59 +315,65 @@ export class DwmPipeline {
     }
     report({ stage: 'encode', done: 1 });
 
-    const steps = schedule.steps.length;
-    let first = draws.latents ?? normals(seed, STREAMS.latents, count);
-    const start = made?.start;
-    if (start) {
-      const noise = draws.start ?? normals(seed, STREAMS.start, count);
-      const { x0, noise: sigma } = schedule.startNoise;
-      first = start.map((value, i) => x0 * value + sigma * noise[i]);
-    } else first = first.map((value) => value * schedule.initNoiseSigma);
-
-    report({ stage: 'denoise', done: 0, step: 1, steps });
     const guidance = schedule.timesteps.map((t, i) =>
-      i >= steps * settings.guidedShare
+      i >= schedule.steps.length * settings.guidedShare
         ? 1
         : settings.dynamicGuidance
-          ? dynamicGuidanceScale(settings.guidanceScale, steps, t)
+          ? dynamicGuidanceScale(settings.guidanceScale, schedule.steps.length, t)
           : settings.guidanceScale,
     );
-    const calls = schedule.steps.map(({ timestep, inputScale }, i) => ({
-      ...{ timestep, inputScale, guidance: guidance[i] },
-    }));
-    const shape = { latent, textLength: embeds.tokens, guided };
-    const { channels, frames: latentFrames } = latent;
-    const sized = (c: number) => [1, latentFrames, c, latent.height, latent.width];
-    const { device, network } = this;
-    const others = network.inputChannels - channels;
-    const condition = DeviceTensor.from(device, conditions, sized(others), 'f32', 'condition latents');
-    const noisy = DeviceTensor.from(device, first, sized(channels), 'f32', 'latents');
-    const run = new DeviceSteps(device, schedule, noisy);
-    let denoiser: Denoiser | BlockDenoiser | undefined;
-    let sample: Float32Array;
-    try {
-      denoiser = await this.#denoiser(shape, condition, embeds.rows, calls);
-      let drawn = 0;
-      for (const [i, recipe] of schedule.steps.entries()) {
-        const prediction = await denoiser.predict(run.sample, i, {
-          signal,
-          onProgress: (done) =>
-            report({ stage: 'denoise', done: (i + Math.min(done, 0.99)) / steps, step: i + 1, steps }),
-        });
-        drawn += recipe.noiseDraws;
-        const noise = recipe.needsNoise
-          ? (draws.steps?.[i] ?? normals(seed, STREAMS.steps + drawn, count))
-          : undefined;
-        await run.step(i, prediction, noise);
-        report({ stage: 'denoise', done: (i + 1) / steps, step: i + 1, steps, preview: run.preview });
+    const denoise = async (): Promise<Float32Array> => {
+      const steps = schedule.steps.length;
+      let first = draws.latents ?? normals(seed, STREAMS.latents, count);
+      const start = made?.start;
+      if (start) {
+        const noise = draws.start ?? normals(seed, STREAMS.start, count);
+        const { x0, noise: sigma } = schedule.startNoise;
+        first = start.map((value, i) => x0 * value + sigma * noise[i]);
+      } else first = first.map((value) => value * schedule.initNoiseSigma);
+
+      report({ stage: 'denoise', done: 0, step: 1, steps });
+      const calls = schedule.steps.map(({ timestep, inputScale }, i) => ({
+        ...{ timestep, inputScale, guidance: guidance[i] },
+      }));
+      const shape = { latent, textLength: embeds.tokens, guided };
+      const { channels, frames: latentFrames } = latent;
+      const sized = (c: number) => [1, latentFrames, c, latent.height, latent.width];
+      const { device, network } = this;
+      const others = network.inputChannels - channels;
+      const condition = DeviceTensor.from(device, conditions, sized(others), 'f32', 'condition latents');
+      const noisy = DeviceTensor.from(device, first, sized(channels), 'f32', 'latents');
+      const run = new DeviceSteps(device, schedule, noisy);
+      let denoiser: Denoiser | BlockDenoiser | undefined;
+      try {
+        denoiser = await this.#denoiser(shape, condition, embeds.rows, calls);
+        let drawn = 0;
+        for (const [i, recipe] of schedule.steps.entries()) {
+          const prediction = await denoiser.predict(run.sample, i, {
+            signal,
+            onProgress: (done) =>
+              report({ stage: 'denoise', done: (i + Math.min(done, 0.99)) / steps, step: i + 1, steps }),
+          });
+          drawn += recipe.noiseDraws;
+          const noise = recipe.needsNoise
+            ? (draws.steps?.[i] ?? normals(seed, STREAMS.steps + drawn, count))
+            : undefined;
+          await run.step(i, prediction, noise);
+          if (i === 0) {
+            const after = (await run.sample.read()) as Float32Array;
+            requireFinite(after, 'the latents after the first step', DAMAGED_TRANSFORMER);
+          }
+          report({ stage: 'denoise', done: (i + 1) / steps, step: i + 1, steps, preview: run.preview });
+        }
+        return (await run.sample.read()) as Float32Array;
+      } finally {
+        await denoiser?.destroy();
+        condition.destroy();
+        run.destroy();
       }
-      sample = (await run.sample.read()) as Float32Array;
-    } finally {
-      await denoiser?.destroy();
-      condition.destroy();
-      run.destroy();
-    }
-    checkFinite(sample);
+    };
+    const sample = denoised ?? (await denoise());
+    requireFinite(sample, 'the latents', DAMAGED_TRANSFORMER);
 
     report({ stage: 'decode', done: 0 });
     const unscaled = swapFrames(sample, latent.frames, latent.channels, 1 / scaling);
@@ -366,11 +386,19 @@ export class DwmPipeline {
         onWarning,
         onProgress: (done) => report({ stage: 'decode', done: (nth + done) / decodes }),
       });
-    const decoded = await decode(unscaled, 0);
-    if (settings.composite) {
-      const { data: scenery } = await decode(made!.staticLatents!, 1);
-      compositeStatic(decoded.data, scenery, made!.staticVideo, size, this.vae.shape.ratio / 2);
-    }
+    const finalShape = [1, latent.frames, latent.channels, latent.height, latent.width];
+    const whole = async () => {
+      const decoded = await decode(unscaled, 0);
+      if (settings.composite) {
+        const { data: scenery } = await decode(made!.staticLatents!, 1);
+        compositeStatic(decoded.data, scenery, made!.staticVideo, size, this.vae.shape.ratio / 2);
+      }
+      requireFinite(decoded.data, 'the decoded video', DAMAGED_VAE);
+      return decoded;
+    };
+    const decoded = await whole().catch((error: Error) => {
+      throw signal?.aborted ? error : new UndecodedError(error, sample, finalShape);
+    });
     // An even number of latent frames decodes to 4 a latent frame, as the original has it: 13 become 16.
     const [, , frames] = decoded.shape;
     return {
@@ -379,7 +407,7 @@ export class DwmPipeline {
       height,
       width,
       latents: sample,
-      latentShape: [1, latent.frames, latent.channels, latent.height, latent.width],
+      latentShape: finalShape,
       timesteps: schedule.timesteps,
       guidance,
     };
@@ -528,14 +556,6 @@ function checkDraws(draws: NonNullable<GenerateOptions['draws']>, count: number)
       );
     }
   }
-}
-
-function checkFinite(sample: Float32Array): void {
-  if (sample.every(Number.isFinite)) return;
-  throw new DwmError(
-    'not-finite',
-    'the latents are no longer finite numbers; the weights or the scheduler are damaged, or belong to another model',
-  );
 }
 
 /** Decoded [3, frames, pixels] in [-1, 1] as [frames, pixels, 3] in [0, 1]. */
