@@ -4,7 +4,7 @@ import type { Device } from '@dwm/core-tensor';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
 import { relativeError } from '@dwm/core-tensor/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { DwmPipeline, type LoadOptions } from '../pipeline/index.ts';
+import { DwmPipeline, type LoadOptions, UndecodedError } from '../pipeline/index.ts';
 import { readModelShapes } from '../pipeline/plan-model.ts';
 import { ALL_RESIDENT, type MemoryChoice } from './choice.ts';
 import { planRun } from './plan-run.ts';
@@ -70,4 +70,27 @@ test('what no way fits is refused before anything is allocated, with what would 
   const refused = planned(3e6);
   await expect(refused).rejects.toThrow(/needs .* MB at least, but the budget is 3.0 MB; choose --memory /);
   expect(device.memory.allocated).toBe(before);
+});
+
+test('a VAE that makes no numbers ends the run, its latents are kept, and they decode to what they would have', async () => {
+  const pipeline = await DwmPipeline.load(device, await openDirectory(tiny));
+  const data = new Uint8Array(5 * 32 * 48 * 3).map((_, i) => (i * 7) % 251);
+  const clip = { data, frames: 5, height: 32, width: 48 };
+  const settings = { ...SIZE, staticVideo: clip, handVideo: clip, prompt: 'a hand', onWarning: () => {} };
+  const broken = pipeline.vae.parameters.tensors.get('decoder.conv_in.conv.bias')!;
+  const right = await broken.read();
+  // The weights are f16.
+  broken.write(right.map(() => 0x7e00) as typeof right);
+  const failed = await pipeline
+    .generate({ ...settings, numInferenceSteps: 1 })
+    .catch((error: UndecodedError) => error);
+  expect(failed).toBeInstanceOf(UndecodedError);
+  const { message, latents, latentShape } = failed as UndecodedError;
+  expect(message).toMatch(/^the decoded video: \d+ of \d+ numbers are not finite; the VAE's weights/);
+  expect(latentShape).toEqual([1, 2, 16, 4, 6]);
+  broken.write(right);
+  const again = await pipeline.generate({ ...settings, numInferenceSteps: 1, denoised: latents });
+  const whole = await pipeline.generate({ ...settings, numInferenceSteps: 1 });
+  expect(again.video).toEqual(whole.video);
+  pipeline.destroy();
 });
