@@ -35,6 +35,9 @@ export const storedDtype = (dtype: SafetensorsDtype): DType => DTYPES[dtype]!;
 
 /** Bytes that are read at a time. */
 const CHUNK = 4 << 20;
+/** Bytes that may wait in a device's staging copies: memory stays flat however large the file is. */
+const STAGED = 128 << 20;
+const staged = new WeakMap<Device, number>();
 
 /** Reads a weight of the file into `tensor`. */
 export async function fillTensor(
@@ -43,10 +46,12 @@ export async function fillTensor(
   stored: string,
   onBytes?: (bytes: number) => void,
 ): Promise<void> {
+  const { device } = tensor;
   for await (const { offset, bytes } of checkpoint.streamTensor(stored, CHUNK)) {
     tensor.writeBytes(bytes, offset);
-    // Lets the device drain its staging copies, so that memory stays flat however large the file is.
-    if (offset > 0) await tensor.device.done();
+    const waiting = (staged.get(device) ?? 0) + bytes.byteLength;
+    staged.set(device, waiting < STAGED ? waiting : 0);
+    if (waiting >= STAGED) await device.done();
     onBytes?.(bytes.byteLength);
   }
 }
