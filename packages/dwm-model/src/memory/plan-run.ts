@@ -196,7 +196,9 @@ function smallerRun(model: ModelShapes, target: PlanTarget, needs: RunNeeds): st
 type Chosen = { plan: RunPlan } | { stage: StageName; bytes: number; refusals: string[] };
 
 function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen {
-  const { budget, pace } = target;
+  const { pace } = target;
+  // What is too small to be planned: coefficients of steps, staging of results.
+  const budget = 0.99 * target.budget;
   const device = planningDevice(target);
   const { precision, guided } = needs;
   const refusals: string[] = [];
@@ -366,7 +368,7 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
   return {
     plan: {
       device: target.name,
-      budget,
+      budget: target.budget,
       size: { numFrames, height, width, numInferenceSteps, guided },
       choice,
       stages: planned,
