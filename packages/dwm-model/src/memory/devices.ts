@@ -64,6 +64,7 @@ const caps = (
   features: {
     f16: subgroup > 0,
     subgroups: subgroup > 0,
+    subgroupSizeControl: false,
     ...{ subgroupMinSize: subgroup, subgroupMaxSize: subgroup },
     subgroupMatrixConfigs: matrix ? matrices(matrix) : [],
     timestampQuery: false,

@@ -21,7 +21,7 @@ import {
 } from '@dwm/core-tensor';
 import type { ModelShapes } from '../families/family.ts';
 import { Symbols } from '../families/symbols.ts';
-import { planBlockDenoiser } from '../pipeline/block-denoiser.ts';
+import { type BlockDenoiserPlan, planBlockDenoiser } from '../pipeline/block-denoiser.ts';
 import { Denoiser } from '../pipeline/denoiser.ts';
 import { t5BlockPrefix, t5Encoder, t5Parameters, t5Parts } from '../text-encoder/network.ts';
 import type { ClipCodec, VaeOptions } from '../vae/index.ts';
@@ -243,90 +243,84 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
       chosen: 'all blocks stay',
     });
   }
-  let least: { bytes: number } | undefined;
-  for (const twoPasses of guided && ways.length === 0 ? [false, true] : ways.length === 0 ? [false] : []) {
-    for (const parts of FEED_FORWARD_PARTS) {
-      const planned = within(() => {
-        const options = parts > 1 ? { feedForwardParts: parts } : {};
-        const { network: own, weights } = model.stacked(options);
+  let least = Number.POSITIVE_INFINITY;
+  const plans = new Map<string, BlockDenoiserPlan | undefined>();
+  const planBlocks = (twoPasses: boolean, parts: number) => {
+    const key = `${twoPasses} ${parts}`;
+    if (!plans.has(key)) {
+      const plan = () => {
+        const { network: own, weights } = model.stacked(parts > 1 ? { feedForwardParts: parts } : {});
         return planBlockDenoiser(device, own, weights, stack.block, { ...shape, twoPasses }, precision);
-      }, refusals);
-      if (!planned) continue;
-      const fixed = model.vaeBytes + stack.outerBytes + planned.bytes;
-      const slots = 2 * stack.blockBytes + mergeBytes;
-      const room = budget - fixed;
-      const all = room >= stack.blocks * stack.blockBytes;
-      const stays = all
-        ? stack.blocks
-        : Math.min(stack.blocks - 1, Math.floor((room - slots) / stack.blockBytes));
-      const needed = fixed + slots;
-      if (!least || needed < least.bytes) least = { bytes: needed };
-      if (stays < 0) continue;
-      const away = stack.blocks - stays;
-      const halves = guided ? (twoPasses ? ', guidance in two passes' : '') : '';
-      ways.push({
-        choice: { text: 'come in blocks', twoPasses, residentBlocks: stays, feedForwardParts: parts },
-        bytes: planned.bytes + (away > 0 ? Math.min(away, 2) * stack.blockBytes + mergeBytes : 0),
-        kept: stack.outerBytes + stays * stack.blockBytes,
-        flops: planned.flops,
-        reads: away * stack.blockBytes,
-        chosen: `${away === 0 ? 'all' : stays} of ${stack.blocks} blocks stay${away > 0 ? ', the others are streamed' : ''}${halves}${parts > 1 ? `, feed-forward in ${parts} parts` : ''}`,
-      });
-      if (all) break;
+      };
+      plans.set(key, within(plan, refusals));
     }
-    if (ways.some(({ reads }) => reads === 0)) break;
-  }
-  if (ways.length === 0)
-    return { stage: 'denoise', bytes: least?.bytes ?? Number.POSITIVE_INFINITY, refusals };
+    return plans.get(key);
+  };
+  /** Ways block by block, with as many blocks on the device as fit, `most` at the most. */
+  const blockWays = (most: number): Way[] => {
+    const found: Way[] = [];
+    for (const twoPasses of guided ? [false, true] : [false]) {
+      for (const parts of FEED_FORWARD_PARTS) {
+        const planned = planBlocks(twoPasses, parts);
+        if (!planned) continue;
+        const fixed = model.vaeBytes + stack.outerBytes + planned.bytes;
+        const slots = 2 * stack.blockBytes + mergeBytes;
+        least = Math.min(least, fixed + slots);
+        const room = budget - fixed;
+        const all = most === stack.blocks && room >= stack.blocks * stack.blockBytes;
+        const streaming = Math.min(most, stack.blocks - 1, Math.floor((room - slots) / stack.blockBytes));
+        const stays = all ? stack.blocks : streaming;
+        if (stays < 0) continue;
+        const away = stack.blocks - stays;
+        found.push({
+          choice: { text: 'come in blocks', twoPasses, residentBlocks: stays, feedForwardParts: parts },
+          bytes: planned.bytes + (away > 0 ? Math.min(away, 2) * stack.blockBytes + mergeBytes : 0),
+          kept: stack.outerBytes + stays * stack.blockBytes,
+          flops: planned.flops,
+          reads: away * stack.blockBytes,
+          chosen: `${away === 0 ? 'all' : stays} of ${stack.blocks} blocks stay${away > 0 ? ', the others are streamed' : ''}${twoPasses ? ', guidance in two passes' : ''}${parts > 1 ? `, feed-forward in ${parts} parts` : ''}`,
+        });
+        if (all) return found;
+      }
+    }
+    return found;
+  };
+  if (ways.length === 0) ways.push(...blockWays(stack.blocks));
+  if (ways.length === 0) return { stage: 'denoise', bytes: least, refusals };
   const stepSeconds = ({ flops, reads }: Way) =>
     pace ? Math.max(flopSeconds(flops), readSeconds(reads)) : reads;
-  let way = ways.reduce((best, other) => (stepSeconds(other) < stepSeconds(best) ? other : best));
-
-  const textStays = text !== undefined && way.choice === ALL_RESIDENT;
+  const fastest = (of: readonly Way[]) =>
+    of.reduce((best, other) => (stepSeconds(other) < stepSeconds(best) ? other : best));
+  let way = fastest(ways);
   const leastText = text ? text.streamed : 0;
-  // Fewer blocks stay where another stage is what does not fit.
-  const give = (over: number, stage: StageName): Chosen | undefined => {
-    const stays = way.choice.residentBlocks ?? stack.blocks;
-    const fewer = Math.max(0, stays - Math.ceil(over / stack.blockBytes));
-    const freed = (stays - fewer) * stack.blockBytes;
-    if (freed < over) return { stage, bytes: budget + over, refusals };
-    const { network: own, weights } = model.stacked({ feedForwardParts: way.choice.feedForwardParts });
-    const { twoPasses } = way.choice;
-    const planned = planBlockDenoiser(device, own, weights, stack.block, { ...shape, twoPasses }, precision);
-    const away = stack.blocks - fewer;
-    way = {
-      choice: { ...way.choice, text: 'come in blocks', residentBlocks: fewer },
-      bytes: planned.bytes + Math.min(away, 2) * stack.blockBytes + mergeBytes,
-      kept: stack.outerBytes + fewer * stack.blockBytes,
-      flops: planned.flops,
-      reads: away * stack.blockBytes,
-      chosen: `${fewer} of ${stack.blocks} blocks stay, the others are streamed${twoPasses ? ', guidance in two passes' : ''}`,
-    };
-    return undefined;
-  };
-  const over = (own: number) => model.vaeBytes + way.kept + own - budget;
-  if (over(leastText) > 0) {
-    const refused = give(over(leastText), 'text');
-    if (refused) return refused;
-  }
   const room = () => budget - model.vaeBytes - way.kept;
-  let stages: { encode: VaePlan; decode: VaePlan } | undefined;
-  for (const _ of [0, 1, 2]) {
-    const [encode, decode] = [encodePlan(room()), decodePlan(room())];
+  let encode: VaePlan | undefined;
+  let decode: VaePlan | undefined;
+  for (;;) {
+    encode = encodePlan(room());
     if (!encode) return { stage: 'encode', bytes: Number.POSITIVE_INFINITY, refusals };
+    decode = decodePlan(room());
     if (!decode) return { stage: 'decode', bytes: Number.POSITIVE_INFINITY, refusals };
-    const [stage, worst] =
-      encode.bytes > decode.bytes ? (['encode', encode] as const) : (['decode', decode] as const);
-    stages = { encode, decode };
-    if (over(worst.bytes) <= 0) break;
-    const refused = give(over(worst.bytes), stage);
-    if (refused) return refused;
+    const owns: [StageName, number][] = [
+      ['text', leastText],
+      ['encode', encode.bytes],
+      ['denoise', way.bytes],
+      ['decode', decode.bytes],
+    ];
+    const [stage, own] = owns.reduce((worst, other) => (other[1] > worst[1] ? other : worst));
+    const over = own - room();
+    if (over <= 0) break;
+    // Fewer blocks stay where another stage is what does not fit.
+    const stays = way.choice.residentBlocks ?? stack.blocks;
+    const fewer = Math.max(0, Math.min(stays - 1, stays - Math.ceil(over / stack.blockBytes)));
+    const next = stays === 0 ? [] : blockWays(fewer);
+    if (next.length === 0) return { stage, bytes: model.vaeBytes + stack.outerBytes + own, refusals };
+    way = fastest(next);
   }
-  const { encode, decode } = stages!;
   // An encoder that stays keeps its program, too.
   const keptText = text ? text.weights + text.own : 0;
   const keepsText =
-    textStays &&
+    text !== undefined &&
     way.choice === ALL_RESIDENT &&
     Math.max(way.bytes, encode.bytes, decode.bytes) + keptText <= room();
   const stays = model.vaeBytes + way.kept + (keepsText ? keptText : 0);
