@@ -149,7 +149,7 @@ test('bad input is one line, exit code 1, and no file', async () => {
     ],
     [
       [...GOLDEN, ...write, '--lora', folder],
-      `${join(folder, 'pytorch_lora_weights.safetensors')}: no such file or folder`,
+      `${join(folder, 'latents.safetensors')}: holds no LoRA weights of this network`,
     ],
   ];
   // Two at a time: most of a process is its start.
