@@ -26,7 +26,10 @@ const program = new Command('dwm')
   .on('option:force-kernels', () => {
     process.env.DWM_FORCE_KERNELS = '1';
   })
-  .option('--device <n>', 'which of several GPUs, from 0 up (else DWM_DEVICE, else the place on the machine)')
+  .option(
+    '--device <n>',
+    'which of several GPUs, from 0 up (else DWM_DEVICE, else the place on the machine); plans take names too',
+  )
   .configureOutput({ outputError: () => {} })
   .showHelpAfterError(false)
   .exitOverride();

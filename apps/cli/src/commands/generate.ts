@@ -135,8 +135,8 @@ interface Given extends Partial<GenerationSettings>, DrawFlags, WorkerFlags {
   lightx2vCompatMode?: 'auto' | 'force_compat' | 'off';
   lightx2vCompatStrict?: boolean;
   memory?: string;
-  device?: string;
   dryRun?: true;
+  device?: string;
   resume?: true;
 }
 
@@ -169,8 +169,10 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
     )
     .addOption(memoryOption())
     .option('--resume', 'decode latents that a failed run kept, in smaller tiles')
-    .option('--dry-run', 'check everything, say what the run takes on the device, and end')
-    .option('--device <name>', `with --dry-run: plan for ${PLAN_DEVICES.join(', ')}`)
+    .option(
+      '--dry-run',
+      `check everything, say what the run takes on the device, and end; --device may be ${PLAN_DEVICES.join(', ')}`,
+    )
     .option('--lightx2v-lora-path <file>', 'Wan: a LoRA for 4 steps, .safetensors, merged after the other')
     .option('--lightx2v-lora-scale <s>', 'how much it counts (default: 1)', real(-100, 100))
     .addOption(
@@ -297,8 +299,9 @@ Examples:
   dwm generate --model base --lora dwm --data-root data --dataset-file data/test.txt --output-dir out --skip-existing`,
     )
     .action(async (flags: Given) => {
-      const reporter = createReporter(program.opts().json === true);
-      await interruptible((signal) => generate(flags, defaultModel, reporter, signal));
+      const { json, device } = program.opts();
+      const reporter = createReporter(json === true);
+      await interruptible((signal) => generate({ ...flags, device }, defaultModel, reporter, signal));
     });
 }
 

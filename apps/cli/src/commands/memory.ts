@@ -10,7 +10,6 @@ import { inSteps, integer, memoryOption, real } from './options.ts';
 
 interface Flags {
   model?: string;
-  device?: string;
   memory?: string;
   numFrames?: number;
   height?: number;
@@ -27,7 +26,6 @@ export function addMemory(program: Command): void {
   program
     .command('memory')
     .option('--model <dir>', 'folder of a model; else models/dwm-tiny')
-    .option('--device <name>', `plan for ${PLAN_DEVICES.join(', ')}; else for the device of this machine`)
     .addOption(memoryOption())
     .option(
       '--num-frames <n>',
@@ -48,7 +46,7 @@ export function addMemory(program: Command): void {
     .addHelpText(
       'after',
       `
-No weight is read. What does not fit is refused, with the numbers and what would make it fit.
+No weight is read. --device also takes a name here: ${PLAN_DEVICES.join(', ')}. What does not fit is refused, with the numbers and what would make it fit.
 Examples:
   dwm memory --model base --device rtx4090 --memory 12GB
   dwm memory --model base --num-frames 25 --json`,
@@ -58,7 +56,8 @@ Examples:
       const model = flags.model === undefined ? undefined : await modelFolder(flags.model);
       const { folder, settings } = await chooseModel(model, reporter);
       const shapes = await readModelShapes(folder);
-      const plan = planRun(shapes, await planTarget(flags), {
+      const { device } = program.opts();
+      const plan = planRun(shapes, await planTarget({ device, memory: flags.memory }), {
         numFrames: flags.numFrames ?? settings.numFrames ?? DEFAULTS.numFrames,
         height: flags.height ?? settings.height ?? DEFAULTS.height,
         width: flags.width ?? settings.width ?? DEFAULTS.width,

@@ -9,12 +9,12 @@ const SHARE_OF_PEAK = 0.4;
 const LOAD_GBPS = 1;
 
 /**
- * @param given `--device` and `--memory`.
+ * @param given `--device`, a name or the number of a device of this machine, and `--memory`.
  * @throws InvalidArgumentError for a device that is not known, or a memory that is no number of bytes.
  */
 export async function planTarget(given: { device?: string; memory?: string }): Promise<PlanTarget> {
   const budget = given.memory === undefined ? undefined : parseBytes(given.memory);
-  if (given.device !== undefined) {
+  if (given.device !== undefined && !/^\d+$/.test(given.device)) {
     const named = planDevice(given.device);
     return { ...named, budget: budget ?? named.budget };
   }
