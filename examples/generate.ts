@@ -2,7 +2,7 @@
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
-import { DwmPipeline, readGenerationSettings, toBytes } from '@dwm/dwm-model';
+import { DwmPipeline, readRunSettings } from '@dwm/dwm-model';
 import { writeVideo } from '@dwm/media/node';
 import { PassRenderer, simulate } from '@dwm/synth';
 
@@ -10,7 +10,7 @@ const device = await openNodeDevice();
 const folder = await openDirectory(
   dirname(fileURLToPath(import.meta.resolve('@dwm/dwm-tiny/model_index.json'))),
 );
-const settings = await readGenerationSettings(folder);
+const settings = await readRunSettings(folder);
 const { width, height, numFrames, fps } = settings;
 
 // Yours would come from readVideo('static.mp4') and readVideo('hands.mp4') of '@dwm/media/node'.
@@ -21,14 +21,14 @@ const { staticVideo, handVideo } = await renderer.render(room);
 renderer.destroy();
 
 const pipeline = await DwmPipeline.load(device, folder);
-const { video, ...size } = await pipeline.generate({
+const video = await pipeline.generate({
   ...settings,
   staticVideo,
   handVideo,
   prompt: room.caption,
   onProgress: ({ stage, done }) => process.stderr.write(`\r${stage} ${Math.round(100 * done)}%  `),
 });
-await writeVideo('generated.mp4', { ...size, data: toBytes(video), fps });
-console.log(`\n${room.caption} generated.mp4, ${size.frames} frames of ${size.width}x${size.height}`);
+await writeVideo('generated.mp4', { ...video, fps });
+console.log(`\n${room.caption} generated.mp4, ${video.frames} frames of ${width}x${height}`);
 pipeline.destroy();
 device.destroy();

@@ -2,14 +2,14 @@
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
-import { DwmPipeline, rankActions, readGenerationSettings } from '@dwm/dwm-model';
+import { DwmPipeline, rankActions, readRunSettings } from '@dwm/dwm-model';
 import { type Action, PassRenderer, simulate } from '@dwm/synth';
 
 const device = await openNodeDevice();
 const folder = await openDirectory(
   dirname(fileURLToPath(import.meta.resolve('@dwm/dwm-tiny/model_index.json'))),
 );
-const { numFrames: frames, ...settings } = await readGenerationSettings(folder);
+const { numFrames: frames, ...settings } = await readRunSettings(folder);
 
 // One room, two hands, drawn along one camera path.
 const renderer = new PassRenderer(device);

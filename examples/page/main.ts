@@ -1,6 +1,6 @@
 /** Generates a clip in a page, of two video files. The model's folder is served at model/. */
 import { openBrowserDevice, urlFolder } from '@dwm/core-tensor';
-import { DwmPipeline, readGenerationSettings, toBytes } from '@dwm/dwm-model';
+import { DwmPipeline, readRunSettings } from '@dwm/dwm-model';
 import { encodeVideo, readVideo } from '@dwm/media';
 
 const find = <E extends HTMLElement>(id: string) => document.getElementById(id) as E;
@@ -18,18 +18,18 @@ async function generate(): Promise<void> {
   const handVideo = await readVideo(fileOf('hands'));
   const device = await openBrowserDevice();
   const folder = urlFolder('model/');
-  const settings = await readGenerationSettings(folder);
+  const settings = await readRunSettings(folder);
   const pipeline = await DwmPipeline.load(device, folder, {
     onProgress: (part, done, total) => say(`loading ${part}: ${Math.round((100 * done) / total)}%`),
   });
-  const { video, ...size } = await pipeline.generate({
+  const video = await pipeline.generate({
     ...settings,
     staticVideo,
     handVideo,
     prompt: find<HTMLInputElement>('prompt').value,
     onProgress: ({ stage, done }) => say(`${stage}: ${Math.round(100 * done)}%`),
   });
-  const bytes = await encodeVideo({ ...size, data: toBytes(video), fps: settings.fps });
+  const bytes = await encodeVideo({ ...video, fps: settings.fps });
   find<HTMLVideoElement>('result').src = URL.createObjectURL(new Blob([bytes], { type: 'video/mp4' }));
   say('');
   device.destroy();

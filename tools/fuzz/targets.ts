@@ -14,8 +14,8 @@ import {
 import {
   fromConfig,
   openLora,
-  readGenerationSettings,
   readJson,
+  readRunSettings,
   readT5Config,
   readTransformerConfig,
   readVaeConfig,
@@ -561,7 +561,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   generation: {
     samples: ofModel('generation.json'),
     json: true,
-    read: (bytes) => readGenerationSettings(folderOf(bytes)),
+    read: (bytes) => readRunSettings(folderOf(bytes)),
   },
   state: {
     samples: async () => [state()],

@@ -74,6 +74,9 @@ export class DeviceTensor implements TensorSpec {
         `is ${dtype}, of ${size} bytes a value, but the values have ${data.BYTES_PER_ELEMENT}`,
       );
     }
+    const { traffic } = this.device;
+    traffic.uploads += 1;
+    traffic.uploadedBytes += data.byteLength;
     this.writeBytes(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset * size);
   }
 
@@ -84,8 +87,6 @@ export class DeviceTensor implements TensorSpec {
     if (!(offset >= 0 && offset % 4 === 0 && offset + bytes.length <= buffer.bytes)) {
       throw this.#refusal(`cannot write ${bytes.length} bytes at ${offset} into a buffer of ${buffer.bytes}`);
     }
-    device.traffic.uploads += 1;
-    device.traffic.uploadedBytes += bytes.length;
     const whole = offset === 0 && bytes.length >= this.elementCount * bytesOf(this.dtype);
     device.note({ reads: [], fills: [buffer], whole });
     for (let at = 0; at < bytes.length; at += PIECE) {

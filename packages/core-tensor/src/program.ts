@@ -152,7 +152,10 @@ export class Program<I extends Record<string, TensorSpec>, O extends Record<stri
     for (const tensor of plan.externals) {
       if (tensor.source.kind !== 'constant') continue;
       const { shape, dtype, source } = tensor;
-      constants.set(tensor, own(DeviceTensor.from(device, source.data, shape, dtype, 'constant')));
+      const made = own(new DeviceTensor(device, { shape, dtype }, 'constant'));
+      const { buffer, byteOffset, byteLength } = source.data;
+      made.writeBytes(new Uint8Array(buffer, byteOffset, byteLength));
+      constants.set(tensor, made);
     }
     const outputs: Record<string, DeviceTensor> = {};
     for (const [name, spec] of plan.outputs) outputs[name] = own(new DeviceTensor(device, spec, name));

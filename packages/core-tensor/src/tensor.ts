@@ -58,6 +58,7 @@ export interface ViewOp {
   view(input: Access): Access | undefined;
 }
 
+/** What a view does to the coordinates of its input. */
 export type ViewMap =
   | { readonly kind: 'reshape' }
   | { readonly kind: 'broadcastTo' }

@@ -13,6 +13,7 @@ export interface BinaryFile {
   readonly bytes: Uint8Array;
 }
 
+/** A file in a zip archive, before it is read. */
 export interface ZipEntry {
   readonly deflated: boolean;
   readonly compressedBytes: number;

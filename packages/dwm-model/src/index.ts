@@ -21,6 +21,7 @@ export {
   type VaeEstimate,
   vaeParameters,
 } from './vae/index.ts';
+export * from './video/index.ts';
 export * from './wan/index.ts';
 export * from './weights/config.ts';
 export * from './weights/lora.ts';

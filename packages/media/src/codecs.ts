@@ -8,6 +8,7 @@ import { holdEventLoop } from './event-loop.ts';
 import type { Frames } from './frames.ts';
 import { SampleReader } from './pixels.ts';
 
+/** Whether a codec works here. */
 export interface CodecReport {
   codec: 'H.264' | 'VP9' | 'AV1';
   task: 'decode' | 'encode';

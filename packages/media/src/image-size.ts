@@ -6,6 +6,7 @@ import { InvalidFileError } from '@dwm/core-tensor';
 import { textIn } from './container/sniff.ts';
 import { PngError, readPngHeader } from './png-header.ts';
 
+/** Format and size of a picture, from its first bytes. */
 export interface ImageSize {
   readonly format: 'png' | 'jpeg' | 'webp';
   readonly width: number;

@@ -14,7 +14,7 @@ import { type Command, Option } from 'commander';
 import { demoScores, scoreTable } from '../demo/scores.ts';
 import { type DrawnClip, simulatedPair } from '../demo/simulated-pair.ts';
 import { type ChosenModel, DEFAULT_MODEL, madeFor, openDefaultModel } from '../generate/default-model.ts';
-import { outputPaths, toFrames, writeClip } from '../generate/outputs.ts';
+import { outputPaths, writeClip } from '../generate/outputs.ts';
 import { generationProgress, loadingProgress } from '../generate/progress.ts';
 import { interruptible } from '../interrupt.ts';
 import { clock, createReporter, type Reporter } from '../report.ts';
@@ -134,7 +134,7 @@ async function generateBoth(
       onWarning: (line) => reporter.warn(line),
     });
     signal.throwIfAborted();
-    return { generated: toFrames(made, settings.fps), videos: { staticVideo, handVideo, truth } };
+    return { generated: { ...made, fps: settings.fps }, videos: { staticVideo, handVideo, truth } };
   };
   try {
     return [await generate(clips[0]), await generate(clips[1])] as const;

@@ -9,7 +9,6 @@ import {
   DEFAULTS,
   DwmPipeline,
   type GenerateOptions,
-  type GenerationSettings,
   handCoverage,
   handWarning,
   knowsOnly,
@@ -20,6 +19,7 @@ import {
   parseBytes,
   planRun,
   type RunPlan,
+  type RunSettings,
   UndecodedError,
 } from '@dwm/dwm-model';
 import { pixelRemark } from '@dwm/media/node';
@@ -56,7 +56,6 @@ import {
   shareOf,
   WHOLE,
 } from '../generate/jobs.ts';
-import { letterbox } from '../generate/letterbox.ts';
 import {
   metadataPath,
   outputPaths,
@@ -64,7 +63,6 @@ import {
   saveLatents,
   saveTensors,
   shareName,
-  toFrames,
   writeClip,
 } from '../generate/outputs.ts';
 import { generationProgress, loadingProgress } from '../generate/progress.ts';
@@ -91,7 +89,7 @@ import { type Worker, type WorkerFlags, workerFrom, workerOption } from '../work
 import { compositeOption, inSteps, integer, memoryOption, noCompositeOption, real } from './options.ts';
 
 /** Flags as commander gives them; settings that are left out are the model's. */
-interface Given extends Partial<GenerationSettings>, DrawFlags, WorkerFlags {
+interface Given extends Partial<RunSettings>, DrawFlags, WorkerFlags {
   model?: string;
   checkpointPath?: string;
   experimentConfig?: string;
@@ -147,7 +145,7 @@ type Asked = Given & {
   readonly remote?: RemoteRoot;
 };
 
-type Flags = Asked & GenerationSettings & { readonly negativePrompt: string; readonly tiling: boolean };
+type Flags = Asked & RunSettings & { readonly negativePrompt: string; readonly tiling: boolean };
 
 /** @param defaultModel what runs without `--model`. */
 export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): void {
@@ -415,6 +413,7 @@ async function generateAll(
     ...{ numFrames: flags.numFrames, height: flags.height, width: flags.width },
     ...{ numInferenceSteps: flags.numInferenceSteps, guided: flags.guidanceScale > 1 },
     ...{ precision: flags.precision, tiling: flags.tiling, lora: tuned.lora !== undefined },
+    composite: flags.composite,
     encodesText: !embeds || (flags.guidanceScale > 1 && !embeds.negative),
     ...(embeds && { textTokens: family.padsText ? undefined : embeds.tokens }),
   };
@@ -771,12 +770,7 @@ async function generateClip(
     strength: flags.strength,
     tiling: flags.tiling,
   };
-  const { staticVideo, handVideo } = videos;
-  const fitted =
-    pipeline.family.defaults.fit === 'letterbox'
-      ? { staticVideo: letterbox(staticVideo, flags), handVideo: letterbox(handVideo, flags) }
-      : { staticVideo, handVideo };
-  const estimate = () => pipeline.estimate({ ...settings, ...fitted, prompt });
+  const estimate = () => pipeline.estimate({ ...settings, ...videos, prompt });
   await beforeUse.tune(device, estimate);
   const planned = estimate().bytes;
   // Hands that were taken away on purpose are no news.
@@ -787,10 +781,11 @@ async function generateClip(
   if (denoised) reporter.say(`decoding ${kept}`);
   const generation = pipeline.generate({
     ...settings,
-    ...fitted,
+    ...videos,
     prompt,
     draws,
     denoised,
+    exact: flags.saveTensors !== undefined,
     signal,
     onWarning(line) {
       if (!known.has(line)) reporter.warn(line);
@@ -850,7 +845,7 @@ async function generateClip(
     });
   }
   const written = typeof prompt === 'string' ? prompt : '';
-  await writeClip(paths, toFrames(generated, flags.fps), videos, { file: metadata, entry }, written);
+  await writeClip(paths, { ...generated, fps: flags.fps }, videos, { file: metadata, entry }, written);
   reporter.progress(`${paths.video}: ${clock(seconds)}`, true);
   return { video: paths.video, metadata, seconds };
 }

@@ -13,13 +13,13 @@ import {
 import { loadTuning, openNodeDevice, resetTuning, saveTuning, tuneCachePath } from '@dwm/core-tensor/node';
 import {
   DEFAULTS,
-  type GenerationSettings,
   type ModelShapes,
   type PlanSize,
   planModel,
   publishedShapes,
+  type RunSettings,
   readModelShapes,
-  readOwnSettings,
+  readOwnRunSettings,
 } from '@dwm/dwm-model';
 import { type Command, Option } from 'commander';
 import { openModel } from '../generate/check.ts';
@@ -102,7 +102,7 @@ async function run(flags: Flags, reporter: Reporter, signal: AbortSignal): Promi
     await loadTuning(caps, { warn });
     const models: [ModelShapes, PlanSize][] = [];
     const usual = SIZES[caps.adapter.kind];
-    const size = (own: Partial<GenerationSettings>): PlanSize => ({
+    const size = (own: Partial<RunSettings>): PlanSize => ({
       frames: flags.numFrames ?? own.numFrames ?? usual.frames,
       height: flags.height ?? own.height ?? usual.height,
       width: flags.width ?? own.width ?? usual.width,
@@ -110,7 +110,7 @@ async function run(flags: Flags, reporter: Reporter, signal: AbortSignal): Promi
     });
     const shapes = async (model: ModelFolder): Promise<[ModelShapes, PlanSize]> => [
       await readModelShapes(model),
-      size(await readOwnSettings(model)),
+      size(await readOwnRunSettings(model)),
     ];
     if (folder) models.push(await shapes(folder));
     else {

@@ -1,6 +1,6 @@
 /** Two clips that did not exist before, of one room: a hand that acts and one that touches nothing, at the size of a model. */
 import { type Device, DwmError } from '@dwm/core-tensor';
-import type { GenerationSettings } from '@dwm/dwm-model';
+import type { RunSettings } from '@dwm/dwm-model';
 import type { Action, SimulatedClip } from '@dwm/synth';
 import { ClipMaker, type ClipPasses } from '@dwm/synth/node';
 import type { Reporter } from '../report.ts';
@@ -20,7 +20,7 @@ export interface DrawnClip {
 export async function simulatedPair(
   device: Device,
   { seed, action }: { seed: number; action: Action },
-  { width, height, numFrames: frames, fps }: GenerationSettings,
+  { width, height, numFrames: frames, fps }: RunSettings,
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<{ seed: number; acting: DrawnClip; idle: DrawnClip }> {

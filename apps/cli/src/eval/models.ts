@@ -1,12 +1,11 @@
 /** A model folder as methods of an evaluation: its clips, its ablations, and how well its VAE can show the truth. */
 import { basename, resolve } from 'node:path';
-import type { Device, ModelFolder, Precision } from '@dwm/core-tensor';
-import { DwmPipeline, type GenerationSettings, onceEach } from '@dwm/dwm-model';
+import { type Device, evaluate, type ModelFolder, type Precision } from '@dwm/core-tensor';
+import { DwmPipeline, encodeVideo, onceEach, type RunSettings, toBytes } from '@dwm/dwm-model';
 import type { Frames } from '@dwm/media/node';
 import { checkText } from '../generate/check.ts';
 import { openWholeModel } from '../generate/default-model.ts';
 import { readPrompt, readPromptEmbeds, type TextEmbeds } from '../generate/inputs.ts';
-import { toFrames } from '../generate/outputs.ts';
 import { loadingProgress } from '../generate/progress.ts';
 import type { Reporter } from '../report.ts';
 import type { Method } from './judge.ts';
@@ -27,7 +26,7 @@ export interface CheckedModel {
   readonly folder: ModelFolder;
   readonly flags: SamplingFlags;
   /** The model's own, with the flags' in their place where given. */
-  readonly settings: GenerationSettings;
+  readonly settings: RunSettings;
   readonly embeds: TextEmbeds | undefined;
 }
 
@@ -49,7 +48,7 @@ export async function checkModel(path: string, flags: SamplingFlags): Promise<Ch
 export class Generator {
   readonly name: string;
   readonly pipeline: DwmPipeline;
-  readonly settings: GenerationSettings;
+  readonly settings: RunSettings;
   readonly #flags: SamplingFlags;
   readonly #embeds: TextEmbeds | undefined;
   readonly #signal: AbortSignal;
@@ -78,7 +77,7 @@ export class Generator {
   }
 
   /** How clips are made, whatever their size. */
-  get sampling(): Pick<GenerationSettings, 'numInferenceSteps' | 'guidanceScale' | 'composite'> {
+  get sampling(): Pick<RunSettings, 'numInferenceSteps' | 'guidanceScale' | 'composite'> {
     const { numInferenceSteps, guidanceScale, composite } = this.settings;
     return { numInferenceSteps, guidanceScale, composite };
   }
@@ -107,25 +106,18 @@ export class Generator {
       ...{ ...this.sampling, seed, signal: this.#signal },
       onWarning: withoutHands ? () => {} : this.#warn,
     });
-    return { ...generated, clip: cut(toFrames(generated, staticVideo.fps), frames) };
+    return { ...generated, clip: cut({ ...generated, fps: staticVideo.fps }, frames) };
   }
 
   /** The truth encoded and decoded: what a perfect model would be scored. */
   async roundTrip(clip: Frames): Promise<Frames> {
-    const { frames, height, width, fps } = clip;
-    const pixels = frames * height * width;
-    const video = new Float32Array(3 * pixels);
-    for (let p = 0; p < pixels; p++)
-      for (let c = 0; c < 3; c++) video[c * pixels + p] = clip.data[3 * p + c] / 127.5 - 1;
-    const { vae, family } = this.pipeline;
-    const how = { tiling: family.defaults.tiling, signal: this.#signal };
-    const { mean, shape } = await vae.encode(video, [1, 3, frames, height, width], how);
-    const decoded = await vae.decode(mean, shape, how);
-    const count = decoded.shape[2] * height * width;
-    const data = new Uint8ClampedArray(3 * pixels);
-    for (let p = 0; p < pixels; p++)
-      for (let c = 0; c < 3; c++) data[3 * p + c] = (decoded.data[c * count + p] + 1) * 127.5;
-    return { data: new Uint8Array(data.buffer), frames, height, width, fps };
+    const { vae, device, family } = this.pipeline;
+    const options = { tiling: family.defaults.tiling, signal: this.#signal };
+    const posterior = await encodeVideo(vae, clip, options);
+    const { mode } = await evaluate(device, { mode: posterior.mode() }).finally(() => posterior.destroy());
+    const video = await vae.decode(mode, options).finally(() => mode.destroy());
+    const shown = await toBytes(video).finally(() => video.destroy());
+    return cut({ ...shown, fps: clip.fps }, clip.frames);
   }
 }
 

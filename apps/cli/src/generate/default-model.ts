@@ -6,13 +6,7 @@ import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
 import { openDirectory } from '@dwm/core-tensor/node';
-import {
-  familyOf,
-  type GenerationSettings,
-  type ModelFamily,
-  modelFiles,
-  readGenerationSettings,
-} from '@dwm/dwm-model';
+import { familyOf, type ModelFamily, modelFiles, type RunSettings, readRunSettings } from '@dwm/dwm-model';
 import type { Reporter } from '../report.ts';
 import { openModel } from './check.ts';
 import { exists } from './files.ts';
@@ -23,7 +17,7 @@ export const DEFAULT_MODEL = dirname(createRequire(import.meta.url).resolve('@dw
 export interface ChosenModel {
   readonly path: string;
   readonly folder: ModelFolder;
-  readonly settings: GenerationSettings;
+  readonly settings: RunSettings;
 }
 
 /**
@@ -59,7 +53,7 @@ const missing = (path: string): never => {
 export async function openWholeModel(path: string): Promise<ChosenModel> {
   const folder = await openModel(path);
   await modelFiles(folder);
-  return { path, folder, settings: await readGenerationSettings(folder) };
+  return { path, folder, settings: await readRunSettings(folder) };
 }
 
 /** @throws InvalidFileError where it is not there. */

@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import { temporaryFolder } from '../testing.ts';
 import { resizeBilinear } from './comparison.ts';
 import { WHOLE } from './jobs.ts';
-import { metadataPath, outputPaths, recordRun, toFrames, writeClip } from './outputs.ts';
+import { metadataPath, outputPaths, recordRun, writeClip } from './outputs.ts';
 
 const clip = (frames: number, height: number, width: number, value: number) => ({
   data: new Uint8Array(frames * height * width * 3).fill(value),
@@ -92,21 +92,6 @@ test('processes that write to one folder keep records of their own', () => {
     for (let s = 0; s < 2; s++)
       names.add(metadataPath('out/a.mp4', { chunk: { rank: c, of: 3 }, shard: { rank: s, of: 2 } }));
   expect(names.size).toBe(6);
-});
-
-test('floats become bytes as the original truncates them', () => {
-  const video = Float32Array.of(0, 0.5, 1, 254.99 / 255, 0.999 / 255, 1 / 255 + 1e-6);
-  const generated = {
-    video,
-    frames: 1,
-    height: 1,
-    width: 2,
-    latents: video,
-    latentShape: [1],
-    timesteps: [],
-    guidance: [],
-  };
-  expect([...toFrames(generated, 8).data]).toEqual([0, 127, 255, 254, 0, 1]);
 });
 
 test('comparisons resize as PyTorch does: bilinear, also where the picture shrinks', () => {

@@ -3,7 +3,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isObject } from '@dwm/core-tensor';
 import { saveSafetensors, whileLocked, writeFileAtomic } from '@dwm/core-tensor/node';
-import { type Generated, toBytes } from '@dwm/dwm-model';
+import type { Generated } from '@dwm/dwm-model';
 import { contactSheet, type Frames, writePng, writeVideo } from '@dwm/media/node';
 import { compare } from './comparison.ts';
 import type { ClipVideos } from './inputs.ts';
@@ -30,10 +30,6 @@ export function outputPaths(stem: string, hasTruth: boolean, copies = false): Cl
     fullComparison: `${stem}_full_comparison.mp4`,
     contactSheet: `${stem}_contact_sheet.png`,
   };
-}
-
-export function toFrames({ video, frames, height, width }: Generated, fps: number): Frames {
-  return { data: toBytes(video), frames, height, width, fps };
 }
 
 /**
@@ -70,14 +66,15 @@ export async function writeClip(
 /** The exact result before encoding: `video` [1, F, H, W, 3] in [0, 1] and `latents` [1, F', C, h, w]. */
 export async function saveTensors(
   path: string,
-  { video, latents, latentShape, frames, height, width }: Generated,
+  { exact, latentShape, frames, height, width }: Generated,
 ): Promise<void> {
+  if (!exact) throw new Error('the clip was not asked for exactly');
   await mkdir(dirname(path), { recursive: true });
   await saveSafetensors(
     path,
     new Map([
-      ['video', { dtype: 'F32' as const, shape: [1, frames, height, width, 3], data: video }],
-      ['latents', { dtype: 'F32' as const, shape: latentShape, data: latents }],
+      ['video', { dtype: 'F32' as const, shape: [1, frames, height, width, 3], data: exact.video }],
+      ['latents', { dtype: 'F32' as const, shape: latentShape, data: exact.latents }],
     ]),
   );
 }

@@ -6,7 +6,6 @@ import { relativeError } from '@dwm/core-tensor/testing';
 import { writePng } from '@dwm/media/node';
 import { expect, test } from 'vitest';
 import { dwm, haveShared, needsShared, shared, temporaryFolder } from '../testing.ts';
-import { letterbox, letterboxSize } from './letterbox.ts';
 
 const golden = join(shared, 'fixtures/wan_pipeline_e2e');
 
@@ -89,20 +88,3 @@ test.skipIf(!haveShared)(
   },
   120_000,
 );
-
-test('another shape is fitted whole, with black bars, the odd row below', () => {
-  expect(letterboxSize({ height: 720, width: 1280 }, { height: 480, width: 720 })).toEqual({
-    height: 405,
-    width: 720,
-  });
-  expect(letterboxSize({ height: 480, width: 480 }, { height: 480, width: 720 })).toEqual({
-    height: 480,
-    width: 480,
-  });
-  const clip = { data: new Uint8Array(2 * 4 * 3).fill(255), frames: 1, height: 2, width: 4, fps: 8 };
-  const { data, height, width } = letterbox(clip, { height: 5, width: 4 });
-  expect([height, width]).toEqual([5, 4]);
-  const rows = Array.from({ length: 5 }, (_, y) => data[y * 4 * 3]);
-  expect(rows).toEqual([0, 1, 1, 0, 0]);
-  expect(letterbox(clip, clip)).toBe(clip);
-});

@@ -2,7 +2,7 @@
  * Whether pulling opens and not pulling does not: the generated last frame is compared with the simulated one, open and
  * shut, both with the clip's own hand, over the pixels in which these two differ.
  */
-import { changedRegion, frameOf, type MetricClip, regionPsnr, toBytes } from '@dwm/dwm-model';
+import { changedRegion, frameOf, type MetricClip, regionPsnr } from '@dwm/dwm-model';
 import type { SimulatedClip } from '@dwm/synth';
 import { type Captions, captionFor } from './captions.ts';
 import { drawEnd } from './oracle.ts';
@@ -34,11 +34,11 @@ export async function directionOfRoom(
 
   const openness = async (clip: SimulatedClip, handVideo: typeof staticVideo) => {
     const prompt = captionFor(captions, clip.caption, pulled.caption);
-    const { video } = await setup.model.generate({
+    const made = await setup.model.generate({
       ...{ staticVideo, handVideo, prompt, staticLatents, height, width, numFrames: frames },
       ...setup.sampling,
     });
-    const data = toBytes(video.subarray(0, staticVideo.data.length));
+    const data = made.data.subarray(0, staticVideo.data.length);
     const open = await drawEnd(setup.passes, clip, pulled.moving);
     const shut = await drawEnd(setup.passes, clip, left.moving);
     const region = changedRegion(open, shut);
@@ -48,12 +48,16 @@ export async function directionOfRoom(
     };
     return { made: measure({ data, frames, height, width }), copied: measure(staticVideo) };
   };
-  const opens = await openness(pulled, drawn.handVideo);
-  const stays = await openness(left, { ...(await setup.drawHands(left)), fps: setup.size.fps });
-  return {
-    ...{ pulled: opens.made, left: stays.made },
-    copied: { pulled: opens.copied, left: stays.copied },
-  };
+  try {
+    const opens = await openness(pulled, drawn.handVideo);
+    const stays = await openness(left, { ...(await setup.drawHands(left)), fps: setup.size.fps });
+    return {
+      ...{ pulled: opens.made, left: stays.made },
+      copied: { pulled: opens.copied, left: stays.copied },
+    };
+  } finally {
+    staticLatents.destroy();
+  }
 }
 
 /** Clips of a room, of two, that end as they should. */

@@ -11,7 +11,6 @@ import {
   frameOf,
   type MetricClip,
   regionPsnr,
-  toBytes,
 } from '@dwm/dwm-model';
 import { type Captions, captionFor } from './captions.ts';
 import { missRoom } from './rooms.ts';
@@ -49,13 +48,13 @@ export async function missedRoom(
   const arms = dilate(differs(frameOf(interaction, frames - 1), still), height, width, CHANGE_DILATION);
   const region = changedRegion(open.after, still).map((value, p) => Number(value === 1 && arms[p] === 0));
   if (region.reduce((sum, value) => sum + value, 0) < LEAST) return { rejected: 'the hand hides all of it' };
-  const { video } = await setup.model.generate({
+  const { data } = await setup.model.generate({
     ...{ staticVideo, handVideo, height, width, numFrames: frames },
     prompt: captionFor(captions, missed.caption, pulled.caption),
     ...setup.sampling,
   });
   const bytes = height * width * 3;
-  const last = toBytes(video.subarray((frames - 1) * bytes, frames * bytes));
+  const last = data.subarray((frames - 1) * bytes, frames * bytes);
   const near = (data: Uint8Array) =>
     regionPsnr({ data, frames: 1, height, width } satisfies MetricClip, still, region, 1)!;
   return { action: missed.action, still: near(last), opened: near(open.after.data) };

@@ -2,14 +2,15 @@
  * A world model that knows: it answers hand videos with the simulation's own last frame. What it does not reach is not
  * the model's fault but that of the distance, the goal or the search: its score is the ceiling of a judgement.
  */
-import { InvalidArgumentError } from '@dwm/core-tensor';
+import { DeviceTensor, InvalidArgumentError, spec } from '@dwm/core-tensor';
 import type { MetricClip, WorldModel } from '@dwm/dwm-model';
 import type { SimulatedClip } from '@dwm/synth';
 import type { PassRenderer } from '@dwm/synth/node';
 
 export class Oracle implements WorldModel {
   readonly vae: WorldModel['vae'];
-  readonly encodeStatic: WorldModel['encodeStatic'] = async () => new Float32Array(0);
+  readonly encodeStatic: WorldModel['encodeStatic'] = async () =>
+    new DeviceTensor(this.vae.device, spec([1]), 'nothing');
   readonly #outcomes = new WeakMap<Uint8Array, () => Promise<MetricClip>>();
 
   /** @param vae what distances are measured with. */
@@ -23,16 +24,14 @@ export class Oracle implements WorldModel {
   }
 
   readonly generate: WorldModel['generate'] = async ({ staticVideo, handVideo }) => {
-    const outcome = this.#outcomes.get(handVideo.data as Uint8Array);
+    const outcome = this.#outcomes.get(handVideo.data);
     if (!outcome) throw new InvalidArgumentError('handVideo', 'is of hands that the oracle was not told of');
     const { data, height, width } = await outcome();
-    const video = Float32Array.from(staticVideo.data, (value) => (value + 0.5) / 255);
+    const video = staticVideo.data.slice();
     const bytes = height * width * 3;
-    const last = data.subarray(data.length - bytes);
-    for (let i = 0; i < bytes; i++) video[video.length - bytes + i] = (last[i] + 0.5) / 255;
-    const { frames } = staticVideo;
-    const latents = { latents: new Float32Array(0), latentShape: [], timesteps: [], guidance: [] };
-    return { video, frames, height, width, ...latents };
+    video.set(data.subarray(data.length - bytes), video.length - bytes);
+    const run = { latentShape: [], timesteps: [], guidance: [] };
+    return { data: video, frames: staticVideo.frames, height, width, ...run };
   };
 }
 

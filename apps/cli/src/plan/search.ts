@@ -3,6 +3,7 @@ import type { Device } from '@dwm/core-tensor';
 import {
   type Candidate,
   type CemState,
+  type Latents,
   latentDistance,
   type MetricClip,
   type Ranked,
@@ -64,8 +65,9 @@ export async function searchPath(
   const cem = { population, elite, seed: options.seed, choices: CHOICES, size: COORDINATES };
   if (state.round >= rounds) return state;
   const posed = new PosedHands(device, hands);
+  let staticLatents: Latents | undefined;
   try {
-    const staticLatents = await model.encodeStatic(staticVideo, staticVideo, options.signal);
+    staticLatents = await model.encodeStatic(staticVideo, staticVideo, options.signal);
     const scene = { staticVideo, staticLatents, prompt: prompt ?? '' };
     const distance = latentDistance(model.vae);
     let searched = state;
@@ -93,6 +95,7 @@ export async function searchPath(
     }
     return searched;
   } finally {
+    staticLatents?.destroy();
     posed.destroy();
   }
 }

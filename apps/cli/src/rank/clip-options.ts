@@ -1,5 +1,5 @@
 /** Options of commands that make clips to compare: the model's own settings hold wherever one is left out. */
-import type { GenerationSettings } from '@dwm/dwm-model';
+import type { RunSettings } from '@dwm/dwm-model';
 import type { Command } from 'commander';
 import { inSteps, integer, real } from '../commands/options.ts';
 
@@ -20,7 +20,7 @@ export const withClipOptions = (command: Command): Command =>
     .option('--width <pixels>', 'likewise', inSteps(16, 16, 'a multiple of 16'));
 
 /** Frames, pixels and rate of the clips. */
-export const clipSize = (flags: ClipFlags & { fps?: number }, own: GenerationSettings) => ({
+export const clipSize = (flags: ClipFlags & { fps?: number }, own: RunSettings) => ({
   frames: flags.numFrames ?? own.numFrames,
   height: flags.height ?? own.height,
   width: flags.width ?? own.width,

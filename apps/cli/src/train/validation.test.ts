@@ -22,7 +22,6 @@ afterAll(() => rm(folder, { recursive: true }));
 const family = {
   defaults: {
     ...{ takes: 'in-time', fit: 'stretch', seedOfClip: 'add-place', tiling: true, readsTiling: true },
-    ...{ numInferenceSteps: 50, guidanceScale: 6 },
   },
   lacks: {},
 };
@@ -46,9 +45,10 @@ async function run(data: object = {}, training: object = {}, of: object = family
   const pipeline = {
     hasTextEncoder: true,
     family: of,
+    settings: { numInferenceSteps: 50, guidanceScale: 6 },
     generate: async (options: GenerateOptions) => {
       asked.push(options);
-      return { ...SIZE, video: new Float32Array(SIZE.frames * bytes).fill(0.5) };
+      return { ...SIZE, data: new Uint8Array(SIZE.frames * bytes).fill(127) };
     },
   } as unknown as DwmPipeline;
   const samples = await readDataset(join(folder, 'list.txt'), config.data);
@@ -101,7 +101,7 @@ test('the keys of the file say steps, guidance, its rise, and the rate', async (
   expect((await readVideo(join(made, '1.mp4'))).fps).toBe(4);
 }, 120_000);
 
-test('of a family that takes first frames: bars around them, one seed, a mask, no tiles but its own', async () => {
+test('of a family that takes first frames: these as they are, one seed, a mask, no tiles but its own', async () => {
   for (const name of ['videos_static', 'videos_hands']) {
     await mkdir(join(folder, 's', name), { recursive: true });
     for (const stem of ['1', '2']) {
@@ -135,10 +135,8 @@ test('of a family that takes first frames: bars around them, one seed, a mask, n
   expect(asked).toHaveLength(2);
   for (const { staticVideo, ...options } of asked) {
     expect(options).toMatchObject({ seed: 7, mask: 'zeros', tiling: false });
-    expect(staticVideo).toMatchObject(SIZE);
-    const [bar, middle] = [0, 16].map((x) => staticVideo.data[(8 * SIZE.width + x) * 3]);
-    expect(bar).toBe(0);
-    expect(middle).toBeGreaterThan(0.5);
+    // The pipeline puts the bars around it.
+    expect(staticVideo).toMatchObject({ frames: 5, height: 16, width: 16 });
   }
 }, 120_000);
 

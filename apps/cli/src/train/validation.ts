@@ -4,7 +4,7 @@
  */
 import { basename, extname, join } from 'node:path';
 import { writeFileAtomic } from '@dwm/core-tensor/node';
-import type { Clip, ClipSize, DwmPipeline, PromptEmbeds } from '@dwm/dwm-model';
+import type { DwmPipeline, PromptEmbeds, VideoSize } from '@dwm/dwm-model';
 import {
   type ExperimentConfig,
   promptOf,
@@ -16,8 +16,7 @@ import {
 } from '@dwm/dwm-model/node';
 import type { Frames } from '@dwm/media/node';
 import { type ClipVideos, readVideos } from '../generate/inputs.ts';
-import { letterbox } from '../generate/letterbox.ts';
-import { outputPaths, toFrames, writeClip } from '../generate/outputs.ts';
+import { outputPaths, writeClip } from '../generate/outputs.ts';
 
 /** Folder of the videos of one validation. */
 export const validationFolder = (outputDir: string, step: number): string =>
@@ -34,27 +33,22 @@ export function outputNames(samples: readonly Sample[]): string[] {
 }
 
 /**
- * The videos of a sample at the size of the run: as training loads them, or, where the family takes a video's first frames
- * and puts bars around them, as inference does.
+ * The videos of a sample: as training loads them, or, where the family takes a video's first frames, as inference does,
+ * which also fits them into the size of the run.
  */
 async function loadVideos(
   { device, family: { defaults } }: DwmPipeline,
   sample: Sample,
-  size: ClipSize,
+  size: VideoSize,
   fps: number,
   read: ReadClip,
-): Promise<{ shown: ClipVideos; given: { staticVideo: Clip; handVideo: Clip } }> {
+): Promise<ClipVideos> {
   if (defaults.takes === 'first') {
     const job = {
       ...{ name: sample.name, staticVideo: sample.static, handVideo: sample.hand },
       ...{ truth: sample.video, index: 0 },
     };
-    const shown = await readVideos(job, { frames: size.frames, fps }, 'first');
-    const given = {
-      staticVideo: letterbox(shown.staticVideo, size),
-      handVideo: letterbox(shown.handVideo, size),
-    };
-    return { shown, given };
+    return readVideos(job, { frames: size.frames, fps }, 'first');
   }
   const load = async (path: string): Promise<Frames> => ({
     ...(await readTrainingClip(device, read, path, size)),
@@ -62,7 +56,7 @@ async function loadVideos(
   });
   const truth = await load(sample.video).catch(() => undefined);
   const given = { staticVideo: await load(sample.static), handVideo: await load(sample.hand) };
-  return { shown: { ...given, ...(truth && { truth }) }, given };
+  return { ...given, ...(truth && { truth }) };
 }
 
 /** Writes `<stem>.mp4` and `<stem>.txt`, with comparisons and a contact sheet beside them. */
@@ -81,19 +75,20 @@ export async function validate(
   const names = outputNames(samples);
   const { defaults, lacks } = pipeline.family;
   for (const [i, sample] of samples.entries()) {
-    const { shown, given } = await loadVideos(pipeline, sample, size, fps, read);
+    const videos = await loadVideos(pipeline, sample, size, fps, read);
     const prompt: string | PromptEmbeds = await promptOf(pipeline, sample);
     const { validation_num_inference_steps: steps, validation_guidance_scale: guidance } = data;
     const generated = await pipeline.generate({
-      ...given,
+      ...videos,
       prompt,
       numFrames: size.frames,
       height: size.height,
       width: size.width,
-      numInferenceSteps: steps ?? ours.num_inference_steps ?? defaults.numInferenceSteps,
+      numInferenceSteps: steps ?? ours.num_inference_steps ?? pipeline.settings.numInferenceSteps,
+      composite: false,
       // Without a text encoder there is no negative prompt to guide away from.
       guidanceScale:
-        typeof prompt === 'string' ? (guidance ?? ours.guidance_scale ?? defaults.guidanceScale) : 1,
+        typeof prompt === 'string' ? (guidance ?? ours.guidance_scale ?? pipeline.settings.guidanceScale) : 1,
       dynamicGuidance: data.validation_use_dynamic_cfg,
       tiling: defaults.readsTiling ? training.custom_settings.enable_tiling : defaults.tiling,
       seed: training.seed + (defaults.seedOfClip === 'same' ? 0 : i),
@@ -101,7 +96,7 @@ export async function validate(
       signal,
     });
     const path = join(folder, names[i]);
-    await writeClip(outputPaths(path, shown.truth !== undefined), toFrames(generated, fps), shown);
+    await writeClip(outputPaths(path, videos.truth !== undefined), { ...generated, fps }, videos);
     await writeFileAtomic(
       `${path}.txt`,
       typeof prompt === 'string' ? prompt : await readCaption(sample.prompt),

@@ -1,5 +1,4 @@
 /** One run of the model: progress with the time that is left, a preview after each step but the last, and the clip. */
-import { toBytes } from '@dwm/dwm-model';
 import type { LoadedModel } from './model.ts';
 import { Previews } from './previews.ts';
 import type { Calls, Clip, GenerateProgress, Settings } from './protocol.ts';
@@ -30,7 +29,7 @@ export async function generate(
   };
   const previews = new Previews(pipeline, settings, (preview) => show({ preview }));
   try {
-    const { video, frames, height, width } = await pipeline.generate({
+    const { data, frames, height, width } = await pipeline.generate({
       staticVideo: scene,
       handVideo: hands,
       prompt: embeds ?? settings.prompt,
@@ -59,7 +58,7 @@ export async function generate(
       },
     });
     return {
-      video: { data: toBytes(video), frames, height, width, fps: settings.fps },
+      video: { data, frames, height, width, fps: settings.fps },
       seconds: (performance.now() - began) / 1000,
       warnings,
     };

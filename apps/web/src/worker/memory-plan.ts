@@ -19,7 +19,7 @@ function bytesOf({ pipeline, embeds }: LoadedModel, settings: Settings, size: Si
       guidanceScale: settings.guidance,
     });
     const { vae } = pipeline;
-    const preview = vae.estimateDecode(previewed(vae, size).shape, { tiling: true }).bytes;
+    const preview = vae.estimateDecode(previewed(vae, size).size, { tiling: true }).bytes;
     const most = Math.max(...Object.values(stages));
     // Previews are decoded beside the denoising.
     return bytes - most + Math.max(most, stages.denoise + preview);

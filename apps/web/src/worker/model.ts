@@ -1,6 +1,6 @@
 /** The loaded model with what the page needs to know of it, and the size of run that it was made for. */
 import { type Device, type ModelFolder, openSafetensors, toFloat32 } from '@dwm/core-tensor';
-import { DwmPipeline, knowsOnly, type PromptEmbeds, readOwnSettings } from '@dwm/dwm-model';
+import { DwmPipeline, knowsOnly, type PromptEmbeds } from '@dwm/dwm-model';
 import type { ModelInfo, ModelProgress, Settings } from './protocol.ts';
 import { messagesIn } from './serve.ts';
 
@@ -10,21 +10,6 @@ export interface LoadedModel {
   /** What a run is told in place of a prompt, where there is no text encoder. */
   readonly embeds: PromptEmbeds | undefined;
 }
-
-const LARGE: Settings = {
-  width: 720,
-  height: 480,
-  frames: 49,
-  fps: 8,
-  steps: 50,
-  guidance: 6,
-  seed: 42,
-  prompt: '',
-};
-const SMALL: Settings = { ...LARGE, width: 96, height: 64, frames: 17, steps: 10, guidance: 1 };
-
-/** Networks narrower than this are toys or were trained for small pictures. */
-const SMALL_WIDTH = 1024;
 
 /** @throws InvalidFileError naming file and field; the signal's reason. */
 export async function loadModel(
@@ -40,7 +25,6 @@ export async function loadModel(
     precision: device.caps.features.f16 && device.caps.adapter.kind === 'hardware' ? 'f16' : 'f32',
     onProgress: (part, done, total) => report({ part, done, total }),
   });
-  const small = pipeline.network.width < SMALL_WIDTH;
   return {
     pipeline,
     embeds: pipeline.hasTextEncoder ? undefined : await promptEmbeds(pipeline, folder),
@@ -50,7 +34,7 @@ export async function loadModel(
       takesText: pipeline.hasTextEncoder,
       limit: knowsOnly(folder.name),
       bytes: device.memory.allocated - before,
-      settings: { ...(small ? SMALL : LARGE), ...(await ownSettings(folder)) },
+      settings: settingsOf(pipeline),
     },
   };
 }
@@ -76,15 +60,11 @@ function untilAborted(folder: ModelFolder, signal: AbortSignal): ModelFolder {
   };
 }
 
-/** What a model says of itself in `generation.json`, in the page's words. */
-async function ownSettings(folder: ModelFolder): Promise<Partial<Settings>> {
-  const { numFrames, numInferenceSteps, guidanceScale, ...same } = await readOwnSettings(folder);
-  return {
-    ...same,
-    ...(numFrames !== undefined && { frames: numFrames }),
-    ...(numInferenceSteps !== undefined && { steps: numInferenceSteps }),
-    ...(guidanceScale !== undefined && { guidance: guidanceScale }),
-  };
+/** What the model was made for, in the page's words. */
+function settingsOf({ settings, family }: DwmPipeline): Settings {
+  const { numFrames, numInferenceSteps, guidanceScale, ...same } = settings;
+  const run = { frames: numFrames, steps: numInferenceSteps, guidance: guidanceScale };
+  return { ...same, ...run, seed: family.defaults.seed, prompt: '' };
 }
 
 /** The embeddings that come with the model; zeros, the empty prompt of models trained without text, else. */

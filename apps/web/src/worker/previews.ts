@@ -2,18 +2,19 @@
  * What a run looks like after each step: its clean latents decoded beside the run. A preview
  * that is not ready when the next one comes is the one that is shown; the newer is left out.
  */
-import type { DeviceTensor } from '@dwm/core-tensor';
-import type { ClipCodec, DwmPipeline } from '@dwm/dwm-model';
+import { DeviceTensor, spec } from '@dwm/core-tensor';
+import { type ClipCodec, type DwmPipeline, decodeVideo, type Latents, toBytes } from '@dwm/dwm-model';
 import type { Clip, Settings } from './protocol.ts';
 
 /** Above this many latent pixels a preview is one frame, the middle one. */
 const WHOLE_CLIP = 2048;
 
-/** The latent frames of a run that its previews show, and the shape that they are decoded in. */
+/** The latents of a run that its previews show: from which latent frame on, and their size. */
 export function previewed(vae: ClipCodec, size: Pick<Settings, 'width' | 'height' | 'frames'>) {
-  const { channels, frames, height, width } = vae.latentSize(size);
+  const latent = vae.latentSize(size);
+  const { frames, height, width } = latent;
   const [first, count] = frames * height * width <= WHOLE_CLIP ? [0, frames] : [frames >> 1, 1];
-  return { first, shape: [1, channels, count, height, width] };
+  return { first, size: { ...latent, frames: count } };
 }
 
 export class Previews {
@@ -29,10 +30,15 @@ export class Previews {
     this.#show = show;
   }
 
-  /** @param latents [1, F', channels, h, w], scaled as the run has them; read before this returns. */
-  offer(latents: DeviceTensor): void {
+  /** @param latents of the run, which are copied before this returns. */
+  offer(latents: Latents): void {
     if (this.#busy || this.#end.signal.aborted) return;
-    this.#busy = this.#decode(latents.clone())
+    const { first, size } = previewed(this.#vae, this.#settings);
+    const { frames, channels, height, width } = size;
+    const shown = new DeviceTensor(latents.device, spec([1, frames, channels, height, width]), 'preview');
+    const one = channels * height * width;
+    shown.copyFrom(latents, { from: first * one, count: frames * one });
+    this.#busy = this.#decode(shown)
       // What was given up; and a lost device or a full one is for the run itself to say.
       .catch(() => {})
       .finally(() => {
@@ -46,37 +52,15 @@ export class Previews {
     await this.#busy;
   }
 
-  async #decode(kept: DeviceTensor): Promise<void> {
-    const latents = (await kept.read().finally(() => kept.destroy())) as Float32Array;
-    const { width, height, frames, fps } = this.#settings;
-    const { first, shape } = previewed(this.#vae, this.#settings);
-    const [, channels, count, h, w] = shape;
-    const unscaled = new Float32Array(channels * count * h * w);
-    for (let c = 0; c < channels; c++) {
-      for (let f = 0; f < count; f++) {
-        const from = ((first + f) * channels + c) * h * w;
-        for (let i = 0; i < h * w; i++)
-          unscaled[(c * count + f) * h * w + i] = latents[from + i] / this.#vae.shape.scalingFactor;
-      }
-    }
+  /** @param latents which are destroyed. */
+  async #decode(latents: Latents): Promise<void> {
+    const { frames, fps } = this.#settings;
     const { signal } = this.#end;
-    const decoded = await this.#vae.decode(unscaled, shape, { tiling: true, signal });
+    const video = await decodeVideo(this.#vae, latents, { tiling: true, signal }).finally(() =>
+      latents.destroy(),
+    );
+    const shown = await toBytes(video).finally(() => video.destroy());
     signal.throwIfAborted();
-    const shown = decoded.shape[2];
-    this.#show({
-      data: toBytes(decoded.data, shown * height * width),
-      frames: shown,
-      height,
-      width,
-      fps: shown === 1 ? fps / frames : fps,
-    });
+    this.#show({ ...shown, fps: shown.frames === 1 ? fps / frames : fps });
   }
-}
-
-/** [3, pixels] in [-1, 1] to displayed RGB. */
-function toBytes(planes: Float32Array, pixels: number): Uint8Array {
-  const rgb = new Uint8ClampedArray(pixels * 3);
-  for (let c = 0; c < 3; c++)
-    for (let i = 0; i < pixels; i++) rgb[i * 3 + c] = (planes[c * pixels + i] / 2 + 0.5) * 255;
-  return new Uint8Array(rgb.buffer);
 }

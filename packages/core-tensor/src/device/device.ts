@@ -16,7 +16,10 @@ export interface DeviceMemory {
   readonly limit: number;
 }
 
-/** What has crossed between host and device so far. Each write of a tensor and each read of a buffer is one. */
+/**
+ * What has crossed between host and device so far: each write of a tensor's values and each read of a buffer is one.
+ * Weights and the constants of programs do not count.
+ */
 export interface DeviceTraffic {
   uploads: number;
   uploadedBytes: number;

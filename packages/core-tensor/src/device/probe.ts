@@ -103,6 +103,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   }
 }`;
 
+/** A copy between two buffers of the device, to measure its memory by. */
 export interface CopyProbe {
   readonly source: DeviceBuffer;
   readonly destination: DeviceBuffer;

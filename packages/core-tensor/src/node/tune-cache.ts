@@ -25,6 +25,7 @@ interface TuneFile {
 
 const EMPTY: TuneFile = { version: VERSION, devices: {} };
 
+/** The file of measured choices: `dwm/tune.json` in the user's cache. */
 export const tuneCachePath = (): string =>
   join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'dwm', 'tune.json');
 
@@ -68,6 +69,7 @@ async function readTuneFile(path: string, warn: (line: string) => void): Promise
   return EMPTY;
 }
 
+/** Where measured choices are kept. */
 export interface TuneFileOptions {
   readonly path?: string;
   /** Told, in one line, of a file that cannot be read. */

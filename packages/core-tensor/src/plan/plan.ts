@@ -24,6 +24,7 @@ export type Location =
   | { readonly kind: 'external'; readonly tensor: Tensor }
   | { readonly kind: 'output'; readonly index: number };
 
+/** A storage binding of a dispatch: where its bytes lie. */
 export interface PlannedBinding {
   readonly location: Location;
   readonly access: 'read' | 'read_write';
@@ -31,6 +32,7 @@ export interface PlannedBinding {
   readonly byteLength: number;
 }
 
+/** A dispatch with its operands in their places. */
 export interface PlannedDispatch extends Pick<Dispatch, 'label' | 'wgsl' | 'uniforms' | 'workgroups'> {
   readonly bindings: readonly PlannedBinding[];
   /** Share of the step's work that this dispatch does. */
@@ -123,6 +125,7 @@ function lowerStep(step: Step, target: Target): Lowering {
   }
 }
 
+/** The plan of a graph for a device: dispatches, memory and cost. Nothing is allocated. */
 export function planProgram(
   outputs: Readonly<Record<string, Tensor>>,
   caps: DeviceCaps,

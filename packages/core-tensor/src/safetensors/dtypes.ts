@@ -33,6 +33,7 @@ export const DTYPE_BITS = {
 /** Element types of safetensors, by their names there. */
 export type SafetensorsDtype = keyof typeof DTYPE_BITS;
 
+/** Host values of a tensor in a safetensors file. */
 export type TypedArray =
   | Float64Array
   | Float32Array
@@ -55,6 +56,7 @@ export interface SafetensorsTensor {
   data: TypedArray;
 }
 
+/** Whether a safetensors file may name this dtype. */
 export function isDtype(name: unknown): name is SafetensorsDtype {
   return typeof name === 'string' && Object.hasOwn(DTYPE_BITS, name);
 }

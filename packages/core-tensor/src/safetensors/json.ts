@@ -58,6 +58,7 @@ export function parseJsonObject(bytes: Uint8Array, file: string, part: string): 
   return value;
 }
 
+/** Whether a parsed JSON value is an object, and no list. */
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

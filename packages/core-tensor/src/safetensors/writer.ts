@@ -8,6 +8,7 @@ import { quote } from '../text.ts';
 import { DTYPE_BITS, isDtype, type SafetensorsDtype, type SafetensorsTensor } from './dtypes.ts';
 import { byteLength, MAX_HEADER_BYTES } from './header.ts';
 
+/** A safetensors file before its data: the header's bytes and the order of the tensors. */
 export interface SafetensorsLayout {
   /** Everything before the data: length, JSON, padding. */
   readonly head: Uint8Array;

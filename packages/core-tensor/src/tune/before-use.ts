@@ -34,6 +34,7 @@ export function watchPrograms(watch: (plan: Plan) => void): () => void {
   return () => watchers.delete(watch);
 }
 
+/** What a device does before a program's first run; see `tuneOnFirstUse`. */
 export const beforeUse = {
   /** Tries the suspect kernels of the plans; does nothing without `selfTestOnFirstUse` for this device. */
   async prove(device: Device, plan: Planning): Promise<void> {

@@ -10,6 +10,7 @@ import type { Plan } from '../plan/plan.ts';
 import { type FirstUse, setFirstUse } from './before-use.ts';
 import { questionsOf, type Tuned, type TuneOptions, tune } from './tune.ts';
 
+/** How new shapes are tuned at their first use. */
 export interface FirstUseOptions extends Omit<TuneOptions, 'signal'> {
   /** Keeps `choicesOf(device.caps)`. */
   readonly save: () => Promise<void>;

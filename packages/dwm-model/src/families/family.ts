@@ -4,11 +4,12 @@
  * docs/add-a-model.md says how to add one.
  */
 import type { ByteSource, Device, DType, ModelFolder, Precision, Tensor, TensorSpec } from '@dwm/core-tensor';
-import type { ClipSize } from '../pipeline/clip.ts';
-import type { Conditioning, ConditioningSource } from '../pipeline/conditioning.ts';
+import type { Conditioning, ConditioningSource, ConditioningTools } from '../pipeline/conditioning.ts';
 import type { Scheduler, SchedulerName } from '../schedulers/index.ts';
 import type { T5Config } from '../text-encoder/config.ts';
-import type { ClipCodec, LatentSize, Posterior } from '../vae/index.ts';
+import type { ClipCodec, LatentSize } from '../vae/index.ts';
+import type { Fit } from '../video/transfer.ts';
+import type { VideoSize } from '../video/video.ts';
 import type { BlockStream } from '../weights/block-stream.ts';
 import type { MergedLora } from '../weights/lora.ts';
 import type { Parameters } from '../weights/parameters.ts';
@@ -31,6 +32,7 @@ export interface LoadTransformerOptions {
   readonly residentBlocks?: number | undefined;
 }
 
+/** What a transformer is made with, as far as its family knows such. */
 export interface NetworkOptions {
   /** Frames a second that positions in time are made for, where the network has such. */
   readonly fps?: number;
@@ -142,7 +144,7 @@ export interface FamilyDefaults {
   /** Frames of a video that are taken: those at the clip's rate, or simply its first. */
   readonly takes: 'in-time' | 'first';
   /** How videos of another size become the clip's: stretched, or whole with black bars. */
-  readonly fit: 'stretch' | 'letterbox';
+  readonly fit: Fit;
   /** Which chunks of a list are one clip longer where they do not divide: the first ones, or some all along. */
   readonly chunkRemainder: 'first' | 'spread';
 }
@@ -177,6 +179,7 @@ export interface ModelShapes {
   readonly tiling: boolean;
 }
 
+/** A kind of model: how its files are known and read, and how it is run. */
 export interface ModelFamily {
   readonly name: string;
   /** What `pipeline.type` of an experiment file says for it. */
@@ -232,19 +235,9 @@ export interface ModelFamily {
   mergeDistilled?(device: Device, loaded: LoadedTransformer, file: DistilledLora): Promise<MergedLora>;
   /** @throws InvalidFileError when the parts of a model folder do not belong together. */
   checkParts(folder: string, loaded: LoadedTransformer, vae: ClipCodec, textWidth: number | undefined): void;
-  /**
-   * The condition that stands beside the noisy latents.
-   * @param encode the VAE, [1, 3, F, H, W] in [-1, 1] to a posterior.
-   */
-  condition(
-    device: Device,
-    encode: (video: Float32Array) => Promise<Posterior>,
-    source: ConditioningSource,
-    size: ClipSize,
-    latent: LatentSize,
-    scaling: number,
-  ): Promise<Conditioning>;
+  /** The condition that stands beside the noisy latents, on the device, the caller's. */
+  condition(tools: ConditioningTools, source: ConditioningSource): Promise<Conditioning>;
   /** Size of a clip's latents, from the configuration alone. */
-  latentSize(folder: ModelFolder, size: ClipSize): Promise<LatentSize>;
+  latentSize(folder: ModelFolder, size: VideoSize): Promise<LatentSize>;
   shapes(folder: ModelFolder): Promise<ModelShapes>;
 }

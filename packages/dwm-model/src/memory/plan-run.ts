@@ -24,7 +24,7 @@ import { Symbols } from '../families/symbols.ts';
 import { type BlockDenoiserPlan, planBlockDenoiser } from '../pipeline/block-denoiser.ts';
 import { Denoiser } from '../pipeline/denoiser.ts';
 import { t5BlockPrefix, t5Encoder, t5Parameters, t5Parts } from '../text-encoder/network.ts';
-import type { ClipCodec, VaeOptions } from '../vae/index.ts';
+import type { ClipCodec, VaeEstimate, VaeOptions } from '../vae/index.ts';
 import { ownBytes, planBlock } from '../weights/block-loop.ts';
 import { specBytes } from '../weights/block-stream.ts';
 import { ALL_RESIDENT, type MemoryChoice } from './choice.ts';
@@ -47,6 +47,8 @@ export interface RunNeeds extends RunSize {
   readonly tiling?: VaeOptions['tiling'] | undefined;
   /** Whether a LoRA is merged. */
   readonly lora?: boolean | undefined;
+  /** Whether the static video stays for its compositing. */
+  readonly composite?: boolean | undefined;
 }
 
 export type StageName = 'text' | 'encode' | 'denoise' | 'decode';
@@ -203,7 +205,10 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
   const { precision, guided } = needs;
   const refusals: string[] = [];
   const vae: ClipCodec = model.vae(device, precision);
-  const latent = vae.latentSize({ frames: needs.numFrames, height: needs.height, width: needs.width });
+  const size = { frames: needs.numFrames, height: needs.height, width: needs.width };
+  const latent = vae.latentSize(size);
+  const videoBytes = specBytes({ video: spec([1, size.frames, size.height, size.width, 3]) });
+  const keptVideo = needs.composite ? videoBytes : 0;
   const { network, shapes: stack } = model.stacked();
   const textLength = needs.textTokens ?? network.textTokens;
   const shape = { latent, textLength, guided };
@@ -215,13 +220,23 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
   const transformerBytes = stack.outerBytes + stack.blocks * stack.blockBytes;
   const mergeBytes = needs.lora ? mergeScratch(stack.block) : 0;
 
-  const encodeShape = [1, vae.shape.colours, needs.numFrames, needs.height, needs.width];
-  const decodeShape = [1, latent.channels, latent.frames, latent.height, latent.width];
   const usual = needs.tiling ?? model.tiling;
+  /** The VAE's own memory, and videos beside it. */
+  const beside = (videos: number, { bytes, flops }: VaeEstimate) => ({ bytes: bytes + videos, flops });
   const encodePlan = (room: number) =>
-    planVae((tiling) => vae.estimateEncode(encodeShape, { tiling, roughly: true }), usual, room, refusals);
+    planVae(
+      (tiling) => beside(videoBytes + keptVideo, vae.estimateEncode(size, { tiling, roughly: true })),
+      usual,
+      room,
+      refusals,
+    );
   const decodePlan = (room: number) =>
-    planVae((tiling) => vae.estimateDecode(decodeShape, { tiling, roughly: true }), usual, room, refusals);
+    planVae(
+      (tiling) => beside(2 * keptVideo, vae.estimateDecode(latent, { tiling, roughly: true })),
+      usual,
+      room,
+      refusals,
+    );
 
   // What the transformer may keep on the device is bounded by what every other stage needs at the least.
   const mayStay = model.vaeBytes + transformerBytes < budget;
@@ -237,9 +252,15 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
     chosen: string;
   };
   const ways: Way[] = [];
-  if (resident && model.vaeBytes + transformerBytes + resident.bytes <= budget) {
+  if (resident && model.vaeBytes + transformerBytes + keptVideo + resident.bytes <= budget) {
     ways.push({
-      ...{ choice: ALL_RESIDENT, ...resident, kept: transformerBytes, reads: 0 },
+      ...{
+        choice: ALL_RESIDENT,
+        ...resident,
+        bytes: keptVideo + resident.bytes,
+        kept: transformerBytes,
+        reads: 0,
+      },
       chosen: 'all blocks stay',
     });
   }
@@ -263,7 +284,8 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
       for (const parts of FEED_FORWARD_PARTS) {
         const planned = planBlocks(twoPasses, parts);
         if (!planned) continue;
-        const fixed = model.vaeBytes + stack.outerBytes + planned.bytes;
+        const own = keptVideo + planned.bytes;
+        const fixed = model.vaeBytes + stack.outerBytes + own;
         const slots = 2 * stack.blockBytes + mergeBytes;
         least = Math.min(least, fixed + slots);
         const room = budget - fixed;
@@ -274,7 +296,7 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
         const away = stack.blocks - stays;
         found.push({
           choice: { text: 'come in blocks', twoPasses, residentBlocks: stays, feedForwardParts: parts },
-          bytes: planned.bytes + (away > 0 ? Math.min(away, 2) * stack.blockBytes + mergeBytes : 0),
+          bytes: own + (away > 0 ? Math.min(away, 2) * stack.blockBytes + mergeBytes : 0),
           kept: stack.outerBytes + stays * stack.blockBytes,
           flops: planned.flops,
           reads: away * stack.blockBytes,

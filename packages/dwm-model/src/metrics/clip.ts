@@ -9,6 +9,7 @@ export interface MetricClip {
   readonly width: number;
 }
 
+/** A clip with the name that messages give it. */
 export interface NamedClip {
   /** A file, or words for a clip that is in no file. */
   readonly name: string;

@@ -7,6 +7,7 @@ import { changedRegion } from './region.ts';
 import { sharpness } from './sharpness.ts';
 import { clipSsim } from './ssim.ts';
 
+/** What a clip is scored against. */
 export interface ScoreInput {
   readonly prediction: NamedClip;
   /** What happened. */

@@ -4,6 +4,7 @@
  */
 import type { MetricClip } from './clip.ts';
 
+/** How sharp a clip is beside the truth. */
 export interface Sharpness {
   /** Sum of the gradient's lengths, generated over truth: 1 is as sharp, 0 is flat. */
   readonly gradient: number;

@@ -2,7 +2,7 @@
 import { InvalidArgumentError } from '@dwm/core-tensor';
 import type { DenoisingNetwork } from '../families/family.ts';
 import type { CodecShape } from '../vae/index.ts';
-import { type Clip, type ClipSize, checkClip } from './clip.ts';
+import { checkVideo, type Video, type VideoSize } from '../video/video.ts';
 import { shapes } from './clip-report.ts';
 import { handCoverage, handWarning } from './hand-coverage.ts';
 import type { GenerateOptions } from './options.ts';
@@ -14,7 +14,7 @@ const MOST_VALUES = 2 ** 29;
 
 /** @throws InvalidArgumentError naming the size that is out of range. */
 export function checkSize(
-  { frames, height, width }: ClipSize,
+  { frames, height, width }: VideoSize,
   { ratio, temporalRatio }: CodecShape,
   { patch, framePatch }: DenoisingNetwork,
 ): void {
@@ -58,13 +58,13 @@ export function checkOptions({
     throw new InvalidArgumentError('seed', `expected a whole number from 0 to 2^53 - 1, got ${seed}`);
   if (!Number.isFinite(guidanceScale) || guidanceScale < 0)
     throw new InvalidArgumentError('guidance-scale', `expected a number from 0 up, got ${guidanceScale}`);
-  checkClip('static', staticVideo);
-  checkClip('hands', handVideo);
-  if (typeof mask === 'object') checkClip('mask', mask, 1);
+  checkVideo('static', staticVideo);
+  checkVideo('hands', handVideo);
+  if (typeof mask === 'object') checkVideo('mask', mask, 1);
 }
 
 /** A line for each thing about the videos that is not as the model expects it. */
-export function videoRemarks(staticVideo: Clip, handVideo: Clip, frames: number): string[] {
+export function videoRemarks(staticVideo: Video, handVideo: Video, frames: number): string[] {
   const stretched = [staticVideo, handVideo].some((clip) => clip.frames !== frames);
   const remarks = [
     stretched

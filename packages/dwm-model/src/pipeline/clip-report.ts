@@ -1,5 +1,5 @@
 /** What is taken of the two videos of a clip, in a line; and what about them is not as the model expects it. */
-import type { Clip } from './clip.ts';
+import type { Video } from '../video/video.ts';
 import { handCoverage, handWarning } from './hand-coverage.ts';
 
 /** A video file: its upright picture with square pixels. */
@@ -11,6 +11,7 @@ export interface VideoFacts {
   readonly width: number;
 }
 
+/** The two videos that a clip is made from. */
 export interface ClipSources {
   readonly staticVideo: VideoFacts;
   readonly handVideo: VideoFacts;
@@ -29,6 +30,7 @@ export interface ClipAim {
   readonly fit?: 'stretch' | 'letterbox';
 }
 
+/** What is used of the videos of a clip. */
 export interface ClipReport {
   /** What is used of the videos. */
   readonly line: string;
@@ -44,7 +46,7 @@ export interface ClipReport {
  */
 export function clipReport(
   sources: ClipSources,
-  hands: Clip,
+  hands: Video,
   aim: ClipAim,
   keepTime?: (fps: number) => string,
 ): ClipReport {

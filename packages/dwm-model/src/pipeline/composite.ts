@@ -8,7 +8,28 @@
  *
  * `decoded` is what the VAE makes of the static video, so that what it loses is no difference. Not in the original.
  */
-import type { ClipSize } from './clip.ts';
+import {
+  add,
+  compile,
+  constant,
+  type Device,
+  DeviceTensor,
+  div,
+  less,
+  matmul,
+  maximum,
+  minimum,
+  mul,
+  permute,
+  reshape,
+  spec,
+  sqrt,
+  sub,
+  sum,
+  type Tensor,
+  where,
+} from '@dwm/core-tensor';
+import type { DeviceVideo } from '../video/video.ts';
 
 /** In steps of 8 bits: a difference up to SAME is none, and from OTHER on nothing of the static video is left. */
 const [SAME, OTHER] = [6, 18];
@@ -16,57 +37,78 @@ const [SAME, OTHER] = [6, 18];
 const STEP = 2 / 255;
 
 /**
- * Composites `generated` over the static video, in place.
- * @param generated [3, frames, height, width] in [-1, 1]; frames past those of `still` stay as they are.
- * @param decoded of the same shape: the static video encoded and decoded.
- * @param still the static video itself, [3, size.frames, size.height, size.width].
+ * Composites a generated video over the static one.
+ * @param generated its frames past those of `still` are left as they are.
+ * @param decoded the static video encoded and decoded, as many frames.
+ * @param still the static video itself.
  * @param sigma standard deviation of the blur, pixels.
+ * @returns a video of the size of `generated`, the caller's.
  */
-export function compositeStatic(
-  generated: Float32Array,
-  decoded: Float32Array,
-  still: Float32Array,
-  { frames, height, width }: ClipSize,
+export async function compositeStatic(
+  device: Device,
+  generated: DeviceVideo,
+  decoded: DeviceVideo,
+  still: DeviceVideo,
   sigma: number,
-): void {
-  const pixels = height * width;
-  const made = generated.length / 3;
-  const window = gaussian(sigma);
-  const squares = new Float64Array(pixels);
-  for (let f = 0; f < frames; f++) {
-    squares.fill(0);
-    for (let c = 0; c < 3; c++) {
-      const at = c * made + f * pixels;
-      for (let i = 0; i < pixels; i++) squares[i] += (generated[at + i] - decoded[at + i]) ** 2 / 3;
+): Promise<DeviceVideo> {
+  const [, frames, height, width] = still.shape;
+  const one = spec([1, 1, height, width, 3]);
+  const program = await compile(device, { made: one, scene: one, own: one }, ({ made, scene, own }) => {
+    const difference = sub(made, scene);
+    const squares = div(sum(mul(difference, difference), [4]), 3);
+    const blurred = blur(reshape(squares, [height, width]), sigma);
+    const steps = div(sqrt(blurred), STEP);
+    const share = reshape(minimum(1, maximum(0, div(sub(steps, SAME), OTHER - SAME))), [
+      1,
+      1,
+      height,
+      width,
+      1,
+    ]);
+    const mixed = add(own, mul(share, sub(made, own)));
+    return { frame: where(less(share, 1), mixed, made) };
+  });
+  const out = generated.clone('composited video');
+  const frame = [generated, decoded, still].map(() => new DeviceTensor(device, one, 'frame'));
+  const [made, scene, own] = frame;
+  const count = height * width * 3;
+  try {
+    for (let at = 0; at < frames; at++) {
+      for (const [i, video] of [generated, decoded, still].entries())
+        frame[i].copyFrom(video, { from: at * count, count });
+      const result = await program.run({ made, scene, own });
+      out.copyFrom(result.frame, { to: at * count, count });
     }
-    const blurred = blurLines(blurLines(squares, window, width, 1), window, height, width);
-    for (let i = 0; i < pixels; i++) {
-      const steps = Math.sqrt(blurred[i]) / STEP;
-      const share = Math.min(1, Math.max(0, (steps - SAME) / (OTHER - SAME)));
-      for (let c = 0; c < 3; c++) {
-        const own = still[(c * frames + f) * pixels + i];
-        const at = c * made + f * pixels + i;
-        generated[at] = own + share * (generated[at] - own);
-      }
-    }
+    return out;
+  } catch (error) {
+    out.destroy();
+    throw error;
+  } finally {
+    program.destroy();
+    for (const tensor of frame) tensor.destroy();
   }
 }
 
-/** Weights of neighbours from 0 pixels away to three deviations. */
-const gaussian = (sigma: number): number[] =>
-  Array.from({ length: Math.ceil(3 * sigma) + 1 }, (_, i) => Math.exp(-(i ** 2) / (2 * sigma ** 2)));
+/** A picture [height, width] blurred along both; beyond its edges nothing counts. */
+function blur(picture: Tensor, sigma: number): Tensor {
+  const [height, width] = picture.shape;
+  const alongRows = matmul(picture, constant(window(width, sigma), [width, width]));
+  return permute(
+    matmul(permute(alongRows, [1, 0]), constant(window(height, sigma), [height, height])),
+    [1, 0],
+  );
+}
 
-/** A picture blurred along one axis of `length` pixels that lie `stride` apart; beyond its edges nothing counts. */
-function blurLines(x: Float64Array, window: readonly number[], length: number, stride: number): Float64Array {
-  const out = new Float64Array(x.length);
-  for (let i = 0; i < x.length; i++) {
-    const at = Math.floor(i / stride) % length;
-    let [sum, weight] = [window[0] * x[i], window[0]];
-    for (let k = 1; k < window.length; k++) {
-      if (at >= k) [sum, weight] = [sum + window[k] * x[i - k * stride], weight + window[k]];
-      if (at + k < length) [sum, weight] = [sum + window[k] * x[i + k * stride], weight + window[k]];
-    }
-    out[i] = sum / weight;
+/** What every pixel of a line gives to every other, [from, to]: a Gaussian up to three deviations away. */
+function window(length: number, sigma: number): Float32Array {
+  const reach = Math.ceil(3 * sigma);
+  const out = new Float32Array(length * length);
+  for (let to = 0; to < length; to++) {
+    const [first, last] = [Math.max(0, to - reach), Math.min(length - 1, to + reach)];
+    let total = 0;
+    for (let from = first; from <= last; from++) total += Math.exp(-((from - to) ** 2) / (2 * sigma ** 2));
+    for (let from = first; from <= last; from++)
+      out[from * length + to] = Math.exp(-((from - to) ** 2) / (2 * sigma ** 2)) / total;
   }
   return out;
 }

@@ -3,104 +3,130 @@
  * of the original (`fixtures/pipeline_e2e/README.md`). Static latents are the posterior's mode where a mask is
  * passed, a sample where none is; hand latents are always a sample.
  */
-import type { Device } from '@dwm/core-tensor';
-import { type LatentSize, type Posterior, samplePosterior } from '../vae/index.ts';
-import { type Clip, type ClipSize, prepareClip } from './clip.ts';
-import { binaryMask, hideMasked, latentVisibility, type Mask } from './mask.ts';
+import {
+  broadcastTo,
+  concat,
+  constant,
+  type Device,
+  DeviceTensor,
+  evaluate,
+  mul,
+  parameter,
+  permute,
+  type Tensor,
+} from '@dwm/core-tensor';
+import type { LatentSize, Posterior } from '../vae/index.ts';
+import { type Fit, toDevice } from '../video/transfer.ts';
+import type { DeviceVideo, Latents, Video, VideoSize } from '../video/video.ts';
+import { hiddenPixels, hideMasked, latentVisibility, type Mask } from './mask.ts';
 import { normals, STREAMS } from './noise.ts';
 import type { Draws } from './options.ts';
 
+/** On the device, the caller's. */
 export interface Conditioning {
-  /** [F', 1 + 2 C, h, w]: mask, static, hand. */
-  readonly condition: Float32Array;
-  /** Scaled sample of the static posterior [F', C, h, w], where a start from the static video needs it. */
-  readonly start?: Float32Array;
-  /** The static video at the size of the run, [3, F, H, W] in [-1, 1]. */
-  readonly staticVideo: Float32Array;
-  /** Mode of its posterior [C, F', h, w], not scaled, where it was encoded whole. */
-  readonly staticLatents?: Float32Array;
+  /** [1, F', 1 + 2 C, h, w]: mask, static, hand. */
+  readonly condition: DeviceTensor;
+  /** Sample of the static posterior, where a start from the static video needs it. */
+  readonly start?: Latents;
+  /** The static video at the size of the run, and the mode of its posterior, where they are kept. */
+  readonly staticVideo?: DeviceVideo;
+  readonly staticLatents?: Latents;
 }
 
 export interface ConditioningSource {
-  readonly staticVideo: Clip;
-  readonly handVideo: Clip;
+  readonly staticVideo: Video;
+  readonly handVideo: Video;
   readonly mask: 'zeros' | 'none' | Mask;
-  /** Mode of the static posterior [C, F', h, w], where it is known; only with mask `zeros` and no start. */
-  readonly staticLatents?: Float32Array;
+  /** Mode of the static posterior, where it is known; only with mask `zeros` and no start. */
+  readonly staticLatents?: Latents;
   readonly draws: Draws;
   readonly seed: number;
   /** Whether the run starts from the noised static video. */
   readonly needsStart: boolean;
+  /** Whether the static video and the mode of its posterior are kept. */
+  readonly keepsStatic: boolean;
 }
 
-/** [channels, frames, pixels] to [frames, channels, pixels], or back; scaled on the way. */
-export function swapFrames(x: Float32Array, outer: number, inner: number, scale = 1): Float32Array {
-  const pixels = x.length / (outer * inner);
-  const out = new Float32Array(x.length);
-  for (let a = 0; a < outer; a++) {
-    for (let b = 0; b < inner; b++) {
-      const from = (a * inner + b) * pixels;
-      const to = (b * outer + a) * pixels;
-      for (let i = 0; i < pixels; i++) out[to + i] = x[from + i] * scale;
-    }
+/** What conditions are made with. */
+export interface ConditioningTools {
+  readonly device: Device;
+  /** The VAE; the posterior is the caller's. */
+  readonly encode: (video: DeviceVideo) => Promise<Posterior>;
+  readonly size: VideoSize;
+  readonly latent: LatentSize;
+  readonly scaling: number;
+  readonly fit: Fit;
+}
+
+/** Keeps what is made on the way, and destroys all but what is handed over. */
+export class Scratch {
+  readonly #kept = new Set<{ destroy(): void }>();
+
+  keep<T extends { destroy(): void }>(made: T): T {
+    this.#kept.add(made);
+    return made;
   }
-  return out;
+
+  /** Leaves a value to the caller. */
+  give<T extends { destroy(): void }>(made: T): T {
+    this.#kept.delete(made);
+    return made;
+  }
+
+  destroy(): void {
+    for (const made of this.#kept) made.destroy();
+    this.#kept.clear();
+  }
 }
 
-/**
- * @param encode the VAE, [1, 3, F, H, W] in [-1, 1] to a posterior.
- */
 export async function makeConditioning(
-  device: Device,
-  encode: (video: Float32Array) => Promise<Posterior>,
+  { device, encode, size, latent, scaling, fit }: ConditioningTools,
   source: ConditioningSource,
-  size: ClipSize,
-  latent: LatentSize,
-  scaling: number,
 ): Promise<Conditioning> {
-  const { draws, seed, mask } = source;
-  const pixels = latent.height * latent.width;
-
-  const staticVideo = await prepareClip(device, source.staticVideo, size);
-  const handVideo = await prepareClip(device, source.handVideo, size);
-  const hidden = typeof mask === 'string' ? undefined : binaryMask(mask, size);
-  const allHidden = hidden?.every((value) => value === 1) ?? false;
-  const someHidden = !allHidden && (hidden?.some((value) => value === 1) ?? false);
-
-  const { channels } = latent;
-  const count = channels * latent.frames * pixels;
-  const draw = (stream: number) => normals(seed, stream, count);
-  const toLatents = (x: Float32Array) => swapFrames(x, channels, latent.frames, scaling);
-  const needsPlain = source.needsStart || (!allHidden && !someHidden);
-  const known = source.staticLatents;
-  const plain = needsPlain && !known ? await encode(staticVideo) : undefined;
-  const hand = await encode(handVideo);
-  const handSample =
-    draws.hand === 'mode' ? hand.mean : samplePosterior(hand, draws.hand ?? draw(STREAMS.hand));
-  const handLatents = toLatents(handSample);
-
-  let staticLatents: Float32Array = new Float32Array(count);
-  if (someHidden) staticLatents = toLatents((await encode(hideMasked(staticVideo, hidden!, -1))).mean);
-  else if (mask === 'none')
-    staticLatents = toLatents(samplePosterior(plain!, draws.static ?? draw(STREAMS.static)));
-  else if (!allHidden) staticLatents = toLatents(known ?? plain!.mean);
-
-  const visible = someHidden
-    ? await latentVisibility(device, hidden!, size, latent)
-    : new Float32Array(latent.frames * pixels).fill(allHidden ? 0 : 1);
-
-  const one = channels * pixels;
-  const condition = new Float32Array(latent.frames * (pixels + 2 * one));
-  for (let f = 0; f < latent.frames; f++) {
-    const at = f * (pixels + 2 * one);
-    for (let i = 0; i < pixels; i++) condition[at + i] = visible[f * pixels + i] * scaling;
-    condition.set(staticLatents.subarray(f * one, (f + 1) * one), at + pixels);
-    condition.set(handLatents.subarray(f * one, (f + 1) * one), at + pixels + one);
-  }
-  return {
-    ...{ condition, staticVideo, staticLatents: known ?? plain?.mean },
-    start: source.needsStart
-      ? toLatents(samplePosterior(plain!, draws.staticStart ?? draw(STREAMS.staticStart)))
-      : undefined,
+  const { draws, seed, mask, needsStart, keepsStatic, staticLatents: known } = source;
+  const { channels, frames, height, width } = latent;
+  const own = new Scratch();
+  const noise = (given: Float32Array | undefined, stream: number): Tensor => {
+    const values = given ?? normals(seed, stream, channels * frames * height * width);
+    const shape = [1, channels, frames, height, width];
+    return parameter(own.keep(DeviceTensor.from(device, values, shape, 'f32', 'noise')));
   };
+  const scaled = (x: Tensor) => mul(x, scaling);
+  const one = (value: number, of: number) =>
+    broadcastTo(constant(Float32Array.of(value), [1]), [1, frames, of, height, width]);
+  try {
+    const staticVideo = own.keep(await toDevice(device, source.staticVideo, size, fit));
+    const { some, all } = hiddenPixels(device, mask, size);
+    if (some) own.keep(some);
+
+    const plain = (needsStart || (!all && !some)) && !known ? own.keep(await encode(staticVideo)) : undefined;
+    if (!some && !keepsStatic) own.give(staticVideo).destroy();
+    const handVideo = own.keep(await toDevice(device, source.handVideo, size, fit));
+    const hand = own.keep(await encode(handVideo));
+    own.give(handVideo).destroy();
+    const handLatents = draws.hand === 'mode' ? hand.mode() : hand.sample(noise(draws.hand, STREAMS.hand));
+
+    let staticLatents = one(0, channels);
+    if (some) {
+      const { seen } = await evaluate(device, { seen: hideMasked(parameter(staticVideo), some, -1) });
+      own.keep(seen);
+      staticLatents = scaled(own.keep(await encode(seen)).mode());
+      own.give(seen).destroy();
+    } else if (mask === 'none') staticLatents = scaled(plain!.sample(noise(draws.static, STREAMS.static)));
+    else if (!all) staticLatents = known ? parameter(known) : scaled(plain!.mode());
+
+    const visible = some ? permute(latentVisibility(some, latent), [0, 1, 4, 2, 3]) : one(all ? 0 : 1, 1);
+    const { condition, start, mode } = await evaluate<Record<string, Tensor>>(device, {
+      condition: concat([scaled(visible), staticLatents, scaled(handLatents)], 2),
+      ...(needsStart && { start: scaled(plain!.sample(noise(draws.staticStart, STREAMS.staticStart))) }),
+      ...(keepsStatic && { mode: known ? mul(parameter(known), 1) : scaled(plain!.mode()) }),
+    });
+    return {
+      condition,
+      ...(start && { start }),
+      ...(mode && { staticLatents: mode, staticVideo: own.give(staticVideo) }),
+    };
+  } finally {
+    own.destroy();
+  }
 }

@@ -1,14 +1,37 @@
 /** Numbers that are none end a run where they first appear, and what was made before is kept. */
-import { DwmError } from '@dwm/core-tensor';
+import { abs, type Device, DwmError, evaluate, less, sum, type Tensor } from '@dwm/core-tensor';
+
+/** Above every number that a sound run makes; neither infinity nor what is no number is below it. */
+const MOST = 3e38;
 
 /** @throws DwmError that counts what is not finite of `values`. */
 export function requireFinite(values: Float32Array, what: string, cause: string): void {
-  let bad = 0;
-  for (const value of values) if (!Number.isFinite(value)) bad++;
+  let finite = 0;
+  for (const value of values) if (Number.isFinite(value)) finite++;
+  refuse(values.length - finite, values.length, what, cause);
+}
+
+/**
+ * Of a tensor of five dimensions on the device: a count for each row comes down, small enough to be exact in f32.
+ * @throws as `requireFinite`.
+ */
+export async function requireFiniteTensor(
+  device: Device,
+  tensor: Tensor,
+  what: string,
+  cause: string,
+): Promise<void> {
+  const { counts } = await evaluate(device, { counts: sum(less(abs(tensor), MOST), [3, 4]) });
+  const finite = (await counts.read().finally(() => counts.destroy())) as Float32Array;
+  const count = tensor.shape.reduce((a, b) => a * b);
+  refuse(count - finite.reduce((a, b) => a + b, 0), count, what, cause);
+}
+
+function refuse(bad: number, count: number, what: string, cause: string): void {
   if (bad === 0) return;
-  throw new DwmError('not-finite', `${what}: ${bad} of ${values.length} numbers are not finite; ${cause}`, {
+  throw new DwmError('not-finite', `${what}: ${bad} of ${count} numbers are not finite; ${cause}`, {
     bad,
-    count: values.length,
+    count,
   });
 }
 

@@ -2,8 +2,9 @@
  * Whether a hand video is what the model was trained on: hands alone on black, the left one green, the right one coral.
  * A model takes any video for its hands, and makes of a filmed one what nobody wants.
  */
-import type { Clip } from './clip.ts';
+import type { Video } from '../video/video.ts';
 
+/** What a hand video shows. */
 export interface HandCoverage {
   /** Frames that show anything. */
   readonly frames: number;
@@ -19,16 +20,13 @@ const BLACK = 24;
 const SPECKS = 2e-4;
 
 /** @param clip as `generate` takes it. */
-export function handCoverage({ data, frames, height, width }: Clip): HandCoverage {
+export function handCoverage({ data, frames, height, width }: Video): HandCoverage {
   const pixels = height * width;
-  const signed = data instanceof Float32Array && data.some((value) => value < 0);
-  const byte = (i: number) =>
-    data instanceof Uint8Array ? data[i] : (signed ? (data[i] + 1) / 2 : data[i]) * 255;
   let [withHands, seen, coloured] = [0, 0, 0];
   for (let frame = 0; frame < frames; frame++) {
     let [lit, like] = [0, 0];
     for (let i = frame * pixels * 3; i < (frame + 1) * pixels * 3; i += 3) {
-      const [r, g, b] = [byte(i), byte(i + 1), byte(i + 2)];
+      const [r, g, b] = [data[i], data[i + 1], data[i + 2]];
       if (Math.max(r, g, b) <= BLACK) continue;
       lit++;
       // Shaded (0.5, 0.8, 0.5), or (0.8, 0.4, 0.4): both keep one channel well above the two others.

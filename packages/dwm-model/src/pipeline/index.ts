@@ -1,5 +1,3 @@
-export { toBytes } from './bytes.ts';
-export { type Clip, type ClipSize, checkClip } from './clip.ts';
 export {
   type ClipAim,
   type ClipReport,
@@ -10,12 +8,12 @@ export {
 } from './clip-report.ts';
 export { Denoiser, type DenoiserShape } from './denoiser.ts';
 export { UndecodedError } from './finite.ts';
-export { type GenerationSettings, readGenerationSettings, readOwnSettings } from './generation-settings.ts';
 export { dynamicGuidanceScale } from './guidance.ts';
 export { type HandCoverage, handCoverage, handWarning } from './hand-coverage.ts';
 export type { Mask } from './mask.ts';
 export { modelFiles } from './model-files.ts';
 export { onceEach } from './once-each.ts';
 export * from './options.ts';
-export { DwmPipeline, type LoadOptions, type MemoryEstimate } from './pipeline.ts';
+export { Conditions, DwmPipeline, type LoadOptions, type MemoryEstimate } from './pipeline.ts';
 export * from './plan-model.ts';
+export { type RunSettings, readOwnRunSettings, readRunSettings } from './run-settings.ts';

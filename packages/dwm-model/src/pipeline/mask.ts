@@ -3,24 +3,26 @@
  * all zeros (everything is seen); the general form is kept because the base model's pipeline has it.
  */
 import {
-  compile,
   concat,
   type Device,
+  DeviceTensor,
   InvalidArgumentError,
+  parameter,
   resizeLinear,
   slice,
-  spec,
+  sub,
   type Tensor,
+  where,
 } from '@dwm/core-tensor';
-import type { ClipSize } from './clip.ts';
+import type { VideoSize } from '../video/video.ts';
 
 /** One value a pixel, [frames, height, width]; 0 keeps the pixel, anything else hides it. */
-export interface Mask extends ClipSize {
+export interface Mask extends VideoSize {
   readonly data: Uint8Array;
 }
 
 /** Nearest-neighbour resize of the mask to `size`, as 0 and 1. */
-export function binaryMask(mask: Mask, size: ClipSize): Uint8Array {
+export function binaryMask(mask: Mask, size: VideoSize): Uint8Array {
   if (mask.frames !== size.frames) {
     throw new InvalidArgumentError('mask', `expected ${size.frames} frames, got ${mask.frames}`);
   }
@@ -37,36 +39,38 @@ export function binaryMask(mask: Mask, size: ClipSize): Uint8Array {
   return out;
 }
 
-/** The static video [1, 3, F, H, W] with hidden pixels at `shown`. */
-export function hideMasked(video: Float32Array, hidden: Uint8Array, shown: number): Float32Array {
-  return video.map((value, i) => (hidden[i % hidden.length] === 1 ? shown : value));
+/** A mask at the size of a run: 1 hides a pixel. */
+export interface HiddenPixels {
+  /** On the device, [1, frames, height, width, 1]; nothing where no pixel is hidden, or all are. */
+  readonly some: DeviceTensor | undefined;
+  readonly all: boolean;
 }
 
+/** The mask of a run on the device; its tensor is the caller's. */
+export function hiddenPixels(device: Device, mask: 'zeros' | 'none' | Mask, size: VideoSize): HiddenPixels {
+  if (typeof mask === 'string') return { some: undefined, all: false };
+  const hidden = binaryMask(mask, size);
+  const count = hidden.reduce((sum, value) => sum + value, 0);
+  const all = count === hidden.length;
+  const shape = [1, size.frames, size.height, size.width, 1];
+  return {
+    all,
+    some: count > 0 && !all ? DeviceTensor.from(device, hidden, shape, 'u8', 'mask') : undefined,
+  };
+}
+
+/** The static video with hidden pixels at `shown`. */
+export const hideMasked = (video: Tensor, hidden: DeviceTensor, shown: number): Tensor =>
+  where(parameter(hidden), shown, video);
+
 /**
- * 1 - mask at latent size, [latent frames, height, width]: trilinear, the first frame on its own as the
- * causal VAE has it.
+ * 1 - mask at latent size, [1, latent frames, h, w, 1]: trilinear, the first frame on its own as the causal VAE has it.
  */
-export async function latentVisibility(
-  device: Device,
-  hidden: Uint8Array,
-  size: ClipSize,
-  latent: ClipSize,
-): Promise<Float32Array> {
-  const { frames, height, width } = size;
-  const program = await compile(device, { x: spec([1, frames, height, width, 1]) }, ({ x }) => {
-    const pieces: Tensor[] = [resizeLinear(slice(x, 1, 0, 1), [1, latent.height, latent.width])];
-    if (frames > 1) {
-      const rest = slice(x, 1, 1, frames - 1);
-      pieces.push(resizeLinear(rest, [latent.frames - 1, latent.height, latent.width]));
-    }
-    return { out: concat(pieces, 1) };
-  });
-  try {
-    const visible = new Float32Array(hidden.length);
-    for (let i = 0; i < hidden.length; i++) visible[i] = 1 - hidden[i];
-    await program.run({ x: visible });
-    return (await program.outputs.out.read()) as Float32Array;
-  } finally {
-    program.destroy();
-  }
+export function latentVisibility(hidden: DeviceTensor, latent: VideoSize): Tensor {
+  const x = sub(1, parameter(hidden));
+  const frames = hidden.shape[1];
+  const first = resizeLinear(slice(x, 1, 0, 1), [1, latent.height, latent.width]);
+  if (frames === 1) return first;
+  const rest = slice(x, 1, 1, frames - 1);
+  return concat([first, resizeLinear(rest, [latent.frames - 1, latent.height, latent.width])], 1);
 }

@@ -59,12 +59,15 @@ test('the denoiser, at 480 x 720 of 17 frames', async () => {
 test('the VAE, both ways', async () => {
   const folder = await openDirectory(join(golden, 'vae'));
   const vae = await CogVideoXVae.load(device, folder);
-  const video = [1, 3, 9, 96, 64];
-  const latents = [1, 16, 3, 12, 8];
-  const encode = await peakOf(() => vae.encode(normals(1, 0, 3 * 9 * 96 * 64), video));
-  expectWithin(vae.estimateEncode(video).bytes, encode);
-  const decode = await peakOf(() => vae.decode(normals(1, 0, 16 * 3 * 96), latents));
-  expectWithin(vae.estimateDecode(latents).bytes, decode);
+  const size = { frames: 9, height: 96, width: 64 };
+  const video = DeviceTensor.from(device, normals(1, 0, 9 * 96 * 64 * 3), [1, 9, 96, 64, 3], 'f32');
+  const latents = DeviceTensor.from(device, normals(1, 0, 3 * 16 * 96), [1, 3, 16, 12, 8], 'f32');
+  const encode = await peakOf(async () => (await vae.encode(video)).destroy());
+  expectWithin(vae.estimateEncode(size).bytes, encode);
+  const decode = await peakOf(async () => (await vae.decode(latents)).destroy());
+  expectWithin(vae.estimateDecode(vae.latentSize(size)).bytes, decode);
+  video.destroy();
+  latents.destroy();
   vae.destroy();
 });
 

@@ -1,6 +1,5 @@
 /** What a run takes and gives, with the original's defaults. */
-import type { DeviceTensor } from '@dwm/core-tensor';
-import type { Clip } from './clip.ts';
+import type { Latents, Video } from '../video/video.ts';
 import type { Mask } from './mask.ts';
 
 /** Text as embeddings: [1, tokens, dim] each. */
@@ -11,12 +10,12 @@ export interface PromptEmbeds {
   readonly tokens: number;
 }
 
-/** Options of `DwmPipeline.generate`. */
+/** Options of `DwmPipeline.generate`. What is left out is as the model's own settings say, then as its family's original does. */
 export interface GenerateOptions {
   /** The static scene along the camera path. */
-  readonly staticVideo: Clip;
+  readonly staticVideo: Video;
   /** The hands alone, on black, along the same path. */
-  readonly handVideo: Clip;
+  readonly handVideo: Video;
   /** A prompt for the text encoder, or ready embeddings. */
   readonly prompt: string | PromptEmbeds;
   readonly negativePrompt?: string;
@@ -49,9 +48,11 @@ export interface GenerateOptions {
   /** Random draws given instead of made: to repeat someone else's run. */
   readonly draws?: Draws;
   /** What `encodeStatic` made of this static video at this size: several runs in one scene encode it once. */
-  readonly staticLatents?: Float32Array;
+  readonly staticLatents?: Latents;
   /** Latents that an earlier run of these options left, [1, F', C, h, w]: they are only decoded. */
   readonly denoised?: Float32Array;
+  /** Also gives the video and the latents as they are on the device, before the rounding to bytes. Default false. */
+  readonly exact?: boolean;
   readonly signal?: AbortSignal;
   /** Is told what is not as the model expects it, once each: hands that are none, other shapes. Default `console.warn`. */
   readonly onWarning?: (line: string) => void;
@@ -79,22 +80,20 @@ export interface Progress {
   readonly step?: number;
   readonly steps?: number;
   /** The prediction of the clean latents [1, F', C, h, w] after a step. The next one overwrites it: clone it to keep it. */
-  readonly preview?: DeviceTensor;
+  readonly preview?: Latents;
 }
 
-/** What a run gives. */
-export interface Generated {
-  /** [frames, height, width, 3] in [0, 1]. */
-  readonly video: Float32Array;
-  /** As decoded: `numFrames` where that is 8k + 1, else up to three more. */
-  readonly frames: number;
-  readonly height: number;
-  readonly width: number;
-  /** Final latents, [1, F', C, h, w]. */
-  readonly latents: Float32Array;
+/**
+ * What a run gives: the video as displayed bytes. It has as many frames as are decoded: `numFrames` where that is 8k + 1, else
+ * up to three more.
+ */
+export interface Generated extends Video {
+  /** Shape of the latents, [1, F', C, h, w]. */
   readonly latentShape: readonly number[];
   readonly timesteps: readonly number[];
   readonly guidance: readonly number[];
+  /** Where `exact` was asked for: the video [frames, height, width, 3] in [0, 1], and the final latents. */
+  readonly exact?: { readonly video: Float32Array; readonly latents: Float32Array };
 }
 
 /** Of models whose family is not known yet. */

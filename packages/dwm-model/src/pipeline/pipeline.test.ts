@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   type Device,
+  DeviceTensor,
   InvalidArgumentError,
   InvalidFileError,
   type SafetensorsTensor,
@@ -10,9 +11,9 @@ import {
 } from '@dwm/core-tensor';
 import { openDirectory, openNodeDevice, readSafetensors } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { prepareClip } from './clip.ts';
+import { decodeVideo } from '../video/codec.ts';
+import { toBytes, toDevice } from '../video/transfer.ts';
 import { compositeStatic } from './composite.ts';
-import { swapFrames } from './conditioning.ts';
 import type { GenerateOptions, Progress } from './options.ts';
 import { DwmPipeline } from './pipeline.ts';
 
@@ -273,12 +274,14 @@ describe('a run', () => {
   afterAll(() => pipeline?.destroy());
 
   test('gives the same bits again for a seed, and others for another', async () => {
-    const one = await pipeline.generate({ ...options, seed: 5 });
-    const two = await pipeline.generate({ ...options, seed: 5 });
-    const other = await pipeline.generate({ ...options, seed: 6 });
-    expect(Buffer.from(two.video.buffer).equals(Buffer.from(one.video.buffer))).toBe(true);
-    expect(Buffer.from(two.latents.buffer).equals(Buffer.from(one.latents.buffer))).toBe(true);
-    expect(Buffer.from(other.latents.buffer).equals(Buffer.from(one.latents.buffer))).toBe(false);
+    const exact = true;
+    const one = await pipeline.generate({ ...options, exact, seed: 5 });
+    const two = await pipeline.generate({ ...options, exact, seed: 5 });
+    const other = await pipeline.generate({ ...options, exact, seed: 6 });
+    expect(two).toEqual(one);
+    expect(two.exact).toBeDefined();
+    expect(other.exact!.latents).not.toEqual(one.exact!.latents);
+    expect(other.data).not.toEqual(one.data);
   });
 
   test.each([
@@ -288,8 +291,8 @@ describe('a run', () => {
   ])('%i frames asked for decode to %i, all of them whole', async (numFrames, frames) => {
     const seen = await pipeline.generate({ ...options, numFrames, numInferenceSteps: 1 });
     expect(seen).toMatchObject({ frames, height: 32, width: 48 });
-    expect(seen.video).toHaveLength(frames * 32 * 48 * 3);
-    expect(seen.latents).toHaveLength(((numFrames - 1) / 4 + 1) * 16 * 4 * 6);
+    expect(seen.data).toHaveLength(frames * 32 * 48 * 3);
+    expect(seen.latentShape).toEqual([1, (numFrames - 1) / 4 + 1, 16, 4, 6]);
   });
 
   test('composites what it decodes over the static video, whoever encodes that', async () => {
@@ -298,21 +301,55 @@ describe('a run', () => {
     const staticLatents = await pipeline.encodeStatic(options.staticVideo, size);
     // Two steps of forty from the static video on: most of it is still seen.
     const near = { ...options, numInferenceSteps: 40, strength: 0.05 };
-    const { video, latents, latentShape } = await pipeline.generate({ ...near, composite: true });
-    const [, f, c, h, w] = latentShape;
-    const unscaled = swapFrames(latents, f, c, 1 / pipeline.vae.shape.scalingFactor);
-    const { data: decoded } = await pipeline.vae.decode(unscaled, [1, c, f, h, w], { tiling: true });
-    const { data: scene } = await pipeline.vae.decode(staticLatents, [1, c, f, h, w], { tiling: true });
-    const still = await prepareClip(device, options.staticVideo, size);
-    compositeStatic(decoded, scene, still, size, 4);
-    const expected = video.map((_, i) => {
-      const value = decoded[(i % 3) * (video.length / 3) + Math.floor(i / 3)];
-      return Math.min(1, Math.max(0, value / 2 + 0.5));
-    });
-    expect(video).toEqual(expected);
-    expect((await pipeline.generate(near)).video).not.toEqual(video);
-    const { video: whole } = await pipeline.generate({ ...options, composite: true });
-    expect((await pipeline.generate({ ...options, composite: true, staticLatents })).video).toEqual(whole);
+    const made = await pipeline.generate({ ...near, composite: true, exact: true });
+    const latents = DeviceTensor.from(device, made.exact!.latents, made.latentShape, 'f32');
+    const decoded = await decodeVideo(pipeline.vae, latents, { tiling: true });
+    const scene = await decodeVideo(pipeline.vae, staticLatents, { tiling: true });
+    const still = await toDevice(device, options.staticVideo, size);
+    const expected = await compositeStatic(device, decoded, scene, still, 4);
+    expect(await toBytes(expected)).toMatchObject({ data: made.data });
+    expect((await pipeline.generate(near)).data).not.toEqual(made.data);
+    const { data: whole } = await pipeline.generate({ ...options, composite: true });
+    expect((await pipeline.generate({ ...options, composite: true, staticLatents })).data).toEqual(whole);
+    for (const tensor of [staticLatents, latents, decoded, scene, still, expected]) tensor.destroy();
+  });
+
+  test('the videos go up once, their bytes and the latents come down once, and steps cross nothing', async () => {
+    const { traffic } = device;
+    const count = async (numInferenceSteps: number) => {
+      const before = { ...traffic };
+      await pipeline.generate({ ...options, numInferenceSteps });
+      return {
+        uploads: traffic.uploads - before.uploads,
+        uploadedBytes: traffic.uploadedBytes - before.uploadedBytes,
+        downloads: traffic.downloads - before.downloads,
+        downloadedBytes: traffic.downloadedBytes - before.downloadedBytes,
+      };
+    };
+    const [few, more] = [await count(2), await count(5)];
+    const video = 9 * 32 * 48 * 3;
+    const sources = options.staticVideo.data.length + options.handVideo.data.length;
+    const latents = 4 * 3 * 16 * 4 * 6;
+    // How much is finite of both encoded videos, of the latents after the first step and the last, and of the video.
+    const counts = 4 * (4 * 3 * 16 + 9 * 32);
+    const down = { downloads: 7, downloadedBytes: video + latents + counts };
+    expect(few).toMatchObject(down);
+    expect(more).toMatchObject({ ...down, uploads: few.uploads });
+    // Noise of the posterior and of the latents, and two prompts.
+    const given = sources + 2 * latents + 4 * 2 * 8 * 32;
+    expect(few.uploadedBytes).toBeGreaterThan(given);
+    // The rest is a row for each step.
+    expect(few.uploadedBytes - given).toBeLessThan(2048);
+    expect(few.uploads).toBe(9);
+  });
+
+  test('condition, sample and decode alone give what a run gives', async () => {
+    const { data } = await pipeline.generate({ ...options, seed: 3 });
+    const conditions = await pipeline.condition({ ...options, seed: 3 });
+    const latents = await pipeline.sample(conditions, { ...options, seed: 3 });
+    const video = await pipeline.decode(latents, {});
+    expect((await toBytes(video)).data).toEqual(data);
+    for (const made of [conditions, latents, video]) made.destroy();
   });
 
   test('says once what about its videos is odd, and nothing of videos as they should be', async () => {

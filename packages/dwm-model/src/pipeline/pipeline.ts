@@ -6,11 +6,15 @@
  *     seed -> latents -------------------------------------+
  */
 import {
+  add,
   type Device,
   DeviceTensor,
+  evaluate,
   InvalidArgumentError,
   type ModelFolder,
+  mul,
   type Precision,
+  parameter,
 } from '@dwm/core-tensor';
 import type {
   DenoisingNetwork,
@@ -25,19 +29,22 @@ import { familyOf } from '../families/index.ts';
 import { ALL_RESIDENT, type MemoryChoice } from '../memory/choice.ts';
 import type { Scheduler, SchedulerName } from '../schedulers/index.ts';
 import { DeviceSteps } from '../schedulers/on-device.ts';
-import type { ClipCodec } from '../vae/index.ts';
+import type { ClipCodec, LatentSize } from '../vae/index.ts';
+import { decodeVideo } from '../video/codec.ts';
+import { displayed, toBytes, toDevice, transferBytes } from '../video/transfer.ts';
+import { checkVideo, type DeviceVideo, type Latents, type Video, type VideoSize } from '../video/video.ts';
 import type { MergedLora } from '../weights/lora.ts';
 import { BlockDenoiser, planBlockDenoiser } from './block-denoiser.ts';
 import { checkOptions, checkSize, videoRemarks } from './check-run.ts';
-import { type Clip, type ClipSize, checkClip, prepareClip, resizeBytes } from './clip.ts';
 import { compositeStatic } from './composite.ts';
-import { swapFrames } from './conditioning.ts';
+import type { Conditioning } from './conditioning.ts';
 import { Denoiser, type DenoiserCall, type DenoiserShape } from './denoiser.ts';
-import { requireFinite, UndecodedError } from './finite.ts';
+import { requireFinite, requireFiniteTensor, UndecodedError } from './finite.ts';
 import { dynamicGuidanceScale } from './guidance.ts';
 import { normals, STREAMS } from './noise.ts';
 import { onceEach } from './once-each.ts';
 import type { Generated, GenerateOptions, PromptEmbeds } from './options.ts';
+import { type RunSettings, readRunSettings } from './run-settings.ts';
 
 /** Options of `DwmPipeline.load`. */
 export interface LoadOptions {
@@ -64,6 +71,7 @@ const DAMAGED_TRANSFORMER = 'the weights or the scheduler are damaged, or belong
 interface Parts {
   readonly device: Device;
   readonly family: ModelFamily;
+  readonly settings: RunSettings;
   readonly scheduler: Scheduler;
   readonly vae: ClipCodec;
   readonly transformer: LoadedTransformer;
@@ -74,10 +82,40 @@ interface Parts {
   readonly memory: MemoryChoice;
 }
 
+/** What a clip is made from, on the device: the latents that stand beside the noisy ones, and the text. */
+export class Conditions implements Conditioning {
+  readonly condition: DeviceTensor;
+  readonly start?: Latents;
+  readonly staticVideo?: DeviceVideo;
+  readonly staticLatents?: Latents;
+  /** Embeddings [negative, positive] or [positive], as many rows each. */
+  readonly text: EmbeddedText;
+
+  constructor({ condition, start, staticVideo, staticLatents }: Conditioning, text: EmbeddedText) {
+    this.condition = condition;
+    this.start = start;
+    this.staticVideo = staticVideo;
+    this.staticLatents = staticLatents;
+    this.text = text;
+  }
+
+  destroy(): void {
+    for (const tensor of [this.condition, this.start, this.staticVideo, this.staticLatents])
+      tensor?.destroy();
+  }
+}
+
+interface EmbeddedText {
+  readonly rows: Float32Array;
+  readonly tokens: number;
+}
+
 /** A loaded model: static video, hands and prompt to video. */
 export class DwmPipeline {
   readonly device: Device;
   readonly family: ModelFamily;
+  /** What the model was made for, which holds wherever a run says nothing else. */
+  readonly settings: RunSettings;
   readonly scheduler: Scheduler;
   readonly vae: ClipCodec;
   /** The transformer as the denoiser sees it. */
@@ -92,9 +130,10 @@ export class DwmPipeline {
   readonly #text: TextReader | undefined;
 
   private constructor(parts: Parts) {
-    const { device, family, scheduler, vae, transformer, text, precision, distilled } = parts;
+    const { device, family, settings, scheduler, vae, transformer, text, precision, distilled } = parts;
     this.device = device;
     this.family = family;
+    this.settings = settings;
     this.scheduler = scheduler;
     this.vae = vae;
     const { feedForwardParts } = parts.memory;
@@ -117,6 +156,7 @@ export class DwmPipeline {
     const report = (part: string) => (done: number, total: number) => options.onProgress?.(part, done, total);
     const family = await familyOf(folder);
     const scheduler = await family.loadScheduler(folder, options.scheduler);
+    const settings = await readRunSettings(folder);
     const loaded: { destroy(): void }[] = [];
     try {
       const text = await family.loadText(device, folder, report('text encoder'), memory.text);
@@ -138,8 +178,8 @@ export class DwmPipeline {
       }
       const networkOptions = options.network;
       return new DwmPipeline({
-        ...{ device, family, scheduler, vae, transformer, text, precision, distilled, networkOptions },
-        memory,
+        ...{ device, family, settings, scheduler, vae, transformer, text },
+        ...{ precision, distilled, networkOptions, memory },
       });
     } catch (error) {
       for (const part of loaded) part.destroy();
@@ -181,8 +221,9 @@ export class DwmPipeline {
    * @throws as `generate`, and PlanTooLargeError when the device cannot hold a stage at all.
    */
   estimate(options: Omit<GenerateOptions, 'draws' | 'signal' | 'onWarning' | 'onProgress'>): MemoryEstimate {
-    const { numFrames, height, width, guidanceScale, tiling } = {
+    const { numFrames, height, width, guidanceScale, tiling, fit, composite } = {
       ...this.family.defaults,
+      ...this.settings,
       ...defined(options),
     };
     const size = { frames: numFrames, height, width };
@@ -191,66 +232,264 @@ export class DwmPipeline {
     const latent = this.vae.latentSize(size);
     const textLength = this.#textRows(typeof prompt === 'string' ? undefined : prompt.tokens);
     const shape = { latent, textLength, guided: guidanceScale > 1 };
-    const latents = [1, latent.channels, latent.frames, latent.height, latent.width];
+    const videoBytes = 4 * numFrames * height * width * 3;
+    // The static video stays for its compositing.
+    const kept = composite ? videoBytes : 0;
+    const { encodeTiling = tiling, decodeTiling = tiling } = this.#memory;
     const stages = {
-      resize: Math.max(...[staticVideo, handVideo].map((clip) => resizeBytes(this.device, clip, size))),
-      encode: this.vae.estimateEncode([1, 3, numFrames, height, width], {
-        tiling: this.#memory.encodeTiling ?? tiling,
-      }).bytes,
-      denoise: this.#denoiseBytes(shape),
-      decode: this.vae.estimateDecode(latents, { tiling: this.#memory.decodeTiling ?? tiling }).bytes,
+      resize: Math.max(
+        ...[staticVideo, handVideo].map((clip) => transferBytes(this.device, clip, size, fit)),
+      ),
+      encode: kept + videoBytes + this.vae.estimateEncode(size, { tiling: encodeTiling }).bytes,
+      denoise: kept + this.#denoiseBytes(shape),
+      decode: 2 * kept + this.vae.estimateDecode(latent, { tiling: decodeTiling }).bytes,
     };
     return { bytes: this.device.memory.allocated + Math.max(...Object.values(stages)), stages };
   }
 
   /**
-   * Latents of a static video for `staticLatents` of several runs: [C, F', h, w], not scaled.
+   * Latents of a static video for `staticLatents` of several runs: the mode of its posterior, the caller's.
    * @throws InvalidArgumentError naming the size that is out of range.
    */
-  async encodeStatic(clip: Clip, size: ClipSize, signal?: AbortSignal): Promise<Float32Array> {
+  async encodeStatic(clip: Video, size: VideoSize, signal?: AbortSignal): Promise<Latents> {
     checkSize(size, this.vae.shape, this.network);
-    checkClip('static', clip);
-    const video = await prepareClip(this.device, clip, size);
-    const shape = [1, 3, size.frames, size.height, size.width];
-    const tiling = this.#memory.encodeTiling ?? this.family.defaults.tiling;
-    return (await this.vae.encode(video, shape, { tiling, signal })).mean;
+    checkVideo('static', clip);
+    const { fit, tiling: usual } = this.family.defaults;
+    const tiling = this.#memory.encodeTiling ?? usual;
+    const video = await toDevice(this.device, clip, size, fit);
+    try {
+      const posterior = await this.vae.encode(video, { tiling, signal });
+      try {
+        const mode = mul(posterior.mode(), this.vae.shape.scalingFactor);
+        return (await evaluate(this.device, { mode })).mode;
+      } finally {
+        posterior.destroy();
+      }
+    } finally {
+      video.destroy();
+    }
   }
 
   /**
-   * Generates one clip.
-   * @throws InvalidArgumentError naming the option that is out of range; the signal's reason when aborted.
+   * Generates one clip: `condition`, `sample`, `decode`. The videos go up once each, and the bytes of the result come down.
+   * @throws InvalidArgumentError naming the option that is out of range; DwmError where numbers are not finite;
+   *   UndecodedError, with the latents, where they do not decode; the signal's reason when aborted.
    */
   async generate(options: GenerateOptions): Promise<Generated> {
+    const { settings, schedule, guidance, latent } = this.#settle(options);
+    const { denoised, composite, signal } = settings;
+    const told = { ...options, onWarning: onceEach(options.onWarning ?? ((line) => console.warn(line))) };
+    const owned: { destroy(): void }[] = [];
+    const own = <T extends { destroy(): void }>(made: T): T => {
+      owned.push(made);
+      return made;
+    };
+    try {
+      const conditions = denoised && !composite ? undefined : own(await this.condition(told));
+      const latents = own(denoised ? this.#up(denoised, latent) : await this.sample(conditions!, told));
+      // They come down before the decoding: one that fails may take the device with it.
+      const values = denoised ?? ((await latents.read()) as Float32Array);
+      const decode = async () => {
+        const video = own(await this.decode(latents, told, conditions));
+        const bytes = await toBytes(video);
+        if (!options.exact) return bytes;
+        const shown = own((await evaluate(this.device, { shown: displayed(parameter(video)) })).shown);
+        return { ...bytes, exact: { video: (await shown.read()) as Float32Array, latents: values } };
+      };
+      const made = await decode().catch((error: Error) => {
+        throw signal?.aborted ? error : new UndecodedError(error, values, latents.shape);
+      });
+      return { ...made, latentShape: latents.shape, timesteps: schedule.timesteps, guidance };
+    } finally {
+      for (const made of owned) made.destroy();
+    }
+  }
+
+  /**
+   * What a clip is made from, on the device: the latents of the videos, and the embedded prompt. The caller's.
+   * @throws as `generate`.
+   */
+  async condition(options: GenerateOptions): Promise<Conditions> {
+    const { settings, size, latent, draws, guided, needsStart } = this.#settle(options);
+    const { staticLatents, signal, composite } = settings;
+    const tiling = this.#memory.encodeTiling ?? settings.tiling;
+    const report = options.onProgress ?? (() => {});
+    const onWarning = onceEach(options.onWarning ?? ((line) => console.warn(line)));
+    for (const line of videoRemarks(options.staticVideo, options.handVideo, size.frames)) onWarning(line);
+
+    report({ stage: 'text', done: 0 });
+    // Latents that are only decoded are told nothing more.
+    const text = settings.denoised
+      ? { rows: new Float32Array(0), tokens: 0 }
+      : await this.#embeds(options.prompt, settings.negativePrompt, guided);
+    requireFinite(text.rows, 'the text embeddings', "the text encoder's weights or the file are damaged");
+    signal?.throwIfAborted();
+
+    report({ stage: 'encode', done: 0 });
+    const encodes = staticLatents ? 1 : needsStart || typeof settings.mask !== 'string' ? 3 : 2;
+    let encoded = 0;
+    const onProgress = (done: number) =>
+      report({ stage: 'encode', done: Math.min(1, (encoded + done) / encodes) });
+    const made = options.condition
+      ? { condition: this.#given(options.condition, latent) }
+      : await this.family.condition(
+          {
+            ...{ device: this.device, size, latent, scaling: this.vae.shape.scalingFactor },
+            fit: this.family.defaults.fit,
+            encode: async (video) => {
+              const posterior = await this.vae.encode(video, { tiling, signal, onWarning, onProgress });
+              encoded++;
+              try {
+                await requireFiniteTensor(this.device, posterior.mode(), 'an encoded video', DAMAGED_VAE);
+              } catch (error) {
+                posterior.destroy();
+                throw error;
+              }
+              return posterior;
+            },
+          },
+          { ...settings, draws, needsStart, keepsStatic: composite },
+        );
+    report({ stage: 'encode', done: 1 });
+    return new Conditions(made, text);
+  }
+
+  /**
+   * Noise made into the latents of a clip, step by step: [1, F', C, h, w], the caller's. They stay on the device.
+   * @param conditions of `condition` with the same options.
+   * @throws as `generate`.
+   */
+  async sample({ condition, start, text }: Conditions, options: GenerateOptions): Promise<Latents> {
+    const { settings, latent, count, draws, schedule, guidance, guided } = this.#settle(options);
+    const { seed, signal } = settings;
+    const { device } = this;
+    const report = options.onProgress ?? (() => {});
+    const steps = schedule.steps.length;
+
+    report({ stage: 'denoise', done: 0, step: 1, steps });
+    const noise = this.#up(
+      start
+        ? (draws.start ?? normals(seed, STREAMS.start, count))
+        : (draws.latents ?? normals(seed, STREAMS.latents, count)),
+      latent,
+    );
+    const { x0, noise: sigma } = schedule.startNoise;
+    const first = start
+      ? add(mul(parameter(start), x0), mul(parameter(noise), sigma))
+      : mul(parameter(noise), schedule.initNoiseSigma);
+    const { latents } = await evaluate(device, { latents: first }).finally(() => noise.destroy());
+    const run = new DeviceSteps(device, schedule, latents);
+    const calls = schedule.steps.map(({ timestep, inputScale }, i) => ({
+      ...{ timestep, inputScale, guidance: guidance[i] },
+    }));
+    const sizes = { latent, textLength: text.tokens, guided };
+    let denoiser: Denoiser | BlockDenoiser | undefined;
+    try {
+      denoiser = await this.#denoiser(sizes, condition, text.rows, calls);
+      let drawn = 0;
+      for (const [i, recipe] of schedule.steps.entries()) {
+        const prediction = await denoiser.predict(run.sample, i, {
+          signal,
+          onProgress: (done) =>
+            report({ stage: 'denoise', done: (i + Math.min(done, 0.99)) / steps, step: i + 1, steps }),
+        });
+        drawn += recipe.noiseDraws;
+        const fresh = recipe.needsNoise
+          ? (draws.steps?.[i] ?? normals(seed, STREAMS.steps + drawn, count))
+          : undefined;
+        await run.step(i, prediction, fresh);
+        // Damaged weights show in the first step; the others are not waited for.
+        if (i === 0) await this.#requireFiniteLatents(run.sample, 'the latents after the first step');
+        report({ stage: 'denoise', done: (i + 1) / steps, step: i + 1, steps, preview: run.preview });
+      }
+      await this.#requireFiniteLatents(run.sample, 'the latents');
+      return run.release();
+    } finally {
+      await denoiser?.destroy();
+      run.destroy();
+    }
+  }
+
+  /**
+   * The video of latents, the caller's, with as many frames as are decoded.
+   * @param conditions of `condition`, needed for compositing.
+   * @throws as `ClipCodec.decode`; DwmError where the video is not finite.
+   */
+  async decode(
+    latents: Latents,
+    options: Pick<GenerateOptions, 'tiling' | 'signal' | 'composite' | 'onWarning' | 'onProgress'>,
+    conditions?: Conditions,
+  ): Promise<DeviceVideo> {
+    const settings = { ...this.family.defaults, ...this.settings, ...defined(options) };
+    const { signal, composite, onWarning } = settings;
+    const tiling = this.#memory.decodeTiling ?? settings.tiling;
+    const { vae } = this;
+    options.onProgress?.({ stage: 'decode', done: 0 });
+    const decodes = composite ? 2 : 1;
+    const decode = (of: Latents, nth: number) =>
+      decodeVideo(vae, of, {
+        ...{ tiling, signal, onWarning },
+        onProgress: (done) => options.onProgress?.({ stage: 'decode', done: (nth + done) / decodes }),
+      });
+    const video = await decode(latents, 0);
+    try {
+      await requireFiniteTensor(this.device, parameter(video), 'the decoded video', DAMAGED_VAE);
+    } catch (error) {
+      video.destroy();
+      throw error;
+    }
+    if (!composite) return video;
+    try {
+      const { staticVideo, staticLatents } = conditions ?? {};
+      if (!staticVideo || !staticLatents)
+        throw new InvalidArgumentError('composite', 'needs conditions that were made with it');
+      const scenery = await decode(staticLatents, 1);
+      try {
+        // An even number of latent frames decodes to 4 a latent frame, as the original has it: 13 become 16.
+        return await compositeStatic(this.device, video, scenery, staticVideo, vae.shape.ratio / 2);
+      } finally {
+        scenery.destroy();
+      }
+    } finally {
+      video.destroy();
+    }
+  }
+
+  /** Every setting of a run, checked. @throws InvalidArgumentError naming the option that is out of range. */
+  #settle(options: GenerateOptions) {
     const settings = {
       ...this.family.defaults,
+      ...this.settings,
       strength: 1,
       dynamicGuidance: false,
       guidedShare: 1,
-      composite: false,
       mask: 'zeros' as const,
       ...defined(options),
     };
-    const { numFrames, height, width, seed, strength, signal } = settings;
+    const { numFrames, height, width, strength, staticLatents } = settings;
     const draws = options.draws ?? {};
-    const report = options.onProgress ?? (() => {});
     const size = { frames: numFrames, height, width };
     checkSize(size, this.vae.shape, this.network);
     checkOptions(settings);
     const latent = this.vae.latentSize(size);
-    const scaling = this.vae.shape.scalingFactor;
     const count = latent.frames * latent.channels * latent.height * latent.width;
     checkDraws(draws, count);
+    const { denoised } = settings;
+    if (denoised && denoised.length !== count)
+      throw new InvalidArgumentError(
+        'resume',
+        `expected ${count} latents of this size, got ${denoised.length}`,
+      );
     this.#refuse('strength', strength < 1);
     this.#refuse('dynamicGuidance', settings.dynamicGuidance);
     this.#refuse('mask none', settings.mask === 'none');
-    const { staticLatents } = settings;
-    if (staticLatents && (strength < 1 || settings.mask !== 'zeros')) {
+    if (staticLatents && (strength < 1 || settings.mask !== 'zeros'))
       throw new InvalidArgumentError('staticLatents', 'go with mask "zeros" and strength 1 only');
-    }
-    if (staticLatents && staticLatents.length !== count) {
+    const shape = shapeOf(latent);
+    if (staticLatents && staticLatents.shape.join() !== shape.join()) {
       throw new InvalidArgumentError(
         'staticLatents',
-        `expected ${count} values, got ${staticLatents.length}`,
+        `expected latents [${shape}], got [${staticLatents.shape}]`,
       );
     }
     if (options.condition && (settings.composite || strength < 1))
@@ -262,155 +501,38 @@ export class DwmPipeline {
       strength,
       ...(shift !== undefined && { shift }),
     });
-    const guided = settings.guidanceScale > 1;
-    const onWarning = onceEach(options.onWarning ?? ((line) => console.warn(line)));
-    for (const line of videoRemarks(options.staticVideo, options.handVideo, numFrames)) onWarning(line);
-
-    report({ stage: 'text', done: 0 });
-    const { denoised } = settings;
-    if (denoised && denoised.length !== count)
-      throw new InvalidArgumentError(
-        'resume',
-        `expected ${count} latents of this size, got ${denoised.length}`,
-      );
-    const embeds = denoised
-      ? { rows: new Float32Array(0), tokens: 0 }
-      : await this.#embeds(options.prompt, settings.negativePrompt, guided);
-    requireFinite(embeds.rows, 'the text embeddings', "the text encoder's weights or the file are damaged");
-    signal?.throwIfAborted();
-
-    report({ stage: 'encode', done: 0 });
-    const needsStart = strength < 1 && !draws.latents;
-    const encodes = staticLatents ? 1 : needsStart || typeof settings.mask !== 'string' ? 3 : 2;
-    let encoded = 0;
-    const encode = async (video: Float32Array) => {
-      const posterior = await this.vae.encode(video, [1, 3, numFrames, height, width], {
-        tiling: this.#memory.encodeTiling ?? settings.tiling,
-        signal,
-        onWarning,
-        onProgress: (done) => report({ stage: 'encode', done: Math.min(1, (encoded + done) / encodes) }),
-      });
-      encoded++;
-      requireFinite(posterior.mean, 'an encoded video', DAMAGED_VAE);
-      return posterior;
-    };
-    const made =
-      options.condition || (denoised && !settings.composite)
-        ? undefined
-        : await this.family.condition(
-            this.device,
-            encode,
-            { ...settings, draws, needsStart },
-            size,
-            latent,
-            scaling,
-          );
-    const conditions = options.condition ?? made?.condition ?? new Float32Array(0);
-    const expected = (count / latent.channels) * (this.network.inputChannels - latent.channels);
-    if (!denoised && conditions.length !== expected) {
-      throw new InvalidArgumentError(
-        'condition',
-        `expected ${expected} values for the conditions of this model and size, got ${conditions.length}`,
-      );
-    }
-    report({ stage: 'encode', done: 1 });
-
+    const steps = schedule.steps.length;
     const guidance = schedule.timesteps.map((t, i) =>
-      i >= schedule.steps.length * settings.guidedShare
+      i >= steps * settings.guidedShare
         ? 1
         : settings.dynamicGuidance
-          ? dynamicGuidanceScale(settings.guidanceScale, schedule.steps.length, t)
+          ? dynamicGuidanceScale(settings.guidanceScale, steps, t)
           : settings.guidanceScale,
     );
-    const denoise = async (): Promise<Float32Array> => {
-      const steps = schedule.steps.length;
-      let first = draws.latents ?? normals(seed, STREAMS.latents, count);
-      const start = made?.start;
-      if (start) {
-        const noise = draws.start ?? normals(seed, STREAMS.start, count);
-        const { x0, noise: sigma } = schedule.startNoise;
-        first = start.map((value, i) => x0 * value + sigma * noise[i]);
-      } else first = first.map((value) => value * schedule.initNoiseSigma);
+    const guided = settings.guidanceScale > 1;
+    const needsStart = strength < 1 && !draws.latents;
+    return { settings, size, latent, count, draws, schedule, guidance, guided, needsStart };
+  }
 
-      report({ stage: 'denoise', done: 0, step: 1, steps });
-      const calls = schedule.steps.map(({ timestep, inputScale }, i) => ({
-        ...{ timestep, inputScale, guidance: guidance[i] },
-      }));
-      const shape = { latent, textLength: embeds.tokens, guided };
-      const { channels, frames: latentFrames } = latent;
-      const sized = (c: number) => [1, latentFrames, c, latent.height, latent.width];
-      const { device, network } = this;
-      const others = network.inputChannels - channels;
-      const condition = DeviceTensor.from(device, conditions, sized(others), 'f32', 'condition latents');
-      const noisy = DeviceTensor.from(device, first, sized(channels), 'f32', 'latents');
-      const run = new DeviceSteps(device, schedule, noisy);
-      let denoiser: Denoiser | BlockDenoiser | undefined;
-      try {
-        denoiser = await this.#denoiser(shape, condition, embeds.rows, calls);
-        let drawn = 0;
-        for (const [i, recipe] of schedule.steps.entries()) {
-          const prediction = await denoiser.predict(run.sample, i, {
-            signal,
-            onProgress: (done) =>
-              report({ stage: 'denoise', done: (i + Math.min(done, 0.99)) / steps, step: i + 1, steps }),
-          });
-          drawn += recipe.noiseDraws;
-          const noise = recipe.needsNoise
-            ? (draws.steps?.[i] ?? normals(seed, STREAMS.steps + drawn, count))
-            : undefined;
-          await run.step(i, prediction, noise);
-          if (i === 0) {
-            const after = (await run.sample.read()) as Float32Array;
-            requireFinite(after, 'the latents after the first step', DAMAGED_TRANSFORMER);
-          }
-          report({ stage: 'denoise', done: (i + 1) / steps, step: i + 1, steps, preview: run.preview });
-        }
-        return (await run.sample.read()) as Float32Array;
-      } finally {
-        await denoiser?.destroy();
-        condition.destroy();
-        run.destroy();
-      }
-    };
-    const sample = denoised ?? (await denoise());
-    requireFinite(sample, 'the latents', DAMAGED_TRANSFORMER);
+  #up(values: Float32Array, size: LatentSize): Latents {
+    return DeviceTensor.from(this.device, values, shapeOf(size), 'f32', 'latents');
+  }
 
-    report({ stage: 'decode', done: 0 });
-    const unscaled = swapFrames(sample, latent.frames, latent.channels, 1 / scaling);
-    const latentShape = [1, latent.channels, latent.frames, latent.height, latent.width];
-    const decodes = settings.composite ? 2 : 1;
-    const decode = (latents: Float32Array, nth: number) =>
-      this.vae.decode(latents, latentShape, {
-        tiling: this.#memory.decodeTiling ?? settings.tiling,
-        signal,
-        onWarning,
-        onProgress: (done) => report({ stage: 'decode', done: (nth + done) / decodes }),
-      });
-    const finalShape = [1, latent.frames, latent.channels, latent.height, latent.width];
-    const whole = async () => {
-      const decoded = await decode(unscaled, 0);
-      if (settings.composite) {
-        const { data: scenery } = await decode(made!.staticLatents!, 1);
-        compositeStatic(decoded.data, scenery, made!.staticVideo, size, this.vae.shape.ratio / 2);
-      }
-      requireFinite(decoded.data, 'the decoded video', DAMAGED_VAE);
-      return decoded;
-    };
-    const decoded = await whole().catch((error: Error) => {
-      throw signal?.aborted ? error : new UndecodedError(error, sample, finalShape);
-    });
-    // An even number of latent frames decodes to 4 a latent frame, as the original has it: 13 become 16.
-    const [, , frames] = decoded.shape;
-    return {
-      video: toFrames(decoded.data, frames, height * width),
-      frames,
-      height,
-      width,
-      latents: sample,
-      latentShape: finalShape,
-      timesteps: schedule.timesteps,
-      guidance,
-    };
+  #requireFiniteLatents(latents: Latents, what: string): Promise<void> {
+    return requireFiniteTensor(this.device, parameter(latents), what, DAMAGED_TRANSFORMER);
+  }
+
+  /** A condition that is given in place of the videos'. */
+  #given(values: Float32Array, { frames, channels, height, width }: LatentSize): DeviceTensor {
+    const shape = [1, frames, this.network.inputChannels - channels, height, width];
+    const expected = shape.reduce((a, b) => a * b);
+    if (values.length !== expected) {
+      throw new InvalidArgumentError(
+        'condition',
+        `expected ${expected} values for the conditions of this model and size, got ${values.length}`,
+      );
+    }
+    return DeviceTensor.from(this.device, values, shape, 'f32', 'condition latents');
   }
 
   destroy(): void {
@@ -477,11 +599,7 @@ export class DwmPipeline {
   }
 
   /** Rows of embeddings: [negative, positive], or the positive one alone. */
-  async #embeds(
-    prompt: string | PromptEmbeds,
-    negative: string,
-    guided: boolean,
-  ): Promise<{ rows: Float32Array; tokens: number }> {
+  async #embeds(prompt: string | PromptEmbeds, negative: string, guided: boolean): Promise<EmbeddedText> {
     if (typeof prompt === 'string') {
       const rows = await this.encodePrompts(guided ? [negative, prompt] : [prompt]);
       return { rows, tokens: this.maxPromptTokens };
@@ -534,6 +652,8 @@ export interface MemoryEstimate {
   readonly stages: Readonly<Record<'resize' | 'encode' | 'denoise' | 'decode', number>>;
 }
 
+const shapeOf = ({ frames, channels, height, width }: LatentSize) => [1, frames, channels, height, width];
+
 /** The options that were really given. */
 function defined<T extends object>(options: T): Partial<T> & T {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
@@ -556,15 +676,4 @@ function checkDraws(draws: NonNullable<GenerateOptions['draws']>, count: number)
       );
     }
   }
-}
-
-/** Decoded [3, frames, pixels] in [-1, 1] as [frames, pixels, 3] in [0, 1]. */
-function toFrames(decoded: Float32Array, frames: number, pixels: number): Float32Array {
-  const video = new Float32Array(decoded.length);
-  for (let c = 0; c < 3; c++) {
-    for (let i = 0; i < frames * pixels; i++) {
-      video[i * 3 + c] = Math.min(1, Math.max(0, decoded[c * frames * pixels + i] / 2 + 0.5));
-    }
-  }
-  return video;
 }

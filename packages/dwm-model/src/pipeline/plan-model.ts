@@ -26,6 +26,7 @@ export const publishedShapes = (model: PublishedModel): ModelShapes =>
     { config: parseVaeConfig({}, `${model}/vae/config.json`), dtype: 'bf16' },
   );
 
+/** Size of a run that is planned. */
 export interface PlanSize {
   readonly frames: number;
   readonly height: number;
@@ -54,10 +55,9 @@ export function planModel(
     const graph = trace({ ids }, (given) => ({ out: t5Encoder(config, weights, given.ids).out }));
     planProgram(graph, device.caps, precision);
   }
-  const { frames, height, width, guided } = size;
   const clips = vae(device, precision);
-  clips.estimateEncode([1, clips.shape.colours, frames, height, width], { tiling });
+  clips.estimateEncode(size, { tiling });
   const latent = clips.latentSize(size);
-  clips.estimateDecode([1, latent.channels, latent.frames, latent.height, latent.width], { tiling });
-  Denoiser.plan(device, network, { latent, textLength: tokens, guided }, precision);
+  clips.estimateDecode(latent, { tiling });
+  Denoiser.plan(device, network, { latent, textLength: tokens, guided: size.guided }, precision);
 }

@@ -5,6 +5,7 @@
  */
 import { randomReference } from '@dwm/core-tensor';
 
+/** How a search by the cross-entropy method goes. */
 export interface CemOptions {
   readonly population: number;
   /** Best points of all rounds that the next is drawn around. */
@@ -16,6 +17,7 @@ export interface CemOptions {
   readonly seed: number;
 }
 
+/** A search between two rounds; as JSON it can be kept and gone on with. */
 export interface CemState {
   /** Rounds that are scored. */
   readonly round: number;
@@ -26,6 +28,7 @@ export interface CemState {
 /** Spread of the coordinates around an elite point never falls below this. */
 const LEAST_SPREAD = 0.04;
 
+/** A search that has not begun. */
 export const startSearch = (): CemState => ({ round: 0, scored: [] });
 
 /**

@@ -8,7 +8,8 @@
  * change at all, and its direction is right.
  */
 import { changedRegion, type Lpips, type MetricClip } from '../metrics/index.ts';
-import type { CogVideoXVae } from '../vae/index.ts';
+import type { ClipCodec } from '../vae/index.ts';
+import { encodeVideo, type FileLatents, fileLatents } from '../video/codec.ts';
 
 /** What a goal asks of a scene, single frames [1, height, width, 3]. */
 export interface WantedChange {
@@ -27,6 +28,7 @@ export function goalRegion(goal: MetricClip, still: MetricClip): Uint8Array {
   return region.includes(1) ? region : region.fill(1);
 }
 
+/** What a goal asks of a scene, with the region that it changes. */
 export const wantedChange = (still: MetricClip, goal: MetricClip): WantedChange => ({
   ...{ still, goal },
   region: goalRegion(goal, still),
@@ -38,34 +40,33 @@ function within(outcome: MetricClip, { goal, region }: WantedChange): MetricClip
   return { ...goal, data };
 }
 
+/** LPIPS between the outcome and the goal, within the region. */
 export function lpipsDistance(lpips: Lpips): Distance {
   return async (outcome, wanted) => (await lpips.frames(within(outcome, wanted), wanted.goal))[0];
 }
 
 /** @param vae of the model, whose sizes the pictures must fit. */
-export function latentDistance(vae: Pick<CogVideoXVae, 'encode'>): Distance {
-  const encode = async ({ data, height, width }: MetricClip) => {
-    const pixels = height * width;
-    const video = new Float32Array(3 * pixels);
-    for (let i = 0; i < data.length; i++) video[(i % 3) * pixels + Math.floor(i / 3)] = data[i] / 127.5 - 1;
-    return vae.encode(video, [1, 3, 1, height, width]);
+export function latentDistance(vae: Pick<ClipCodec, 'device' | 'encode'>): Distance {
+  const encode = async (frame: MetricClip): Promise<FileLatents> => {
+    const posterior = await encodeVideo(vae, frame);
+    return fileLatents(vae.device, posterior.mode()).finally(() => posterior.destroy());
   };
   const known = new WeakMap<WantedChange, Promise<{ from: Float32Array; to: Float32Array }>>();
   const endsOf = async (wanted: WantedChange) => ({
-    from: (await encode(within(wanted.still, wanted))).mean,
-    to: (await encode(wanted.goal)).mean,
+    from: (await encode(within(wanted.still, wanted))).values,
+    to: (await encode(wanted.goal)).values,
   });
   return async (outcome, wanted) => {
     const made = await encode(within(outcome, wanted));
     const ends = known.get(wanted) ?? endsOf(wanted);
     known.set(wanted, ends);
     const { from, to } = await ends;
-    const [, , , height, width] = made.shape;
+    const [, , height, width] = made.shape;
     const cells = touched(wanted, height, width);
     let [along, ofMade, ofWanted] = [0, 0, 0];
-    for (let i = 0; i < made.mean.length; i++) {
+    for (let i = 0; i < made.values.length; i++) {
       if (cells[i % cells.length] === 0) continue;
-      const [change, goal] = [made.mean[i] - from[i], to[i] - from[i]];
+      const [change, goal] = [made.values[i] - from[i], to[i] - from[i]];
       along += change * goal;
       ofMade += change ** 2;
       ofWanted += goal ** 2;

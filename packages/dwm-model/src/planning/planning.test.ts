@@ -1,4 +1,7 @@
+import { DeviceTensor } from '@dwm/core-tensor';
+import { openNodeDevice } from '@dwm/core-tensor/node';
 import { expect, test } from 'vitest';
+import { Posterior } from '../vae/index.ts';
 import { refine, startSearch } from './cross-entropy.ts';
 import { type Distance, latentDistance, wantedChange } from './distance.ts';
 import { probabilitiesOfBest, rankActions, type WorldModel } from './rank-actions.ts';
@@ -13,11 +16,11 @@ const clip = (value: (f: number, y: number, x: number) => number, frames = SIZE.
 
 /** A model that moves the scene as bright as the hands are, and counts what it is asked. */
 function fakeModel() {
-  const asked = { encodes: 0, seeds: [] as number[] };
+  const asked = { encodes: 0, freed: 0, seeds: [] as number[] };
   const model = {
     encodeStatic: async () => {
       asked.encodes++;
-      return new Float32Array(4);
+      return { destroy: () => asked.freed++ };
     },
     generate: async ({
       staticVideo,
@@ -25,11 +28,8 @@ function fakeModel() {
       seed,
     }: Record<string, { data: Uint8Array }> & { seed: number }) => {
       asked.seeds.push(seed);
-      const video = Float32Array.from(
-        staticVideo.data,
-        (v, i) => (v + handVideo.data[i]) / 255 + seed / 1000,
-      );
-      return { video, ...SIZE };
+      const data = staticVideo.data.map((v, i) => Math.min(255, v + handVideo.data[i] + seed / 4));
+      return { data, ...SIZE };
     },
   };
   return { model: model as unknown as WorldModel, asked };
@@ -55,7 +55,7 @@ test('the candidate that reaches the goal comes first; the scene is encoded once
   expect(ranked.map(({ name }) => name)).toEqual(['90', '40', '0']);
   expect(ranked[0].probabilityBest).toBe(1);
   expect(ranked[0].distances).toHaveLength(2);
-  expect(asked).toEqual({ encodes: 1, seeds: [5, 6, 5, 6, 5, 6] });
+  expect(asked).toEqual({ encodes: 1, freed: 1, seeds: [5, 6, 5, 6, 5, 6] });
 });
 
 test('a goal in words: the last frames alone, all of them, against the words, once', async () => {
@@ -84,16 +84,21 @@ test('a goal in words: the last frames alone, all of them, against the words, on
   expect(texts).toEqual(['black']);
 });
 
+const device = await openNodeDevice();
+
 /** A VAE whose latents are the mean colours of cells of 4x4. */
 const meanColours = {
-  encode: async (video: Float32Array) => {
-    const mean = new Float32Array(3 * 16);
-    for (let i = 0; i < video.length; i++)
-      mean[16 * Math.floor(i / 256) + 4 * (Math.floor((i % 256) / 16) >> 2) + ((i % 16) >> 2)] +=
-        video[i] / 16;
-    return { mean, shape: [1, 3, 1, 4, 4] };
+  device,
+  encode: async (video: DeviceTensor) => {
+    const values = await video.read();
+    const moments = new Float32Array(6 * 16);
+    for (let i = 0; i < values.length; i++) {
+      const [y, x] = [Math.floor(i / 48) >> 2, Math.floor((i % 48) / 3) >> 2];
+      moments[16 * (i % 3) + 4 * y + x] += values[i] / 16;
+    }
+    return new Posterior(DeviceTensor.from(device, moments, [1, 1, 6, 4, 4], 'f32'));
   },
-} as unknown as Parameters<typeof latentDistance>[0];
+};
 
 test('the distance in latent space is to the direction of the change, where there is to be one', async () => {
   const distance = latentDistance(meanColours);

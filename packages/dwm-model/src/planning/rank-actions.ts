@@ -5,20 +5,21 @@
  */
 import { randomReference } from '@dwm/core-tensor';
 import { bootstrapMean, checkSameSize, type Interval, type MetricClip } from '../metrics/index.ts';
-import { toBytes } from '../pipeline/bytes.ts';
 import type { GenerateOptions } from '../pipeline/options.ts';
 import type { DwmPipeline } from '../pipeline/pipeline.ts';
+import type { Latents } from '../video/video.ts';
 import { type Distance, latentDistance } from './distance.ts';
 import { pictureGoal, type TextGoal, textGoal } from './goal.ts';
 
 /** What simulates: a pipeline, or something that knows better. */
 export type WorldModel = Pick<DwmPipeline, 'encodeStatic' | 'generate' | 'vae'>;
 
+/** The scene that actions are ranked in. */
 export interface RankScene {
   /** The scene along the camera path that all candidates share. */
   readonly staticVideo: MetricClip;
   /** Its `encodeStatic`, where it is known already. */
-  readonly staticLatents?: Float32Array;
+  readonly staticLatents?: Latents;
   /** Where a candidate has none of its own. */
   readonly prompt: GenerateOptions['prompt'];
 }
@@ -85,19 +86,23 @@ export async function rankActions(
   const clips = new Map<number, MetricClip>();
   const distances: number[][] = candidates.map(() => []);
   let done = 0;
-  for (const [c, { name, handVideo, prompt = scene.prompt }] of candidates.entries()) {
-    for (let s = 0; s < seeds; s++) {
-      const made = await model.generate({
-        ...{ staticVideo, handVideo, prompt, staticLatents, height, width, numFrames: frames },
-        ...{ numInferenceSteps, guidanceScale, seed: seed + s, signal },
-        onWarning: (line) => s === 0 && onWarning?.(`${name}: ${line}`),
-      });
-      const data = toBytes(made.video.subarray(0, staticVideo.data.length));
-      const clip = { data, frames, height, width };
-      if (s === 0) clips.set(c, clip);
-      distances[c].push(await toGoal(clip));
-      onClip?.(++done, candidates.length * seeds);
+  try {
+    for (const [c, { name, handVideo, prompt = scene.prompt }] of candidates.entries()) {
+      for (let s = 0; s < seeds; s++) {
+        const made = await model.generate({
+          ...{ staticVideo, handVideo, prompt, staticLatents, height, width, numFrames: frames },
+          ...{ numInferenceSteps, guidanceScale, composite: false, seed: seed + s, signal },
+          onWarning: (line) => s === 0 && onWarning?.(`${name}: ${line}`),
+        });
+        const data = made.data.subarray(0, staticVideo.data.length);
+        const clip = { data, frames, height, width };
+        if (s === 0) clips.set(c, clip);
+        distances[c].push(await toGoal(clip));
+        onClip?.(++done, candidates.length * seeds);
+      }
     }
+  } finally {
+    if (!scene.staticLatents) staticLatents.destroy();
   }
   return rankedBy(
     candidates.map(({ name }, i) => ({ name, distances: distances[i], outcome: clips.get(i)! })),

@@ -17,6 +17,7 @@ const schema = z.object({
   final_sigmas_type: z.literal('zero').default('zero'),
 });
 
+/** UniPC on flow matching, as Wan's own sampler: `sigma`s shifted, steps up to order 2. */
 export class FlowUniPCMultistepScheduler implements Scheduler {
   readonly className = 'FlowUniPCMultistepScheduler';
   readonly numTrainTimesteps: number;

@@ -22,7 +22,9 @@ const SCHEDULERS = {
   FlowDPMSolverMultistepScheduler,
 };
 
+/** diffusers' or Wan's class name of a scheduler. */
 export type SchedulerName = keyof typeof SCHEDULERS;
+/** All schedulers that `fromConfig` knows. */
 export const SCHEDULER_NAMES = Object.keys(SCHEDULERS) as SchedulerName[];
 
 /**

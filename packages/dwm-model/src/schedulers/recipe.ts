@@ -63,6 +63,7 @@ export interface Schedule {
   readonly steps: readonly StepRecipe[];
 }
 
+/** What changes the schedule of one run. */
 export interface ScheduleOptions {
   /** In (0, 1]: keeps the last int(numInferenceSteps * strength) steps. The step size stays that of the full run. */
   readonly strength?: number;

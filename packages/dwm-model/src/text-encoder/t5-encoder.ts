@@ -21,6 +21,7 @@ import { t5Encoder, t5Parameters, tokenTables } from './network.ts';
 /** One row each, or all in one array. */
 export type TokenRows = Uint32Array | readonly ArrayLike<number>[];
 
+/** What prompts are encoded with. */
 export interface T5EncodeOptions {
   /** 1 for tokens that are attended to, 0 for others, [batch, tokens]. By default all are, padding too. */
   readonly mask?: TokenRows;

@@ -18,6 +18,7 @@ import type { AddedToken, UnigramSpec } from './unigram-spec.ts';
 /** Text length of CogVideoX, in tokens. */
 const DEFAULT_MAX_LENGTH = 226;
 
+/** How text becomes token ids. */
 export interface EncodeOptions {
   /** Most tokens to return, the end token among them; 226 unless told. */
   readonly maxLength?: number;
@@ -25,6 +26,7 @@ export interface EncodeOptions {
   readonly pad?: boolean;
 }
 
+/** Token ids of a text. */
 export interface Encoding {
   /** `[maxLength]` with padding, else `[min(tokenCount, maxLength)]`. */
   readonly ids: Int32Array;

@@ -4,6 +4,7 @@
  */
 import { add, div, minimum, mul, slice, sqrt, sub, sum, type Tensor } from '@dwm/core-tensor';
 
+/** Rates of AdamW. */
 export interface AdamWOptions {
   readonly beta1: number;
   readonly beta2: number;
@@ -23,6 +24,7 @@ export function adamwScalars(step: number, learningRate: number, options: AdamWO
   );
 }
 
+/** Weights and moments of AdamW, packed into one tensor each. */
 export interface AdamWState {
   readonly theta: Tensor;
   /** First and second moments. */

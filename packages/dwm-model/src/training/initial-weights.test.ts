@@ -6,6 +6,7 @@ import { relativeError } from '@dwm/core-tensor/testing';
 import { expect, test } from 'vitest';
 import { readTransformerConfig, transformerParameters } from '../transformer/index.ts';
 import { CogVideoXVae, parseVaeConfig, vaeParameters } from '../vae/index.ts';
+import { decodeValues, encodeValues } from '../vae/testing.ts';
 import { Parameters } from '../weights/parameters.ts';
 import { initialVae } from './initial-vae.ts';
 import { initialTransformer } from './initial-weights.ts';
@@ -67,8 +68,8 @@ test.each([6, 12])(
       ];
       return 0.5 * Math.sin(c + x / 12) + 0.3 * Math.cos(y / 9) - 0.2;
     });
-    const { mean, shape } = await vae.encode(clip, [1, 3, frames, height, width]);
-    const decoded = await vae.decode(mean, shape);
+    const { mean, shape } = await encodeValues(vae, clip, [1, 3, frames, height, width]);
+    const decoded = await decodeValues(vae, mean, shape);
     // Borders blend with what lies outside.
     const inside = (_: number, i: number) => {
       const [y, x] = [Math.floor(i / width) % height, i % width];

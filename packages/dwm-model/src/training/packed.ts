@@ -12,6 +12,7 @@ export interface PackedPart {
   readonly offset: number;
 }
 
+/** Where each of many tensors lies in one packed tensor. */
 export class PackedLayout {
   readonly parts: ReadonlyMap<string, PackedPart>;
   /** Elements in all, gaps included. */

@@ -27,6 +27,7 @@ import type { Weights } from '../weights/weights.ts';
 import type { TransformerConfig } from './config.ts';
 import { rotaryTables, sincosTable, type TokenGrid, tokenGrid } from './positions.ts';
 
+/** What CogVideoX's transformer is given. */
 export interface TransformerInputs {
   /** [batch, latent frames, in_channels, height, width]. */
   readonly hidden: Tensor;

@@ -6,6 +6,7 @@ import { tokenGrid } from './positions.ts';
 /** What the names of a block's weights begin with. */
 export const blockPrefix = (index: number): string => `transformer_blocks.${index}.`;
 
+/** Names and shapes of the transformer's weights. */
 export function transformerParameters(config: TransformerConfig): ParameterSpecs {
   const { innerDim: dim, attention_head_dim: headDim, time_embed_dim: time, patch_size: p } = config;
   const specs: Record<string, ParameterSpec> = {};

@@ -8,8 +8,10 @@ const MODELS = {
   tiny: { heads: 4, layers: 2, headDim: 16, timeDim: 64, textDim: 64, textLength: 32, rotary: true },
 } as const;
 
+/** A published CogVideoX. */
 export type PublishedModel = keyof typeof MODELS;
 
+/** The configuration of a published transformer with DWM's conditions. */
 export const publishedTransformer = (model: PublishedModel): TransformerConfig => {
   const { heads, headDim, layers, timeDim, textDim, textLength, rotary } = MODELS[model];
   return readTransformerConfig(

@@ -1,23 +1,25 @@
 /**
- * A video VAE as its users see it, whichever network it is: clips to the posterior of their latents and back, in tiles of
- * the picture if asked to. Each tile's result is that of the network for that tile alone.
+ * A video VAE, whichever network it is: clips to the posterior of their latents and back, in tiles of the picture if asked
+ * to, on the device from end to end. Each tile's result is that of the network for that tile alone.
  */
 import {
   type Device,
   DeviceTensor,
+  elementCount,
   evaluate,
   InvalidArgumentError,
   parameter,
   slice,
 } from '@dwm/core-tensor';
+import type { DeviceVideo, VideoSize } from '../video/video.ts';
 import type { Parameters } from '../weights/parameters.ts';
-import { type Box, type Clip, type ClipShape, clipSize, copyBox, emptyClip } from './clip.ts';
-import type { ClipNetwork } from './clip-network.ts';
+import { type ClipNetwork, outShapeOf } from './clip-network.ts';
 import { type LatentSize, latentSizeOf } from './config.ts';
 import type { Posterior } from './posterior.ts';
 import {
   assemble,
   evenTile,
+  type PictureDims,
   type TileAxis,
   type TileSize,
   type Tiling,
@@ -48,9 +50,10 @@ export interface VaeRunOptions extends VaeOptions {
   readonly onProgress?: (done: number) => void;
 }
 
+/** Work and memory of a VAE's call. */
 export interface VaeEstimate {
   readonly flops: number;
-  /** Most device memory at a time, weights and the input aside. */
+  /** Most device memory at a time, the result included, weights and the input aside. */
   readonly bytes: number;
 }
 
@@ -66,22 +69,40 @@ export interface CodecShape extends TilingBase {
   readonly scalingFactor: number;
 }
 
+/** Dimensions of a clip's tensor: [1, frames, rows, columns, colours] or [1, frames, channels, rows, columns]. */
+const VIDEO = { rows: 2, columns: 3, channels: 4, order: '[1, frames, height, width, colours]' };
+const LATENTS = { rows: 3, columns: 4, channels: 2, order: '[1, latent frames, channels, height, width]' };
+type Layout = PictureDims & { readonly channels: number; readonly order: string };
+
+/** A box of a clip: some frames, rows and columns. */
+interface Box {
+  readonly frame: number;
+  readonly frames: number;
+  readonly top: number;
+  readonly height: number;
+  readonly left: number;
+  readonly width: number;
+}
+
 /** What differs between the two ways. */
 interface Direction {
   readonly network: ClipNetwork;
   /** Name of the input in messages. */
   readonly what: string;
   readonly channels: number;
+  readonly given: Layout;
+  readonly made: Layout;
   /** Height or width that comes out for one that goes in. */
   readonly resize: (size: number) => number;
   readonly from: 'sample' | 'latent';
   readonly to: 'sample' | 'latent';
 }
 
+/** A video VAE; see the file's head. */
 export abstract class ClipCodec {
+  readonly device: Device;
   readonly shape: CodecShape;
   readonly parameters: Parameters;
-  readonly #device: Device;
   readonly #encoder: Direction;
   readonly #decoder: Direction;
 
@@ -91,7 +112,7 @@ export abstract class ClipCodec {
     parameters: Parameters,
     networks: { readonly encoder: ClipNetwork; readonly decoder: ClipNetwork },
   ) {
-    this.#device = device;
+    this.device = device;
     this.shape = shape;
     this.parameters = parameters;
     const { ratio, colours, latentChannels } = shape;
@@ -99,6 +120,8 @@ export abstract class ClipCodec {
       network: networks.encoder,
       what: 'video',
       channels: colours,
+      given: VIDEO,
+      made: LATENTS,
       resize: (size) => Math.floor(size / ratio),
       from: 'sample',
       to: 'latent',
@@ -107,56 +130,53 @@ export abstract class ClipCodec {
       network: networks.decoder,
       what: 'latents',
       channels: latentChannels,
+      given: LATENTS,
+      made: VIDEO,
       resize: (size) => size * ratio,
       from: 'latent',
       to: 'sample',
     };
   }
 
-  /** The posterior that the encoder's output [batch, 2 · latent channels, ...] stands for. */
-  protected abstract posterior(moments: Clip): Posterior;
+  /** The posterior that the encoder's output [1, latent frames, 2 · channels, h, w] stands for. */
+  protected abstract posterior(moments: DeviceTensor): Posterior;
 
   /** Of a clip whose height and width the spatial ratio divides, and whose frames are a multiple of the ratio, plus 1. */
-  latentSize(size: { frames: number; height: number; width: number }): LatentSize {
+  latentSize(size: VideoSize): LatentSize {
     return latentSizeOf(this.shape, size);
   }
 
   /**
-   * @param video [batch, 3, frames, height, width] in -1 to 1, height and width multiples of `sizeUnit` (with tile
-   *   sizes of your own any, as in the original, which loses the rest).
-   * @returns the posterior of the latents [batch, channels, latent frames, height / ratio, width / ratio].
+   * @param video height and width multiples of `sizeUnit` (with tile sizes of your own any, as in the original, which loses
+   *   the rest). It stays the caller's.
+   * @returns the posterior of the latents, the caller's.
    * @throws InvalidArgumentError for a shape or tiling that does not fit; PlanTooLargeError when the device is
    *   too small; the signal's reason when aborted.
    */
-  async encode(
-    video: Float32Array | DeviceTensor,
-    shape: readonly number[],
-    options: VaeRunOptions = {},
-  ): Promise<Posterior> {
-    return this.posterior(await this.#run(this.#encoder, video, shape, options));
+  async encode(video: DeviceVideo, options: VaeRunOptions = {}): Promise<Posterior> {
+    return this.posterior(await this.#run(this.#encoder, video, options));
   }
 
   /**
-   * @param latents [batch, channels, latent frames, h, w], not multiplied by the scaling factor.
-   * @returns the video [batch, 3, frames, ratio · h, ratio · w], about -1 to 1.
+   * @param latents f32 [1, latent frames, channels, h, w], not multiplied by the scaling factor. They stay the caller's.
+   * @returns the video at `ratio` times their size, about -1 to 1, the caller's.
    * @throws as `encode`.
    */
-  async decode(
-    latents: Float32Array | DeviceTensor,
-    shape: readonly number[],
-    options: VaeRunOptions = {},
-  ): Promise<Clip> {
-    return this.#run(this.#decoder, latents, shape, options);
+  async decode(latents: DeviceTensor, options: VaeRunOptions = {}): Promise<DeviceVideo> {
+    return this.#run(this.#decoder, latents, options);
   }
 
-  /** Work and memory of `encode` for a video of `shape`, before anything runs. Throws as `encode`. */
-  estimateEncode(shape: readonly number[], options: VaeEstimateOptions = {}): VaeEstimate {
-    return this.#estimate(this.#encoder, shape, options);
+  /** Work and memory of `encode`, before anything runs. Throws as it does. */
+  estimateEncode({ frames, height, width }: VideoSize, options: VaeEstimateOptions = {}): VaeEstimate {
+    return this.#estimate(this.#encoder, [1, frames, height, width, this.shape.colours], options);
   }
 
-  /** Work and memory of `decode` for latents of `shape`, before anything runs. Throws as `encode`. */
-  estimateDecode(shape: readonly number[], options: VaeEstimateOptions = {}): VaeEstimate {
-    return this.#estimate(this.#decoder, shape, options);
+  /** Work and memory of `decode`, before anything runs. Throws as it does. */
+  estimateDecode(
+    { frames, channels, height, width }: LatentSize,
+    options: VaeEstimateOptions = {},
+  ): VaeEstimate {
+    return this.#estimate(this.#decoder, [1, frames, channels, height, width], options);
   }
 
   destroy(): void {
@@ -165,32 +185,29 @@ export abstract class ClipCodec {
 
   async #run(
     direction: Direction,
-    values: Float32Array | DeviceTensor,
-    givenShape: readonly number[],
+    source: DeviceTensor,
     { tiling, signal, onWarning = (line) => console.warn(line), onProgress }: VaeRunOptions,
-  ): Promise<Clip> {
-    const shape = this.#checkedShape(direction, givenShape, tiling);
-    const source = checkedSource(direction, values, shape);
+  ): Promise<DeviceTensor> {
+    const { given, made, network, what } = direction;
+    if (source.dtype !== 'f32')
+      throw new InvalidArgumentError(what, `expected f32, got a tensor of ${source.dtype}`);
+    const shape = this.#checkedShape(direction, source.shape, tiling);
     const { rows, columns } = this.#tiles(direction, shape, tiling);
     for (const { remark } of [rows, columns]) if (remark) onWarning(remark);
-    const tileShape = (row: number, column: number): ClipShape => [
-      shape[0],
-      shape[1],
-      shape[2],
-      rows.tiles[row].size,
-      columns.tiles[column].size,
-    ];
     const { flops } = this.#estimate(direction, shape, { tiling });
     let finished = 0;
 
-    const tile = async (row: number, column: number): Promise<Clip> => {
-      const ownShape = tileShape(row, column);
-      const own = direction.network.plan(ownShape).reduce((sum, { plan }) => sum + plan.cost.flops, 0);
-      const [top, left] = [rows.tiles[row].start, columns.tiles[column].start];
-      const [, , , height, width] = ownShape;
-      const result = await direction.network.run(
+    const tile = async (row: number, column: number): Promise<DeviceTensor> => {
+      const [vertical, horizontal] = [rows.tiles[row], columns.tiles[column]];
+      const ownShape = sized(shape, given, vertical.size, horizontal.size);
+      const own = network.plan(ownShape).reduce((sum, { plan }) => sum + plan.cost.flops, 0);
+      const picture = {
+        ...{ top: vertical.start, height: vertical.size },
+        ...{ left: horizontal.start, width: horizontal.size },
+      };
+      const result = await network.run(
         ownShape,
-        (frame, frames) => this.#read(source, { frame, frames, top, height, left, width }),
+        (frame, frames) => this.#read(source, given, { frame, frames, ...picture }),
         {
           signal,
           ...(onProgress && { onProgress: (done) => onProgress((finished + done * own) / flops) }),
@@ -200,7 +217,7 @@ export abstract class ClipCodec {
       return result;
     };
     if (rows.tiles.length * columns.tiles.length === 1) return tile(0, 0);
-    return assemble(rows, columns, tile);
+    return assemble(this.device, rows, columns, made, tile);
   }
 
   #estimate(
@@ -208,30 +225,36 @@ export abstract class ClipCodec {
     givenShape: readonly number[],
     { tiling, roughly = false }: VaeEstimateOptions,
   ): VaeEstimate {
+    const { network, given, made } = direction;
     const shape = this.#checkedShape(direction, givenShape, tiling);
     const { rows, columns } = this.#tiles(direction, shape, tiling);
-    const [batch, channels, frames] = shape;
-    const largest = (axis: TileAxis) => Math.max(...axis.tiles.map(({ size }) => size));
-    const whole = (axis: TileAxis) => axis.tiles.reduce((sum, { size }) => sum + size, 0);
+    const bytesOf = (of: readonly number[]) => 4 * elementCount(of);
+    /** Each size with how many tiles' worth of it there are. */
+    const counted = ({ tiles }: TileAxis): [size: number, times: number][] => {
+      if (!roughly) return tiles.map(({ size }) => [size, 1]);
+      const largest = Math.max(...tiles.map(({ size }) => size));
+      return [[largest, tiles.reduce((sum, { size }) => sum + size, 0) / largest]];
+    };
     let flops = 0;
-    let bytes = 0;
-    if (roughly) {
-      const [height, width] = [largest(rows), largest(columns)];
-      for (const planned of direction.network.plan([batch, channels, frames, height, width])) {
-        flops += (planned.plan.cost.flops * whole(rows) * whole(columns)) / (height * width);
-        bytes = Math.max(bytes, planned.bytes);
-      }
-      return { flops, bytes };
-    }
-    for (const { size: height } of rows.tiles) {
-      for (const { size: width } of columns.tiles) {
-        for (const planned of direction.network.plan([batch, channels, frames, height, width])) {
-          flops += planned.plan.cost.flops;
-          bytes = Math.max(bytes, planned.bytes);
+    let most = 0;
+    let ofRows = 0;
+    let result: readonly number[] = [];
+    for (const [height, down] of counted(rows)) {
+      let ofRow = 0;
+      for (const [width, across] of counted(columns)) {
+        const planned = network.plan(sized(shape, given, height, width));
+        result = outShapeOf(planned);
+        ofRow += across * bytesOf(result);
+        for (const { plan, bytes } of planned) {
+          flops += down * across * plan.cost.flops;
+          most = Math.max(most, bytes + bytesOf(result));
         }
       }
+      ofRows = Math.max(ofRows, ofRow);
     }
-    return { flops, bytes };
+    if (rows.tiles.length * columns.tiles.length === 1) return { flops, bytes: most };
+    const whole = bytesOf(sized(result, made, rows.covered, columns.covered));
+    return { flops, bytes: Math.max(most + 2 * ofRows + whole, 2 * whole) };
   }
 
   /**
@@ -240,10 +263,11 @@ export abstract class ClipCodec {
    * and a larger one is cut into tiles that do.
    */
   #tiles(
-    { from, to, resize }: Direction,
-    [, , , height, width]: ClipShape,
+    { from, to, resize, given }: Direction,
+    shape: readonly number[],
     tiling: boolean | Tiling = false,
   ): { rows: TileAxis; columns: TileAxis } {
+    const [height, width] = [shape[given.rows], shape[given.columns]];
     const whole = { rows: wholeAxis(height, resize(height)), columns: wholeAxis(width, resize(width)) };
     const tile = tiling && tileSizes(this.shape, tiling === true ? {} : tiling);
     if (!tile || (height <= tile.height[from] && width <= tile.width[from])) return whole;
@@ -266,65 +290,45 @@ export abstract class ClipCodec {
   }
 
   #checkedShape(
-    { what, channels, from }: Direction,
+    { what, channels, from, given }: Direction,
     shape: readonly number[],
     tiling: boolean | Tiling = false,
-  ): ClipShape {
-    if (shape.length !== 5 || shape.some((size) => !Number.isInteger(size) || size < 1)) {
-      throw new InvalidArgumentError(
-        what,
-        `expected a shape [batch, channels, frames, height, width], got [${shape}]`,
-        { shape },
-      );
-    }
-    if (shape[1] !== channels) {
-      throw new InvalidArgumentError(what, `expected ${channels} channels, got ${shape[1]} of [${shape}]`, {
+  ): readonly number[] {
+    if (shape.length !== 5 || shape[0] !== 1 || shape.some((size) => !Number.isInteger(size) || size < 1))
+      throw new InvalidArgumentError(what, `expected a shape ${given.order}, got [${shape}]`, { shape });
+    const [own, height, width] = [shape[given.channels], shape[given.rows], shape[given.columns]];
+    if (own !== channels) {
+      throw new InvalidArgumentError(what, `expected ${channels} channels, got ${own} of [${shape}]`, {
         shape,
         expected: channels,
       });
     }
     const multiple = from === 'sample' && typeof tiling === 'boolean' ? this.shape.sizeUnit : 1;
-    if (shape[3] % multiple !== 0 || shape[4] % multiple !== 0) {
+    if (height % multiple !== 0 || width % multiple !== 0) {
       throw new InvalidArgumentError(
         what,
-        `height and width must be multiples of ${multiple}, got ${shape[3]} x ${shape[4]}; crop or resize first`,
+        `height and width must be multiples of ${multiple}, got ${height} x ${width}; crop or resize first`,
         { shape, multiple },
       );
     }
-    return shape as unknown as ClipShape;
+    return shape;
   }
 
   /** One box of the source, on its own. */
-  async #read(source: Clip | DeviceTensor, box: Box): Promise<Float32Array | DeviceTensor> {
+  async #read(source: DeviceTensor, dims: Layout, box: Box): Promise<DeviceTensor> {
+    const { shape } = source;
     const { frame, frames, top, height, left, width } = box;
-    if (source instanceof DeviceTensor) {
-      const strip = slice(slice(parameter(source), 2, frame, frames), 3, top, height);
-      return (await evaluate(this.#device, { box: slice(strip, 4, left, width) })).box;
+    if (height === shape[dims.rows] && width === shape[dims.columns]) {
+      const one = source.elementCount / shape[1];
+      const part = new DeviceTensor(this.device, { shape: [1, frames, ...shape.slice(2)], dtype: 'f32' });
+      part.copyFrom(source, { from: frame * one, count: frames * one });
+      return part;
     }
-    const [batch, channels] = source.shape;
-    const part = emptyClip([batch, channels, frames, height, width]);
-    copyBox(source, box, part, { frame: 0, top: 0, left: 0 });
-    return part.data;
+    const strip = slice(slice(parameter(source), 1, frame, frames), dims.rows, top, height);
+    return (await evaluate(this.device, { box: slice(strip, dims.columns, left, width) })).box;
   }
 }
 
-function checkedSource(
-  { what }: Direction,
-  values: Float32Array | DeviceTensor,
-  shape: ClipShape,
-): Clip | DeviceTensor {
-  if (values instanceof DeviceTensor) {
-    if (values.dtype === 'f32' && values.shape.join() === shape.join()) return values;
-    throw new InvalidArgumentError(
-      what,
-      `expected f32 [${shape}], got a tensor of ${values.dtype} [${values.shape}]`,
-    );
-  }
-  if (values.length !== clipSize(shape)) {
-    throw new InvalidArgumentError(
-      what,
-      `expected ${clipSize(shape)} values for [${shape}], got ${values.length}`,
-    );
-  }
-  return { shape, data: values };
-}
+/** `shape` with a picture of another size. */
+const sized = (shape: readonly number[], { rows, columns }: PictureDims, height: number, width: number) =>
+  shape.map((size, d) => (d === rows ? height : d === columns ? width : size));

@@ -1,7 +1,8 @@
 /**
- * Runs encoder or decoder over a clip, one stretch of frames after the other. Between them only the
- * convolutions' caches stay on the device. Plans are kept for each shape; the memory they need lives as long
- * as a call.
+ * Runs encoder or decoder over a clip, one stretch of frames after the other, on the device from end to end. Between them
+ * only the convolutions' caches stay. Plans are kept for each shape; the memory they need lives as long as a call.
+ *
+ * A tensor of a clip is [1, frames, …]: what stretches give lies one after the other.
  */
 import {
   beforeUse,
@@ -10,12 +11,10 @@ import {
   type Device,
   DeviceTensor,
   elementCount,
-  type HostData,
   type Plan,
   PlanTooLargeError,
   type Precision,
   Program,
-  permute,
   planProgram,
   type RunOptions,
   spec,
@@ -27,35 +26,36 @@ import {
 import { ownBytes } from '../weights/block-loop.ts';
 import { specBytes } from '../weights/block-stream.ts';
 import type { Parameters } from '../weights/parameters.ts';
-import { type Clip, type ClipShape, copyBox, emptyClip } from './clip.ts';
 import type { Passage } from './layers.ts';
 
 export interface PlannedStretch {
   readonly plan: Plan;
   readonly inputs: Readonly<Record<string, TensorSpec>>;
   readonly frames: number;
-  readonly outShape: ClipShape;
+  readonly outShape: readonly number[];
   /** What it leaves to the next stretch. */
   readonly caches: Readonly<Record<string, TensorSpec>>;
   /** Device memory that it needs beside the weights. */
   readonly bytes: number;
 }
 
+/** Of one stretch, from and to the layouts of the clips that go in and come out. */
+export type StretchNetwork = (passage: Passage, x: Tensor) => Tensor;
+
 export class ClipNetwork {
   readonly #device: Device;
-  readonly #network: (passage: Passage, x: Tensor) => Tensor;
+  readonly #network: StretchNetwork;
   readonly #parameters: Parameters;
   readonly #precision: Precision;
   readonly #stretches: (frames: number) => readonly number[];
   readonly #plans = new Map<string, PlannedStretch>();
 
   /**
-   * @param network of one stretch, channels last.
    * @param stretches input frames of each stretch of a clip; what they leave of it does not go in.
    */
   constructor(
     device: Device,
-    network: (passage: Passage, x: Tensor) => Tensor,
+    network: StretchNetwork,
     parameters: Parameters,
     precision: Precision,
     stretches: (frames: number) => readonly number[],
@@ -68,45 +68,46 @@ export class ClipNetwork {
   }
 
   /** The stretches of a clip of `shape`, in order. */
-  plan([batch, channels, frames, height, width]: ClipShape): PlannedStretch[] {
+  plan([, frames, ...picture]: readonly number[]): PlannedStretch[] {
     const counts = this.#stretches(frames);
     let caches: PlannedStretch['caches'] | undefined;
     return counts.map((count) => {
-      const planned = this.#planStretch([batch, channels, count, height, width], caches, counts.length > 1);
+      const planned = this.#planStretch([1, count, ...picture], caches, counts.length > 1);
       caches = planned.caches;
       return planned;
     });
   }
 
   /**
-   * @param read gives the input frames [frame, frame + frames); a DeviceTensor is destroyed after use.
+   * @param shape [1, frames, …] of the clip that goes in.
+   * @param read gives the input frames [frame, frame + frames), which are destroyed after use.
    * @param options progress is that of this clip.
+   * @returns [1, frames, …], the caller's.
    * @throws PlanTooLargeError before anything is allocated; the signal's reason when aborted.
    */
   async run(
-    shape: ClipShape,
-    read: (frame: number, frames: number) => Promise<HostData | DeviceTensor>,
+    shape: readonly number[],
+    read: (frame: number, frames: number) => Promise<DeviceTensor>,
     options: RunOptions,
-  ): Promise<Clip> {
+  ): Promise<DeviceTensor> {
     const device = this.#device;
     await beforeUse.prove(device, () => this.plan(shape).map(({ plan }) => plan));
     const planned = this.plan(shape);
-    this.#checkMemory(planned);
+    const outSpec = spec(outShapeOf(planned));
+    this.#checkMemory(planned, 4 * elementCount(outSpec.shape));
     const flops = planned.reduce((sum, { plan }) => sum + plan.cost.flops, 0);
-    const [batch, channels, , height, width] = planned[0].outShape;
-    const outFrames = planned.reduce((sum, { outShape }) => sum + outShape[2], 0);
-    const out = emptyClip([batch, channels, outFrames, height, width]);
+    const out = new DeviceTensor(device, outSpec, 'clip');
 
     let finished = 0;
     let frame = 0;
-    let outFrame = 0;
+    let written = 0;
     let program: Program<Record<string, TensorSpec>, Record<string, Tensor>> | undefined;
     let caches: Record<string, DeviceTensor> = {};
     const forget = (tensors: object) => {
       for (const tensor of Object.values(tensors)) if (tensor instanceof DeviceTensor) tensor.destroy();
     };
     try {
-      for (const [i, { plan, inputs, frames, outShape }] of planned.entries()) {
+      for (const [i, { plan, inputs, frames }] of planned.entries()) {
         options.signal?.throwIfAborted();
         if (program?.plan !== plan) {
           program?.destroy();
@@ -131,26 +132,28 @@ export class ClipNetwork {
           if (i < planned.length - 1) {
             for (const [name, cache] of Object.entries(next)) caches[name] = cache.clone(name);
           }
-          const data = (await clip.read()) as Float32Array;
-          const [, , count] = outShape;
-          const whole = { frame: 0, frames: count, top: 0, height, left: 0, width };
-          copyBox({ shape: outShape, data }, whole, out, { frame: outFrame, top: 0, left: 0 });
-          outFrame += count;
+          out.copyFrom(clip, { to: written, count: clip.elementCount });
+          written += clip.elementCount;
+          // What is freed now is then free on the device too.
+          await device.done();
         } finally {
           forget([x]);
         }
         frame += frames;
         finished += plan.cost.flops;
       }
+      return out;
+    } catch (error) {
+      out.destroy();
+      throw error;
     } finally {
       program?.destroy();
       forget(caches);
     }
-    return out;
   }
 
   #planStretch(
-    shape: ClipShape,
+    shape: readonly number[],
     caches: PlannedStretch['caches'] | undefined,
     keepsCaches: boolean,
   ): PlannedStretch {
@@ -169,8 +172,7 @@ export class ClipNetwork {
           caches: caches && previous,
           nextCaches: {},
         };
-        const y = this.#network(passage, permute(clip, [0, 2, 3, 4, 1]));
-        return { clip: permute(y, [0, 4, 1, 2, 3]), ...(keepsCaches && passage.nextCaches) };
+        return { clip: this.#network(passage, clip), ...(keepsCaches && passage.nextCaches) };
       },
     );
     const plan = planProgram(outputs, this.#device.caps, this.#precision);
@@ -185,8 +187,8 @@ export class ClipNetwork {
     planned = {
       plan,
       inputs,
-      frames: shape[2],
-      outShape: clip.shape as ClipShape,
+      frames: shape[1],
+      outShape: clip.shape,
       caches: nextSpecs,
       // The caches are copied while the program is there.
       bytes: ownBytes(plan) + specBytes(inputs) + cacheBytes,
@@ -195,13 +197,19 @@ export class ClipNetwork {
     return planned;
   }
 
-  #checkMemory(planned: readonly PlannedStretch[]): void {
+  #checkMemory(planned: readonly PlannedStretch[], resultBytes: number): void {
     const { allocated, limit } = this.#device.memory;
-    const neededBytes = Math.max(...planned.map(({ bytes }) => bytes));
+    const neededBytes = resultBytes + Math.max(...planned.map(({ bytes }) => bytes));
     if (allocated + neededBytes <= limit) return;
     throw new PlanTooLargeError(
       `the VAE needs ${neededBytes} bytes beside the ${allocated} in use, but this machine has ${limit}; turn on tiling, or use a smaller size`,
       { neededBytes, allocatedBytes: allocated, limitBytes: limit },
     );
   }
+}
+
+/** Of what comes out of all stretches together. */
+export function outShapeOf(planned: readonly PlannedStretch[]): number[] {
+  const [, , ...picture] = planned[0].outShape;
+  return [1, planned.reduce((sum, { outShape }) => sum + outShape[1], 0), ...picture];
 }

@@ -96,6 +96,7 @@ export const latentSizeOf = (
   width: width / ratio,
 });
 
+/** Size of the latents of a clip. Its height and width are multiples of the VAE's ratio, its frames 4k + 1. */
 export const latentSize = (
   config: VaeConfig,
   size: { frames: number; height: number; width: number },

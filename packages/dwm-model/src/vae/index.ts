@@ -1,4 +1,3 @@
-export type { Clip, ClipShape } from './clip.ts';
 export {
   ClipCodec,
   type CodecShape,
@@ -19,7 +18,7 @@ export { decodeFrames } from './decoder.ts';
 export { encodeFrames } from './encoder.ts';
 export type { ConvCaches, Passage, Stretch } from './layers.ts';
 export { vaeParameters } from './parameters.ts';
-export { type Posterior, samplePosterior } from './posterior.ts';
+export { type LatentStatistics, Posterior } from './posterior.ts';
 export { LATENT_FRAMES, SAMPLE_FRAMES, stretches } from './stretches.ts';
 export type { Tiling } from './tiling.ts';
 export { CogVideoXVae } from './vae.ts';

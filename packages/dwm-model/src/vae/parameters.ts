@@ -2,6 +2,7 @@
 import { convolution, type ParameterSpec, type ParameterSpecs } from '../weights/parameters.ts';
 import type { VaeConfig } from './config.ts';
 
+/** Names and shapes of the VAE's weights. */
 export function vaeParameters(config: VaeConfig): ParameterSpecs {
   const { in_channels, out_channels, latent_channels: latent, layers_per_block: layers } = config;
   const channels = config.block_out_channels;

@@ -1,34 +1,66 @@
 /** The encoder's answer: an independent normal distribution for every element of the latents. */
-import { type Clip, type ClipShape, clipSize } from './clip.ts';
+import {
+  add,
+  constant,
+  type DeviceTensor,
+  div,
+  exp,
+  maximum,
+  minimum,
+  mul,
+  parameter,
+  permute,
+  slice,
+  sub,
+  type Tensor,
+} from '@dwm/core-tensor';
 
-export interface Posterior {
-  /** [batch, latent channels, latent frames, h, w], of `mean` and `logvar`. */
-  readonly shape: ClipShape;
-  /** Also the mode. Not multiplied by the scaling factor. */
-  readonly mean: Float32Array;
-  /** Logarithm of the variance, limited to -30 to 20. */
-  readonly logvar: Float32Array;
-  /** As the network gives them, [batch, 2 · latent channels, ...]: mean, then logvar without limits. */
-  readonly moments: Float32Array;
+/** Of each channel, for VAEs whose latents are normalised. */
+export interface LatentStatistics {
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
 }
 
-export function posteriorOf({ shape: [batch, both, frames, height, width], data }: Clip): Posterior {
-  const shape: ClipShape = [batch, both / 2, frames, height, width];
-  const mean = new Float32Array(clipSize(shape));
-  const logvar = new Float32Array(mean.length);
-  const item = mean.length / batch;
-  for (let b = 0; b < batch; b++) {
-    mean.set(data.subarray(2 * b * item, (2 * b + 1) * item), b * item);
-    for (let i = 0; i < item; i++) {
-      logvar[b * item + i] = Math.min(20, Math.max(-30, data[(2 * b + 1) * item + i]));
-    }
+/** Moments on the device, and what a graph makes of them. Latents are not multiplied by the scaling factor here. */
+export class Posterior {
+  /** As the network gives them, [1, latent frames, 2 · channels, h, w]: mean, then logarithm of the variance. */
+  readonly moments: DeviceTensor;
+  readonly #statistics: LatentStatistics | undefined;
+
+  constructor(moments: DeviceTensor, statistics?: LatentStatistics) {
+    this.moments = moments;
+    this.#statistics = statistics;
   }
-  return { shape, mean, logvar, moments: data };
-}
 
-/**
- * mean + exp(logvar / 2) · noise.
- * @param noise standard normal, as many values as `mean`.
- */
-export const samplePosterior = ({ mean, logvar }: Posterior, noise: Float32Array): Float32Array =>
-  mean.map((value, i) => value + Math.exp(logvar[i] / 2) * noise[i]);
+  /** The mean, which is also the mode, [1, latent frames, channels, h, w]. */
+  mode(): Tensor {
+    const raw = this.#half(0);
+    if (!this.#statistics) return raw;
+    const { mean, std } = this.#statistics;
+    const ofChannels = (values: readonly number[]) =>
+      constant(Float32Array.from(values), [1, 1, values.length, 1, 1]);
+    return div(sub(raw, ofChannels(mean)), ofChannels(std));
+  }
+
+  /** Logarithm of the variance, limited to -30 to 20. */
+  logvar(): Tensor {
+    return minimum(20, maximum(-30, this.#half(1)));
+  }
+
+  /**
+   * mode + exp(logvar / 2) · noise.
+   * @param noise standard normals as the original draws them, [1, channels, latent frames, h, w].
+   */
+  sample(noise: Tensor): Tensor {
+    return add(this.mode(), mul(exp(mul(this.logvar(), 0.5)), permute(noise, [0, 2, 1, 3, 4])));
+  }
+
+  destroy(): void {
+    this.moments.destroy();
+  }
+
+  #half(nth: number): Tensor {
+    const channels = this.moments.shape[2] / 2;
+    return slice(parameter(this.moments), 2, nth * channels, channels);
+  }
+}

@@ -1,6 +1,7 @@
-/** A small VAE of random weights, for tests that need no files. */
-import { type Device, DeviceTensor } from '@dwm/core-tensor';
+/** A small VAE of random weights, and VAEs on values of the host, for tests. */
+import { type Device, DeviceTensor, evaluate, parameter, permute, type Tensor } from '@dwm/core-tensor';
 import { type ParameterSpecs, Parameters } from '../weights/parameters.ts';
+import type { ClipCodec, VaeRunOptions } from './clip-codec.ts';
 import { parseVaeConfig, type VaeConfig } from './config.ts';
 import { vaeParameters } from './parameters.ts';
 
@@ -52,3 +53,85 @@ export function randomParameters(
   }
   return new Parameters(tensors);
 }
+
+/** Values of a clip in the original's order, [batch, channels, frames, height, width]. */
+export interface ClipValues {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+/** Runs `of` on every item of a batch, one after the other. */
+async function eachItem(
+  device: Device,
+  values: Float32Array,
+  [batch, ...item]: readonly number[],
+  order: readonly number[],
+  of: (x: DeviceTensor) => Promise<Record<string, ClipValues>>,
+): Promise<Record<string, ClipValues>> {
+  const results: Record<string, ClipValues>[] = [];
+  const count = values.length / batch;
+  for (let b = 0; b < batch; b++) {
+    const planes = DeviceTensor.from(device, values.slice(b * count, (b + 1) * count), [1, ...item], 'f32');
+    const { x } = await evaluate(device, { x: permute(parameter(planes), order) });
+    planes.destroy();
+    results.push(await of(x).finally(() => x.destroy()));
+  }
+  const joined = Object.keys(results[0]).map((name) => {
+    const parts = results.map((result) => result[name]);
+    const data = new Float32Array(parts.reduce((sum, part) => sum + part.data.length, 0));
+    for (const [b, part] of parts.entries()) data.set(part.data, b * part.data.length);
+    return [name, { shape: [batch, ...parts[0].shape.slice(1)], data }];
+  });
+  return Object.fromEntries(joined);
+}
+
+async function valuesOf(device: Device, x: Tensor): Promise<ClipValues> {
+  const { out } = await evaluate(device, { out: x });
+  const data = (await out.read()) as Float32Array;
+  out.destroy();
+  return { shape: out.shape, data };
+}
+
+/** `vae.encode` on values: the posterior in the original's order. @param shape [batch, 3, frames, height, width]. */
+export async function encodeValues(
+  vae: ClipCodec,
+  video: Float32Array,
+  shape: readonly number[],
+  options?: VaeRunOptions,
+) {
+  const { device } = vae;
+  const planes = (x: Tensor) => valuesOf(device, permute(x, [0, 2, 1, 3, 4]));
+  const { mode, logvar, moments } = await eachItem(device, video, shape, [0, 2, 3, 4, 1], async (x) => {
+    const posterior = await vae.encode(x, options);
+    const parts = {
+      mode: await planes(posterior.mode()),
+      logvar: await planes(posterior.logvar()),
+      moments: await planes(parameter(posterior.moments)),
+    };
+    posterior.destroy();
+    return parts;
+  });
+  return { shape: mode.shape, mean: mode.data, logvar: logvar.data, moments: moments.data };
+}
+
+/** `vae.decode` on values. @param shape [batch, channels, latent frames, h, w]. */
+export async function decodeValues(
+  vae: ClipCodec,
+  latents: Float32Array,
+  shape: readonly number[],
+  options?: VaeRunOptions,
+): Promise<ClipValues> {
+  const { out } = await eachItem(vae.device, latents, shape, [0, 2, 1, 3, 4], async (x) => {
+    const video = await vae.decode(x, options);
+    const values = await valuesOf(vae.device, permute(parameter(video), [0, 4, 1, 2, 3]));
+    video.destroy();
+    return { out: values };
+  });
+  return out;
+}
+
+/** mean + exp(logvar / 2) · noise, on the host. */
+export const sampleValues = (
+  { mean, logvar }: { mean: Float32Array; logvar: Float32Array },
+  noise: Float32Array,
+): Float32Array => mean.map((value, i) => value + Math.exp(logvar[i] / 2) * noise[i]);

@@ -1,9 +1,11 @@
-import { InvalidArgumentError } from '@dwm/core-tensor';
+import { DeviceTensor, evaluate, InvalidArgumentError, parameter } from '@dwm/core-tensor';
+import { openNodeDevice } from '@dwm/core-tensor/node';
 import { describe, expect, test } from 'vitest';
-import { type Clip, type ClipShape, clipSize, copyBox, emptyClip } from './clip.ts';
 import { stretches } from './stretches.ts';
 import { normals } from './testing.ts';
 import { assemble, blend, type TileAxis, tileAxis, tileSizes } from './tiling.ts';
+
+const device = await openNodeDevice();
 
 const base = { ratio: 8, sampleHeight: 480, sampleWidth: 720 };
 const down = (size: number) => Math.floor(size / 8);
@@ -106,16 +108,17 @@ describe('tiles', () => {
 });
 
 describe('blending', () => {
-  const random = (shape: ClipShape, seed: number): Clip => ({ shape, data: normals(clipSize(shape), seed) });
+  const up = (shape: number[], data: Float32Array) => DeviceTensor.from(device, data, shape, 'f32');
 
-  test('fades linearly, over no more than is there', () => {
-    const before: Clip = { shape: [1, 1, 1, 1, 3], data: Float32Array.of(0, 4, 8) };
-    const tile: Clip = { shape: [1, 1, 1, 1, 2], data: Float32Array.of(0, 0) };
-    blend(before, tile, 'columns', 4);
-    expect([...tile.data]).toEqual([4, 4]);
-    const rows: Clip = { shape: [1, 1, 1, 3, 1], data: Float32Array.of(1, 1, 1) };
-    blend({ shape: [1, 1, 1, 3, 1], data: Float32Array.of(0, 4, 8) }, rows, 'rows', 2);
-    expect([...rows.data]).toEqual([4, 4.5, 1]);
+  test('fades linearly, over no more than is there', async () => {
+    const fade = async (before: number[], tile: number[], most: number) => {
+      const [end, begin] = [before, tile].map((x) => up([1, 1, x.length, 1], Float32Array.from(x)));
+      const { out } = await evaluate(device, { out: blend(parameter(end), parameter(begin), 2, most) });
+      return [...(await out.read())];
+    };
+    expect(await fade([0, 4, 8], [0, 0], 4)).toEqual([4, 4]);
+    expect(await fade([0, 4, 8], [1, 1, 1], 2)).toEqual([4, 4.5, 1]);
+    expect(await fade([0, 4, 8], [1, 1], 0)).toEqual([1, 1]);
   });
 
   const rows: TileAxis = {
@@ -137,35 +140,52 @@ describe('blending', () => {
     used: 3,
     covered: 6,
   };
-  const tileShape = (r: number, c: number): ClipShape => [2, 1, 2, rows.tiles[r].size, columns.tiles[c].size];
+  /** Rows and columns are dimensions 2 and 3, as a video has them. */
+  const dims = { rows: 2, columns: 3 };
+  const tileShape = (r: number, c: number) => [1, 2, rows.tiles[r].size, columns.tiles[c].size, 3];
 
   test('tiles of one picture give the picture back', async () => {
-    const picture = random([2, 1, 2, 11, 7], 1);
+    const value = (f: number, y: number, x: number, c: number) => 100 * f + 10 * y + x + c / 4;
     const cut = async (r: number, c: number) => {
-      const tile = emptyClip(tileShape(r, c));
-      const [, , frames, height, width] = tile.shape;
-      const box = { frame: 0, frames, top: rows.tiles[r].start, height, left: columns.tiles[c].start, width };
-      copyBox(picture, box, tile, { frame: 0, top: 0, left: 0 });
-      return tile;
+      const [, frames, height, width, colours] = tileShape(r, c);
+      const data: number[] = [];
+      for (let f = 0; f < frames; f++)
+        for (let y = 0; y < height; y++)
+          for (let x = 0; x < width; x++)
+            for (let k = 0; k < colours; k++)
+              data.push(value(f, y + rows.tiles[r].start, x + columns.tiles[c].start, k));
+      return up(tileShape(r, c), Float32Array.from(data));
     };
-    const whole = await assemble(rows, columns, cut);
-    const expected = emptyClip([2, 1, 2, 11, 6]);
-    copyBox(picture, { frame: 0, frames: 2, top: 0, height: 11, left: 0, width: 6 }, expected, {
-      frame: 0,
-      top: 0,
-      left: 0,
-    });
-    for (const [i, value] of whole.data.entries()) expect(value).toBeCloseTo(expected.data[i], 5);
+    const before = device.memory.allocated;
+    const whole = await assemble(device, rows, columns, dims, cut);
+    expect(whole.shape).toEqual([1, 2, 11, 6, 3]);
+    for (const [i, got] of [...(await whole.read())].entries()) {
+      const [f, y, x, k] = [Math.floor(i / 198), Math.floor(i / 18) % 11, Math.floor(i / 3) % 6, i % 3];
+      expect(got).toBeCloseTo(value(f, y, x, k), 3);
+    }
+    whole.destroy();
+    expect(device.memory.allocated).toBe(before);
   });
 
   test('neighbours are the blended ones, rows before columns', async () => {
     const tiles = rows.tiles.map((_, r) =>
-      columns.tiles.map((_, c) => random(tileShape(r, c), 10 * r + c + 1)),
+      columns.tiles.map((_, c) => {
+        const shape = tileShape(r, c);
+        return {
+          shape,
+          data: normals(
+            shape.reduce((a, b) => a * b),
+            10 * r + c + 1,
+          ),
+        };
+      }),
     );
-    // Plain re-statement of the original's loops, element by element, of which only [0, 0, 0] is looked at.
+    // Plain re-statement of the original's loops, element by element, of which only the first frame and colour is looked at.
     const plain = tiles.map((row) =>
-      row.map(({ shape: [, , , height, width], data }) =>
-        Array.from({ length: height }, (_, y) => [...data.subarray(y * width, (y + 1) * width)]),
+      row.map(({ shape: [, , height, width], data }) =>
+        Array.from({ length: height }, (_, y) =>
+          Array.from({ length: width }, (_, x) => data[(y * width + x) * 3]),
+        ),
       ),
     );
     for (const [r, row] of plain.entries()) {
@@ -193,12 +213,12 @@ describe('blending', () => {
     const expected = plain.flatMap((row) =>
       row[0].slice(0, 4).map((_, y) => row.flatMap((tile) => tile[y].slice(0, 3))),
     );
-    const whole = await assemble(rows, columns, async (r, c) => ({
-      shape: tiles[r][c].shape,
-      data: tiles[r][c].data.slice(),
-    }));
+    const whole = await assemble(device, rows, columns, dims, async (r, c) =>
+      up(tiles[r][c].shape, tiles[r][c].data),
+    );
+    const got = await whole.read();
     for (const [y, line] of expected.entries()) {
-      for (const [x, value] of line.entries()) expect(whole.data[y * 6 + x]).toBeCloseTo(value, 5);
+      for (const [x, value] of line.entries()) expect(got[(y * 6 + x) * 3]).toBeCloseTo(value, 5);
     }
   });
 });

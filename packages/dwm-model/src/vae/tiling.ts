@@ -3,8 +3,19 @@
  * blended. A tile is blended in place, first with the one above, then with the one to the left, and it is the
  * blended tile that its own neighbours blend with; this order is part of the result.
  */
-import { InvalidArgumentError } from '@dwm/core-tensor';
-import { type Clip, copyBox, emptyClip } from './clip.ts';
+import {
+  add,
+  concat,
+  constant,
+  type Device,
+  type DeviceTensor,
+  evaluate,
+  InvalidArgumentError,
+  mul,
+  parameter,
+  slice,
+  type Tensor,
+} from '@dwm/core-tensor';
 
 /** What tiles are measured by, in pixels. */
 export interface TilingBase {
@@ -142,58 +153,85 @@ export const wholeAxis = (length: number, resized: number): TileAxis => ({
   covered: resized,
 });
 
-/** Fades from the end of `before` into the beginning of `tile`, in place. */
-export function blend(before: Clip, tile: Clip, dimension: 'rows' | 'columns', most: number): void {
-  const along = dimension === 'rows' ? 3 : 4;
-  const extent = Math.min(before.shape[along], tile.shape[along], most);
-  const [batch, channels, frames, height, width] = tile.shape;
-  const [rows, columns] = dimension === 'rows' ? [extent, width] : [height, extent];
-  const [, , , beforeHeight, beforeWidth] = before.shape;
-  const [down, right] = dimension === 'rows' ? [beforeHeight - extent, 0] : [0, beforeWidth - extent];
-  for (let plane = 0; plane < batch * channels * frames; plane++) {
-    for (let y = 0; y < rows; y++) {
-      const read = (plane * beforeHeight + down + y) * beforeWidth + right;
-      const write = (plane * height + y) * width;
-      for (let x = 0; x < columns; x++) {
-        const weight = (dimension === 'rows' ? y : x) / extent;
-        tile.data[write + x] = before.data[read + x] * (1 - weight) + tile.data[write + x] * weight;
-      }
-    }
-  }
+/** `tile` with its beginning along dimension `dim` faded in over the end of `before`. */
+export function blend(before: Tensor, tile: Tensor, dim: number, most: number): Tensor {
+  const [ends, begins] = [before.shape[dim], tile.shape[dim]];
+  const extent = Math.min(ends, begins, most);
+  if (extent === 0) return tile;
+  const shape = tile.shape.map((_, d) => (d === dim ? extent : 1));
+  const weights = (of: (share: number) => number) =>
+    constant(
+      Float32Array.from({ length: extent }, (_, i) => of(i / extent)),
+      shape,
+    );
+  const faded = add(
+    mul(
+      slice(before, dim, ends - extent, extent),
+      weights((share) => 1 - share),
+    ),
+    mul(
+      slice(tile, dim, 0, extent),
+      weights((share) => share),
+    ),
+  );
+  return extent === begins ? faded : concat([faded, slice(tile, dim, extent, begins - extent)], dim);
+}
+
+/** Dimensions of a picture's rows and columns in a tensor. */
+export interface PictureDims {
+  readonly rows: number;
+  readonly columns: number;
 }
 
 /**
- * Makes the tiles of a picture row by row with `make`, blends them, and puts them together. Two rows of tiles are in
- * memory at most.
+ * Makes the tiles of a picture row by row with `make`, blends them, and puts them together, on the device. Two rows of tiles
+ * and what is whole already are there at most, and in the end the result twice.
  */
 export async function assemble(
+  device: Device,
   rows: TileAxis,
   columns: TileAxis,
-  make: (row: number, column: number) => Promise<Clip>,
-): Promise<Clip> {
-  let whole: Clip | undefined;
-  let above: Clip[] = [];
-  let top = 0;
-  for (let row = 0; row < rows.tiles.length; row++) {
-    const current: Clip[] = [];
-    let left = 0;
-    for (let column = 0; column < columns.tiles.length; column++) {
-      const tile = await make(row, column);
-      if (row > 0) blend(above[column], tile, 'rows', rows.blend);
-      if (column > 0) blend(current[column - 1], tile, 'columns', columns.blend);
-      const [batch, channels, frames, tileHeight, tileWidth] = tile.shape;
-      const used = {
-        ...{ frame: 0, frames, top: 0, left: 0 },
-        height: Math.min(rows.used, tileHeight),
-        width: Math.min(columns.used, tileWidth),
-      };
-      whole ??= emptyClip([batch, channels, frames, rows.covered, columns.covered]);
-      copyBox(tile, used, whole, { frame: 0, top, left });
-      left += used.width;
-      current.push(tile);
+  dims: PictureDims,
+  make: (row: number, column: number) => Promise<DeviceTensor>,
+): Promise<DeviceTensor> {
+  const strips: DeviceTensor[] = [];
+  let above: DeviceTensor[] = [];
+  let current: DeviceTensor[] = [];
+  const free = (tensors: readonly DeviceTensor[]) => {
+    for (const tensor of tensors) tensor.destroy();
+  };
+  const joined = async (parts: readonly Tensor[], dim: number) =>
+    (await evaluate(device, { joined: parts.length === 1 ? add(parts[0], 0) : concat(parts, dim) })).joined;
+  try {
+    for (let row = 0; row < rows.tiles.length; row++) {
+      for (let column = 0; column < columns.tiles.length; column++) {
+        const tile = await make(row, column);
+        let blended = parameter(tile);
+        if (row > 0) blended = blend(parameter(above[column]), blended, dims.rows, rows.blend);
+        if (column > 0) blended = blend(parameter(current[column - 1]), blended, dims.columns, columns.blend);
+        if (row + column === 0) current.push(tile);
+        else {
+          try {
+            current.push((await evaluate(device, { blended })).blended);
+          } finally {
+            tile.destroy();
+          }
+        }
+      }
+      const used = current.map((tile) => {
+        const { shape } = tile;
+        const lines = slice(parameter(tile), dims.rows, 0, Math.min(rows.used, shape[dims.rows]));
+        return slice(lines, dims.columns, 0, Math.min(columns.used, shape[dims.columns]));
+      });
+      strips.push(await joined(used, dims.columns));
+      free(above);
+      above = current;
+      current = [];
     }
-    top += Math.min(rows.used, current[0].shape[3]);
-    above = current;
+    free(above);
+    above = [];
+    return await joined(strips.map(parameter), dims.rows);
+  } finally {
+    free([...above, ...current, ...strips]);
   }
-  return whole!;
 }

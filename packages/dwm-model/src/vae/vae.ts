@@ -1,14 +1,20 @@
 /** The VAE of CogVideoX. */
-import { type Device, type ModelFolder, openCheckpoint, type Precision } from '@dwm/core-tensor';
+import {
+  type Device,
+  type DeviceTensor,
+  type ModelFolder,
+  openCheckpoint,
+  type Precision,
+  permute,
+} from '@dwm/core-tensor';
 import { loadParameters, type Parameters } from '../weights/parameters.ts';
-import type { Clip } from './clip.ts';
 import { ClipCodec } from './clip-codec.ts';
-import { ClipNetwork } from './clip-network.ts';
+import { ClipNetwork, type StretchNetwork } from './clip-network.ts';
 import { readVaeConfig, spatialRatio, type VaeConfig } from './config.ts';
 import { decodeFrames } from './decoder.ts';
 import { encodeFrames } from './encoder.ts';
 import { vaeParameters } from './parameters.ts';
-import { type Posterior, posteriorOf } from './posterior.ts';
+import { Posterior } from './posterior.ts';
 import { LATENT_FRAMES, SAMPLE_FRAMES, stretches } from './stretches.ts';
 
 /** CogVideoX's VAE: clips to latents and back. */
@@ -17,14 +23,8 @@ export class CogVideoXVae extends ClipCodec {
 
   /** @param precision `f16` lets the convolutions multiply in f16 where the device can. */
   constructor(device: Device, config: VaeConfig, parameters: Parameters, precision: Precision = 'f32') {
-    const network = (frames: typeof encodeFrames, stretchFrames: number) =>
-      new ClipNetwork(
-        device,
-        (passage, x) => frames({ ...passage, config }, x),
-        parameters,
-        precision,
-        (count) => stretches(count, stretchFrames),
-      );
+    const network = (ofStretch: StretchNetwork, stretchFrames: number) =>
+      new ClipNetwork(device, ofStretch, parameters, precision, (count) => stretches(count, stretchFrames));
     const shape = {
       ratio: spatialRatio(config),
       temporalRatio: config.temporal_compression_ratio,
@@ -36,8 +36,14 @@ export class CogVideoXVae extends ClipCodec {
       scalingFactor: config.scaling_factor,
     };
     super(device, shape, parameters, {
-      encoder: network(encodeFrames, SAMPLE_FRAMES),
-      decoder: network(decodeFrames, LATENT_FRAMES),
+      encoder: network(
+        (passage, video) => permute(encodeFrames({ ...passage, config }, video), [0, 1, 4, 2, 3]),
+        SAMPLE_FRAMES,
+      ),
+      decoder: network(
+        (passage, latents) => decodeFrames({ ...passage, config }, permute(latents, [0, 1, 3, 4, 2])),
+        LATENT_FRAMES,
+      ),
     });
     this.config = config;
   }
@@ -64,7 +70,7 @@ export class CogVideoXVae extends ClipCodec {
     }
   }
 
-  protected posterior(moments: Clip): Posterior {
-    return posteriorOf(moments);
+  protected posterior(moments: DeviceTensor): Posterior {
+    return new Posterior(moments);
   }
 }

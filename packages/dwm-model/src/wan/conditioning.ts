@@ -3,24 +3,40 @@
  * one of the four frames of a latent frame, and is not scaled. Static latents are the posterior's mode, hand latents always
  * a sample; latents are normalised by the VAE and have no scaling factor.
  */
-import { compile, type Device, InvalidArgumentError, resizeLinear, spec } from '@dwm/core-tensor';
-import { type ClipSize, prepareClip } from '../pipeline/clip.ts';
-import { type Conditioning, type ConditioningSource, swapFrames } from '../pipeline/conditioning.ts';
-import { binaryMask, hideMasked } from '../pipeline/mask.ts';
+import {
+  broadcastTo,
+  concat,
+  constant,
+  DeviceTensor,
+  evaluate,
+  InvalidArgumentError,
+  mul,
+  parameter,
+  reshape,
+  resizeLinear,
+  slice,
+  sub,
+  type Tensor,
+} from '@dwm/core-tensor';
+import {
+  type Conditioning,
+  type ConditioningSource,
+  type ConditioningTools,
+  Scratch,
+} from '../pipeline/conditioning.ts';
+import { hiddenPixels, hideMasked } from '../pipeline/mask.ts';
 import { normals, STREAMS } from '../pipeline/noise.ts';
-import { type LatentSize, type Posterior, samplePosterior } from '../vae/index.ts';
+import type { LatentSize } from '../vae/index.ts';
+import { toDevice } from '../video/transfer.ts';
 
 /** Frames of a latent frame. */
 const TIMES = 4;
 
 export async function wanConditioning(
-  device: Device,
-  encode: (video: Float32Array) => Promise<Posterior>,
+  { device, encode, size, latent, fit }: ConditioningTools,
   source: ConditioningSource,
-  size: ClipSize,
-  latent: LatentSize,
 ): Promise<Conditioning> {
-  const { draws, seed, mask } = source;
+  const { draws, seed, mask, keepsStatic } = source;
   for (const [field, clip] of [
     ['static', source.staticVideo],
     ['hands', source.handVideo],
@@ -32,62 +48,55 @@ export async function wanConditioning(
       );
     }
   }
-  const { channels, frames } = latent;
-  const pixels = latent.height * latent.width;
-  const one = channels * pixels;
-  const toLatents = (x: Float32Array) => swapFrames(x, channels, frames);
+  const { channels, frames, height, width } = latent;
+  const one = (value: number, of: number) =>
+    broadcastTo(constant(Float32Array.of(value), [1]), [1, frames, of, height, width]);
+  const own = new Scratch();
+  try {
+    const staticVideo = own.keep(await toDevice(device, source.staticVideo, size, fit));
+    const { some, all } = hiddenPixels(device, mask, size);
+    if (some) own.keep(some);
 
-  const staticVideo = await prepareClip(device, source.staticVideo, size);
-  const handVideo = await prepareClip(device, source.handVideo, size);
-  const hidden = typeof mask === 'string' ? undefined : binaryMask(mask, size);
-  const allHidden = hidden?.every((value) => value === 1) ?? false;
-  const someHidden = !allHidden && (hidden?.some((value) => value === 1) ?? false);
+    // Hidden pixels are the grey in the middle.
+    const seen = some
+      ? own.keep((await evaluate(device, { seen: hideMasked(parameter(staticVideo), some, 0) })).seen)
+      : staticVideo;
+    const known = some || all ? undefined : source.staticLatents;
+    const still = all || known ? undefined : own.keep(await encode(seen));
+    if (some) own.give(seen).destroy();
+    if (!keepsStatic || some) own.give(staticVideo).destroy();
+    const staticLatents = known ? parameter(known) : (still?.mode() ?? one(0, channels));
 
-  // Hidden pixels are the grey in the middle.
-  const seen = someHidden ? hideMasked(staticVideo, hidden!, 0) : staticVideo;
-  const known = someHidden || allHidden ? undefined : source.staticLatents;
-  const mode = allHidden ? undefined : (known ?? (await encode(seen)).mean);
-  const staticLatents = mode ? toLatents(mode) : new Float32Array(frames * one);
+    const handVideo = own.keep(await toDevice(device, source.handVideo, size, fit));
+    const hand = own.keep(await encode(handVideo));
+    own.give(handVideo).destroy();
+    const noise = (values: Float32Array) =>
+      parameter(
+        own.keep(DeviceTensor.from(device, values, [1, channels, frames, height, width], 'f32', 'noise')),
+      );
+    const drawn = draws.hand ?? normals(seed, STREAMS.hand, channels * frames * height * width);
+    const handLatents = drawn === 'mode' ? hand.mode() : hand.sample(noise(drawn));
 
-  const posterior = await encode(handVideo);
-  const noise = draws.hand ?? normals(seed, STREAMS.hand, frames * one);
-  const handLatents = toLatents(noise === 'mode' ? posterior.mean : samplePosterior(posterior, noise));
-
-  const visible = someHidden
-    ? await visibility(device, hidden!, size, latent)
-    : new Float32Array(frames * TIMES * pixels).fill(allHidden ? 0 : 1);
-
-  const width = TIMES * pixels + 2 * one;
-  const condition = new Float32Array(frames * width);
-  for (let f = 0; f < frames; f++) {
-    condition.set(visible.subarray(f * TIMES * pixels, (f + 1) * TIMES * pixels), f * width);
-    condition.set(staticLatents.subarray(f * one, (f + 1) * one), f * width + TIMES * pixels);
-    condition.set(handLatents.subarray(f * one, (f + 1) * one), f * width + TIMES * pixels + one);
+    const visible = some ? visibility(some, latent) : one(all ? 0 : 1, TIMES);
+    const { condition, mode } = await evaluate<Record<string, Tensor>>(device, {
+      condition: concat([visible, staticLatents, handLatents], 2),
+      ...(keepsStatic && !some && { mode: mul(staticLatents, 1) }),
+    });
+    return {
+      condition,
+      ...(mode && { staticLatents: mode, staticVideo: own.give(staticVideo) }),
+    };
+  } finally {
+    own.destroy();
   }
-  return { condition, staticVideo, staticLatents: someHidden ? undefined : mode };
 }
 
-/** 1 - mask at latent size, bilinear: [latent frames, 4, h, w]. The first frame fills the first latent frame. */
-async function visibility(
-  device: Device,
-  hidden: Uint8Array,
-  { frames, height, width }: ClipSize,
-  latent: LatentSize,
-): Promise<Float32Array> {
-  const program = await compile(device, { x: spec([1, frames, height, width, 1]) }, ({ x }) => ({
-    out: resizeLinear(x, [frames, latent.height, latent.width]),
-  }));
-  try {
-    await program.run({ x: Float32Array.from(hidden, (value) => 1 - value) });
-    const small = (await program.outputs.out.read()) as Float32Array;
-    const pixels = latent.height * latent.width;
-    const out = new Float32Array(latent.frames * TIMES * pixels);
-    for (let i = 0; i < latent.frames * TIMES; i++) {
-      const frame = Math.max(0, i - TIMES + 1);
-      out.set(small.subarray(frame * pixels, (frame + 1) * pixels), i * pixels);
-    }
-    return out;
-  } finally {
-    program.destroy();
-  }
+/** 1 - mask at latent size, bilinear: [1, latent frames, 4, h, w]. The first frame fills the first latent frame. */
+function visibility(hidden: DeviceTensor, { frames, height, width }: LatentSize): Tensor {
+  const x = sub(1, parameter(hidden));
+  const given = hidden.shape[1];
+  const small = reshape(resizeLinear(x, [given, height, width]), [1, given, 1, height, width]);
+  const first = slice(small, 1, 0, 1);
+  const filled = concat([...Array.from({ length: TIMES - 1 }, () => first), small], 1);
+  return reshape(slice(filled, 1, 0, frames * TIMES), [1, frames, TIMES, height, width]);
 }

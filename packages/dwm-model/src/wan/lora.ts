@@ -16,6 +16,7 @@ import { diffusersName } from './transformer/names.ts';
 /** How files name what belongs to a Wan transformer, and how the original merges it. */
 export const WAN_LORA = { alias: diffusersName, roundsProducts: true } as const;
 
+/** How a LoRA for fewer steps is merged. */
 export interface LightX2VOptions {
   /** Default 1. */
   readonly scale?: number;

@@ -28,7 +28,9 @@ import { type LoraConfig, type LoraScale, layerValue, loraScale, readLoraConfig 
 import { firstThere } from './model-files.ts';
 import { loadParameters, type ParameterSpecs, type Parameters } from './parameters.ts';
 
+/** File name of a LoRA as diffusers saves it. */
 export const LORA_FILE = 'pytorch_lora_weights.safetensors';
+/** File name of the weights that were trained whole beside a LoRA. */
 export const NON_LORA_FILE = 'non_lora_weights.safetensors';
 
 /** Names of the LoRA file, the first that is there: the original's for CogVideoX and for Wan, an older form, PEFT's. */
@@ -70,6 +72,7 @@ export async function openLora(folder: ModelFolder): Promise<LoraFiles> {
   }
 }
 
+/** Closes the files of a LoRA. */
 export async function closeLora({ lora, whole }: LoraFiles): Promise<void> {
   await lora.close();
   await whole?.close();
@@ -99,6 +102,7 @@ export interface MergedLora {
   readonly warnings: readonly string[];
 }
 
+/** How a LoRA is merged into the weights. */
 export interface MergeOptions extends NamingOptions {
   /** Names of the whole network, where the parameters at hand are some of it: the others are merged when they come. */
   readonly network?: ReadonlySet<string>;

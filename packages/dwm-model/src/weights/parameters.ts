@@ -26,6 +26,7 @@ export interface ParameterSpec {
   readonly order?: readonly number[];
 }
 
+/** Weights of a network, by name. */
 export type ParameterSpecs = Readonly<Record<string, ParameterSpec>>;
 
 const DTYPES: Partial<Record<SafetensorsDtype, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };

@@ -6,6 +6,7 @@
 import type { TimedPose } from './path.ts';
 import { add, compose, fromAxisAngle, type Vec3 } from './rotation.ts';
 
+/** How a held camera shakes. */
 export interface ShakeOptions {
   readonly seed: number;
   /** Root mean square of each coordinate, metres. */

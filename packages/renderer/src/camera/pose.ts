@@ -8,6 +8,7 @@ import { fromMatrix3, type Quaternion, toMatrix3, unit, type Vec3 } from './rota
 /** `opengl`: x right, y up, looking along -z. `opencv`: x right, y down, looking along +z. */
 export type Axes = 'opengl' | 'opencv';
 
+/** Which way a camera's pose maps points. */
 export type Direction = 'camera-to-world' | 'world-to-camera';
 
 type Opposite<D extends Direction> = D extends 'camera-to-world' ? 'world-to-camera' : 'camera-to-world';

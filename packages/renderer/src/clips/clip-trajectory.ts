@@ -3,6 +3,7 @@ import { resample } from '../trajectory/resample.ts';
 import type { Trajectory } from '../trajectory/types.ts';
 import { type CameraFit, fitCamera } from './fit-camera.ts';
 
+/** Size and rate of a clip: frames, frames a second, pixels. */
 export interface ClipSettings {
   readonly frames: number;
   readonly fps: number;

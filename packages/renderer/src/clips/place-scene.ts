@@ -4,6 +4,7 @@ import { combineScenes } from '../scene/combine.ts';
 import { placeCloud } from '../splats/place-cloud.ts';
 import type { SceneParts } from './static-scene.ts';
 
+/** How a scene is put into the world. */
 export interface ScenePlacement {
   /** The scene's direction that is up, of any length; it becomes the world's +y. */
   readonly up?: Vec3;

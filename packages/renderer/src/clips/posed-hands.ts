@@ -11,6 +11,7 @@ import type { HandSide } from '../mano/pose.ts';
 import type { Scene } from '../scene/scene.ts';
 import { type HandPose, type Hands, SIDES } from '../trajectory/types.ts';
 
+/** What hands are drawn with. */
 export interface HandModels {
   /** Scenes with WebXR joint names, e.g. the default hands. */
   readonly rigs: Readonly<Record<HandSide, Scene>>;

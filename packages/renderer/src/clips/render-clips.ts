@@ -20,6 +20,7 @@ export interface RenderedClip {
   readonly fps: number;
 }
 
+/** How clips are drawn. */
 export interface RenderOptions {
   /** Samples a pixel: 4 for smooth edges. */
   readonly samples?: 1 | 4;
@@ -28,6 +29,7 @@ export interface RenderOptions {
   readonly onFrame?: (done: number, frames: number) => void;
 }
 
+/** How clips of a scene are drawn. */
 export interface SceneRenderOptions extends RenderOptions {
   /** Takes the depth of every frame: metres [height, width], 0 where nothing is. */
   readonly onDepth?: (frame: number, metres: Float32Array) => void | Promise<void>;

@@ -16,8 +16,10 @@ interface Surfel {
   readonly normal?: Vec3;
 }
 
+/** An axis and its sign. */
 export type SignedAxis = 'x' | 'y' | 'z' | '-x' | '-y' | '-z';
 
+/** Unit vectors of the signed axes. */
 export const AXES: Readonly<Record<SignedAxis, Vec3>> = {
   x: [1, 0, 0],
   y: [0, 1, 0],
@@ -36,6 +38,7 @@ const FLOOR = 0.15;
 /** … and this many times what any other side of the scene has. */
 const CLEARLY = 1.5;
 
+/** What cameras tell about a scene's placement. */
 export interface SceneGuess {
   /** The value of `up` with which the scene's floor is level under the cameras. */
   readonly up?: SignedAxis;

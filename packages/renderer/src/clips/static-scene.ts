@@ -20,6 +20,7 @@ export interface SceneParts {
   readonly splats?: SplatCloud;
 }
 
+/** A drawn frame. */
 export interface Picture {
   /** Displayed bytes [height, width, 3]. */
   readonly rgb: Uint8Array;

@@ -5,6 +5,7 @@
  */
 import { type Device, type DeviceBuffer, InvalidArgumentError } from '@dwm/core-tensor';
 
+/** Reads frames back while later ones are drawn. */
 export class ClipReadback {
   readonly frames: number;
   readonly width: number;

@@ -7,6 +7,7 @@
  */
 import { type Device, DeviceTensor, InvalidArgumentError } from '@dwm/core-tensor';
 
+/** What a texel of a frame holds. */
 export type FrameKind = 'color' | 'vector' | 'scalar' | 'depth' | 'index';
 
 const WRITE_VECTOR = `let value = textureLoad(source, id.xy, 0);

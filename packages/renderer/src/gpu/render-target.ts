@@ -5,11 +5,14 @@
 import type { Device } from '@dwm/core-tensor';
 import { InvalidArgumentError } from '@dwm/core-tensor';
 
+/** Format of drawn pictures. */
 export const COLOR_FORMAT = 'rgba8unorm';
 /** How shaders write `colour`: linear values, encoded and blended by the hardware. */
 export const COLOR_VIEW_FORMAT = 'rgba8unorm-srgb';
+/** Format of depth buffers. */
 export const DEPTH_FORMAT = 'depth32float';
 
+/** How a render target is made. */
 export interface RenderTargetOptions {
   /** Samples a pixel: 1, or 4 for smooth edges. */
   readonly samples?: 1 | 4;

@@ -43,6 +43,7 @@ export interface DrawItem {
   readonly skinned: boolean;
 }
 
+/** How a scene is put onto the device. */
 export interface SceneModelOptions {
   /** Needed outside browsers. */
   readonly decodeImage?: DecodeImage;

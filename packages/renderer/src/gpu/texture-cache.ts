@@ -5,6 +5,7 @@
 import { type Device, InvalidFileError } from '@dwm/core-tensor';
 import type { EncodedImage, Pixels, TextureUse } from '../scene/scene.ts';
 
+/** Decodes the encoded picture of a scene. */
 export type DecodeImage = (image: EncodedImage) => Promise<Pixels | ImageBitmap>;
 
 /** The browser's decoder; colours as they are in the file. */

@@ -15,6 +15,7 @@ export interface View {
   readonly near?: number;
 }
 
+/** Near plane where none is given, metres. */
 export const DEFAULT_NEAR = 0.01;
 
 export const positionOf = ({ pose: { matrix } }: View): readonly [number, number, number] => [

@@ -11,6 +11,7 @@ export interface HandPart {
   readonly indexCount: number;
 }
 
+/** A hand's meshes on the device. */
 export interface HandGeometry {
   readonly parts: readonly HandPart[];
   destroy(): void;

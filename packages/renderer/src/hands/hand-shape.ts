@@ -4,7 +4,9 @@
  */
 import { InvalidArgumentError } from '@dwm/core-tensor';
 
+/** The fingers, thumb first. */
 export const FINGERS = ['thumb', 'index', 'middle', 'ring', 'pinky'] as const;
+/** A finger of a hand. */
 export type Finger = (typeof FINGERS)[number];
 
 /** Factors around 1; what is left out is 1. */

@@ -7,7 +7,9 @@ import type { BinaryFile } from '@dwm/core-tensor';
 import { InvalidFileError } from '@dwm/core-tensor';
 import { openNpz, shapedArray } from '../trajectory/npy.ts';
 
+/** Vertices of a MANO mesh. */
 export const MANO_VERTICES = 778;
+/** Joints of a MANO hand, the wrist included. */
 export const MANO_JOINTS = 16;
 
 /** Parent of each joint: wrist; index, middle, pinky, ring 1-3; thumb 1-3. */

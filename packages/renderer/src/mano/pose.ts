@@ -12,6 +12,7 @@ import { InvalidArgumentError } from '@dwm/core-tensor';
 import { fromAxisAngle, toMatrix3, vec3At } from '../camera/rotation.ts';
 import { MANO_JOINTS, MANO_PARENTS, MANO_VERTICES, type ManoModel } from './model.ts';
 
+/** Which hand. */
 export type HandSide = 'left' | 'right';
 
 /** MANO parameters of one hand, as files hold them. Lengths in metres, angles in radians. */
@@ -38,6 +39,7 @@ export interface ManoSkinning {
   readonly restJoints: Float64Array;
 }
 
+/** A MANO mesh in a pose. */
 export interface PosedMano {
   /** [778, 3], metres. */
   readonly vertices: Float32Array<ArrayBuffer>;

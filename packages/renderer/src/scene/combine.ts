@@ -1,6 +1,7 @@
 /** Several scenes as one: a room and the furniture put into it. */
 import type { Material, Scene, TextureUse } from './scene.ts';
 
+/** A scene that is put into another. */
 export interface Piece {
   readonly scene: Scene;
   /** Name of the node that carries the piece. */

@@ -15,6 +15,7 @@ export interface PlacedLight extends PunctualLight {
   readonly castsShadow: boolean;
 }
 
+/** The lights of a scene. */
 export interface LightRig {
   /** At most one of them, a directional one, casts shadows. */
   readonly lights: readonly PlacedLight[];

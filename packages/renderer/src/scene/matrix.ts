@@ -5,6 +5,7 @@
  */
 export { invertAffine, multiply } from '../camera/pose.ts';
 
+/** A 4x4 matrix, column after column, in float64. */
 export type Matrix = Float64Array;
 
 export const identity = (): Matrix => Float64Array.of(1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1);

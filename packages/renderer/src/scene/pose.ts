@@ -86,6 +86,7 @@ export function drawnNodes(scene: Scene): number[] {
   return Object.keys(drawn).map(Number);
 }
 
+/** Box around points: its lowest and highest corner. */
 export interface Bounds {
   readonly min: readonly number[];
   readonly max: readonly number[];

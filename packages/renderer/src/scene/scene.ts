@@ -114,6 +114,7 @@ export const DEFAULT_MATERIAL: Material = {
   unlit: false,
 };
 
+/** A picture of a scene as its file holds it. */
 export interface EncodedImage {
   readonly name: string;
   readonly bytes: Uint8Array;
@@ -129,6 +130,7 @@ export interface Pixels {
   readonly data: Uint8Array;
 }
 
+/** Joints that move a mesh. */
 export interface Skin {
   /** Node indices. */
   readonly joints: readonly number[];

@@ -6,6 +6,7 @@
  */
 import { InvalidFileError } from '@dwm/core-tensor';
 
+/** Degree of a splat's spherical harmonics. */
 export type ShDegree = 0 | 1 | 2 | 3;
 
 /** Gaussian splats as plain arrays. */

@@ -2,6 +2,7 @@
 import type { Device } from '@dwm/core-tensor';
 import type { SplatImage } from './renderer.ts';
 
+/** Pixels of drawn splats. */
 export interface SplatPixels {
   readonly width: number;
   readonly height: number;

@@ -20,6 +20,7 @@ const WINDOW = 1 << 23;
 const COLOR_BYTES = 16;
 const DEPTH_BYTES = 8;
 
+/** How splats are drawn. */
 export interface SplatOptions {
   /** Display colour behind the splats, each in [0, 1]; black by default. */
   readonly background?: readonly [number, number, number];

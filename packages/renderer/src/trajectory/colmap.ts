@@ -16,6 +16,7 @@ import type { TextFile } from './fields.ts';
 import { FISHEYE, LensCheck, type LensOptions } from './lens.ts';
 import { DEFAULT_FPS, type ImportDefaults, NO_HANDS, type Trajectory } from './types.ts';
 
+/** How a COLMAP reconstruction becomes a trajectory. */
 export interface ColmapOptions extends ImportDefaults, LensOptions {
   /** Metres in one unit of the reconstruction; 1 by default. */
   readonly scale?: number;

@@ -20,6 +20,7 @@ export interface EgodexEpisode {
   readonly hands: Readonly<Record<HandSide, EgodexHand>>;
 }
 
+/** A hand of an EgoDex episode. */
 export interface EgodexHand {
   /** `transforms/…` of each of EGODEX_JOINTS, [frames, 4, 4], joint to world. */
   readonly joints: readonly ArrayLike<number>[];

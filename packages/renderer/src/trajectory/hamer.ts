@@ -19,6 +19,7 @@ import { type HandSide, type ManoParams, manoRestJoints } from '../mano/pose.ts'
 import { openNpz, shapedArray } from './npy.ts';
 import { DEFAULT_FPS, type HandPose, type ImportDefaults, type Trajectory } from './types.ts';
 
+/** How HaMeR's results become a trajectory. */
 export interface HamerOptions extends Pick<ImportDefaults, 'fps'> {
   /** Frames of the clip; by default up to the last one with a detection. */
   readonly frames?: number;

@@ -6,6 +6,7 @@
 import { isColmapCameras, isColmapImages } from './colmap-binary.ts';
 import { isMediapipeResult } from './mediapipe.ts';
 
+/** A kind of recorded file, as its content tells it. */
 export type RecordingKind =
   | 'transforms'
   | 'webxr'
@@ -20,6 +21,7 @@ export type RecordingKind =
   | 'colmap-cameras-binary'
   | 'colmap-images-binary';
 
+/** A program whose recordings are read. */
 export type RecordingFormat =
   | 'nerfstudio'
   | 'colmap'

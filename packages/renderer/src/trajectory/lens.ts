@@ -9,6 +9,7 @@ import type { Intrinsics } from '../camera/intrinsics.ts';
 /** By how much a point of the picture is moved; all in focal lengths from the principal point. */
 export type Lens = (x: number, y: number) => readonly [dx: number, dy: number];
 
+/** What is done about lenses that are no pinholes. */
 export interface LensOptions {
   /** Takes the pinhole part of any lens but a fisheye. */
   readonly ignoreDistortion?: boolean;

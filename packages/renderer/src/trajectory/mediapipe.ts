@@ -25,6 +25,7 @@ import {
   type TrajectoryFrame,
 } from './types.ts';
 
+/** How MediaPipe's landmarks become hands. */
 export interface MediapipeOptions extends ImportDefaults, LensOptions {
   /** The hands at rest, [25, 7] in WebXR's order: whose bone lengths the result has. */
   readonly rest: Readonly<Record<HandSide, ArrayLike<number>>>;

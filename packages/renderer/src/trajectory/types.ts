@@ -18,8 +18,10 @@ export interface HandPose {
 /** `null` where a hand is not there. */
 export type Hands = Readonly<Record<HandSide, HandPose | null>>;
 
+/** A frame in which no hand is seen. */
 export const NO_HANDS: Hands = { left: null, right: null };
 
+/** Both sides, left first. */
 export const SIDES = ['left', 'right'] as const;
 
 /** One frame: when it is, its camera, its hands. */

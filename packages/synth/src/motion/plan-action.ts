@@ -15,6 +15,7 @@ import { elbowOf, shoulderOf } from './arm.ts';
 import { poseSkeleton, wristOf } from './skeleton.ts';
 import { phaseAt } from './timeline.ts';
 
+/** Size, length and rate of the clip that an action is planned for. */
 export interface PlanSettings {
   /** Pixels. */
   readonly width: number;
@@ -58,6 +59,7 @@ const isDeserted = (world: World, { action }: PlanSettings): boolean =>
   world.seed < FIRST_TEST_SEED &&
   Random.fork(world.seed, 'nobody').chance(NOBODY);
 
+/** Plans camera and hands for a world's action. */
 export function planAction(world: World, settings: PlanSettings): Plan {
   const action = settings.action ?? world.action;
   const random = Random.fork(world.seed, `hands ${action}`);

@@ -17,6 +17,7 @@ import {
 /** Thumb, index, middle, ring, little finger: 0 open, 1 closed. */
 export type Closure = readonly [number, number, number, number, number];
 
+/** An open hand: no finger is closed. */
 export const OPEN: Closure = [0, 0, 0, 0, 0];
 
 type ThumbAngles = HandAngles['thumb'];
@@ -43,6 +44,7 @@ const alike = (knuckle: number, middle: number, end: number): FingerAngles[] =>
 
 const RELAXED: HandAngles = { thumb: thumb(0.35, 12, 15), fingers: alike(16, 26, 14) };
 
+/** Angles of every posture, open and closed. */
 export const HAND_POSTURES: Readonly<Record<PostureName, Posture>> = {
   hook: {
     open: { thumb: thumb(0.3, 5, 5), fingers: alike(2, 34, 12) },
@@ -75,6 +77,7 @@ export const HAND_POSTURES: Readonly<Record<PostureName, Posture>> = {
 
 const mix = (a: number, b: number, t: number) => a + (b - a) * t;
 
+/** Angles between two postures, each finger by its own closure. */
 export function mixAngles(a: HandAngles, b: HandAngles, closure: Closure): HandAngles {
   return {
     thumb: {
@@ -90,6 +93,7 @@ export function mixAngles(a: HandAngles, b: HandAngles, closure: Closure): HandA
   };
 }
 
+/** Angles of a posture, as far closed as `closure` says. */
 export const angles = (posture: PostureName, closure: Closure): HandAngles =>
   mixAngles(HAND_POSTURES[posture].open, HAND_POSTURES[posture].closed, closure);
 

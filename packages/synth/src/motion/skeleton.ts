@@ -16,6 +16,7 @@ export interface FingerAngles {
   readonly end: number;
 }
 
+/** Angles of a hand's joints, radians. */
 export interface HandAngles {
   /** `opposition`: 0 beside the palm, 1 under it, below 0 stretched away. */
   readonly thumb: { readonly opposition: number; readonly middle: number; readonly end: number };
@@ -23,6 +24,7 @@ export interface HandAngles {
   readonly fingers: readonly FingerAngles[];
 }
 
+/** Which hand, and how large. */
 export interface HandModel {
   readonly side: HandSide;
   /** Factor of all lengths. */
@@ -94,6 +96,7 @@ export interface PosedSkeleton {
   readonly radii: Float64Array;
 }
 
+/** Joints of a hand with these angles, in WebXR's order. */
 export function poseSkeleton({ side, size }: HandModel, wrist: Placement, angles: HandAngles): PosedSkeleton {
   const joints = new Float64Array(25 * 7);
   const radii = new Float64Array(25);

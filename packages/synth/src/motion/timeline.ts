@@ -27,6 +27,7 @@ export function throughPlaces(
   };
 }
 
+/** The placement a share `t` of the way from `a` to `b`. */
 export function blend(a: Placement, b: Placement, t: number): Placement {
   return {
     position: rotations.lerp(a.position, b.position, t),

@@ -7,10 +7,14 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { FIRST_TEST_SEED } from '../types.ts';
 
+/** The parts of a data set. */
 export const SPLITS = ['train', 'test'] as const;
+/** A part of a data set. */
 export type Split = (typeof SPLITS)[number];
 
+/** The part that a seed's clip belongs to. */
 export const splitOf = (seed: number): Split => (seed < FIRST_TEST_SEED ? 'train' : 'test');
+/** The first seed of a part. */
 export const firstSeed = (split: Split): number => (split === 'train' ? 0 : FIRST_TEST_SEED);
 
 export interface ClipPaths {
@@ -22,8 +26,10 @@ export interface ClipPaths {
   readonly state: string;
 }
 
+/** File name of a seed's clip, without its extension. */
 export const stemOf = (seed: number): string => String(seed).padStart(7, '0');
 
+/** Folder of a seed's clip: a thousand clips each. */
 export function sampleOf(seed: number): string {
   const split = splitOf(seed);
   return `${split}-${String(Math.floor((seed - firstSeed(split)) / 1000)).padStart(3, '0')}`;
@@ -32,6 +38,7 @@ export function sampleOf(seed: number): string {
 /** A line of the dataset's list. */
 export const listLine = (seed: number): string => `${sampleOf(seed)}/videos/${stemOf(seed)}.mp4`;
 
+/** Paths of all files of a seed's clip. */
 export function clipPaths(root: string, seed: number): ClipPaths {
   const sample = join(root, sampleOf(seed));
   const file = (folder: string, extension: string) => join(sample, folder, `${stemOf(seed)}.${extension}`);

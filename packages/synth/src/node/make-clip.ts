@@ -20,6 +20,7 @@ import { stateLog } from './state-log.ts';
  */
 const BITS_PER_PIXEL = 20;
 
+/** A clip to make. */
 export interface ClipRequest {
   readonly seed: number;
   readonly settings: ClipSettings;
@@ -27,6 +28,7 @@ export interface ClipRequest {
   readonly measureCodec?: boolean;
 }
 
+/** What was made, or why nothing was. */
 export interface ClipResult {
   readonly seed: number;
   readonly action: Action;
@@ -36,6 +38,7 @@ export interface ClipResult {
   readonly codecPsnr?: number;
 }
 
+/** Makes and writes clips, one after the other, on one device. */
 export class ClipMaker {
   readonly #passes: PassRenderer;
   readonly #parts: readonly Part[];

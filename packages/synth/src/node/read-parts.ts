@@ -6,6 +6,7 @@ import { InvalidFileError } from '@dwm/core-tensor';
 import { readGltf } from '@dwm/renderer';
 import { type Part, partOf } from '../world/parts.ts';
 
+/** A part for rooms, from a file. */
 export interface FilePart extends Part {
   /** Of the file, hexadecimal. */
   readonly sha256: string;

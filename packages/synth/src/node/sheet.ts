@@ -19,6 +19,7 @@ const COLUMNS = 2;
 const GAP = 6;
 const BACKGROUND = 32;
 
+/** Writes a contact sheet of clips as PNG: a row for each of their videos. */
 export async function writeSheet(path: string, root: string, seeds: readonly number[]): Promise<void> {
   const blocks: RgbImage[] = [];
   for (const seed of seeds) {

@@ -2,6 +2,7 @@
 import { type HandSide, placement, SIDES } from '@dwm/renderer';
 import type { SimulatedClip } from '../types.ts';
 
+/** Where an object is. */
 export interface ObjectState {
   /** World, metres, and x y z w. */
   readonly position: readonly number[];
@@ -10,6 +11,7 @@ export interface ObjectState {
   readonly opening?: number;
 }
 
+/** The state of the world in a frame. */
 export interface FrameState {
   readonly action: string;
   readonly objects: Readonly<Record<string, ObjectState>>;
@@ -18,6 +20,7 @@ export interface FrameState {
   readonly hands: Readonly<Record<HandSide, 'seen' | 'dropped' | 'absent'>>;
 }
 
+/** The state of the world in every frame of a clip. */
 export interface StateLog {
   readonly seed: number;
   readonly action: string;

@@ -31,6 +31,7 @@ const SHARES: readonly (readonly [Action, number])[] = [
   ['touch-nothing', 3],
 ];
 
+/** An action, drawn by the shares that data sets have. */
 export const chooseAction = (random: Random): Action => random.weighted(SHARES);
 
 /** Seconds that loose things are given to come to rest. */

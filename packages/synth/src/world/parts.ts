@@ -17,6 +17,7 @@ import type { Action } from '../types.ts';
 
 const { cofactors, compose, determinant, multiply, normalize, transformPoint } = matrices;
 
+/** A thing that rooms are furnished with. */
 export interface Part extends Pick<Scene, 'materials' | 'images'> {
   /** File name. */
   readonly name: string;

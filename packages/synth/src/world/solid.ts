@@ -12,6 +12,7 @@ export type Shape =
   | { readonly kind: 'cylinder'; readonly radius: number; readonly halfHeight: number }
   | { readonly kind: 'ball'; readonly radius: number };
 
+/** Where a thing stands: metres, and a unit quaternion. */
 export interface Placement {
   readonly position: Vec3;
   readonly rotation: Quaternion;

@@ -79,6 +79,7 @@ export interface World {
   readonly focus: Vec3;
 }
 
+/** Whether a body moves on a joint. */
 export const isJoint = (motion: Body['motion']): motion is Joint => typeof motion === 'object';
 
 /** Where a body on a joint is at an opening. */
@@ -101,6 +102,7 @@ export const firstPlace = (body: Body): Placement =>
 export const worldMatrix = ({ position, rotation }: Placement): Matrix =>
   matrices.compose(position, rotation);
 
+/** The body of this name. */
 export function findBody(world: World, name: string): Body {
   return world.bodies.find((body) => body.name === name)!;
 }

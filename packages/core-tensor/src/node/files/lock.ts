@@ -25,6 +25,7 @@ interface Holder extends Owner {
   readonly id: string;
 }
 
+/** A folder that is held against other processes. */
 export interface Lock {
   /** Gives the folder back. */
   release(): Promise<void>;

@@ -5,6 +5,7 @@ import { checkOutput, writeProblem } from './disk.ts';
 import { lock, lockFile } from './lock.ts';
 import { sweepTemporary } from './temporary.ts';
 
+/** How an output folder is claimed. */
 export interface OutputOptions {
   /** Of what is written, where several processes may write different things to the folder. */
   readonly name?: string;

@@ -9,6 +9,7 @@ import { InvalidFileError } from '../../errors.ts';
 import { quote } from '../../text.ts';
 import { fileProblem } from './path-source.ts';
 
+/** What a path of a list may reach. */
 export interface ReachOptions {
   /** Folder that the path counts from, and the fence. Itself it may be a link: its owner named it. */
   readonly root: string;

@@ -51,6 +51,7 @@ export interface TrainingState {
 /** The packed weights and what the optimizer remembers, by name. */
 export type PackedState = TrainStepState['tensors'];
 
+/** A checkpoint in a run's folder. */
 export interface SavedCheckpoint {
   readonly path: string;
   readonly step: number;

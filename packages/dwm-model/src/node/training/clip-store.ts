@@ -1,7 +1,7 @@
 /** Decoded clips at the size of training, kept in memory as bytes as far as they fit. */
 import type { Device } from '@dwm/core-tensor';
-import type { ClipSize } from '../../pipeline/clip.ts';
 import { prepareTrainingClip, trainingFrames } from '../../training/data/training-clip.ts';
+import type { Video, VideoSize } from '../../video/video.ts';
 import type { ReadClip } from './encoder.ts';
 
 const KEPT_BYTES = 1 << 30;
@@ -9,12 +9,12 @@ const KEPT_BYTES = 1 << 30;
 export class ClipStore {
   readonly #device: Device;
   readonly #readClip: ReadClip;
-  readonly #size: ClipSize;
+  readonly #size: VideoSize;
   /** The one used last is the last one. */
   readonly #clips = new Map<string, Uint8Array>();
   #bytes = 0;
 
-  constructor(device: Device, readClip: ReadClip, size: ClipSize) {
+  constructor(device: Device, readClip: ReadClip, size: VideoSize) {
     this.#device = device;
     this.#readClip = readClip;
     this.#size = size;
@@ -49,18 +49,14 @@ export async function readTrainingClip(
   device: Device,
   readClip: ReadClip,
   video: string,
-  size: ClipSize,
-): Promise<ClipSize & { readonly data: Uint8Array }> {
+  size: VideoSize,
+): Promise<Video> {
   const { frames, height, width } = size;
   const clip = await readClip(video, (count) => trainingFrames(count, frames));
   if (clip.frames === frames && clip.height === height && clip.width === width) {
     return { ...size, data: Uint8Array.from(clip.data) };
   }
   const prepared = await prepareTrainingClip(device, clip, size);
-  const pixels = frames * height * width;
-  const data = new Uint8Array(3 * pixels);
-  for (let c = 0; c < 3; c++) {
-    for (let i = 0; i < pixels; i++) data[3 * i + c] = Math.round((prepared[c * pixels + i] + 1) * 127.5);
-  }
+  const data = Uint8Array.from(prepared, (value) => Math.round((value + 1) * 127.5));
   return { ...size, data };
 }

@@ -2,8 +2,8 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openNodeDevice, readSafetensors } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Clip } from '../../pipeline/clip.ts';
 import type { ExperimentConfig } from '../../training/config.ts';
+import type { Video } from '../../video/video.ts';
 import type { Reconstruction } from './task.ts';
 import { TINY_MODEL, type TinyRun, tinyRun } from './testing.ts';
 import { type TrainOptions, train } from './trainer.ts';
@@ -34,7 +34,7 @@ const config = (output: string, training: object = {}, data: object = {}): Exper
 };
 
 /** Stripes of a phase of its own for every path; a box moves over them where something happens. */
-async function readClip(path: string, choose: (frames: number) => readonly number[]): Promise<Clip> {
+async function readClip(path: string, choose: (frames: number) => readonly number[]): Promise<Video> {
   const seed = [...path.replace('_static', '')].reduce((sum, c) => (sum * 31 + c.charCodeAt(0)) % 97, 7);
   const indices = choose(FRAMES);
   const data = new Uint8Array(indices.length * HEIGHT * WIDTH * 3);

@@ -38,7 +38,7 @@ import type { ModelFiles } from './model-folder.ts';
 import { batchOrder } from './order.ts';
 import { trainingSize } from './size.ts';
 import type { Batch, Reconstruction, TaskContext, TrainingTask } from './task.ts';
-import { channelsFirst, toBytes, trainedVae } from './trained-vae.ts';
+import { reconstruct, signedValues, trainedVae } from './trained-vae.ts';
 
 const KEY = 0x44454330;
 const WEIGHTS = 'vae/diffusion_pytorch_model.safetensors';
@@ -118,7 +118,6 @@ export async function decoderTask(context: TaskContext): Promise<TrainingTask> {
     return { weights: new Map([[WEIGHTS, new Map([...decoder, ...kept])]]), texts: new Map() };
   };
 
-  const shape = [1, 3, size.frames, size.height, size.width] as const;
   const pixels = size.frames * size.height * size.width * 3;
   const clipSpec = spec([training.batch_size, size.frames, size.height, size.width, 3]);
 
@@ -178,7 +177,7 @@ export async function decoderTask(context: TaskContext): Promise<TrainingTask> {
       const alone = oneByOne(context, samples);
       const shown = await openExamples(alone, transformer.config, openPipeline);
       const program = await compile(device, inputsOf(1, shown.tokens), (inputs) => ({
-        latents: permute(latentsOf(inputs), [0, 4, 1, 2, 3]),
+        latents: permute(latentsOf(inputs), [0, 1, 4, 2, 3]),
       }));
       const now = await trainedVae(device, config, trainable, theta);
       const kinds = training.decoder_generated_prob > 0 ? ['truth', 'generated'] : ['truth'];
@@ -191,12 +190,10 @@ export async function decoderTask(context: TaskContext): Promise<TrainingTask> {
           const [real, still] = [await clips.load(sample.video), await clips.load(sample.static)];
           const asClip = (bytes: Uint8Array) => ({ ...size, data: bytes });
           const region = changedRegion(asClip(real), asClip(still));
-          const truth = channelsFirst(real);
+          const truth = signedValues(real);
           for (const kind of kinds) {
             await program.run({ ...batch, generated: Float32Array.of(kind === 'truth' ? 0 : 1) });
-            const latents = (await program.outputs.latents.read()) as Float32Array;
-            const reconstruction = await now.decode(latents, program.outputs.latents.shape);
-            const made = asClip(toBytes(reconstruction.data));
+            const { shown: made, values } = await reconstruct(now, program.outputs.latents);
             const sharp = sharpness(made, asClip(real), region);
             for (const [name, value] of Object.entries({
               changed_psnr: regionPsnr(made, asClip(real), region, 1) ?? 0,
@@ -206,8 +203,8 @@ export async function decoderTask(context: TaskContext): Promise<TrainingTask> {
               totals[`${kind}_${name}`] = (totals[`${kind}_${name}`] ?? 0) + value / samples.length;
             }
             const name = `${sample.name.replace(/\.[^.]+$/, '').replaceAll(/[\\/]/g, '_')} ${kind}`;
-            const psnr = valuesPsnr(reconstruction.data, truth);
-            pictures.push({ name, truth: { shape, data: truth }, reconstruction, psnr });
+            const psnr = valuesPsnr(values, truth);
+            pictures.push({ name, truth: asClip(real), reconstruction: made, psnr });
           }
         }
       } finally {

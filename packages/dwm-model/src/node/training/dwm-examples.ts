@@ -2,18 +2,20 @@
 import { join } from 'node:path';
 import {
   type Device,
+  evaluate,
   InvalidArgumentError,
   InvalidFileError,
   type ModelFolder,
+  mul,
   subfolder,
 } from '@dwm/core-tensor';
-import type { ClipSize } from '../../pipeline/clip.ts';
-import { swapFrames } from '../../pipeline/conditioning.ts';
 import type { DwmPipeline } from '../../pipeline/pipeline.ts';
 import { fromConfig } from '../../schedulers/index.ts';
 import type { BatchRules, Example } from '../../training/data/batch.ts';
 import type { TransformerConfig } from '../../transformer/index.ts';
 import { CogVideoXVae, latentSize, readVaeConfig, spatialRatio } from '../../vae/index.ts';
+import { encodeVideo } from '../../video/codec.ts';
+import type { VideoSize } from '../../video/video.ts';
 import { readJson } from '../../weights/config.ts';
 import { TrainingEncoder } from './encoder.ts';
 import { ExampleLoader } from './example-loader.ts';
@@ -98,14 +100,20 @@ export async function openExamples(
 async function blackLatents(
   device: Device,
   folder: ModelFolder,
-  { frames, height, width }: ClipSize,
+  { frames, height, width }: VideoSize,
   scaling: number,
 ): Promise<Float32Array> {
   const vae = await CogVideoXVae.load(device, folder);
   try {
-    const black = new Float32Array(3 * frames * height * width).fill(-1);
-    const { mean, shape } = await vae.encode(black, [1, 3, frames, height, width]);
-    return swapFrames(mean, shape[1], shape[2], scaling);
+    const black = { frames, height, width, data: new Uint8Array(3 * frames * height * width) };
+    const posterior = await encodeVideo(vae, black);
+    const mode = mul(posterior.mode(), scaling);
+    const latents = await evaluate(device, { mode }).finally(() => posterior.destroy());
+    try {
+      return (await latents.mode.read()) as Float32Array;
+    } finally {
+      latents.mode.destroy();
+    }
   } finally {
     vae.destroy();
   }

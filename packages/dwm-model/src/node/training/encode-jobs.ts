@@ -7,6 +7,7 @@ import type { ClipName, Sample } from './dataset.ts';
 
 /** Kinds of files, by the original's names. */
 export const MODALITIES = ['videos', 'static_videos', 'hand_videos', 'prompts'] as const;
+/** A kind of file of a sample. */
 export type Modality = (typeof MODALITIES)[number];
 
 const CLIP_OF: Readonly<Record<Exclude<Modality, 'prompts'>, ClipName>> = {
@@ -15,6 +16,7 @@ const CLIP_OF: Readonly<Record<Exclude<Modality, 'prompts'>, ClipName>> = {
   hand_videos: 'hand',
 };
 
+/** A file to encode, and where the result goes. */
 export interface EncodeJob {
   readonly modality: Modality;
   readonly source: string;
@@ -38,6 +40,7 @@ export function jobsOfSamples(samples: readonly Sample[], modalities: readonly M
 
 /** Layouts that the original's script knows: `<scene>/<action>` and `SingleHand|DoubleHand/<scene>`. */
 export const LAYOUTS = ['trumans', 'taste_rob'] as const;
+/** How a data set's folders are laid out. */
 export type Layout = (typeof LAYOUTS)[number];
 
 const HANDS = ['SingleHand', 'DoubleHand'];

@@ -3,20 +3,21 @@
  * clip's or prompt's content, the weights and the settings.
  */
 import { join } from 'node:path';
-import { InvalidFileError } from '@dwm/core-tensor';
+import { DeviceTensor, InvalidFileError, parameter } from '@dwm/core-tensor';
 import { fileProblem, readRegularText } from '@dwm/core-tensor/node';
-import type { Clip, ClipSize } from '../../pipeline/clip.ts';
 import type { DwmPipeline } from '../../pipeline/pipeline.ts';
 import { prepareTrainingClip, trainingFrames } from '../../training/data/training-clip.ts';
+import { fileLatents } from '../../video/codec.ts';
+import type { Video, VideoSize } from '../../video/video.ts';
 import type { ClipName, Sample } from './dataset.ts';
 import type { Encoded } from './encoded.ts';
 import { hashFile, hashOf, hashWeights } from './fingerprint.ts';
 
 /** Decodes some frames of a video: those that `choose` picks, given how many there are. */
-export type ReadClip = (path: string, choose: (frames: number) => readonly number[]) => Promise<Clip>;
+export type ReadClip = (path: string, choose: (frames: number) => readonly number[]) => Promise<Video>;
 
 export interface ReadyClip {
-  readonly clip: Clip;
+  readonly clip: Video;
   /** Frames in the file, of which training may take some. */
   readonly length: number;
 }
@@ -24,7 +25,7 @@ export interface ReadyClip {
 export interface EncoderOptions {
   /** Folder of the base model. */
   readonly model: string;
-  readonly size: ClipSize;
+  readonly size: VideoSize;
   readonly readClip: ReadClip;
   /** Loaded when something has to be encoded. */
   readonly pipeline: () => Promise<DwmPipeline>;
@@ -89,13 +90,15 @@ export class TrainingEncoder {
   }
 
   /** Moments [2 C, latent frames, latent height, latent width] of frames that `readClip` gave. */
-  async encodeClip(clip: Clip): Promise<Encoded> {
+  async encodeClip(clip: Video): Promise<Encoded> {
     const { size } = this.#options;
     const { device, vae } = await this.#options.pipeline();
     const prepared = await prepareTrainingClip(device, clip, size);
     // Untiled, whatever the experiment says of inference: tiles leave seams in latents.
-    const { shape, moments } = await vae.encode(prepared, [1, 3, size.frames, size.height, size.width]);
-    return { shape: [2 * shape[1], ...shape.slice(2)], values: moments };
+    const shape = [1, size.frames, size.height, size.width, 3];
+    const video = DeviceTensor.from(device, prepared, shape, 'f32', 'video');
+    const posterior = await vae.encode(video).finally(() => video.destroy());
+    return fileLatents(device, parameter(posterior.moments)).finally(() => posterior.destroy());
   }
 
   async promptKey(prompt: string): Promise<string> {

@@ -16,6 +16,7 @@ const PARTS: Readonly<Record<string, string | undefined>> = {
   scheduler: undefined,
 };
 
+/** Size of a part of a model, before and after it is halved. */
 export interface PartSize {
   readonly part: string;
   readonly parameters: number;

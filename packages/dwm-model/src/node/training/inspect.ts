@@ -15,6 +15,7 @@ import { allSamples, batchOrder } from './order.ts';
 import { trainingSize } from './size.ts';
 import { trainingOf } from './trainings.ts';
 
+/** What a data set gives to training. */
 export interface InspectedBatches {
   /** Clips of all lists. */
   readonly clips: number;

@@ -6,6 +6,7 @@ import type { Sample } from './dataset.ts';
 import { encodedFile, readEmbeds } from './encoded.ts';
 import { readCaption } from './encoder.ts';
 
+/** What a sample's clip is generated with: its caption, or its embeddings where the model reads no text. */
 export async function promptOf(pipeline: DwmPipeline, sample: Sample): Promise<string | PromptEmbeds> {
   if (pipeline.hasTextEncoder) return readCaption(sample.prompt);
   const file = await encodedFile(sample.promptEmbeds);

@@ -3,17 +3,18 @@
  * draw from its posterior in bf16, and of a caption as many rows as it has tokens.
  */
 import { join } from 'node:path';
-import { type Device, InvalidArgumentError, type ModelFolder, randomReference } from '@dwm/core-tensor';
+import { type Device, InvalidArgumentError, type ModelFolder } from '@dwm/core-tensor';
 import { openDirectory } from '@dwm/core-tensor/node';
 import { familyOf, type ModelFamily, type TextReader } from '../../families/index.ts';
-import type { Clip } from '../../pipeline/clip.ts';
-import { type ClipCodec, samplePosterior } from '../../vae/index.ts';
+import type { ClipCodec } from '../../vae/index.ts';
+import { drawnLatents, encodeVideo } from '../../video/codec.ts';
+import type { Video } from '../../video/video.ts';
 import type { Modality } from './encode-jobs.ts';
 import type { Encoded } from './encoded.ts';
 import type { ReadyClip } from './encoder.ts';
 import type { Encodes, EncodingPart } from './family-training.ts';
 import { hashFile, hashOf } from './fingerprint.ts';
-import { checkMultiples, type EncodingScript, planes, type ScriptOptions } from './script-encoder.ts';
+import { checkMultiples, type EncodingScript, type ScriptOptions } from './script-encoder.ts';
 
 /** Keeps the draws apart from those of training. */
 const DRAW_KEY = 0x57414e44;
@@ -55,18 +56,12 @@ export class SampleEncoder implements EncodingScript {
   }
 
   /** A sample [C, latent frames, h, w], which follows from `key`. Frames that do not fill a latent frame are left out. */
-  async encodeClip(clip: Clip, key: string): Promise<Encoded> {
+  async encodeClip(clip: Video, key: string): Promise<Encoded> {
     const vae = await this.#loadVae();
-    const { frames, height, width } = clip;
-    const posterior = await vae.encode(planes(clip), [1, 3, frames, height, width]);
+    const posterior = await encodeVideo(vae, clip);
     const [stream, seed] = [key.slice(0, 8), key.slice(8, 16)].map((word) => Number.parseInt(word, 16));
-    const normals = { count: posterior.mean.length, distribution: 'normal', stream } as const;
-    const noise = Float32Array.from(randomReference(normals, [seed, DRAW_KEY]));
-    return {
-      shape: posterior.shape.slice(1),
-      values: samplePosterior(posterior, noise),
-      dtype: 'BF16',
-    };
+    const latents = await drawnLatents(vae.device, posterior, [seed, DRAW_KEY], stream);
+    return { ...latents, dtype: 'BF16' };
   }
 
   async promptKey(prompt: string): Promise<string> {

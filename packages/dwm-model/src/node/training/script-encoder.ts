@@ -1,12 +1,13 @@
 /** Clips to latent moments and captions to embeddings as the original's encode script makes them, with their keys. */
 import { join } from 'node:path';
-import { type Device, InvalidFileError } from '@dwm/core-tensor';
+import { type Device, InvalidFileError, parameter } from '@dwm/core-tensor';
 import { openDirectory } from '@dwm/core-tensor/node';
-import type { Clip } from '../../pipeline/clip.ts';
 import { DwmPipeline } from '../../pipeline/pipeline.ts';
 import { scriptFrames } from '../../training/data/training-clip.ts';
 import { emptyParameters } from '../../training/export.ts';
 import { readTransformerConfig } from '../../transformer/index.ts';
+import { encodeVideo, fileLatents } from '../../video/codec.ts';
+import type { Video } from '../../video/video.ts';
 import { readJson } from '../../weights/config.ts';
 import type { Modality } from './encode-jobs.ts';
 import type { Encoded } from './encoded.ts';
@@ -33,22 +34,13 @@ export interface EncodingScript {
   /** The key that earlier versions gave to a clip of the size of training, where there was another. */
   keyBefore?(video: string): Promise<string>;
   readClip(video: string): Promise<ReadyClip>;
-  encodeClip(clip: Clip, key: string): Promise<Encoded>;
+  encodeClip(clip: Video, key: string): Promise<Encoded>;
   promptKey(prompt: string): Promise<string>;
   encodePrompt(prompt: string): Promise<Encoded>;
 }
 
-/** Bytes of a clip as [3, frames, height, width] in [-1, 1], for the VAE. */
-export function planes({ data, frames, height, width }: Clip): Float32Array {
-  const pixels = frames * height * width;
-  const values = new Float32Array(3 * pixels);
-  for (let i = 0; i < pixels; i++)
-    for (let c = 0; c < 3; c++) values[c * pixels + i] = (data[3 * i + c] / 255) * 2 - 1;
-  return values;
-}
-
 /** @throws InvalidFileError for a clip that latents, one for `unit` pixels each way, do not cover. */
-export function checkMultiples(video: string, { height, width }: Clip, unit: number): void {
+export function checkMultiples(video: string, { height, width }: Video, unit: number): void {
   if (height % unit === 0 && width % unit === 0) return;
   throw new InvalidFileError(
     video,
@@ -106,11 +98,10 @@ export class ScriptEncoder implements EncodingScript {
   }
 
   /** Moments [2 C, latent frames, latent height, latent width]. */
-  async encodeClip(clip: Clip): Promise<Encoded> {
+  async encodeClip(clip: Video): Promise<Encoded> {
     const { vae } = await this.#load();
-    const { frames, height, width } = clip;
-    const { shape, moments } = await vae.encode(planes(clip), [1, 3, frames, height, width]);
-    return { shape: [2 * shape[1], ...shape.slice(2)], values: moments };
+    const posterior = await encodeVideo(vae, clip);
+    return fileLatents(vae.device, parameter(posterior.moments)).finally(() => posterior.destroy());
   }
 
   async promptKey(prompt: string): Promise<string> {

@@ -1,10 +1,10 @@
 /** The one size that all clips of a run have. */
 import { InvalidArgumentError } from '@dwm/core-tensor';
-import type { ClipSize } from '../../pipeline/clip.ts';
 import type { ExperimentConfig } from '../../training/config.ts';
+import type { VideoSize } from '../../video/video.ts';
 
 /** @throws InvalidArgumentError for several sizes, or frames that the VAE does not take. */
-export function trainingSize({ data, training }: ExperimentConfig): ClipSize {
+export function trainingSize({ data, training }: ExperimentConfig): VideoSize {
   const one = (name: 'height_buckets' | 'width_buckets' | 'frame_buckets') => {
     const [value, ...more] = data[name];
     if (value !== undefined && more.length === 0) return value;

@@ -16,12 +16,14 @@ export const REQUIRED = [
   'prompt_embeds_rewrite',
 ];
 
+/** The clips of each part of a data set, as paths. */
 export interface Split {
   readonly train: readonly string[];
   readonly val: readonly string[];
   readonly test: readonly string[];
 }
 
+/** A clip that lacks some of its files. */
 export interface InvalidSample {
   readonly video: string;
   /** Folders in which it has no file. */
@@ -135,6 +137,7 @@ function splitActions(paths: readonly string[], options: SplitOptions): Split {
   return { train, val, test };
 }
 
+/** Splits a data set's clips into train, val and test so that no scene is in two of them. */
 export const splitDataset = (paths: readonly string[], layout: Layout, options: SplitOptions): Split =>
   layout === 'trumans' ? splitActions(paths, options) : splitClips(paths, options);
 

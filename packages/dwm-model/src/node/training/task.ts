@@ -6,7 +6,8 @@ import type { ExperimentConfig } from '../../training/config.ts';
 import type { BatchOrder } from '../../training/data/batch-order.ts';
 import type { LossFunction } from '../../training/train-step.ts';
 import type { Trainable } from '../../training/trainable.ts';
-import type { Clip, LatentSize } from '../../vae/index.ts';
+import type { LatentSize } from '../../vae/index.ts';
+import type { Video } from '../../video/video.ts';
 import type { Needs, Sample } from './dataset.ts';
 import type { ReadClip } from './encoder.ts';
 import type { ModelFiles } from './model-folder.ts';
@@ -17,9 +18,8 @@ export type Batch = Readonly<Record<string, Float32Array>>;
 /** A clip and what the VAE makes of it. */
 export interface Reconstruction {
   readonly name: string;
-  /** [1, 3, frames, height, width] in [-1, 1]. */
-  readonly truth: Clip;
-  readonly reconstruction: Clip;
+  readonly truth: Video;
+  readonly reconstruction: Video;
   /** Decibels, both clips in [0, 1]. */
   readonly psnr: number;
 }

@@ -1,7 +1,9 @@
-/** A VAE as it is being trained, and clips as it takes them. */
+/** A VAE as it is being trained, and what it makes of latents. */
 import { type Device, type DeviceTensor, evaluate, parameter } from '@dwm/core-tensor';
 import type { Trainable } from '../../training/trainable.ts';
 import { CogVideoXVae, type VaeConfig, vaeParameters } from '../../vae/index.ts';
+import { toBytes } from '../../video/transfer.ts';
+import type { Video } from '../../video/video.ts';
 import { Parameters } from '../../weights/parameters.ts';
 
 /** The network with the weights as they are; the caller's to destroy. */
@@ -17,25 +19,22 @@ export async function trainedVae(
   return new CogVideoXVae(device, config, new Parameters(new Map(Object.entries(tensors))));
 }
 
-/** Bytes [frames, height, width, 3] as [1, 3, frames, height, width] in [-1, 1]. */
-export function channelsFirst(clip: Uint8Array): Float32Array {
-  const out = new Float32Array(clip.length);
-  const pixels = clip.length / 3;
-  for (let c = 0; c < 3; c++) {
-    for (let i = 0; i < pixels; i++) out[c * pixels + i] = clip[3 * i + c] / 127.5 - 1;
-  }
-  return out;
-}
+/** Bytes as values in [-1, 1]. */
+export const signedValues = (bytes: Uint8Array): Float32Array =>
+  Float32Array.from(bytes, (byte) => byte / 127.5 - 1);
 
-/** Values [1, 3, frames, height, width] in [-1, 1] as bytes [frames, height, width, 3]. */
-export function toBytes(values: Float32Array): Uint8Array {
-  const pixels = values.length / 3;
-  const out = new Uint8Array(values.length);
-  for (let c = 0; c < 3; c++) {
-    for (let i = 0; i < pixels; i++) {
-      const value = (values[c * pixels + i] + 1) * 127.5;
-      out[3 * i + c] = Math.round(Math.min(255, Math.max(0, value)));
-    }
+/**
+ * What the VAE makes of latents [1, latent frames, channels, h, w] that are not scaled, as displayed and before the
+ * rounding, [frames, height, width, 3] in about [-1, 1].
+ */
+export async function reconstruct(
+  vae: CogVideoXVae,
+  latents: DeviceTensor,
+): Promise<{ shown: Video; values: Float32Array }> {
+  const video = await vae.decode(latents);
+  try {
+    return { values: (await video.read()) as Float32Array, shown: await toBytes(video) };
+  } finally {
+    video.destroy();
   }
-  return out;
 }

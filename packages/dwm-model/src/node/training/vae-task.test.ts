@@ -1,12 +1,14 @@
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { toFloat32 } from '@dwm/core-tensor';
+import { evaluate, toFloat32 } from '@dwm/core-tensor';
 import { openDirectory, openNodeDevice, readSafetensors } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { Clip } from '../../pipeline/clip.ts';
 import { DwmPipeline } from '../../pipeline/pipeline.ts';
 import { type ExperimentConfig, parseExperiment } from '../../training/config.ts';
+import { encodeVideo } from '../../video/codec.ts';
+import { toBytes } from '../../video/transfer.ts';
+import type { Video } from '../../video/video.ts';
 import type { Reconstruction } from './task.ts';
 import { TINY_MODEL } from './testing.ts';
 import { type TrainOptions, train } from './trainer.ts';
@@ -61,7 +63,7 @@ const config = (output: string, training: object = {}): ExperimentConfig =>
   );
 
 /** A square that moves over a gradient; of its own for every path, some of another size than training has. */
-async function readClip(path: string, choose: (frames: number) => readonly number[]): Promise<Clip> {
+async function readClip(path: string, choose: (frames: number) => readonly number[]): Promise<Video> {
   const seed = [...path].reduce((sum, c) => (sum * 31 + c.charCodeAt(0)) % 1009, 7);
   const [height, width] = path.includes('videos_hands') ? [40, 60] : [HEIGHT, WIDTH];
   const indices = choose(FRAMES);
@@ -113,9 +115,11 @@ test('from configs alone: the loss falls, the model loads in the pipeline, its l
   const { vae } = pipeline;
   expect(vae.shape.scalingFactor).not.toBe(0.7);
   const clip = shown[0].truth;
-  const { mean: latents } = await vae.encode(clip.data, clip.shape);
-  const again = await vae.decode(latents, [1, 16, 3, 4, 6]);
-  expect(again.data).toEqual(shown[0].reconstruction.data);
+  const posterior = await encodeVideo(vae, clip);
+  const mode = await evaluate(device, { mode: posterior.mode() });
+  const again = await toBytes(await vae.decode(mode.mode));
+  expect(again).toEqual(shown[0].reconstruction);
+  const latents = (await mode.mode.read()) as Float32Array;
   const scaled = latents.map((value) => value * vae.shape.scalingFactor);
   const centre = scaled.reduce((sum, x) => sum + x, 0) / scaled.length;
   const deviation = Math.sqrt(scaled.reduce((sum, x) => sum + (x - centre) ** 2, 0) / scaled.length);

@@ -4,6 +4,7 @@
  */
 import {
   type DeviceTensor,
+  evaluate,
   InvalidArgumentError,
   philox4x32,
   randomReference,
@@ -16,13 +17,15 @@ import { wholeNetwork } from '../../training/export.ts';
 import { fullTrainable } from '../../training/trainable.ts';
 import { vaeObjective } from '../../training/vae-objective.ts';
 import { CogVideoXVae, latentSize, SAMPLE_FRAMES, spatialRatio, vaeParameters } from '../../vae/index.ts';
+import { encodeVideo } from '../../video/codec.ts';
+import type { Video } from '../../video/video.ts';
 import { readJson } from '../../weights/config.ts';
 import { ClipStore } from './clip-store.ts';
 import { CLIPS, checkFiles, type Sample } from './dataset.ts';
 import type { ModelFiles } from './model-folder.ts';
 import { trainingSize } from './size.ts';
 import type { Batch, Reconstruction, TaskContext, TrainingTask } from './task.ts';
-import { channelsFirst, trainedVae } from './trained-vae.ts';
+import { reconstruct, signedValues, trainedVae } from './trained-vae.ts';
 
 const KEYS = { choices: 0x56414530, noise: 0x56414531 };
 const WEIGHTS = 'vae/diffusion_pytorch_model.safetensors';
@@ -115,9 +118,8 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
     texts: new Map([[CONFIG, `${JSON.stringify(configJson, undefined, 2)}\n`]]),
   });
 
-  const shape = [1, 3, size.frames, size.height, size.width] as const;
-
-  const whole = async (path: string) => channelsFirst(await clips.load(path));
+  /** A clip at the size of training. */
+  const whole = async (path: string): Promise<Video> => ({ ...size, data: await clips.load(path) });
 
   return {
     trainable,
@@ -152,12 +154,16 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
         for (const sample of samples) {
           for (const which of CLIPS) {
             const truth = await whole(sample[which]);
-            const posterior = await now.encode(truth, shape);
-            const reconstruction = await now.decode(posterior.mean, posterior.shape);
-            const quality = valuesPsnr(reconstruction.data, truth);
+            const posterior = await encodeVideo(now, truth);
+            const { mode } = await evaluate(device, { mode: posterior.mode() });
+            posterior.destroy();
+            const { shown: reconstruction, values } = await reconstruct(now, mode).finally(() =>
+              mode.destroy(),
+            );
+            const quality = valuesPsnr(values, signedValues(truth.data));
             totals[which] = (totals[which] ?? 0) + quality / samples.length;
             const name = `${sample.name.replace(/\.[^.]+$/, '').replaceAll(/[\\/]/g, '_')} ${which}`;
-            shown.push({ name, truth: { shape, data: truth }, reconstruction, psnr: quality });
+            shown.push({ name, truth, reconstruction, psnr: quality });
           }
         }
       } finally {
@@ -173,16 +179,12 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
       if (training.vae_freeze_encoder) return files(host, json);
       const now = await current(theta);
       try {
-        const scaling = await scalingFactor(
-          now,
-          async function* () {
-            for (let i = 0; i < SCALED_CLIPS; i++) {
-              const { dataset, clip } = sampler.at(i);
-              yield await whole(datasets[dataset][clip][CLIPS[i % CLIPS.length]]);
-            }
-          },
-          shape,
-        );
+        const scaling = await scalingFactor(now, async function* () {
+          for (let i = 0; i < SCALED_CLIPS; i++) {
+            const { dataset, clip } = sampler.at(i);
+            yield await whole(datasets[dataset][clip][CLIPS[i % CLIPS.length]]);
+          }
+        });
         return files(host, { ...json, scaling_factor: scaling });
       } finally {
         now.destroy();
@@ -192,19 +194,19 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
 }
 
 /** 1 / standard deviation of the latents of `clips`, samples of the posterior as training takes them. */
-async function scalingFactor(
-  vae: CogVideoXVae,
-  clips: () => AsyncIterable<Float32Array>,
-  shape: readonly number[],
-): Promise<number> {
+async function scalingFactor(vae: CogVideoXVae, clips: () => AsyncIterable<Video>): Promise<number> {
   let [count, total, squares] = [0, 0, 0];
   for await (const clip of clips()) {
-    const { mean, logvar } = await vae.encode(clip, shape);
-    for (let i = 0; i < mean.length; i++) {
-      total += mean[i];
-      squares += mean[i] * mean[i] + Math.exp(logvar[i]);
+    const posterior = await encodeVideo(vae, clip);
+    const values = await evaluate(vae.device, { mode: posterior.mode(), logvar: posterior.logvar() });
+    posterior.destroy();
+    const [mode, logvar] = (await Promise.all([values.mode.read(), values.logvar.read()])) as Float32Array[];
+    for (const tensor of Object.values(values)) tensor.destroy();
+    for (let i = 0; i < mode.length; i++) {
+      total += mode[i];
+      squares += mode[i] * mode[i] + Math.exp(logvar[i]);
     }
-    count += mean.length;
+    count += mode.length;
   }
   return 1 / Math.sqrt(squares / count - (total / count) ** 2);
 }

@@ -2,7 +2,7 @@
  * torchvision's `resize` of pictures: bilinear, with the kernel widened where the picture shrinks, so that no pixel is
  * passed over (PyTorch's `interpolate` with `antialias=True`). Columns come before rows.
  */
-import type { ClipSize } from '../../pipeline/clip.ts';
+import type { VideoSize } from '../../video/video.ts';
 
 /** Of every output pixel along an axis: the first input pixel under the kernel, and the weights from there on. */
 function taps(from: number, to: number): { readonly first: number; readonly weights: readonly number[] }[] {
@@ -53,8 +53,8 @@ function along(
  */
 export function resizeAntialiased(
   data: ArrayLike<number>,
-  { frames, height, width }: ClipSize,
-  to: Pick<ClipSize, 'height' | 'width'>,
+  { frames, height, width }: VideoSize,
+  to: Pick<VideoSize, 'height' | 'width'>,
 ): ArrayLike<number> {
   const columns = width === to.width ? data : along(data, frames * height, width, 3, to.width);
   return height === to.height ? columns : along(columns, frames, height, 3 * to.width, to.height);

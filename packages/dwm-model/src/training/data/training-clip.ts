@@ -4,7 +4,7 @@
  * time.
  */
 import { axisSamples, compile, type Device, resizeLinear, spec } from '@dwm/core-tensor';
-import { type Clip, type ClipSize, checkClip } from '../../pipeline/clip.ts';
+import { checkVideo, type Video, type VideoSize } from '../../video/video.ts';
 
 /** Frames that training takes of a clip of `frames`: 0, step, 2 step, … with step = max(1, frames // most). */
 export function trainingFrames(frames: number, most: number): number[] {
@@ -27,10 +27,14 @@ export function scriptFrames(frames: number, most: number): number[] {
 
 /**
  * @param clip the frames of `trainingFrames`, bytes 0 to 255.
- * @returns [3, frames, height, width] in [-1, 1].
+ * @returns [frames, height, width, 3] in [-1, 1].
  */
-export async function prepareTrainingClip(device: Device, clip: Clip, size: ClipSize): Promise<Float32Array> {
-  checkClip('clip', clip);
+export async function prepareTrainingClip(
+  device: Device,
+  clip: Video,
+  size: VideoSize,
+): Promise<Float32Array> {
+  checkVideo('clip', clip);
   const { height, width } = size;
   const pixels = height * width;
   const same = clip.height === height && clip.width === width;
@@ -57,12 +61,8 @@ export async function prepareTrainingClip(device: Device, clip: Clip, size: Clip
   const out = new Float32Array(3 * size.frames * pixels);
   for (const [f, { low, high, lowWeight, highWeight }] of times.entries()) {
     const [before, after] = [frames[low], frames[high]];
-    for (let i = 0; i < pixels; i++) {
-      for (let c = 0; c < 3; c++) {
-        const value = lowWeight * before[i * 3 + c] + highWeight * after[i * 3 + c];
-        out[(c * size.frames + f) * pixels + i] = value / 127.5 - 1;
-      }
-    }
+    for (let i = 0; i < 3 * pixels; i++)
+      out[f * 3 * pixels + i] = (lowWeight * before[i] + highWeight * after[i]) / 127.5 - 1;
   }
   return out;
 }

@@ -4,7 +4,6 @@
  * sees what it would have seen.
  */
 import { philox4x32, randomReference, spec } from '@dwm/core-tensor';
-import { swapFrames } from '../../pipeline/conditioning.ts';
 import type { LatentSize } from '../../vae/index.ts';
 import type { WanConfig } from '../transformer/config.ts';
 import { wanTimeTable } from '../transformer/positions.ts';
@@ -19,6 +18,7 @@ export interface WanExample {
   readonly text: Float32Array;
 }
 
+/** What a batch of Wan's training is made by. */
 export interface WanBatchRules {
   readonly seed: number;
   readonly size: LatentSize;
@@ -47,6 +47,7 @@ export function wanBatchSpecs(count: number, { config, size }: Pick<WanBatchRule
   };
 }
 
+/** Host values of a batch, by the names of its inputs. */
 export type WanBatch = { readonly [K in keyof ReturnType<typeof wanBatchSpecs>]: Float32Array };
 
 /** The prompts' embeddings, cut to `textLength` rows or filled up with zeros. */
@@ -57,6 +58,19 @@ export function paddedText(
   const one = textLength * textDim;
   const out = new Float32Array(texts.length * one);
   for (const [i, text] of texts.entries()) out.set(text.subarray(0, one), i * one);
+  return out;
+}
+
+/** [channels, frames, pixels], as files have them, to [frames, channels, pixels]. */
+export function framesFirst(values: Float32Array, channels: number, frames: number): Float32Array {
+  const pixels = values.length / (channels * frames);
+  const out = new Float32Array(values.length);
+  for (let c = 0; c < channels; c++) {
+    for (let f = 0; f < frames; f++) {
+      const from = (c * frames + f) * pixels;
+      out.set(values.subarray(from, from + pixels), (f * channels + c) * pixels);
+    }
+  }
   return out;
 }
 
@@ -82,7 +96,7 @@ export function makeWanBatch(
     batch.noise.set(randomReference(normals, [seed >>> 0, KEYS.noise]), i * count);
     for (const name of ['video', 'static', 'hand'] as const) {
       if (name === 'hand' && dropped[i]) continue;
-      batch[name].set(swapFrames(example[name], size.channels, size.frames), i * count);
+      batch[name].set(framesFirst(example[name], size.channels, size.frames), i * count);
     }
   }
   return {

@@ -2,11 +2,12 @@
  * Clips as Wan's training takes them where they were not encoded before: frames one after another from a random start that
  * the three clips of a sample share, the last one repeated where there are too few, and one draw from each posterior.
  */
-import { InvalidFileError, philox4x32, randomReference } from '@dwm/core-tensor';
+import { DeviceTensor, InvalidFileError, philox4x32 } from '@dwm/core-tensor';
 import type { ReadClip } from '../../node/training/encoder.ts';
-import type { Clip, ClipSize } from '../../pipeline/clip.ts';
 import { resizeAntialiased } from '../../training/data/antialiased.ts';
-import { type ClipCodec, samplePosterior } from '../../vae/index.ts';
+import type { ClipCodec } from '../../vae/index.ts';
+import { drawnLatents } from '../../video/codec.ts';
+import type { Video, VideoSize } from '../../video/video.ts';
 
 const KEYS = { start: 0x57414e32, draw: 0x57414e33 };
 
@@ -24,15 +25,9 @@ export function consecutiveFrames(count: number, most: number, share: number): n
   return Array.from({ length: most }, (_, i) => Math.min(count - 1, start + i));
 }
 
-/** Bytes [frames, height, width, 3] as [3, frames, height, width] in [-1, 1]. */
-function normalised(clip: Clip, size: ClipSize): Float32Array {
-  const resized = resizeAntialiased(clip.data, clip, size);
-  const pixels = size.frames * size.height * size.width;
-  const out = new Float32Array(3 * pixels);
-  for (let i = 0; i < pixels; i++)
-    for (let c = 0; c < 3; c++) out[c * pixels + i] = resized[3 * i + c] / 127.5 - 1;
-  return out;
-}
+/** Bytes [frames, height, width, 3] as values in [-1, 1], at the size of training. */
+const normalised = (clip: Video, size: VideoSize): Float32Array =>
+  Float32Array.from(resizeAntialiased(clip.data, clip, size), (value) => value / 127.5 - 1);
 
 /**
  * Latents [C, latent frames, h, w] of the clips of the run's `position`-th sample.
@@ -48,7 +43,7 @@ export async function encodeWanClips(
     readClip,
   }: {
     readonly seed: number;
-    readonly size: ClipSize;
+    readonly size: VideoSize;
     readonly vae: ClipCodec;
     readonly readClip: ReadClip;
   },
@@ -72,14 +67,11 @@ export async function encodeWanClips(
       }
       return consecutiveFrames(count, size.frames, share);
     });
-    const posterior = await vae.encode(normalised(clip, size), [1, 3, size.frames, size.height, size.width]);
-    const normals = {
-      count: posterior.mean.length,
-      distribution: 'normal',
-      stream: (3 * position + i) >>> 0,
-    } as const;
-    const noise = Float32Array.from(randomReference(normals, [seed >>> 0, KEYS.draw]));
-    latents.push(samplePosterior(posterior, noise));
+    const shape = [1, size.frames, size.height, size.width, 3];
+    const up = DeviceTensor.from(vae.device, normalised(clip, size), shape, 'f32', 'video');
+    const posterior = await vae.encode(up).finally(() => up.destroy());
+    const stream = (3 * position + i) >>> 0;
+    latents.push((await drawnLatents(vae.device, posterior, [seed >>> 0, KEYS.draw], stream)).values);
   }
   const [video, still, hand] = latents;
   return { video, static: still, hand };

@@ -5,11 +5,13 @@ import { PackedLayout } from '../../training/packed.ts';
 import { NON_LORA_FILE } from '../../weights/lora.ts';
 import type { WanLora } from './trainable.ts';
 
+/** File name of a trained LoRA of Wan. */
 export const WAN_LORA_FILE = 'lora_diffusion_pytorch_model.safetensors';
 
 /** A layer of the network in kohya's names: the root of the network has an empty name, hence two underscores. */
 export const kohyaName = (module: string): string => `lora_unet__${module.replaceAll('.', '_')}`;
 
+/** A tensor as a file holds it. */
 export interface SavedTensor {
   readonly dtype: SafetensorsDtype;
   readonly shape: readonly number[];

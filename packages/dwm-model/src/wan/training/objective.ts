@@ -28,6 +28,7 @@ import type { Weights } from '../../weights/weights.ts';
 import { IMAGE_TOKENS, type WanConfig } from '../transformer/config.ts';
 import { wanTransformer } from '../transformer/forward.ts';
 
+/** What Wan's training loss is computed from. */
 export interface WanObjectiveInputs {
   /** Latents [batch, latent frames, channels, h, w] of what happened, the static scene and the hands. */
   readonly video: Tensor;
@@ -47,6 +48,7 @@ export interface WanObjectiveInputs {
 /** What an image-to-video network gets where a picture's features belong. */
 export type WanClipFeatures = 'none' | 'zeros';
 
+/** How Wan's training loss is computed. */
 export interface WanObjectiveOptions {
   /** Blocks are computed again in the backward pass instead of being kept. */
   readonly recompute?: boolean;
@@ -58,6 +60,7 @@ export interface WanObjectiveOptions {
   readonly tap?: Tap;
 }
 
+/** The loss, and what it was made of. */
 export interface WanObjective {
   /** [1] */
   readonly loss: Tensor;
@@ -76,6 +79,7 @@ const MOST_ERROR = 50;
 export const wanLevels = (sigmas: readonly number[], dropped: readonly boolean[]): Float32Array =>
   Float32Array.from(sigmas.flatMap((sigma, i) => [1 - sigma, sigma, dropped[i] ? 1 : 0]));
 
+/** Wan's training loss: the mean squared error of the predicted velocity, noise minus clean latents. */
 export function wanObjective(
   config: WanConfig,
   weights: Weights,

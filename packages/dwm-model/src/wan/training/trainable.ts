@@ -7,6 +7,7 @@ import { lowRankTrainable, type Trainable } from '../../training/trainable.ts';
 import type { Parameters } from '../../weights/parameters.ts';
 import type { WanClipFeatures } from './objective.ts';
 
+/** What a LoRA of Wan trains. */
 export interface WanLoraOptions {
   readonly rank: number;
   readonly alpha: number;
@@ -28,6 +29,7 @@ export const wanLinearModules = ({ tensors }: Pick<Parameters, 'tensors'>): stri
     .filter(([name, { shape }]) => name.endsWith('.weight') && shape.length === 2)
     .map(([name]) => name.slice(0, -'.weight'.length));
 
+/** The trained tensors of a LoRA of Wan. */
 export interface WanLora extends Trainable {
   /** Elements of the packed tensor that are of low-rank updates: its beginning. */
   readonly lowRankLength: number;
@@ -35,6 +37,7 @@ export interface WanLora extends Trainable {
   readonly idle: Trainable;
 }
 
+/** Low-rank updates of Wan's layers as trained tensors. */
 export function wanLoraTrainable(parameters: Parameters, options: WanLoraOptions): WanLora {
   const { trainablePatterns, clipFeatures } = options;
   const patterns = trainablePatterns.map((pattern) => {

@@ -62,6 +62,7 @@ const diffusersSchema = z.object({
   pos_embed_seq_len: z.null().default(null),
 });
 
+/** Sizes of a Wan transformer. */
 export interface WanConfig {
   /** How the file names its weights. */
   readonly names: 'native' | 'diffusers';

@@ -30,6 +30,7 @@ import { IMAGE_TOKENS, type WanConfig } from './config.ts';
 import { PATCH_WEIGHT } from './parameters.ts';
 import { wanRotaryTables } from './positions.ts';
 
+/** What Wan's transformer is given. */
 export interface WanInputs {
   /** Noisy, mask, static, hands [batch, latent frames, inChannels, height, width]. */
   readonly hidden: Tensor;
@@ -44,6 +45,7 @@ export interface WanInputs {
   readonly image?: Tensor;
 }
 
+/** How Wan's transformer is run. */
 export interface WanForwardOptions {
   /** Keep only the blocks' inputs for a backward pass, and compute the rest once more there. */
   readonly recompute?: boolean;

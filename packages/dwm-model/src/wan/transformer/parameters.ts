@@ -2,6 +2,7 @@
 import type { ParameterSpec, ParameterSpecs } from '../../weights/parameters.ts';
 import type { WanConfig } from './config.ts';
 
+/** The weight that takes in patches; its width tells how many channels go in. */
 export const PATCH_WEIGHT = 'patch_embedding.weight';
 
 /** The weight that tells how wide the picture's features are. */
@@ -10,6 +11,7 @@ export const IMAGE_NORM = 'img_emb.proj.0.weight';
 /** What the names of a block's weights begin with. */
 export const wanBlockPrefix = (index: number): string => `blocks.${index}.`;
 
+/** Names and shapes of the transformer's weights. */
 export function wanParameters(config: WanConfig): ParameterSpecs {
   const { dim, patch, imageDim } = config;
   const specs: Record<string, ParameterSpec> = {};

@@ -7,6 +7,7 @@ import * as z from 'zod';
 import { readConfig } from '../../weights/config.ts';
 import { latentTable } from './latent-tables.ts';
 
+/** Sizes of Wan's VAE, and the statistics of its latents. */
 export interface WanVaeConfig {
   /** How the file names its weights. */
   readonly names: 'native' | 'diffusers';

@@ -3,6 +3,7 @@ import { convolution, type ParameterSpec, type ParameterSpecs } from '../../weig
 import type { WanVaeConfig } from './config.ts';
 import { type Block, decoderBlocks, encoderBlocks } from './structure.ts';
 
+/** Names and shapes of the VAE's weights. */
 export function wanVaeParameters(config: WanVaeConfig): ParameterSpecs {
   const { colours, patch, latentChannels: latent, encoderWidth, encoderChannels, decoderChannels } = config;
   const specs: Record<string, ParameterSpec> = {};

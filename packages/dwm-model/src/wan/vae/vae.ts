@@ -5,17 +5,18 @@
 import {
   type Checkpoint,
   type Device,
+  type DeviceTensor,
   InvalidFileError,
   type ModelFolder,
   openCheckpoint,
   openTensorFile,
   type Precision,
+  permute,
   quote,
 } from '@dwm/core-tensor';
-import type { Clip } from '../../vae/clip.ts';
 import { ClipCodec } from '../../vae/clip-codec.ts';
-import { ClipNetwork } from '../../vae/clip-network.ts';
-import { type Posterior, posteriorOf } from '../../vae/posterior.ts';
+import { ClipNetwork, type StretchNetwork } from '../../vae/clip-network.ts';
+import { Posterior } from '../../vae/posterior.ts';
 import { readJson } from '../../weights/config.ts';
 import { loadParameters, type Parameters } from '../../weights/parameters.ts';
 import {
@@ -45,13 +46,14 @@ interface LoadOptions {
   readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
 }
 
+/** Wan's VAE, 2.1 and 2.2: clips to normalised latents and back. */
 export class WanVae extends ClipCodec {
   readonly config: WanVaeConfig;
 
   /** @param precision `f16` lets convolutions and products multiply in f16 where the device can. */
   constructor(device: Device, config: WanVaeConfig, parameters: Parameters, precision: Precision = 'f32') {
-    const network = (frames: typeof encodeWanFrames, stretches: (count: number) => number[]) =>
-      new ClipNetwork(device, (passage, x) => frames(config, passage, x), parameters, precision, stretches);
+    const network = (ofStretch: StretchNetwork, stretches: (count: number) => number[]) =>
+      new ClipNetwork(device, ofStretch, parameters, precision, stretches);
     const shape = {
       ratio: wanSpatialRatio(config),
       temporalRatio: wanTemporalRatio(config),
@@ -63,8 +65,14 @@ export class WanVae extends ClipCodec {
       scalingFactor: 1,
     };
     super(device, shape, parameters, {
-      encoder: network(encodeWanFrames, (count) => sampleStretches(config, count)),
-      decoder: network(decodeWanFrames, latentStretches),
+      encoder: network(
+        (passage, video) => permute(encodeWanFrames(config, passage, video), [0, 1, 4, 2, 3]),
+        (count) => sampleStretches(config, count),
+      ),
+      decoder: network(
+        (passage, latents) => decodeWanFrames(config, passage, permute(latents, [0, 1, 3, 4, 2])),
+        latentStretches,
+      ),
     });
     this.config = config;
   }
@@ -89,16 +97,9 @@ export class WanVae extends ClipCodec {
   }
 
   /** The mean normalised, the variance as it is: noise is not divided by the latents' deviation. */
-  protected posterior(clip: Clip): Posterior {
-    const raw = posteriorOf(clip);
+  protected posterior(moments: DeviceTensor): Posterior {
     const { latentsMean, latentsStd } = this.config;
-    const [, channels, frames, height, width] = raw.shape;
-    const one = frames * height * width;
-    const mean = raw.mean.map((value, i) => {
-      const channel = Math.floor(i / one) % channels;
-      return (value - latentsMean[channel]) / latentsStd[channel];
-    });
-    return { ...raw, mean };
+    return new Posterior(moments, { mean: latentsMean, std: latentsStd });
   }
 }
 

@@ -3,18 +3,18 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openDirectory } from '@dwm/core-tensor/node';
 import { expect, test } from 'vitest';
-import { DEFAULTS, readGenerationSettings } from './index.ts';
+import { DEFAULTS, readRunSettings } from './index.ts';
 
 test('what a model says of itself, the original for the rest; what cannot be is named', async () => {
   const path = await mkdtemp(join(tmpdir(), 'dwm-settings-'));
   const folder = await openDirectory(path);
   const given = async (json: object) => {
     await writeFile(join(path, 'generation.json'), JSON.stringify(json));
-    return readGenerationSettings(folder);
+    return readRunSettings(folder);
   };
   try {
     const { seed, strength, ...originals } = DEFAULTS;
-    expect(await readGenerationSettings(folder)).toEqual({ ...originals, fps: 8, composite: false });
+    expect(await readRunSettings(folder)).toEqual({ ...originals, fps: 8, composite: false });
     expect(
       await given({ height: 64, width: 96, num_frames: 17, guidance_scale: 1, composite: true }),
     ).toEqual({

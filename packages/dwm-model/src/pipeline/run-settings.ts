@@ -21,7 +21,8 @@ const schema = z.object({
   composite: z.boolean().optional(),
 });
 
-export interface GenerationSettings {
+/** How a model is run where nobody says otherwise: size in pixels, frames a second, steps, guidance. */
+export interface RunSettings {
   readonly height: number;
   readonly width: number;
   readonly numFrames: number;
@@ -35,7 +36,7 @@ export interface GenerationSettings {
  * What a model says of itself: nothing, where it has no `generation.json`.
  * @throws InvalidFileError naming the field that is unknown or out of range.
  */
-export async function readOwnSettings(folder: ModelFolder): Promise<Partial<GenerationSettings>> {
+export async function readOwnRunSettings(folder: ModelFolder): Promise<Partial<RunSettings>> {
   if (!(await folder.exists('generation.json'))) return {};
   const { json, file } = await readJson(folder, 'generation.json');
   const { num_frames, num_inference_steps, guidance_scale, ...own } = readConfig(schema, json, file);
@@ -52,10 +53,10 @@ export async function readOwnSettings(folder: ModelFolder): Promise<Partial<Gene
   };
 }
 
-/** The model's own settings, and those of its family's original where it says nothing. @throws as `readOwnSettings`. */
-export async function readGenerationSettings(folder: ModelFolder): Promise<GenerationSettings> {
+/** The model's own settings, and those of its family's original where it says nothing. @throws as `readOwnRunSettings`. */
+export async function readRunSettings(folder: ModelFolder): Promise<RunSettings> {
   const { defaults } = await familyOf(folder);
   const { numFrames, height, width, fps, numInferenceSteps, guidanceScale } = defaults;
   const originals = { numFrames, height, width, fps, numInferenceSteps, guidanceScale, composite: false };
-  return { ...originals, ...(await readOwnSettings(folder)) };
+  return { ...originals, ...(await readOwnRunSettings(folder)) };
 }
