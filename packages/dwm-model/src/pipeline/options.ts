@@ -1,4 +1,5 @@
 /** What a run takes and gives, with the original's defaults. */
+import type { Fit } from '../video/transfer.ts';
 import type { Latents, Video } from '../video/video.ts';
 import type { Mask } from './mask.ts';
 
@@ -47,6 +48,8 @@ export interface GenerateOptions {
   readonly tiling?: boolean;
   /** Random draws given instead of made: to repeat someone else's run. */
   readonly draws?: Draws;
+  /** How videos of another size become the run's. Default: as the family's original commands do. */
+  readonly fit?: Fit;
   /** What `encodeStatic` made of this static video at this size: several runs in one scene encode it once. */
   readonly staticLatents?: Latents;
   /** Latents that an earlier run of these options left, [1, F', C, h, w]: they are only decoded. */

@@ -335,7 +335,7 @@ export class DwmPipeline {
       : await this.family.condition(
           {
             ...{ device: this.device, size, latent, scaling: this.vae.shape.scalingFactor },
-            fit: this.family.defaults.fit,
+            fit: settings.fit,
             encode: async (video) => {
               const posterior = await this.vae.encode(video, { tiling, signal, onWarning, onProgress });
               encoded++;
