@@ -168,7 +168,7 @@ test(
       /e1\.yaml: training\.lora_rnk: unknown key; did you mean training\.lora_rank\?$/,
     );
     expect(await train('e2', {}, { data: { dataset_file: join(folder, 'none.txt') } })).toMatch(
-      /none\.txt: cannot be read \(ENOENT\); check data\.dataset_file$/,
+      /none\.txt: no such file or folder; check data\.dataset_file$/,
     );
 
     expect(await train('e0', {}, { model: { base_model_name_or_path: 'owner/name' } })).toBe(
