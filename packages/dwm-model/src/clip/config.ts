@@ -1,7 +1,7 @@
 /** `config.json` of a CLIP model as transformers writes it, with the defaults of its `CLIPConfig`. */
 import { InvalidFileError } from '@dwm/core-tensor';
 import * as z from 'zod';
-import { readConfig } from '../weights/config.ts';
+import { layerCount, readConfig } from '../weights/config.ts';
 
 const count = z.int().positive();
 
@@ -13,7 +13,7 @@ const textConfig = z.object({
   ...layers,
   hidden_size: count.default(512),
   intermediate_size: count.default(2048),
-  num_hidden_layers: count.default(12),
+  num_hidden_layers: layerCount.default(12),
   num_attention_heads: count.default(8),
   vocab_size: count.default(49408),
   max_position_embeddings: z.int().min(2).default(77),
@@ -23,7 +23,7 @@ const visionConfig = z.object({
   ...layers,
   hidden_size: count.default(768),
   intermediate_size: count.default(3072),
-  num_hidden_layers: count.default(12),
+  num_hidden_layers: layerCount.default(12),
   num_attention_heads: count.default(12),
   num_channels: z.literal(3).default(3),
   image_size: count.default(224),

@@ -5,7 +5,7 @@
  */
 import { type Checkpoint, InvalidFileError } from '@dwm/core-tensor';
 import * as z from 'zod';
-import { readConfig } from '../weights/config.ts';
+import { layerCount, readConfig } from '../weights/config.ts';
 
 const count = z.int().positive();
 const unused = z.unknown().optional();
@@ -14,7 +14,7 @@ const schema = z.object({
   d_model: count,
   d_kv: count,
   d_ff: count,
-  num_layers: count,
+  num_layers: layerCount,
   num_heads: count,
   vocab_size: count,
   relative_attention_num_buckets: z.int().min(4).default(32),

@@ -1,14 +1,14 @@
 /** `transformer/config.json` of the CogVideoX family, as diffusers and CogVideoX-Fun write it. */
 import { InvalidFileError } from '@dwm/core-tensor';
 import * as z from 'zod';
-import { readConfig } from '../weights/config.ts';
+import { layerCount, readConfig } from '../weights/config.ts';
 
 const positive = z.number().int().positive();
 
 const schema = z.object({
   num_attention_heads: positive,
   attention_head_dim: positive.multipleOf(8),
-  num_layers: positive,
+  num_layers: layerCount,
   in_channels: positive,
   out_channels: positive,
   patch_size: positive,

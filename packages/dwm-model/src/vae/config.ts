@@ -1,7 +1,7 @@
 /** `vae/config.json` of diffusers' AutoencoderKLCogVideoX. What it can say and the network cannot do is refused. */
 import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
 import * as z from 'zod';
-import { readConfig, readJson } from '../weights/config.ts';
+import { layerCount, readConfig, readJson } from '../weights/config.ts';
 
 const FOUR = [0, 1, 2, 3];
 const unsupported = (why: string) => ({ error: `not supported: ${why}; use a CogVideoX VAE` });
@@ -19,7 +19,7 @@ const schema = z.object({
     .default(() => FOUR.map(() => 'CogVideoXUpBlock3D' as const) as ['CogVideoXUpBlock3D']),
   block_out_channels: z.array(z.int().positive()).nonempty().default([128, 256, 256, 512]),
   latent_channels: z.int().positive().default(16),
-  layers_per_block: z.int().positive().default(3),
+  layers_per_block: layerCount.default(3),
   act_fn: z.enum(['silu', 'swish']).default('silu'),
   norm_eps: z.number().positive().default(1e-6),
   norm_num_groups: z.int().positive().default(32),

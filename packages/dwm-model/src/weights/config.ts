@@ -2,6 +2,9 @@
 import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
 import * as z from 'zod';
 
+/** How many layers, or blocks of a level, a network has: a count that is listed in memory before any weight is read. */
+export const layerCount = z.int().positive().max(1024);
+
 /** Object schema that takes diffusers' own bookkeeping keys (leading `_`) and nothing else unknown. */
 export function readConfig<T extends z.ZodRawShape>(
   schema: z.ZodObject<T>,

@@ -1,7 +1,7 @@
 /** `config.json` of a Wan transformer, as Wan, VideoX-Fun and DWM write it, or as diffusers does. */
 import { InvalidFileError } from '@dwm/core-tensor';
 import * as z from 'zod';
-import { readConfig } from '../../weights/config.ts';
+import { layerCount, readConfig } from '../../weights/config.ts';
 
 const positive = z.number().int().positive();
 const patchSize = z
@@ -23,7 +23,7 @@ const nativeSchema = z.object({
   text_dim: positive.default(4096),
   out_dim: positive.default(16),
   num_heads: positive,
-  num_layers: positive,
+  num_layers: layerCount,
   qk_norm: z.boolean().default(true),
   cross_attn_norm: z.boolean().default(true),
   /** Which attention reads the context, where it is not the one of `model_type`. */
@@ -51,7 +51,7 @@ const diffusersSchema = z.object({
   text_dim: positive,
   freq_dim: positive.multipleOf(2),
   ffn_dim: positive,
-  num_layers: positive,
+  num_layers: layerCount,
   cross_attn_norm: z.boolean().default(true),
   qk_norm: z.literal('rms_norm_across_heads').nullable().default('rms_norm_across_heads'),
   eps: z.number().positive().default(1e-6),

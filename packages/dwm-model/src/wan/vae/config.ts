@@ -4,7 +4,7 @@
  */
 import { type Checkpoint, InvalidFileError } from '@dwm/core-tensor';
 import * as z from 'zod';
-import { readConfig } from '../../weights/config.ts';
+import { layerCount, readConfig } from '../../weights/config.ts';
 import { latentTable } from './latent-tables.ts';
 
 /** Sizes of Wan's VAE, and the statistics of its latents. */
@@ -38,7 +38,7 @@ const schema = z.object({
   decoder_base_dim: positive.nullable().default(null),
   z_dim: positive.default(16),
   dim_mult: z.array(z.number().positive()).nonempty().default([1, 2, 4, 4]),
-  num_res_blocks: positive.default(2),
+  num_res_blocks: layerCount.default(2),
   attn_scales: z
     .array(z.number())
     .max(0, { error: 'not supported: attention outside the middle; expected []' })
