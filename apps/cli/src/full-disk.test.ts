@@ -85,16 +85,8 @@ async function dataset(out: string): Promise<string> {
 
 /** Too slow to be run with the others. */
 const SLOW = new Set([
-  ...[
-    'demo',
-    'eval of a model',
-    'generate a list',
-    'plan',
-    'rank',
-    'train LoRA',
-    'trajectory preview',
-    'tune',
-  ],
+  ...['demo', 'eval of a model', 'generate a list', 'plan', 'rank', 'synth', 'train'],
+  ...['trajectory preview', 'tune'],
 ]);
 
 /** Arguments that write below `out`. */
