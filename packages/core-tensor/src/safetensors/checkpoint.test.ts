@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { InvalidArgumentError, InvalidFileError } from '../errors.ts';
 import { blobSource, bytesSource } from './byte-source.ts';
-import { openCheckpoint, openSafetensors } from './checkpoint.ts';
+import { Checkpoint, openCheckpoint, openSafetensors } from './checkpoint.ts';
 import type { SafetensorsTensor } from './dtypes.ts';
 import { filesFolder } from './model-folder.ts';
 import { writeSafetensors } from './writer.ts';
@@ -36,6 +36,21 @@ describe('openSafetensors', () => {
       expect((await checkpoint.readTensor('n')).data).toEqual(BigInt64Array.of(7n));
       await expect(checkpoint.readTensor('y')).rejects.toThrow('m: no tensor "y" (it has 2, such as "x")');
     }
+  });
+
+  it('reads rows, in any order and several times, also of a tensor that lies in another one', async () => {
+    const data = Float32Array.from({ length: 16 }, (_, i) => i);
+    const bytes = writeSafetensors(new Map([['x', { dtype: 'F32', shape: [4, 2, 2], data }]]));
+    const plain = await openSafetensors(bytesSource('m', bytes));
+    const rows = { dtype: 'F32', shape: [3, 2, 2] };
+    const picked = [12, 13, 14, 15, 0, 1, 2, 3, 12, 13, 14, 15];
+    expect(await plain.readRows('x', [3, 0, 3])).toEqual({ ...rows, data: Float32Array.from(picked) });
+    await expect(plain.readRows('y', [0])).rejects.toThrow('no tensor "y"');
+    const { begin, dtype, file } = plain.tensors.get('x')!;
+    // Four columns of a table of five.
+    const entry = { dtype, file, begin, end: begin + 4 * 14, shape: [3, 4], strides: [5, 1] };
+    const part = new Checkpoint('m', new Map([['x', entry]]), [bytesSource('m', bytes)]);
+    expect((await part.readRows('x', [2, 1])).data).toEqual(Float32Array.from([10, 11, 12, 13, 5, 6, 7, 8]));
   });
 
   it('streams whole elements in order through one buffer', async () => {

@@ -7,7 +7,13 @@ import { InvalidArgumentError, InvalidFileError } from '../errors.ts';
 import { quote } from '../text.ts';
 import type { ByteSource } from './byte-source.ts';
 import { type SafetensorsTensor, type TypedArray, typedArray } from './dtypes.ts';
-import { MAX_HEADER_BYTES, readHeader, type SafetensorsHeader, type TensorEntry } from './header.ts';
+import {
+  byteLength,
+  MAX_HEADER_BYTES,
+  readHeader,
+  type SafetensorsHeader,
+  type TensorEntry,
+} from './header.ts';
 import { isObject, parseJsonObject } from './json.ts';
 import { type ModelFolder, staysInside } from './model-folder.ts';
 
@@ -89,14 +95,14 @@ export class Checkpoint {
   }
 
   /**
-   * Rows of a tensor, along its first dimension, in the order of `rows`.
+   * Rows of a tensor, along its first dimension, in the order of `rows`, which may repeat.
    * @throws InvalidFileError as `readTensor`.
    */
   async readRows(name: string, rows: readonly number[]): Promise<SafetensorsTensor> {
     const { entry, source } = this.#locate(name);
     const { dtype } = entry;
-    const [count, ...rest] = entry.shape;
-    const row = (entry.end - entry.begin) / count;
+    const rest = entry.shape.slice(1);
+    const row = byteLength(dtype, rest)!;
     const bytes = new Uint8Array(row * rows.length);
     const whole = entry.strides && (await this.readTensor(name)).data;
     for (const [i, at] of rows.entries()) {
