@@ -2,7 +2,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { checkOutput, WriteError, writeProblem } from './disk.ts';
 import { InUseError } from './lock.ts';
@@ -127,6 +127,19 @@ describe('withOutput', () => {
     await writeFile(join(dir, 'mine.tmp'), 'mine');
     await run();
     expect(await names()).toHaveLength(2);
+  });
+
+  test('of files that nobody has written to for hours, only those of another machine go', async () => {
+    const old = new Date(Date.now() - 2 * 3_600_000);
+    const [live, forgotten, fresh] = [
+      temporaryPath(join(dir, 'x')),
+      join(dir, '.dwm-00beef-1-01234567.tmp'),
+      join(dir, '.dwm-00beef-1-89abcdef.tmp'),
+    ];
+    for (const path of [live, forgotten, fresh]) await writeFile(path, 'half');
+    for (const path of [live, forgotten]) await utimes(path, old, old);
+    await run();
+    expect(await names()).toEqual([basename(live), basename(fresh)].sort());
   });
 
   test('is refused where there is no folder, and none can be made', async () => {

@@ -62,8 +62,8 @@ export const ownerTag = (): string => `${hostTag()}-${process.pid}`;
 
 const hostTag = (): string => createHash('sha256').update(thisOwner().host).digest('hex').slice(0, 6);
 
-/** Whether the owner of a tag is known to be gone. */
-export function isGone(tag: string): boolean {
+/** Whether the owner of a tag is gone; undefined for a process of another machine. */
+export function isGone(tag: string): boolean | undefined {
   const [host, pid] = tag.split('-');
-  return host === hostTag() && !isRunning(Number(pid));
+  return host === hostTag() ? !isRunning(Number(pid)) : undefined;
 }

@@ -32,6 +32,6 @@ export async function sweepTemporary(folder: string, depth = MAX_DEPTH): Promise
     const path = join(folder, entry.name);
     if (entry.isDirectory() && depth > 0) await sweepTemporary(path, depth - 1);
     const [, tag] = TEMPORARY.exec(entry.name) ?? [];
-    if (tag && (isGone(tag) || (await isForgotten(path)))) await rm(path, { force: true }).catch(() => {});
+    if (tag && (isGone(tag) ?? (await isForgotten(path)))) await rm(path, { force: true }).catch(() => {});
   }
 }
