@@ -46,9 +46,11 @@ export const beforeUse = {
       plan();
       return undefined;
     };
-    // Before, so that nothing wrong is measured, and after, as another kernel may be the fastest.
     await beforeUse.prove(device, planning);
-    await firstUses.get(device)?.tune(plan);
+    const firstUse = firstUses.get(device);
+    if (!firstUse) return;
+    // What is wrong was not measured; what is the fastest now may be untried.
+    await firstUse.tune(plan);
     await beforeUse.prove(device, planning);
   },
   async settle(device: Device, plan: Plan): Promise<void> {
