@@ -8,6 +8,7 @@ import { DeviceLostError } from '../device/errors.ts';
 import { DeviceTensor } from '../device-tensor.ts';
 import { collectSteps, type Plan, planProgram } from '../plan/plan.ts';
 import { Program, trace } from '../program.ts';
+import { toBfloat16, toFloat16 } from '../safetensors/convert.ts';
 import { type HostData, parameter, record, spec, type Tensor } from '../tensor.ts';
 import { randomNormals, relativeError, seeded } from '../testing.ts';
 import { type Planning, setSelfTest } from './before-use.ts';
@@ -24,7 +25,7 @@ export interface SelfTestOptions {
 const MOST_ERROR = 1e-2;
 const RUNS = 2;
 
-/** From now on, kernels that drivers are known to compute wrongly are tried on this device before a program has them. */
+/** From now on, kernels that some drivers compute wrongly are tried on this device before a program has them. */
 export function selfTestOnFirstUse(device: Device, options: SelfTestOptions = {}): void {
   let queue: Promise<void> = Promise.resolve();
   setSelfTest(device, (plan) => {
@@ -127,11 +128,5 @@ function valuesOf({ count, dtype, bits }: TrialTensor, random: () => number): Ho
     );
   const values = randomNormals(count, random);
   if (dtype === 'f32') return values;
-  const words = new Uint32Array(values.buffer);
-  // Cut, not rounded; an f16 has 5 bits of exponent, and what is below its least normal number is 0.
-  const half = (word: number) => {
-    const exponent = ((word >>> 23) & 0xff) - 112;
-    return ((word >>> 16) & 0x8000) | (exponent > 0 ? (exponent << 10) | ((word >>> 13) & 0x3ff) : 0);
-  };
-  return Uint16Array.from(words, (word) => (dtype === 'bf16' ? word >>> 16 : half(word)));
+  return dtype === 'bf16' ? toBfloat16(values) : toFloat16(values);
 }
