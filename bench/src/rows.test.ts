@@ -26,10 +26,10 @@ test('what is bound by memory is compared with the copy in its turns, all else w
 });
 
 /** The row of a peer whose turns took `peer` where ours took `ours`. */
-function beside(ours: readonly number[], peer: readonly number[]) {
+function beside(ours: readonly number[], peer: readonly number[], runsOn: 'shared' | 'cpu' = 'shared') {
   const measurements = [ours, peer].map((samples, i) => ({
     contender: {
-      ...{ peer: i === 0 ? 'dwm' : 'peer', formulation: 'only', runsOn: 'shared' as const },
+      ...{ peer: i === 0 ? 'dwm' : 'peer', formulation: 'only', runsOn: i === 0 ? 'shared' : runsOn },
       prepare: () => Promise.reject(new Error('not run')),
     },
     ...{ error: 0, reason: undefined, samples },
@@ -58,4 +58,10 @@ test('a ratio whose interval holds 1 is undecided', () => {
 test('of a peer that ran in one turn only, the interval is as wide as ours', () => {
   const row = beside([1, 2, 2, 2, 2, 4], [10]);
   expect(row).toMatchObject({ ratio: 5, ratioInterval: [2.5, 10] });
+});
+
+test('who ran in turns of its own is not compared turn by turn, however many there were', () => {
+  const row = beside([1, 2, 2, 2, 2, 4], [4, 4, 4, 4, 4, 8], 'cpu');
+  expect(row).toMatchObject({ ratio: 2, ratioInterval: [1, 8] });
+  expect(beside([1, 2, 2, 2, 2, 4], [4, 4, 4, 4, 4, 8]).ratioInterval).toEqual([2, 4]);
 });

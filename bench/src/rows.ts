@@ -60,7 +60,8 @@ export function rowsOf(
 ): Row[] {
   const bound = boundOf(cost, peaks);
   const atPeak = atPeaks(cost, { ...peaks, copyGBps: copyGBps ?? peaks.copyGBps })[bound];
-  const ours = measurements[0].samples;
+  const [first] = measurements;
+  const ours = first.samples;
   return measurements.map(({ contender, error, reason, samples }) => {
     const { peer, formulation, runsOn } = contender;
     const shared = {
@@ -74,6 +75,9 @@ export function rowsOf(
       reason: reason ?? null,
     } as const;
     const rest = { ...shared, error: error ?? null, turns: samples.length };
+    // Who computes on the CPU has turns of its own, and who is far behind has one.
+    const sameTurns =
+      samples.length === ours.length && (runsOn === 'cpu') === (first.contender.runsOn === 'cpu');
     if (samples.length === 0)
       return {
         ...rest,
@@ -90,7 +94,7 @@ export function rowsOf(
     const ms = quantile(samples, 0.5);
     return {
       ...rest,
-      ...(ours.length > 0 ? ratioOf(samples, ours) : { ratio: null, ratioInterval: null }),
+      ...(ours.length > 0 ? ratioOf(samples, ours, sameTurns) : { ratio: null, ratioInterval: null }),
       ms,
       spread: (quantile(samples, 0.75) - quantile(samples, 0.25)) / ms,
       gflops: cost.flops / ms / 1e6,
@@ -100,12 +104,13 @@ export function rowsOf(
   });
 }
 
-/** Turn by turn where both ran in all; else of the medians, and of the far ends of their intervals. */
+/** Turn by turn where both ran in the same; else of the medians, and of the far ends of their intervals. */
 function ratioOf(
   samples: readonly number[],
   ours: readonly number[],
+  sameTurns: boolean,
 ): { ratio: number; ratioInterval: [number, number] } {
-  if (samples.length === ours.length) {
+  if (sameTurns) {
     const quotients = samples.map((ms, turn) => ms / ours[turn]);
     return { ratio: quantile(quotients, 0.5), ratioInterval: medianInterval(quotients) };
   }
