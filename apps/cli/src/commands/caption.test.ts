@@ -109,7 +109,10 @@ test('what a link leads to out of the data root is not asked about', async () =>
   await symlink(secret, join(data, 'scene/act/prompts/1.txt'));
   answers = ['{"rewritten description": "A hand."}'];
   const ask = (...more: string[]) => run('--rewrite', '--data-root', data, ...more);
-  await expect(ask()).rejects.toThrow(/file "scene\/act\/prompts\/1\.txt" links to .*pass --follow-links/);
+  for (const how of [[], ['--worker', '0/1']])
+    await expect(ask(...how)).rejects.toThrow(
+      /file "scene\/act\/prompts\/1\.txt" links to .*pass --follow-links/,
+    );
   expect(questions).toHaveLength(0);
   await ask('--follow-links');
   expect(questions).toHaveLength(1);

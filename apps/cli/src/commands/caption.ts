@@ -134,13 +134,13 @@ async function caption(flags: Flags, reporter: Reporter, signal: AbortSignal): P
       '--root-dir',
       `${flags.dataRoot} has nothing to caption; check --dataset-type`,
     );
+  for (const { source, target } of all) {
+    for (const path of [source, target]) await checkInside(flags.dataRoot, path, flags.followLinks);
+  }
   const cut = flags.arrayIndex === undefined ? undefined : '--array-index';
   const worker = workerFrom(flags, flags.dataRoot, 'caption', reporter, [cut]);
   if (worker) return captionShared(worker, all, flags, endpoint, reporter, signal);
   const todo: Task[] = [];
-  for (const { source, target } of all) {
-    for (const path of [source, target]) await checkInside(flags.dataRoot, path, flags.followLinks);
-  }
   for (const task of all) if (flags.overwrite || !(await exists(task.target))) todo.push(task);
   const tasks = share(todo, flags);
   const failures: { src: string; reason: string }[] = [];
