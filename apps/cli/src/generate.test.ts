@@ -1,4 +1,5 @@
 /** `dwm generate` as a user runs it: a process, files in, files out. */
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { access, cp, mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,6 +10,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { dwm, haveShared, needsShared, ownLines, shared, temporaryFolder } from './testing.ts';
 
 const golden = join(import.meta.dirname, '../../../packages/dwm-model/tests/golden/pipeline_e2e');
+const DWM = join(import.meta.dirname, '../bin/dwm.js');
 const SIZE = ['--height', '32', '--width', '48', '--num-frames', '9'];
 const EMBEDS = join(golden, 'io.safetensors');
 
@@ -55,6 +57,14 @@ beforeAll(async () => {
 });
 
 const files = async (of: string) => (existsSync(of) ? (await readdir(of, { recursive: true })).sort() : []);
+
+test.skipIf(process.platform === 'win32')('--prompt-file may be a pipe', async () => {
+  const videos = ['--static', join(folder, 'static'), '--hands', join(folder, 'hand')];
+  const run = ['generate', ...videos, '--out', join(folder, 'x.mp4'), '--dry-run', '--device', 'h200'];
+  const command = 'echo "A hand waves." | "$0" "$@" --prompt-file /dev/stdin';
+  const { status, stderr } = spawnSync('bash', ['-c', command, DWM, ...run], { encoding: 'utf8' });
+  expect(status, stderr).toBe(0);
+});
 
 test('the golden run from PNG frames: the pixels of the original, twice the same bits, a record that repeats it', async () => {
   const out = join(folder, 'golden');

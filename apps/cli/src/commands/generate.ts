@@ -40,6 +40,7 @@ import {
   type ReadVideos,
   readDraws,
   readLatents,
+  readNamedPrompt,
   readPrompt,
   readPromptEmbeds,
   readVideos,
@@ -406,6 +407,7 @@ async function generateAll(
   const folder = withTransformer(base, tuned);
   const embeds = flags.promptEmbeds ? await readPromptEmbeds(flags.promptEmbeds) : undefined;
   await checkText(folder, embeds, flags.guidanceScale > 1);
+  const prompt = await givenPrompt(flags, embeds);
   const draws = flags.latents
     ? await readDraws(flags.latents, await family.latentSize(folder, sizeOf(flags)))
     : undefined;
@@ -425,10 +427,16 @@ async function generateAll(
   }
   const planFor = (target: PlanTarget) => planRun(shapes, target, needs);
   const opening = () => openPipeline(flags, folder, tuned, experiment, planFor, reporter, signal);
+  const promptOf = async (job: Job) => prompt ?? captionOf(job);
+  const read = async (job: Job): Promise<ReadClip> => {
+    const videos = await readVideos(job, { frames: flags.numFrames, fps: flags.fps }, defaults.takes);
+    const said = reportClip(videos, job, flags, family, reporter);
+    return { videos, said, prompt: await promptOf(job) };
+  };
   if (worker) {
     const run = runRecord(flags, share, total);
     const context = { flags, draws, reporter, signal, share, run };
-    await generateShared(worker, todo, context, embeds, family, opening);
+    await generateShared(worker, todo, context, read, opening);
     return;
   }
   if (flags.remote) await fetchJobs(flags.remote, todo, reporter);
@@ -440,15 +448,12 @@ async function generateAll(
   const pixels = flags.numFrames * flags.height * flags.width;
   await checkOutput(dirname(todo[0].name), todo.length * pixels * CLIP_BYTES);
   if (flags.saveTensors) await checkOutput(dirname(flags.saveTensors), pixels * 12);
-  const firstPrompt = await promptOf(flags, todo[0], embeds);
   const { scene, trajectory } = flags;
   const drawn =
     scene && trajectory !== undefined
       ? await readClipFiles({ ...flags, scene, trajectory, frames: flags.numFrames }, reporter)
       : undefined;
-  const time = { frames: flags.numFrames, fps: flags.fps };
-  const firstVideos = drawn ? undefined : await readVideos(todo[0], time, defaults.takes);
-  const firstSaid = firstVideos && reportClip(firstVideos, todo[0], flags, family, reporter);
+  const first = drawn ? { prompt: await promptOf(todo[0]) } : await read(todo[0]);
   const limit = drawn && knowsOnly(basename(flags.model ?? ''));
   if (limit) reporter.say(limit);
 
@@ -465,19 +470,10 @@ async function generateAll(
     for (const [i, job] of todo.entries()) {
       signal.throwIfAborted();
       if (todo.length > 1) reporter.say(`clip ${i + 1} of ${todo.length}: ${basename(job.name)}`);
-      const prompt = i === 0 ? firstPrompt : await promptOf(flags, job, embeds);
-      const videos = drawn
-        ? await drawVideos(device, drawn, reporter, signal)
-        : i === 0 && firstVideos
-          ? firstVideos
-          : await readVideos(job, time, defaults.takes);
-      const said =
-        i === 0 && firstSaid
-          ? firstSaid
-          : 'sources' in videos
-            ? reportClip(videos, job, flags, family, reporter)
-            : [];
-      results.push(await generateClip(context, job, prompt, ablateVideos(videos, flags.ablate), said));
+      const clip = i === 0 ? first : await read(job);
+      const whole =
+        'videos' in clip ? clip : { ...clip, videos: await drawVideos(device, drawn!, reporter, signal) };
+      results.push(await generateClip(context, job, whole));
     }
     reporter.result({ clips: results }, results.map(({ video }) => video).join('\n'));
   } finally {
@@ -530,8 +526,7 @@ async function generateShared(
   worker: Worker,
   jobs: readonly Job[],
   context: Omit<ClipContext, 'device' | 'pipeline'>,
-  embeds: TextEmbeds | undefined,
-  family: ModelFamily,
+  read: (job: Job) => Promise<ReadClip>,
   opening: () => Promise<{ device: Device; pipeline: DwmPipeline }>,
 ): Promise<void> {
   const { flags, reporter, run, signal } = context;
@@ -553,12 +548,7 @@ async function generateShared(
       async work({ job }, tools) {
         if (flags.remote) await fetchJobs(flags.remote, [job], reporter);
         await checkJobFiles([job]);
-        const time = { frames: flags.numFrames, fps: flags.fps };
-        const videos = await readVideos(job, time, family.defaults.takes);
-        const said = reportClip(videos, job, flags, family, reporter);
-        const prompt = await promptOf(flags, job, embeds);
-        const ablated = ablateVideos(videos, flags.ablate);
-        made.push(await generateClip({ ...context, ...tools }, job, prompt, ablated, said));
+        made.push(await generateClip({ ...context, ...tools }, job, await read(job)));
       },
     });
   } finally {
@@ -747,13 +737,20 @@ interface ClipContext {
   readonly run: Readonly<Record<string, unknown>>;
 }
 
+/** What a clip is made from, as its files have it. */
+interface ReadClip {
+  readonly videos: ClipVideos;
+  /** Warnings that were said of them. */
+  readonly said?: readonly string[];
+  readonly prompt: string | TextEmbeds;
+}
+
 async function generateClip(
   { flags, draws, device, pipeline, reporter, signal, share, run }: ClipContext,
   job: Job,
-  prompt: string | TextEmbeds,
-  videos: ClipVideos,
-  said: readonly string[],
+  { prompt, said = [], ...read }: ReadClip,
 ): Promise<{ video: string; metadata: string; seconds: number }> {
+  const videos = ablateVideos(read.videos, flags.ablate);
   if (typeof prompt === 'string') warnIfLong(prompt, pipeline, reporter);
   const paths = outputPaths(job.name, videos.truth !== undefined, flags.out === undefined);
   const settings = {
@@ -891,20 +888,19 @@ const filesRecord = (job: Job, flags: Flags): Record<string, unknown> => ({
   prompt_path: flags.promptFile ?? (flags.prompt === undefined ? (job.promptFile ?? null) : null),
 });
 
-async function promptOf(
-  flags: Flags,
-  job: Job,
+/** The prompt of all clips, where flags give one. */
+async function givenPrompt(
+  { prompt, promptFile, useEmptyPrompts }: Given,
   embeds: TextEmbeds | undefined,
-): Promise<string | TextEmbeds> {
+): Promise<string | TextEmbeds | undefined> {
   if (embeds) return embeds;
-  if (flags.useEmptyPrompts) return '';
-  if (flags.prompt !== undefined) return flags.prompt;
-  const file = flags.promptFile ?? job.promptFile;
-  if (file === undefined) return '';
-  // A caption that is not there is the empty prompt, as in the original.
-  if (flags.promptFile === undefined && !(await exists(file))) return '';
-  return readPrompt(file);
+  if (useEmptyPrompts) return '';
+  return promptFile === undefined ? prompt : readNamedPrompt(promptFile);
 }
+
+/** The caption of a clip; one that is not there is the empty prompt, as in the original. */
+const captionOf = async ({ promptFile }: Job): Promise<string> =>
+  promptFile !== undefined && (await exists(promptFile)) ? readPrompt(promptFile) : '';
 
 function warnIfLong(prompt: string, pipeline: DwmPipeline, reporter: Reporter): void {
   const tokens = pipeline.countTokens(prompt);

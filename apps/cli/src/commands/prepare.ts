@@ -18,7 +18,7 @@ import {
 import { NO_HANDS, sampleAt, type Trajectory } from '@dwm/renderer';
 import { type Command, Option } from 'commander';
 import { exists } from '../generate/files.ts';
-import { readPrompt } from '../generate/inputs.ts';
+import { readNamedPrompt } from '../generate/inputs.ts';
 import { recordMetadata } from '../generate/outputs.ts';
 import { interruptible } from '../interrupt.ts';
 import { cameraMotion } from '../render/camera-motion.ts';
@@ -145,7 +145,7 @@ async function prepare(
   const { out, fps, frames } = flags;
   if (flags.prompt !== undefined && flags.promptFile !== undefined)
     throw new InvalidArgumentError('prompt', 'expected one kind of prompt, got --prompt and --prompt-file');
-  const prompt = flags.promptFile ? await readPrompt(flags.promptFile) : flags.prompt;
+  const prompt = flags.promptFile ? await readNamedPrompt(flags.promptFile) : flags.prompt;
   sayIfOdd(flags, reporter);
   const info = await videoInfo(video);
   sayPixels(video, info, reporter);

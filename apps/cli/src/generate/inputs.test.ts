@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InvalidFileError } from '@dwm/core-tensor';
@@ -6,7 +7,7 @@ import { clipReport } from '@dwm/dwm-model';
 import { type Frames, frameAt, writePng, writeVideo } from '@dwm/media/node';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { temporaryFolder } from '../testing.ts';
-import { readClip, readDraws, readPrompt, readPromptEmbeds, readVideos } from './inputs.ts';
+import { readClip, readDraws, readNamedPrompt, readPrompt, readPromptEmbeds, readVideos } from './inputs.ts';
 
 let folder: string;
 beforeAll(async () => {
@@ -218,6 +219,18 @@ describe('readDraws', () => {
     expect(await refusal(readDraws(await tensors({ x: [1] }), size))).toContain('latents is missing');
   });
 });
+
+test.skipIf(process.platform === 'win32')(
+  'a caption out of a pipe: where the user names it, not where one lies in a folder',
+  async () => {
+    const pipe = join(folder, 'pipe.txt');
+    execFileSync('mkfifo', [pipe]);
+    const written = writeFile(pipe, ' A hand waves.\n');
+    expect(await readNamedPrompt(pipe)).toBe('A hand waves.');
+    await written;
+    expect(await refusal(readPrompt(pipe))).toContain('pipe.txt: is not a regular file');
+  },
+);
 
 test('a missing caption says what to do', async () => {
   expect(await refusal(readPrompt(join(folder, 'no.txt')))).toContain('no.txt: no caption; write one');

@@ -1,4 +1,5 @@
 /** Reading what a clip is made from: videos or folders of frames, captions, tensors. */
+import { readFile } from 'node:fs/promises';
 import { InvalidFileError, type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor';
 import { fileProblem, readRegularText, readSafetensors } from '@dwm/core-tensor/node';
 import type { Draws, FamilyDefaults, LatentSize, PromptEmbeds } from '@dwm/dwm-model';
@@ -83,10 +84,15 @@ export async function readClip(
   return readVideo(path, { folderFps, warn, indices: time && ((info) => clipIndices(info, time)) });
 }
 
-/** The caption of a clip, trimmed. */
-export async function readPrompt(path: string): Promise<string> {
+/** The caption of a clip, trimmed: one that lies beside other files. */
+export const readPrompt = (path: string): Promise<string> => captionOf(path, readRegularText(path));
+
+/** The caption that the user names, who may give a pipe: `<(…)`, `/dev/stdin`. It can be read once only. */
+export const readNamedPrompt = (path: string): Promise<string> => captionOf(path, readFile(path, 'utf8'));
+
+async function captionOf(path: string, text: Promise<string>): Promise<string> {
   try {
-    return (await readRegularText(path)).trim();
+    return (await text).trim();
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     const problem = code === 'ENOENT' ? 'no caption' : fileProblem(error);
