@@ -12,3 +12,9 @@ export interface OnnxFormulation {
   /** The task's result from the graph's output; the same where nothing is said. */
   result?(output: Float32Array): Float32Array;
 }
+
+/** For `catch`: throws what onnxruntime says of a node that its provider cannot run in words for our reader. */
+export function refuse(error: unknown): never {
+  if (!String(error).includes('fallback to CPU EP')) throw error;
+  throw new Error('has a node for the CPU only', { cause: error });
+}

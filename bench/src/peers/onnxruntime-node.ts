@@ -6,7 +6,7 @@ import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Arrays } from '../workloads/index.ts';
 import type { Implementation, Prepared } from './implementation.ts';
 import { encodeOnnx, type OnnxGraph } from './onnx-file.ts';
-import type { OnnxFormulation } from './onnx-formulation.ts';
+import { type OnnxFormulation, refuse } from './onnx-formulation.ts';
 import { graphOf, onnxFormulations } from './onnx-tasks.ts';
 
 /** Loaded late: its native library is not packed for machines with a GPU. */
@@ -29,7 +29,7 @@ const WEBGPU: InferenceSession.SessionOptions = {
 const STAYS: InferenceSession.SessionOptions = { ...WEBGPU, preferredOutputLocation: 'gpu-buffer' };
 
 const session = (graph: OnnxGraph, options: InferenceSession.SessionOptions) =>
-  ort.InferenceSession.create(encodeOnnx(graph), options);
+  ort.InferenceSession.create(encodeOnnx(graph), options).catch(refuse);
 
 const unary = (op: string, shape: readonly number[], output: readonly number[] = shape): OnnxGraph => ({
   nodes: [{ op, inputs: ['x', ...(op === 'Slice' ? ['starts', 'ends'] : [])] }],

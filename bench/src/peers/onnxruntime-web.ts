@@ -7,6 +7,7 @@ import type { Device } from '@dwm/core-tensor';
 import type { InferenceSession, Tensor } from 'onnxruntime-web/webgpu';
 import type { Implementation, Prepared } from './implementation.ts';
 import { encodeOnnx, type OnnxGraph } from './onnx-file.ts';
+import { refuse } from './onnx-formulation.ts';
 import { graphOf, onnxFormulations } from './onnx-tasks.ts';
 
 let device: Device;
@@ -43,7 +44,8 @@ export const onnxruntimeWeb: Implementation = {
   formulations: (task) => Object.keys(onnxFormulations(task)),
   async prepare(task, name, inputs, weights): Promise<Prepared> {
     const formulation = onnxFormulations(task)[name];
-    const main = await ort.InferenceSession.create(encodeOnnx(graphOf(formulation, weights)), OPTIONS);
+    const graph = graphOf(formulation, weights);
+    const main = await ort.InferenceSession.create(encodeOnnx(graph), OPTIONS).catch(refuse);
     const sets = inputs.map((set) => {
       const arrays = formulation.feeds?.(set) ?? set;
       return Object.fromEntries(

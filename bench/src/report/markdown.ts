@@ -22,9 +22,9 @@ export function markdownPage({ date, adapter, peaks, options }: RunInfo, rows: r
     '',
     `${date}; suites ${suites.join(', ')}${quick ? ' (quick)' : ''}, seed ${seed}; measured peaks: ${peaksText(peaks)}.`,
     '',
-    'Ratio: the time of a peer, in its fastest right way, divided by ours; the median over interleaved turns, and where it',
-    'lies with 95%. Above 1 we are faster; where that holds 1, it is undecided.',
-    'Of peak: of the FMA peak or, where the rate is in GB/s, of a copy of as many bytes in the same turns.',
+    'Ratio: the time of a peer, in its fastest right way, divided by ours; the median over interleaved turns, and',
+    'where it lies with 95%. Above 1 we are faster; where that holds 1, it is undecided. Of peak: of the FMA peak or,',
+    'where the rate is in GB/s, of a copy of as many bytes in the same turns.',
     '',
   ];
   for (const suite of new Set(rows.map((row) => row.suite))) {

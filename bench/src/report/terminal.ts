@@ -10,10 +10,11 @@ export function printCase(name: string, rows: readonly Row[]): void {
       continue;
     }
     const { ms, spread, gflops, gbps, percentOfPeak, bound } = row;
+    const ratio = row.peer === 'dwm' ? '' : ratioText(row);
     const rate = bound === 'compute' ? `${gflops!.toFixed(1)} GFLOPS` : `${gbps!.toFixed(2)} GB/s`;
     console.log(
       `${label} ${ms.toFixed(ms < 10 ? 2 : 1).padStart(9)} ms ±${(50 * spread!).toFixed(0).padStart(2)}% ` +
-        `${rate.padStart(13)} ${percentOfPeak === null ? '     ' : `${percentOfPeak.toFixed(0)}%`.padStart(5)}  ${ratioText(row)}`,
+        `${rate.padStart(13)} ${percentOfPeak === null ? '     ' : `${percentOfPeak.toFixed(0)}%`.padStart(5)}  ${ratio}`,
     );
   }
 }
