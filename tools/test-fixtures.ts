@@ -4,9 +4,10 @@
  *     npm run test:fixtures -- [--dir DIR] [--only NAME,NAME] [--precision f32|f16]
  *
  * DIR (else $DWM_FIXTURES, else `fixtures` and `fixtures-next` of $DWM_SHARED, else of ../shared) holds one folder a
- * case, or is one. NAME is a folder or a layout. $DWM_ADAPTER chooses the device; networks run in f32, and once more in f16
- * where the device has it; --precision leaves the other out. Every printed group of checks counts as passed or failed, and a case that throws as
- * failed. The exit code is 1 if anything failed or nothing ran, except where there is no shared data at all.
+ * case, or is one. NAME is a folder or a layout. $DWM_ADAPTER chooses the device. Networks run in f32, and once more in
+ * f16 where the device has it; --precision leaves the other out. Every printed group of checks counts as passed or
+ * failed, a case that throws as failed, and what this device cannot run as skipped. The exit code is 1 if anything
+ * failed or nothing ran, except where there is no shared data at all.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';

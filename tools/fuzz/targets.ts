@@ -146,14 +146,10 @@ const known = (shapes: () => object, read: (weights: ReturnType<typeof weightsOf
   read: async (bytes) => read(weightsOf(bytes)),
 });
 
-/** JSON that a model's folder has one or more of. */
+/** JSON of which the default model has none. */
 const configOf = (samples: readonly object[], read: (json: unknown, file: string) => unknown): Target => ({
+  ...config('config.json', read),
   samples: async () => samples.map(made.json),
-  json: true,
-  async read(bytes) {
-    const { json, file } = await readJson(folderOf(bytes), 'config.json');
-    return read(json, file);
-  },
 });
 
 /** What lies packed in a GLB: its JSON stays whole. */

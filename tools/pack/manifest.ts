@@ -13,7 +13,7 @@ export interface Manifest {
   readonly files?: readonly string[];
 }
 
-/** What tests share is not compiled. */
+/** What tests share is not for users. */
 const FOR_TESTS = /\/testing\.ts$/;
 
 /** `manifest` without what only the repository needs; `./src/x.ts` is exported as `./dist/x.js` with its types. */

@@ -1,4 +1,7 @@
-/** Element types. `bf16` and `u8` (whole numbers from 0 to 255) are storage only: kernels expand them to f32 as they load. */
+/**
+ * Element types. `bf16` and `u8` (whole numbers from 0 to 255) are storage only: kernels expand them to f32 as they
+ * load.
+ */
 export type DType = 'f32' | 'f16' | 'bf16' | 'u8' | 'i32' | 'u32';
 
 const BYTES: Record<DType, number> = { f32: 4, f16: 2, bf16: 2, u8: 1, i32: 4, u32: 4 };

@@ -1,7 +1,8 @@
 /**
  * Storage bindings by dtype. f32, i32 and u32 are arrays of themselves. f16 is `array<f16>` where the device
  * has `shader-f16` and packed words elsewhere; bf16 is always packed words, two elements a word, low half
- * first, and u8 four elements a word, the lowest byte first. `load` and `store` hide the difference; values inside a kernel are f32, i32 or u32.
+ * first, and u8 four elements a word, the lowest byte first. `load` and `store` hide the difference; values inside a
+ * kernel are f32, i32 or u32.
  */
 import type { DeviceCaps } from './caps.ts';
 import { type DType, valueType } from './dtype.ts';

@@ -1,7 +1,7 @@
 /**
- * Decided choices, and what self-tests found, on disk, by adapter and driver: `~/.cache/dwm/tune.json` for the machine, so that tuning happens
- * once, or a file of a run's own, so that a run that is resumed later keeps its kernels. A file that cannot be read
- * counts as empty, is said to be so, and is written anew.
+ * Decided choices, and what self-tests found, on disk, by adapter and driver: `~/.cache/dwm/tune.json` for the machine,
+ * so that tuning happens once, or a file of a run's own, so that a run that is resumed later keeps its kernels. A file
+ * that cannot be read counts as empty, is said to be so, and is written anew.
  */
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';

@@ -1,7 +1,7 @@
 /**
- * An episode of EgoDex (`task/N.hdf5`, arXiv 2505.11709): the camera and every joint of both hands at 30 frames a second, as
- * ARKit tracked them. All transforms are to one world (metres, y up); the camera has OpenCV's axes. Bone lengths are the default
- * hand's, directions the recording's.
+ * An episode of EgoDex (`task/N.hdf5`, arXiv 2505.11709): the camera and every joint of both hands at 30 frames a
+ * second, as ARKit tracked them. All transforms are to one world (metres, y up); the camera has OpenCV's axes. Bone
+ * lengths are the default hand's, directions the recording's.
  */
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { cameraToWorld, withAxes } from '../camera/pose.ts';

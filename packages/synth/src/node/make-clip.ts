@@ -101,7 +101,10 @@ async function written([path, frames]: readonly [string, Frames]): Promise<numbe
   return 10 * Math.log10(255 ** 2 / Math.max(sum / frames.data.length, 1e-9));
 }
 
-/** The state log of a written clip. @throws InvalidFileError for one that does not say what the hands do. */
+/**
+ * The state log of a written clip.
+ * @throws InvalidFileError for one that does not say what the hands do.
+ */
 export async function readStateLog(root: string, seed: number): Promise<ReturnType<typeof stateLog>> {
   const path = clipPaths(root, seed).state;
   const log = await readJsonFile(path, 'state log');

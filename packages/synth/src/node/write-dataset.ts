@@ -95,7 +95,8 @@ const MEASURED = 64;
 
 /**
  * @throws InvalidArgumentError for a seed range that leaves its split, a folder that was made with other options, and
- * one of another version of the generator that lacks clips; InvalidFileError for a part that cannot be used; DwmError where a worker fails; AbortError when stopped, with all finished clips listed.
+ * one of another version of the generator that lacks clips; InvalidFileError for a part that cannot be used; DwmError
+ * where a worker fails; AbortError when stopped, with all finished clips listed.
  */
 export async function writeDataset(options: DatasetOptions): Promise<DatasetReport> {
   const { root, split, count, signal } = options;
@@ -361,7 +362,11 @@ class Team {
     await Promise.race([running, work(make)]);
   }
 
-  /** @param next gives a request or undefined for none now; @param done takes each result; @param endless does not end where there is none. */
+  /**
+   * @param next gives a request, or undefined for none now.
+   * @param done takes each result.
+   * @param endless goes on where there is none now and no worker is busy: until `stop`.
+   */
   run(
     next: () => ClipRequest | undefined,
     done: (result: ClipResult) => void,
