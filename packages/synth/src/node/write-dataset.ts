@@ -14,7 +14,7 @@ import { readJsonFile, writeFileAtomic } from '@dwm/core-tensor/node';
 import { Random } from '../random.ts';
 import { type Action, type ClipSettings, FIRST_TEST_SEED } from '../types.ts';
 import { GENERATOR_VERSION } from '../version.ts';
-import { firstSeed, listLine, type Split } from './clip-files.ts';
+import { clipPaths, firstSeed, listLine, type Split } from './clip-files.ts';
 import { type ClipRequest, type ClipResult, readRejection, readStateLog } from './make-clip.ts';
 import { readParts } from './read-parts.ts';
 import type { WorkerAnswer } from './worker.ts';
@@ -159,8 +159,7 @@ export async function writeDataset(options: DatasetOptions): Promise<DatasetRepo
           next += missing.length;
           const unknown = missing.filter((seed) => !known.has(seed));
           await options.each!(unknown, async (seed) => void (await make(request(seed))), team.size);
-          const found = unknown.length > 0 ? await knownResults(root) : known;
-          for (const seed of missing) take(found.get(seed)!, known.has(seed));
+          for (const seed of missing) take(known.get(seed) ?? (await resultOf(root, seed)), known.has(seed));
           if (inARow >= HOPELESS) throw hopeless(results);
         }
       });
@@ -311,19 +310,21 @@ async function knownResults(root: string): Promise<Map<number, ClipResult>> {
   const known = new Map<number, ClipResult>();
   const names = async (folder: string) =>
     (await readdir(folder).catch(() => [])).filter((name) => /^\d+\.json$/.test(name));
-  for (const name of await names(join(root, 'rejected'))) {
-    const seed = Number.parseInt(name, 10);
-    known.set(seed, await readRejection(root, seed));
-  }
-  for (const sample of await readdir(root).catch(() => [])) {
-    if (!/^(train|test)-\d+$/.test(sample)) continue;
-    for (const name of await names(join(root, sample, 'states'))) {
+  const samples = (await readdir(root).catch(() => [])).filter((name) => /^(train|test)-\d+$/.test(name));
+  for (const folder of ['rejected', ...samples.map((sample) => join(sample, 'states'))]) {
+    for (const name of await names(join(root, folder))) {
       const seed = Number.parseInt(name, 10);
-      const { action } = await readStateLog(root, seed);
-      known.set(seed, { seed, action: action as Action });
+      known.set(seed, await resultOf(root, seed));
     }
   }
   return known;
+}
+
+/** What became of a seed that is done. */
+async function resultOf(root: string, seed: number): Promise<ClipResult> {
+  if (!existsSync(clipPaths(root, seed).state)) return readRejection(root, seed);
+  const { action } = await readStateLog(root, seed);
+  return { seed, action: action as Action };
 }
 
 /** Worker processes that take requests as long as there are some. */
