@@ -111,40 +111,43 @@ async function encodeAll(options: EncodeOptions): Promise<EncodeResult> {
       return device;
     },
   });
-  const keyOf = async ({ modality, source }: EncodeJob) =>
-    modality === 'prompts' ? encoder.promptKey(await readFirstLine(source)) : encoder.clipKey(source);
-  const isEncoded = async (job: EncodeJob) => {
-    const before =
-      job.modality !== 'prompts' && encoder.keyBefore ? () => encoder.keyBefore!(job.source) : undefined;
-    return isKnown(`${job.target}.${format}`, await keyOf(job), options, before);
+  /** The name of what a job's file is made from, and the caption, where it is one. */
+  const keyOf = async ({ modality, source }: EncodeJob): Promise<{ key: string; caption?: string }> => {
+    if (modality !== 'prompts') return { key: await encoder.clipKey(source) };
+    const caption = await readFirstLine(source);
+    return { key: await encoder.promptKey(caption), caption };
+  };
+  const isEncoded = async ({ modality, source, target }: EncodeJob, key: string) => {
+    const before = modality !== 'prompts' && encoder.keyBefore ? () => encoder.keyBefore!(source) : undefined;
+    return isKnown(`${target}.${format}`, key, options, before);
   };
   const read = async (job: EncodeJob): Promise<Ready> => {
-    const key = await keyOf(job);
-    if (await isEncoded(job)) return { key };
-    if (job.modality === 'prompts') {
-      const caption = await readFirstLine(job.source);
-      return { key, fresh: { encode: () => encoder.encodePrompt(caption) } };
-    }
+    const { key, caption } = await keyOf(job);
+    if (await isEncoded(job, key)) return { key };
+    if (caption !== undefined) return { key, fresh: { encode: () => encoder.encodePrompt(caption) } };
     const { clip, length } = await encoder.readClip(job.source);
     return { key, fresh: { encode: () => encoder.encodeClip(clip, key), from: { frames: String(length) } } };
   };
-  const finish = async ({ modality, target }: EncodeJob, { key, fresh }: Ready) => {
-    if (!fresh) return;
-    // A model that cannot be loaded is no fault of the file's.
-    await encoder.load(modality);
-    await write(`${target}.${format}`, await fresh.encode(), { key, ...fresh.from });
-  };
+  const save = async ({ target }: EncodeJob, key: string, { encode, from }: NonNullable<Ready['fresh']>) =>
+    write(`${target}.${format}`, await encode(), { key, ...from });
   if (options.each) {
     // What is known once stays so: others write each file once.
     const known = new Set<string>();
     const isDone = async (job: EncodeJob) => {
       if (known.has(job.target)) return true;
-      const done = await isEncoded(job).catch(() => false);
+      const done = await keyOf(job)
+        .then(({ key }) => isEncoded(job, key))
+        .catch(() => false);
       if (done) known.add(job.target);
       return done;
     };
     try {
-      const written = await options.each(isDone, async (job) => finish(job, await read(job)));
+      const written = await options.each(isDone, async (job) => {
+        const { key, fresh } = await read(job);
+        if (!fresh) return;
+        await encoder.load(job.modality);
+        await save(job, key, fresh);
+      });
       return { written, total: jobs.length, failures: [] };
     } finally {
       (await device?.catch(() => undefined))?.destroy();
@@ -163,7 +166,8 @@ async function encodeAll(options: EncodeOptions): Promise<EncodeResult> {
   let written = 0;
   const failures: EncodeFailure[] = [];
   try {
-    for (const [done, { modality, source, target }] of jobs.entries()) {
+    for (const [done, job] of jobs.entries()) {
+      const { modality, source, target } = job;
       signal?.throwIfAborted();
       const next = await ahead.take();
       signal?.throwIfAborted();
@@ -172,10 +176,7 @@ async function encodeAll(options: EncodeOptions): Promise<EncodeResult> {
         // A model that cannot be loaded is no fault of the file's.
         await encoder.load(modality);
         try {
-          await write(`${target}.${format}`, await next.fresh.encode(), {
-            key: next.key,
-            ...next.fresh.from,
-          });
+          await save(job, next.key, next.fresh);
           written++;
         } catch (error) {
           if (error instanceof DeviceLostError || isDiskFull(error)) throw error;
