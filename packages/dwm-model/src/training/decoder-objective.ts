@@ -37,6 +37,8 @@ import {
 import { decodeWhole, type VaeConfig } from '../vae/index.ts';
 import type { Weights } from '../weights/weights.ts';
 import { judge, SCORE_PIXELS } from './discriminator.ts';
+import { importance } from './objective.ts';
+import { differences } from './vae-objective.ts';
 
 export interface DecoderObjectiveOptions {
   /** c, g, k, p and a. */
@@ -79,6 +81,7 @@ const MOST_BALANCE = 1e4;
 
 const all = (x: Tensor) => [...x.shape.keys()];
 const meanOf = (x: Tensor) => reshape(mean(x, all(x)), [1]);
+const meanSize = (x: Tensor) => meanOf(abs(x));
 
 /** @param weights of the decoder, and of the discriminator where it counts. */
 export function decoderObjective(
@@ -89,10 +92,10 @@ export function decoderObjective(
 ): DecoderObjective {
   const { changeWeight, gradientWeight, contrastWeight, featureWeight, adversarialWeight } = options;
   const output = decodeWhole(config, weights, latents);
-  const weight = importance(sub(clip, still), changeWeight);
+  const weight = pixelWeight(sub(clip, still), changeWeight);
   const error = sub(output, clip);
   const terms = [meanOf(mul(weight, abs(error)))];
-  if (gradientWeight > 0) terms.push(mul(differences(error), gradientWeight));
+  if (gradientWeight > 0) terms.push(mul(differences(error, meanSize), gradientWeight));
   if (contrastWeight > 0) terms.push(mul(contrast(output, clip, weight), contrastWeight));
   const zero = constant(new Float32Array(1), [1]);
   if (featureWeight === 0 && adversarialWeight === 0) {
@@ -109,9 +112,9 @@ export function decoderObjective(
   // What judges a frame gets no gradient from it.
   const frozen = { get: (name: string) => stopGradient(weights.get(name)) };
   const made = judge(frozen, output, still);
-  const wanted = judge(frozen, clip, still);
   if (featureWeight > 0) {
-    const missed = made.features.map((feature, i) => meanOf(abs(sub(feature, wanted.features[i]))));
+    const wanted = real.features.map(stopGradient);
+    const missed = made.features.map((feature, i) => meanSize(sub(feature, wanted[i])));
     terms.push(mul(missed.reduce(add), featureWeight / missed.length));
   }
   const base = terms.reduce(add);
@@ -136,20 +139,9 @@ function balanced(base: Tensor, adversarial: Tensor, output: Tensor): Tensor {
 }
 
 /** How often each pixel counts, [batch, frames, height, width, 1], 1 in the mean. */
-function importance(change: Tensor, changeWeight: number): Tensor {
-  const d = mean(mul(change, change), [4], true);
-  const weight = add(mul(div(d, add(d, HALF_CHANGED)), changeWeight), 1);
+function pixelWeight(change: Tensor, changeWeight: number): Tensor {
+  const weight = importance(change, 4, HALF_CHANGED, changeWeight);
   return stopGradient(div(weight, mean(weight, all(weight), true)));
-}
-
-function differences(error: Tensor): Tensor {
-  const sizes = [1, 2, 3]
-    .filter((dim) => error.shape[dim] > 1)
-    .map((dim) => {
-      const count = error.shape[dim] - 1;
-      return meanOf(abs(sub(slice(error, dim, 1, count), slice(error, dim, 0, count))));
-    });
-  return mul(sizes.reduce(add), 1 / sizes.length);
 }
 
 function contrast(output: Tensor, clip: Tensor, weight: Tensor): Tensor {

@@ -103,7 +103,9 @@ export function dwmObjective(
   const error = sub(x0, video);
   const missed = mul(weight, huberC > 0 ? pseudoHuber(error, huberC) : mul(error, error));
   const counted =
-    changeWeight > 0 ? mul(missed, importance(sub(video, inputs.static), changeWeight)) : missed;
+    changeWeight > 0
+      ? mul(missed, importance(sub(video, inputs.static), 2, HALF_CHANGED, changeWeight))
+      : missed;
   const loss = mean(reshape(counted, [-1]), [0], true);
   return { loss, noisy, output, x0 };
 }
@@ -114,8 +116,11 @@ function pseudoHuber(error: Tensor, h: number): Tensor {
   return mul(div(squared, add(sqrt(add(squared, h * h)), h)), 2 * h);
 }
 
-/** How often each latent pixel counts, [batch, latent frames, 1, h, w]. */
-function importance(change: Tensor, changeWeight: number): Tensor {
-  const d = mean(mul(change, change), [2], true);
-  return add(mul(div(d, add(d, HALF_CHANGED)), changeWeight), 1);
+/**
+ * How often each place counts, 1 + c · d / (d + h), d the mean of `change` squared over `colours`.
+ * @param h the d at which a place gets half of what changes can add.
+ */
+export function importance(change: Tensor, colours: number, h: number, c: number): Tensor {
+  const d = mean(mul(change, change), [colours], true);
+  return add(mul(div(d, add(d, h)), c), 1);
 }

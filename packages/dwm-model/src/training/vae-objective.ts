@@ -47,16 +47,21 @@ export function vaeObjective(
   const logvar = minimum(maximum(slice(moments, 4, channels, channels), -30), 20);
   const output = decodeWhole(config, weights, add(average, mul(exp(mul(logvar, 0.5)), noise)));
   const error = sub(output, video);
-  const differences = [1, 2, 3]
+  const reconstruction = size(error);
+  const gradientDifference = differences(error, size);
+  const spread = sub(add(mul(average, average), exp(logvar)), add(logvar, 1));
+  const kl = mul(mean(spread, [...spread.shape.keys()]), 0.5);
+  const loss = add(add(reconstruction, mul(gradientDifference, gradientWeight)), mul(kl, klWeight));
+  return { loss, reconstruction, kl, gradientDifference, output };
+}
+
+/** Mean size of the differences of neighbours in time, rows and columns of [batch, frames, height, width, colours]. */
+export function differences(error: Tensor, size: (e: Tensor) => Tensor): Tensor {
+  const sizes = [1, 2, 3]
     .filter((dim) => error.shape[dim] > 1)
     .map((dim) => {
       const count = error.shape[dim] - 1;
       return size(sub(slice(error, dim, 1, count), slice(error, dim, 0, count)));
     });
-  const reconstruction = size(error);
-  const gradientDifference = mul(differences.reduce(add), 1 / differences.length);
-  const spread = sub(add(mul(average, average), exp(logvar)), add(logvar, 1));
-  const kl = mul(mean(spread, [...spread.shape.keys()]), 0.5);
-  const loss = add(add(reconstruction, mul(gradientDifference, gradientWeight)), mul(kl, klWeight));
-  return { loss, reconstruction, kl, gradientDifference, output };
+  return mul(sizes.reduce(add), 1 / sizes.length);
 }

@@ -38,14 +38,14 @@ import type { ModelFiles } from './model-folder.ts';
 import { batchOrder } from './order.ts';
 import { trainingSize } from './size.ts';
 import type { Batch, Reconstruction, TaskContext, TrainingTask } from './task.ts';
-import { reconstruct, signedValues, trainedVae } from './trained-vae.ts';
+import { pictureName, reconstruct, shownSamples, signedValues, trainedVae } from './trained-vae.ts';
 
 const KEY = 0x44454330;
 const WEIGHTS = 'vae/diffusion_pytorch_model.safetensors';
 
 export async function decoderTask(context: TaskContext): Promise<TrainingTask> {
   const { config: experiment, device, folder, datasets, matched, shows, loading } = context;
-  const { training, data } = experiment;
+  const { training } = experiment;
   const size = trainingSize(experiment);
   for (const key of ['no_hands_prob', 'hand_dropout_prob'] as const) {
     if (training[key] > 0)
@@ -155,15 +155,8 @@ export async function decoderTask(context: TaskContext): Promise<TrainingTask> {
         const [word] = philox4x32([at >>> 0, Math.floor(at / 2 ** 32), 0, 0], [training.seed >>> 0, KEY]);
         generated[i] = word / 2 ** 32 < training.decoder_generated_prob ? 1 : 0;
         const sample = order.at(at).clip;
-        for (const [path, target] of [
-          [sample.video, clip],
-          [sample.static, still],
-        ] as const) {
-          target.set(
-            Float32Array.from(await clips.load(path), (byte) => byte / 127.5 - 1),
-            i * pixels,
-          );
-        }
+        clip.set(signedValues(await clips.load(sample.video)), i * pixels);
+        still.set(signedValues(await clips.load(sample.static)), i * pixels);
       }
       return { ...latents, generated, clip, still };
     },
@@ -171,8 +164,7 @@ export async function decoderTask(context: TaskContext): Promise<TrainingTask> {
     files,
 
     async validate(theta, step, given) {
-      // Without a validation set, what it learns from must do.
-      const samples = given.length > 0 ? given : datasets[0].slice(0, data.num_validation_videos);
+      const samples = shownSamples(context, given);
       if (samples.length === 0) return {};
       const alone = oneByOne(context, samples);
       const shown = await openExamples(alone, transformer.config, openPipeline);
@@ -202,7 +194,7 @@ export async function decoderTask(context: TaskContext): Promise<TrainingTask> {
             })) {
               totals[`${kind}_${name}`] = (totals[`${kind}_${name}`] ?? 0) + value / samples.length;
             }
-            const name = `${sample.name.replace(/\.[^.]+$/, '').replaceAll(/[\\/]/g, '_')} ${kind}`;
+            const name = pictureName(sample, kind);
             const psnr = valuesPsnr(values, truth);
             pictures.push({ name, truth: asClip(real), reconstruction: made, psnr });
           }

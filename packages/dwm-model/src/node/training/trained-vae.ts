@@ -5,6 +5,8 @@ import { CogVideoXVae, type VaeConfig, vaeParameters } from '../../vae/index.ts'
 import { toBytes } from '../../video/transfer.ts';
 import type { Video } from '../../video/video.ts';
 import { Parameters } from '../../weights/parameters.ts';
+import type { Sample } from './dataset.ts';
+import type { TaskContext } from './task.ts';
 
 /** The network with the weights as they are; the caller's to destroy. */
 export async function trainedVae(
@@ -18,6 +20,16 @@ export async function trainedVae(
   const tensors = await evaluate(device, Object.fromEntries(names.map((name) => [name, weights.get(name)])));
   return new CogVideoXVae(device, config, new Parameters(new Map(Object.entries(tensors))));
 }
+
+/** The samples that validation shows: without a validation set, what the VAE learns from must do. */
+export const shownSamples = (
+  { datasets, config: { data } }: TaskContext,
+  given: readonly Sample[],
+): readonly Sample[] => (given.length > 0 ? given : datasets[0].slice(0, data.num_validation_videos));
+
+/** The name of a picture of a sample, good for a file too. */
+export const pictureName = ({ name }: Sample, kind: string): string =>
+  `${name.replace(/\.[^.]+$/, '').replaceAll(/[\\/]/g, '_')} ${kind}`;
 
 /** Bytes as values in [-1, 1]. */
 export const signedValues = (bytes: Uint8Array): Float32Array =>

@@ -25,7 +25,7 @@ import { CLIPS, checkFiles, type Sample } from './dataset.ts';
 import type { ModelFiles } from './model-folder.ts';
 import { trainingSize } from './size.ts';
 import type { Batch, Reconstruction, TaskContext, TrainingTask } from './task.ts';
-import { reconstruct, signedValues, trainedVae } from './trained-vae.ts';
+import { pictureName, reconstruct, shownSamples, signedValues, trainedVae } from './trained-vae.ts';
 
 const KEYS = { choices: 0x56414530, noise: 0x56414531 };
 const WEIGHTS = 'vae/diffusion_pytorch_model.safetensors';
@@ -144,8 +144,7 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
     files: (theta) => files(theta, json),
 
     async validate(theta, step, given) {
-      // Without a validation set, what it learns from must do.
-      const samples = given.length > 0 ? given : datasets[0].slice(0, data.num_validation_videos);
+      const samples = shownSamples(context, given);
       if (samples.length === 0) return {};
       const now = await current(theta);
       const shown: Reconstruction[] = [];
@@ -162,7 +161,7 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
             );
             const quality = valuesPsnr(values, signedValues(truth.data));
             totals[which] = (totals[which] ?? 0) + quality / samples.length;
-            const name = `${sample.name.replace(/\.[^.]+$/, '').replaceAll(/[\\/]/g, '_')} ${which}`;
+            const name = pictureName(sample, which);
             shown.push({ name, truth, reconstruction, psnr: quality });
           }
         }
