@@ -3,6 +3,8 @@
  * kernel (a = -0.5) is widened where the picture shrinks, its weights are rounded to 22 bits, columns come before rows,
  * and what lies between is 8 bits again.
  */
+import { axisTaps, resampleAxis } from '../video/resample.ts';
+
 const SUPPORT = 2;
 const ONE = 2 ** 22;
 
@@ -19,43 +21,17 @@ function bicubic(distance: number): number {
   return x < 2 ? (((x - 5) * x + 8) * x - 4) * -0.5 : 0;
 }
 
-/** Of every output pixel along an axis: the first input pixel under the kernel, and the weights from there on. */
-function taps(from: number, to: number): { first: number; weights: number[] }[] {
-  const ratio = from / to;
-  const stretch = Math.max(1, ratio);
-  return Array.from({ length: to }, (_, i) => {
-    const center = (i + 0.5) * ratio;
-    const first = Math.max(0, Math.trunc(center - SUPPORT * stretch + 0.5));
-    const end = Math.min(from, Math.trunc(center + SUPPORT * stretch + 0.5));
-    const raw = Array.from({ length: end - first }, (__, k) =>
-      bicubic((first + k - center + 0.5) * (1 / stretch)),
-    );
-    const share = 1 / raw.reduce((a, b) => a + b, 0);
-    const weights = raw.map((w) => Math.trunc(w * share * ONE + (w < 0 ? -0.5 : 0.5)));
-    return { first, weights };
-  });
-}
-
 /** @param data [rows, length, inner]. @returns [rows, to, inner]. */
 function along(data: Uint8Array, rows: number, length: number, inner: number, to: number): Uint8Array {
   if (length === to) return data;
+  const taps = axisTaps(length, to, SUPPORT, bicubic).map(({ first, weights }) => ({
+    first,
+    weights: weights.map((weight) => Math.trunc(weight * ONE + (weight < 0 ? -0.5 : 0.5))),
+  }));
   const out = new Uint8Array(rows * to * inner);
-  const axis = taps(length, to);
-  let o = 0;
-  for (let row = 0; row < rows; row++) {
-    for (const { first, weights } of axis) {
-      for (let c = 0; c < inner; c++) {
-        let sum = ONE / 2;
-        let at = (row * length + first) * inner + c;
-        for (const weight of weights) {
-          sum += weight * data[at];
-          at += inner;
-        }
-        out[o++] = Math.min(255, Math.max(0, Math.floor(sum / ONE)));
-      }
-    }
-  }
-  return out;
+  return resampleAxis(data, length, inner, taps, out, ONE / 2, (sum) =>
+    Math.min(255, Math.max(0, Math.floor(sum / ONE))),
+  );
 }
 
 export function resizeBicubic(picture: Picture, height: number, width: number): Picture {

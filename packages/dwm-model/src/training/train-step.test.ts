@@ -5,7 +5,7 @@ import { LossScale } from './loss-scale.ts';
 import { adamw8bitOptimizer, adamwOptimizer, type Optimizer, sgdOptimizer } from './optimizer.ts';
 import { PackedLayout } from './packed.ts';
 import { fromBf16, toBf16 } from './peers.ts';
-import { peersHere } from './peers-testing.ts';
+import { peersHere } from './testing.ts';
 import { emaDecayAt, type LossFunction, TrainStep, type TrainStepOptions } from './train-step.ts';
 import type { Trainable } from './trainable.ts';
 

@@ -13,6 +13,7 @@ import {
   toFloat32,
 } from '@dwm/core-tensor';
 import { openPath, readRegularFile, readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
+import { swapAxes } from '../../training/data/swap-axes.ts';
 import type { LatentSize } from '../../vae/index.ts';
 
 export interface Encoded {
@@ -88,27 +89,11 @@ export async function readMoments(
       { expected, actual: given },
     );
   }
-  const inOrder = channelsFirst ? values : framesInside(values, shape);
+  const inOrder = channelsFirst ? values : swapAxes(values, shape[0], shape[1]);
   const actual = channelsFirst ? shape : [shape[1], shape[0], ...shape.slice(2)];
   if (actual.join() === expected.join()) return inOrder;
   stretched?.(file, actual, expected);
   return stretch(inOrder, actual, expected);
-}
-
-/** [frames, channels, h, w] as [channels, frames, h, w]. */
-function framesInside(
-  values: Float32Array,
-  [frames, channels, height, width]: readonly number[],
-): Float32Array {
-  const pixels = height * width;
-  const out = new Float32Array(values.length);
-  for (let f = 0; f < frames; f++) {
-    for (let c = 0; c < channels; c++) {
-      const from = (f * channels + c) * pixels;
-      out.set(values.subarray(from, from + pixels), (c * frames + f) * pixels);
-    }
-  }
-  return out;
 }
 
 /** Trilinear, edges not aligned, as `torch.nn.functional.interpolate`: one axis after the other, the first left alone. */

@@ -4,6 +4,7 @@
  * sees what it would have seen.
  */
 import { philox4x32, randomReference, spec } from '@dwm/core-tensor';
+import { swapAxes } from '../../training/data/swap-axes.ts';
 import type { LatentSize } from '../../vae/index.ts';
 import type { WanConfig } from '../transformer/config.ts';
 import { wanTimeTable } from '../transformer/positions.ts';
@@ -61,19 +62,6 @@ export function paddedText(
   return out;
 }
 
-/** [channels, frames, pixels], as files have them, to [frames, channels, pixels]. */
-export function framesFirst(values: Float32Array, channels: number, frames: number): Float32Array {
-  const pixels = values.length / (channels * frames);
-  const out = new Float32Array(values.length);
-  for (let c = 0; c < channels; c++) {
-    for (let f = 0; f < frames; f++) {
-      const from = (c * frames + f) * pixels;
-      out.set(values.subarray(from, from + pixels), (f * channels + c) * pixels);
-    }
-  }
-  return out;
-}
-
 /** @param position of the first of the examples, counted over the whole run. */
 export function makeWanBatch(
   examples: readonly WanExample[],
@@ -96,7 +84,7 @@ export function makeWanBatch(
     batch.noise.set(randomReference(normals, [seed >>> 0, KEYS.noise]), i * count);
     for (const name of ['video', 'static', 'hand'] as const) {
       if (name === 'hand' && dropped[i]) continue;
-      batch[name].set(framesFirst(example[name], size.channels, size.frames), i * count);
+      batch[name].set(swapAxes(example[name], size.channels, size.frames), i * count);
     }
   }
   return {

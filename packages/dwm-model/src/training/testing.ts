@@ -26,8 +26,7 @@ export function peersHere(count: number): Peers[] {
       if (--meeting.left === 0) meeting.done(meeting.sent as Uint8Array[]);
       return meeting.all;
     };
-    const joined = (parts: readonly Uint8Array[]) =>
-      new Uint8Array(Buffer.concat(parts.map((part) => Buffer.from(part)))).slice();
+    const joined = (parts: readonly Uint8Array[]) => new Uint8Array(Buffer.concat(parts));
     return {
       rank,
       count,
