@@ -12,7 +12,7 @@ import {
 } from '@dwm/core-tensor';
 import type { ClipCodec, Posterior, VaeRunOptions } from '../vae/index.ts';
 import { toDevice } from './transfer.ts';
-import type { DeviceVideo, Latents, Video } from './video.ts';
+import type { DeviceVideo, Latents, Video, VideoSize } from './video.ts';
 
 /**
  * The posterior of a video as it is, the caller's.
@@ -29,6 +29,16 @@ export async function encodeVideo(
   } finally {
     up.destroy();
   }
+}
+
+/** As `encodeVideo`, of values [frames, height, width, 3] in [-1, 1] that are on the host. */
+export async function encodeValues(
+  vae: Pick<ClipCodec, 'device' | 'encode'>,
+  values: Float32Array,
+  { frames, height, width }: VideoSize,
+): Promise<Posterior> {
+  const up = DeviceTensor.from(vae.device, values, [1, frames, height, width, 3], 'f32', 'video');
+  return vae.encode(up).finally(() => up.destroy());
 }
 
 /**

@@ -17,7 +17,7 @@ import { mergeInto } from '../weights/load-blocks.ts';
 import { closeLora, openLora, trainedChannels, widenChannels } from '../weights/lora.ts';
 import { firstThere } from '../weights/model-files.ts';
 import { wanConditioning } from './conditioning.ts';
-import { isWan, readWanTransformer, UMT5_FILES, wanFiles } from './files.ts';
+import { hasUmt5, isWan, readWanTransformer, UMT5_FILES, wanFiles } from './files.ts';
 import { mergeLightX2V, WAN_LORA } from './lora.ts';
 import { wanNetwork } from './network.ts';
 import { loadUmt5, openUmt5 } from './text.ts';
@@ -52,9 +52,6 @@ const OWN_SHIFT = 3;
 const vaeFolder = async (folder: ModelFolder): Promise<ModelFolder> =>
   (await firstThere(folder, WAN_VAE_FILES)) ? folder : subfolder(folder, 'vae');
 
-const hasText = async (folder: ModelFolder): Promise<boolean> =>
-  (await firstThere(folder, [...UMT5_FILES, 'text_encoder/config.json'])) !== undefined;
-
 export const WAN: ModelFamily = {
   name: 'Wan 2.1',
   defaults: {
@@ -72,7 +69,7 @@ export const WAN: ModelFamily = {
   },
   recognises: isWan,
   files: wanFiles,
-  hasText,
+  hasText: hasUmt5,
   async textWidth(folder) {
     const { config, file } = await readWanTransformer(folder);
     return { width: config.textDim, file };
@@ -156,12 +153,9 @@ export const WAN: ModelFamily = {
     const { path, config: base } = await readWanTransformer(folder);
     const channels = Math.max(base.inChannels, dwmChannels(base.outChannels));
     const config = { ...base, inChannels: channels, layers: 1 };
-    const weights = new Symbols(
-      wanParameters(config),
-      await dtypeOf(folder, `${path}diffusion_pytorch_model`),
-    );
-    const wholeConfig = { ...config, layers: base.layers };
     const dtype = await dtypeOf(folder, `${path}diffusion_pytorch_model`);
+    const weights = new Symbols(wanParameters(config), dtype);
+    const wholeConfig = { ...config, layers: base.layers };
     const whole = wanParameters(wholeConfig);
     const all = new Symbols(whole, dtype);
     const { weights: vaeWeights, config: vae } = await openWanVae(await vaeFolder(folder));

@@ -25,6 +25,9 @@ export const UMT5_TOKENIZERS = [
   'tokenizer/tokenizer.json',
 ] as const;
 
+export const hasUmt5 = async (folder: ModelFolder): Promise<boolean> =>
+  (await firstThere(folder, [...UMT5_FILES, 'text_encoder/config.json'])) !== undefined;
+
 /** Folder of the transformer: its own, or the model's. */
 export const transformerPath = async (folder: ModelFolder): Promise<'transformer/' | ''> =>
   (await folder.exists('transformer/config.json')) ? 'transformer/' : '';

@@ -5,7 +5,7 @@ import type { LoadProgress, TextReader, TextWeights } from '../families/family.t
 import { umt5ConfigOf } from '../text-encoder/index.ts';
 import { loadTextReader, loadTokenizer } from '../text-encoder/text-reader.ts';
 import { firstThere } from '../weights/model-files.ts';
-import { UMT5_FILES, UMT5_TOKENIZERS } from './files.ts';
+import { hasUmt5, UMT5_FILES, UMT5_TOKENIZERS } from './files.ts';
 
 /** The text encoder, its weights unread; nothing where the folder has none. */
 export async function openUmt5(folder: ModelFolder) {
@@ -30,8 +30,7 @@ export async function loadUmt5(
   onProgress: LoadProgress,
   weights?: TextWeights,
 ): Promise<TextReader | undefined> {
-  const own = await firstThere(folder, [...UMT5_FILES, 'text_encoder/config.json']);
-  if (own === undefined) return undefined;
+  if (!(await hasUmt5(folder))) return undefined;
   const path = (await firstThere(folder, UMT5_TOKENIZERS)) ?? UMT5_TOKENIZERS[0];
   const tokenizer = await loadTokenizer(folder, path, 'plain');
   return loadTextReader(device, (await openUmt5(folder))!, tokenizer, 'zeros', { weights, onProgress });

@@ -3,11 +3,11 @@
  * clip's or prompt's content, the weights and the settings.
  */
 import { join } from 'node:path';
-import { DeviceTensor, InvalidFileError, parameter } from '@dwm/core-tensor';
+import { InvalidFileError, parameter } from '@dwm/core-tensor';
 import { fileProblem, readRegularText } from '@dwm/core-tensor/node';
 import type { DwmPipeline } from '../../pipeline/pipeline.ts';
 import { prepareTrainingClip, trainingFrames } from '../../training/data/training-clip.ts';
-import { fileLatents } from '../../video/codec.ts';
+import { encodeValues, fileLatents } from '../../video/codec.ts';
 import type { Video, VideoSize } from '../../video/video.ts';
 import type { ClipName, Sample } from './dataset.ts';
 import type { Encoded } from './encoded.ts';
@@ -31,12 +31,32 @@ export interface EncoderOptions {
   readonly pipeline: () => Promise<DwmPipeline>;
 }
 
+/** A video file and its frames. */
+export interface ClipLength {
+  readonly path: string;
+  readonly frames: number;
+}
+
+/**
+ * @param other clip of the same sample.
+ * @throws InvalidFileError where the two have other lengths: frames would not belong together. One frame alone stands
+ *   for a scene at rest.
+ */
+export function checkSameLength({ path, frames }: ClipLength, other: ClipLength | undefined): void {
+  if (frames === 1 || !other || other.frames === frames) return;
+  throw new InvalidFileError(
+    path,
+    `has ${frames} frames, but ${other.path} has ${other.frames}; clips of one sample must show the same moments`,
+    { frames, expected: other.frames },
+  );
+}
+
 export class TrainingEncoder {
   readonly #options: EncoderOptions;
   #vaeHash: Promise<string> | undefined;
   #textHash: Promise<string> | undefined;
   /** Of each sample, a clip that was read. */
-  readonly #lengths = new Map<string, { readonly path: string; readonly frames: number }>();
+  readonly #lengths = new Map<string, ClipLength>();
 
   constructor(options: EncoderOptions) {
     this.#options = options;
@@ -76,17 +96,9 @@ export class TrainingEncoder {
    *   One frame alone stands for a scene at rest.
    */
   checkLength(sample: Sample, which: ClipName, frames: number): void {
-    if (frames === 1) return;
-    const path = sample[which];
-    const other = this.#lengths.get(sample.video);
-    if (other && other.frames !== frames) {
-      throw new InvalidFileError(
-        path,
-        `has ${frames} frames, but ${other.path} has ${other.frames}; clips of one sample must show the same moments`,
-        { frames, expected: other.frames },
-      );
-    }
-    this.#lengths.set(sample.video, { path, frames });
+    const clip = { path: sample[which], frames };
+    checkSameLength(clip, this.#lengths.get(sample.video));
+    if (frames !== 1) this.#lengths.set(sample.video, clip);
   }
 
   /** Moments [2 C, latent frames, latent height, latent width] of frames that `readClip` gave. */
@@ -95,9 +107,7 @@ export class TrainingEncoder {
     const { device, vae } = await this.#options.pipeline();
     const prepared = await prepareTrainingClip(device, clip, size);
     // Untiled, whatever the experiment says of inference: tiles leave seams in latents.
-    const shape = [1, size.frames, size.height, size.width, 3];
-    const video = DeviceTensor.from(device, prepared, shape, 'f32', 'video');
-    const posterior = await vae.encode(video).finally(() => video.destroy());
+    const posterior = await encodeValues(vae, prepared, size);
     return fileLatents(device, parameter(posterior.moments)).finally(() => posterior.destroy());
   }
 

@@ -4,6 +4,7 @@ import { openDirectory } from '@dwm/core-tensor/node';
 import { familyOf, type ModelFamily } from '../../families/index.ts';
 import type { ExperimentConfig } from '../../training/config.ts';
 import type { BatchOrder } from '../../training/data/batch-order.ts';
+import { consecutiveFrames } from '../../training/data/training-clip.ts';
 import { readTransformerConfig } from '../../transformer/index.ts';
 import { latentSize, readVaeConfig } from '../../vae/index.ts';
 import { readJson } from '../../weights/config.ts';
@@ -102,7 +103,7 @@ async function sampleLoader({ config, folder, family, readClip, order }: Setting
       return [latent.channels, latent.frames, latent.height, latent.width];
     }
     const { frames, height, width } = await readClip(sample[which], (count) =>
-      Array.from({ length: size.frames }, (_, i) => Math.min(i, count - 1)),
+      consecutiveFrames(count, size.frames, 0),
     );
     return [3, frames, height, width];
   };

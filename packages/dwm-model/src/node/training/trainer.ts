@@ -105,6 +105,9 @@ export interface TrainResult {
   readonly losses: readonly LossPoint[];
 }
 
+/** The place of a process that trains by itself. */
+const ALONE: Pick<Peers, 'rank' | 'count'> = { rank: 0, count: 1 };
+
 /** Time for the process whose micro-batch went bad to find out why, before the others end it. */
 const OTHERS_LOOK_MS = 60_000;
 
@@ -280,7 +283,7 @@ class Session {
       const perStep = training.batch_size * training.gradient_accumulation_steps;
       const load = async (index: number): Promise<Batch[]> => {
         const batches: Batch[] = [];
-        const { rank, count } = options.peers ?? { rank: 0, count: 1 };
+        const { rank, count } = options.peers ?? ALONE;
         for (let k = rank; k < training.gradient_accumulation_steps; k += count) {
           batches.push(
             await task.batch(done.position + (index - done.step) * perStep + k * training.batch_size),
@@ -395,17 +398,16 @@ class Session {
 
   /** Of several processes, whether this is the one that writes. */
   get #writes(): boolean {
-    return (this.#options.peers?.rank ?? 0) === 0;
+    return (this.#options.peers ?? ALONE).rank === 0;
   }
 
   async #checked(batches: readonly Batch[], step: number, lr: number, stop?: boolean) {
-    const { peers } = this.#options;
     try {
       return await this.#step.run(batches, step, lr, stop);
     } catch (error) {
       if (!(error instanceof NotFiniteError) || !this.#options.debugNan) throw error;
       // Micro-batches are dealt out in turn.
-      const { rank, count } = peers ?? { rank: 0, count: 1 };
+      const { rank, count } = this.#options.peers ?? ALONE;
       const bad = error.batch ?? 0;
       if (bad % count !== rank) await sleep(OTHERS_LOOK_MS);
       for (const batch of batches.slice(Math.floor(bad / count))) {

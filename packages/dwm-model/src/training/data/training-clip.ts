@@ -25,6 +25,12 @@ export function scriptFrames(frames: number, most: number): number[] {
   });
 }
 
+/** Frames of a clip of `count` one after another, `most` of them, from `share` of the way to the last start. */
+export function consecutiveFrames(count: number, most: number, share: number): number[] {
+  const start = Math.floor(share * (Math.max(0, count - most) + 1));
+  return Array.from({ length: most }, (_, i) => Math.min(count - 1, start + i));
+}
+
 /**
  * @param clip the frames of `trainingFrames`, bytes 0 to 255.
  * @returns [frames, height, width, 3] in [-1, 1].
