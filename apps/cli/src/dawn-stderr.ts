@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
+import { openLibc } from './native-library.ts';
 
 /** What says nothing that `dwm doctor` does not say better. */
 const NOISE = [
@@ -28,15 +29,16 @@ interface Descriptors {
 /** The C library's, which Node has no names for; undefined where there is none of that name. */
 async function descriptors(): Promise<Descriptors | undefined> {
   try {
-    const { DataType, load, open } = await import('ffi-rs');
-    open({ library: 'libc', path: 'libc.so.6' });
+    const { call: native, types } = await openLibc();
     const call =
-      (funcName: string) =>
-      (...paramsValue: number[]) =>
-        load({
-          ...{ library: 'libc', funcName, retType: DataType.I32 },
-          ...{ paramsType: paramsValue.map(() => DataType.I32), paramsValue },
-        }) as number;
+      (name: string) =>
+      (...values: number[]) =>
+        native(
+          name,
+          types.I32,
+          values.map(() => types.I32),
+          values,
+        );
     return { dup: call('dup'), dup2: call('dup2'), close: call('close') };
   } catch {
     return undefined;

@@ -1,6 +1,7 @@
 /** The devices that Vulkan lists, in its order: Dawn lists none, and takes one by its name only. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { openLibrary } from '../native-library.ts';
 
 export interface VulkanDevice {
   readonly name: string;
@@ -18,16 +19,10 @@ const MOST = 64;
 
 /** @returns undefined where there is no Vulkan loader. */
 export async function vulkanDevices(): Promise<VulkanDevice[] | undefined> {
-  const { DataType, load, open } = await import('ffi-rs');
-  const { I32, I64, U8Array, Void } = DataType;
-  type Type = (typeof DataType)[keyof typeof DataType];
-  try {
-    open({ library: 'vulkan', path: 'libvulkan.so.1' });
-  } catch {
-    return undefined;
-  }
-  const call = (funcName: string, retType: Type, paramsType: Type[], paramsValue: unknown[]) =>
-    load({ library: 'vulkan', funcName, retType, paramsType, paramsValue }) as number;
+  const library = await openLibrary('libvulkan.so.1').catch(() => undefined);
+  if (!library) return undefined;
+  const { call, types } = library;
+  const { I32, I64, U8Array, Void } = types;
   const info = Buffer.alloc(INSTANCE_CREATE_INFO.bytes);
   info.writeUInt32LE(INSTANCE_CREATE_INFO.type);
   const instance = Buffer.alloc(8);

@@ -4,6 +4,7 @@
  */
 import { DwmError } from '@dwm/core-tensor';
 import type { Peers } from '@dwm/dwm-model/node';
+import { type NativeType, openLibc, openLibrary } from '../native-library.ts';
 
 /** By the names that Linux distributions and vendors install them under. */
 const LIBRARIES = {
@@ -44,31 +45,28 @@ function candidates(env: NodeJS.ProcessEnv): string[] {
  * @throws MpiError that says what to install.
  */
 export async function openMpi(env: NodeJS.ProcessEnv = process.env): Promise<Mpi> {
-  const { DataType, load, open } = await import('ffi-rs').catch((error) => {
+  const libc = await openLibc().catch((error) => {
     throw new MpiError('no-mpi', `ffi-rs, which calls MPI, does not load: ${(error as Error).message}`);
   });
-  const { I32, I64, String: Text, U8Array } = DataType;
-  type Type = (typeof DataType)[keyof typeof DataType];
-  open({ library: 'libc', path: 'libc.so.6' });
-  const libc = (funcName: string, paramsType: Type[], paramsValue: unknown[]) =>
-    load({ library: 'libc', funcName, retType: I64, paramsType, paramsValue }) as number;
+  const { I32, I64, String: Text, U8Array } = libc.types;
+  const dlopen = (path: string) => libc.call('dlopen', I64, [Text, I32], [path, RTLD_NOW | RTLD_GLOBAL]);
 
   // Its plugins look for the library's own symbols, so they must be seen by all.
   const names = candidates(env);
-  const path = names.find((name) => libc('dlopen', [Text, I32], [name, RTLD_NOW | RTLD_GLOBAL]) !== 0);
+  const path = names.find((name) => dlopen(name) !== 0);
   if (path === undefined) {
     throw new MpiError(
       'no-mpi',
       `no MPI library on this machine (looked for ${names.join(', ')}); apt-get install openmpi-bin or mpich, the one whose mpirun started this process, or name it in DWM_MPI`,
     );
   }
-  const handle = libc('dlopen', [Text, I32], [path, RTLD_NOW | RTLD_GLOBAL]);
-  open({ library: 'mpi', path });
+  const handle = dlopen(path);
+  const library = await openLibrary(path);
   const check = (name: string, code: number) => {
     if (code !== 0) throw new MpiError('mpi', `${path}: ${name} failed with code ${code}`);
   };
-  const call = (funcName: string, paramsType: Type[], paramsValue: unknown[]) =>
-    check(funcName, load({ library: 'mpi', funcName, retType: I32, paramsType, paramsValue }) as number);
+  const call = (name: string, takes: readonly NativeType[], values: readonly unknown[]) =>
+    check(name, library.call(name, I32, takes, values));
   const int = () => Buffer.alloc(4);
 
   const [text, length] = [Buffer.alloc(8192), int()];
@@ -80,7 +78,7 @@ export async function openMpi(env: NodeJS.ProcessEnv = process.env): Promise<Mpi
     .trim();
   const isOpenMpi = /open mpi/i.test(version);
   const objects = (name: string) => {
-    const address = libc('dlsym', [I64, Text], [handle, name]);
+    const address = libc.call('dlsym', I64, [I64, Text], [handle, name]);
     if (address === 0) throw new MpiError('mpi', `${path}: has no ${name}; name another library in DWM_MPI`);
     return address;
   };
@@ -106,15 +104,16 @@ export async function openMpi(env: NodeJS.ProcessEnv = process.env): Promise<Mpi
 
   /** In a thread of its own, so that the device goes on meanwhile. One at a time. */
   let last: Promise<unknown> = Promise.resolve();
-  const collective = (funcName: string, own: Uint8Array, each: number): Promise<Uint8Array> => {
+  const collective = (name: string, own: Uint8Array, each: number): Promise<Uint8Array> => {
     const result = last.then(async () => {
       const [from, to] = [bufferOf(own), Buffer.alloc(each * count)];
-      const code = (await load({
-        ...{ library: 'mpi', funcName, retType: I32, runInNewThread: true },
-        paramsType: [U8Array, I32, Handle, U8Array, I32, Handle, Handle],
-        paramsValue: [from, each, byte, to, each, byte, world],
-      })) as number;
-      check(funcName, code);
+      const code = await library.callAside(
+        name,
+        I32,
+        [U8Array, I32, Handle, U8Array, I32, Handle, Handle],
+        [from, each, byte, to, each, byte, world],
+      );
+      check(name, code);
       return to;
     });
     last = result.catch(() => {});
