@@ -374,12 +374,15 @@ export function trace<I extends Record<string, TensorSpec>, O extends Record<str
 export async function evaluate<O extends Record<string, Tensor>>(
   device: Device,
   outputs: O,
+  precision: Precision = 'f32',
 ): Promise<{ [K in keyof O]: DeviceTensor }> {
-  const program = await Program.create<Record<string, never>, O>(
-    device,
-    planProgram(outputs, device.caps),
-    {},
-  );
-  await program.run({});
+  const plan = planProgram(outputs, device.caps, precision);
+  const program = await Program.create<Record<string, never>, O>(device, plan, {});
+  try {
+    await program.run({});
+  } catch (error) {
+    program.destroy();
+    throw error;
+  }
   return program.release();
 }

@@ -21,6 +21,7 @@ import type { DeviceVideo, Latents, Video, VideoSize } from '../video/video.ts';
 import { hiddenPixels, hideMasked, latentVisibility, type Mask } from './mask.ts';
 import { normals, STREAMS } from './noise.ts';
 import type { Draws } from './options.ts';
+import { Scratch } from './scratch.ts';
 
 /** On the device, the caller's. */
 export interface Conditioning {
@@ -56,27 +57,6 @@ export interface ConditioningTools {
   readonly latent: LatentSize;
   readonly scaling: number;
   readonly fit: Fit;
-}
-
-/** Keeps what is made on the way, and destroys all but what is handed over. */
-export class Scratch {
-  readonly #kept = new Set<{ destroy(): void }>();
-
-  keep<T extends { destroy(): void }>(made: T): T {
-    this.#kept.add(made);
-    return made;
-  }
-
-  /** Leaves a value to the caller. */
-  give<T extends { destroy(): void }>(made: T): T {
-    this.#kept.delete(made);
-    return made;
-  }
-
-  destroy(): void {
-    for (const made of this.#kept) made.destroy();
-    this.#kept.clear();
-  }
 }
 
 export async function makeConditioning(

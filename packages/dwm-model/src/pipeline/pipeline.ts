@@ -45,6 +45,7 @@ import { normals, STREAMS } from './noise.ts';
 import { onceEach } from './once-each.ts';
 import type { Generated, GenerateOptions, PromptEmbeds } from './options.ts';
 import { type RunSettings, readRunSettings } from './run-settings.ts';
+import { Scratch } from './scratch.ts';
 
 /** Options of `DwmPipeline.load`. */
 export interface LoadOptions {
@@ -279,21 +280,18 @@ export class DwmPipeline {
     const { settings, schedule, guidance, latent } = this.#settle(options);
     const { denoised, composite, signal } = settings;
     const told = { ...options, onWarning: onceEach(options.onWarning ?? ((line) => console.warn(line))) };
-    const owned: { destroy(): void }[] = [];
-    const own = <T extends { destroy(): void }>(made: T): T => {
-      owned.push(made);
-      return made;
-    };
+    const own = new Scratch();
     try {
-      const conditions = denoised && !composite ? undefined : own(await this.condition(told));
-      const latents = own(denoised ? this.#up(denoised, latent) : await this.sample(conditions!, told));
+      const conditions = denoised && !composite ? undefined : own.keep(await this.condition(told));
+      const latents = own.keep(denoised ? this.#up(denoised, latent) : await this.sample(conditions!, told));
       // They come down before the decoding: one that fails may take the device with it.
       const values = denoised ?? ((await latents.read()) as Float32Array);
       const decode = async () => {
-        const video = own(await this.decode(latents, told, conditions));
+        const video = own.keep(await this.decode(latents, told, conditions));
         const bytes = await toBytes(video);
         if (!options.exact) return bytes;
-        const shown = own((await evaluate(this.device, { shown: displayed(parameter(video)) })).shown);
+        const { shown } = await evaluate(this.device, { shown: displayed(parameter(video)) });
+        own.keep(shown);
         return { ...bytes, exact: { video: (await shown.read()) as Float32Array, latents: values } };
       };
       const made = await decode().catch((error: Error) => {
@@ -301,7 +299,7 @@ export class DwmPipeline {
       });
       return { ...made, latentShape: latents.shape, timesteps: schedule.timesteps, guidance };
     } finally {
-      for (const made of owned) made.destroy();
+      own.destroy();
     }
   }
 

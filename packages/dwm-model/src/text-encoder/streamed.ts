@@ -6,15 +6,12 @@ import {
   type Checkpoint,
   type Device,
   DeviceTensor,
-  type Precision,
-  Program,
-  planProgram,
-  spec,
+  evaluate,
+  parameter,
   type Tensor,
-  type TensorSpec,
   toFloat32,
-  trace,
 } from '@dwm/core-tensor';
+import { Scratch } from '../pipeline/scratch.ts';
 import { type LoopState, runBlocks } from '../weights/block-loop.ts';
 import { BlockStream } from '../weights/block-stream.ts';
 import { loadParameters, type Parameters } from '../weights/parameters.ts';
@@ -89,18 +86,14 @@ export class T5Streamed {
       outer: (name) => isT5Outer(config, name),
     });
     const { sharedBias, block, end } = t5Parts(config, shape);
-    const made: DeviceTensor[] = [];
-    const keep = (tensor: DeviceTensor) => {
-      made.push(tensor);
-      return tensor;
-    };
+    const own = new Scratch();
+    const once = async (out: Tensor) => (await evaluate(device, { out }, precision)).out;
     try {
-      const x = keep(DeviceTensor.from(device, rows, [...shape, config.width], 'f32', 'text rows'));
-      const bias = config.tablePerBlock
-        ? undefined
-        : keep(await once(device, {}, () => sharedBias(outer)!, {}, precision));
+      const x = own.keep(DeviceTensor.from(device, rows, [...shape, config.width], 'f32', 'text rows'));
+      const shared = sharedBias(outer);
+      const bias = shared && own.keep(await once(shared));
       const seen =
-        mask && keep(DeviceTensor.from(device, flatten('mask', mask, shape), shape, 'u32', 'mask'));
+        mask && own.keep(DeviceTensor.from(device, flatten('mask', mask, shape), shape, 'u32', 'mask'));
       const state: LoopState = { x, ...(bias && { bias }), ...(seen && { mask: seen }) };
       await runBlocks(
         device,
@@ -110,31 +103,11 @@ export class T5Streamed {
         [state],
         precision,
       );
-      return await once(device, { x: spec(x.shape) }, (given) => end(outer, given.x), { x }, precision);
+      return await once(end(outer, parameter(x)));
     } finally {
       await stream.release();
       outer.destroy();
-      for (const tensor of made) tensor.destroy();
+      own.destroy();
     }
   }
-}
-
-/** One result of a program that runs once; the caller's to destroy. */
-async function once(
-  device: Device,
-  inputs: Record<string, TensorSpec>,
-  run: (given: Record<string, Tensor>) => Tensor,
-  given: Record<string, DeviceTensor>,
-  precision: Precision,
-): Promise<DeviceTensor> {
-  const graph = trace(inputs, (x) => ({ out: run(x) }));
-  const plan = planProgram(graph, device.caps, precision);
-  const program = await Program.create<Record<string, TensorSpec>, { out: Tensor }>(device, plan, inputs);
-  try {
-    await program.run(given);
-  } catch (error) {
-    program.destroy();
-    throw error;
-  }
-  return program.release().out;
 }

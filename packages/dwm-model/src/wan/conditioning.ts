@@ -18,14 +18,10 @@ import {
   sub,
   type Tensor,
 } from '@dwm/core-tensor';
-import {
-  type Conditioning,
-  type ConditioningSource,
-  type ConditioningTools,
-  Scratch,
-} from '../pipeline/conditioning.ts';
+import type { Conditioning, ConditioningSource, ConditioningTools } from '../pipeline/conditioning.ts';
 import { hiddenPixels, hideMasked } from '../pipeline/mask.ts';
 import { normals, STREAMS } from '../pipeline/noise.ts';
+import { Scratch } from '../pipeline/scratch.ts';
 import type { LatentSize } from '../vae/index.ts';
 import { toDevice } from '../video/transfer.ts';
 
