@@ -3,20 +3,14 @@
  * at once. What comes before and after the blocks is there only while it runs.
  */
 import {
-  add,
   beforeUse,
-  broadcastTo,
-  concat,
   type Device,
   DeviceTensor,
-  mul,
   type Plan,
   type Precision,
   Program,
   planProgram,
-  slice,
   spec,
-  sub,
   type Tensor,
   type TensorSpec,
   trace,
@@ -25,7 +19,7 @@ import type { DenoisingNetwork, NetworkState } from '../families/family.ts';
 import { type BlockFunction, type LoopState, ownBytes, planBlock, runBlocks } from '../weights/block-loop.ts';
 import { type BlockStream, specBytes } from '../weights/block-stream.ts';
 import type { Weights } from '../weights/weights.ts';
-import type { DenoiserCall, DenoiserShape } from './denoiser.ts';
+import { type DenoiserCall, type DenoiserShape, guide, guideBatch, hiddenOf, runInputs } from './denoiser.ts';
 
 /** What is fixed of a denoiser that goes block by block. */
 export interface BlockDenoiserShape extends DenoiserShape {
@@ -71,40 +65,28 @@ export function planBlockDenoiser(
 ): BlockDenoiserPlan {
   const passes = guided && twoPasses ? 2 : 1;
   const batch = guided && !twoPasses ? 2 : 1;
-  const { channels, frames, height, width } = latent;
-  const hiddenShape = [batch, frames, network.inputChannels, height, width];
-  const parts = network.parts(hiddenShape, textLength);
-  const fixed = {
-    condition: spec([1, frames, network.inputChannels - channels, height, width]),
-    text: spec([batch, textLength, network.textWidth]),
-  };
+  const { frames, height, width } = latent;
+  const parts = network.parts([batch, frames, network.inputChannels, height, width], textLength);
+  const { sample: answer, ...fixed } = runInputs(network, { latent, textLength }, batch);
   const uploads = { ...network.told, inputScale: spec([1]) };
-  const sampled = { sample: spec([1, frames, channels, height, width]) };
   const toPart = (inputs: Named<TensorSpec>, run: (given: Named<Tensor>) => Named<Tensor>): Part => ({
     inputs,
     plan: planProgram(trace(inputs, run), device.caps, precision),
   });
 
   const begin = toPart(
-    { ...uploads, ...sampled, ...fixed },
-    ({ sample, inputScale, condition, text, ...told }) => {
-      const hidden = concat([mul(sample, inputScale), condition], 2);
-      return parts.begin(outer, broadcastTo(hidden, hiddenShape), text, told);
-    },
+    { ...uploads, sample: answer, ...fixed },
+    ({ sample, inputScale, condition, text, ...told }) =>
+      parts.begin(outer, hiddenOf(sample, inputScale, condition, batch), text, told),
   );
   const state = Object.fromEntries(
     [...begin.plan.outputs].map(([name, { shape, dtype }]) => [name, { shape, dtype }]),
   );
   const run: BlockFunction = (own, x) => parts.block(own, 0, x);
   const block = planBlock(device, run, network.blockPrefix(0), weights, state, precision);
-  const guide = (negative: Tensor, positive: Tensor, guidance: Tensor) =>
-    add(negative, mul(guidance, sub(positive, negative)));
-  const end = toPart({ ...state, guidance: spec([1]) }, ({ guidance, ...given }) => {
-    const raw = parts.end(outer, given as NetworkState);
-    if (batch === 1) return { prediction: raw };
-    return { prediction: guide(slice(raw, 0, 0, 1), slice(raw, 0, 1, 1), guidance) };
-  });
-  const answer = spec([1, frames, channels, height, width]);
+  const end = toPart({ ...state, guidance: spec([1]) }, ({ guidance, ...given }) => ({
+    prediction: guideBatch(parts.end(outer, given as NetworkState), guidance),
+  }));
   const combine =
     passes === 2
       ? toPart({ negative: answer, positive: answer, guidance: spec([1]) }, (given) => ({

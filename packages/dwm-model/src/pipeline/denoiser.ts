@@ -1,7 +1,7 @@
 /**
- * One denoising call as a compiled program: the transformer on [negative, positive] and the guidance that combines them.
- * Compiled once for a size and replayed at every step. What the calls differ in goes up once, as tables; latents stay on
- * the device.
+ * One denoising call as a compiled program: the transformer on [negative, positive] and the guidance that combines
+ * them. Compiled once for a size and replayed at every step. What the calls differ in goes up once, as tables; latents
+ * stay on the device.
  */
 import {
   add,
@@ -53,28 +53,47 @@ const toldOf = (network: DenoisingNetwork): Signature => ({
   inputScale: spec([1]),
 });
 
-function signature(network: DenoisingNetwork, shape: DenoiserShape): Signature {
-  const { channels, frames, height, width } = shape.latent;
+/** What a run is made from, the latents aside as they are at its beginning; `batch` rows of text. */
+export function runInputs(
+  { inputChannels, textWidth }: DenoisingNetwork,
+  { latent, textLength }: Pick<DenoiserShape, 'latent' | 'textLength'>,
+  batch: number,
+): Record<'sample' | 'condition' | 'text', TensorSpec> {
+  const { channels, frames, height, width } = latent;
   return {
-    ...toldOf(network),
     sample: spec([1, frames, channels, height, width]),
-    condition: spec([1, frames, network.inputChannels - channels, height, width]),
-    text: spec([shape.guided ? 2 : 1, shape.textLength, network.textWidth]),
+    condition: spec([1, frames, inputChannels - channels, height, width]),
+    text: spec([batch, textLength, textWidth]),
   };
 }
 
-function predict(network: DenoisingNetwork, shape: DenoiserShape) {
-  return ({ sample, condition, text, guidance, inputScale, ...told }: Inputs): Outputs => {
-    const batch = shape.guided ? 2 : 1;
-    const hidden = concat([mul(sample, inputScale), condition], 2);
-    const both = broadcastTo(hidden, [batch, ...hidden.shape.slice(1)]);
-    const raw = network.forward(both, text, told);
-    if (!shape.guided) return { prediction: raw };
-    const negative = slice(raw, 0, 0, 1);
-    const positive = slice(raw, 0, 1, 1);
-    return { prediction: add(negative, mul(guidance, sub(positive, negative))) };
-  };
+/** What the network sees, the same for each of a batch. */
+export function hiddenOf(sample: Tensor, inputScale: Tensor, condition: Tensor, batch: number): Tensor {
+  const hidden = concat([mul(sample, inputScale), condition], 2);
+  return broadcastTo(hidden, [batch, ...hidden.shape.slice(1)]);
 }
+
+/** The guided prediction of one for each, or of a batch of both. */
+export const guide = (negative: Tensor, positive: Tensor, guidance: Tensor): Tensor =>
+  add(negative, mul(guidance, sub(positive, negative)));
+
+/** @param raw of a batch of one, or of [negative, positive]. */
+export const guideBatch = (raw: Tensor, guidance: Tensor): Tensor =>
+  raw.shape[0] === 1 ? raw : guide(slice(raw, 0, 0, 1), slice(raw, 0, 1, 1), guidance);
+
+const batchOf = ({ guided }: DenoiserShape) => (guided ? 2 : 1);
+
+const signature = (network: DenoisingNetwork, shape: DenoiserShape): Signature => ({
+  ...toldOf(network),
+  ...runInputs(network, shape, batchOf(shape)),
+});
+
+const predict =
+  (network: DenoisingNetwork, shape: DenoiserShape) =>
+  ({ sample, condition, text, guidance, inputScale, ...told }: Inputs): Outputs => {
+    const raw = network.forward(hiddenOf(sample, inputScale, condition, batchOf(shape)), text, told);
+    return { prediction: guideBatch(raw, guidance) };
+  };
 
 /** The transformer as one program that predicts a step, guidance included. */
 export class Denoiser {
@@ -103,8 +122,8 @@ export class Denoiser {
   }
 
   /**
-   * @param condition mask, static and hand latents [1, latent frames, channels, height, width] of one clip; it stays the
-   *   caller's.
+   * @param condition mask, static and hand latents [1, latent frames, channels, height, width] of one clip; it stays
+   *   the caller's.
    * @param text embeddings [guided ? 2 : 1, tokens, dim], negative first.
    */
   static async create(
