@@ -25,7 +25,8 @@ import {
 import { denseLayer, inRowParts } from '../weights/layers.ts';
 import type { Weights } from '../weights/weights.ts';
 import type { TransformerConfig } from './config.ts';
-import { rotaryTables, sincosTable, type TokenGrid, tokenGrid } from './positions.ts';
+import type { TokenGrid } from './grid.ts';
+import { rotaryTables, sincosTable, tokenGrid } from './positions.ts';
 
 /** What CogVideoX's transformer is given. */
 export interface TransformerInputs {

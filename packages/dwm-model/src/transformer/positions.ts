@@ -4,13 +4,7 @@
  */
 import { roundHalfEven } from '../schedulers/index.ts';
 import type { TransformerConfig } from './config.ts';
-
-/** The video as the transformer sees it. */
-export interface TokenGrid {
-  readonly frames: number;
-  readonly rows: number;
-  readonly columns: number;
-}
+import { gridTable, type TokenGrid, turnTables, whole } from './grid.ts';
 
 /** Grid of patches of latents [frames, height, width]. */
 export function tokenGrid(
@@ -49,14 +43,13 @@ function positions(start: number, stop: number, n: number): number[] {
   return Array.from({ length: n }, (_, i) => (n === 1 ? start : start + ((end - start) * i) / (n - 1)));
 }
 
-/** cos and sin tables [tokens, head dim]; each angle twice in a row, as interleaved pairs want them. */
+/** cos and sin tables [tokens, head dim]. */
 export function rotaryTables(
   config: TransformerConfig,
   grid: TokenGrid,
 ): { cos: Float32Array; sin: Float32Array } {
   const { attention_head_dim: dim, patch_size: p } = config;
   const { frames, rows, columns } = grid;
-  const whole = (n: number) => Array.from({ length: n }, (_, i) => i);
   let y = whole(rows);
   let x = whole(columns);
   if (config.patch_size_t === null) {
@@ -68,28 +61,11 @@ export function rotaryTables(
   }
   const dimT = Math.floor(dim / 4);
   const dimS = Math.floor(dim / 8) * 3;
-  const cos = new Float32Array(frames * rows * columns * dim);
-  const sin = new Float32Array(cos.length);
-  /** Every angle of a position twice, as cosines and as sines. */
-  const turns = (positions: readonly number[], size: number) =>
-    positions.map((position) => {
-      const twice = angles(position, size).flatMap((angle) => [angle, angle]);
-      return { cos: Float32Array.from(twice, Math.cos), sin: Float32Array.from(twice, Math.sin) };
-    });
-  const [ofFrames, ofRows, ofColumns] = [turns(whole(frames), dimT), turns(y, dimS), turns(x, dimS)];
-  let at = 0;
-  for (let t = 0; t < frames; t++) {
-    for (let r = 0; r < rows; r++) {
-      for (let c = 0; c < columns; c++) {
-        for (const turn of [ofFrames[t], ofRows[r], ofColumns[c]]) {
-          cos.set(turn.cos, at);
-          sin.set(turn.sin, at);
-          at += turn.cos.length;
-        }
-      }
-    }
-  }
-  return { cos, sin };
+  return turnTables({
+    frames: whole(frames).map((t) => angles(t, dimT)),
+    rows: y.map((position) => angles(position, dimS)),
+    columns: x.map((position) => angles(position, dimS)),
+  });
 }
 
 /** sin of all angles, then cos of all: a quarter of the width for time, three eighths each for x and y. */
@@ -97,22 +73,19 @@ export function sincosTable(config: TransformerConfig, grid: TokenGrid): Float32
   const { innerDim, spatial_interpolation_scale: space, temporal_interpolation_scale: time } = config;
   const dimT = innerDim / 4;
   const dimS = (3 * innerDim) / 8;
-  const encode = (position: number, dim: number) => {
-    const a = angles(position, dim);
-    return [...a.map(Math.sin), ...a.map(Math.cos)];
-  };
-  const table = new Float32Array(grid.frames * grid.rows * grid.columns * innerDim);
-  let at = 0;
-  for (let t = 0; t < grid.frames; t++) {
-    for (let r = 0; r < grid.rows; r++) {
-      for (let c = 0; c < grid.columns; c++) {
-        const row = [...encode(t / time, dimT), ...encode(c / space, dimS), ...encode(r / space, dimS)];
-        table.set(row, at);
-        at += innerDim;
-      }
-    }
-  }
-  return table;
+  const axis = (count: number, scale: number, dim: number) =>
+    whole(count).map((place) => {
+      const own = angles(place / scale, dim);
+      return Float32Array.of(...own.map(Math.sin), ...own.map(Math.cos));
+    });
+  return gridTable(
+    {
+      frames: axis(grid.frames, time, dimT),
+      rows: axis(grid.rows, space, dimS),
+      columns: axis(grid.columns, space, dimS),
+    },
+    ['frames', 'columns', 'rows'],
+  );
 }
 
 /** Sinusoidal embedding [timesteps, dim] of timesteps (or of the `ofs` value), as diffusers' `Timesteps`. */

@@ -1,6 +1,6 @@
 /** Wan's tables of positions and of the timestep, their angles in float64 on the host. */
 import type { Riflex } from '../../families/family.ts';
-import type { TokenGrid } from '../../transformer/positions.ts';
+import { type TokenGrid, turnTables, whole } from '../../transformer/grid.ts';
 import type { WanConfig } from './config.ts';
 
 const THETA = 10000;
@@ -19,33 +19,12 @@ export function wanRotaryTables(
   const frequencies = (dim: number) => Array.from({ length: dim / 2 }, (_, i) => THETA ** ((-2 * i) / dim));
   const [ofFrame, ofPlace] = [frequencies(time), frequencies(space)];
   if (riflex) ofFrame[riflex.k - 1] = (0.9 * 2 * Math.PI) / riflex.frames;
-  const cos = new Float32Array(frames * rows * columns * headDim);
-  const sin = new Float32Array(cos.length);
-  /** Every angle of a position twice, as cosines and as sines. */
-  const turns = (positions: readonly number[], all: readonly number[]) =>
-    positions.map((position) => {
-      const twice = all.flatMap((frequency) => [position * frequency, position * frequency]);
-      return { cos: Float32Array.from(twice, Math.cos), sin: Float32Array.from(twice, Math.sin) };
-    });
-  const whole = (count: number) => Array.from({ length: count }, (_, i) => i);
-  const moments = turns(
-    whole(frames).map((f) => (f * 16) / fps),
-    ofFrame,
-  );
-  const [ofRows, ofColumns] = [turns(whole(rows), ofPlace), turns(whole(columns), ofPlace)];
-  let at = 0;
-  for (let f = 0; f < frames; f++) {
-    for (let r = 0; r < rows; r++) {
-      for (let c = 0; c < columns; c++) {
-        for (const turn of [moments[f], ofRows[r], ofColumns[c]]) {
-          cos.set(turn.cos, at);
-          sin.set(turn.sin, at);
-          at += turn.cos.length;
-        }
-      }
-    }
-  }
-  return { cos, sin };
+  const angles = (position: number, all: readonly number[]) => all.map((frequency) => position * frequency);
+  return turnTables({
+    frames: whole(frames).map((frame) => angles((frame * 16) / fps, ofFrame)),
+    rows: whole(rows).map((row) => angles(row, ofPlace)),
+    columns: whole(columns).map((column) => angles(column, ofPlace)),
+  });
 }
 
 /** cos, then sin, of the timesteps' angles: [timesteps, freqDim]. Timesteps are floats from 0 to 1000. */
