@@ -1,4 +1,7 @@
-/** CogVideoX with DWM's conditions, in diffusers' layout: `transformer/`, `vae/`, `scheduler/`, `text_encoder/`, `tokenizer/`. */
+/**
+ * CogVideoX with DWM's conditions, in diffusers' layout: `transformer/`, `vae/`, `scheduler/`, `text_encoder/`,
+ * `tokenizer/`.
+ */
 import { type DType, InvalidFileError, type ModelFolder, subfolder } from '@dwm/core-tensor';
 import type { LoadedTransformer, ModelFamily, ModelShapes } from '../families/family.ts';
 import { dtypeOf, Symbols, stackShapes, textShapes } from '../families/symbols.ts';
@@ -99,11 +102,11 @@ export function cogVideoXShapes(
   const config = { ...transformer.config, num_layers: 1 };
   const whole = transformerParameters(transformer.config);
   const weights = new Symbols(whole, transformer.dtype);
+  const shapes = stackShapes(whole, () => transformer.dtype, transformer.config.num_layers, blockPrefix);
   return {
     stacked: (options) => ({
       network: cogVideoXNetwork(transformer.config, weights, options),
-      weights,
-      shapes: stackShapes(whole, () => transformer.dtype, transformer.config.num_layers, blockPrefix),
+      ...{ weights, shapes },
     }),
     vaeBytes: new Symbols(vaeParameters(vae.config), vae.dtype).bytes,
     network: cogVideoXNetwork(config, new Symbols(transformerParameters(config), transformer.dtype)),

@@ -1,20 +1,24 @@
 /** Weights that are names and shapes only, for plans. */
 import {
+  type DeviceCaps,
   type DType,
   InvalidFileError,
   input,
   type ModelFolder,
   openCheckpoint,
-  type SafetensorsDtype,
+  type Plan,
+  type Precision,
+  planProgram,
   spec,
   subfolder,
   type Tensor,
+  trace,
 } from '@dwm/core-tensor';
 import { readT5Config, type T5Config } from '../text-encoder/config.ts';
-import { isT5Outer, t5BlockPrefix, t5Parameters } from '../text-encoder/network.ts';
+import { isT5Outer, t5BlockPrefix, t5Encoder, t5Parameters } from '../text-encoder/network.ts';
 import { specBytes } from '../weights/block-stream.ts';
 import { readJson } from '../weights/config.ts';
-import { type ParameterSpecs, Parameters } from '../weights/parameters.ts';
+import { deviceShape, type ParameterSpecs, Parameters, storedDtype } from '../weights/parameters.ts';
 import type { ModelShapes, StackShapes } from './family.ts';
 
 export class Symbols extends Parameters {
@@ -28,9 +32,9 @@ export class Symbols extends Parameters {
   }
 
   override get(name: string): Tensor {
-    const { shape, order } = this.#specs[name] ?? {};
-    if (!shape) throw new Error(`no parameter ${name}`);
-    return input(name, spec(order ? order.map((d) => shape[d]) : shape, this.#dtype));
+    const own = this.#specs[name];
+    if (!own) throw new Error(`no parameter ${name}`);
+    return input(name, spec(deviceShape(own), this.#dtype));
   }
 
   /** Bytes that they take on a device. */
@@ -52,11 +56,11 @@ export function stackShapes(
   prefix: (index: number) => string,
   outer: (name: string) => boolean = () => false,
 ): StackShapes {
-  const stored = Object.entries(specs).map(([name, { shape, order }]) => {
+  const stored = Object.entries(specs).map(([name, own]) => {
     const block = outer(name)
       ? -1
       : Array.from({ length: blocks }, (_, i) => i).findIndex((i) => name.startsWith(prefix(i)));
-    return { name, block, spec: spec(order ? order.map((d) => shape[d]) : shape, dtypeOfName(name)) };
+    return { name, block, spec: spec(deviceShape(own), dtypeOfName(name)) };
   });
   const bytes = (of: typeof stored) =>
     specBytes(Object.fromEntries(of.map(({ name, spec: own }) => [name, own])));
@@ -71,8 +75,6 @@ export function stackShapes(
   };
 }
 
-const DTYPES: Partial<Record<SafetensorsDtype, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
-
 /** The dtype of a checkpoint's first tensor; bf16, as models are published, where there is no checkpoint. */
 export async function dtypeOf(folder: ModelFolder, base: string): Promise<DType> {
   let checkpoint: Awaited<ReturnType<typeof openCheckpoint>>;
@@ -84,7 +86,7 @@ export async function dtypeOf(folder: ModelFolder, base: string): Promise<DType>
   }
   try {
     const [first] = checkpoint.tensors.values();
-    return (first && DTYPES[first.dtype]) ?? 'bf16';
+    return (first && storedDtype(first.dtype)) ?? 'bf16';
   } finally {
     await checkpoint.close();
   }
@@ -100,6 +102,21 @@ export const textStack = (config: T5Config, dtype: DType) => ({
     (name) => isT5Outer(config, name),
   ),
 });
+
+/** Plans a text encoder of one block: all have the same shapes. @param ids [batch, tokens]. */
+export function planTextBlock(
+  { config, dtype }: Pick<NonNullable<ModelShapes['text']>, 'config' | 'dtype'>,
+  ids: readonly [batch: number, tokens: number],
+  caps: DeviceCaps,
+  precision: Precision,
+): Plan {
+  const one = { ...config, blocks: 1 };
+  const weights = new Symbols(t5Parameters(one), dtype);
+  const graph = trace({ ids: spec(ids, 'u32') }, (given) => ({
+    out: t5Encoder(one, weights, given.ids).out,
+  }));
+  return planProgram(graph, caps, precision);
+}
 
 /** Of a text encoder in diffusers' layout, where there is one. */
 export async function textShapes(folder: ModelFolder): Promise<Pick<ModelShapes, 'text'>> {

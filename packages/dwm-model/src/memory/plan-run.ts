@@ -1,6 +1,6 @@
 /**
- * Plans the device memory of a whole run from configurations and headers alone, and chooses the fastest way that fits in
- * a budget:
+ * Plans the device memory of a whole run from configurations and headers alone, and chooses the fastest way that fits
+ * in a budget:
  *
  *     text encoder      stays, or two of its blocks at a time
  *     transformer       all of it stays; else as many blocks as fit, and the others are read again in every step
@@ -13,18 +13,18 @@
 import {
   DwmError,
   InvalidArgumentError,
+  type Plan,
   PlanTooLargeError,
   type Precision,
-  planProgram,
   spec,
-  trace,
 } from '@dwm/core-tensor';
 import type { ModelShapes } from '../families/family.ts';
-import { Symbols } from '../families/symbols.ts';
+import { planTextBlock } from '../families/symbols.ts';
 import { type BlockDenoiserPlan, planBlockDenoiser } from '../pipeline/block-denoiser.ts';
 import { Denoiser } from '../pipeline/denoiser.ts';
-import { t5BlockPrefix, t5Encoder, t5Parameters, t5Parts } from '../text-encoder/network.ts';
+import { t5BlockPrefix, t5Parameters, t5Parts } from '../text-encoder/network.ts';
 import type { ClipCodec, VaeEstimate, VaeOptions } from '../vae/index.ts';
+import { videosBeside } from '../video/transfer.ts';
 import { ownBytes, planBlock } from '../weights/block-loop.ts';
 import { specBytes } from '../weights/block-stream.ts';
 import { ALL_RESIDENT, type MemoryChoice } from './choice.ts';
@@ -207,8 +207,7 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
   const vae: ClipCodec = model.vae(device, precision);
   const size = { frames: needs.numFrames, height: needs.height, width: needs.width };
   const latent = vae.latentSize(size);
-  const videoBytes = specBytes({ video: spec([1, size.frames, size.height, size.width, 3]) });
-  const keptVideo = needs.composite ? videoBytes : 0;
+  const videos = videosBeside(size, needs.composite === true);
   const { network, shapes: stack } = model.stacked();
   const textLength = needs.textTokens ?? network.textTokens;
   const shape = { latent, textLength, guided };
@@ -222,49 +221,23 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
 
   const usual = needs.tiling ?? model.tiling;
   /** The VAE's own memory, and videos beside it. */
-  const beside = (videos: number, { bytes, flops }: VaeEstimate) => ({ bytes: bytes + videos, flops });
+  const beside = (more: number, { bytes, flops }: VaeEstimate) => ({ bytes: bytes + more, flops });
   const encodePlan = (room: number) =>
     planVae(
-      (tiling) => beside(videoBytes + keptVideo, vae.estimateEncode(size, { tiling, roughly: true })),
+      (tiling) => beside(videos.encode, vae.estimateEncode(size, { tiling, roughly: true })),
       usual,
       room,
       refusals,
     );
   const decodePlan = (room: number) =>
     planVae(
-      (tiling) => beside(2 * keptVideo, vae.estimateDecode(latent, { tiling, roughly: true })),
+      (tiling) => beside(videos.decode, vae.estimateDecode(latent, { tiling, roughly: true })),
       usual,
       room,
       refusals,
     );
 
   // What the transformer may keep on the device is bounded by what every other stage needs at the least.
-  const mayStay = model.vaeBytes + transformerBytes < budget;
-  const resident = mayStay
-    ? within(() => residentBytes(model, device, shape, precision), refusals)
-    : undefined;
-  type Way = {
-    choice: MemoryChoice;
-    bytes: number;
-    kept: number;
-    flops: number;
-    reads: number;
-    chosen: string;
-  };
-  const ways: Way[] = [];
-  if (resident && model.vaeBytes + transformerBytes + keptVideo + resident.bytes <= budget) {
-    ways.push({
-      ...{
-        choice: ALL_RESIDENT,
-        ...resident,
-        bytes: keptVideo + resident.bytes,
-        kept: transformerBytes,
-        reads: 0,
-      },
-      chosen: 'all blocks stay',
-    });
-  }
-  let least = Number.POSITIVE_INFINITY;
   const plans = new Map<string, BlockDenoiserPlan | undefined>();
   const planBlocks = (twoPasses: boolean, parts: number) => {
     const key = `${twoPasses} ${parts}`;
@@ -277,6 +250,36 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
     }
     return plans.get(key);
   };
+  const mayStay = model.vaeBytes + transformerBytes < budget;
+  const inBlocks = mayStay ? planBlocks(false, 1) : undefined;
+  const resident =
+    inBlocks &&
+    within(
+      () => residentBytes(Denoiser.plan(device, model.network, shape, precision), inBlocks, stack.blocks),
+      refusals,
+    );
+  type Way = {
+    choice: MemoryChoice;
+    bytes: number;
+    kept: number;
+    flops: number;
+    reads: number;
+    chosen: string;
+  };
+  const ways: Way[] = [];
+  if (resident && model.vaeBytes + transformerBytes + videos.denoise + resident.bytes <= budget) {
+    ways.push({
+      ...{
+        choice: ALL_RESIDENT,
+        ...resident,
+        bytes: videos.denoise + resident.bytes,
+        kept: transformerBytes,
+        reads: 0,
+      },
+      chosen: 'all blocks stay',
+    });
+  }
+  let least = Number.POSITIVE_INFINITY;
   /** Ways block by block, with as many blocks on the device as fit, `most` at the most. */
   const blockWays = (most: number): Way[] => {
     const found: Way[] = [];
@@ -284,7 +287,7 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
       for (const parts of FEED_FORWARD_PARTS) {
         const planned = planBlocks(twoPasses, parts);
         if (!planned) continue;
-        const own = keptVideo + planned.bytes;
+        const own = videos.denoise + planned.bytes;
         const fixed = model.vaeBytes + stack.outerBytes + own;
         const slots = 2 * stack.blockBytes + mergeBytes;
         least = Math.min(least, fixed + slots);
@@ -395,35 +398,20 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
   };
 }
 
-/** One program with all weights: of one block, since blocks share their memory one after the other. */
+/**
+ * One program with all weights.
+ * @param plan of one block, since blocks share their memory one after the other.
+ */
 function residentBytes(
-  model: ModelShapes,
-  device: ReturnType<typeof planningDevice>,
-  shape: Parameters<typeof Denoiser.plan>[2],
-  precision: Precision,
+  plan: Plan,
+  { begin, block }: BlockDenoiserPlan,
+  blocks: number,
 ): { bytes: number; flops: number } {
-  const { shapes, weights } = model.stacked();
-  const plan = Denoiser.plan(device, model.network, shape, precision);
-  const { memory } = plan;
-  const parts = planBlockDenoiser(
-    device,
-    model.stacked().network,
-    weights,
-    shapes.block,
-    { ...shape, twoPasses: false },
-    precision,
-  );
-  const more = shapes.blocks - 1;
-  const inputs = specBytes(parts.begin.inputs) + 16;
+  const more = blocks - 1;
+  const inputs = specBytes(begin.inputs) + 16;
   return {
-    bytes:
-      inputs +
-      memory.constants +
-      memory.outputs +
-      memory.arena +
-      memory.uniforms +
-      more * parts.block.plan.memory.uniforms,
-    flops: plan.cost.flops + more * parts.block.plan.cost.flops,
+    bytes: inputs + ownBytes(plan) + more * block.plan.memory.uniforms,
+    flops: plan.cost.flops + more * block.plan.cost.flops,
   };
 }
 
@@ -437,18 +425,15 @@ interface TextPlan {
 }
 
 function planText(
-  { config, dtype, shapes }: NonNullable<ModelShapes['text']>,
+  text: NonNullable<ModelShapes['text']>,
   guided: boolean,
   tokens: number,
   device: ReturnType<typeof planningDevice>,
   precision: Precision,
 ): TextPlan {
+  const { config, dtype, shapes } = text;
   const batch = guided ? 2 : 1;
-  const one = { ...config, blocks: 1 };
-  const graph = trace({ ids: spec([batch, tokens], 'u32') }, ({ ids }) => ({
-    out: t5Encoder(one, new Symbols(t5Parameters(one), dtype), ids).out,
-  }));
-  const { memory, cost } = planProgram(graph, device.caps, precision);
+  const whole = planTextBlock(text, [batch, tokens], device.caps, precision);
   const state = {
     x: spec([batch, tokens, config.width]),
     ...(!config.tablePerBlock && { bias: spec([1, config.heads, tokens, tokens]) }),
@@ -466,14 +451,14 @@ function planText(
   const tableBytes = specBytes({ table: { ...table, dtype } });
   return {
     weights: shapes.outerBytes + shapes.blocks * shapes.blockBytes,
-    own: ownBytes({ memory } as Parameters<typeof ownBytes>[0]) + 2 * specBytes({ x: state.x }),
+    own: ownBytes(whole) + 2 * specBytes({ x: state.x }),
     streamed:
       shapes.outerBytes -
       tableBytes +
       Math.min(2, shapes.blocks) * shapes.blockBytes +
       specBytes(state) +
       ownBytes(planned.plan),
-    flops: cost.flops + (shapes.blocks - 1) * planned.plan.cost.flops,
+    flops: whole.cost.flops + (shapes.blocks - 1) * planned.plan.cost.flops,
   };
 }
 

@@ -31,7 +31,7 @@ import type { Scheduler, SchedulerName } from '../schedulers/index.ts';
 import { DeviceSteps } from '../schedulers/on-device.ts';
 import type { ClipCodec, LatentSize } from '../vae/index.ts';
 import { decodeVideo } from '../video/codec.ts';
-import { displayed, toBytes, toDevice, transferBytes } from '../video/transfer.ts';
+import { displayed, toBytes, toDevice, transferBytes, videosBeside } from '../video/transfer.ts';
 import { checkVideo, type DeviceVideo, type Latents, type Video, type VideoSize } from '../video/video.ts';
 import type { MergedLora } from '../weights/lora.ts';
 import { BlockDenoiser, planBlockDenoiser } from './block-denoiser.ts';
@@ -233,17 +233,15 @@ export class DwmPipeline {
     const latent = this.vae.latentSize(size);
     const textLength = this.#textRows(typeof prompt === 'string' ? undefined : prompt.tokens);
     const shape = { latent, textLength, guided: guidanceScale > 1 };
-    const videoBytes = 4 * numFrames * height * width * 3;
-    // The static video stays for its compositing.
-    const kept = composite ? videoBytes : 0;
+    const videos = videosBeside(size, composite);
     const { encodeTiling = tiling, decodeTiling = tiling } = this.#memory;
     const stages = {
       resize: Math.max(
         ...[staticVideo, handVideo].map((clip) => transferBytes(this.device, clip, size, fit)),
       ),
-      encode: kept + videoBytes + this.vae.estimateEncode(size, { tiling: encodeTiling }).bytes,
-      denoise: kept + this.#denoiseBytes(shape),
-      decode: 2 * kept + this.vae.estimateDecode(latent, { tiling: decodeTiling }).bytes,
+      encode: videos.encode + this.vae.estimateEncode(size, { tiling: encodeTiling }).bytes,
+      denoise: videos.denoise + this.#denoiseBytes(shape),
+      decode: videos.decode + this.vae.estimateDecode(latent, { tiling: decodeTiling }).bytes,
     };
     return { bytes: this.device.memory.allocated + Math.max(...Object.values(stages)), stages };
   }

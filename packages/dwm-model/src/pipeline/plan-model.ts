@@ -2,12 +2,11 @@
  * Plans everything that `generate` runs for a model from its configuration alone: no weight is read, nothing is
  * allocated. For tuning, which wants the shapes of the kernels, and for what a machine could run.
  */
-import { type Device, type ModelFolder, type Precision, planProgram, spec, trace } from '@dwm/core-tensor';
+import type { Device, ModelFolder, Precision } from '@dwm/core-tensor';
 import { cogVideoXShapes } from '../cogvideox/family.ts';
 import type { ModelShapes } from '../families/family.ts';
 import { familyOf } from '../families/index.ts';
-import { Symbols } from '../families/symbols.ts';
-import { t5Encoder, t5Parameters } from '../text-encoder/network.ts';
+import { planTextBlock } from '../families/symbols.ts';
 import { type PublishedModel, publishedTransformer } from '../transformer/index.ts';
 import { parseVaeConfig } from '../vae/index.ts';
 import { Denoiser } from './denoiser.ts';
@@ -46,15 +45,8 @@ export function planModel(
   size: PlanSize,
   precision: Precision,
 ): void {
-  const batch = size.guided ? 2 : 1;
   const tokens = network.textTokens;
-  if (text) {
-    const config = { ...text.config, blocks: 1 };
-    const weights = new Symbols(t5Parameters(config), text.dtype);
-    const ids = spec([batch, tokens], 'u32');
-    const graph = trace({ ids }, (given) => ({ out: t5Encoder(config, weights, given.ids).out }));
-    planProgram(graph, device.caps, precision);
-  }
+  if (text) planTextBlock(text, [size.guided ? 2 : 1, tokens], device.caps, precision);
   const clips = vae(device, precision);
   clips.estimateEncode(size, { tiling });
   const latent = clips.latentSize(size);

@@ -1,6 +1,6 @@
 /** A small VAE of random weights, and VAEs on values of the host, for tests. */
 import { type Device, DeviceTensor, evaluate, parameter, permute, type Tensor } from '@dwm/core-tensor';
-import { type ParameterSpecs, Parameters } from '../weights/parameters.ts';
+import { deviceShape, type ParameterSpecs, Parameters } from '../weights/parameters.ts';
 import type { ClipCodec, VaeRunOptions } from './clip-codec.ts';
 import { parseVaeConfig, type VaeConfig } from './config.ts';
 import { vaeParameters } from './parameters.ts';
@@ -40,8 +40,8 @@ export function randomParameters(
   specs: ParameterSpecs = vaeParameters(tinyConfig),
 ): Parameters {
   const tensors = new Map<string, DeviceTensor>();
-  for (const [name, { shape, order }] of Object.entries(specs)) {
-    const own = order ? order.map((d) => shape[d]) : shape;
+  for (const [name, spec] of Object.entries(specs)) {
+    const own = deviceShape(spec);
     const fanIn = own.slice(0, -1).reduce((a, b) => a * b, 1);
     const centre = /norm.*weight$/.test(name) && own.length === 1 ? 1 : 0;
     const values = normals(

@@ -96,6 +96,16 @@ export function transferBytes(device: Device, from: VideoSize, to: VideoSize, fi
   return memory.total + whole;
 }
 
+/** Bytes of the videos on the device beside a stage: the static one stays for its compositing. */
+export function videosBeside(
+  { frames, height, width }: VideoSize,
+  composite: boolean,
+): Record<'encode' | 'denoise' | 'decode', number> {
+  const one = 4 * frames * height * width * 3;
+  const kept = composite ? one : 0;
+  return { encode: kept + one, denoise: kept, decode: 2 * kept };
+}
+
 /**
  * Bytes up, once, and brought to the size of a run: another number of frames means one trilinear resize of frames, height
  * and width together, only another size nearest neighbours, as in the original.
@@ -120,12 +130,17 @@ export async function toDevice(
   };
   if (group === video.frames) return part(0, group);
   const whole = new DeviceTensor(device, spec(shapeOf(size)), 'video');
-  for (let first = 0; first < video.frames; first += group) {
-    const made = await part(first, Math.min(group, video.frames - first));
-    whole.copyFrom(made, { to: first * size.height * size.width * 3, count: made.elementCount });
-    made.destroy();
+  try {
+    for (let first = 0; first < video.frames; first += group) {
+      const made = await part(first, Math.min(group, video.frames - first));
+      whole.copyFrom(made, { to: first * size.height * size.width * 3, count: made.elementCount });
+      made.destroy();
+    }
+    return whole;
+  } catch (error) {
+    whole.destroy();
+    throw error;
   }
-  return whole;
 }
 
 /**

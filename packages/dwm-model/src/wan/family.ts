@@ -153,11 +153,11 @@ export const WAN: ModelFamily = {
     const { path, config: base } = await readWanTransformer(folder);
     const channels = Math.max(base.inChannels, dwmChannels(base.outChannels));
     const config = { ...base, inChannels: channels, layers: 1 };
-    const dtype = await dtypeOf(folder, `${path}diffusion_pytorch_model`);
-    const weights = new Symbols(wanParameters(config), dtype);
     const wholeConfig = { ...config, layers: base.layers };
+    const dtype = await dtypeOf(folder, `${path}diffusion_pytorch_model`);
     const whole = wanParameters(wholeConfig);
-    const all = new Symbols(whole, dtype);
+    const weights = new Symbols(whole, dtype);
+    const shapes = stackShapes(whole, () => dtype, base.layers, wanBlockPrefix);
     const { weights: vaeWeights, config: vae } = await openWanVae(await vaeFolder(folder));
     await vaeWeights.close();
     const vaeDtype: DType =
@@ -167,12 +167,11 @@ export const WAN: ModelFamily = {
     await opened?.checkpoint.close();
     return {
       stacked: (options) => ({
-        network: wanNetwork(wholeConfig, all, options),
-        weights: all,
-        shapes: stackShapes(whole, () => dtype, base.layers, wanBlockPrefix),
+        network: wanNetwork(wholeConfig, weights, options),
+        ...{ weights, shapes },
       }),
       vaeBytes: new Symbols(wanVaeParameters(vae), vaeDtype).bytes,
-      network: wanNetwork(config, weights),
+      network: wanNetwork(config, new Symbols(wanParameters(config), dtype)),
       vae: (device: Device, precision: Precision) =>
         new WanVae(device, vae, new Symbols(wanVaeParameters(vae), vaeDtype), precision),
       tiling: false,

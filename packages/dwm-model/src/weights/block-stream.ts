@@ -10,7 +10,7 @@ import {
   elementCount,
   type TensorSpec,
 } from '@dwm/core-tensor';
-import { fillTensor, type ParameterSpecs, Parameters, storedDtype } from './parameters.ts';
+import { deviceShape, fillTensor, type ParameterSpecs, Parameters, storedDtype } from './parameters.ts';
 
 /** A checkpoint whose names and shapes were checked, not read. */
 export interface StoredWeights {
@@ -74,13 +74,13 @@ export class BlockStream {
   specs(index: number): Record<string, TensorSpec> {
     const { checkpoint, specs, stored = (name: string) => name, prefix, resident, kept } = this.#options;
     const found: Record<string, TensorSpec> = {};
-    for (const [name, { shape, order }] of Object.entries(specs)) {
+    for (const [name, spec] of Object.entries(specs)) {
       const own = this.#ownName(name, index);
       if (own === undefined) continue;
       const there = index < resident ? kept.tensors.get(prefix(index) + own) : undefined;
       found[own] = there ?? {
-        shape: order ? order.map((d) => shape[d]) : shape,
-        dtype: storedDtype(checkpoint.tensors.get(stored(name))!.dtype),
+        shape: deviceShape(spec),
+        dtype: storedDtype(checkpoint.tensors.get(stored(name))!.dtype)!,
       };
     }
     return found;

@@ -29,10 +29,14 @@ export interface ParameterSpec {
 /** Weights of a network, by name. */
 export type ParameterSpecs = Readonly<Record<string, ParameterSpec>>;
 
+/** The shape of a parameter on the device. */
+export const deviceShape = ({ shape, order }: ParameterSpec): readonly number[] =>
+  order ? order.map((d) => shape[d]) : shape;
+
 const DTYPES: Partial<Record<SafetensorsDtype, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
 
-/** The dtype on the device of a weight that is stored as `dtype`, which must be one of F32, F16 and BF16. */
-export const storedDtype = (dtype: SafetensorsDtype): DType => DTYPES[dtype]!;
+/** The dtype on the device of a weight that is stored as `dtype`; nothing for one that no network takes. */
+export const storedDtype = (dtype: SafetensorsDtype): DType | undefined => DTYPES[dtype];
 
 /** Bytes that are read at a time. */
 const CHUNK = 4 << 20;
