@@ -1,13 +1,9 @@
 /** Clips as metrics take them: 8-bit RGB with a name for messages, always compared in pairs of one size. */
 import { DwmError } from '@dwm/core-tensor';
+import type { Video } from '../video/video.ts';
 
-/** Frames [frames, height, width, 3], 0..255. */
-export interface MetricClip {
-  readonly data: Uint8Array;
-  readonly frames: number;
-  readonly height: number;
-  readonly width: number;
-}
+/** A video as metrics take it, which is as a run gives it. */
+export type MetricClip = Video;
 
 /** A clip with the name that messages give it. */
 export interface NamedClip {

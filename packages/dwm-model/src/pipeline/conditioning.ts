@@ -75,12 +75,16 @@ export async function makeConditioning(
   const one = (value: number, of: number) =>
     broadcastTo(constant(Float32Array.of(value), [1]), [1, frames, of, height, width]);
   try {
-    const staticVideo = own.keep(await toDevice(device, source.staticVideo, size, fit));
     const { some, all } = hiddenPixels(device, mask, size);
     if (some) own.keep(some);
+    const encodesPlain = (needsStart || (!all && !some)) && !known;
+    const staticVideo =
+      encodesPlain || some || keepsStatic
+        ? own.keep(await toDevice(device, source.staticVideo, size, fit))
+        : undefined;
 
-    const plain = (needsStart || (!all && !some)) && !known ? own.keep(await encode(staticVideo)) : undefined;
-    if (!some && !keepsStatic) own.give(staticVideo).destroy();
+    const plain = encodesPlain ? own.keep(await encode(staticVideo!)) : undefined;
+    if (staticVideo && !some && !keepsStatic) own.give(staticVideo).destroy();
     const handVideo = own.keep(await toDevice(device, source.handVideo, size, fit));
     const hand = own.keep(await encode(handVideo));
     own.give(handVideo).destroy();
@@ -88,7 +92,7 @@ export async function makeConditioning(
 
     let staticLatents = one(0, channels);
     if (some) {
-      const { seen } = await evaluate(device, { seen: hideMasked(parameter(staticVideo), some, -1) });
+      const { seen } = await evaluate(device, { seen: hideMasked(parameter(staticVideo!), some, -1) });
       own.keep(seen);
       staticLatents = scaled(own.keep(await encode(seen)).mode());
       own.give(seen).destroy();
@@ -104,7 +108,7 @@ export async function makeConditioning(
     return {
       condition,
       ...(start && { start }),
-      ...(mode && { staticLatents: mode, staticVideo: own.give(staticVideo) }),
+      ...(mode && { staticLatents: mode, staticVideo: own.give(staticVideo!) }),
     };
   } finally {
     own.destroy();

@@ -22,7 +22,7 @@ export interface Mask extends VideoSize {
 }
 
 /** Nearest-neighbour resize of the mask to `size`, as 0 and 1. */
-export function binaryMask(mask: Mask, size: VideoSize): Uint8Array {
+function binaryMask(mask: Mask, size: VideoSize): Uint8Array {
   if (mask.frames !== size.frames) {
     throw new InvalidArgumentError('mask', `expected ${size.frames} frames, got ${mask.frames}`);
   }

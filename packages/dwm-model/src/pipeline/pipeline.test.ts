@@ -316,9 +316,9 @@ describe('a run', () => {
 
   test('the videos go up once, their bytes and the latents come down once, and steps cross nothing', async () => {
     const { traffic } = device;
-    const count = async (numInferenceSteps: number) => {
+    const count = async (numInferenceSteps: number, more: Partial<GenerateOptions> = {}) => {
       const before = { ...traffic };
-      await pipeline.generate({ ...options, numInferenceSteps });
+      await pipeline.generate({ ...options, numInferenceSteps, ...more });
       return {
         uploads: traffic.uploads - before.uploads,
         uploadedBytes: traffic.uploadedBytes - before.uploadedBytes,
@@ -341,6 +341,13 @@ describe('a run', () => {
     // The rest is a row for each step.
     expect(few.uploadedBytes - given).toBeLessThan(2048);
     expect(few.uploads).toBe(9);
+    // A static video whose latents are known stays where it is.
+    const size = { frames: 9, height: 32, width: 48 };
+    const staticLatents = await pipeline.encodeStatic(options.staticVideo, size);
+    const known = await count(2, { staticLatents });
+    staticLatents.destroy();
+    expect(few.uploadedBytes - known.uploadedBytes).toBe(options.staticVideo.data.length);
+    expect(known.uploads).toBe(8);
   });
 
   test('condition, sample and decode alone give what a run gives', async () => {

@@ -24,7 +24,7 @@ export async function loadTokenizer(folder: ModelFolder, path: string, form?: 'p
 /**
  * @param padding `attended`: rows of padding are encoded like others; `zeros`: they are not attended to, and are zeros.
  */
-export function textReader(
+function textReader(
   encoder: Pick<T5Encoder, 'config' | 'encode' | 'destroy'>,
   tokenizer: T5Tokenizer,
   padding: 'attended' | 'zeros',

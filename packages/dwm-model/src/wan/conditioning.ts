@@ -49,18 +49,22 @@ export async function wanConditioning(
     broadcastTo(constant(Float32Array.of(value), [1]), [1, frames, of, height, width]);
   const own = new Scratch();
   try {
-    const staticVideo = own.keep(await toDevice(device, source.staticVideo, size, fit));
     const { some, all } = hiddenPixels(device, mask, size);
     if (some) own.keep(some);
+    const known = some || all ? undefined : source.staticLatents;
+    const encodesStill = !all && !known;
+    const staticVideo =
+      encodesStill || keepsStatic
+        ? own.keep(await toDevice(device, source.staticVideo, size, fit))
+        : undefined;
 
     // Hidden pixels are the grey in the middle.
     const seen = some
-      ? own.keep((await evaluate(device, { seen: hideMasked(parameter(staticVideo), some, 0) })).seen)
+      ? own.keep((await evaluate(device, { seen: hideMasked(parameter(staticVideo!), some, 0) })).seen)
       : staticVideo;
-    const known = some || all ? undefined : source.staticLatents;
-    const still = all || known ? undefined : own.keep(await encode(seen));
-    if (some) own.give(seen).destroy();
-    if (!keepsStatic || some) own.give(staticVideo).destroy();
+    const still = encodesStill ? own.keep(await encode(seen!)) : undefined;
+    if (some) own.give(seen!).destroy();
+    if (staticVideo && (!keepsStatic || some)) own.give(staticVideo).destroy();
     const staticLatents = known ? parameter(known) : (still?.mode() ?? one(0, channels));
 
     const handVideo = own.keep(await toDevice(device, source.handVideo, size, fit));
@@ -80,7 +84,7 @@ export async function wanConditioning(
     });
     return {
       condition,
-      ...(mode && { staticLatents: mode, staticVideo: own.give(staticVideo) }),
+      ...(mode && { staticLatents: mode, staticVideo: own.give(staticVideo!) }),
     };
   } finally {
     own.destroy();
