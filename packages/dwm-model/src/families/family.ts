@@ -1,7 +1,7 @@
 /**
- * What a model family is to everything else: how its files are known and read, what its transformer is told, and what its
- * conditions are made of. Pipeline, trainer, planner, commands and page know families through this and nothing else;
- * docs/add-a-model.md says how to add one.
+ * What a model family is to everything else: how its files are known and read, what its transformer is told, and what
+ * its conditions are made of. Pipeline, trainer, planner, commands and page know families through this and nothing
+ * else; docs/add-a-model.md says how to add one.
  */
 import type { ByteSource, Device, DType, ModelFolder, Precision, Tensor, TensorSpec } from '@dwm/core-tensor';
 import type { Conditioning, ConditioningSource, ConditioningTools } from '../pipeline/conditioning.ts';

@@ -1,4 +1,6 @@
-/** Devices that a run can be planned for without having one: what they report to WebGPU, their memory and their pace. */
+/**
+ * Devices that a run can be planned for without having one: what they report to WebGPU, their memory and their pace.
+ */
 import { type Device, type DeviceCaps, InvalidArgumentError } from '@dwm/core-tensor';
 
 /** How fast a device is expected to be. */

@@ -1,7 +1,8 @@
 /**
  * Hand agreement: is the generated hand where the hand render is? Intersection over union of two sets of pixels: those
  * that changed against the static video and have a skin's colour, and those that the hand render covers. The render
- * ends at the wrist and a truth shows an arm, so even the truth stays below 1; its own value is the one to compare with.
+ * ends at the wrist and a truth shows an arm, so even the truth stays below 1; its own value is the one to compare
+ * with.
  */
 import type { MetricClip } from './clip.ts';
 import { differs } from './region.ts';

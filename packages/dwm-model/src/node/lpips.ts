@@ -1,6 +1,6 @@
 /**
- * LPIPS from a folder that a user brings: torchvision's weights of a network and the published `lin` layers, as they are
- * downloaded. Nothing in them is executed.
+ * LPIPS from a folder that a user brings: torchvision's weights of a network and the published `lin` layers, as they
+ * are downloaded. Nothing in them is executed.
  *
  *     vgg16-397923af.pth, alexnet-owt-7be5be79.pth or squeezenet1_1-b8a52dc0.pth   any name that starts so
  *     vgg.pth, alex.pth or squeeze.pth                                             of LPIPS v0.1

@@ -11,7 +11,9 @@ import { readJson } from '../weights/config.ts';
 import { type LoadedBlocks, loadBlocks, mergeInto } from '../weights/load-blocks.ts';
 import { closeLora, openLora, trainedChannels, widenChannels } from '../weights/lora.ts';
 
-/** Channels of DWM's input for C latent channels: noisy C, mask 1, static C, hand C; its inpainting base has no hand. */
+/**
+ * Channels of DWM's input for C latent channels: noisy C, mask 1, static C, hand C; its inpainting base has no hand.
+ */
 export const dwmChannels = (latent: number) => 3 * latent + 1;
 
 const PATCH_WEIGHT = 'patch_embed.proj.weight';

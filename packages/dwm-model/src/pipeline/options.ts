@@ -11,7 +11,10 @@ export interface PromptEmbeds {
   readonly tokens: number;
 }
 
-/** Options of `DwmPipeline.generate`. What is left out is as the model's own settings say, then as its family's original does. */
+/**
+ * Options of `DwmPipeline.generate`. What is left out is as the model's own settings say, then as its family's original
+ * does.
+ */
 export interface GenerateOptions {
   /** The static scene along the camera path. */
   readonly staticVideo: Video;
@@ -40,7 +43,10 @@ export interface GenerateOptions {
   readonly strength?: number;
   /** `zeros` (default) shows the model all of the static video; `none` is what validation in training does. */
   readonly mask?: 'zeros' | 'none' | Mask;
-  /** Puts the static video's own pixels where nothing has changed (`composite.ts`); only with mask `zeros`. Default false. */
+  /**
+   * Puts the static video's own pixels where nothing has changed (`composite.ts`); only with mask `zeros`. Default
+   * false.
+   */
   readonly composite?: boolean;
   /** Flow shift of the run, for samplers that are told it for each run. */
   readonly shift?: number;
@@ -57,7 +63,9 @@ export interface GenerateOptions {
   /** Also gives the video and the latents as they are on the device, before the rounding to bytes. Default false. */
   readonly exact?: boolean;
   readonly signal?: AbortSignal;
-  /** Is told what is not as the model expects it, once each: hands that are none, other shapes. Default `console.warn`. */
+  /**
+   * Is told what is not as the model expects it, once each: hands that are none, other shapes. Default `console.warn`.
+   */
   readonly onWarning?: (line: string) => void;
   readonly onProgress?: (progress: Progress) => void;
 }
@@ -82,13 +90,15 @@ export interface Progress {
   /** Of the denoising stage: the step under way or just finished, from 1, of how many. */
   readonly step?: number;
   readonly steps?: number;
-  /** The prediction of the clean latents [1, F', C, h, w] after a step. The next one overwrites it: clone it to keep it. */
+  /**
+   * The prediction of the clean latents [1, F', C, h, w] after a step. The next one overwrites it: clone it to keep it.
+   */
   readonly preview?: Latents;
 }
 
 /**
- * What a run gives: the video as displayed bytes. It has as many frames as are decoded: `numFrames` where that is 8k + 1, else
- * up to three more.
+ * What a run gives: the video as displayed bytes. It has as many frames as are decoded: `numFrames` where that is 8k +
+ * 1, else up to three more.
  */
 export interface Generated extends Video {
   /** Shape of the latents, [1, F', C, h, w]. */

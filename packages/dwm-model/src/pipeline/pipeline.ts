@@ -270,7 +270,8 @@ export class DwmPipeline {
   }
 
   /**
-   * Generates one clip: `condition`, `sample`, `decode`. The videos go up once each, and the bytes of the result come down.
+   * Generates one clip: `condition`, `sample`, `decode`. The videos go up once each, and the bytes of the result come
+   * down.
    * @throws InvalidArgumentError naming the option that is out of range; DwmError where numbers are not finite;
    *   UndecodedError, with the latents, where they do not decode; the signal's reason when aborted.
    */

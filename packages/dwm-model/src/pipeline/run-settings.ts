@@ -53,7 +53,10 @@ export async function readOwnRunSettings(folder: ModelFolder): Promise<Partial<R
   };
 }
 
-/** The model's own settings, and those of its family's original where it says nothing. @throws as `readOwnRunSettings`. */
+/**
+ * The model's own settings, and those of its family's original where it says nothing.
+ * @throws as `readOwnRunSettings`.
+ */
 export async function readRunSettings(folder: ModelFolder): Promise<RunSettings> {
   const { defaults } = await familyOf(folder);
   const { numFrames, height, width, fps, numInferenceSteps, guidanceScale } = defaults;

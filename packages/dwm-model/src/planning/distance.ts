@@ -4,8 +4,8 @@
  *
  * In latent space: one minus the cosine between the change that the outcome makes and the change that the goal asks
  * for, which are differences between the modes of the VAE's posteriors of single frames, over the latent cells that the
- * region touches. A model that is unsure shows half of a change, and softly: the mean error of that is larger than of no
- * change at all, and its direction is right.
+ * region touches. A model that is unsure shows half of a change, and softly: the mean error of that is larger than of
+ * no change at all, and its direction is right.
  */
 import { changedRegion, type Lpips, type MetricClip } from '../metrics/index.ts';
 import type { ClipCodec } from '../vae/index.ts';

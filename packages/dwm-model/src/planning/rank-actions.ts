@@ -1,7 +1,7 @@
 /**
  * Choosing an action by simulating it: every candidate's hands are shown to the model in the same scene, and what the
- * model makes of them is compared with a goal. Clips are not composited, which takes the weakest changes away. The scene
- * is encoded once; the pipeline makes one clip at a time, so candidates and seeds take turns.
+ * model makes of them is compared with a goal. Clips are not composited, which takes the weakest changes away. The
+ * scene is encoded once; the pipeline makes one clip at a time, so candidates and seeds take turns.
  */
 import { randomReference } from '@dwm/core-tensor';
 import { bootstrapMean, checkSameSize, type Interval, type MetricClip } from '../metrics/index.ts';
@@ -61,8 +61,8 @@ export interface Ranked {
 const RESAMPLES = 1000;
 
 /**
- * @param goal how the scene is to look in the end: frames, which are compared with the last ones of each clip, or words,
- *   which the last frame is compared with.
+ * @param goal how the scene is to look in the end: frames, which are compared with the last ones of each clip, or
+ *   words, which the last frame is compared with.
  * @returns candidates, the best first.
  * @throws DwmError naming a candidate or goal whose size differs from the static video's.
  */

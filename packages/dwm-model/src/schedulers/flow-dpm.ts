@@ -1,7 +1,7 @@
 /**
  * FlowDPMSolverMultistepScheduler, Wan's own DPM-Solver++ (`fm_solvers.py`): the data-prediction form of
- * arXiv:2211.01095 over flow sigmas that run from 1 down to 0. The shift is usually given with the run, and the file's is
- * applied on top of it, as in the original.
+ * arXiv:2211.01095 over flow sigmas that run from 1 down to 0. The shift is usually given with the run, and the file's
+ * is applied on top of it, as in the original.
  */
 import * as z from 'zod';
 import {

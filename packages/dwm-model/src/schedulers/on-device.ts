@@ -1,6 +1,6 @@
 /**
- * A schedule's steps on the device. Their coefficients go up once, the tensors of `Slot` stay there from the first step to
- * the last, and nothing is read back. Steps that combine the same slots share a program.
+ * A schedule's steps on the device. Their coefficients go up once, the tensors of `Slot` stay there from the first step
+ * to the last, and nothing is read back. Steps that combine the same slots share a program.
  */
 import {
   add,

@@ -1,7 +1,7 @@
 /**
  * The encoder of T5 v1.1 and umT5: pre-norm blocks of attention and a gated feed-forward, without any bias but that of
- * relative positions. In T5 block 0 holds its table and all blocks share it; in umT5 each has its own. The residual stream stays in f32, where T5
- * needs it: its activations leave the range of f16.
+ * relative positions. In T5 block 0 holds its table and all blocks share it; in umT5 each has its own. The residual
+ * stream stays in f32, where T5 needs it: its activations leave the range of f16.
  */
 import {
   add,

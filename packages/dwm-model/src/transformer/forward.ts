@@ -45,7 +45,9 @@ export type Tap = (name: string, tensor: Tensor) => void;
 
 const QK_NORM_EPS = 1e-6;
 
-/** What the blocks hand on, [batch, text + video, dim], and the conditioning that all of them read, [batch, time dim]. */
+/**
+ * What the blocks hand on, [batch, text + video, dim], and the conditioning that all of them read, [batch, time dim].
+ */
 export type TransformerState = Readonly<Record<'x' | 'conditioning', Tensor>>;
 
 /** Sizes that the network's parts are made for. */

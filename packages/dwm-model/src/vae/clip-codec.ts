@@ -1,6 +1,6 @@
 /**
- * A video VAE, whichever network it is: clips to the posterior of their latents and back, in tiles of the picture if asked
- * to, on the device from end to end. Each tile's result is that of the network for that tile alone.
+ * A video VAE, whichever network it is: clips to the posterior of their latents and back, in tiles of the picture if
+ * asked to, on the device from end to end. Each tile's result is that of the network for that tile alone.
  */
 import {
   type Device,
@@ -141,14 +141,16 @@ export abstract class ClipCodec {
   /** The posterior that the encoder's output [1, latent frames, 2 · channels, h, w] stands for. */
   protected abstract posterior(moments: DeviceTensor): Posterior;
 
-  /** Of a clip whose height and width the spatial ratio divides, and whose frames are a multiple of the ratio, plus 1. */
+  /**
+   * Of a clip whose height and width the spatial ratio divides, and whose frames are a multiple of the ratio, plus 1.
+   */
   latentSize(size: VideoSize): LatentSize {
     return latentSizeOf(this.shape, size);
   }
 
   /**
-   * @param video height and width multiples of `sizeUnit` (with tile sizes of your own any, as in the original, which loses
-   *   the rest). It stays the caller's.
+   * @param video height and width multiples of `sizeUnit` (with tile sizes of your own any, as in the original, which
+   *   loses the rest). It stays the caller's.
    * @returns the posterior of the latents, the caller's.
    * @throws InvalidArgumentError for a shape or tiling that does not fit; PlanTooLargeError when the device is
    *   too small; the signal's reason when aborted.
@@ -158,7 +160,8 @@ export abstract class ClipCodec {
   }
 
   /**
-   * @param latents f32 [1, latent frames, channels, h, w], not multiplied by the scaling factor. They stay the caller's.
+   * @param latents f32 [1, latent frames, channels, h, w], not multiplied by the scaling factor. They stay the
+   *   caller's.
    * @returns the video at `ratio` times their size, about -1 to 1, the caller's.
    * @throws as `encode`.
    */

@@ -1,6 +1,6 @@
 /**
- * Runs encoder or decoder over a clip, one stretch of frames after the other, on the device from end to end. Between them
- * only the convolutions' caches stay. Plans are kept for each shape; the memory they need lives as long as a call.
+ * Runs encoder or decoder over a clip, one stretch of frames after the other, on the device from end to end. Between
+ * them only the convolutions' caches stay. Plans are kept for each shape; the memory they need lives as long as a call.
  *
  * A tensor of a clip is [1, frames, …]: what stretches give lies one after the other.
  */

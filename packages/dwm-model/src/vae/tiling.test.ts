@@ -180,7 +180,8 @@ describe('blending', () => {
         };
       }),
     );
-    // Plain re-statement of the original's loops, element by element, of which only the first frame and colour is looked at.
+    // Plain re-statement of the original's loops, element by element, of which only the first frame and colour is
+    // looked at.
     const plain = tiles.map((row) =>
       row.map(({ shape: [, , height, width], data }) =>
         Array.from({ length: height }, (_, y) =>

@@ -184,8 +184,8 @@ export interface PictureDims {
 }
 
 /**
- * Makes the tiles of a picture row by row with `make`, blends them, and puts them together, on the device. Two rows of tiles
- * and what is whole already are there at most, and in the end the result twice.
+ * Makes the tiles of a picture row by row with `make`, blends them, and puts them together, on the device. Two rows of
+ * tiles and what is whole already are there at most, and in the end the result twice.
  */
 export async function assemble(
   device: Device,

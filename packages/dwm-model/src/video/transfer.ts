@@ -1,6 +1,6 @@
 /**
- * The two crossings of a video: up as bytes, and down as bytes. What lies between has no rounding: a byte b becomes the f32
- * nearest to b / 255 on every device, and is mapped to [-1, 1].
+ * The two crossings of a video: up as bytes, and down as bytes. What lies between has no rounding: a byte b becomes the
+ * f32 nearest to b / 255 on every device, and is mapped to [-1, 1].
  */
 import {
   add,
@@ -62,7 +62,9 @@ function resized(video: Tensor, size: VideoSize, fit: Fit = 'stretch'): Tensor {
   return frames === size.frames ? resizeNearest(video, target) : resizeLinear(video, target);
 }
 
-/** Size of a picture whole inside another: the short sides are made to match, or, where that does not fit, all of it. */
+/**
+ * Size of a picture whole inside another: the short sides are made to match, or, where that does not fit, all of it.
+ */
 export function letterboxSize(
   from: Pick<VideoSize, 'height' | 'width'>,
   to: Pick<VideoSize, 'height' | 'width'>,
@@ -107,8 +109,8 @@ export function videosBeside(
 }
 
 /**
- * Bytes up, once, and brought to the size of a run: another number of frames means one trilinear resize of frames, height
- * and width together, only another size nearest neighbours, as in the original.
+ * Bytes up, once, and brought to the size of a run: another number of frames means one trilinear resize of frames,
+ * height and width together, only another size nearest neighbours, as in the original.
  */
 export async function toDevice(
   device: Device,

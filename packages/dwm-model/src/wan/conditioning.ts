@@ -1,7 +1,7 @@
 /**
- * What DWM's Wan transformer is conditioned on, as latents: 4 channels of mask | static | hands. A mask channel belongs to
- * one of the four frames of a latent frame, and is not scaled. Static latents are the posterior's mode, hand latents always
- * a sample; latents are normalised by the VAE and have no scaling factor.
+ * What DWM's Wan transformer is conditioned on, as latents: 4 channels of mask | static | hands. A mask channel belongs
+ * to one of the four frames of a latent frame, and is not scaled. Static latents are the posterior's mode, hand latents
+ * always a sample; latents are normalised by the VAE and have no scaling factor.
  */
 import {
   broadcastTo,

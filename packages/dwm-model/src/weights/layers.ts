@@ -10,7 +10,9 @@ export function denseLayer(weights: Weights, x: Tensor, name: string): Tensor {
   return low ? add(out, mul(linear(linear(x, low.a), low.b), low.scale)) : out;
 }
 
-/** `layer` on parts of the rows [batch, rows, width] one after the other: what is wide in it is wide for a part only. */
+/**
+ * `layer` on parts of the rows [batch, rows, width] one after the other: what is wide in it is wide for a part only.
+ */
 export function inRowParts(x: Tensor, parts: number, layer: (rows: Tensor) => Tensor): Tensor {
   if (parts === 1) return layer(x);
   const size = Math.ceil(x.shape[1] / parts);

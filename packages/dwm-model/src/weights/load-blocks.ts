@@ -50,8 +50,8 @@ export async function loadBlocks(
 }
 
 /**
- * Merges a LoRA into the weights at hand, and into every block that is streamed when it comes. Its files are then closed
- * with the stream; where there is none, by the caller.
+ * Merges a LoRA into the weights at hand, and into every block that is streamed when it comes. Its files are then
+ * closed with the stream; where there is none, by the caller.
  * @throws InvalidFileError as `mergeLora`.
  */
 export async function mergeInto(

@@ -1,4 +1,6 @@
-/** LoRAs of a made-up network of two layers, in every form that people have, against W + factor · B·A worked out here. */
+/**
+ * LoRAs of a made-up network of two layers, in every form that people have, against W + factor · B·A worked out here.
+ */
 import { type Device, DeviceTensor, filesFolder, writeSafetensors } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
