@@ -44,7 +44,12 @@ export function turnTables(angles: Readonly<Record<keyof TokenGrid, readonly (re
 } {
   const table = (of: (angle: number) => number) => {
     const axis = (places: readonly (readonly number[])[]) =>
-      places.map((own) => Float32Array.from(own.flatMap((angle) => [angle, angle]), of));
+      places.map((own) =>
+        Float32Array.from(
+          own.flatMap((angle) => [angle, angle]),
+          of,
+        ),
+      );
     return gridTable({ frames: axis(angles.frames), rows: axis(angles.rows), columns: axis(angles.columns) });
   };
   return { cos: table(Math.cos), sin: table(Math.sin) };
