@@ -1,7 +1,8 @@
 /**
  * Pictures of odd size with halved chroma have one chroma sample more than half of that size: 24 for 47 columns. The
  * decoder for Node hands over 23. Its own RGB does have the last column and row, by BT.601 limited range whatever the
- * file says, so what is missing is found from that and from the luma, to a step or two.
+ * file says, so what is missing is found from that and from the luma, to a step or two. Where RGB is at its bounds and
+ * says nothing, the chroma beside it is taken.
  */
 import type { YuvPlanes } from './color.ts';
 
@@ -47,70 +48,97 @@ export function completeChroma(planes: YuvPlanes, height: number, width: number,
     cb[at] = code(b);
     cr[at] = code(r);
   };
-  const seen = (row: number, column: number) => {
-    const at = row * rgb.stride + column * 4;
-    return chromaOf(
-      y[row * planes.yStride + column] / scale,
-      rgb.data[at],
-      rgb.data[at + 1],
-      rgb.data[at + 2],
-    );
+  /** Of what is known, in codes of 8 bits: what is next to the missing sample. */
+  const beside = (row: number, column: number): Chroma => {
+    const at = Math.min(row, knownDown - 1) * across + Math.min(column, knownAcross - 1);
+    return knownDown > 0 && knownAcross > 0 ? [cb[at] / scale, cr[at] / scale] : [128, 128];
   };
-  const [lastColumn, lastRow] = [width - 1, height - 1];
+  const seen = (row: number, column: number): Seen => {
+    const at = row * rgb.stride + column * 4;
+    const luma = y[row * planes.yStride + column] / scale;
+    return { light: (255 / 219) * (luma - 16), rgb: rgb.data.subarray(at, at + 3) };
+  };
   if (across > knownAcross) {
-    const line = Array.from({ length: height }, (_, row) => seen(row, lastColumn));
-    for (const [row, chroma] of unmix(line, down, shiftY).entries()) put(row * across + across - 1, chroma);
+    const line = Array.from({ length: height }, (_, row) => seen(row, width - 1));
+    const guess = Array.from({ length: down }, (_, row) => beside(row, across - 1));
+    for (const [row, chroma] of unmix(line, guess, shiftY).entries()) put(row * across + across - 1, chroma);
   }
   if (down > knownDown) {
-    const line = Array.from({ length: width }, (_, column) => seen(lastRow, column));
-    const row = unmix(line, across, shiftX);
-    for (let column = 0; column < knownAcross; column++) put((down - 1) * across + column, row[column]);
-    if (across > knownAcross) put(down * across - 1, line[lastColumn]);
+    const line = Array.from({ length: width }, (_, column) => seen(height - 1, column));
+    const guess = Array.from({ length: across }, (_, column) => beside(down - 1, column));
+    for (const [column, chroma] of unmix(line, guess, shiftX).entries())
+      put((down - 1) * across + column, chroma);
   }
   return { ...planes, u: cb, v: cr, uStride: across, vStride: across, step: 1 };
 }
 
 type Chroma = readonly [cb: number, cr: number];
 
+/** A pixel of the decoder's RGB, and what R, G and B would be without chroma. */
+interface Seen {
+  readonly light: number;
+  readonly rgb: Uint8Array;
+}
+
 /** The decoder's RGB is cut off, not rounded. */
 const CUT = 0.9;
 
-/** Chroma codes that make this RGB of this luma; a value at its bounds says little, and green says the rest. */
-function chromaOf(luma: number, red: number, green: number, blue: number): Chroma {
-  const light = (255 / 219) * (luma - 16);
-  const inside = (value: number) => value > 0 && value < 255;
-  let cr = (red + CUT - light) / 1.59603;
-  let cb = (blue + CUT - light) / 2.01723;
-  if (inside(green)) {
-    if (!inside(red) && inside(blue)) cr = (light - green - CUT - 0.39176 * cb) / 0.81297;
-    if (!inside(blue) && inside(red)) cb = (light - green - CUT - 0.81297 * cr) / 0.39176;
-  }
-  return [128 + cb, 128 + cr];
-}
+/** What Cb and Cr, less 128, add to R, G and B. */
+const SHARES: readonly Chroma[] = [
+  [0, 1.59603],
+  [-0.39176, -0.81297],
+  [2.01723, 0],
+];
+
+/** How much a guess counts beside what is seen: it decides where nothing else does. */
+const GUESS_WEIGHT = 0.02;
 
 /**
- * The chroma samples behind what is seen along a row or column. Of an even number of pixels each pair shows one
- * sample; to an odd one they are resampled, and each pixel shows a mix of two neighbours.
+ * The chroma samples behind what is seen along a row or column, by least squares. Of an even number of pixels each
+ * pair shows one sample; to an odd one they are resampled, and each pixel shows a mix of two neighbours. A value at
+ * its bounds counts only where the samples would bring it off them.
+ * @param guess [samples] of 8 bits.
  */
-function unmix(seen: readonly Chroma[], count: number, halved: number): Chroma[] {
-  const pixels = seen.length;
+function unmix(seen: readonly Seen[], guess: readonly Chroma[], halved: number): Chroma[] {
+  const [pixels, count] = [seen.length, guess.length];
   const place = (pixel: number) =>
-    pixels % 2 === 0 || !halved ? pixel >> halved : ((pixel + 0.5) * count) / pixels - 0.5;
-  const nearest = Array.from({ length: count }, (_, sample) => {
-    const near = [2 * sample - 1, 2 * sample, 2 * sample + 1].filter((pixel) => pixel >= 0 && pixel < pixels);
-    return halved
-      ? near.reduce((a, b) => (Math.abs(place(b) - sample) < Math.abs(place(a) - sample) ? b : a))
-      : sample;
-  });
-  let samples = nearest.map((pixel) => seen[pixel]);
-  for (let round = 0; round < 4; round++) {
-    samples = samples.map((_, sample) => {
-      const off = place(nearest[sample]) - sample;
-      const share = Math.min(0.5, Math.abs(off));
-      const other = samples[Math.max(0, Math.min(count - 1, sample + Math.sign(off)))];
-      const [cb, cr] = seen[nearest[sample]];
-      return [(cb - share * other[0]) / (1 - share), (cr - share * other[1]) / (1 - share)];
-    });
+    pixels % 2 === 0 || !halved
+      ? pixel >> halved
+      : Math.max(0, Math.min(count - 1, ((pixel + 0.5) * count) / pixels - 0.5));
+  const shares: { pixel: number; share: number; other: number }[][] = guess.map(() => []);
+  for (let pixel = 0; pixel < pixels; pixel++) {
+    const [low, high] = [Math.floor(place(pixel)), Math.ceil(place(pixel))];
+    const share = place(pixel) - low;
+    shares[low].push({ pixel, share: 1 - share, other: high });
+    if (high > low) shares[high].push({ pixel, share, other: low });
   }
-  return samples;
+  const samples = guess.map(([cb, cr]) => [cb - 128, cr - 128]);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [at, [guessCb, guessCr]] of guess.entries()) {
+      // Normal equations of this sample, with its neighbours as they are.
+      let [bb, br, rr] = [GUESS_WEIGHT, 0, GUESS_WEIGHT];
+      let [b, r] = [GUESS_WEIGHT * (guessCb - 128), GUESS_WEIGHT * (guessCr - 128)];
+      for (const { pixel, share, other } of shares[at]) {
+        const { light, rgb } = seen[pixel];
+        for (const [channel, [ofCb, ofCr]] of SHARES.entries()) {
+          const value = rgb[channel];
+          const rest = (1 - share) * (ofCb * samples[other][0] + ofCr * samples[other][1]);
+          const shown = light + rest + share * (ofCb * samples[at][0] + ofCr * samples[at][1]);
+          if ((value === 0 && shown <= 0) || (value === 255 && shown >= 255)) continue;
+          const wanted = value + (value > 0 && value < 255 ? CUT : 0) - light - rest;
+          bb += (share * ofCb) ** 2;
+          br += share * share * ofCb * ofCr;
+          rr += (share * ofCr) ** 2;
+          b += share * ofCb * wanted;
+          r += share * ofCr * wanted;
+        }
+      }
+      const determinant = bb * rr - br * br;
+      samples[at] = [(b * rr - r * br) / determinant, (r * bb - b * br) / determinant];
+    }
+  }
+  return samples.map(([cb, cr]) => [cb + 128, cr + 128]);
 }
+
+/** Enough for what one sample tells the next. */
+const ROUNDS = 12;

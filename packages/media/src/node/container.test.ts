@@ -41,6 +41,20 @@ const oddSizes = {
     'H9KH9ff/Nr//4b+/u9f/Np0QD//9e8xlDsIXA/Y6If7t+4TP//+oGdK9T34f/vYz//w39/d6/+XXM5rDwRwkP1DI/7Pp/VbXmvXu' +
     'd8mpP/sEwignHK4kd7/gprO/1M3WQf3fOUaAHFO7a5G7j7OBALeK94EB8YIBZvCBAw==',
 };
+/**
+ * 13x9 in full range, likewise: luma 5 + (19 x + 23 y) mod 246, Cb 40 + 20 x + 6 y, Cr 220 - 24 x - 9 y. The decoder's
+ * own RGB of it is at its bounds in most places.
+ */
+const oddFullRange =
+  'GkXfo59ChoEBQveBAULygQRC84EIQoKEd2VibUKHgQJChYECGFOAZwEAAAAAAAKCEU2bdLpNu4tTq4QVSalmU6yBoU27i1OrhBZUrmtT' +
+  'rIHGTbuMU6uEElTDZ1OsggEXTbuMU6uEHFO7a1OsggJs7AEAAAAAAABZAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA' +
+  'AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAVSalmoCrXsYMPQkBNgIRMYXZmV0GETGF2' +
+  'ZkSJiEBfQAAAAAAAFlSua8yuAQAAAAAAAEPXgQFzxYgAAAAAAAAAAZyBACK1nIN1bmSIgQCGhVZfVlA5g4EBI+ODhAdzWUDglLCBDbqB' +
+  'CZqBAlWwiFWxgQZVuYECElTDZ9Vzc9JjwItjxYgAAAAAAAAAAWfInEWjh0VOQ09ERVJEh49MYXZjIGxpYnZweC12cDlnyKJFo4hEVVJB' +
+  'VElPTkSHlDAwOjAwOjAwLjEyNTAwMDAwMAAAH0O2dUD154EAo0DvgQAAgIJJg0JwAMAAhgA4JBwYAAAAIAAAfHkQD///7Qb7LHsm07//' +
+  '/kY///m3P//yWB+UbDv//m3P/TeGzd+z//Wf+ry/B2n0VQ4A/+KM7Ufx1PWYJOcb0mR//S5f////MBnHECQn//rkf//1IX////AxXnye' +
+  'iH///vr///nKDZPaf/Ufn/nQf85J91fn/kkowVz/MQ72ET9Z99+O3//8Ib8zmH/lrG9M2P/2EDL7xkij9WHDTHUdHWrrDvH0Qv////Fg' +
+  'rjqJRO7////1B/87CDi+2NAM//60M///caKfNaBP//zU0//bof//4vg1IAAcU7trkbuPs4EAt4r3gQHxggFx8IED';
 /** 16x16, two frames, pixels of 3:4, said by a pasp box and within H.264. */
 const tall =
   'AAAAIGZ0eXBpc29tAAACAGlzb21pc28yYXZjMW1wNDEAAAMQbW9vdgAAAGxtdmhkAAAAAAAAAAAAAAAAAAAD6AAAAMgAAQAAAQAA' +
@@ -221,32 +235,47 @@ test('parts at another speed, and lists that show nothing, are named', async () 
   await expect(videoInfo(none)).rejects.toThrow(/holds no video frames that its edit list shows/);
 });
 
-test.each(Object.entries(oddSizes))('all chroma of %s is there', async (size, base64) => {
-  const [width, height] = size.split('x').map(Number);
+type Code = (x: number, y: number) => number;
+
+/** Largest errors of a picture of 4:2:0 that is made of these codes: inside, and in the last row and column. */
+async function oddErrors(base64: string, [width, height]: number[], codes: Code[], fullRange: boolean) {
   const [across, down] = [(width + 1) >> 1, (height + 1) >> 1];
-  const plane = (w: number, h: number, value: (x: number, y: number) => number) =>
-    Uint8Array.from({ length: w * h }, (_, i) => value(i % w, Math.floor(i / w)));
-  const planes = {
-    y: plane(width, height, (x, y) => 60 + ((7 * x + 3 * y) % 120)),
-    u: plane(across, down, (x, y) => 100 + ((3 * x * x + 11 * y) % 50)),
-    v: plane(across, down, (x, y) => 100 + ((5 * x + 7 * y * y) % 50)),
-  };
+  const [y, u, v] = codes.map((code, i) => {
+    const w = i === 0 ? width : across;
+    const h = i === 0 ? height : down;
+    return Uint8Array.from({ length: w * h }, (_, at) => code(at % w, Math.floor(at / w)));
+  });
   const strides = { yStride: width, uStride: across, vStride: across };
   const expected = new Uint8Array(height * width * 3);
   const layout = { step: 1, shiftX: 1, shiftY: 1, bitDepth: 8 } as const;
-  yuvToRgb(
-    { ...planes, ...strides, ...layout },
-    height,
-    width,
-    { matrix: 'bt601', fullRange: false },
-    expected,
-  );
+  yuvToRgb({ y, u, v, ...strides, ...layout }, height, width, { matrix: 'bt601', fullRange }, expected);
   const clip = await readVideo(blobOf(file(base64)));
   expect([clip.width, clip.height]).toEqual([width, height]);
   const off = clip.data.map((value, i) => Math.abs(value - expected[i]));
-  expect(Math.max(...off)).toBeLessThan(7);
   const inside = off.filter((_, i) => (i / 3) % width < width - 1 && i / 3 < width * (height - 1));
-  expect(Math.max(...inside)).toBe(0);
+  return { inside: Math.max(...inside), edge: Math.max(...off) };
+}
+
+test.each(Object.entries(oddSizes))('all chroma of %s is there', async (size, base64) => {
+  const codes: Code[] = [
+    (x, y) => 60 + ((7 * x + 3 * y) % 120),
+    (x, y) => 100 + ((3 * x * x + 11 * y) % 50),
+    (x, y) => 100 + ((5 * x + 7 * y * y) % 50),
+  ];
+  const { inside, edge } = await oddErrors(base64, size.split('x').map(Number), codes, false);
+  expect(inside).toBe(0);
+  expect(edge).toBeLessThan(4);
+});
+
+test('all chroma of an odd size in full range is there', async () => {
+  const codes: Code[] = [
+    (x, y) => 5 + ((19 * x + 23 * y) % 246),
+    (x, y) => 40 + 20 * x + 6 * y,
+    (x, y) => 220 - 24 * x - 9 * y,
+  ];
+  const { inside, edge } = await oddErrors(oddFullRange, [13, 9], codes, true);
+  expect(inside).toBe(0);
+  expect(edge).toBeLessThan(7);
 });
 
 test('pixels are made square, as the container says, or else the codec', async () => {
