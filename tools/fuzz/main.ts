@@ -6,7 +6,8 @@
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { Command, Option } from 'commander';
+import { integer, real } from '../../apps/cli/src/commands/options.ts';
 import type { Told } from './messages.ts';
 import { mutateBytes, mutateJson, randomSource } from './mutate.ts';
 import { Reader } from './reader.ts';
@@ -15,21 +16,15 @@ import { TARGETS } from './targets.ts';
 const CORPUS = join(import.meta.dirname, 'corpus');
 const FOUND = join(import.meta.dirname, 'found');
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: 'string', default: '1' },
-    seed: { type: 'string', default: '1' },
-    only: { type: 'string' },
-    /** Mutants in place of minutes. */
-    count: { type: 'string' },
-  },
-});
-const seed = Number(values.seed);
-const names = Object.keys(TARGETS).filter((name) => !values.only || name === values.only);
-if (names.length === 0 || !Number.isInteger(seed)) {
-  console.error(`expected --seed N and --only one of ${Object.keys(TARGETS).join(', ')}`);
-  process.exit(2);
-}
+const { minutes, seed, only, count } = new Command('npm run fuzz --')
+  .description('Damaged files for every reader: each must be read or be refused in one line.')
+  .option('--minutes <n>', 'how long', real(0), 1)
+  .option('--count <n>', 'mutants, in place of minutes', integer(0))
+  .option('--seed <n>', 'of the mutants', integer(0), 1)
+  .addOption(new Option('--only <reader>', 'one reader').choices(Object.keys(TARGETS)))
+  .parse()
+  .opts<{ minutes: number; seed: number; only?: string; count?: number }>();
+const names = only ? [only] : Object.keys(TARGETS);
 
 const reader = new Reader();
 const counts = new Map<Told['ends'], number>();
@@ -70,10 +65,10 @@ for (const target of names) {
   }
 }
 
-const deadline = performance.now() + Number(values.minutes) * 60_000;
-const most = values.count === undefined ? Number.POSITIVE_INFINITY : Number(values.count);
+const deadline = performance.now() + minutes * 60_000;
+const goesOn = () => (count === undefined ? performance.now() < deadline : tried < count);
 let tried = 0;
-for (; tried < most && (values.count !== undefined || performance.now() < deadline); tried++) {
+for (; goesOn(); tried++) {
   const target = names[tried % names.length];
   const index = Math.floor(tried / names.length);
   const of = samples.get(target)!;
