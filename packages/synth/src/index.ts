@@ -2,6 +2,19 @@ export { projected } from './camera/head.ts';
 export { captionOf } from './caption/caption-of.ts';
 export { tryingCaption } from './caption/words.ts';
 export { handScene } from './hands/hand-scene.ts';
+export { drawEnd, endOf } from './judging/end.ts';
+export {
+  CANDIDATES,
+  type CandidateName,
+  type ClipSize,
+  type DrawerRoom,
+  drawerRoom,
+  MISSES,
+  missRoom,
+  openedShare,
+  openingRoom,
+  type Unusable,
+} from './judging/rooms.ts';
 export { forearmsFor, type Plan, type PlanSettings, planAction } from './motion/plan-action.ts';
 export { angles, type Closure, closeUntilContact, HAND_POSTURES, mixAngles, OPEN } from './motion/posture.ts';
 export { boneFrame, type HandAngles, type HandModel, poseSkeleton, wristOf } from './motion/skeleton.ts';

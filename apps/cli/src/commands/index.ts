@@ -79,4 +79,12 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     does: 'search for the hand path that brings a scene to a goal, with the model as simulator',
     load: async () => (await import('./plan.ts')).addPlan,
   },
+  judge: {
+    does: 'say how good a model is in rooms that nobody trained on',
+    load: async () => (await import('./judge.ts')).addJudge,
+  },
+  model: {
+    does: 'make a model folder of others: weights in f16, the mean of two trainings',
+    load: async () => (await import('./model.ts')).addModel,
+  },
 };

@@ -3,11 +3,8 @@
  * shut, both with the clip's own hand, over the pixels in which these two differ.
  */
 import { changedRegion, frameOf, type MetricClip, regionPsnr } from '@dwm/dwm-model';
-import type { SimulatedClip } from '@dwm/synth';
+import { drawEnd, openingRoom, type SimulatedClip, type Unusable } from '@dwm/synth';
 import { type Captions, captionFor } from './captions.ts';
-import { drawEnd } from './oracle.ts';
-import { openingRoom } from './rooms.ts';
-import type { Unusable } from './seeds.ts';
 import type { Setup } from './setup.ts';
 
 export interface OpeningRoom {

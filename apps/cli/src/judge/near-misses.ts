@@ -12,9 +12,8 @@ import {
   type MetricClip,
   regionPsnr,
 } from '@dwm/dwm-model';
+import { missRoom, type Unusable } from '@dwm/synth';
 import { type Captions, captionFor } from './captions.ts';
-import { missRoom } from './rooms.ts';
-import type { Unusable } from './seeds.ts';
 import type { Setup } from './setup.ts';
 
 export interface MissedRoom {

@@ -4,8 +4,6 @@
  */
 import { DeviceTensor, InvalidArgumentError, spec } from '@dwm/core-tensor';
 import type { MetricClip, WorldModel } from '@dwm/dwm-model';
-import type { SimulatedClip } from '@dwm/synth';
-import type { PassRenderer } from '@dwm/synth/node';
 
 export class Oracle implements WorldModel {
   readonly vae: WorldModel['vae'];
@@ -34,24 +32,3 @@ export class Oracle implements WorldModel {
     return { data: video, frames: staticVideo.frames, height, width, ...run };
   };
 }
-
-/** A clip's last frame as a clip, with things as they are at the end, or as another clip of the room leaves them. */
-export function endOf(clip: SimulatedClip, moving = clip.moving): SimulatedClip {
-  const last = <T>(list: readonly T[]) => list.slice(-1);
-  const alone = (path: SimulatedClip['acting']) => ({ ...path, frames: last(path.frames) });
-  const forearms = Object.entries(clip.forearms).map(([side, arm]) => [
-    side,
-    { ...arm, elbows: last(arm.elbows), shoulders: last(arm.shoulders) },
-  ]);
-  return {
-    ...clip,
-    moving: moving.map((part) => ({ ...part, worlds: last(part.worlds) })),
-    trajectory: alone(clip.acting),
-    acting: alone(clip.acting),
-    forearms: Object.fromEntries(forearms),
-  };
-}
-
-/** The picture of a clip's end, with hands and arms. */
-export const drawEnd = async (passes: PassRenderer, clip: SimulatedClip, moving = clip.moving) =>
-  (await passes.render(endOf(clip, moving))).interaction;

@@ -1,12 +1,10 @@
 /** Whether a drawer opens in the physics by the hand path that a search finds with the model alone. */
 import { startSearch } from '@dwm/dwm-model';
-import { clipOf, forearmsFor, runHands } from '@dwm/synth';
+import { clipOf, drawEnd, forearmsFor, runHands, type Unusable } from '@dwm/synth';
 import { describePoint, handPath } from '../plan/hand-path.ts';
 import { type SearchOptions, searchPath } from '../plan/search.ts';
 import { synthRoom } from '../plan/synth-room.ts';
 import { type Captions, captionFor } from './captions.ts';
-import { drawEnd } from './oracle.ts';
-import type { Unusable } from './seeds.ts';
 import type { Setup } from './setup.ts';
 
 export interface PlannedRoom {

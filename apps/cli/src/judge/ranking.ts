@@ -1,11 +1,10 @@
 /** Five things that a hand may do in a room, and which of them the model says opens the drawer. */
 import { frameOf, type MetricClip, rankActions, wantedChange } from '@dwm/dwm-model';
 import { writePng } from '@dwm/media/node';
+import { CANDIDATES, type CandidateName, drawerRoom, type Unusable } from '@dwm/synth';
 import { pasteHands } from '../eval/baselines.ts';
 import { rankingSheet } from '../rank/results.ts';
 import { type Captions, captionFor } from './captions.ts';
-import { CANDIDATES, type CandidateName, drawerRoom } from './rooms.ts';
-import type { Unusable } from './seeds.ts';
 import type { Setup } from './setup.ts';
 
 export interface RankedRoom {

@@ -5,12 +5,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readJsonFile, writeFileAtomic } from '@dwm/core-tensor/node';
+import type { Unusable } from '@dwm/synth';
 import { exists } from '../generate/files.ts';
 import { clock, type Reporter } from '../report.ts';
-
-export interface Unusable {
-  readonly rejected: string;
-}
 
 export interface Judged<R> {
   readonly seed: number;

@@ -3,11 +3,10 @@ import type { Device } from '@dwm/core-tensor';
 import { latentDistance, type MetricClip, type WorldModel } from '@dwm/dwm-model';
 import { PosedHands, renderHandClip } from '@dwm/renderer';
 import { decodeImage } from '@dwm/renderer/node';
-import { handScene, type SimulatedClip } from '@dwm/synth';
+import { type ClipSize, drawEnd, handScene, type SimulatedClip, type Unusable } from '@dwm/synth';
 import { type ClipPasses, PassRenderer, passesProblem } from '@dwm/synth/node';
 import type { Generator } from '../eval/models.ts';
-import type { ClipSize } from '../plan/synth-room.ts';
-import { drawEnd, Oracle } from './oracle.ts';
+import { Oracle } from './oracle.ts';
 
 export class Setup {
   readonly device: Device;
@@ -43,7 +42,7 @@ export class Setup {
   readonly distance = (): ReturnType<typeof latentDistance> => latentDistance(this.generator.pipeline.vae);
 
   /** All passes of a clip, or what is wrong with them. The oracle knows what comes of its hands. */
-  async draw(clip: SimulatedClip): Promise<ClipPasses | { rejected: string }> {
+  async draw(clip: SimulatedClip): Promise<ClipPasses | Unusable> {
     const passes = await this.passes.render(clip);
     const rejected = passesProblem(clip, passes);
     if (rejected) return { rejected };

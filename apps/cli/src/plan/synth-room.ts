@@ -4,16 +4,18 @@
  */
 import {
   type Action,
+  type ClipSize,
   clipOf,
   fault,
   findBody,
   firstPlace,
   handScene,
-  isJoint,
   makeWorld,
+  openedShare,
   planAction,
   runHands,
   tryingCaption,
+  type Unusable,
   type World,
   wristOf,
 } from '@dwm/synth';
@@ -22,28 +24,10 @@ import { startingSide } from './hand-path.ts';
 import { targetsNearChange } from './near-change.ts';
 import type { Task } from './search.ts';
 
-export interface ClipSize {
-  readonly frames: number;
-  readonly height: number;
-  readonly width: number;
-  readonly fps: number;
-}
-
 /** How far a hand path opens what the world is about, as a share of its way. */
 async function openedBy(world: World, trajectory: Parameters<typeof runHands>[1]): Promise<number> {
   const { moving } = await runHands(world, trajectory);
   return openedShare(world, moving, world.actor);
-}
-
-export function openedShare(
-  world: World,
-  moving: readonly { name: string; opening?: readonly number[] }[],
-  name: string,
-): number {
-  const { motion } = findBody(world, name);
-  const opening = moving.find((part) => part.name === name)?.opening;
-  if (!isJoint(motion) || !opening) return 0;
-  return (opening.at(-1)! - opening[0]) / (motion.limits[1] - motion.limits[0]);
 }
 
 const ACTION: Action = 'pull-drawer';
@@ -57,7 +41,7 @@ export async function synthRoom(
   seed: number,
   passes: PassRenderer,
   size: ClipSize,
-): Promise<(Task & { world: World; pullCaption: string }) | { rejected: string }> {
+): Promise<(Task & { world: World; pullCaption: string }) | Unusable> {
   const world = await makeWorld(seed, ACTION);
   const settings = { ...size, fixedCamera: true };
   const pull = planAction(world, settings);

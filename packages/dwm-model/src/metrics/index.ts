@@ -7,5 +7,6 @@ export { LPIPS_NETWORKS, type LpipsNetwork } from './lpips/networks.ts';
 export { clipPsnr, type Psnr, regionPsnr } from './psnr.ts';
 export { CHANGE_DILATION, CHANGE_THRESHOLD, changedRegion, differs, dilate } from './region.ts';
 export { type Score, type ScoreInput, scoreClip } from './score.ts';
+export { type Share, shareOf, shareText } from './share.ts';
 export { type Sharpness, sharpness } from './sharpness.ts';
 export { clipSsim, type Ssim, ssimMap } from './ssim.ts';

@@ -10,6 +10,7 @@ import {
   type MetricClip,
   regionPsnr,
   scoreClip,
+  shareOf,
   sharpness,
   temporalFlicker,
 } from './index.ts';
@@ -167,4 +168,12 @@ test('a score has every metric that its clips allow', () => {
   expect(all.flicker).toBe(0);
   expect(all.psnrChanged).toBeLessThan(30);
   expect(all.handIou).toBeNull();
+});
+
+test('an interval of a share: values of Wilson’s formula, inside 0 to 1', () => {
+  const { low, high } = shareOf(38, 50);
+  expect([low, high].map((value) => value.toFixed(4))).toEqual(['0.6259', '0.8570']);
+  expect(shareOf(10, 10)).toMatchObject({ share: 1, high: 1 });
+  expect(shareOf(10, 10).low).toBeCloseTo(0.7225, 3);
+  expect(shareOf(0, 10).low).toBe(0);
 });

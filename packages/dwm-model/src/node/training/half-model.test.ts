@@ -46,6 +46,8 @@ test('weights in f16, configs as they are, a card that stays; weights out of ran
     const before = (await readdir(to, { recursive: true })).sort();
     expect(before).toEqual([...(await readdir(from, { recursive: true })), 'README.md'].sort());
 
+    await expect(writeHalfModel(from, `${from}/.`)).rejects.toThrow(/is read, too; expected another folder/);
+    expect(await readdir(join(from, 'vae'))).toHaveLength(2);
     await expect(writeHalfModel(wild, to)).rejects.toThrow(/vae: w holds values that f16 cannot/);
     expect((await readdir(to, { recursive: true })).sort()).toEqual(before);
   } finally {

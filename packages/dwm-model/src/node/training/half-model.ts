@@ -6,6 +6,7 @@ import { cp, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InvalidFileError, openCheckpoint, subfolder, toFloat16, toFloat32 } from '@dwm/core-tensor';
 import { openDirectory, saveSafetensors, type TensorToSave } from '@dwm/core-tensor/node';
+import { checkApart } from './model-folder.ts';
 
 /** Parts of a model folder, with the name of their weights where they have some. */
 const PARTS: Readonly<Record<string, string | undefined>> = {
@@ -26,9 +27,11 @@ export interface PartSize {
 
 /**
  * Writes the model of `from` to `to` with weights in f16. Other files of `to`, such as its card, stay.
+ * @throws InvalidArgumentError where `to` is a folder that is read.
  * @throws InvalidFileError where a part is missing or a weight is too large for f16, before the part is written.
  */
 export async function writeHalfModel(from: string, to: string): Promise<PartSize[]> {
+  await checkApart(to, from);
   const folder = await openDirectory(from);
   const sizes: PartSize[] = [];
   for (const [part, weights] of Object.entries(PARTS)) {

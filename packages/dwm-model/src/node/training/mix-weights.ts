@@ -7,12 +7,15 @@ import { join } from 'node:path';
 import { InvalidFileError, toFloat32 } from '@dwm/core-tensor';
 import { readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
 import { TRANSFORMER_FILE } from '../../training/export.ts';
+import { checkApart } from './model-folder.ts';
 
 /**
  * Writes the model of `from` to `to`, its transformer being `share` of its own and the rest of that of `other`.
+ * @throws InvalidArgumentError where `to` is a folder that is read.
  * @throws InvalidFileError where `other` lacks one of its tensors, or has it in another shape.
  */
 export async function mixWeights(from: string, other: string, share: number, to: string): Promise<void> {
+  await checkApart(to, from, other);
   const [own, others] = [
     await readSafetensors(join(from, TRANSFORMER_FILE)),
     await readSafetensors(join(other, TRANSFORMER_FILE)),

@@ -3,9 +3,9 @@
  * is the base with the trained part in it. What a run does not change is linked, not copied.
  */
 import { createReadStream } from 'node:fs';
-import { link, mkdir, readdir, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { InvalidFileError, type ModelFolder, subfolder } from '@dwm/core-tensor';
+import { link, mkdir, readdir, realpath, rm } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { InvalidArgumentError, InvalidFileError, type ModelFolder, subfolder } from '@dwm/core-tensor';
 import { openDirectory, saveSafetensors, type TensorToSave, writeFileAtomic } from '@dwm/core-tensor/node';
 import { readT5Config } from '../../text-encoder/index.ts';
 import { t5Parameters } from '../../text-encoder/network.ts';
@@ -138,4 +138,13 @@ async function linkFile(from: string, to: string): Promise<void> {
   await mkdir(dirname(to), { recursive: true });
   await rm(to, { force: true });
   await link(from, to).catch(() => writeFileAtomic(to, createReadStream(from)));
+}
+
+/** @throws InvalidArgumentError where `to` is one of the folders that are read: its files would go first. */
+export async function checkApart(to: string, ...read: readonly string[]): Promise<void> {
+  const real = (path: string) => realpath(path).catch(() => resolve(path));
+  const target = await real(to);
+  for (const from of read)
+    if ((await real(from)) === target)
+      throw new InvalidArgumentError('to', `${to} is read, too; expected another folder to write`);
 }

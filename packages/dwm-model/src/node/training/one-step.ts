@@ -10,14 +10,17 @@ import { openDirectory, readSafetensors, saveSafetensors } from '@dwm/core-tenso
 import { TRANSFORMER_FILE } from '../../training/export.ts';
 import { readTransformerConfig } from '../../transformer/index.ts';
 import { readJson } from '../../weights/config.ts';
+import { checkApart } from './model-folder.ts';
 
 const WEIGHT = 'patch_embed.proj.weight';
 
 /**
  * Writes the model of `from` to `to`, with what read noise reading hands.
+ * @throws InvalidArgumentError where `to` is a folder that is read.
  * @throws InvalidFileError where the transformer has other channels than noisy | mask | static | hands.
  */
 export async function noiseToHands(from: string, to: string): Promise<void> {
+  await checkApart(to, from);
   const { json, file } = await readJson(await openDirectory(from), 'transformer/config.json');
   const { in_channels: channels, out_channels: latents } = readTransformerConfig(json, file);
   if (channels !== 3 * latents + 1) {

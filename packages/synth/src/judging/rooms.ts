@@ -1,30 +1,40 @@
 /** What hands may do in one made-up room, along one camera path, each run in the physics. */
 import { type HandPose, SIDES, type Trajectory } from '@dwm/renderer';
-import {
-  angles,
-  anotherOf,
-  blend,
-  clipOf,
-  FIXED_CAMERA,
-  fault,
-  forearmsFor,
-  makeWorld,
-  minimumJerk,
-  OPEN,
-  type Plan,
-  planAction,
-  poseSkeleton,
-  Random,
-  runHands,
-  type SimulatedClip,
-  type World,
-  wristOf,
-} from '@dwm/synth';
-import { type ClipSize, openedShare } from '../plan/synth-room.ts';
-import type { Unusable } from './seeds.ts';
+import { forearmsFor, type Plan, type PlanSettings, planAction } from '../motion/plan-action.ts';
+import { angles, OPEN } from '../motion/posture.ts';
+import { poseSkeleton, wristOf } from '../motion/skeleton.ts';
+import { blend, minimumJerk } from '../motion/timeline.ts';
+import { runHands } from '../physics/run-hands.ts';
+import { Random } from '../random.ts';
+import { clipOf, FIXED_CAMERA, fault } from '../simulate.ts';
+import type { SimulatedClip } from '../types.ts';
+import { makeWorld } from '../world/make-world.ts';
+import { anotherOf, findBody, isJoint, type World } from '../world/world.ts';
 
+/** Size, length and rate of the clips. */
+export type ClipSize = Pick<PlanSettings, 'width' | 'height' | 'frames' | 'fps'>;
+
+/** Why nothing can be judged in a room. */
+export interface Unusable {
+  readonly rejected: string;
+}
+
+/** What hands do in a `drawerRoom`; the first is right. */
 export const CANDIDATES = ['pull it', 'pull another', 'push it', 'touch nothing', 'move away'] as const;
+/** One of `CANDIDATES`. */
 export type CandidateName = (typeof CANDIDATES)[number];
+
+/** Share of its way that a drawer or door has passed at the end; 0 for what is none, or does not move. */
+export function openedShare(
+  world: World,
+  moving: readonly { name: string; opening?: readonly number[] }[],
+  name: string,
+): number {
+  const { motion } = findBody(world, name);
+  const opening = moving.find((part) => part.name === name)?.opening;
+  if (!isJoint(motion) || !opening) return 0;
+  return (opening.at(-1)! - opening[0]) / (motion.limits[1] - motion.limits[0]);
+}
 
 /** Share of the way that still counts as shut. */
 const SHUT = 0.05;
@@ -59,6 +69,7 @@ function moveAway(world: World, nothing: Plan): Plan {
   return { ...nothing, acting: away, forearms: forearmsFor(world, away) };
 }
 
+/** A room with a shut chest of drawers, and all that was done in it. */
 export interface DrawerRoom {
   readonly world: World;
   /** In the order of `CANDIDATES`. */

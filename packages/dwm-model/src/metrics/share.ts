@@ -1,5 +1,6 @@
 /** A share of cases with the 95% interval of Wilson (1927), which stays honest at none, at all and for few cases. */
 export interface Share {
+  /** A tie may count as a part. */
   readonly right: number;
   readonly of: number;
   readonly share: number;
@@ -9,6 +10,7 @@ export interface Share {
 
 const Z = 1.96;
 
+/** @param of more than 0. */
 export function shareOf(right: number, of: number): Share {
   const share = right / of;
   const middle = (share + Z ** 2 / (2 * of)) / (1 + Z ** 2 / of);

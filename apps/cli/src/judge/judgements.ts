@@ -1,44 +1,22 @@
-/**
- * How a world model is judged on rooms that nobody trained on: npx tsx tools/judge.ts
- * rank|direction|near-misses|plan
- * Every room's result is kept below --out, by what was asked of which weights: the same command goes on where it was.
- */
-import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+/** What a world model is asked in rooms that nobody trained on, and what its answers come to. */
 import { join } from 'node:path';
-import { writeFileAtomic } from '@dwm/core-tensor/node';
-import { FIRST_TEST_SEED, OPENED } from '@dwm/synth';
-import { Command, Option } from 'commander';
-import { integer } from '../apps/cli/src/commands/options.ts';
-import { checkModel, Generator } from '../apps/cli/src/eval/models.ts';
-import { DEFAULT_MODEL } from '../apps/cli/src/generate/default-model.ts';
-import { interruptible } from '../apps/cli/src/interrupt.ts';
-import { CAPTIONS, type Captions } from '../apps/cli/src/judge/captions.ts';
-import { directionOfRoom, type OpeningRoom, rightOf } from '../apps/cli/src/judge/direction.ts';
-import { AS_IT_WAS, type MissedRoom, missedRoom } from '../apps/cli/src/judge/near-misses.ts';
-import { planRoom } from '../apps/cli/src/judge/planning.ts';
-import { firstPlace, RIGHT, rankRoom } from '../apps/cli/src/judge/ranking.ts';
-import { CANDIDATES, MISSES } from '../apps/cli/src/judge/rooms.ts';
-import { judgeSeeds } from '../apps/cli/src/judge/seeds.ts';
-import { Setup } from '../apps/cli/src/judge/setup.ts';
-import { type Share, shareOf, shareText } from '../apps/cli/src/judge/share.ts';
-import { SEARCH } from '../apps/cli/src/plan/search.ts';
-import { createReporter, type Reporter, reportError } from '../apps/cli/src/report.ts';
-import { openTunedDevice } from '../apps/cli/src/tuning.ts';
+import { type Share, shareOf, shareText } from '@dwm/dwm-model';
+import { CANDIDATES, MISSES, OPENED } from '@dwm/synth';
+import { SEARCH } from '../plan/search.ts';
+import type { Captions } from './captions.ts';
+import { directionOfRoom, type OpeningRoom, rightOf } from './direction.ts';
+import { AS_IT_WAS, type MissedRoom, missedRoom } from './near-misses.ts';
+import { planRoom } from './planning.ts';
+import { firstPlace, RIGHT, rankRoom } from './ranking.ts';
+import { judgeSeeds } from './seeds.ts';
+import type { Setup } from './setup.ts';
 
-interface Flags {
-  model: string;
-  count: number;
-  seed: number;
-  noise: number;
-  oracle?: true;
-  captions: Captions;
-  numInferenceSteps?: number;
-  population?: number;
-  rounds?: number;
-  elite?: number;
-  out: string;
-  json?: string;
+interface Asked {
+  readonly count: number;
+  readonly captions: Captions;
+  readonly population?: number;
+  readonly rounds?: number;
+  readonly elite?: number;
 }
 
 interface Verdict {
@@ -48,7 +26,7 @@ interface Verdict {
 
 type Judgement = (
   setup: Setup,
-  flags: Flags,
+  asked: Asked,
   seeds: Omit<Parameters<typeof judgeSeeds>[0], 'count'>,
 ) => Promise<Verdict & Pick<Awaited<ReturnType<typeof judgeSeeds>>, 'judged' | 'rejected'>>;
 
@@ -135,13 +113,13 @@ const nearMisses: Judgement = async (setup, { count, captions }, seeds) => {
   };
 };
 
-const plan: Judgement = async (setup, flags, seeds) => {
-  const { count, ...search } = { ...SEARCH, ...flags };
+const plan: Judgement = async (setup, asked, seeds) => {
+  const { count, captions, ...search } = { ...SEARCH, ...asked };
   const opened = (all: readonly { opened: number }[]) => all.filter((room) => room.opened > OPENED).length;
   const { judged, rejected } = await judgeSeeds(
     { ...seeds, count },
     (seed) =>
-      planRoom(setup, seed, flags.captions, {
+      planRoom(setup, seed, captions, {
         ...{ population: search.population, rounds: search.rounds, elite: search.elite },
         onClip: (round, done, total) =>
           seeds.reporter.progress(
@@ -166,7 +144,8 @@ const plan: Judgement = async (setup, flags, seeds) => {
   };
 };
 
-const JUDGEMENTS = {
+/** Each with the usual count of rooms, or of clips. */
+export const JUDGEMENTS = {
   rank: { run: rank, count: 50, about: 'five candidates a room: is the one that opens the drawer first' },
   direction: {
     run: direction,
@@ -179,88 +158,4 @@ const JUDGEMENTS = {
     about: 'a hand that does not take hold leaves the scene as it was',
   },
   plan: { run: plan, count: 10, about: 'a hand path found by search opens the drawer in the physics' },
-} as const;
-
-/** Of all files of the model: a retrained one is another. */
-async function digest(folder: string): Promise<string> {
-  const hash = createHash('sha256');
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const files = entries
-    .filter((entry) => entry.isFile())
-    .map(({ parentPath, name }) => join(parentPath, name));
-  for (const file of files.sort()) hash.update(await readFile(file));
-  return hash.digest('hex');
-}
-
-async function judge(name: keyof typeof JUDGEMENTS, flags: Flags, reporter: Reporter, signal: AbortSignal) {
-  const { count, seed, out, json, ...asked } = flags;
-  const key = createHash('sha256').update(JSON.stringify([asked, await digest(flags.model)]));
-  const folder = join(out, `${name}-${key.digest('hex').slice(0, 12)}`);
-  const model = await checkModel(flags.model, { ...flags, seed: flags.noise });
-  const device = await openTunedDevice(reporter);
-  try {
-    const generator = await Generator.load(device, model, reporter, signal);
-    const setup = new Setup(device, generator, flags.oracle === true, flags.noise, signal);
-    try {
-      const from = performance.now();
-      const verdict = await JUDGEMENTS[name].run(setup, flags, { folder, seed, signal, reporter });
-      const seconds = (performance.now() - from) / 1000;
-      const { judged, rejected, data, lines } = verdict;
-      const secondsARoom = sum(judged.map((room) => room.seconds)) / judged.length;
-      const lastSeed = judged.at(-1)!.seed;
-      const result = { judgement: name, flags, ...data, secondsARoom, lastSeed, rejected, seconds, folder };
-      if (json) await writeFileAtomic(json, `${JSON.stringify(result, undefined, 1)}\n`);
-      reporter.result(
-        result,
-        [
-          flags.oracle ? 'the simulator in place of the model: the ceiling' : generator.name,
-          ...lines,
-          `${judged.length} rooms of seeds ${seed} to ${lastSeed}, ${rejected} unusable; ${secondsARoom.toFixed(1)} s a room; ${folder}`,
-        ].join('\n'),
-      );
-    } finally {
-      setup.destroy();
-    }
-  } finally {
-    device.destroy();
-  }
-}
-
-const program = new Command('judge').description(
-  'how a world model is judged on rooms that nobody trained on',
-);
-for (const [name, { count, about }] of Object.entries(JUDGEMENTS)) {
-  const command = program
-    .command(name)
-    .description(about)
-    .option('--model <dir>', 'model folder', DEFAULT_MODEL)
-    .option('--count <n>', name === 'direction' ? 'clips, two a room' : 'rooms', integer(1), count)
-    .option('--seed <n>', 'of the first room', integer(0), FIRST_TEST_SEED)
-    .option('--noise <n>', 'seed of the noise', integer(0), 42)
-    .option('--num-inference-steps <n>', "denoising steps; the model's own if left out", integer(1, 1000))
-    .addOption(
-      new Option('--captions <which>', "each clip's own, for all of a room the words for pulling, or none")
-        .choices(CAPTIONS)
-        .default('own'),
-    )
-    .option('--oracle', 'the simulator answers in place of the model: the ceiling')
-    .option('--out <dir>', 'keeps the result of every room', 'runs/judge')
-    .option('--json <file>', 'the verdict as data');
-  if (name === 'plan') {
-    command
-      .option('--population <n>', 'paths a round', integer(2), SEARCH.population)
-      .option('--rounds <n>', 'rounds', integer(1), SEARCH.rounds)
-      .option('--elite <n>', 'paths that the next round is drawn around', integer(1), SEARCH.elite);
-  }
-  command.action(async (flags: Flags) => {
-    await interruptible((signal) =>
-      judge(name as keyof typeof JUDGEMENTS, flags, createReporter(false), signal),
-    );
-  });
-}
-try {
-  await program.parseAsync();
-  process.exit(0);
-} catch (error) {
-  process.exit(reportError(error, false));
-}
+} as const satisfies Record<string, { run: Judgement; count: number; about: string }>;
