@@ -41,7 +41,22 @@ const schema = z.object({
   /** Channels of the inpainting base, and of the hand condition that DWM appends. */
   original_in_channels: positive.nullable().default(null),
   condition_channels: positive.nullable().default(null),
+  /** Not diffusers': latent frames attend only to those of their own block and of blocks before. */
+  causal: z
+    .strictObject({
+      /** Latent frames of a block, which are made at once. */
+      block_frames: positive,
+      /** Blocks up to its own that a block sees. */
+      window: positive,
+      /** First blocks that all see. */
+      sink: z.number().int().nonnegative().default(1),
+    })
+    .nullable()
+    .default(null),
 });
+
+/** How a causal transformer looks back, in blocks of latent frames. */
+export type CausalConfig = NonNullable<z.infer<typeof schema>['causal']>;
 
 /** A transformer's config.json. */
 export type TransformerConfig = z.infer<typeof schema> & {
@@ -60,5 +75,16 @@ export function readTransformerConfig(json: unknown, file: string): TransformerC
       { field: 'in_channels' },
     );
   }
+  const { causal, patch_size_t: framePatch } = config;
+  const refuse = (field: string, problem: string) => {
+    throw new InvalidFileError(file, `${field}: ${problem}`, { field });
+  };
+  if (causal && causal.block_frames % (framePatch ?? 1) !== 0)
+    refuse(
+      'causal.block_frames',
+      `expected a multiple of patch_size_t ${framePatch}, got ${causal.block_frames}`,
+    );
+  if (causal && config.use_learned_positional_embeddings)
+    refuse('causal', 'goes without use_learned_positional_embeddings, whose table ends with a clip');
   return { ...config, innerDim: config.num_attention_heads * config.attention_head_dim };
 }

@@ -43,10 +43,14 @@ function positions(start: number, stop: number, n: number): number[] {
   return Array.from({ length: n }, (_, i) => (n === 1 ? start : start + ((end - start) * i) / (n - 1)));
 }
 
-/** cos and sin tables [tokens, head dim]. */
+/**
+ * cos and sin tables [tokens, head dim].
+ * @param first frame of patches that the grid begins with.
+ */
 export function rotaryTables(
   config: TransformerConfig,
   grid: TokenGrid,
+  first = 0,
 ): { cos: Float32Array; sin: Float32Array } {
   const { attention_head_dim: dim, patch_size: p } = config;
   const { frames, rows, columns } = grid;
@@ -62,25 +66,28 @@ export function rotaryTables(
   const dimT = Math.floor(dim / 4);
   const dimS = Math.floor(dim / 8) * 3;
   return turnTables({
-    frames: whole(frames).map((t) => angles(t, dimT)),
+    frames: whole(frames).map((t) => angles(first + t, dimT)),
     rows: y.map((position) => angles(position, dimS)),
     columns: x.map((position) => angles(position, dimS)),
   });
 }
 
-/** sin of all angles, then cos of all: a quarter of the width for time, three eighths each for x and y. */
-export function sincosTable(config: TransformerConfig, grid: TokenGrid): Float32Array {
+/**
+ * sin of all angles, then cos of all: a quarter of the width for time, three eighths each for x and y.
+ * @param first frame of patches that the grid begins with.
+ */
+export function sincosTable(config: TransformerConfig, grid: TokenGrid, first = 0): Float32Array {
   const { innerDim, spatial_interpolation_scale: space, temporal_interpolation_scale: time } = config;
   const dimT = innerDim / 4;
   const dimS = (3 * innerDim) / 8;
-  const axis = (count: number, scale: number, dim: number) =>
+  const axis = (count: number, scale: number, dim: number, start = 0) =>
     whole(count).map((place) => {
-      const own = angles(place / scale, dim);
+      const own = angles((start + place) / scale, dim);
       return Float32Array.of(...own.map(Math.sin), ...own.map(Math.cos));
     });
   return gridTable(
     {
-      frames: axis(grid.frames, time, dimT),
+      frames: axis(grid.frames, time, dimT, first),
       rows: axis(grid.rows, space, dimS),
       columns: axis(grid.columns, space, dimS),
     },

@@ -22,8 +22,8 @@ import {
   type Tensor,
 } from '@dwm/core-tensor';
 import type { Riflex } from '../../families/family.ts';
-import type { Tap } from '../../transformer/forward.ts';
 import type { TokenGrid } from '../../transformer/grid.ts';
+import type { Tap } from '../../transformer/inputs.ts';
 import { denseLayer, inRowParts } from '../../weights/layers.ts';
 import type { Weights } from '../../weights/weights.ts';
 import { IMAGE_TOKENS, type WanConfig } from './config.ts';
