@@ -151,7 +151,7 @@ class Walker {
   }
 
   walk(type: string): void {
-    this.#visit({ type, body: 0, end: this.#view.byteLength }, 0);
+    this.#visit({ type, body: 0, end: this.#view.byteLength }, 0, '');
   }
 
   continue(bytes: DataView, type: string): void {
@@ -190,7 +190,7 @@ class Walker {
     }
   }
 
-  #visit(box: Box, depth: number): void {
+  #visit(box: Box, depth: number, parent: string): void {
     if (depth > NESTED) throw new ContainerError(`its boxes are nested more than ${NESTED} deep`);
     this.#checkTable(box);
     switch (box.type) {
@@ -213,15 +213,19 @@ class Walker {
         this.#visitAll(box.body + (plain ? 0 : 4), box.end, depth);
         return;
       }
+      case 'hdlr':
+        // QuickTime has another one beside the samples, of where these are, and one in its user data.
+        if (this.#track && parent === 'mdia') this.#track.handler = name(this.#view, box.body + 8);
+        break;
       default:
         this.#note(box);
     }
-    if (CONTAINERS.includes(box.type)) this.#visitAll(box.body, box.end, depth);
+    if (CONTAINERS.includes(box.type)) this.#visitAll(box.body, box.end, depth, box.type);
     if (box.type === 'trak') this.#track = undefined;
   }
 
-  #visitAll(from: number, to: number, depth: number): void {
-    for (const box of this.#boxes(from, to)) this.#visit(box, depth + 1);
+  #visitAll(from: number, to: number, depth: number, parent = ''): void {
+    for (const box of this.#boxes(from, to)) this.#visit(box, depth + 1, parent);
   }
 
   /** Descriptions of the samples: a fixed part, then boxes. */
@@ -266,7 +270,6 @@ class Walker {
       if (across > 0 && down > 0) track.stretch = across / down;
       track.angle = (Math.atan2(b, a) * 180) / Math.PI;
     } else if (type === 'mdhd') track.timescale = bytes.getUint32(body + (long ? 20 : 12));
-    else if (type === 'hdlr') track.handler = name(bytes, body + 8);
     else if (type === 'pasp') {
       const [across, down] = [bytes.getUint32(body), bytes.getUint32(body + 4)];
       if (across > 0 && down > 0) track.pasp = across / down;

@@ -127,9 +127,11 @@ function inserted(mp4: Uint8Array, path: string[], bytes: Buffer): Buffer {
 
 type Part = [seconds: number, mediaSeconds: number, rate?: number];
 
+const plainClip = encodeVideo(movingGradient(30, 16, 16, 10));
+
 /** A 10 fps clip of 30 frames with an edit list; a media time of -1 is a pause. */
 async function edited(parts: Part[]): Promise<Uint8Array> {
-  const clip = await encodeVideo(movingGradient(30, 16, 16, 10));
+  const clip = await plainClip;
   const mp4 = Buffer.from(clip);
   const timescale = mp4.readUInt32BE(find(mp4, ['moov', 'trak', 'mdia', 'mdhd'])!.at + 20);
   const movie = mp4.readUInt32BE(find(mp4, ['moov', 'mvhd'])!.at + 20);
@@ -225,6 +227,12 @@ test.each<{
 function span(from: number, to: number): number[] {
   return Array.from({ length: to - from }, (_, i) => from + i);
 }
+
+test('an edit list of a QuickTime file, which has a second handler beside its samples', async () => {
+  const dataHandler = box('hdlr', words(0), Buffer.from('dhlrurl '), words(0, 0, 0));
+  const video = inserted(await edited([[1.55, 0]]), ['moov', 'trak', 'mdia', 'minf'], dataHandler);
+  expect((await videoInfo(blobOf(video))).frames).toBe(16);
+});
 
 test('parts at another speed, and lists that show nothing, are named', async () => {
   const fast = new File([Uint8Array.from(await edited([[1, 0, 2]]))], 'fast.mp4');
