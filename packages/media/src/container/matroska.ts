@@ -46,7 +46,11 @@ export async function checkMatroska(source: ByteSource): Promise<number> {
     if (ends.length > 1 && TOP.includes(id)) ends.length = 1;
     if (ends.length === 1 && id !== SEGMENT && !IN_SEGMENT.includes(id))
       throw new ContainerError(`its element at byte ${at} does not belong there`);
-    if (MASTERS.includes(id)) ends.push(size === undefined ? Number.POSITIVE_INFINITY : body + size);
+    const end = size === undefined ? Number.POSITIVE_INFINITY : body + size;
+    // After the outer one the demuxer goes on within this one, as with what does not belong there.
+    if (ends.length > 1 && size !== undefined && end > ends[ends.length - 1])
+      throw new ContainerError(`its element at byte ${at} is larger than what it is in`);
+    if (MASTERS.includes(id)) ends.push(end);
     if (id === CUE_POINT && ++cues > CUE_POINTS)
       throw new ContainerError(`its index has more than ${CUE_POINTS} entries`);
     if (BLOCKS.includes(id)) {
@@ -55,7 +59,7 @@ export async function checkMatroska(source: ByteSource): Promise<number> {
     }
     if (MASTERS.includes(id)) at = body;
     else if (size === undefined) throw new ContainerError(`its element at byte ${at} has no end`);
-    else at = body + size;
+    else at = end;
   }
   return source.size;
 }

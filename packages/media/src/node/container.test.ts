@@ -464,6 +464,9 @@ test('elements of a Matroska file are counted, laced frames too', async () => {
   const lost = Buffer.from(bytes);
   lost.writeUInt32BE(0x15153123, lost.indexOf(Buffer.from('1654ae6b', 'hex'), 120));
   await expect(checkMatroska(source(lost))).rejects.toThrow(/does not belong there/);
+  const cut = Buffer.from(bytes);
+  cut[cut.lastIndexOf(Buffer.from('1c53bb6b', 'hex')) + 4] = 0x81;
+  await expect(checkMatroska(source(cut))).rejects.toThrow(/larger than what it is in/);
   // A SimpleBlock of six bytes whose 256 frames are empty.
   const laced = Buffer.from([0xa3, 0x85, 0x81, 0, 0, 0x04, 0xff]);
   const many = Buffer.concat([bytes, ...Array.from({ length: 40_000 }, () => laced)]);
