@@ -12,6 +12,8 @@ const SAME: readonly (readonly string[])[] = [
   ['--static', '--static-video'],
   ['--hands', '--hand-video'],
   ['--lora', '--checkpoint-path'],
+  ['--teacache-rel-l1-thresh', '--teacache-threshold', '--rel-l1-thresh'],
+  ['--teacache-num-skip-start-steps', '--num-skip-start-steps'],
 ];
 
 /**

@@ -4,6 +4,7 @@ import { basename, dirname, extname, join, relative } from 'node:path';
 import { beforeUse, type Device, InvalidArgumentError, type ModelFolder } from '@dwm/core-tensor';
 import { checkOutput, openPath, withOutput } from '@dwm/core-tensor/node';
 import {
+  cacheKind,
   checkPipelineType,
   clipReport,
   DEFAULTS,
@@ -87,10 +88,20 @@ import { clock, createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
 import { VERSION } from '../version.ts';
 import { type Worker, type WorkerFlags, workerFrom, workerOption } from '../work/claim.ts';
-import { compositeOption, inSteps, integer, memoryOption, noCompositeOption, real } from './options.ts';
+import {
+  addShortcuts,
+  compositeOption,
+  inSteps,
+  integer,
+  memoryOption,
+  noCompositeOption,
+  real,
+  type ShortcutFlags,
+  shortcutsOf,
+} from './options.ts';
 
 /** Flags as commander gives them; settings that are left out are the model's. */
-interface Given extends Partial<RunSettings>, DrawFlags, WorkerFlags {
+interface Given extends Partial<RunSettings>, DrawFlags, WorkerFlags, ShortcutFlags {
   model?: string;
   checkpointPath?: string;
   experimentConfig?: string;
@@ -150,7 +161,7 @@ type Flags = Asked & RunSettings & { readonly negativePrompt: string; readonly t
 
 /** @param defaultModel what runs without `--model`. */
 export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): void {
-  program
+  const command = program
     .command('generate')
     .optionsGroup('Model:')
     .option(
@@ -288,6 +299,8 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
       '--no-tiling',
       'whole frames: more memory, no seams (default: as the experiment file says, else tiles)',
     )
+    .optionsGroup('Faster:');
+  addShortcuts(command)
     .addHelpText(
       'after',
       `
@@ -344,6 +357,7 @@ async function generate(
     outputDir:
       given.outputDir ?? (checkpointFolder && !given.out ? join(checkpointFolder, 'inference') : undefined),
   };
+  cacheKind(shortcutsOf(asked));
   if (asked.video !== undefined) asked.video = await belowRoot(asked.video, asked.dataRoot);
   checkFlags(asked);
   const family = await familyOfModel(asked.model ?? defaultModel);
@@ -411,11 +425,12 @@ async function generateAll(
   const draws = flags.latents
     ? await readDraws(flags.latents, await family.latentSize(folder, sizeOf(flags)))
     : undefined;
+  const shortcuts = shortcutsOf(flags);
   const needs = {
     ...{ numFrames: flags.numFrames, height: flags.height, width: flags.width },
     ...{ numInferenceSteps: flags.numInferenceSteps, guided: flags.guidanceScale > 1 },
     ...{ precision: flags.precision, tiling: flags.tiling, lora: tuned.lora !== undefined },
-    composite: flags.composite,
+    ...{ composite: flags.composite, cache: cacheKind(shortcuts), cfgSkipRatio: shortcuts.cfgSkipRatio },
     encodesText: !embeds || (flags.guidanceScale > 1 && !embeds.negative),
     ...(embeds && { textTokens: family.padsText ? undefined : embeds.tokens }),
   };
@@ -766,6 +781,7 @@ async function generateClip(
       flags.seed + (flags.datasetFile && pipeline.family.defaults.seedOfClip === 'add-place' ? job.index : 0),
     strength: flags.strength,
     tiling: flags.tiling,
+    ...shortcutsOf(flags),
   };
   const estimate = () => pipeline.estimate({ ...settings, ...videos, prompt });
   await beforeUse.tune(device, estimate);
@@ -821,6 +837,7 @@ async function generateClip(
     truth: videos.truth && job.truth,
     timesteps: generated.timesteps,
     guidance: generated.guidance,
+    calculated: generated.calculated,
     adapter: device.caps.adapter,
     frames: generated.frames,
     plannedDeviceBytes: planned,
@@ -843,7 +860,9 @@ async function generateClip(
   }
   const written = typeof prompt === 'string' ? prompt : '';
   await writeClip(paths, { ...generated, fps: flags.fps }, videos, { file: metadata, entry }, written);
-  reporter.progress(`${paths.video}: ${clock(seconds)}`, true);
+  const left = generated.calculated.filter((step) => !step).length;
+  const steps = left > 0 ? `, ${left} of ${generated.calculated.length} steps left out` : '';
+  reporter.progress(`${paths.video}: ${clock(seconds)}${steps}`, true);
   return { video: paths.video, metadata, seconds };
 }
 

@@ -1,14 +1,22 @@
 /** `dwm memory`: what a run takes on a device, stage by stage, from configurations and headers alone. */
-import { DEFAULTS, PLAN_DEVICES, planRun, readModelShapes } from '@dwm/dwm-model';
+import { cacheKind, DEFAULTS, PLAN_DEVICES, planRun, readModelShapes } from '@dwm/dwm-model';
 import { type Command, Option } from 'commander';
 import { chooseModel } from '../generate/default-model.ts';
 import { modelFolder } from '../hub-folder.ts';
 import { planTable } from '../memory/table.ts';
 import { planTarget } from '../memory/target.ts';
 import { createReporter } from '../report.ts';
-import { inSteps, integer, memoryOption, real } from './options.ts';
+import {
+  addShortcuts,
+  inSteps,
+  integer,
+  memoryOption,
+  real,
+  type ShortcutFlags,
+  shortcutsOf,
+} from './options.ts';
 
-interface Flags {
+interface Flags extends ShortcutFlags {
   model?: string;
   memory?: string;
   numFrames?: number;
@@ -23,8 +31,7 @@ interface Flags {
 }
 
 export function addMemory(program: Command): void {
-  program
-    .command('memory')
+  addShortcuts(program.command('memory'))
     .option('--model <dir>', 'folder of a model; else models/dwm-tiny')
     .addOption(memoryOption())
     .option(
@@ -57,6 +64,7 @@ Examples:
       const { folder, settings } = await chooseModel(model, reporter);
       const shapes = await readModelShapes(folder);
       const { device } = program.opts();
+      const shortcuts = shortcutsOf(flags);
       const plan = planRun(shapes, await planTarget({ device, memory: flags.memory }), {
         numFrames: flags.numFrames ?? settings.numFrames ?? DEFAULTS.numFrames,
         height: flags.height ?? settings.height ?? DEFAULTS.height,
@@ -68,6 +76,8 @@ Examples:
         encodesText: flags.promptEmbeds !== true,
         lora: flags.lora === true,
         tiling: flags.tiling,
+        cache: cacheKind(shortcuts),
+        cfgSkipRatio: shortcuts.cfgSkipRatio,
       });
       reporter.result(plan, planTable(plan));
     });

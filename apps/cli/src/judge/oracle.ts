@@ -28,7 +28,7 @@ export class Oracle implements WorldModel {
     const video = staticVideo.data.slice();
     const bytes = height * width * 3;
     video.set(data.subarray(data.length - bytes), video.length - bytes);
-    const run = { latentShape: [], timesteps: [], guidance: [] };
+    const run = { latentShape: [], timesteps: [], guidance: [], calculated: [] };
     return { data: video, frames: staticVideo.frames, height, width, ...run };
   };
 }

@@ -9,10 +9,25 @@ import {
   transformer,
   transformerParts,
 } from '../transformer/index.ts';
+import { transformerLayers } from '../transformer/layers.ts';
 import type { Weights } from '../weights/weights.ts';
 
 /** What CogVideoX 1.5 is always given as its `ofs` value. */
 const OFS = 2;
+
+/** Of TeaCache, as its authors have them for the published models; undefined for others. */
+function teaCacheOf({
+  num_layers,
+  patch_size_t,
+  ofs_embed_dim,
+}: TransformerConfig): readonly number[] | undefined {
+  if (num_layers === 30) return [-3.10658903e1, 2.54732368e1, -5.92380459, 1.75769064, -3.61568434e-3];
+  if (num_layers !== 42) return undefined;
+  if (patch_size_t === null) return [-1.53880483e3, 8.43202495e2, -1.34363087e2, 7.97131516, -5.23162339e-2];
+  return ofs_embed_dim === null
+    ? [2.50210439e2, -1.65061612e2, 3.57804877e1, -7.81551492e-1, 3.58559703e-2]
+    : [1.22842302e2, -1.04088754e2, 2.62981677e1, -3.06009921e-1, 3.7121322e-2];
+}
 
 export function cogVideoXNetwork(
   config: TransformerConfig,
@@ -39,6 +54,12 @@ export function cogVideoXNetwork(
     }),
     forward: (hidden, text, told) =>
       transformer(config, weights, inputs(hidden, text, told), undefined, false, feedForwardParts),
+    teaCache: {
+      embed: (own, { time, ofs }) =>
+        transformerLayers(config, own).timeEmbedding({ time, ...(ofs && { ofs }) }),
+      coefficients: teaCacheOf(config),
+      calculatesLast: true,
+    },
     blocks: config.num_layers,
     blockPrefix,
     parts(hiddenShape, textLength) {

@@ -87,6 +87,15 @@ export interface DenoisingNetwork {
    * @returns the prediction [batch, latent frames, latentChannels, height, width].
    */
   readonly forward: (hidden: Tensor, text: Tensor, told: Readonly<Record<string, Tensor>>) => Tensor;
+  /** What TeaCache goes by, where it is known for this network. */
+  readonly teaCache?: {
+    /** What the timestep is to the blocks, [batch, width], of `told` with a row for each of a batch. */
+    readonly embed: (weights: Weights, told: Readonly<Record<string, Tensor>>) => Tensor;
+    /** Of the published weights of this size, highest power first. */
+    readonly coefficients: readonly number[] | undefined;
+    /** Whether the last step is calculated whatever its timestep. */
+    readonly calculatesLast: boolean;
+  };
   /** Blocks between its first and last layers, all of the same shapes. */
   readonly blocks: number;
   /** What the names of a block's weights begin with. */

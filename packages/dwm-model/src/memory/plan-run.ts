@@ -22,6 +22,7 @@ import type { ModelShapes } from '../families/family.ts';
 import { planTextBlock } from '../families/symbols.ts';
 import { type BlockDenoiserPlan, planBlockDenoiser } from '../pipeline/block-denoiser.ts';
 import { Denoiser } from '../pipeline/denoiser.ts';
+import type { CacheKind } from '../pipeline/step-cache.ts';
 import { t5BlockPrefix, t5Parameters, t5Parts } from '../text-encoder/network.ts';
 import type { ClipCodec, VaeEstimate, VaeOptions } from '../vae/index.ts';
 import { videosBeside } from '../video/transfer.ts';
@@ -49,6 +50,10 @@ export interface RunNeeds extends RunSize {
   readonly lora?: boolean | undefined;
   /** Whether the static video stays for its compositing. */
   readonly composite?: boolean | undefined;
+  /** Leaves blocks out in some steps; how many is not known before, and none is counted as left out. */
+  readonly cache?: CacheKind | undefined;
+  /** Share of the steps that go by the prompt alone. */
+  readonly cfgSkipRatio?: number | undefined;
 }
 
 export type StageName = 'text' | 'encode' | 'denoise' | 'decode';
@@ -202,7 +207,7 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
   // What is too small to be planned: coefficients of steps, staging of results.
   const budget = 0.99 * target.budget;
   const device = planningDevice(target);
-  const { precision, guided } = needs;
+  const { precision, guided, cache } = needs;
   const refusals: string[] = [];
   const vae: ClipCodec = model.vae(device, precision);
   const size = { frames: needs.numFrames, height: needs.height, width: needs.width };
@@ -244,7 +249,14 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
     if (!plans.has(key)) {
       const plan = () => {
         const { network: own, weights } = model.stacked(parts > 1 ? { feedForwardParts: parts } : {});
-        return planBlockDenoiser(device, own, weights, stack.block, { ...shape, twoPasses }, precision);
+        return planBlockDenoiser(
+          device,
+          own,
+          weights,
+          stack.block,
+          { ...shape, twoPasses, cache },
+          precision,
+        );
       };
       plans.set(key, within(plan, refusals));
     }
@@ -252,12 +264,14 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
   };
   const mayStay = model.vaeBytes + transformerBytes < budget;
   const inBlocks = mayStay ? planBlocks(false, 1) : undefined;
-  const resident =
-    inBlocks &&
-    within(
-      () => residentBytes(Denoiser.plan(device, model.network, shape, precision), inBlocks, stack.blocks),
-      refusals,
-    );
+  const resident = cache
+    ? inBlocks
+    : inBlocks &&
+      within(
+        () => residentBytes(Denoiser.plan(device, model.network, shape, precision), inBlocks, stack.blocks),
+        refusals,
+      );
+  const kept = cache ? `, ${cache} cache` : '';
   type Way = {
     choice: MemoryChoice;
     bytes: number;
@@ -271,12 +285,12 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
     ways.push({
       ...{
         choice: ALL_RESIDENT,
-        ...resident,
         bytes: videos.denoise + resident.bytes,
+        flops: resident.flops,
         kept: transformerBytes,
         reads: 0,
       },
-      chosen: 'all blocks stay',
+      chosen: `all blocks stay${kept}`,
     });
   }
   let least = Number.POSITIVE_INFINITY;
@@ -303,7 +317,7 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
           kept: stack.outerBytes + stays * stack.blockBytes,
           flops: planned.flops,
           reads: away * stack.blockBytes,
-          chosen: `${away === 0 ? 'all' : stays} of ${stack.blocks} blocks stay${away > 0 ? ', the others are streamed' : ''}${twoPasses ? ', guidance in two passes' : ''}${parts > 1 ? `, feed-forward in ${parts} parts` : ''}`,
+          chosen: `${away === 0 ? 'all' : stays} of ${stack.blocks} blocks stay${away > 0 ? ', the others are streamed' : ''}${twoPasses ? ', guidance in two passes' : ''}${parts > 1 ? `, feed-forward in ${parts} parts` : ''}${kept}`,
         });
         if (all) return found;
       }
@@ -356,6 +370,7 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
     ...(decode.tiling !== usual && { decodeTiling: decode.tiling }),
   };
   const steps = needs.numInferenceSteps;
+  const work = guided ? 1 - (needs.cfgSkipRatio ?? 0) / 2 : 1;
   const stage = (
     name: StageName,
     own: number,
@@ -379,7 +394,7 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
         ]
       : []),
     stage('encode', encode.bytes, 2 * encode.flops, 0, encode.chosen),
-    stage('denoise', way.bytes, steps * way.flops, steps * way.reads, way.chosen),
+    stage('denoise', way.bytes, steps * work * way.flops, steps * way.reads, way.chosen),
     stage('decode', decode.bytes, decode.flops, 0, decode.chosen),
   ];
   const seconds = pace && readSeconds(stays) + planned.reduce((sum, { seconds: own = 0 }) => sum + own, 0);

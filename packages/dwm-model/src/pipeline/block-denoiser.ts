@@ -1,6 +1,6 @@
 /**
- * A denoising call block by block, for devices that do not hold the whole transformer, or not both halves of guidance
- * at once. What comes before and after the blocks is there only while it runs.
+ * A denoising call block by block: for devices that do not hold the whole transformer, or not both halves of guidance at
+ * once, and for runs that leave blocks out. What comes before and after the blocks is there only while it runs.
  */
 import {
   beforeUse,
@@ -17,14 +17,18 @@ import {
 } from '@dwm/core-tensor';
 import type { DenoisingNetwork, NetworkState } from '../families/family.ts';
 import { type BlockFunction, type LoopState, ownBytes, planBlock, runBlocks } from '../weights/block-loop.ts';
-import { type BlockStream, specBytes } from '../weights/block-stream.ts';
+import { specBytes } from '../weights/block-stream.ts';
+import type { Blocks } from '../weights/blocks.ts';
 import type { Weights } from '../weights/weights.ts';
 import { type DenoiserCall, type DenoiserShape, guide, guideBatch, hiddenOf, runInputs } from './denoiser.ts';
+import { CACHE_TENSORS, type CacheKind, type StepCache } from './step-cache.ts';
 
 /** What is fixed of a denoiser that goes block by block. */
 export interface BlockDenoiserShape extends DenoiserShape {
   /** Guidance as two passes of a batch of one, in place of one of two. */
   readonly twoPasses: boolean;
+  /** Leaves blocks out in some steps. */
+  readonly cache?: CacheKind | undefined;
 }
 
 type Named<T> = Record<string, T>;
@@ -60,7 +64,7 @@ export function planBlockDenoiser(
   network: DenoisingNetwork,
   outer: Weights,
   weights: Readonly<Named<TensorSpec>>,
-  { latent, textLength, guided, twoPasses }: BlockDenoiserShape,
+  { latent, textLength, guided, twoPasses, cache }: BlockDenoiserShape,
   precision: Precision,
 ): BlockDenoiserPlan {
   const passes = guided && twoPasses ? 2 : 1;
@@ -94,16 +98,26 @@ export function planBlockDenoiser(
         }))
       : undefined;
   const stateBytes = passes * specBytes(state);
+  const streamBytes = specBytes({ x: state.x });
+  const cacheBytes = cache ? passes * CACHE_TENSORS[cache] * streamBytes : 0;
   const own = Math.max(
     ownBytes(begin.plan) + specBytes(uploads),
     ownBytes(block.plan),
     ownBytes(end.plan) + 16,
+    // A residual, or the sum with one, beside what is kept.
+    cache ? (passes + 1) * streamBytes : 0,
   );
   // The latents, and the answers of the passes, or the one that is handed out.
   const answers = (1 + passes) * specBytes({ answer });
   return {
     ...{ begin, block, end, combine, state, run, passes },
-    bytes: specBytes(fixed) + (passes - 1) * specBytes({ text: fixed.text }) + answers + stateBytes + own,
+    bytes:
+      specBytes(fixed) +
+      (passes - 1) * specBytes({ text: fixed.text }) +
+      answers +
+      stateBytes +
+      cacheBytes +
+      own,
     flops: passes * (begin.plan.cost.flops + network.blocks * block.plan.cost.flops + end.plan.cost.flops),
   };
 }
@@ -112,47 +126,52 @@ export function planBlockDenoiser(
 export class BlockDenoiser {
   readonly #device: Device;
   readonly #network: DenoisingNetwork;
-  readonly #stream: BlockStream;
+  readonly #blocks: Blocks;
   readonly #precision: Precision;
   readonly #planned: BlockDenoiserPlan;
   readonly #condition: DeviceTensor;
   readonly #texts: readonly DeviceTensor[];
   readonly #calls: readonly DenoiserCall[];
+  readonly #cache: StepCache | undefined;
   #prediction: DeviceTensor | undefined;
 
   /**
    * @param blocks what comes before and after the blocks reads its weights through `outer`.
    * @param condition and @param text as for `Denoiser.create`.
+   * @param cache the caller's.
    */
   static async create(
     device: Device,
     network: DenoisingNetwork,
-    { outer, stream }: { readonly outer: Weights; readonly stream: BlockStream },
+    { outer, blocks }: { readonly outer: Weights; readonly blocks: Blocks },
     shape: BlockDenoiserShape,
     condition: DeviceTensor,
     text: Float32Array,
     calls: readonly DenoiserCall[],
     precision: Precision,
+    cache?: StepCache,
   ): Promise<BlockDenoiser> {
     const plan = () =>
-      planBlockDenoiser(device, network, outer, stream.specs(stream.blocks - 1), shape, precision);
+      planBlockDenoiser(device, network, outer, blocks.specs(blocks.blocks - 1), shape, precision);
     await beforeUse.tune(device, plan);
-    return new BlockDenoiser(device, network, stream, plan(), condition, text, calls, precision);
+    return new BlockDenoiser(device, network, blocks, plan(), condition, text, calls, precision, cache);
   }
 
   private constructor(
     device: Device,
     network: DenoisingNetwork,
-    stream: BlockStream,
+    blocks: Blocks,
     planned: BlockDenoiserPlan,
     condition: DeviceTensor,
     text: Float32Array,
     calls: readonly DenoiserCall[],
     precision: Precision,
+    cache: StepCache | undefined,
   ) {
     this.#device = device;
     this.#network = network;
-    this.#stream = stream;
+    this.#blocks = blocks;
+    this.#cache = cache;
     this.#precision = precision;
     this.#planned = planned;
     this.#condition = condition;
@@ -186,7 +205,14 @@ export class BlockDenoiser {
         }
       });
       const prefix = this.#network.blockPrefix(0);
-      await runBlocks(this.#device, this.#stream, run, prefix, states, this.#precision, options);
+      const blocks = this.#blocks;
+      const through = (from: number, to: number) =>
+        runBlocks(this.#device, blocks, run, prefix, states, this.#precision, {
+          ...options,
+          only: [from, to],
+        });
+      if (this.#cache) await this.#cache.step(call, states, blocks.blocks, through);
+      else await through(0, blocks.blocks);
       await this.#withProgram(end, async (program) => {
         for (const state of states)
           answers.push((await program.run({ ...state, guidance }, signal)).prediction.clone('prediction'));
@@ -210,7 +236,7 @@ export class BlockDenoiser {
   async destroy(): Promise<void> {
     this.#prediction?.destroy();
     for (const text of this.#texts) text.destroy();
-    await this.#stream.release();
+    await this.#blocks.release();
   }
 
   async #withProgram(

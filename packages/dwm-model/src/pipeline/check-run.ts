@@ -52,12 +52,15 @@ export function checkOptions({
   handVideo,
   mask,
   guidanceScale,
+  cfgSkipRatio,
   seed,
-}: GenerateOptions & Required<Pick<GenerateOptions, 'guidanceScale' | 'seed'>>): void {
+}: GenerateOptions & Required<Pick<GenerateOptions, 'guidanceScale' | 'cfgSkipRatio' | 'seed'>>): void {
   if (!Number.isSafeInteger(seed) || seed < 0)
     throw new InvalidArgumentError('seed', `expected a whole number from 0 to 2^53 - 1, got ${seed}`);
   if (!Number.isFinite(guidanceScale) || guidanceScale < 0)
     throw new InvalidArgumentError('guidance-scale', `expected a number from 0 up, got ${guidanceScale}`);
+  if (!(cfgSkipRatio >= 0 && cfgSkipRatio <= 1))
+    throw new InvalidArgumentError('cfg-skip-ratio', `expected a number from 0 to 1, got ${cfgSkipRatio}`);
   checkVideo('static', staticVideo);
   checkVideo('hands', handVideo);
   if (typeof mask === 'object') checkVideo('mask', mask, 1);

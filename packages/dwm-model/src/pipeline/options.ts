@@ -33,8 +33,12 @@ export interface GenerateOptions {
   /** Default 6; guidance is off at 1 and below. */
   readonly guidanceScale?: number;
   readonly dynamicGuidance?: boolean;
-  /** Share of the steps, from the first on, that are guided; the rest go by the prompt alone. Default 1. */
-  readonly guidedShare?: number;
+  /** Share of the steps, the last ones, that go by the prompt alone, for half the work. Default 0. */
+  readonly cfgSkipRatio?: number;
+  /** Leaves out the blocks of steps whose timesteps are much like those before. Default: none is left out. */
+  readonly teaCache?: TeaCache;
+  /** Leaves out the blocks of steps whose first block answers much as before. Default: none is left out. */
+  readonly firstBlockCache?: FirstBlockCache;
   /** What stands beside the noisy latents [F', channels, h, w], in place of what the two videos would make. */
   readonly condition?: Float32Array;
   /** Default 42. The same seed gives the same noise on every adapter. */
@@ -68,6 +72,25 @@ export interface GenerateOptions {
    */
   readonly onWarning?: (line: string) => void;
   readonly onProgress?: (progress: Progress) => void;
+}
+
+/** Options of TeaCache, with the original's names. */
+export interface TeaCache {
+  /** Change, summed over the steps left out, from which on the blocks are calculated. 0 calculates every step. */
+  readonly relL1Thresh: number;
+  /** First steps that are always calculated, one at least. Default 5, or the whole of a shorter run. */
+  readonly numSkipStartSteps?: number | undefined;
+  /**
+   * Polynomial that makes the timestep's change the answer's, highest power first. Default: that of the published model
+   * of this size.
+   */
+  readonly coefficients?: readonly number[] | undefined;
+}
+
+/** Options of the first-block cache, with diffusers' names. */
+export interface FirstBlockCache {
+  /** Relative change of what the first block adds, up to which the others are left out. 0 calculates every step. */
+  readonly threshold: number;
 }
 
 /** Standard normals of latent shape: [1, F', C, h, w] for latents and steps, [1, C, F', h, w] for posteriors. */
@@ -105,6 +128,8 @@ export interface Generated extends Video {
   readonly latentShape: readonly number[];
   readonly timesteps: readonly number[];
   readonly guidance: readonly number[];
+  /** Which steps ran all blocks; every one does without a cache. */
+  readonly calculated: readonly boolean[];
   /** Where `exact` was asked for: the video [frames, height, width, 3] in [0, 1], and the final latents. */
   readonly exact?: { readonly video: Float32Array; readonly latents: Float32Array };
 }

@@ -33,6 +33,7 @@ import type { ClipCodec, LatentSize } from '../vae/index.ts';
 import { decodeVideo } from '../video/codec.ts';
 import { displayed, toBytes, toDevice, transferBytes, videosBeside } from '../video/transfer.ts';
 import { checkVideo, type DeviceVideo, type Latents, type Video, type VideoSize } from '../video/video.ts';
+import { type Blocks, blocksAtHand } from '../weights/blocks.ts';
 import type { MergedLora } from '../weights/lora.ts';
 import { BlockDenoiser, planBlockDenoiser } from './block-denoiser.ts';
 import { checkOptions, checkSize, videoRemarks } from './check-run.ts';
@@ -46,6 +47,7 @@ import { onceEach } from './once-each.ts';
 import type { Generated, GenerateOptions, PromptEmbeds } from './options.ts';
 import { type RunSettings, readRunSettings } from './run-settings.ts';
 import { Scratch } from './scratch.ts';
+import { type CacheKind, cacheKind, StepCache } from './step-cache.ts';
 
 /** Options of `DwmPipeline.load`. */
 export interface LoadOptions {
@@ -232,7 +234,7 @@ export class DwmPipeline {
     const { staticVideo, handVideo, prompt } = options;
     const latent = this.vae.latentSize(size);
     const textLength = this.#textRows(typeof prompt === 'string' ? undefined : prompt.tokens);
-    const shape = { latent, textLength, guided: guidanceScale > 1 };
+    const shape = { latent, textLength, guided: guidanceScale > 1, cache: cacheKind(options) };
     const videos = videosBeside(size, composite);
     const { encodeTiling = tiling, decodeTiling = tiling } = this.#memory;
     const stages = {
@@ -282,7 +284,8 @@ export class DwmPipeline {
     const own = new Scratch();
     try {
       const conditions = denoised && !composite ? undefined : own.keep(await this.condition(told));
-      const latents = own.keep(denoised ? this.#up(denoised, latent) : await this.sample(conditions!, told));
+      const sampled = denoised ? undefined : await this.#sample(conditions!, told);
+      const latents = own.keep(sampled?.latents ?? this.#up(denoised!, latent));
       // They come down before the decoding: one that fails may take the device with it.
       const values = denoised ?? ((await latents.read()) as Float32Array);
       const decode = async () => {
@@ -296,7 +299,9 @@ export class DwmPipeline {
       const made = await decode().catch((error: Error) => {
         throw signal?.aborted ? error : new UndecodedError(error, values, latents.shape);
       });
-      return { ...made, latentShape: latents.shape, timesteps: schedule.timesteps, guidance };
+      const { timesteps } = schedule;
+      const calculated = sampled?.calculated ?? timesteps.map(() => true);
+      return { ...made, latentShape: latents.shape, timesteps, guidance, calculated };
     } finally {
       own.destroy();
     }
@@ -356,8 +361,16 @@ export class DwmPipeline {
    * @param conditions of `condition` with the same options.
    * @throws as `generate`.
    */
-  async sample({ condition, start, text }: Conditions, options: GenerateOptions): Promise<Latents> {
-    const { settings, latent, count, draws, schedule, guidance, guided } = this.#settle(options);
+  async sample(conditions: Conditions, options: GenerateOptions): Promise<Latents> {
+    return (await this.#sample(conditions, options)).latents;
+  }
+
+  /** The latents, and which steps ran all blocks. */
+  async #sample(
+    { condition, start, text }: Conditions,
+    options: GenerateOptions,
+  ): Promise<{ latents: Latents; calculated: readonly boolean[] }> {
+    const { settings, latent, count, draws, schedule, guidance, guidedSteps } = this.#settle(options);
     const { seed, signal } = settings;
     const { device } = this;
     const report = options.onProgress ?? (() => {});
@@ -379,13 +392,23 @@ export class DwmPipeline {
     const calls = schedule.steps.map(({ timestep, inputScale }, i) => ({
       ...{ timestep, inputScale, guidance: guidance[i] },
     }));
-    const sizes = { latent, textLength: text.tokens, guided };
+    const sizes = { latent, textLength: text.tokens };
     let denoiser: Denoiser | BlockDenoiser | undefined;
+    let cache: StepCache | undefined;
     try {
-      denoiser = await this.#denoiser(sizes, condition, text.rows, calls);
+      const { parameters } = this.#transformer;
+      cache = await StepCache.create(device, this.network, parameters, schedule.timesteps, settings);
       let drawn = 0;
       for (const [i, recipe] of schedule.steps.entries()) {
-        const prediction = await denoiser.predict(run.sample, i, {
+        if (i === 0 || i === guidedSteps) {
+          await denoiser?.destroy();
+          denoiser = undefined;
+          const guided = i < guidedSteps;
+          if (i > 0) cache?.keepPositive();
+          const rows = guided ? text.rows : text.rows.subarray(-text.tokens * this.network.textWidth);
+          denoiser = await this.#denoiser({ ...sizes, guided }, condition, rows, calls, cache);
+        }
+        const prediction = await denoiser!.predict(run.sample, i, {
           signal,
           onProgress: (done) =>
             report({ stage: 'denoise', done: (i + Math.min(done, 0.99)) / steps, step: i + 1, steps }),
@@ -400,9 +423,10 @@ export class DwmPipeline {
         report({ stage: 'denoise', done: (i + 1) / steps, step: i + 1, steps, preview: run.preview });
       }
       await this.#requireFiniteLatents(run.sample, 'the latents');
-      return run.release();
+      return { latents: run.release(), calculated: cache?.calculated ?? schedule.steps.map(() => true) };
     } finally {
       await denoiser?.destroy();
+      cache?.destroy();
       run.destroy();
     }
   }
@@ -459,7 +483,7 @@ export class DwmPipeline {
       ...this.settings,
       strength: 1,
       dynamicGuidance: false,
-      guidedShare: 1,
+      cfgSkipRatio: 0,
       mask: 'zeros' as const,
       ...defined(options),
     };
@@ -499,16 +523,18 @@ export class DwmPipeline {
       ...(shift !== undefined && { shift }),
     });
     const steps = schedule.steps.length;
+    const guidedSteps =
+      settings.guidanceScale > 1 ? Math.min(steps, Math.ceil(steps * (1 - settings.cfgSkipRatio))) : 0;
     const guidance = schedule.timesteps.map((t, i) =>
-      i >= steps * settings.guidedShare
+      i >= guidedSteps
         ? 1
         : settings.dynamicGuidance
           ? dynamicGuidanceScale(settings.guidanceScale, steps, t)
           : settings.guidanceScale,
     );
-    const guided = settings.guidanceScale > 1;
+    const guided = guidedSteps > 0;
     const needsStart = strength < 1 && !draws.latents;
-    return { settings, size, latent, count, draws, schedule, guidance, guided, needsStart };
+    return { settings, size, latent, count, draws, schedule, guidance, guidedSteps, guided, needsStart };
   }
 
   #up(values: Float32Array, size: LatentSize): Latents {
@@ -545,34 +571,42 @@ export class DwmPipeline {
     condition: DeviceTensor,
     rows: Float32Array,
     calls: readonly DenoiserCall[],
+    cache: StepCache | undefined,
   ): Promise<Denoiser | BlockDenoiser> {
     const { device, network, precision } = this;
-    const { parameters, stream } = this.#transformer;
-    if (!stream) return Denoiser.create(device, network, shape, condition, rows, calls, precision);
+    const { parameters: outer, stream } = this.#transformer;
+    if (!stream && !cache) return Denoiser.create(device, network, shape, condition, rows, calls, precision);
     const { twoPasses } = this.#memory;
-    const blocks = { outer: parameters, stream };
     return BlockDenoiser.create(
       device,
       network,
-      blocks,
+      { outer, blocks: this.#blocks },
       { ...shape, twoPasses },
       condition,
       rows,
       calls,
       precision,
+      cache,
     );
   }
 
+  /** The transformer's blocks, wherever they are. */
+  get #blocks(): Blocks {
+    const { parameters, stream } = this.#transformer;
+    return stream ?? blocksAtHand(parameters, this.network.blocks, this.network.blockPrefix);
+  }
+
   /** Bytes of a step beside what is on the device already. */
-  #denoiseBytes(shape: DenoiserShape): number {
+  #denoiseBytes(shape: DenoiserShape & { readonly cache: CacheKind | undefined }): number {
     const { device, network, precision } = this;
     const { parameters, stream } = this.#transformer;
-    if (!stream) {
+    if (!stream && !shape.cache) {
       const { memory } = Denoiser.plan(device, network, shape, precision);
       return memory.total - memory.parameters;
     }
     const { twoPasses } = this.#memory;
-    const weights = stream.specs(stream.blocks - 1);
+    const blocks = this.#blocks;
+    const weights = blocks.specs(blocks.blocks - 1);
     const { bytes } = planBlockDenoiser(
       device,
       network,
@@ -581,7 +615,7 @@ export class DwmPipeline {
       { ...shape, twoPasses },
       precision,
     );
-    return bytes + stream.slotBytes;
+    return bytes + (stream?.slotBytes ?? 0);
   }
 
   /** @throws InvalidArgumentError where an option is asked for that this family has no meaning for. */

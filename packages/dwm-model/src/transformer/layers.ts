@@ -51,22 +51,25 @@ export function transformerLayers(config: TransformerConfig, weights: Weights) {
   const mlp = (x: Tensor, name: string) => dense(silu(dense(x, `${name}.linear_1`)), `${name}.linear_2`);
   const activation = config.activation_fn === 'gelu' ? gelu : geluTanh;
 
+  const timeEmbedding = ({ time, ofs }: TimeInputs, tap: Tap = () => {}): Tensor => {
+    const embedding = mlp(time, 'time_embedding');
+    tap('after_time_embedding', embedding);
+    if (config.ofs_embed_dim === null) return embedding;
+    if (!ofs) throw new Error('transformer: this model needs an ofs value');
+    const extra = mlp(ofs, 'ofs_embedding');
+    tap('after_ofs_embedding', extra);
+    return add(embedding, extra);
+  };
+
   return {
     maybe,
     dense,
 
+    /** What the timestep is to the blocks, before its activation: [..., time dim]. */
+    timeEmbedding,
+
     /** @returns [..., time dim]. */
-    conditioning({ time, ofs }: TimeInputs, tap: Tap = () => {}): Tensor {
-      let embedding = mlp(time, 'time_embedding');
-      tap('after_time_embedding', embedding);
-      if (config.ofs_embed_dim !== null) {
-        if (!ofs) throw new Error('transformer: this model needs an ofs value');
-        const extra = mlp(ofs, 'ofs_embedding');
-        tap('after_ofs_embedding', extra);
-        embedding = add(embedding, extra);
-      }
-      return silu(embedding);
-    },
+    conditioning: (inputs: TimeInputs, tap?: Tap): Tensor => silu(timeEmbedding(inputs, tap)),
 
     /** Latents [batch, latent frames, in_channels, height, width] to rows [batch, tokens, dim]. */
     patches: (hidden: Tensor, grid: TokenGrid): Tensor =>

@@ -3,9 +3,16 @@ import { broadcastTo, constant, spec, type Tensor } from '@dwm/core-tensor';
 import type { DenoisingNetwork, NetworkOptions } from '../families/family.ts';
 import type { Weights } from '../weights/weights.ts';
 import { IMAGE_TOKENS, type WanConfig } from './transformer/config.ts';
-import { type WanState, wanParts, wanTransformer } from './transformer/forward.ts';
+import { type WanState, wanParts, wanTime, wanTransformer } from './transformer/forward.ts';
 import { wanBlockPrefix } from './transformer/parameters.ts';
 import { wanTimeTable } from './transformer/positions.ts';
+
+/** Of TeaCache, as VideoX-Fun has them for the published models of these widths: 1.3B, 2.2 5B, 14B. */
+const TEACACHE: Readonly<Record<number, readonly number[]>> = {
+  1536: [-5.21862437e4, 9.23041404e3, -5.28275948e2, 1.36987616e1, -4.99875664e-2],
+  3072: [8.1070546e3, 2.13393892e3, -3.72934672e2, 1.66203073e1, -4.17769401e-2],
+  5120: [8.1070546e3, 2.13393892e3, -3.72934672e2, 1.66203073e1, -4.17769401e-2],
+};
 
 export function wanNetwork(
   config: WanConfig,
@@ -38,6 +45,11 @@ export function wanNetwork(
     told: { time: spec([1, freqDim]) },
     tell: (timestep) => ({ time: wanTimeTable([timestep], freqDim) }),
     forward: (hidden, text, told) => wanTransformer(config, weights, inputs(hidden, text, told), options),
+    teaCache: {
+      embed: (own, { time }) => wanTime(own, time).projected,
+      coefficients: TEACACHE[dim],
+      calculatesLast: false,
+    },
     blocks: config.layers,
     blockPrefix: wanBlockPrefix,
     parts(hiddenShape) {

@@ -14,7 +14,7 @@ import {
   type TensorSpec,
   trace,
 } from '@dwm/core-tensor';
-import type { BlockStream } from './block-stream.ts';
+import type { Blocks } from './blocks.ts';
 import type { Weights } from './weights.ts';
 
 /** `x` is what the blocks hand on; the rest stays. */
@@ -68,6 +68,8 @@ export const ownBytes = ({ memory }: Plan): number =>
 export interface LoopOptions extends RunOptions {
   /** Is told before each block. */
   readonly beforeBlock?: (index: number) => void;
+  /** The blocks that are run, from the first number up to the second; all unless told. */
+  readonly only?: readonly [from: number, to: number];
 }
 
 /**
@@ -76,19 +78,19 @@ export interface LoopOptions extends RunOptions {
  */
 export async function runBlocks(
   device: Device,
-  stream: BlockStream,
+  stream: Blocks,
   block: BlockFunction,
   prefix: string,
   states: readonly LoopState[],
   precision: Precision,
-  { signal, onProgress, beforeBlock }: LoopOptions = {},
+  { signal, onProgress, beforeBlock, only: [from, to] = [0, stream.blocks] }: LoopOptions = {},
 ): Promise<void> {
   type Block = Program<Record<string, TensorSpec>, Record<string, Tensor>>;
   let program: Block | undefined;
   let signature = '';
   try {
-    stream.expect(0);
-    for (let i = 0; i < stream.blocks; i++) {
+    stream.expect(from);
+    for (let i = from; i < to; i++) {
       signal?.throwIfAborted();
       beforeBlock?.(i);
       const weights = stream.specs(i);

@@ -10,6 +10,7 @@ import {
   elementCount,
   type TensorSpec,
 } from '@dwm/core-tensor';
+import type { Blocks } from './blocks.ts';
 import { deviceShape, fillTensor, type ParameterSpecs, Parameters, storedDtype } from './parameters.ts';
 
 /** A checkpoint whose names and shapes were checked, not read. */
@@ -32,7 +33,7 @@ export interface BlockStreamOptions extends StoredWeights {
   readonly kept: Parameters;
 }
 
-export class BlockStream {
+export class BlockStream implements Blocks {
   readonly #device: Device;
   readonly #options: BlockStreamOptions;
   readonly #slots: (Parameters | undefined)[] = [undefined, undefined];
@@ -70,7 +71,6 @@ export class BlockStream {
     this.#closes.push(close);
   }
 
-  /** Shape and dtype of the weights of block `index`, by their name in it. */
   specs(index: number): Record<string, TensorSpec> {
     const { checkpoint, specs, stored = (name: string) => name, prefix, resident, kept } = this.#options;
     const found: Record<string, TensorSpec> = {};
@@ -86,7 +86,6 @@ export class BlockStream {
     return found;
   }
 
-  /** The weights of block `index`, by their name in it; they hold until the next block but one is asked for. */
   async block(index: number): Promise<Record<string, DeviceTensor>> {
     const { resident, kept, prefix } = this.#options;
     const from = index < resident ? kept : await this.#fetch(index);
@@ -96,7 +95,6 @@ export class BlockStream {
     return found;
   }
 
-  /** Begins to bring block `index`, if it does not stay on the device. */
   expect(index: number): void {
     if (index >= this.blocks || index < this.#options.resident) return;
     this.#fetch(index).catch(() => {});

@@ -69,6 +69,13 @@ export interface WanSizes extends Pick<WanForwardOptions, 'riflex' | 'tap' | 'fe
   readonly hidden: readonly number[];
 }
 
+/** The timestep as the end reads it, [batch, dim], and as the blocks do, [batch, 6 dim]. @param time [batch, freqDim]. */
+export function wanTime(weights: Weights, time: Tensor): Pick<WanState, 'embedded' | 'projected'> {
+  const dense = (x: Tensor, name: string) => denseLayer(weights, x, name);
+  const embedded = dense(silu(dense(time, 'time_embedding.0')), 'time_embedding.2');
+  return { embedded, projected: dense(silu(embedded), 'time_projection.1') };
+}
+
 /** The network as what comes before its blocks, a block, and what comes after, for weights that come and go. */
 export function wanParts(
   config: WanConfig,
@@ -93,9 +100,8 @@ export function wanParts(
     );
     tap('after_patch_embedding', x);
 
-    const embedded = dense(silu(dense(time, 'time_embedding.0')), 'time_embedding.2');
+    const { embedded, projected } = wanTime(weights, time);
     tap('temb', embedded);
-    const projected = dense(silu(embedded), 'time_projection.1');
     tap('timestep_proj', projected);
 
     let context = dense(geluTanh(dense(text, 'text_embedding.0')), 'text_embedding.2');
