@@ -1,6 +1,6 @@
 /**
- * Everything that must hold, in one command: lint, types, the packages' tests on the default adapter, their tarballs
- * in an empty folder, damaged files, the golden cases on a GPU where there is one, on lavapipe and on SwiftShader, and
+ * Everything that must hold, in one command: lint, types, docstrings, the packages' tests on the default adapter, their
+ * tarballs in an empty folder, damaged files, the golden cases on a GPU where there is one, on lavapipe and SwiftShader, and
  * what runs on matrix units on the driver of `tools/mesa26`. What failed is named once more at the end, and the last
  * line counts it all: `N passed, N failed, N skipped`.
  */
@@ -208,6 +208,7 @@ async function fuzz(): Promise<void> {
 
 await check('lint', 'biome', ['check', '.']);
 await check('types', 'tsc', ['-p', '.']);
+await check('docstrings', 'tsx', ['tools/api/undocumented.ts']);
 await packages();
 await check('tarballs', 'tsx', ['tools/pack/check.ts']);
 await fuzz();

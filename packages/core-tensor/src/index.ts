@@ -12,7 +12,13 @@ export {
 } from '@dwm/kernels-wgsl';
 export * from './device/browser.ts';
 export type { DeviceCaps, LimitOverrides, SubgroupMatrixConfig } from './device/caps.ts';
-export * from './device/device.ts';
+export {
+  Device,
+  DeviceBuffer,
+  type DeviceMemory,
+  type DeviceTraffic,
+  type OpenOptions,
+} from './device/device.ts';
 export * from './device/errors.ts';
 export * from './device/probe.ts';
 export * from './device-tensor.ts';
@@ -21,13 +27,37 @@ export { checkpoint } from './grad/checkpoint.ts';
 export { grad, valueAndGrad } from './grad/grad.ts';
 export * from './ops/adamw8bit.ts';
 export * from './ops/attention.ts';
-export * from './ops/concat.ts';
+export { concat, pad, split } from './ops/concat.ts';
 export * from './ops/conv.ts';
 export * from './ops/embedding.ts';
-export * from './ops/group-norm.ts';
+export { type GroupNormOptions, groupNorm } from './ops/group-norm.ts';
 export * from './ops/layer-norm.ts';
 export * from './ops/matmul.ts';
-export * from './ops/pointwise.ts';
+export {
+  abs,
+  add,
+  cast,
+  div,
+  exp,
+  floor,
+  gelu,
+  geluTanh,
+  less,
+  log,
+  maximum,
+  minimum,
+  mul,
+  neg,
+  type Operand,
+  rsqrt,
+  sigmoid,
+  silu,
+  splitAt,
+  sqrt,
+  sub,
+  tanh,
+  where,
+} from './ops/pointwise.ts';
 export * from './ops/random.ts';
 export * from './ops/reduce.ts';
 export * from './ops/resize.ts';
@@ -35,10 +65,37 @@ export * from './ops/rotary.ts';
 export * from './ops/softmax.ts';
 export * from './ops/views.ts';
 export { onKernelsCompiled } from './pipelines.ts';
-export * from './plan/plan.ts';
+export {
+  type Location,
+  type Plan,
+  type PlanMemory,
+  type PlannedBinding,
+  type PlannedDispatch,
+  PlanTooLargeError,
+  planProgram,
+} from './plan/plan.ts';
 export * from './program.ts';
 export * from './safetensors/index.ts';
-export * from './tensor.ts';
+export { type HostData, spec, type TensorSpec } from './spec.ts';
+export {
+  type Cost,
+  constant,
+  type Epilogue,
+  input,
+  type KernelOp,
+  type Node,
+  type Op,
+  type PointwiseOp,
+  type Precision,
+  parameter,
+  record,
+  type Source,
+  type Target,
+  Tensor,
+  type ViewMap,
+  type ViewOp,
+  type Vjp,
+} from './tensor.ts';
 export { oneLine, printable, printableJson, quote } from './text.ts';
 export { openTensorFile, openTorchFile, readTorchFile, writeTorchFile } from './torch-file/index.ts';
 export { beforeUse } from './tune/before-use.ts';

@@ -9,7 +9,15 @@ export * from './text-encoder/index.ts';
 export * from './tokenizer/index.ts';
 export * from './training/adamw.ts';
 export { PackedLayout } from './training/packed.ts';
-export * from './transformer/index.ts';
+export {
+  type PublishedModel,
+  publishedTransformer,
+  readTransformerConfig,
+  type TransformerConfig,
+  type TransformerInputs,
+  transformer,
+  transformerParameters,
+} from './transformer/index.ts';
 export {
   type ClipCodec,
   CogVideoXVae,
@@ -22,7 +30,31 @@ export {
   vaeParameters,
 } from './vae/index.ts';
 export * from './video/index.ts';
-export * from './wan/index.ts';
-export * from './weights/config.ts';
+export {
+  type LightX2VOptions,
+  loadWanTransformer,
+  mergeLightX2V,
+  openWanVae,
+  parseWanVaeConfig,
+  readWanConfig,
+  WanClip,
+  type WanClipConfig,
+  type WanConfig,
+  type WanForwardOptions,
+  type WanInputs,
+  WanVae,
+  type WanVaeConfig,
+  wanParameters,
+  wanTransformer,
+  wanVaeConfigOf,
+  wanVaeParameters,
+} from './wan/index.ts';
+export { readJson } from './weights/config.ts';
 export * from './weights/lora.ts';
-export * from './weights/parameters.ts';
+export {
+  convolution,
+  loadParameters,
+  type ParameterSpec,
+  type ParameterSpecs,
+  Parameters,
+} from './weights/parameters.ts';

@@ -2,18 +2,29 @@ export * from './adamw8bit/adamw8bit.ts';
 export * from './adamw8bit/reference.ts';
 export * from './adamw8bit/shapes.ts';
 export * from './attention/attention.ts';
-export * from './attention/backward.ts';
+export {
+  lowerAttentionBackward,
+  lowerAttentionBiasBackward,
+  lowerAttentionStatistics,
+} from './attention/backward.ts';
 export { lowerMatrixAttention, matrixAttentionKernel } from './attention/matrix.ts';
 export * from './attention/reference.ts';
 export * from './attention/shapes.ts';
-export * from './caps.ts';
+export { cpuLanes, type DeviceCaps, type SubgroupMatrixConfig } from './caps.ts';
 export { type Choices, choicesOf, classOf } from './choices.ts';
 export * from './concat/concat.ts';
 export * from './concat/reference.ts';
 export * from './concat/shapes.ts';
 export * from './conv/adjoint-weight.ts';
-export { CONV_VARIANTS, lowerConv, lowerTiled } from './conv/conv.ts';
-export * from './conv/geometry.ts';
+export { CONV_VARIANTS, lowerConv } from './conv/conv.ts';
+export {
+  type ConvShape,
+  type ConvSpec,
+  convFlops,
+  convOutputShape,
+  type Padding,
+  type Upsample,
+} from './conv/geometry.ts';
 export { lowerMatrixConv } from './conv/matrix.ts';
 export * from './conv/reference.ts';
 export * from './conv/shapes.ts';
@@ -24,7 +35,7 @@ export * from './embedding/embedding.ts';
 export * from './embedding/reference.ts';
 export * from './embedding/shapes.ts';
 export * from './errors.ts';
-export * from './grid.ts';
+export { foldGrid, lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from './grid.ts';
 export * from './group-norm/group-norm.ts';
 export * from './group-norm/reference.ts';
 export * from './group-norm/shapes.ts';
@@ -33,7 +44,7 @@ export * from './layer-norm/backward.ts';
 export * from './layer-norm/layer-norm.ts';
 export * from './layer-norm/reference.ts';
 export * from './layer-norm/shapes.ts';
-export { fragments, halfConfigs } from './matmul/fragments.ts';
+export { fragments } from './matmul/fragments.ts';
 export { lowerHalf } from './matmul/half.ts';
 export * from './matmul/matmul.ts';
 export { matrixMatmul } from './matmul/matrix.ts';
@@ -41,12 +52,39 @@ export { matrixKernel } from './matmul/matrix-tile.ts';
 export * from './matmul/reference.ts';
 export * from './matmul/shapes.ts';
 export type { MatmulSpec, Quantization } from './matmul/spec.ts';
-export * from './pointwise/access.ts';
+export {
+  type Access,
+  type AccessDim,
+  contiguousStrides,
+  elementCount,
+  isDense,
+  strided,
+  type Window,
+  windowOf,
+} from './pointwise/access.ts';
 export * from './pointwise/derivatives.ts';
-export * from './pointwise/expression.ts';
-export * from './pointwise/fusion.ts';
+export {
+  accumulator,
+  apply,
+  constant,
+  coordinate,
+  type Expression,
+  evaluate,
+  operand,
+  type PointwiseFn,
+  substitute,
+  walk,
+} from './pointwise/expression.ts';
+export {
+  collapse,
+  type FusedOperand,
+  type Fusion,
+  fusionReference,
+  identity,
+  offsetAlignment,
+} from './pointwise/fusion.ts';
 export * from './pointwise/pointwise.ts';
-export * from './random/philox.ts';
+export { philox4x32 } from './random/philox.ts';
 export * from './random/random.ts';
 export * from './random/reference.ts';
 export * from './random/shapes.ts';
@@ -59,12 +97,18 @@ export * from './resize/backward.ts';
 export * from './resize/reference.ts';
 export * from './resize/resize.ts';
 export * from './resize/shapes.ts';
-export * from './resize/table.ts';
+export {
+  axisSamples,
+  type ResizeMode,
+  resizeAdjointTable,
+  resizeTable,
+  type Sample,
+} from './resize/table.ts';
 export * from './rotary/reference.ts';
 export * from './rotary/rotary.ts';
 export * from './rotary/shapes.ts';
 export * from './softmax/reference.ts';
 export * from './softmax/shapes.ts';
 export * from './softmax/softmax.ts';
-export * from './storage.ts';
+export { declare, load, store, storesSingly } from './storage.ts';
 export * from './verdicts.ts';

@@ -23,6 +23,7 @@ export interface Operand {
   readonly byteLength?: number;
 }
 
+/** One compute pass's call: code, operands, uniforms, grid. */
 export interface Dispatch {
   /** Family, variant and tile, e.g. `matmul/tiled 64x64x16`. */
   readonly label: string;
@@ -34,6 +35,7 @@ export interface Dispatch {
   readonly workgroups: readonly [number, number, number];
 }
 
+/** What an op becomes: dispatches in order, and the buffers between them. */
 export interface Lowering {
   readonly dispatches: readonly Dispatch[];
   /** Byte sizes of temporary buffers that live for this op only. */
@@ -169,6 +171,10 @@ export function lowerChosen<Spec extends object>(
   return variant.lower(spec, caps, tuning);
 }
 
+/**
+ * An input of the op, to be read.
+ * @param window bytes of it; all of it where left out.
+ */
 export const read = (index: number, window: Pick<Operand, 'byteOffset' | 'byteLength'> = {}): Operand => ({
   source: 'input',
   index,
@@ -176,6 +182,10 @@ export const read = (index: number, window: Pick<Operand, 'byteOffset' | 'byteLe
   ...window,
 });
 
+/**
+ * An output of the op, to be written.
+ * @param window bytes of it; all of it where left out.
+ */
 export const write = (index: number, window: Pick<Operand, 'byteOffset' | 'byteLength'> = {}): Operand => ({
   source: 'output',
   index,
@@ -183,6 +193,7 @@ export const write = (index: number, window: Pick<Operand, 'byteOffset' | 'byteL
   ...window,
 });
 
+/** A temporary buffer of the op, by its place in `Lowering.scratch`. */
 export const scratch = (index: number, access: Operand['access']): Operand => ({
   source: 'scratch',
   index,

@@ -7,6 +7,7 @@
 import type { DeviceCaps } from './caps.ts';
 import { type DType, valueType } from './dtype.ts';
 
+/** Elements that an invocation handles in a step. */
 export type Lanes = 1 | 4;
 
 const nativeF16 = (dtype: DType, caps: DeviceCaps): boolean => dtype === 'f16' && caps.features.f16;

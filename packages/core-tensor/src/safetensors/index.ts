@@ -1,9 +1,9 @@
-export * from './byte-source.ts';
+export { type ByteSource, blobSource, bytesSource } from './byte-source.ts';
 export * from './checkpoint.ts';
 export * from './convert.ts';
-export * from './dtypes.ts';
+export type { SafetensorsDtype, SafetensorsTensor, TypedArray } from './dtypes.ts';
 export { MAX_HEADER_BYTES, type SafetensorsHeader, type TensorEntry } from './header.ts';
-export { isObject, parseJsonObject } from './json.ts';
+export { isObject } from './json.ts';
 export * from './model-folder.ts';
 export { openUrl } from './url-source.ts';
-export * from './writer.ts';
+export { layoutSafetensors, type SafetensorsLayout, writeSafetensors } from './writer.ts';

@@ -2,6 +2,7 @@
 import type { TextWeights } from '../families/family.ts';
 import type { VaeOptions } from '../vae/index.ts';
 
+/** How a run is done within a budget of memory: what stays, what comes and goes, what is cut into parts. */
 export interface MemoryChoice {
   readonly text: TextWeights;
   /** Guidance as two passes of a batch of one, in place of one of two. */

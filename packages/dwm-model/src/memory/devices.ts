@@ -110,6 +110,7 @@ const DEVICES: Readonly<Record<string, PlanTarget>> = {
   },
 };
 
+/** Names of the devices that a run can be planned for. */
 export const PLAN_DEVICES = Object.keys(DEVICES);
 
 /** @throws InvalidArgumentError for a name that is not known. */

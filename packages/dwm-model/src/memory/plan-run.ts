@@ -31,6 +31,7 @@ import { specBytes } from '../weights/block-stream.ts';
 import { ALL_RESIDENT, type MemoryChoice } from './choice.ts';
 import { type PlanTarget, planningDevice } from './devices.ts';
 
+/** What a run makes: frames and pixels of the clip, denoising steps, and whether guidance runs. */
 export interface RunSize {
   readonly numFrames: number;
   readonly height: number;
@@ -39,6 +40,7 @@ export interface RunSize {
   readonly guided: boolean;
 }
 
+/** All of a run that its plan depends on. */
 export interface RunNeeds extends RunSize {
   readonly precision: Precision;
   /** Whether prompts are encoded; embeddings that are given need no text encoder. */
@@ -58,6 +60,7 @@ export interface RunNeeds extends RunSize {
 
 export type StageName = 'text' | 'encode' | 'denoise' | 'decode';
 
+/** What one stage of a run takes; sizes in bytes. */
 export interface PlannedStage {
   readonly stage: StageName;
   /** On the device throughout. */
@@ -71,6 +74,7 @@ export interface PlannedStage {
   readonly chosen: string;
 }
 
+/** A run on a device, stage by stage; sizes in bytes. */
 export interface RunPlan {
   readonly device: string;
   readonly budget: number;

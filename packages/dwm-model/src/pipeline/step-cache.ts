@@ -24,6 +24,7 @@ import { calculatedSteps, settleTeaCache, timeChanges } from './teacache.ts';
 
 type CacheOptions = Pick<GenerateOptions, 'teaCache' | 'firstBlockCache'>;
 
+/** A way to skip work of steps that change little. */
 export type CacheKind = 'teacache' | 'first-block';
 
 /** Tensors as large as a pass's residual stream that are there beside it while blocks run. */

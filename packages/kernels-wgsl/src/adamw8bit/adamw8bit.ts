@@ -29,6 +29,7 @@ import { f32Bits, type Lowering, type Operand, read, write } from '../kernel.ts'
 import { splitRange } from '../pointwise/access.ts';
 import { offsetAlignment } from '../pointwise/fusion.ts';
 
+/** One parameter tensor, and the constants of the optimizer. */
 export interface AdamW8bitSpec {
   /** Elements; a multiple of 4. */
   readonly count: number;
@@ -126,6 +127,10 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
 }
 `;
 
+/**
+ * The step for `spec`, cut where a tensor is longer than a binding: inputs and outputs as the file's head lists
+ * them.
+ */
 export function lowerAdamW8bit(spec: AdamW8bitSpec, caps: DeviceCaps): Lowering {
   const { count, beta1, beta2, eps } = spec;
   const limit = caps.limits.maxStorageBufferBindingSize;

@@ -52,6 +52,10 @@ export const ATTENTION_VARIANTS: readonly Variant<AttentionSpec>[] = [
   },
 ];
 
+/**
+ * Attention by the variant that was chosen for the class of `spec`, else by the first that applies: inputs q,
+ * k, v, then bias and mask.
+ */
 export const lowerAttention = (spec: AttentionSpec, caps: DeviceCaps): Lowering =>
   lowerChosen('attention', ATTENTION_VARIANTS, spec, caps, problemOf);
 

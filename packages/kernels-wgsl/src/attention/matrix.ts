@@ -218,6 +218,11 @@ function stagedBound(bound: Bound, index: number, headDim: number): Bound {
 const times = (n: number, line: (i: number) => string): string =>
   Array.from({ length: n }, (_, i) => line(i)).join('\n');
 
+/**
+ * The WGSL for one size of matrices: `subgroups` of `lanes` invocations, each with `size.M` queries, by `keys`
+ * keys.
+ * @param emulate plain code in place of matrices, for adapters without matrix units.
+ */
 export function matrixAttentionKernel(
   spec: AttentionSpec,
   { subgroups, keys }: Omit<MatrixAttentionTile, 'config'>,

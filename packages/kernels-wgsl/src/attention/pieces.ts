@@ -22,6 +22,7 @@ import {
   tokensBound,
 } from './cut.ts';
 
+/** Attention of q [batch, queries, heads, headDim] to k and v [batch, keys, heads, headDim]. */
 export interface AttentionSpec {
   readonly batch: number;
   readonly queries: number;

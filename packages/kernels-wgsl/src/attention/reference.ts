@@ -2,6 +2,7 @@
 import { broadcastAccess } from '../pointwise/access.ts';
 import type { AttentionSpec } from './pieces.ts';
 
+/** Values of q, k, v and, where there are some, of the bias and the mask. */
 export interface AttentionValues {
   readonly q: ArrayLike<number>;
   readonly k: ArrayLike<number>;

@@ -9,6 +9,7 @@ export interface AttentionShape {
   readonly mask?: boolean;
 }
 
+/** Sizes that tests, gradient checks and benchmarks share. */
 export const ATTENTION_SHAPES: readonly AttentionShape[] = [
   { batch: 1, queries: 1, keys: 1, heads: 1, headDim: 8 },
   { batch: 2, queries: 7, keys: 33, heads: 3, headDim: 8 },

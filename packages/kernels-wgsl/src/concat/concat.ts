@@ -19,6 +19,7 @@ import { splitRange, windowOf } from '../pointwise/access.ts';
 import { offsetAlignment } from '../pointwise/fusion.ts';
 import { declare } from '../storage.ts';
 
+/** One of the pieces that are joined: an input, or a constant. */
 export interface ConcatPiece {
   /** Words of one row. */
   readonly words: number;
@@ -26,11 +27,13 @@ export interface ConcatPiece {
   readonly fill?: number;
 }
 
+/** Pieces that are joined row by row. */
 export interface ConcatSpec {
   readonly rows: number;
   readonly pieces: readonly ConcatPiece[];
 }
 
+/** One dispatch a piece, and more where a piece or the output is longer than a binding. */
 export function lowerConcat({ rows, pieces }: ConcatSpec, caps: DeviceCaps): Lowering {
   const rowWords = pieces.reduce((sum, { words }) => sum + words, 0);
   const dispatches: Dispatch[] = [];

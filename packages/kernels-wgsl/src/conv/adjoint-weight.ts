@@ -15,6 +15,7 @@ import { type Lowering, read, write } from '../kernel.ts';
 import { elementCount } from '../pointwise/access.ts';
 import { declare, enables, load } from '../storage.ts';
 
+/** A convolution's weight, and the phase of its input that gradients are wanted for. */
 export interface AdjointWeightSpec {
   /** [kt, kh, kw, inChannels, outChannels]. */
   readonly shape: readonly number[];
@@ -33,6 +34,7 @@ export function adjointWeightShape({ shape, stride, first }: AdjointWeightSpec):
 
 const WORKGROUP = 64;
 
+/** The weight [kt, kh, kw, inChannels, outChannels] turned round: input 0, output 0 (`adjointWeightShape`). */
 export function lowerAdjointWeight(spec: AdjointWeightSpec, caps: DeviceCaps): Lowering {
   const { shape, dtype, stride, first } = spec;
   const [kt, kh, kw, inChannels, outChannels] = shape;

@@ -40,6 +40,11 @@ import { convPieces } from './pieces.ts';
 import { SCALES, STAGED_WEIGHT, stageHalves } from './staging.ts';
 import { CONV_FIELDS, type ConvTile, convCode, convLanes, sourceNames, WIDEST_KERNEL } from './tile.ts';
 
+/**
+ * The convolution by the variant that was chosen for the class of `spec`, else by the first that applies:
+ * inputs x, weight, the cache where there is one, the epilogue's.
+ * @throws UnsupportedShapeError for a kernel that no variant takes.
+ */
 export function lowerConv(spec: ConvSpec, caps: DeviceCaps): Lowering {
   if (spec.kernel[0] > 1 && spec.upsample.time > 1) {
     throw new Error('conv: up-sampling in time needs a kernel of one frame');

@@ -5,6 +5,7 @@
 import type { DType } from '../dtype.ts';
 import type { Fusion } from '../pointwise/fusion.ts';
 
+/** Zeros around a frame, in pixels after up-sampling. */
 export interface Padding {
   readonly top: number;
   readonly bottom: number;
@@ -20,6 +21,7 @@ export interface Upsample {
   readonly keepFirst: boolean;
 }
 
+/** Sizes of a convolution of clips [batch, frames, height, width, channels]. */
 export interface ConvShape {
   readonly batch: number;
   /** Size of x, before up-sampling. */
@@ -44,6 +46,7 @@ export interface ConvShape {
   readonly adjoint?: 'touched' | 'folded';
 }
 
+/** A convolution with its dtypes and what is fused into it. */
 export interface ConvSpec extends ConvShape {
   readonly weightDtype: DType;
   /** `f16`: x and weight are rounded to f16, scaled against overflow; needs `features.f16`. */
@@ -73,6 +76,7 @@ export function convOutputShape(shape: ConvShape): number[] {
 export const sourceFrame = (t: number, { time, keepFirst }: Upsample): number =>
   Math.floor((t + (keepFirst ? time - 1 : 0)) / time);
 
+/** Floating-point operations, a product and a sum counted as two. */
 export const convFlops = (shape: ConvShape): number =>
   convOutputShape(shape).reduce((a, b) => a * b, 2 * shape.inChannels) *
   shape.kernel.reduce((a, b) => a * b, 1);

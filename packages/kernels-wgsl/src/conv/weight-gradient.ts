@@ -67,6 +67,7 @@ const FIELDS = [
   'atG',
 ] as const;
 
+/** The gradient of the weight, f32: inputs x, the gradient of the result, the cache where there is one. */
 export function lowerConvWeightGradient(shape: ConvShape, caps: DeviceCaps): Lowering {
   const { batch, frames, height, width, inChannels, outChannels, kernel, cached, upsample } = shape;
   const [, outFrames, outHeight, outWidth] = convOutputShape(shape);

@@ -30,6 +30,7 @@ const NEXT = 1;
 
 const bound = ({ byteOffset, byteLength: length }: Window) => ({ byteOffset, byteLength: length });
 
+/** The gradient of the table [vocabulary, channels], f32: inputs ids and the gradient of the result. */
 export function lowerEmbeddingBackward(
   { count, vocabulary, channels }: EmbeddingShape,
   caps: DeviceCaps,

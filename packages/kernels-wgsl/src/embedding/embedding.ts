@@ -19,6 +19,7 @@ import { offsetAlignment } from '../pointwise/fusion.ts';
 import { declare, enables, type Lanes, load } from '../storage.ts';
 import type { EmbeddingShape } from './shapes.ts';
 
+/** Rows of a table by index. */
 export interface EmbeddingSpec extends EmbeddingShape {
   /** Dtype of the table. */
   readonly dtype: DType;
@@ -26,6 +27,7 @@ export interface EmbeddingSpec extends EmbeddingShape {
 
 const WORKGROUP = 64;
 
+/** The rows [count, channels], f32: inputs ids [count] u32 and the table [vocabulary, channels]. */
 export function lowerEmbedding(
   { count, vocabulary, channels, dtype }: EmbeddingSpec,
   caps: DeviceCaps,

@@ -1,3 +1,4 @@
+/** Sizes of an embedding. */
 export interface EmbeddingShape {
   /** Number of indices. */
   readonly count: number;

@@ -28,6 +28,7 @@ import { splitRange, windowOf } from '../pointwise/access.ts';
 import { offsetAlignment } from '../pointwise/fusion.ts';
 import { declare, enables, load } from '../storage.ts';
 
+/** Statistics of x [batch, positions, channels], by groups of channels. */
 export interface GroupStatisticsSpec {
   readonly batch: number;
   /** Product of the dimensions between batch and channels. */
@@ -47,6 +48,10 @@ const CHUNK = 1024;
 /** Bytes of one partial. */
 const PARTIAL = 16;
 
+/**
+ * Outputs mean, scale, shift [batch, channels] and (rest, rstd) [batch, groups, 2]: inputs x, then gamma and
+ * beta where given.
+ */
 export function lowerGroupStatistics(spec: GroupStatisticsSpec, caps: DeviceCaps): Lowering {
   const chunkRows = Math.max(1, Math.floor((CHUNK * spec.groups) / spec.channels));
   const chunks = Math.ceil(spec.positions / chunkRows);

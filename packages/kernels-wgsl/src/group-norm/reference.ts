@@ -35,6 +35,7 @@ function* groupsOf(
     }
 }
 
+/** Group normalization of x [batch, positions, channels] in float64. */
 export function groupNormReference(
   x: ArrayLike<number>,
   shape: GroupNormShape,

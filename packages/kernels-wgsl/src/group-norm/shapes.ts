@@ -1,3 +1,4 @@
+/** Sizes of a group normalization; `positions` is the product of all dimensions between batch and channels. */
 export interface GroupNormShape {
   readonly batch: number;
   readonly positions: number;

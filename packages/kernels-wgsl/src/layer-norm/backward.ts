@@ -25,6 +25,7 @@ import { eachStep, rowOfLane, rowTile } from '../reduce/rows.ts';
 import { declare, enables, type Lanes, load } from '../storage.ts';
 import { rowMoments } from './moments.ts';
 
+/** Gradients of a layer normalization of x [rows, channels], those asked for. */
 export interface LayerNormBackwardSpec {
   readonly rows: number;
   readonly channels: number;
@@ -47,6 +48,7 @@ const STATISTICS = 0;
 
 const bound = ({ byteOffset, byteLength: length }: Window) => ({ byteOffset, byteLength: length });
 
+/** Outputs dx, dgamma, dbeta, those asked for: inputs x, the gradient of the result, gamma where given. */
 export function lowerLayerNormBackward(spec: LayerNormBackwardSpec, caps: DeviceCaps): Lowering {
   const { rows, channels, dx, dgamma, dbeta } = spec;
   const dispatches: Dispatch[] = [];

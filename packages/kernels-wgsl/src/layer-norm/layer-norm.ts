@@ -38,6 +38,7 @@ interface Epilogue {
   readonly dtype: DType;
 }
 
+/** Layer normalization of x [rows, channels] over its channels. */
 export interface LayerNormSpec {
   readonly rows: number;
   readonly channels: number;
@@ -51,6 +52,7 @@ export interface LayerNormSpec {
   readonly epilogue?: Epilogue;
 }
 
+/** Output [rows, channels]: inputs x, then gamma and beta where given, the epilogue's. */
 export function lowerLayerNorm(spec: LayerNormSpec, caps: DeviceCaps): Lowering {
   const { rows, channels } = spec;
   const epilogue = spec.epilogue ?? { fusion: identity([rows * channels]), dtype: 'f32' as const };

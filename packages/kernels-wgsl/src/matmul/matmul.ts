@@ -16,8 +16,13 @@ import { matrix } from './matrix.ts';
 import { type MatmulSpec, storedK } from './spec.ts';
 import { staged } from './staged.ts';
 
+/** All ways to multiply; the first that applies is the default. */
 export const MATMUL_VARIANTS: readonly Variant<MatmulSpec>[] = [matrix, half, lanes, dotRows, staged];
 
+/**
+ * The product by the variant that was chosen for the class of `spec`, else by the first that applies: inputs a,
+ * b, then the epilogue's.
+ */
 export const lowerMatmul = (spec: MatmulSpec, caps: DeviceCaps): Lowering =>
   lowerChosen('matmul', MATMUL_VARIANTS, spec, caps, problemOf);
 

@@ -101,6 +101,11 @@ export const matrixBuild =
 const times = (n: number, line: (i: number) => string): string =>
   Array.from({ length: n }, (_, i) => line(i)).join('\n');
 
+/**
+ * The WGSL of a tile for one size of matrices, as the file's head says.
+ * @param lanes invocations of a subgroup.
+ * @param emulate plain code in place of matrices, for adapters without matrix units.
+ */
 export function matrixKernel(
   side: number,
   size: MatrixSize,

@@ -26,6 +26,7 @@ export const matrix: Variant<MatmulSpec> = {
   },
 };
 
+/** The kernel that multiplies staged rows by the tile of `build`. */
 export function matrixMatmul(build: MatrixBuild): HalfKernel {
   const source = (name: 'a' | 'b', first: string, end: string): MatrixSource => ({
     line: (n, line) => `let ${name}At${n} = min(${first} + ${line}, ${end} - 1u) * (params.pitch / 8u);`,

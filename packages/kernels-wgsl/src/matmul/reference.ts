@@ -1,6 +1,7 @@
 /** Matmul in float64, before any epilogue. */
 import type { MatmulSpec } from './spec.ts';
 
+/** a · b in float64: [batch, m, k] by [batch, k, n], or as `transposeA`, `transposeB` and `sharedB` say. */
 export function matmulReference(
   spec: Pick<MatmulSpec, 'batch' | 'm' | 'n' | 'k' | 'transposeA' | 'transposeB' | 'sharedB'>,
   a: ArrayLike<number>,

@@ -20,6 +20,7 @@ export interface Quantization {
   readonly groupSize: number;
 }
 
+/** A product of [batch, m, k] and [batch, k, n]; either may be stored with its last two dimensions swapped. */
 export interface MatmulSpec {
   readonly batch: number;
   readonly m: number;

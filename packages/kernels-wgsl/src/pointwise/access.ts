@@ -7,17 +7,23 @@
  */
 import { byteLength, bytesOf, type DType } from '../dtype.ts';
 
+/** How a coordinate counts: stride · floor((coordinate + shift) / divisor). */
 export interface AccessDim {
   readonly stride: number;
   readonly shift: number;
   readonly divisor: number;
 }
 
+/**
+ * Where an operand's element lies for a coordinate of the output: the sum over its dimensions, and `offset`, in
+ * elements.
+ */
 export interface Access {
   readonly offset: number;
   readonly dims: readonly AccessDim[];
 }
 
+/** Elements of a tensor of this shape. */
 export const elementCount = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
 
 /** Row-major strides, in elements. */
@@ -31,6 +37,7 @@ export function contiguousStrides(shape: readonly number[]): number[] {
   return strides;
 }
 
+/** An access by strides alone, in elements. */
 export const strided = (strides: readonly number[], offset = 0): Access => ({
   offset,
   dims: strides.map((stride) => ({ stride, shift: 0, divisor: 1 })),

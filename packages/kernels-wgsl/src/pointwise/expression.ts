@@ -109,6 +109,7 @@ export const POINTWISE = {
   },
 } satisfies Record<string, FnDefinition>;
 
+/** Functions of a pointwise expression, by name. */
 export type PointwiseFn = keyof typeof POINTWISE;
 
 const suffix = (type: string) => (type.startsWith('vec4') ? 'v' : 's');
@@ -148,10 +149,15 @@ const HELPERS: Record<HelperName, (t: string) => string> = {
 `,
 };
 
+/** The element of a tensor, by its place among the operands. */
 export const operand = (index: number): Expression => ({ kind: 'operand', index });
+/** The value that the kernel computed, in an epilogue. */
 export const accumulator: Expression = { kind: 'accumulator' };
+/** A number. */
 export const constant = (value: number): Expression => ({ kind: 'constant', value });
+/** The place of the output element in a dimension, as a number. */
 export const coordinate = (dim: number): Expression => ({ kind: 'coordinate', dim });
+/** A function of expressions. */
 export const apply = (fn: PointwiseFn, ...args: Expression[]): Expression => ({ kind: 'apply', fn, args });
 
 /** Calls `visit` on every node, arguments first. */

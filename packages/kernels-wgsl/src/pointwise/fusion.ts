@@ -21,6 +21,7 @@ import {
 } from './access.ts';
 import { type Expression, evaluate, helperFunctions, substitute, toWgsl, walk } from './expression.ts';
 
+/** A tensor that an expression reads. */
 export interface FusedOperand {
   readonly dtype: DType;
   readonly access: Access;
@@ -28,6 +29,7 @@ export interface FusedOperand {
   readonly count: number;
 }
 
+/** Elementwise work over an output: an expression and what it reads. */
 export interface Fusion {
   /** Shape of the output that `i` runs over. */
   readonly shape: readonly number[];
@@ -123,6 +125,7 @@ export function takesFourLanes(fusion: Fusion): boolean {
   return shape.length <= 1 && !usesCoordinates && operands.every((operand) => laneMode(operand) !== 'gather');
 }
 
+/** An expression as WGSL, to be put into a kernel. */
 export interface FusedCode {
   /** WGSL outside functions: bindings of the operands and helper functions. */
   readonly declarations: string;

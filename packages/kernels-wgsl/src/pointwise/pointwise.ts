@@ -43,10 +43,12 @@ const LEAST_BLOCK = 256;
 /** The most rows that are written out side by side: more spill, and take longer to compile. */
 const ROWS_TOGETHER = 4;
 
+/** Elementwise work as a kernel of its own; `dtype` is the output's. */
 export interface PointwiseSpec extends Fusion {
   readonly dtype: DType;
 }
 
+/** One pass over the output, of four elements a step where the accesses allow; inputs are the operands. */
 export function lowerPointwise(spec: PointwiseSpec, caps: DeviceCaps): Lowering {
   const four = takesFourLanes(spec);
   if (four || storesSingly(spec.dtype, caps)) {

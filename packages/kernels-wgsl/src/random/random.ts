@@ -31,8 +31,10 @@ import {
 import { declare, enables, store } from '../storage.ts';
 import { PHILOX_WGSL } from './philox.ts';
 
+/** Uniform in [0, 1), or normal with mean 0 and variance 1. */
 export type Distribution = 'uniform' | 'normal';
 
+/** Random numbers of one stream. */
 export interface RandomSpec {
   readonly count: number;
   readonly distribution: Distribution;
@@ -79,6 +81,7 @@ fn distribute(words: vec4<u32>) -> vec4<f32> {
 `,
 };
 
+/** Output [count]: input 0 is the seed [2] u32, then the epilogue's. */
 export function lowerRandom(spec: RandomSpec, caps: DeviceCaps): Lowering {
   const { count, distribution, stream } = spec;
   const { fusion, dtype } = spec.epilogue ?? { fusion: identity([count]), dtype: 'f32' };

@@ -2,6 +2,7 @@
 import { philox4x32 } from './philox.ts';
 import type { RandomSpec } from './random.ts';
 
+/** The same numbers in float64, from the same bits. */
 export function randomReference(
   { count, distribution, stream }: RandomSpec,
   seed: readonly [number, number],

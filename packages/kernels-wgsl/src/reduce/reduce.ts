@@ -24,6 +24,7 @@ import type { ReduceSpec } from './spec.ts';
 
 const CHUNK = 1024;
 
+/** Output [rows], f32: inputs are the operands of the source's expression. */
 export function lowerReduce(spec: ReduceSpec, caps: DeviceCaps): Lowering {
   return spec.inner === 1 ? lowerRows(spec, caps) : lowerColumns(spec, caps);
 }

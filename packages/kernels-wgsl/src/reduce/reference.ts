@@ -2,6 +2,7 @@
 import { contiguousStrides } from '../pointwise/access.ts';
 import type { Reduction } from './spec.ts';
 
+/** The reduction over `dims` in float64; these dimensions go. */
 export function reduceReference(
   x: ArrayLike<number>,
   shape: readonly number[],

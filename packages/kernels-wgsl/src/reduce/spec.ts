@@ -1,6 +1,7 @@
 /** What a reduction is asked to do. */
 import type { Fusion } from '../pointwise/fusion.ts';
 
+/** What becomes of the values of a row; `absMax` is the largest magnitude. */
 export type Reduction = 'sum' | 'mean' | 'max' | 'absMax';
 
 /** x [rows, length, inner] reduced over its middle dimension. */

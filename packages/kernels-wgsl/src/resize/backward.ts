@@ -21,6 +21,7 @@ import { declare, type Lanes } from '../storage.ts';
 import type { ResizeShape } from './shapes.ts';
 import { adjointSamples, type ResizeMode } from './table.ts';
 
+/** The adjoint of a resizing. */
 export interface ResizeBackwardSpec extends ResizeShape {
   readonly mode: ResizeMode;
 }
@@ -29,6 +30,7 @@ const WORKGROUP = 64;
 
 const bound = ({ byteOffset, byteLength }: Window) => ({ byteOffset, byteLength });
 
+/** The gradient [batch, ...from, channels], f32: inputs are the gradient of the result and the adjoint samples. */
 export function lowerResizeBackward(
   { batch, from, to, channels, mode }: ResizeBackwardSpec,
   caps: DeviceCaps,

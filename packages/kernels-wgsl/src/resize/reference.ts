@@ -32,6 +32,7 @@ function resizeAxis(
   return out;
 }
 
+/** x [batch, ...from, channels] resized, in float64. */
 export function resizeReference(
   x: ArrayLike<number>,
   { from, to, channels }: ResizeShape,

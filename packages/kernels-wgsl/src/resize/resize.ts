@@ -21,12 +21,14 @@ import { declare, enables, type Lanes, load } from '../storage.ts';
 import type { ResizeShape } from './shapes.ts';
 import { axisSamples, type ResizeMode } from './table.ts';
 
+/** A resizing of clips. */
 export interface ResizeSpec extends ResizeShape {
   readonly mode: ResizeMode;
   /** Dtype of x. */
   readonly dtype: DType;
 }
 
+/** Output [batch, ...to, channels], f32: inputs are x and the samples of all axes. */
 export function lowerResize(
   { batch, from, to, channels, mode, dtype }: ResizeSpec,
   caps: DeviceCaps,

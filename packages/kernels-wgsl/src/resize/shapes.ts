@@ -1,3 +1,4 @@
+/** Sizes of a resizing. */
 export interface ResizeShape {
   readonly batch: number;
   /** Frames, height, width. */

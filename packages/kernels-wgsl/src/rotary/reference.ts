@@ -1,6 +1,10 @@
 /** Rotary embedding in float64; with `transposed` its adjoint. */
 import type { RotaryShape } from './shapes.ts';
 
+/**
+ * The rotation of x [batch, rows, heads, headDim] in float64.
+ * @param transposed the adjoint map.
+ */
 export function rotaryReference(
   x: ArrayLike<number>,
   cos: ArrayLike<number>,

@@ -33,6 +33,7 @@ import {
 import { declare, enables, type Lanes, load, store } from '../storage.ts';
 import type { RotaryShape } from './shapes.ts';
 
+/** A rotation by position of x [batch, rows, heads, headDim]. */
 export interface RotarySpec extends RotaryShape {
   /** Dtype of x. */
   readonly dtype: DType;
@@ -43,6 +44,7 @@ export interface RotarySpec extends RotaryShape {
   readonly epilogue?: { readonly fusion: Fusion; readonly dtype: DType };
 }
 
+/** Output like x: inputs x, the tables of cosines and sines [rows - firstRow, headDim], then the epilogue's. */
 export function lowerRotary(spec: RotarySpec, caps: DeviceCaps): Lowering {
   const { batch, rows, heads, headDim, firstRow, dtype, tableDtype, transposed } = spec;
   const count = batch * rows * heads * headDim;

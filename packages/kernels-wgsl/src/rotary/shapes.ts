@@ -1,3 +1,4 @@
+/** Sizes of a rotary embedding. */
 export interface RotaryShape {
   readonly batch: number;
   readonly rows: number;

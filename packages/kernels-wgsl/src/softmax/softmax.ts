@@ -30,6 +30,7 @@ import {
 import { eachStep, type RowTile, reduceTeam, rowOfLane, rowTile } from '../reduce/rows.ts';
 import { declare, enables, type Lanes, lanesType, load, store } from '../storage.ts';
 
+/** Softmax of x [rows, columns] over its columns. */
 export interface SoftmaxSpec {
   readonly rows: number;
   readonly columns: number;
@@ -41,6 +42,7 @@ export interface SoftmaxSpec {
 /** Where the largest value starts; a row of -inf only has no softmax and gives NaN. */
 const LOWEST = '-3.4028234e38';
 
+/** Output [rows, columns]: input x, then the epilogue's. */
 export function lowerSoftmax(spec: SoftmaxSpec, caps: DeviceCaps): Lowering {
   const { rows, columns, dtype } = spec;
   const { fusion, dtype: outDtype } = spec.epilogue ?? { fusion: identity([rows * columns]), dtype: 'f32' };
@@ -103,6 +105,7 @@ ${main(tile)} {
   };
 }
 
+/** The gradient dx [rows, columns], f32: inputs are the forward's result and its gradient. */
 export function lowerSoftmaxBackward(
   { rows, columns }: Pick<SoftmaxSpec, 'rows' | 'columns'>,
   caps: DeviceCaps,

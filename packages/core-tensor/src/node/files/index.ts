@@ -7,4 +7,3 @@ export { type OutputOptions, whileLocked, withOutput, withSharedOutput } from '.
 export { fileProblem, openPath, readRegularFile, readRegularText } from './path-source.ts';
 export { type ReachOptions, reach } from './reach.ts';
 export * from './safetensors-file.ts';
-export { sweepTemporary } from './temporary.ts';
