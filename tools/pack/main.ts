@@ -19,6 +19,7 @@ const PUBLISHED = [
   'packages/media',
   'packages/dwm-model',
   'packages/renderer',
+  'packages/hands',
   'packages/synth',
   'models/dwm-tiny',
   'apps/cli',

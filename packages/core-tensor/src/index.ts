@@ -29,6 +29,7 @@ export * from './ops/adamw8bit.ts';
 export * from './ops/attention.ts';
 export { concat, pad, split } from './ops/concat.ts';
 export * from './ops/conv.ts';
+export * from './ops/depthwise.ts';
 export * from './ops/embedding.ts';
 export { type GroupNormOptions, groupNorm } from './ops/group-norm.ts';
 export * from './ops/layer-norm.ts';

@@ -7,6 +7,7 @@ import { adamw8bit, adamw8bitState } from './adamw8bit.ts';
 import { attention, attentionWithLse } from './attention.ts';
 import { concat, pad } from './concat.ts';
 import { conv3d } from './conv.ts';
+import { depthwiseConv2d } from './depthwise.ts';
 import { embedding } from './embedding.ts';
 import { groupNorm } from './group-norm.ts';
 import { layerNorm, rmsNorm } from './layer-norm.ts';
@@ -94,6 +95,10 @@ op('softmax', { x: [[70, 226]], y: [[5, 9], 'bf16'] }, (t) => [
   softmax(t.x),
   mul(softmax(t.y), 2),
   applyVjp(softmax(t.x), [t.x])[0]!,
+]);
+op('depthwise', { x: [[2, 9, 11, 12]], w: [[5, 5, 12]], y: [[1, 9, 11, 3]], v: [[3, 3, 3]] }, (t) => [
+  silu(depthwiseConv2d(t.x, t.w, { padding: { top: 2, bottom: 2, left: 2, right: 2 } })),
+  depthwiseConv2d(t.y, t.v, { stride: 2 }),
 ]);
 op('rotary', { x: [[1, 9, 2, 8]], cos: [[7, 8]] }, (t) => rotary(t.x, t.cos, t.cos, 2));
 op('joins', { x: [[3, 5]], y: [[3, 7]] }, (t) => [concat([t.x, t.y], 1), pad(t.x, 0, 1, 2)]);

@@ -1,0 +1,1 @@
+export { hasHandWeights, readHandWeights } from './hand-weights.ts';
