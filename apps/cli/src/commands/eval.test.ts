@@ -141,7 +141,11 @@ test('wrong input is one line that names it', async () => {
     [['--truth-video', truth], /^error: --pred-video: is required/],
     [['--pred', root], /^error: --dataset-file: is required with --pred/],
     [data, /^error: --pred: is required: a folder of videos/],
-    [[...data, '--pred', root], /x\.mp4: no such file; expected the video of x$/],
+    [[...data, '--pred', root], /x\.mp4: no such file; expected the video of x \(--pred\)$/],
+    [
+      ['--pred-video', 'no.mp4', '--truth-video', truth],
+      /^error: no\.mp4: no such file; expected the video of x\.mp4 \(--pred-video\)$/,
+    ],
     [
       ['--pred-video', join(root, 'short.mp4'), '--truth-video', truth],
       /short\.mp4 has 5 frames of 48x32, but .*x\.mp4 has 9 frames of 48x32/,

@@ -165,15 +165,14 @@ async function findPredictions(flags: Flags, clips: readonly ClipFiles[]): Promi
       : predictionNames(clip.line ?? clip.truth, name).map((file) => join(flags.pred!, file));
     let path: string | undefined;
     for (const candidate of paths) if (path === undefined && (await exists(candidate))) path = candidate;
-    if (path === undefined)
-      throw new DwmError(
-        'missing-file',
-        `${join(flags.pred ?? '', `${name}.mp4`)}: no such file; expected the video of ${name}`,
-        {
-          file: paths[0],
-          looked: paths,
-        },
-      );
+    if (path === undefined) {
+      const [wanted, flag] = flags.predVideo
+        ? [flags.predVideo, '--pred-video']
+        : [join(flags.pred!, `${name}.mp4`), '--pred'];
+      throw new DwmError('missing-file', `${wanted}: no such file; expected the video of ${name} (${flag})`, {
+        ...{ file: paths[0], looked: paths },
+      });
+    }
     files.set(name, path);
   }
   return files;

@@ -455,7 +455,7 @@ async function generateAll(
     return;
   }
   if (flags.remote) await fetchJobs(flags.remote, todo, reporter);
-  const silent = await checkJobFiles(todo);
+  const silent = await checkJobFiles(todo, flags);
   if (silent.length > 0 && PROMPTS.every((name) => flags[name] === undefined)) {
     const others = silent.length > 1 ? ` and ${silent.length - 1} others` : '';
     reporter.warn(`${silent[0]}${others}: no such caption; the prompt is empty`);
@@ -562,7 +562,7 @@ async function generateShared(
       },
       async work({ job }, tools) {
         if (flags.remote) await fetchJobs(flags.remote, [job], reporter);
-        await checkJobFiles([job]);
+        await checkJobFiles([job], flags);
         made.push(await generateClip({ ...context, ...tools }, job, await read(job)));
       },
     });

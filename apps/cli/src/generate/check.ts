@@ -39,6 +39,11 @@ export interface FineTuned {
  * @throws InvalidFileError where there is neither, or the headers of the LoRA files are not sound.
  */
 export async function openCheckpointFolder(path: string, mode: string | undefined): Promise<FineTuned> {
+  if (!(await exists(path)))
+    throw new InvalidFileError(
+      path,
+      'no such file or folder; give --lora (--checkpoint-path) a LoRA file, or the folder of a checkpoint',
+    );
   const folder = await openLoraPlace(path);
   const transformer = (await folder.exists('transformer/config.json')) ? folder : undefined;
   if (transformer && (mode === 'full' || mode === 'sft')) return { transformer };
@@ -86,16 +91,31 @@ export function withTransformer(base: ModelFolder, { transformer }: FineTuned): 
   return { name: base.name, open: (path) => of(path).open(path), exists: (path) => of(path).exists(path) };
 }
 
+/** Flags that name what a clip is made from. */
+interface Sources {
+  readonly scene?: readonly string[];
+  readonly trajectory?: string;
+  readonly staticVideo?: string;
+  readonly handVideo?: string;
+}
+
 /**
+ * @param given the flags, which errors name; what comes from a list needs none.
  * @returns captions that are not there: those prompts are empty, as in the original.
- * @throws InvalidFileError for the first conditioning video that is not there.
+ * @throws InvalidFileError for the first conditioning video, scene or trajectory that is not there.
  */
-export async function checkJobFiles(jobs: readonly Job[]): Promise<string[]> {
+export async function checkJobFiles(jobs: readonly Job[], given: Sources): Promise<string[]> {
+  const scene = given.scene
+    ? 'a scene (--scene)'
+    : `the static video${given.staticVideo ? ' (--static)' : ''}`;
+  const hands = given.trajectory
+    ? 'a trajectory (--trajectory)'
+    : `the hand video${given.handVideo ? ' (--hands)' : ''}`;
   const missing: string[] = [];
   for (const { staticVideo, handVideo, promptFile } of jobs) {
     for (const [path, what] of [
-      [staticVideo, 'the static video'],
-      [handVideo, 'the hand video'],
+      [staticVideo, scene],
+      [handVideo, hands],
     ]) {
       if (!(await exists(path))) throw new InvalidFileError(path, `no such file; expected ${what}`);
     }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { temporaryFolder } from '../testing.ts';
+import { checkJobFiles, openCheckpointFolder } from './check.ts';
 import {
   belowRoot,
   chunkBounds,
@@ -235,4 +236,24 @@ describe('shares', () => {
     expect(() => shareFrom(flags, env)).toThrow(InvalidArgumentError);
     expect(() => shareFrom(flags, env)).toThrow(message);
   });
+});
+
+test('what is not there is named with the flag that names it', async () => {
+  const there = join(outside, 'kitchen/cut/videos/1.mp4');
+  const job = { name: 'x', index: 0, staticVideo: there, handVideo: there };
+  const refused = (change: object, given: object) =>
+    expect(checkJobFiles([{ ...job, ...change }], given)).rejects;
+  await refused({ staticVideo: 'no.glb' }, { scene: ['no.glb'] }).toThrow(
+    'no.glb: no such file; expected a scene (--scene)',
+  );
+  await refused({ staticVideo: 'no.mp4' }, { staticVideo: 'no.mp4' }).toThrow(
+    'expected the static video (--static)',
+  );
+  await refused({ handVideo: 'T.json' }, { trajectory: 'T.json' }).toThrow(
+    'expected a trajectory (--trajectory)',
+  );
+  await refused({ handVideo: 'no.mp4' }, {}).toThrow(/expected the hand video$/);
+  await expect(openCheckpointFolder(join(root, 'no'), undefined)).rejects.toThrow(
+    'no such file or folder; give --lora',
+  );
 });

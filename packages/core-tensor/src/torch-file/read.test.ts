@@ -148,6 +148,10 @@ test('opcodes that make objects, missing storages and views beyond their bytes a
     '"torch.BoolStorage"',
   );
   await expect(readTorchFile(torchFile(pickle(int(1))))).rejects.toThrow('holds no tensors');
+  const before = { name: 'old.pt', bytes: pickle(tensor('Float', '0', 1, 0, [1], [1])) };
+  await expect(readTorchFile(before)).rejects.toThrow(
+    'old.pt: is no zip as torch.save writes it since PyTorch 1.6',
+  );
 });
 
 test('any change to the bytes is read, or refused as a damaged file', async () => {

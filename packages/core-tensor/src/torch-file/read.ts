@@ -86,6 +86,13 @@ export async function readTorchFile(file: BinaryFile): Promise<Map<string, Safet
 }
 
 async function look(source: ByteSource): Promise<TorchFile> {
+  const [first, second] = await source.read(0, Math.min(2, source.size));
+  if (first !== 0x50 || second !== 0x4b) {
+    throw new InvalidFileError(
+      source.name,
+      'is no zip as torch.save writes it since PyTorch 1.6; save it again there, or as .safetensors',
+    );
+  }
   const entries = await readZipDirectory(source);
   const pickle = [...entries.keys()].find((name) => name.endsWith('/data.pkl'));
   if (!pickle)

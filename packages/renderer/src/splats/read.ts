@@ -27,7 +27,9 @@ export async function readSplats(source: ByteSource, options: ReadSplatOptions =
   if (isSogMeta(head)) return readSogFolder(source, options);
   // A .splat file has no mark of its own.
   if (/\.splat$/i.test(source.name.replace(/[?#].*$/s, ''))) return readAntimatterSplats(source, options);
-  throw new InvalidFileError(source.name, 'is no splat file: expected .ply, .spz, .splat or .sog', {
-    expected: ['.ply', '.spz', '.splat', '.sog'],
-  });
+  throw new InvalidFileError(
+    source.name,
+    'is no splat file: expected .ply, .spz, .splat or .sog (meshes come as .glb or .gltf)',
+    { expected: ['.ply', '.spz', '.splat', '.sog'] },
+  );
 }
