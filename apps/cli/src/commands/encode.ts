@@ -95,7 +95,6 @@ export function addEncode(program: Command): void {
     .addOption(workerOption())
     .option('--skip-existing', 'leave files alone that are there already; so it is without --overwrite')
     .option('--overwrite', 'encode what is there already too')
-
     .option('--follow-links', 'let links of the data root lead out of it')
     .option('--debug', 'only the first file of each kind')
     .option(
@@ -108,7 +107,7 @@ export function addEncode(program: Command): void {
       `
 Clips are taken as they are, max_num_frames of their frames from first to last; of captions the first line. Files go
 beside the clips (video_latents/ …). For a Wan model every frame is taken, latents are drawn once, and the folders of
---dataset-type end in _wan. A stopped run goes on where it was; of our format, changed clips are encoded anew.
+--dataset-type end in _wan; fun_inp_i2v_latents_wan/ holds clips of which only the first frame is seen. A stopped run goes on where it was; of our format, changed clips are encoded anew.
 Examples:
   dwm encode dwm.yaml --override data.data_root=/data
   dwm encode --dataset-type trumans --data-root data/trumans --modalities videos prompts --model base`,
@@ -213,14 +212,14 @@ async function planOfFolders(flags: Flags): Promise<Plan> {
       throw new InvalidArgumentError(name!, 'is required, unless an experiment file is given');
   }
   const folder = await modelFolder(model);
-  const { encodedSuffix } = trainingOf(await familyOf(await openModel(folder)), folder);
+  const training = trainingOf(await familyOf(await openModel(folder)), folder);
   const kinds = flags.modalities ?? MODALITIES;
   const jobs = await jobsOfFolders(
     dataRoot!,
     datasetType!,
     kinds,
     flags.promptSubdir,
-    encodedSuffix,
+    training,
     flags.followLinks,
   );
   if (jobs.length === 0) {

@@ -68,6 +68,7 @@ import {
   writeClip,
 } from '../generate/outputs.ts';
 import { generationProgress, loadingProgress } from '../generate/progress.ts';
+import { readVariants } from '../generate/variants.ts';
 import { modelFolder } from '../hub-folder.ts';
 import { interruptible } from '../interrupt.ts';
 import { planLine, planTable } from '../memory/table.ts';
@@ -120,6 +121,7 @@ interface Given extends Partial<RunSettings>, DrawFlags, WorkerFlags, ShortcutFl
   outputDir?: string;
   dataRoot?: string;
   datasetFile?: string;
+  variantManifestJson?: string;
   promptSubdir?: string;
   staticSubdir?: string;
   handSubdir?: string;
@@ -224,6 +226,10 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
       'folder, or https:// or s3:// address, that the list, its clips and --video are relative to',
     )
     .option('--dataset-file <file>', 'list of <sample>/videos/<stem>.mp4, one a line')
+    .option(
+      '--variant-manifest-json <file>',
+      'one scene with several hands: {mode: "hand_video", shared: {video_path, …}, variants: [{label, hand_video_path}]}',
+    )
     .option('--output-dir <dir>', 'folder to write to (default: inference/ in the checkpoint)')
     .option('--prompt-subdir <name>', 'folder of captions beside videos/ (default: prompts_rewrite)')
     .option('--follow-links', 'let links of the data root lead out of it')
@@ -367,13 +373,15 @@ async function generate(
   const share = asked.datasetFile && !worker ? shareFrom(asked, process.env) : WHOLE;
   const { jobs, total } = asked.datasetFile
     ? await listJobs(asked, share, family)
-    : { jobs: [await oneJob(asked, reporter)], total: 1 };
+    : asked.variantManifestJson
+      ? await variantJobs(asked, asked.variantManifestJson)
+      : { jobs: [await oneJob(asked, reporter)], total: 1 };
   if (jobs.length === 0) return reporter.result({ clips: [] }, 'nothing to do');
   const all = () =>
     generateAll(jobs, total, share, worker, asked, experiment, defaultModel, family, reporter, signal);
   if (worker) return worker.beside(all);
   const [{ name }] = jobs;
-  const [out, what] = asked.datasetFile
+  const [out, what] = isMany(asked)
     ? [asked.outputDir!, shareName(share) || undefined]
     : [dirname(name), basename(name)];
   await withOutput(out, { name: what }, all);
@@ -475,7 +483,7 @@ async function generateAll(
   const { device, pipeline } = await opening();
   const run = {
     ...runRecord(flags, share, total),
-    ...(!flags.datasetFile && filesRecord(todo[0], flags)),
+    ...(!isMany(flags) && filesRecord(todo[0], flags)),
   };
   // Those that deal a list out write it once, as the original has it.
   if (share.shard.rank === 0) await recordRun(runFile(flags, todo[0]), run);
@@ -665,13 +673,39 @@ function checkFlags(flags: Given): void {
     );
   if (!flags.datasetFile && flags.worker !== undefined)
     throw new InvalidArgumentError('worker', 'shares the clips of a list; give --dataset-file');
-  if (!flags.datasetFile) return;
+  if (!isMany(flags)) return;
   const [single] = given(['out', 'staticVideo', 'handVideo', 'scene', 'trajectory', 'video', 'saveTensors']);
   if (single)
-    throw new InvalidArgumentError(single.slice(2), 'is about one clip; leave it out with --dataset-file');
-  for (const name of ['dataRoot', 'outputDir'] as const) {
-    if (!flags[name]) throw new InvalidArgumentError(flagName(name), 'is required with --dataset-file');
+    throw new InvalidArgumentError(
+      single.slice(2),
+      `is about one clip; leave it out with --${listOf(flags)}`,
+    );
+  if (flags.variantManifestJson) {
+    const [other] = given(['datasetFile', ...PROMPTS.slice(0, 2)]);
+    if (other)
+      throw new InvalidArgumentError(
+        other.slice(2),
+        'leave it out with --variant-manifest-json, which says it',
+      );
   }
+  for (const name of flags.datasetFile ? (['dataRoot', 'outputDir'] as const) : (['outputDir'] as const)) {
+    if (!flags[name]) throw new InvalidArgumentError(flagName(name), `is required with --${listOf(flags)}`);
+  }
+}
+
+/** Whether the clips are those of a list, or of a manifest. */
+const isMany = ({ datasetFile, variantManifestJson }: Given): boolean =>
+  (datasetFile ?? variantManifestJson) !== undefined;
+
+/** The flag that many clips come with. */
+const listOf = ({ datasetFile }: Given) => (datasetFile ? 'dataset-file' : 'variant-manifest-json');
+
+/** A clip for each of a manifest's hands; what it says to all of them becomes a flag. */
+async function variantJobs(asked: Asked, file: string): Promise<{ jobs: Job[]; total: number }> {
+  const { jobs, prompt, promptFile } = await readVariants(file, asked, asked.dataRoot);
+  Object.assign(asked, { prompt: prompt ?? asked.prompt, promptFile: promptFile ?? asked.promptFile });
+  const named = jobs.map((job) => ({ ...job, name: join(asked.outputDir!, job.name) }));
+  return { jobs: named, total: jobs.length };
 }
 
 /** This process's clips of the list. Every job's `name` is the output path without extension. */
@@ -891,13 +925,15 @@ function runRecord(flags: Flags, { chunk, shard }: Share, total: number): Record
           chunk_end: end,
           num_chunk_samples: end - start,
         }
-      : { mode: 'single_video' }),
+      : flags.variantManifestJson
+        ? { mode: 'hand_video', variant_manifest_json: flags.variantManifestJson, num_samples: total }
+        : { mode: 'single_video' }),
   };
 }
 
 /** Where the record of the run goes: the output folder. */
 const runFile = (flags: Flags, first: Job): string =>
-  join(flags.datasetFile ? flags.outputDir! : dirname(first.name), 'metadata.json');
+  join(isMany(flags) ? flags.outputDir! : dirname(first.name), 'metadata.json');
 
 /** A clip's files, under the original's keys. */
 const filesRecord = (job: Job, flags: Flags): Record<string, unknown> => ({

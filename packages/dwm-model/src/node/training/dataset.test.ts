@@ -255,6 +255,8 @@ test('frames as the encode script takes them', () => {
   expect(scriptFrames(9, 1)).toEqual([0]);
 });
 
+const PLAIN = { encodedSuffix: '' };
+
 test('what there is to encode: the layouts of both datasets, kinds one after the other, dealt out by kind', async () => {
   const root = join(folder, 'walk');
   for (const path of [
@@ -265,7 +267,7 @@ test('what there is to encode: the layouts of both datasets, kinds one after the
     await writeFile(join(root, path), '');
   }
   const short = ({ source, target }: EncodeJob) => `${relative(root, source)} ${relative(root, target)}`;
-  const jobs = await jobsOfFolders(root, 'trumans', MODALITIES, 'said', '');
+  const jobs = await jobsOfFolders(root, 'trumans', MODALITIES, 'said', PLAIN);
   expect(jobs.map(short)).toEqual([
     'DoubleHand/x/videos/7.mp4 DoubleHand/x/video_latents/7',
     'sceneA/act2/videos/00002.mp4 sceneA/act2/video_latents/00002',
@@ -274,7 +276,7 @@ test('what there is to encode: the layouts of both datasets, kinds one after the
     'sceneA/act2/videos_hands/00002.mp4 sceneA/act2/hand_video_latents/00002',
     'sceneA/act2/said/00002.txt sceneA/act2/prompt_embeds_said/00002',
   ]);
-  expect((await jobsOfFolders(root, 'taste_rob', ['videos'], 'x', '')).map(short)).toEqual([
+  expect((await jobsOfFolders(root, 'taste_rob', ['videos'], 'x', PLAIN)).map(short)).toEqual([
     'DoubleHand/x/videos/7.mp4 DoubleHand/x/video_latents/7',
   ]);
   expect(shardJobs(jobs, 1, 2).map(short)).toEqual([jobs[1], jobs[3]].map(short));
@@ -296,7 +298,7 @@ test.skipIf(process.platform === 'win32').each([
   const target = linked.endsWith('.mp4') ? 'elsewhere/1.mp4' : 'elsewhere';
   await symlink(join(place, target), join(sample, linked));
   const walk = (follow?: boolean) =>
-    jobsOfFolders(join(place, 'root'), 'trumans', ['videos'], 'prompts', '', follow);
+    jobsOfFolders(join(place, 'root'), 'trumans', ['videos'], 'prompts', PLAIN, follow);
   await expect(walk()).rejects.toThrow(
     /file "scene\/action\/vid.*" links to .*elsewhere.*, outside .*root; copy what it links to, or pass --follow-links/,
   );

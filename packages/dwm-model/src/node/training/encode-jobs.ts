@@ -4,6 +4,7 @@ import { basename, extname, join, relative, sep } from 'node:path';
 import { InvalidFileError } from '@dwm/core-tensor';
 import { fileProblem, reach } from '@dwm/core-tensor/node';
 import type { ClipName, Sample } from './dataset.ts';
+import type { FamilyTraining } from './family-training.ts';
 
 /** Kinds of files, by the original's names. */
 export const MODALITIES = ['videos', 'static_videos', 'hand_videos', 'prompts'] as const;
@@ -20,6 +21,8 @@ const CLIP_OF: Readonly<Record<Exclude<Modality, 'prompts'>, ClipName>> = {
 export interface EncodeJob {
   readonly modality: Modality;
   readonly source: string;
+  /** Of a clip, its first frame alone is seen; the others are grey. */
+  readonly firstFrame?: true;
   /** Without extension. */
   readonly target: string;
 }
@@ -84,7 +87,7 @@ export async function checkInside(root: string, path: string, followLinks = fals
 
 /**
  * Every file of a data root that training can take encoded.
- * @param suffix of the folders of encoded files: the family's.
+ * @param family whose folders they are.
  * @throws InvalidFileError for files, and folders to write to, that a link leads out of the root.
  */
 export async function jobsOfFolders(
@@ -92,7 +95,7 @@ export async function jobsOfFolders(
   layout: Layout,
   modalities: readonly Modality[],
   promptSubdir: string,
-  suffix: string,
+  { encodedSuffix: suffix, firstFrameFolder }: Pick<FamilyTraining, 'encodedSuffix' | 'firstFrameFolder'>,
   followLinks = false,
 ): Promise<EncodeJob[]> {
   const embeds =
@@ -109,9 +112,16 @@ export async function jobsOfFolders(
     const [from, to] = places[modality];
     for (const folder of folders) {
       for (const source of await filesIn(join(folder, from), modality === 'prompts' ? '.txt' : '.mp4')) {
-        const target = join(folder, to, basename(source, extname(source)));
-        for (const path of [source, target]) await checkInside(root, path, followLinks);
-        jobs.push({ modality, source, target });
+        const targetIn = (name: string) => join(folder, name, basename(source, extname(source)));
+        const job = { modality, source, target: targetIn(to) };
+        const alone =
+          modality === 'videos' && firstFrameFolder !== undefined
+            ? [{ ...job, firstFrame: true as const, target: targetIn(firstFrameFolder) }]
+            : [];
+        for (const each of [job, ...alone]) {
+          for (const path of [each.source, each.target]) await checkInside(root, path, followLinks);
+          jobs.push(each);
+        }
       }
     }
   }

@@ -112,8 +112,12 @@ async function encodeAll(options: EncodeOptions): Promise<EncodeResult> {
     },
   });
   /** The name of what a job's file is made from, and the caption, where it is one. */
-  const keyOf = async ({ modality, source }: EncodeJob): Promise<{ key: string; caption?: string }> => {
-    if (modality !== 'prompts') return { key: await encoder.clipKey(source) };
+  const keyOf = async ({
+    modality,
+    source,
+    firstFrame,
+  }: EncodeJob): Promise<{ key: string; caption?: string }> => {
+    if (modality !== 'prompts') return { key: await encoder.clipKey(source, firstFrame) };
     const caption = await readFirstLine(source);
     return { key: await encoder.promptKey(caption), caption };
   };
@@ -126,7 +130,8 @@ async function encodeAll(options: EncodeOptions): Promise<EncodeResult> {
     if (await isEncoded(job, key)) return { key };
     if (caption !== undefined) return { key, fresh: { encode: () => encoder.encodePrompt(caption) } };
     const { clip, length } = await encoder.readClip(job.source);
-    return { key, fresh: { encode: () => encoder.encodeClip(clip, key), from: { frames: String(length) } } };
+    const encode = () => encoder.encodeClip(clip, key, job.firstFrame);
+    return { key, fresh: { encode, from: { frames: String(length) } } };
   };
   const save = async ({ target }: EncodeJob, key: string, { encode, from }: NonNullable<Ready['fresh']>) =>
     write(`${target}.${format}`, await encode(), { key, ...from });

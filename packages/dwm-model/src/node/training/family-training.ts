@@ -25,4 +25,6 @@ export interface FamilyTraining {
   readonly encodes: Encodes;
   /** What the folders of latents and embeddings end in that are made beside clips. */
   readonly encodedSuffix: string;
+  /** Folder for latents of clips of which only the first frame is seen, where the original makes such. */
+  readonly firstFrameFolder?: string;
 }

@@ -7,7 +7,7 @@ import { type Device, InvalidArgumentError, type ModelFolder } from '@dwm/core-t
 import { openDirectory } from '@dwm/core-tensor/node';
 import { familyOf, type ModelFamily, type TextReader } from '../../families/index.ts';
 import type { ClipCodec } from '../../vae/index.ts';
-import { drawnLatents, encodeVideo } from '../../video/codec.ts';
+import { drawnLatents, encodeValues, encodeVideo } from '../../video/codec.ts';
 import type { Video } from '../../video/video.ts';
 import type { Modality } from './encode-jobs.ts';
 import type { Encoded } from './encoded.ts';
@@ -40,8 +40,9 @@ export class SampleEncoder implements EncodingScript {
     await (modality === 'prompts' ? this.#loadText() : this.#loadVae());
   }
 
-  async clipKey(video: string): Promise<string> {
-    return hashOf(await hashFile(video), await this.#hash('vae'), 'sample 1');
+  async clipKey(video: string, firstFrame = false): Promise<string> {
+    const what = firstFrame ? 'first frame 1' : 'sample 1';
+    return hashOf(await hashFile(video), await this.#hash('vae'), what);
   }
 
   async readClip(video: string): Promise<ReadyClip> {
@@ -56,9 +57,11 @@ export class SampleEncoder implements EncodingScript {
   }
 
   /** A sample [C, latent frames, h, w], which follows from `key`. Frames that do not fill a latent frame are left out. */
-  async encodeClip(clip: Video, key: string): Promise<Encoded> {
+  async encodeClip(clip: Video, key: string, firstFrame = false): Promise<Encoded> {
     const vae = await this.#loadVae();
-    const posterior = await encodeVideo(vae, clip);
+    const posterior = firstFrame
+      ? await encodeValues(vae, firstFrameOf(clip), clip)
+      : await encodeVideo(vae, clip);
     const [stream, seed] = [key.slice(0, 8), key.slice(8, 16)].map((word) => Number.parseInt(word, 16));
     const latents = await drawnLatents(vae.device, posterior, [seed, DRAW_KEY], stream);
     return { ...latents, dtype: 'BF16' };
@@ -141,4 +144,11 @@ export class SampleEncoder implements EncodingScript {
     const files = await this.#files(await openDirectory(model), part);
     return hashOf(...(await Promise.all(files.map((file) => hashFile(join(model, file))))));
   }
+}
+
+/** A clip's first frame in [-1, 1], and zeros, which are grey, for the others. */
+function firstFrameOf({ data, frames }: Video): Float32Array {
+  const values = new Float32Array(data.length);
+  for (let i = 0; i < data.length / frames; i++) values[i] = (data[i] / 255) * 2 - 1;
+  return values;
 }

@@ -30,11 +30,12 @@ export interface ScriptOptions {
 export interface EncodingScript {
   /** Loads what files of this kind are encoded with. */
   load(modality: Modality): Promise<void>;
-  clipKey(video: string): Promise<string>;
+  /** @param firstFrame whether only that is seen. */
+  clipKey(video: string, firstFrame?: boolean): Promise<string>;
   /** The key that earlier versions gave to a clip of the size of training, where there was another. */
   keyBefore?(video: string): Promise<string>;
   readClip(video: string): Promise<ReadyClip>;
-  encodeClip(clip: Video, key: string): Promise<Encoded>;
+  encodeClip(clip: Video, key: string, firstFrame?: boolean): Promise<Encoded>;
   promptKey(prompt: string): Promise<string>;
   encodePrompt(prompt: string): Promise<Encoded>;
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import {
   randomReference,
   readTorchFile,
@@ -15,6 +15,7 @@ import { familyOf } from '../../families/index.ts';
 import { type ExperimentConfig, parseExperiment } from '../../training/config.ts';
 import { readWanTransformer } from '../../wan/files.ts';
 import { readWanConfig, WAN_LORA_FILE, wanParameters, wanVaeParameters } from '../../wan/index.ts';
+import { WAN_TRAINING } from '../../wan/training/family.ts';
 import { parseWanVaeConfig } from '../../wan/vae/config.ts';
 import { encodeFiles } from './encode.ts';
 import { jobsOfFolders } from './encode-jobs.ts';
@@ -252,8 +253,11 @@ test('clips are encoded whole, as draws in bf16 that follow from what they are m
   const root = join(folder, 'clips');
   await mkdir(join(root, 'a/b/videos'), { recursive: true });
   await writeFile(join(root, 'a/b/videos/x.mp4'), 'stands for a video');
-  const jobs = await jobsOfFolders(root, 'trumans', ['videos'], 'prompts_rewrite', '_wan');
-  expect(jobs.map(({ target }) => target)).toEqual([join(root, 'a/b/video_latents_wan/x')]);
+  const jobs = await jobsOfFolders(root, 'trumans', ['videos'], 'prompts_rewrite', WAN_TRAINING);
+  expect(jobs.map(({ target }) => relative(root, target))).toEqual([
+    'a/b/video_latents_wan/x',
+    'a/b/fun_inp_i2v_latents_wan/x',
+  ]);
   const frames: number[] = [];
   const encode = (format: 'pt' | 'safetensors') =>
     encodeFiles({
@@ -261,30 +265,37 @@ test('clips are encoded whole, as draws in bf16 that follow from what they are m
       openDevice: () => openNodeDevice(),
       readClip: async (_, choose) => {
         // 7 frames: what the last two leave of a group of four is left out.
-        frames.push(choose(7).length);
+        const nth = frames.push(choose(7).length);
         const data = Uint8Array.from({ length: 7 * 16 * 32 * 3 }, (_, i) => (i * 37) % 251);
+        // What follows the first frame is not seen where that alone is encoded.
+        if (nth === 4) data.fill(9, 16 * 32 * 3);
         return { data, frames: 7, height: 16, width: 32 };
       },
     });
-  expect(await encode('safetensors')).toMatchObject({ written: 1, failures: [] });
-  expect(frames).toEqual([7]);
+  expect(await encode('safetensors')).toMatchObject({ written: 2, failures: [] });
+  expect(frames).toEqual([7, 7]);
   const file = join(root, 'a/b/video_latents_wan/x');
   const { shape, dtype, data } = (await readSafetensors(`${file}.safetensors`)).get('encoded')!;
   expect([dtype, ...shape]).toEqual(['BF16', 16, 2, 2, 4]);
   expect(toFloat32({ dtype, data }).every(Number.isFinite)).toBe(true);
   expect(await encode('safetensors')).toMatchObject({ written: 0, failures: [] });
   await encode('pt');
-  const bytes = await readFile(`${file}.pt`);
-  const torch = await readTorchFile({ name: 'x.pt', bytes });
-  expect(torch.get('')).toMatchObject({ dtype, shape });
-  expect(torch.get('')!.data).toEqual(data);
+  const encoded = async (path: string) => {
+    const torch = await readTorchFile({ name: 'x.pt', bytes: await readFile(`${path}.pt`) });
+    return torch.get('')!;
+  };
+  expect(await encoded(file)).toMatchObject({ dtype, shape, data });
+  const alone = join(root, 'a/b/fun_inp_i2v_latents_wan/x');
+  const first = (await readSafetensors(`${alone}.safetensors`)).get('encoded')!;
+  expect(await encoded(alone)).toMatchObject({ dtype, shape, data: first.data });
+  expect(first.data).not.toEqual(data);
 }, 120_000);
 
 test('clips that latents do not cover are named, each with the multiple that would fit', async () => {
   const root = join(folder, 'odd');
   await mkdir(join(root, 'a/b/videos'), { recursive: true });
   for (const stem of ['x', 'y']) await writeFile(join(root, `a/b/videos/${stem}.mp4`), stem);
-  const jobs = await jobsOfFolders(root, 'trumans', ['videos'], 'prompts_rewrite', '_wan');
+  const jobs = await jobsOfFolders(root, 'trumans', ['videos'], 'prompts_rewrite', { encodedSuffix: '_wan' });
   const { failures } = await encodeFiles({
     ...{ jobs, model: join(folder, 'model'), frames: 5, format: 'safetensors', roots: [root] },
     openDevice: () => expect.fail('a device was opened'),

@@ -20,4 +20,5 @@ export const WAN_TRAINING: FamilyTraining = {
   openTask: wanTask,
   encodes: { kind: 'samples', files: partFiles },
   encodedSuffix: '_wan',
+  firstFrameFolder: 'fun_inp_i2v_latents_wan',
 };
