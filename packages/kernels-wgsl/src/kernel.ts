@@ -7,6 +7,7 @@
 import type { DeviceCaps } from './caps.ts';
 import { type Choice, choicesOf, classOf, type Tuning } from './choices.ts';
 import type { DType } from './dtype.ts';
+import { UnsupportedError } from './errors.ts';
 import { kernelName, verdictsOf } from './verdicts.ts';
 
 export type { Choice, Tuning } from './choices.ts';
@@ -132,7 +133,7 @@ export function choose<Spec extends object>(
   const applying = variants.filter(
     (candidate) => candidate.applies(spec, caps) && tuningsOf(candidate).length > 0,
   );
-  if (applying.length === 0) throw new Error(`${family}: no kernel variant takes ${JSON.stringify(spec)}`);
+  if (applying.length === 0) throw new UnsupportedError(`no kernel variant takes ${JSON.stringify(spec)}`);
   const key = classOf(family, spec);
   const choice = choicesOf(caps).get(key);
   const wanted = choice && applying.find(({ name }) => name === choice.variant);

@@ -18,6 +18,7 @@ import {
   conv2d,
   conv3d,
   evaluate,
+  InvalidArgumentError,
   nextCache,
   planProgram,
   record,
@@ -377,6 +378,10 @@ describe('a device with small bindings', async () => {
       );
     expect(() => plan([1, 1, 2, 4100, 4], [1, 1, 3, 4, 4])).toThrow(/rows of 65600 .*bindings of 65536/);
     expect(() => plan([1, 1, 4, 4, 64], [1, 3, 3, 64, 64])).toThrow(/weight of 147456 bytes/);
+    // A user's fault, not one of ours.
+    const wide = () => plan([1, 1, 1, 26, 4], [1, 1, 26, 4, 4]);
+    expect(wide).toThrow(InvalidArgumentError);
+    expect(wide).toThrow('conv: a kernel of width 26 is wider than 25, for a result of shape [1,1,1,1,4]');
   });
 });
 

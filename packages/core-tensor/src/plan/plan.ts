@@ -11,9 +11,10 @@ import {
   offsetAlignment,
   type Receipt,
   TooLargeError,
+  UnsupportedError,
   withReceipts,
 } from '@dwm/kernels-wgsl';
-import { DwmError } from '../errors.ts';
+import { DwmError, InvalidArgumentError } from '../errors.ts';
 import type { Cost, Precision, Target, Tensor, TensorSpec } from '../tensor.ts';
 import { type Interval, placeIntervals } from './arena.ts';
 import { buildSteps, type Step } from './steps.ts';
@@ -102,7 +103,10 @@ export function collectSteps(plan: () => void): LoweredStep[] {
 
 const tensorBytes = (tensor: TensorSpec) => byteLength(elementCount(tensor.shape), tensor.dtype);
 
-/** @throws PlanTooLargeError naming the step, where its kernels do not fit in the limits of the device. */
+/**
+ * @throws PlanTooLargeError naming the step, where its kernels do not fit in the limits of the device;
+ *   InvalidArgumentError where there is no kernel for it.
+ */
 function lowerStep(step: Step, target: Target): Lowering {
   try {
     const lowering = step.lower(target);
@@ -116,8 +120,10 @@ function lowerStep(step: Step, target: Target): Lowering {
     }
     return lowering;
   } catch (error) {
-    if (!(error instanceof TooLargeError)) throw error;
     const shapes = step.outputs.map(({ shape }) => `[${shape}]`).join(' and ');
+    if (error instanceof UnsupportedError)
+      throw new InvalidArgumentError(step.name, `${error.message}, for a result of shape ${shapes}`);
+    if (!(error instanceof TooLargeError)) throw error;
     throw new PlanTooLargeError(
       `${step.name} of shape ${shapes}: ${error.message}; use tiling or a smaller size`,
       { needed: error.needed, limit: error.limit },

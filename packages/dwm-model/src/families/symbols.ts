@@ -2,6 +2,7 @@
 import {
   type DeviceCaps,
   type DType,
+  InvalidArgumentError,
   InvalidFileError,
   input,
   type ModelFolder,
@@ -33,7 +34,7 @@ export class Symbols extends Parameters {
 
   override get(name: string): Tensor {
     const own = this.#specs[name];
-    if (!own) throw new Error(`no parameter ${name}`);
+    if (!own) throw new InvalidArgumentError('name', `there is no parameter ${name}`);
     return input(name, spec(deviceShape(own), this.#dtype));
   }
 

@@ -3,7 +3,15 @@
  * on a single tensor, and the network reads its parts in place. Parts start at multiples of 64 elements, which
  * is the alignment of a binding; the gaps stay zero.
  */
-import { concat, constant, elementCount, reshape, slice, type Tensor } from '@dwm/core-tensor';
+import {
+  concat,
+  constant,
+  elementCount,
+  InvalidArgumentError,
+  reshape,
+  slice,
+  type Tensor,
+} from '@dwm/core-tensor';
 
 const ALIGNMENT = 64;
 
@@ -48,7 +56,7 @@ export class PackedLayout {
     const pieces: Tensor[] = [];
     for (const [name, { shape }] of this.parts) {
       const tensor = tensors.get(name);
-      if (!tensor) throw new Error(`nothing to pack under ${name}`);
+      if (!tensor) throw new InvalidArgumentError('tensors', `${name} is missing`);
       const count = elementCount(shape);
       pieces.push(reshape(tensor, [count]));
       const gap = Math.ceil(count / ALIGNMENT) * ALIGNMENT - count;
@@ -65,7 +73,7 @@ export class PackedLayout {
 
   #find(name: string): PackedPart {
     const part = this.parts.get(name);
-    if (!part) throw new Error(`${name} is not trained`);
+    if (!part) throw new InvalidArgumentError('name', `${name} is not packed here`);
     return part;
   }
 }

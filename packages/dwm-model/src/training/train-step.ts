@@ -14,6 +14,7 @@ import {
   elementCount,
   grad,
   type HostData,
+  InvalidArgumentError,
   mul,
   type Program,
   reshape,
@@ -265,7 +266,7 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
     const { optimizer, microBatches = 1, emaDecay, peers } = this.#options;
     const own = microBatches / (peers?.count ?? 1);
     if (batches.length !== own) {
-      throw new Error(`train step: expected ${own} micro-batches, got ${batches.length}`);
+      throw new InvalidArgumentError('batches', `expected ${own} micro-batches, got ${batches.length}`);
     }
     const lossesHere: number[] = [];
     const now = this.#updates[this.#current].outputs;

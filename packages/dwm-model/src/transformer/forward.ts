@@ -3,7 +3,17 @@
  * tokens live in one tensor [batch, text + video, dim] throughout; where the two are modulated differently,
  * the row decides (`splitAt`), so nothing is concatenated or split between blocks.
  */
-import { add, checkpoint, concat, constant, reshape, slice, splitAt, type Tensor } from '@dwm/core-tensor';
+import {
+  add,
+  checkpoint,
+  concat,
+  constant,
+  InvalidArgumentError,
+  reshape,
+  slice,
+  splitAt,
+  type Tensor,
+} from '@dwm/core-tensor';
 import type { Weights } from '../weights/weights.ts';
 import { causalParts } from './causal.ts';
 import type { TransformerConfig } from './config.ts';
@@ -17,7 +27,7 @@ export function transformerParts(config: TransformerConfig, sizes: TransformerSi
   const { textLength, feedForwardParts = 1 } = sizes;
   const [batch, frames, channels, height, width] = sizes.hidden;
   if (channels !== config.in_channels) {
-    throw new Error(`transformer: expected ${config.in_channels} input channels, got ${channels}`);
+    throw new InvalidArgumentError('hidden', `expected ${config.in_channels} channels, got ${channels}`);
   }
   if (config.causal) return causalParts(config, config.causal, sizes);
   const dim = config.innerDim;
@@ -102,8 +112,9 @@ function addPositions(
 ): Tensor {
   if (learned) {
     if (learned.shape[1] !== x.shape[1]) {
-      throw new Error(
-        `transformer: learned positions are for ${learned.shape[1]} tokens, got ${x.shape[1]}; use the size in config.json`,
+      throw new InvalidArgumentError(
+        'hidden',
+        `learned positions are for ${learned.shape[1]} tokens, got ${x.shape[1]}; use the size in config.json`,
       );
     }
     return add(x, learned);

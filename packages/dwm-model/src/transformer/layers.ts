@@ -4,6 +4,7 @@ import {
   attention,
   gelu,
   geluTanh,
+  InvalidArgumentError,
   layerNorm,
   linear,
   mul,
@@ -55,7 +56,7 @@ export function transformerLayers(config: TransformerConfig, weights: Weights) {
     const embedding = mlp(time, 'time_embedding');
     tap('after_time_embedding', embedding);
     if (config.ofs_embed_dim === null) return embedding;
-    if (!ofs) throw new Error('transformer: this model needs an ofs value');
+    if (!ofs) throw new InvalidArgumentError('ofs', 'this model needs a value');
     const extra = mlp(ofs, 'ofs_embedding');
     tap('after_ofs_embedding', extra);
     return add(embedding, extra);

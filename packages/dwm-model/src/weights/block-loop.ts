@@ -5,6 +5,7 @@
 import {
   type Device,
   type DeviceTensor,
+  InvalidArgumentError,
   type Plan,
   type Precision,
   Program,
@@ -50,7 +51,7 @@ export function planBlock(
     const own: Weights = {
       get(name) {
         const found = given[name.slice(prefix.length)];
-        if (!found) throw new Error(`no parameter ${name}`);
+        if (!found) throw new InvalidArgumentError('name', `there is no parameter ${name}`);
         return found;
       },
       has: (name) => name.slice(prefix.length) in weights,

@@ -11,6 +11,7 @@ import {
   type DType,
   elementCount,
   evaluate,
+  InvalidArgumentError,
   InvalidFileError,
   parameter,
   permute,
@@ -82,7 +83,7 @@ export class Parameters {
   /** The symbol of a weight, for a trace. */
   get(name: string): Tensor {
     const tensor = this.#tensors.get(name);
-    if (!tensor) throw new Error(`no parameter ${name}`);
+    if (!tensor) throw new InvalidArgumentError('name', `there is no parameter ${name}`);
     return parameter(tensor);
   }
 

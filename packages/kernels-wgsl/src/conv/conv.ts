@@ -20,7 +20,7 @@
 
 import { cpuLanes, type DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';
-import { TooLargeError } from '../errors.ts';
+import { TooLargeError, UnsupportedError } from '../errors.ts';
 import { lineGrid } from '../grid.ts';
 import {
   type Dispatch,
@@ -47,10 +47,10 @@ import { CONV_FIELDS, type ConvTile, convCode, convLanes, sourceNames, WIDEST_KE
  */
 export function lowerConv(spec: ConvSpec, caps: DeviceCaps): Lowering {
   if (spec.kernel[0] > 1 && spec.upsample.time > 1) {
-    throw new Error('conv: up-sampling in time needs a kernel of one frame');
+    throw new UnsupportedError('up-sampling in time needs a kernel of one frame');
   }
   if (spec.kernel[2] > WIDEST_KERNEL) {
-    throw new Error(`conv: a kernel of width ${spec.kernel[2]} is wider than ${WIDEST_KERNEL}`);
+    throw new UnsupportedError(`a kernel of width ${spec.kernel[2]} is wider than ${WIDEST_KERNEL}`);
   }
   return lowerChosen('conv', CONV_VARIANTS, spec, caps, problemOf);
 }

@@ -2,6 +2,7 @@
  * Scalar expressions over the elements of an output. One small tree serves the pointwise kernels and the
  * epilogues of the heavy ones, which is what lets the plan fuse any elementwise chain into its producer.
  */
+import { UnsupportedError } from '../errors.ts';
 export type Expression =
   /** Element of operand `index` at this output position. */
   | { readonly kind: 'operand'; readonly index: number }
@@ -190,7 +191,7 @@ export function helperFunctions(expression: Expression, type: string): string {
 function literal(value: number, type: string): string {
   if (type.includes('f32')) {
     const single = Math.fround(value);
-    if (!Number.isFinite(single)) throw new Error(`constant ${value} does not fit in f32`);
+    if (!Number.isFinite(single)) throw new UnsupportedError(`the constant ${value} does not fit in f32`);
     return `${type}(${Number.isInteger(single) && Math.abs(single) < 1e15 ? `${single}.0` : single})`;
   }
   return `${type}(${Math.trunc(value)})`;

@@ -2,7 +2,7 @@
  * The little that the splat kernels need of WebGPU: pipelines compiled once a device, dispatches of any number of
  * workgroups, buffers that grow, and small uniforms written in slots of one buffer.
  */
-import { type Device, type DeviceBuffer, InvalidArgumentError } from '@dwm/core-tensor';
+import { type Device, type DeviceBuffer, GpuValidationError, InvalidArgumentError } from '@dwm/core-tensor';
 
 const compiled = new WeakMap<Device, Map<string, Promise<GPUComputePipeline>>>();
 
@@ -18,7 +18,7 @@ export function computePipeline(device: Device, label: string, wgsl: string): Pr
       const { messages } = await module.getCompilationInfo();
       const first = messages.find(({ type }) => type === 'error');
       const where = first ? `line ${first.lineNum}: ${first.message}` : String(cause);
-      throw new Error(`${label} does not compile: ${where}`, { cause });
+      throw new GpuValidationError(label, `does not compile: ${where}`, {}, { cause });
     });
     pipelines.set(wgsl, pipeline);
   }
@@ -120,7 +120,8 @@ export class Uniforms {
 
   /** Up to 256 bytes, as a binding. */
   add(values: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>): GPUBufferBinding {
-    if (this.#used === this.#slots) throw new Error('out of uniform slots');
+    if (this.#used === this.#slots)
+      throw new InvalidArgumentError('slots', `more than ${this.#slots} uniforms`);
     const offset = SLOT * this.#used++;
     this.#device.gpu.queue.writeBuffer(this.#buffer.gpu, offset, values);
     return { buffer: this.#buffer.gpu, offset, size: Math.ceil(values.byteLength / 16) * 16 };

@@ -10,6 +10,7 @@ import {
   constant,
   gelu,
   geluTanh,
+  InvalidArgumentError,
   layerNorm,
   linear,
   mul,
@@ -84,7 +85,7 @@ export function wanParts(
   const { dim, heads, headDim, patch, eps } = config;
   const [batch, frames, channels, height, width] = hiddenShape;
   if (channels !== config.inChannels) {
-    throw new Error(`transformer: expected ${config.inChannels} input channels, got ${channels}`);
+    throw new InvalidArgumentError('hidden', `expected ${config.inChannels} channels, got ${channels}`);
   }
   const grid: TokenGrid = { frames, rows: height / patch, columns: width / patch };
   const tokens = grid.frames * grid.rows * grid.columns;

@@ -1,4 +1,5 @@
 /** Wan's own names of the transformer's weights, which are ours, and diffusers' for the same. */
+import { InvalidArgumentError } from '@dwm/core-tensor';
 
 /** In order; the first that fits the start of a name below its block is taken. */
 const ATTENTION: readonly (readonly [native: string, diffusers: string])[] = [
@@ -41,6 +42,6 @@ const BLOCK: readonly (readonly [native: string, diffusers: string])[] = [
 export function diffusersName(name: string): string {
   const [, block = '', rest] = /^(blocks\.\d+\.)?(.*)$/.exec(name)!;
   const found = (block ? BLOCK : PARTS).find(([native]) => rest.startsWith(native));
-  if (!found) throw new Error(`no name of diffusers for ${name}`);
+  if (!found) throw new InvalidArgumentError('name', `diffusers has none for ${name}`);
   return block + found[1] + rest.slice(found[0].length);
 }
