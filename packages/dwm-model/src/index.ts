@@ -1,5 +1,6 @@
 export * from './clip/index.ts';
 export * from './families/index.ts';
+export * from './live/index.ts';
 export * from './memory/index.ts';
 export * from './metrics/index.ts';
 export * from './pipeline/index.ts';

@@ -11,6 +11,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     does: 'generate the video of what the hands do to the scene',
     load: async () => (await import('./generate.ts')).addGenerate,
   },
+  live: {
+    does: 'generate block by block as the hands move, with a model that looks back only, and say how fast',
+    load: async () => (await import('./live.ts')).addLive,
+  },
   render: {
     does: 'draw a scene and hands along a trajectory: the two videos that generate takes',
     load: async () => (await import('./render.ts')).addRender,

@@ -33,6 +33,9 @@ export interface FineTuned {
   readonly transformer?: ModelFolder;
 }
 
+/** Trainings of all weights of a transformer. */
+const WHOLE_MODES = ['full', 'sft', 'causal', 'self_forcing'];
+
 /**
  * What is in the folder of a checkpoint: a run's own folder, a `checkpoint-<step>` of it, or a release.
  * @param mode of the experiment; a full training's transformer counts before LoRA files, and after them otherwise.
@@ -46,7 +49,7 @@ export async function openCheckpointFolder(path: string, mode: string | undefine
     );
   const folder = await openLoraPlace(path);
   const transformer = (await folder.exists('transformer/config.json')) ? folder : undefined;
-  if (transformer && (mode === 'full' || mode === 'sft')) return { transformer };
+  if (transformer && WHOLE_MODES.some((whole) => whole === mode)) return { transformer };
   if (!(await hasLora(folder)) && transformer) return { transformer };
   if (!(await hasLora(folder))) {
     const names = await readdir(path).catch(() => [] as string[]);

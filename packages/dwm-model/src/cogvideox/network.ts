@@ -1,8 +1,15 @@
 /** The CogVideoX transformer as the denoiser sees it. */
 import { broadcastTo, spec, type Tensor } from '@dwm/core-tensor';
-import type { DenoisingNetwork, NetworkOptions } from '../families/family.ts';
+import type { CausalNetwork, DenoisingNetwork, NetworkOptions } from '../families/family.ts';
 import {
+  blockPositions,
   blockPrefix,
+  type CausalConfig,
+  CausalMemory,
+  causalBlock,
+  causalText,
+  keysValues,
+  namedKeysValues,
   type TransformerConfig,
   type TransformerState,
   timestepTable,
@@ -62,6 +69,7 @@ export function cogVideoXNetwork(
     },
     blocks: config.num_layers,
     blockPrefix,
+    ...(config.causal && { causal: causalNetwork(config, config.causal, weights) }),
     parts(hiddenShape, textLength) {
       const parts = transformerParts(config, { hidden: hiddenShape, textLength, feedForwardParts });
       return {
@@ -69,6 +77,22 @@ export function cogVideoXNetwork(
         block: (own, index, state) => parts.block(own, index, state as TransformerState),
         end: (own, state) => parts.end(own, state as TransformerState),
       };
+    },
+  };
+}
+
+function causalNetwork(config: TransformerConfig, causal: CausalConfig, weights: Weights): CausalNetwork {
+  const { block_frames: blockFrames } = causal;
+  return {
+    blockFrames,
+    memory: (device, size) => CausalMemory.create(device, config, causal, size),
+    memorySpecs: (size) => CausalMemory.specs(config, causal, size),
+    positions: (size, first) => blockPositions(config, { ...size, frames: blockFrames }, first),
+    text: (text, { ofs }) => namedKeysValues(causalText(config, weights, { text, ...(ofs && { ofs }) })),
+    block(hidden, { time, ofs }, { mask, ...before }) {
+      const given = { hidden, time, mask, positions: before, before: keysValues(before, config.num_layers) };
+      const { prediction, ...own } = causalBlock(config, weights, { ...given, ...(ofs && { ofs }) });
+      return { prediction, ...namedKeysValues(own) };
     },
   };
 }

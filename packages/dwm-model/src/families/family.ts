@@ -7,6 +7,7 @@ import type { ByteSource, Device, DType, ModelFolder, Precision, Tensor, TensorS
 import type { Conditioning, ConditioningSource, ConditioningTools } from '../pipeline/conditioning.ts';
 import type { Scheduler, SchedulerName } from '../schedulers/index.ts';
 import type { T5Config } from '../text-encoder/config.ts';
+import type { CausalMemory, CausalMemorySize } from '../transformer/index.ts';
 import type { ClipCodec, LatentSize } from '../vae/index.ts';
 import type { Fit } from '../video/transfer.ts';
 import type { VideoSize } from '../video/video.ts';
@@ -100,8 +101,36 @@ export interface DenoisingNetwork {
   readonly blocks: number;
   /** What the names of a block's weights begin with. */
   readonly blockPrefix: (index: number) => string;
+  /** How it runs block by block without end, where it looks back only. */
+  readonly causal?: CausalNetwork;
   /** `forward` in parts, for weights that come and go. */
   readonly parts: (hidden: readonly number[], textLength: number) => NetworkParts;
+}
+
+/** A network that looks back only, block by block; keys and values have the names of `CausalMemory`. */
+export interface CausalNetwork {
+  /** Latent frames of a block. */
+  readonly blockFrames: number;
+  /** What a run remembers, and its shapes. */
+  readonly memory: (device: Device, size: CausalMemorySize) => CausalMemory;
+  readonly memorySpecs: (size: CausalMemorySize) => Readonly<Record<string, TensorSpec>>;
+  /** Tables of where a block lies whose first latent frame is the run's `first`, by their names in `block`. */
+  readonly positions: (
+    size: Omit<CausalMemorySize, 'textLength'>,
+    first: number,
+  ) => Readonly<Record<string, { readonly data: Float32Array; readonly shape: readonly number[] }>>;
+  /** Keys and values of the text [1, tokens, textWidth]. */
+  readonly text: (text: Tensor, told: Readonly<Record<string, Tensor>>) => Record<string, Tensor>;
+  /**
+   * @param hidden [1, blockFrames, inputChannels, height, width].
+   * @param before a memory's tensors and its `mask`, and the tables of `positions`.
+   * @returns `prediction` and the block's keys and values.
+   */
+  readonly block: (
+    hidden: Tensor,
+    told: Readonly<Record<string, Tensor>>,
+    before: Readonly<Record<string, Tensor>>,
+  ) => Record<string, Tensor>;
 }
 
 /** `x` is what the blocks hand on; the rest stays as `begin` made it. */

@@ -53,21 +53,9 @@ export async function compositeStatic(
 ): Promise<DeviceVideo> {
   const [, frames, height, width] = still.shape;
   const one = spec([1, 1, height, width, 3]);
-  const program = await compile(device, { made: one, scene: one, own: one }, ({ made, scene, own }) => {
-    const difference = sub(made, scene);
-    const squares = div(sum(mul(difference, difference), [4]), 3);
-    const blurred = blur(reshape(squares, [height, width]), sigma);
-    const steps = div(sqrt(blurred), STEP);
-    const share = reshape(minimum(1, maximum(0, div(sub(steps, SAME), OTHER - SAME))), [
-      1,
-      1,
-      height,
-      width,
-      1,
-    ]);
-    const mixed = add(own, mul(share, sub(made, own)));
-    return { frame: where(less(share, 1), mixed, made) };
-  });
+  const program = await compile(device, { made: one, scene: one, own: one }, ({ made, scene, own }) => ({
+    frame: composited(made, scene, own, sigma),
+  }));
   const out = generated.clone('composited video');
   const frame = [generated, decoded, still].map(() => new DeviceTensor(device, one, 'frame'));
   const [made, scene, own] = frame;
@@ -89,14 +77,33 @@ export async function compositeStatic(
   }
 }
 
-/** A picture [height, width] blurred along both; beyond its edges nothing counts. */
-function blur(picture: Tensor, sigma: number): Tensor {
-  const [height, width] = picture.shape;
-  const alongRows = matmul(picture, constant(window(width, sigma), [width, width]));
-  return permute(
-    matmul(permute(alongRows, [1, 0]), constant(window(height, sigma), [height, height])),
-    [1, 0],
-  );
+/** Frames [1, frames, height, width, 3] composited; a scene of one frame stands for all. */
+export function composited(made: Tensor, scene: Tensor, own: Tensor, sigma: number): Tensor {
+  const [, frames, height, width] = made.shape;
+  const difference = sub(made, scene);
+  const squares = div(sum(mul(difference, difference), [4]), 3);
+  const blurred = blur(reshape(squares, [frames, height, width]), sigma);
+  const steps = div(sqrt(blurred), STEP);
+  const share = reshape(minimum(1, maximum(0, div(sub(steps, SAME), OTHER - SAME))), [
+    1,
+    frames,
+    height,
+    width,
+    1,
+  ]);
+  const mixed = add(own, mul(share, sub(made, own)));
+  return where(less(share, 1), mixed, made);
+}
+
+/** Pictures [frames, height, width] blurred along both; beyond their edges nothing counts. */
+function blur(pictures: Tensor, sigma: number): Tensor {
+  const [frames, height, width] = pictures.shape;
+  const along = (rows: Tensor, length: number) =>
+    matmul(rows, constant(window(length, sigma), [length, length]));
+  const alongRows = along(reshape(pictures, [frames * height, width]), width);
+  const turned = permute(reshape(alongRows, [frames, height, width]), [0, 2, 1]);
+  const alongColumns = along(reshape(turned, [frames * width, height]), height);
+  return permute(reshape(alongColumns, [frames, width, height]), [0, 2, 1]);
 }
 
 /** What every pixel of a line gives to every other, [from, to]: a Gaussian up to three deviations away. */

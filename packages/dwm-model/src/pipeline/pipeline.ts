@@ -194,6 +194,11 @@ export class DwmPipeline {
     return this.#text !== undefined;
   }
 
+  /** Whether all of the transformer is on the device, or its blocks come and go. */
+  get weightsStay(): boolean {
+    return this.#transformer.stream === undefined;
+  }
+
   /** Token count that prompts are cut and padded to. */
   get maxPromptTokens(): number {
     return this.network.textTokens;

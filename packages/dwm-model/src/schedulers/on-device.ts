@@ -103,6 +103,11 @@ export class DeviceSteps {
       this.#slot(name === 'next' ? 'sample' : (name as Slot)).copyFrom(made);
   }
 
+  /** Begins another run of the same schedule, from these latents. */
+  restart(sample: Float32Array): void {
+    this.sample.write(sample);
+  }
+
   /** Hands the latents over, and frees the rest. */
   release(): DeviceTensor {
     const { sample } = this;

@@ -85,7 +85,24 @@ const customSettings = z.strictObject({
 
 const training = z.strictObject({
   /** `sft`, Wan's: every weight of its transformer. */
-  mode: z.enum(['lora', 'full', 'sft', 'vae', 'decoder', 'inpaint']).default('lora'),
+  mode: z
+    .enum(['lora', 'full', 'sft', 'vae', 'decoder', 'inpaint', 'causal', 'self_forcing'])
+    .default('lora'),
+  /** Modes `causal` and `self_forcing`: how the transformer looks back; as the base model does, if left out. */
+  causal: z
+    .strictObject({ block_frames: positive, window: positive, sink: count.default(1) })
+    .nullable()
+    .default(null),
+  /**
+   * Mode `causal`: the last of the timesteps that the clean blocks are noised to which the others see, since what a
+   * model makes is never quite right.
+   */
+  causal_history_timestep: count.max(999).default(0),
+  /**
+   * Mode `self_forcing`: how often a clip is made from what was made before; one less than its blocks make all of it the
+   * model's own.
+   */
+  self_forcing_passes: positive.default(4),
   /** Mode `inpaint`: share of samples in which nothing is hidden, as in DWM. */
   inpaint_identity_prob: share.default(0.5),
   /** Mode `vae`: the distance that the reconstruction is measured by, and the weights of its other terms. */

@@ -21,9 +21,11 @@ import {
   div,
   mean,
   mul,
+  repeat,
   reshape,
   slice,
   sqrt,
+  stopGradient,
   sub,
   type Tensor,
 } from '@dwm/core-tensor';
@@ -42,10 +44,14 @@ export interface ObjectiveInputs {
   readonly noise: Tensor;
   /** [batch, tokens, dim] */
   readonly text: Tensor;
-  /** `timestepTable`, [batch, innerDim]. */
+  /** `timestepTable`, [batch, innerDim]; of a causal network, [batch, blocks, innerDim]. */
   readonly time: Tensor;
-  /** `noiseLevels` of the timesteps, [batch, 3]. */
+  /** `noiseLevels` of the timesteps, [batch, 3]; of a causal network, [batch, blocks, 3]. */
   readonly levels: Tensor;
+  /** Of a causal network: likewise of the clip's own blocks that the others see. */
+  readonly historyNoise?: Tensor;
+  readonly historyTime?: Tensor;
+  readonly historyLevels?: Tensor;
 }
 
 /** a, s and the weight of each timestep: the `levels` input. alphasCumprod is float32 here, as in the original. */
@@ -77,6 +83,8 @@ export interface ObjectiveOptions {
   readonly changeWeight?: number;
   /** Error from which on the loss is linear; 0, squared everywhere, if left out. */
   readonly huberC?: number;
+  /** How often the network makes the history anew, from what it made before; it is the clip's own if left out. */
+  readonly ownPasses?: number;
   readonly tap?: Tap;
 }
 
@@ -85,21 +93,37 @@ export function dwmObjective(
   weights: Weights,
   scalingFactor: number,
   inputs: ObjectiveInputs,
-  { recompute, changeWeight = 0, huberC = 0, tap }: ObjectiveOptions = {},
+  { recompute, changeWeight = 0, huberC = 0, ownPasses = 0, tap }: ObjectiveOptions = {},
 ): Objective {
-  const { video, noise, levels } = inputs;
+  const { video, noise } = inputs;
   const [batch, frames, , height, width] = video.shape;
-  const level = (i: number) => reshape(slice(levels, 1, i, 1), [batch, 1, 1, 1, 1]);
-  const [a, s, weight] = [level(0), level(1), level(2)];
+  const blockFrames = config.causal?.block_frames ?? frames;
+  const levelsOf = (levels: Tensor) => [0, 1, 2].map((i) => ofFrames(levels, i, blockFrames, frames));
+  const [a, s, weight] = levelsOf(inputs.levels);
   const noisy = add(mul(a, video), mul(s, noise));
   const maskCount = batch * frames * height * width;
   const mask =
     inputs.mask ??
     constant(new Float32Array(maskCount).fill(scalingFactor), [batch, frames, 1, height, width]);
-  const hidden = concat([noisy, mask, inputs.static, ...(inputs.hand ? [inputs.hand] : [])], 2);
-  const given = { hidden, text: inputs.text, time: inputs.time };
-  const output = transformer(config, weights, given, tap, recompute);
-  const x0 = sub(mul(a, noisy), mul(s, output));
+  const hiddenOf = (latents: Tensor) =>
+    concat([latents, mask, inputs.static, ...(inputs.hand ? [inputs.hand] : [])], 2);
+  const given = { hidden: hiddenOf(noisy), text: inputs.text, time: inputs.time };
+  const { historyNoise, historyTime, historyLevels } = inputs;
+  /** What the network says when its blocks see those of `clip` before them. */
+  const after = (clip: Tensor) => {
+    if (!historyNoise || !historyTime || !historyLevels)
+      return transformer(config, weights, given, tap, recompute);
+    const [share, deviation] = levelsOf(historyLevels);
+    const seen = add(mul(share, clip), mul(deviation, historyNoise));
+    const history = { hidden: hiddenOf(seen), time: historyTime };
+    return transformer(config, weights, { ...given, history }, tap, recompute);
+  };
+  const cleanOf = (said: Tensor) => sub(mul(a, noisy), mul(s, said));
+  let before = video;
+  // After each pass one block more is made from nothing but what the network made.
+  for (let pass = 0; pass < ownPasses; pass++) before = stopGradient(cleanOf(after(before)));
+  const output = after(before);
+  const x0 = cleanOf(output);
   const error = sub(x0, video);
   const missed = mul(weight, huberC > 0 ? pseudoHuber(error, huberC) : mul(error, error));
   const counted =
@@ -108,6 +132,14 @@ export function dwmObjective(
       : missed;
   const loss = mean(reshape(counted, [-1]), [0], true);
   return { loss, noisy, output, x0 };
+}
+
+/** Column `i` of levels [batch, 3] or [batch, blocks, 3], as it broadcasts to latents [batch, frames, …]. */
+function ofFrames(levels: Tensor, i: number, blockFrames: number, frames: number): Tensor {
+  const [batch] = levels.shape;
+  const column = slice(levels, levels.shape.length - 1, i, 1);
+  if (levels.shape.length === 2) return reshape(column, [batch, 1, 1, 1, 1]);
+  return reshape(slice(repeat(column, 1, blockFrames), 1, 0, frames), [batch, frames, 1, 1, 1]);
 }
 
 /** Written so that small errors lose no digits: 2h (sqrt(e² + h²) - h) = 2h e² / (sqrt(e² + h²) + h). */

@@ -75,6 +75,15 @@ export function readTransformerConfig(json: unknown, file: string): TransformerC
       { field: 'in_channels' },
     );
   }
+  return checkCausal({ ...config, innerDim: config.num_attention_heads * config.attention_head_dim }, file);
+}
+
+/**
+ * The configuration, where what it says of looking back goes with the rest.
+ * @param file that messages name.
+ * @throws InvalidFileError naming the key.
+ */
+export function checkCausal(config: TransformerConfig, file: string): TransformerConfig {
   const { causal, patch_size_t: framePatch } = config;
   const refuse = (field: string, problem: string) => {
     throw new InvalidFileError(file, `${field}: ${problem}`, { field });
@@ -86,5 +95,5 @@ export function readTransformerConfig(json: unknown, file: string): TransformerC
     );
   if (causal && config.use_learned_positional_embeddings)
     refuse('causal', 'goes without use_learned_positional_embeddings, whose table ends with a clip');
-  return { ...config, innerDim: config.num_attention_heads * config.attention_head_dim };
+  return config;
 }

@@ -14,6 +14,7 @@ import {
 import type { DeviceVideo, VideoSize } from '../video/video.ts';
 import type { Parameters } from '../weights/parameters.ts';
 import { type ClipNetwork, outShapeOf } from './clip-network.ts';
+import { StretchPrograms } from './clip-stream.ts';
 import { type LatentSize, latentSizeOf } from './config.ts';
 import type { Posterior } from './posterior.ts';
 import {
@@ -139,7 +140,7 @@ export abstract class ClipCodec {
   }
 
   /** The posterior that the encoder's output [1, latent frames, 2 · channels, h, w] stands for. */
-  protected abstract posterior(moments: DeviceTensor): Posterior;
+  abstract posterior(moments: DeviceTensor): Posterior;
 
   /**
    * Of a clip whose height and width the spatial ratio divides, and whose frames are a multiple of the ratio, plus 1.
@@ -167,6 +168,15 @@ export abstract class ClipCodec {
    */
   async decode(latents: DeviceTensor, options: VaeRunOptions = {}): Promise<DeviceVideo> {
     return this.#run(this.#decoder, latents, options);
+  }
+
+  /**
+   * The encoder or the decoder for clips that come a stretch at a time, untiled. A clip's first stretch has 1 + k ·
+   * `temporalRatio` frames and gives 1 + k latent frames; a later one has k · `temporalRatio` and gives k. Norms see
+   * their stretch alone, as in `encode` and `decode`, whose stretches are of 8 frames.
+   */
+  openStretches(way: 'encode' | 'decode'): StretchPrograms {
+    return new StretchPrograms(this.device, (way === 'encode' ? this.#encoder : this.#decoder).network);
   }
 
   /** Work and memory of `encode`, before anything runs. Throws as it does. */

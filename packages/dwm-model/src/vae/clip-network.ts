@@ -72,7 +72,7 @@ export class ClipNetwork {
     const counts = this.#stretches(frames);
     let caches: PlannedStretch['caches'] | undefined;
     return counts.map((count) => {
-      const planned = this.#planStretch([1, count, ...picture], caches, counts.length > 1);
+      const planned = this.planStretch([1, count, ...picture], caches, counts.length > 1);
       caches = planned.caches;
       return planned;
     });
@@ -152,10 +152,16 @@ export class ClipNetwork {
     }
   }
 
-  #planStretch(
+  /**
+   * One stretch.
+   * @param shape [1, frames, …] of what goes in.
+   * @param caches what the stretch before leaves; undefined for a clip's first.
+   * @param keepsCaches whether another follows.
+   */
+  planStretch(
     shape: readonly number[],
     caches: PlannedStretch['caches'] | undefined,
-    keepsCaches: boolean,
+    keepsCaches = true,
   ): PlannedStretch {
     // Kernels that were decided since make another plan.
     const { caps } = this.#device;

@@ -137,11 +137,12 @@ function halveFrames(x: Tensor): Tensor {
   return odd ? concat([slice(x, 1, 0, 1), means], 1) : means;
 }
 
-/** Twice the size, and with `inTime` twice the frames, except for the first of an odd number. */
+/** Twice the size, and with `inTime` twice the frames, except for the first of an odd number that a clip begins with. */
 export function upsample(stretch: Stretch, name: string, x: Tensor, inTime: boolean): Tensor {
   const { weight, bias } = frameConv(stretch, `${name}.conv`);
   const frames = x.shape[1];
   const padding = { top: 1, bottom: 1, left: 1, right: 1 };
-  const time = inTime && frames > 1 ? 2 : 1;
-  return add(conv3d(x, weight, { padding, upsample: { time, space: 2, keepFirst: frames % 2 === 1 } }), bias);
+  const keepFirst = frames % 2 === 1 && !stretch.caches;
+  const time = inTime && (frames > 1 || !keepFirst) ? 2 : 1;
+  return add(conv3d(x, weight, { padding, upsample: { time, space: 2, keepFirst } }), bias);
 }

@@ -73,6 +73,64 @@ describe('stretches', () => {
   });
 });
 
+describe('a stream', () => {
+  const [HEIGHT, WIDTH] = [6, 10];
+
+  /** What comes out of stretches of `counts` frames of `x` [1, frames, …], and what memory there is after each. */
+  async function streamed(way: 'encode' | 'decode', x: DeviceTensor, counts: readonly number[]) {
+    const programs = vae.openStretches(way);
+    const stream = programs.open();
+    const [, frames, ...picture] = x.shape;
+    const one = x.elementCount / frames;
+    const out: number[] = [];
+    const allocated: number[] = [];
+    let at = 0;
+    for (const count of counts) {
+      const part = new DeviceTensor(device, { shape: [1, count, ...picture], dtype: 'f32' });
+      part.copyFrom(x, { from: at * one, count: count * one });
+      // A fork goes its own way.
+      const fork = stream.fork();
+      (await fork.push(part)).destroy();
+      fork.destroy();
+      const made = await stream.push(part);
+      out.push(...((await made.read()) as Float32Array));
+      for (const tensor of [part, made]) tensor.destroy();
+      at += count;
+      allocated.push(device.memory.allocated);
+    }
+    stream.destroy();
+    programs.destroy();
+    return { values: Float32Array.from(out), allocated };
+  }
+
+  test('gives what the whole clip gives, to the bit, in memory that does not grow', async () => {
+    const before = device.memory.allocated;
+    const video = DeviceTensor.from(
+      device,
+      random([17 * HEIGHT * WIDTH * 3]),
+      [1, 17, HEIGHT, WIDTH, 3],
+      'f32',
+    );
+    const posterior = await vae.encode(video);
+    const encoded = await streamed('encode', video, [9, 8]);
+    expect(encoded.values).toEqual(await posterior.moments.read());
+    const latents = (await evaluate(device, { mode: posterior.mode() })).mode;
+    const whole = await vae.decode(latents);
+    const decoded = await streamed('decode', latents, [3, 2, 2, 2]);
+    expect(decoded.values).toEqual(await whole.read());
+    expect(new Set(decoded.allocated.slice(1)).size).toBe(1);
+    for (const made of [video, posterior, latents, whole]) made.destroy();
+    expect(device.memory.allocated).toBe(before);
+  });
+
+  test('of single latent frames makes all frames of each but the first', async () => {
+    const latents = DeviceTensor.from(device, random([3 * 5 * 12]), [1, 3, 5, 3, 4], 'f32');
+    const { values } = await streamed('decode', latents, [1, 1, 1]);
+    expect(values.length).toBe((1 + 2 + 2) * 6 * 8 * 3);
+    latents.destroy();
+  });
+});
+
 describe('tiles', () => {
   test('a picture no larger than one is not cut', async () => {
     const shape = [1, 3, 9, 12, 10];

@@ -70,7 +70,7 @@ export class CogVideoXVae extends ClipCodec {
     }
   }
 
-  protected posterior(moments: DeviceTensor): Posterior {
+  posterior(moments: DeviceTensor): Posterior {
     return new Posterior(moments);
   }
 }

@@ -35,13 +35,16 @@ const GROUP_BYTES = 2 ** 28;
  * b / 255; a division is not on every device. The minimum changes no value: a compiler may not take the factor out of
  * the sum past it.
  */
-function unit(bytes: Tensor): Tensor {
+export function unit(bytes: Tensor): Tensor {
   const share = add(minimum(1, mul(bytes, 65793 / 2 ** 24)), mul(bytes, 1 / (255 * 2 ** 24)));
   return sub(mul(share, 2), 1);
 }
 
 /** Values of [-1, 1] as those of [0, 1], clamped. */
 export const displayed = (video: Tensor): Tensor => minimum(1, maximum(0, add(mul(video, 0.5), 0.5)));
+
+/** Values of [-1, 1] as displayed bytes: those of [0, 1] times 255, cut to whole numbers, as the original saves a video. */
+export const displayedBytes = (video: Tensor): Tensor => cast(mul(displayed(video), 255), 'u8');
 
 const shapeOf = ({ frames, height, width }: VideoSize) => [1, frames, height, width, 3];
 
@@ -146,13 +149,10 @@ export async function toDevice(
 }
 
 /**
- * Video down as displayed bytes, once: values of [0, 1] times 255, cut to whole numbers, as the original saves a video.
- * Every picture of a generated video is made here, so that the page and the command give the same bytes.
+ * Video down as displayed bytes, once. Every picture of a generated video is made here, so that the page and the command give the same bytes.
  */
 export async function toBytes(video: DeviceVideo): Promise<Video> {
-  const { bytes } = await evaluate(video.device, {
-    bytes: cast(mul(displayed(parameter(video)), 255), 'u8'),
-  });
+  const { bytes } = await evaluate(video.device, { bytes: displayedBytes(parameter(video)) });
   try {
     const [, frames, height, width] = video.shape;
     return { data: (await bytes.read()) as Uint8Array, frames, height, width };

@@ -1,5 +1,6 @@
 /**
- * Modes `lora` and `full`: DWM's own objective, on latents of triplets and the embeddings of their prompts. Mode
+ * Modes `causal` and `self_forcing`: all weights of a transformer that looks back only, whose blocks see the clip's own
+ * before them, or what it made of those itself. Modes `lora` and `full`: DWM's own objective, on latents of triplets and the embeddings of their prompts. Mode
  * `inpaint`: the prior that they start from, on the videos and the static videos of the same triplets.
  */
 import { type Device, InvalidFileError, type ModelFolder, openCheckpoint } from '@dwm/core-tensor';
@@ -7,6 +8,7 @@ import { loadTransformer } from '../../pipeline/load-transformer.ts';
 import type { DwmPipeline } from '../../pipeline/pipeline.ts';
 import type { ExperimentConfig } from '../../training/config.ts';
 import { batchSpecs, makeBatch } from '../../training/data/batch.ts';
+import { causalBatchSpecs, makeCausalBatch } from '../../training/data/causal-batch.ts';
 import {
   applyTrained,
   emptyParameters,
@@ -20,6 +22,7 @@ import { type InpaintRules, inpaintSpecs, makeInpaintBatch } from '../../trainin
 import { dwmObjective, type ObjectiveInputs } from '../../training/objective.ts';
 import { fullTrainable, loraTrainable, type Trainable } from '../../training/trainable.ts';
 import {
+  checkCausal,
   readTransformerConfig,
   type TransformerConfig,
   transformerParameters,
@@ -39,9 +42,11 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
   const settings = training.custom_settings;
   const isPrior = training.mode === 'inpaint';
   const onProgress = (done: number, total: number) => loading('transformer', done, total);
-  const loaded = isPrior
+  const isCausal = training.mode === 'causal' || training.mode === 'self_forcing';
+  const read = isPrior
     ? await loadPrior(device, folder, onProgress)
     : await loadTransformer(device, folder, undefined, onProgress);
+  const loaded = { ...read, config: isCausal ? causalConfig(read.config, config, folder) : read.config };
   const base = loaded.parameters;
   const trainable = await trainableOf(config, base, context);
   const current = emptyParameters();
@@ -62,6 +67,7 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
   const json = {
     ...((await readJson(folder, CONFIG)).json as object),
     in_channels: loaded.config.in_channels,
+    ...(isCausal && { causal: loaded.config.causal }),
   };
   const files = (theta: Float32Array): ModelFiles =>
     training.mode === 'lora'
@@ -83,17 +89,25 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
     loss: {
       inputs: inpaint
         ? inpaintSpecs(training.batch_size, inpaint, tokens)
-        : batchSpecs(training.batch_size, rules, tokens),
+        : isCausal
+          ? causalBatchSpecs(training.batch_size, rules, tokens)
+          : batchSpecs(training.batch_size, rules, tokens),
       loss: (weights, inputs, tap) =>
         dwmObjective(loaded.config, weights, rules.scalingFactor, inputs as unknown as ObjectiveInputs, {
           recompute: settings.gradient_checkpointing,
           ...(!isPrior && { changeWeight: training.change_weight, huberC: training.huber_c }),
+          ...(training.mode === 'self_forcing' && { ownPasses: training.self_forcing_passes }),
           ...(tap && { tap }),
         }).loss,
     },
 
     async batch(position): Promise<Batch> {
       const loaded = await examples.load(position);
+      if (isCausal)
+        return makeCausalBatch(loaded, position, {
+          ...rules,
+          historyTimestep: training.causal_history_timestep,
+        });
       if (!inpaint) return makeBatch(loaded, position, rules);
       // Videos and static videos by turns: positions of a clip change from epoch to epoch.
       const clips = loaded.map(({ text, ...clip }, i) => ({
@@ -143,6 +157,27 @@ async function loadPrior(
   } finally {
     await checkpoint.close();
   }
+}
+
+/**
+ * How the transformer looks back: as the experiment says, else as the model does.
+ * @throws InvalidFileError where neither says it.
+ */
+function causalConfig(
+  config: TransformerConfig,
+  { training }: ExperimentConfig,
+  folder: ModelFolder,
+): TransformerConfig {
+  const causal = training.causal ?? config.causal;
+  const file = `${folder.name}/${CONFIG}`;
+  if (!causal) {
+    throw new InvalidFileError(
+      file,
+      `causal: is missing, which mode ${training.mode} needs; name training.causal, e.g. { block_frames: 1, window: 4, sink: 1 }`,
+      { field: 'causal' },
+    );
+  }
+  return checkCausal({ ...config, causal }, file);
 }
 
 async function trainableOf(

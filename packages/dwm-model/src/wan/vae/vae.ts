@@ -97,7 +97,7 @@ export class WanVae extends ClipCodec {
   }
 
   /** The mean normalised, the variance as it is: noise is not divided by the latents' deviation. */
-  protected posterior(moments: DeviceTensor): Posterior {
+  posterior(moments: DeviceTensor): Posterior {
     const { latentsMean, latentsStd } = this.config;
     return new Posterior(moments, { mean: latentsMean, std: latentsStd });
   }

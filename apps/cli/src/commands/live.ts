@@ -1,0 +1,317 @@
+/** `dwm live`: hands along a path into a model that looks back only, block by block, as they would move live. */
+import { dirname, extname, join } from 'node:path';
+import { InvalidArgumentError } from '@dwm/core-tensor';
+import { checkOutput, withOutput } from '@dwm/core-tensor/node';
+import { DwmPipeline, DwmStream, familyOf, NotCausalError } from '@dwm/dwm-model';
+import { contactSheet, type Frames, writePng, writeVideo } from '@dwm/media/node';
+import { type Command, Option } from 'commander';
+import { checkText } from '../generate/check.ts';
+import { chooseModel, DEFAULT_MODEL } from '../generate/default-model.ts';
+import { exists } from '../generate/files.ts';
+import { readClip, readNamedPrompt, readPrompt, readPromptEmbeds } from '../generate/inputs.ts';
+import { jobOfVideo } from '../generate/jobs.ts';
+import { recordMetadata } from '../generate/outputs.ts';
+import { loadingProgress } from '../generate/progress.ts';
+import { interruptible } from '../interrupt.ts';
+import { atSize } from '../live/at-size.ts';
+import { type LiveRates, runLive } from '../live/run.ts';
+import { drawVideos, readClipFiles } from '../render/clips.ts';
+import { type DrawFlags, drawOptions, handGlbOption, manoOption } from '../render/options.ts';
+import { size as bytesText, createReporter, type Reporter } from '../report.ts';
+import { openTunedDevice } from '../tuning.ts';
+import { VERSION } from '../version.ts';
+import { compositeOption, inSteps, integer, noCompositeOption, real } from './options.ts';
+
+interface Flags extends DrawFlags {
+  model?: string;
+  precision: 'f32' | 'f16';
+  staticVideo?: string;
+  handVideo?: string;
+  scene?: string[];
+  trajectory?: string;
+  video?: string;
+  prompt?: string;
+  promptFile?: string;
+  promptEmbeds?: string;
+  out: string;
+  numFrames?: number;
+  height?: number;
+  width?: number;
+  fps?: number;
+  still?: true;
+  repeat: number;
+  seed: number;
+  numInferenceSteps?: number;
+  guidanceScale?: number;
+  composite?: boolean;
+}
+
+/** @param defaultModel what runs without `--model`. */
+export function addLive(program: Command, defaultModel = DEFAULT_MODEL): void {
+  const command = program
+    .command('live')
+    .option(
+      '--model <dir>',
+      'folder of a model with "causal" in its transformer/config.json; else models/dwm-tiny',
+    )
+    .addOption(
+      new Option('--precision <type>', 'multiply in this type').choices(['f32', 'f16']).default('f32'),
+    )
+    .option('--static, --static-video <file>', 'static scene: a video, or a folder of frames')
+    .option('--hands, --hand-video <file>', 'hands on black: a video, or a folder of frames')
+    .option(
+      '--scene <files...>',
+      'in place of the videos: draw this scene (.glb, .gltf, .ply, .splat, .spz, .sog) …',
+    )
+    .option('--trajectory <file>', '… and the hands along this camera path; see dwm trajectory')
+    .option('--video <file>', '<sample>/videos/<stem>.mp4; finds the static, hand and prompt files beside it')
+    .option(
+      '--prompt <text>',
+      'what happens; the caption beside --video or --trajectory, or nothing, if left out',
+    )
+    .option('--prompt-file <file>', 'text file that holds the prompt')
+    .option('--prompt-embeds <file>', 'safetensors with prompt_embeds, in place of a prompt')
+    .requiredOption('--out <file>', 'the video to write, .mp4')
+    .option(
+      '--num-frames <n>',
+      'frames of the path (default: all of a video; 49 of a trajectory)',
+      integer(1),
+    )
+    .option(
+      '--height <pixels>',
+      "multiple of 16 (default: the model's own, else 480)",
+      inSteps(16, 16, 'a multiple of 16'),
+    )
+    .option(
+      '--width <pixels>',
+      "multiple of 16 (default: the model's own, else 720)",
+      inSteps(16, 16, 'a multiple of 16'),
+    )
+    .option(
+      '--fps <n>',
+      "frames a second of the path and of the output (default: the model's own, else 8)",
+      real(1, 240),
+    )
+    .option('--still', 'the camera stands: the first static frame is the scene, and is encoded once')
+    .option(
+      '--repeat <n>',
+      'play the path n times without a stop, to see that time and memory stay',
+      integer(1),
+      1,
+    )
+    .option('--seed <n>', 'of the noise', integer(0), 42)
+    .option(
+      '--num-inference-steps <n>',
+      "denoising steps of a block (default: the model's own)",
+      integer(1, 1000),
+    )
+    .option('--guidance-scale <g>', "1: a live model makes do without (default: the model's own)", real(0))
+    .addOption(compositeOption())
+    .addOption(noCompositeOption())
+    .addOption(manoOption())
+    .addOption(handGlbOption());
+  for (const option of drawOptions()) command.addOption(option);
+  command
+    .addHelpText(
+      'after',
+      `
+A camera that stands is found by itself where frames are equal to the byte, as drawn ones are; --still says so of a video.
+
+Examples:
+  dwm live --model runs/dwm-tiny/causal/model --video data/synth/0/videos/0.mp4 --still --out live.mp4
+  dwm live --model runs/dwm-tiny/causal/model --scene room.glb --trajectory T.json --out live.mp4
+  dwm live --model runs/dwm-tiny/causal/model --static s.mp4 --hands h.mp4 --still --repeat 60 --out long.mp4`,
+    )
+    .action(async (flags: Flags) => {
+      const reporter = createReporter(program.opts().json === true);
+      await interruptible((signal) => live(flags, defaultModel, reporter, signal));
+    });
+}
+
+/** Of a pixel of the video, at the least. */
+const PIXEL_BYTES = 0.1;
+
+async function live(
+  flags: Flags,
+  defaultModel: string,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<void> {
+  const { out } = flags;
+  if (extname(out) !== '.mp4')
+    throw new InvalidArgumentError('out', `expected a name ending in .mp4, got ${out}`);
+  const prompts = [flags.prompt, flags.promptFile, flags.promptEmbeds].filter((given) => given !== undefined);
+  if (prompts.length > 1)
+    throw new InvalidArgumentError('prompt', 'give one of --prompt, --prompt-file, --prompt-embeds');
+  const files = filesOf(flags);
+  const { path, folder, settings } = await chooseModel(flags.model, reporter, defaultModel);
+  const { network } = await (await familyOf(folder)).shapes(folder);
+  if (!network.causal) throw new NotCausalError(path);
+  const embeds = flags.promptEmbeds === undefined ? undefined : await readPromptEmbeds(flags.promptEmbeds);
+  await checkText(folder, embeds, false);
+  const prompt = embeds ?? (await promptOf(flags, files.caption, reporter));
+  const fps = flags.fps ?? settings.fps;
+  const { height = settings.height, width = settings.width } = flags;
+  const clips =
+    'scene' in files
+      ? await readClipFiles(
+          { ...flags, ...files, frames: flags.numFrames, ...{ fps, height, width } },
+          reporter,
+          {
+            name: '--num-frames',
+            step: 1,
+          },
+        )
+      : await readPair(files, fps, flags.numFrames);
+  const pathFrames = 'staticVideo' in clips ? clips.handVideo.frames : clips.trajectory.frames.length;
+  await withOutput(dirname(out), { name: out.slice(0, -4).replace(/.*[\\/]/, '') }, async () => {
+    await checkOutput(dirname(out), pathFrames * flags.repeat * height * width * PIXEL_BYTES);
+    const device = await openTunedDevice(reporter);
+    let pipeline: DwmPipeline | undefined;
+    try {
+      pipeline = await DwmPipeline.load(device, folder, {
+        precision: flags.precision,
+        onProgress: loadingProgress(reporter, signal),
+      });
+      const drawn = 'staticVideo' in clips ? clips : await drawVideos(device, clips, reporter, signal);
+      const size = { height, width };
+      const videos = {
+        staticVideo: { ...(await atSize(device, drawn.staticVideo, size)), fps },
+        handVideo: { ...(await atSize(device, drawn.handVideo, size)), fps },
+      };
+      reporter.progress('compiling …');
+      const stream = await DwmStream.open(pipeline, {
+        scene: {
+          ...videos.staticVideo,
+          frames: 1,
+          data: videos.staticVideo.data.subarray(0, height * width * 3),
+        },
+        ...{ prompt, seed: flags.seed, composite: flags.composite },
+        ...{ numInferenceSteps: flags.numInferenceSteps, guidanceScale: flags.guidanceScale },
+      });
+      const source = { ...videos, times: flags.repeat, still: flags.still === true };
+      const { made, rates } = await runLive(device, stream, source, signal, progress(reporter)).finally(() =>
+        stream.destroy(),
+      );
+      const entry = {
+        ...rates,
+        ...{ prompt: typeof prompt === 'string' ? prompt : undefined, promptEmbeds: flags.promptEmbeds },
+        ...{ model: path, seed: flags.seed, fps, precision: flags.precision, repeat: flags.repeat },
+        adapter: device.caps.adapter,
+        date: new Date().toISOString(),
+        version: VERSION,
+        command: process.argv.slice(2),
+      };
+      const rows = [
+        ...(flags.repeat === 1
+          ? [
+              { label: 'static', frames: videos.staticVideo },
+              { label: 'hands', frames: videos.handVideo },
+            ]
+          : []),
+        { label: 'live', frames: { ...made, fps } },
+      ];
+      await writePng(`${out.slice(0, -4)}_contact_sheet.png`, contactSheet(rows, {}));
+      await recordMetadata(join(dirname(out), 'metadata.json'), out, entry);
+      await writeVideo(out, { ...made, fps });
+      reporter.result({ video: out, ...rates }, ratesText(out, rates));
+    } finally {
+      pipeline?.destroy();
+      device.destroy();
+    }
+  });
+}
+
+/** Where a run's videos come from, and the caption beside them. */
+type Files = { readonly caption?: string } & (
+  | { readonly scene: string[]; readonly trajectory: string }
+  | { readonly static: string; readonly hands: string }
+);
+
+/** @throws InvalidArgumentError naming what is missing. */
+function filesOf(flags: Flags): Files {
+  const { scene, trajectory, video } = flags;
+  if (scene || trajectory !== undefined) {
+    if (!scene) throw new InvalidArgumentError('scene', 'is required with --trajectory');
+    if (trajectory === undefined) throw new InvalidArgumentError('trajectory', 'is required with --scene');
+    for (const name of ['staticVideo', 'handVideo', 'video'] as const)
+      if (flags[name] !== undefined)
+        throw new InvalidArgumentError(
+          'scene',
+          'is drawn in place of videos: leave out --video, --static and --hands',
+        );
+    return { scene, trajectory, caption: trajectory.replace(/\.[^.]+$/, '.txt') };
+  }
+  const beside =
+    video === undefined ? undefined : jobOfVideo(video, { promptSubdir: 'prompts_rewrite' }, 0, '');
+  const still = flags.staticVideo ?? beside?.staticVideo;
+  const hands = flags.handVideo ?? beside?.handVideo;
+  if (still === undefined)
+    throw new InvalidArgumentError(
+      'static',
+      'is required, unless --scene with --trajectory, or --video, is given',
+    );
+  if (hands === undefined)
+    throw new InvalidArgumentError(
+      'hands',
+      'is required, unless --scene with --trajectory, or --video, is given',
+    );
+  return { static: still, hands, ...(beside && { caption: beside.promptFile }) };
+}
+
+/** Static video and hands of the same length, at `fps`. */
+async function readPair(
+  files: { readonly static: string; readonly hands: string },
+  fps: number,
+  frames: number | undefined,
+): Promise<{ staticVideo: Frames; handVideo: Frames }> {
+  const [staticVideo, handVideo] = await Promise.all([
+    readClip(files.static, fps),
+    readClip(files.hands, fps),
+  ]);
+  const count = frames ?? handVideo.frames;
+  if (count > handVideo.frames) {
+    throw new InvalidArgumentError(
+      'num-frames',
+      `${files.hands} has ${handVideo.frames} frames, fewer than ${count}; pass --num-frames ${handVideo.frames} or less`,
+    );
+  }
+  const cut = (video: Frames) => ({
+    ...{ ...video, frames: Math.min(count, video.frames) },
+    data: video.data.subarray(0, Math.min(count, video.frames) * video.height * video.width * 3),
+  });
+  if (staticVideo.frames !== 1 && staticVideo.frames < count) {
+    throw new InvalidArgumentError(
+      'static',
+      `${files.static} has ${staticVideo.frames} frames and ${files.hands} ${count}; give a static video as long, or one of a single frame for a camera that stands`,
+    );
+  }
+  return { staticVideo: cut(staticVideo), handVideo: cut(handVideo) };
+}
+
+async function promptOf(flags: Flags, caption: string | undefined, reporter: Reporter): Promise<string> {
+  if (flags.prompt !== undefined) return flags.prompt;
+  if (flags.promptFile !== undefined) return readNamedPrompt(flags.promptFile);
+  if (caption !== undefined && (await exists(caption))) return readPrompt(caption);
+  reporter.say('no --prompt and no caption beside the hands: the model goes by the hands alone');
+  return '';
+}
+
+function progress(reporter: Reporter): (made: number, total: number) => void {
+  const since = performance.now();
+  return (made, total) => {
+    const rate = (1000 * made) / (performance.now() - since);
+    reporter.progress(`live: frame ${made} of ${total}, ${rate.toFixed(1)} a second`, made === total);
+  };
+}
+
+function ratesText(out: string, rates: LiveRates): string {
+  const { frames, blockFrames, firstSeconds, framesPerSecond, flopsPerFrame, bytesPerFrame } = rates;
+  const [early, late] = rates.deviceBytes.map(bytesText);
+  const [before, after] = rates.processBytes.map(bytesText);
+  return [
+    `${out}: ${frames} frames in blocks of ${blockFrames}; the first after ${firstSeconds.toFixed(2)} s, then ${framesPerSecond.toFixed(1)} a second`,
+    `a frame: ${(flopsPerFrame / 1e9).toFixed(2)} GFLOP, ${bytesText(bytesPerFrame)} read and written`,
+    `memory from the second block to the last: device ${early} to ${late}, process ${before} to ${after}`,
+  ].join('\n');
+}

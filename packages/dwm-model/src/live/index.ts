@@ -1,0 +1,2 @@
+export type { BlockCost } from './engine.ts';
+export * from './stream.ts';

@@ -1,0 +1,90 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { bytesSource, type Device, InvalidArgumentError, type ModelFolder } from '@dwm/core-tensor';
+import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { normals } from '../pipeline/noise.ts';
+import { DwmPipeline } from '../pipeline/pipeline.ts';
+import type { Video } from '../video/video.ts';
+import { DwmStream, LiveBusyError, LiveStoppedError, NotCausalError } from './stream.ts';
+
+const golden = join(import.meta.dirname, '../../tests/golden/pipeline_e2e');
+const CONFIG = 'transformer/config.json';
+const [HEIGHT, WIDTH, TOKENS] = [16, 48, 3];
+
+let device: Device;
+let folder: ModelFolder;
+let pipeline: DwmPipeline;
+beforeAll(async () => {
+  device = await openNodeDevice();
+  folder = await openDirectory(golden);
+  const own = JSON.parse(await readFile(join(golden, CONFIG), 'utf8'));
+  const json = { ...own, causal: { block_frames: 1, window: 2, sink: 1 } };
+  const causal: ModelFolder = {
+    ...{ name: folder.name, exists: (path) => folder.exists(path) },
+    open: async (path) =>
+      path === CONFIG ? bytesSource(path, new TextEncoder().encode(JSON.stringify(json))) : folder.open(path),
+  };
+  pipeline = await DwmPipeline.load(device, causal);
+}, 60_000);
+afterAll(() => device?.destroy());
+
+const video = (frames: number, shade: (pixel: number) => number): Video => ({
+  ...{ frames, height: HEIGHT, width: WIDTH },
+  data: Uint8Array.from({ length: frames * HEIGHT * WIDTH * 3 }, (_, i) => shade(i)),
+});
+const scene = video(1, (i) => (i * 7) % 251);
+/** Hands of block `nth`, of so many frames. */
+const hands = (nth: number, frames: number) => video(frames, (i) => (i * (nth + 3)) % 199);
+const open = (model: DwmPipeline) =>
+  DwmStream.open(model, {
+    ...{ scene, seed: 7, numInferenceSteps: 1, guidanceScale: 1, composite: true },
+    prompt: { prompt: normals(3, 0, TOKENS * model.network.textWidth), tokens: TOKENS },
+  });
+
+test('a model that looks both ways is refused', async () => {
+  const both = await DwmPipeline.load(device, folder);
+  await expect(open(both)).rejects.toThrow(NotCausalError);
+  both.destroy();
+});
+
+test('blocks follow each other in memory that does not grow, again and in forks alike', {
+  timeout: 120_000,
+}, async () => {
+  const before = device.memory.allocated;
+  const live = await open(pipeline);
+  const next = (stream: DwmStream, nth: number) => stream.push({ hands: hands(nth, stream.nextFrames) });
+  expect(live.nextFrames).toBe(1);
+  const made = [await next(live, 0)];
+  expect(live.nextFrames).toBe(4);
+  const settled = device.memory.allocated;
+  made.push(await next(live, 1));
+
+  const [fork, other] = [await live.fork(), await live.fork({ seed: 8 })];
+  // Two under way at once, and no third.
+  const two = [next(live, 2), next(live, 3)];
+  await expect(next(live, 4)).rejects.toThrow(LiveBusyError);
+  made.push(...(await Promise.all(two)));
+  expect([...new Set(made.slice(1).map(({ frames }) => frames))]).toEqual([4]);
+  expect(new Set(made.map(({ data }) => data.join())).size).toBe(4);
+  expect((await next(fork, 2)).data).toEqual(made[2].data);
+  expect((await next(other, 2)).data).not.toEqual(made[2].data);
+  for (const stream of [fork, other]) await stream.destroy();
+  await live.ready;
+  expect(device.memory.allocated).toBe(settled);
+
+  await live.reset();
+  expect((await next(live, 0)).data).toEqual(made[0].data);
+  // A camera that moves and finds everything as it was changes nothing but the last bit.
+  const frames = live.nextFrames;
+  const still = video(frames, (i) => scene.data[i % scene.data.length]);
+  const { data } = await live.push({ hands: hands(1, frames), static: still });
+  expect(Math.max(...data.map((value, i) => Math.abs(value - made[1].data[i])))).toBeLessThanOrEqual(1);
+
+  await expect(live.push({ hands: hands(0, 3) })).rejects.toThrow(InvalidArgumentError);
+  await expect(live.push({ hands: hands(2, 4) }, AbortSignal.abort())).rejects.toThrow('aborted');
+  expect((await next(live, 2)).frames).toBe(4);
+  await live.destroy();
+  await expect(next(live, 3)).rejects.toThrow(LiveStoppedError);
+  expect(device.memory.allocated).toBe(before);
+});

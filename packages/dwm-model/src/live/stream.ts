@@ -1,0 +1,371 @@
+/**
+ * A model that answers while the hands move: frames of hands go in, and frames of what they do come out, without end.
+ * Each block of frames is made from the scene, the hands, and what the model remembers of the blocks before, so that time
+ * and memory of a block are the same however long the run.
+ */
+import { DwmError, InvalidArgumentError, parameter } from '@dwm/core-tensor';
+import { checkSize } from '../pipeline/check-run.ts';
+import { requireFiniteTensor } from '../pipeline/finite.ts';
+import { normals, STREAMS } from '../pipeline/noise.ts';
+import type { PromptEmbeds } from '../pipeline/options.ts';
+import type { DwmPipeline } from '../pipeline/pipeline.ts';
+import type { CausalMemory } from '../transformer/index.ts';
+import type { ClipStream } from '../vae/clip-stream.ts';
+import { checkVideo, type Video } from '../video/video.ts';
+import { type BlockCost, LiveEngine, type Scenery } from './engine.ts';
+
+/** Options of `DwmStream.open`; what is left out is as the model's own settings say. */
+export interface LiveOptions {
+  /** The static scene: its last frame is what the camera sees until it moves. */
+  readonly scene: Video;
+  readonly prompt: string | PromptEmbeds;
+  /** Default 42. The same seed, scene and hands give the same frames. */
+  readonly seed?: number;
+  readonly numInferenceSteps?: number;
+  /** Above 1 is refused: a live model makes do without guidance. */
+  readonly guidanceScale?: number;
+  /** Puts the scene's own pixels where nothing has changed. */
+  readonly composite?: boolean;
+}
+
+/** What a block of frames is made from; both videos have `nextFrames` frames of the scene's size. */
+export interface LiveChunk {
+  /** Hands on black. */
+  readonly hands: Video;
+  /** The static scene, where the camera moves; left out, it stands where it was last. */
+  readonly static?: Video;
+}
+
+/** Blocks that may be under way. */
+const IN_FLIGHT = 2;
+/** Noise streams of a block: that it begins with, and one for each step. */
+const DRAWS = 1024;
+
+/** A model was asked for what it has not learnt: to look back only. */
+export class NotCausalError extends DwmError {
+  /** @param model its folder, or family. */
+  constructor(model: string) {
+    super(
+      'not-causal',
+      `${model}: looks both ways, so it makes whole clips only (dwm generate); a live one has "causal" in transformer/config.json, as training.mode causal writes it`,
+      { missing: 'transformer/config.json: causal' },
+    );
+  }
+}
+
+/** More blocks were pushed than may be under way. */
+export class LiveBusyError extends DwmError {
+  constructor() {
+    super('live-busy', `${IN_FLIGHT} blocks are under way; await \`ready\` before the next push`, {
+      inFlight: IN_FLIGHT,
+    });
+  }
+}
+
+/** A push failed, so that blocks after it have nothing to follow. */
+export class LiveStoppedError extends DwmError {
+  constructor(cause: unknown) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    super('live-stopped', `the run stopped: ${why}; reset it to begin again`, {}, { cause });
+  }
+}
+
+/** What a run goes on from. */
+interface State {
+  /** Block that comes next. */
+  index: number;
+  seed: number;
+  scenery: Scenery;
+  readonly memory: CausalMemory;
+  readonly hands: ClipStream;
+  readonly decoder: ClipStream;
+  /** The static scene on its way through encoder and decoder; both begin anew with a frame at rest. */
+  readonly scene: ClipStream;
+  readonly sceneDecoder: ClipStream;
+}
+
+export class DwmStream {
+  readonly #engine: LiveEngine;
+  readonly #state: State;
+  /** The scene as it was when the run began. */
+  readonly #scene: Video;
+  /** Last static frame where the camera moved in the block before. */
+  #rest: Video | undefined;
+  /** Frames that were asked for: pushes count, whether they are made or not. */
+  #pushed: number;
+  #inFlight = 0;
+  #failure: unknown;
+  #waiting: (() => void)[] = [];
+
+  private constructor(engine: LiveEngine, state: State, scene: Video, rest?: Video) {
+    this.#engine = engine;
+    this.#state = state;
+    this.#scene = scene;
+    this.#rest = rest;
+    this.#pushed = state.index;
+  }
+
+  /**
+   * @throws NotCausalError where the model looks both ways; InvalidArgumentError naming the option that is out of range.
+   */
+  static async open(pipeline: DwmPipeline, options: LiveOptions): Promise<DwmStream> {
+    const { network, settings: own, vae } = pipeline;
+    if (!network.causal) throw new NotCausalError(pipeline.family.name);
+    if (!pipeline.weightsStay)
+      throw new InvalidArgumentError('memory', 'a live run needs all of the transformer on the device');
+    const { scene, prompt, seed = 42 } = options;
+    checkVideo('scene', scene);
+    checkSize({ ...scene, frames: 1 }, vae.shape, { ...network, framePatch: 1 });
+    if (!Number.isSafeInteger(seed) || seed < 0)
+      throw new InvalidArgumentError('seed', `expected a whole number from 0 to 2^53 - 1, got ${seed}`);
+    const guidance = options.guidanceScale ?? own.guidanceScale;
+    if (guidance > 1) {
+      throw new InvalidArgumentError(
+        'guidance-scale',
+        `a live run has no guidance, but this is ${guidance}; pass 1, for a model that was trained to go without`,
+      );
+    }
+    const text = typeof prompt === 'string' ? await pipeline.encodePrompts([prompt]) : prompt.prompt;
+    const textLength = text.length / network.textWidth;
+    if (!Number.isInteger(textLength) || textLength < 1)
+      throw new InvalidArgumentError(
+        'prompt-embeds',
+        `expected rows of ${network.textWidth}, got ${text.length} values`,
+      );
+    const { height, width } = scene;
+    const engine = new LiveEngine(pipeline, network.causal, {
+      ...{ height, width, textLength },
+      composite: options.composite ?? own.composite,
+      schedule: pipeline.scheduler.schedule(options.numInferenceSteps ?? own.numInferenceSteps),
+    });
+    try {
+      const [scene1, sceneDecoder] = [engine.encoder.open(), engine.decoder.open()];
+      const state: State = {
+        ...{ index: 0, seed, memory: await engine.memoryOf(text), scene: scene1, sceneDecoder },
+        ...{ hands: engine.encoder.open(), decoder: engine.decoder.open() },
+        scenery: await sceneAtRest(engine, scene1, sceneDecoder, scene),
+      };
+      return await new DwmStream(engine, state, scene).#warmedUp();
+    } catch (error) {
+      engine.release();
+      throw error;
+    }
+  }
+
+  /** Two blocks without hands compile all that blocks need; the run begins after them. */
+  async #warmedUp(): Promise<this> {
+    const { height, width } = this.#scene;
+    for (let block = 0; block < 2; block++) {
+      const frames = this.nextFrames;
+      await this.push({
+        hands: { data: new Uint8Array(frames * height * width * 3), frames, height, width },
+      });
+    }
+    await this.reset();
+    return this;
+  }
+
+  /** Frames of the next push. */
+  get nextFrames(): number {
+    return this.#engine.framesOf(this.#pushed === 0);
+  }
+
+  /** Work of a block after the first, while the camera stands. */
+  get cost(): BlockCost {
+    return this.#engine.cost();
+  }
+
+  /** Resolves when another push is welcome. */
+  get ready(): Promise<void> {
+    if (this.#inFlight < IN_FLIGHT) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /**
+   * The frames that `chunk` leads to. A push may follow before the one before has given its frames, two at a time.
+   * @throws InvalidArgumentError for videos of another size, LiveBusyError for a third push, and nothing has changed
+   *   then; LiveStoppedError after one that failed; the signal's reason when aborted.
+   */
+  async push(chunk: LiveChunk, signal?: AbortSignal): Promise<Video> {
+    if (this.#failure !== undefined) throw new LiveStoppedError(this.#failure);
+    this.#check('hands', chunk.hands);
+    if (chunk.static) this.#check('static', chunk.static);
+    if (this.#inFlight >= IN_FLIGHT) throw new LiveBusyError();
+    signal?.throwIfAborted();
+    this.#inFlight++;
+    this.#pushed++;
+    try {
+      // The next block is submitted while these bytes come down.
+      const { read } = await this.#engine.inTurn(() => this.#inTurn(chunk, signal));
+      return await read;
+    } catch (error) {
+      this.#failure ??= error;
+      throw error;
+    } finally {
+      this.#inFlight--;
+      this.#waiting.shift()?.();
+    }
+  }
+
+  /** Begins the run anew, in the scene it began with; pushes under way still end. */
+  async reset({ seed }: { readonly seed?: number } = {}): Promise<void> {
+    await this.#engine.inTurn(async () => {
+      const state = this.#state;
+      state.index = 0;
+      state.seed = seed ?? state.seed;
+      for (const clip of [state.hands, state.decoder]) clip.reset();
+      await this.#stand(this.#scene);
+      this.#pushed = 0;
+      this.#failure = undefined;
+    });
+  }
+
+  /**
+   * A run of its own that goes on from here: what was pushed so far is as if it were pushed there too.
+   * @param seed of its noise; that of this run if left out.
+   */
+  async fork({ seed }: { readonly seed?: number } = {}): Promise<DwmStream> {
+    if (this.#failure !== undefined) throw new LiveStoppedError(this.#failure);
+    return this.#engine.inTurn(async () => {
+      const { index, memory, scenery, hands, decoder, scene, sceneDecoder, ...own } = this.#state;
+      const state: State = {
+        ...{ index, seed: seed ?? own.seed, memory: memory.clone() },
+        scenery: {
+          latents: scenery.latents.clone(),
+          ...(scenery.own && { own: scenery.own.clone() }),
+          ...(scenery.decoded && { decoded: scenery.decoded.clone() }),
+        },
+        ...{ hands: hands.fork(), decoder: decoder.fork() },
+        ...{ scene: scene.fork(), sceneDecoder: sceneDecoder.fork() },
+      };
+      return new DwmStream(this.#engine.share(), state, this.#scene, this.#rest);
+    });
+  }
+
+  /** Frees what the run holds on the device, when pushes under way have ended. */
+  async destroy(): Promise<void> {
+    this.#failure ??= new Error('it was destroyed');
+    await this.#engine.inTurn(async () => {
+      const { memory, scenery, hands, decoder, scene, sceneDecoder } = this.#state;
+      for (const held of [memory, hands, decoder, scene, sceneDecoder]) held.destroy();
+      freeScenery(scenery);
+      this.#engine.release();
+    });
+  }
+
+  /** Submits a block, unless one before failed. @returns the frames on their way down. */
+  async #inTurn(chunk: LiveChunk, signal?: AbortSignal): Promise<{ read: Promise<Video> }> {
+    if (this.#failure !== undefined) throw new LiveStoppedError(this.#failure);
+    try {
+      signal?.throwIfAborted();
+      return await this.#make(chunk);
+    } catch (error) {
+      this.#failure = error;
+      throw error;
+    }
+  }
+
+  async #make({ hands, static: moving }: LiveChunk): Promise<{ read: Promise<Video> }> {
+    const engine = this.#engine;
+    const state = this.#state;
+    const { index, memory, seed } = state;
+    if (moving) await this.#move(moving);
+    else if (this.#rest) await this.#stand(this.#rest);
+    const { scenery } = state;
+
+    const handVideo = await engine.up(hands);
+    const moments = await state.hands.push(handVideo).finally(() => handVideo.destroy());
+    const { channels, height, width } = engine.latent;
+    const count = engine.causal.blockFrames * channels * height * width;
+    const noise = (draw: number) => normals(seed, STREAMS.live + DRAWS * index + draw, count);
+    const latents = await engine
+      .denoise(index, memory, moments, scenery, noise)
+      .finally(() => moments.destroy());
+    // Damaged weights show in the first block.
+    if (index === 0) {
+      const cause = 'the weights or the scheduler are damaged, or belong to another model';
+      await requireFiniteTensor(engine.device, parameter(latents), 'the latents of the first block', cause);
+    }
+    const video = await state.decoder.push(await engine.plain(latents));
+    const bytes = await engine.finish(video, scenery).finally(() => video.destroy());
+    const [, frames, ...size] = video.shape;
+    const read = bytes
+      .read()
+      .then((data) => ({ data: data as Uint8Array, frames, height: size[0], width: size[1] }));
+    read.catch(() => {});
+    // After the frames, which need not wait for it.
+    await engine.remember(index, memory, scenery);
+    state.index++;
+    return { read };
+  }
+
+  /** The camera moves: the scene's frames go through the VAE after those before them. */
+  async #move(frames: Video): Promise<void> {
+    const { scene, sceneDecoder, index } = this.#state;
+    if (index === 0) for (const clip of [scene, sceneDecoder]) clip.reset();
+    await this.#setScenery(await sceneryOf(this.#engine, scene, sceneDecoder, frames));
+    this.#rest = lastFrame(frames);
+  }
+
+  /** The camera stands at a frame, as it has always done. */
+  async #stand(frame: Video): Promise<void> {
+    const { scene, sceneDecoder } = this.#state;
+    await this.#setScenery(await sceneAtRest(this.#engine, scene, sceneDecoder, frame));
+    this.#rest = undefined;
+  }
+
+  async #setScenery(scenery: Scenery): Promise<void> {
+    freeScenery(this.#state.scenery);
+    this.#state.scenery = scenery;
+  }
+
+  #check(field: string, video: Video): void {
+    checkVideo(field, video);
+    const { height, width } = this.#scene;
+    const want = [this.nextFrames, height, width];
+    const got = [video.frames, video.height, video.width];
+    if (want.join() === got.join()) return;
+    const [of, is] = [want, got].map(([frames, h, w]) => `${frames} frames of ${w}x${h}`);
+    throw new InvalidArgumentError(field, `expected ${of} for this block, got ${is}`, {
+      expected: want,
+      actual: got,
+    });
+  }
+}
+
+const lastFrame = ({ data, height, width }: Video): Video => ({
+  ...{ frames: 1, height, width },
+  data: data.slice(-height * width * 3),
+});
+
+function freeScenery({ latents, own, decoded }: Scenery): void {
+  for (const tensor of [latents, own, decoded]) tensor?.destroy();
+}
+
+/** The last frame of `video` as a scene that stands: both clips begin anew with it, as if it had always been there. */
+async function sceneAtRest(
+  engine: LiveEngine,
+  scene: ClipStream,
+  sceneDecoder: ClipStream,
+  video: Video,
+): Promise<Scenery> {
+  for (const clip of [scene, sceneDecoder]) clip.reset();
+  return sceneryOf(engine, scene, sceneDecoder, lastFrame(video));
+}
+
+async function sceneryOf(
+  engine: LiveEngine,
+  scene: ClipStream,
+  sceneDecoder: ClipStream,
+  frames: Video,
+): Promise<Scenery> {
+  const own = await engine.up(frames);
+  const moments = await scene.push(own);
+  const made = moments.shape[1];
+  const latents = await engine.staticLatents(moments).finally(() => moments.destroy());
+  if (!engine.settings.composite) {
+    own.destroy();
+    return { latents };
+  }
+  return { latents, own, decoded: await sceneDecoder.push(await engine.plain(latents, made)) };
+}

@@ -1,0 +1,63 @@
+/**
+ * A batch for a causal network: every block has a timestep of its own, and sees the clip's blocks before it noised to
+ * one of theirs. As in `makeBatch`, all draws follow from the seed and the position in the run.
+ */
+import { philox4x32, randomReference, spec } from '@dwm/core-tensor';
+import { timestepTable } from '../../transformer/index.ts';
+import { noiseLevels } from '../objective.ts';
+import { type BatchRules, batchSpecs, type Example, makeBatch } from './batch.ts';
+
+/** What more counts for a causal network. */
+export interface CausalRules extends BatchRules {
+  /** Timesteps of the history are drawn from 0 to this. */
+  readonly historyTimestep: number;
+}
+
+const KEYS = { choices: 0x43415530, noise: 0x43415531 };
+
+const blocksOf = ({ size, config }: Pick<BatchRules, 'config' | 'size'>): number =>
+  Math.ceil(size.frames / (config.causal?.block_frames ?? size.frames));
+
+/** Shapes of a batch, by the names of `makeCausalBatch`. */
+export function causalBatchSpecs(count: number, rules: Pick<BatchRules, 'config' | 'size'>, tokens: number) {
+  const specs = batchSpecs(count, rules, tokens);
+  const blocks = blocksOf(rules);
+  const [time, levels] = [spec([count, blocks, rules.config.innerDim]), spec([count, blocks, 3])];
+  return { ...specs, time, levels, historyNoise: specs.noise, historyTime: time, historyLevels: levels };
+}
+
+/** The inputs of a causal `dwmObjective`. */
+export type CausalBatch = { readonly [K in keyof ReturnType<typeof causalBatchSpecs>]: Float32Array };
+
+/** @param position of the first of the examples, counted over the whole run. */
+export function makeCausalBatch(
+  examples: readonly Example[],
+  position: number,
+  rules: CausalRules,
+): CausalBatch {
+  const { seed, config, alphasCumprod, timesteps: range, historyTimestep } = rules;
+  const batch = makeBatch(examples, position, rules);
+  const count = batch.noise.length / examples.length;
+  const historyNoise = new Float32Array(batch.noise.length);
+  const timesteps: number[] = [];
+  const history: number[] = [];
+  const within = (word: number, first: number, last: number) =>
+    first + Math.floor((word / 2 ** 32) * (last - first + 1));
+  for (let i = 0; i < examples.length; i++) {
+    const at = position + i;
+    for (let block = 0; block < blocksOf(rules); block++) {
+      const counter = [at >>> 0, Math.floor(at / 2 ** 32), block, 0] as const;
+      const [own, seen] = philox4x32(counter, [seed >>> 0, KEYS.choices]);
+      timesteps.push(within(own, ...range));
+      history.push(within(seen, 0, historyTimestep));
+    }
+    const normals = { count, distribution: 'normal', stream: at >>> 0 } as const;
+    historyNoise.set(randomReference(normals, [seed >>> 0, KEYS.noise]), i * count);
+  }
+  const told = (of: number[]) => timestepTable(of, config.innerDim, config);
+  return {
+    ...batch,
+    ...{ time: told(timesteps), levels: noiseLevels(timesteps, alphasCumprod), historyNoise },
+    ...{ historyTime: told(history), historyLevels: noiseLevels(history, alphasCumprod) },
+  };
+}
