@@ -64,7 +64,15 @@ export async function ask(
     const { cause, message } = error as Error & { cause?: Error };
     throw new EndpointError(url, `does not answer (${cause?.message || message})`);
   }
-  const text = await response.text();
+  let text: string;
+  try {
+    text = await response.text();
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new DwmError('endpoint', `${url}: the answer broke off (${(error as Error).message})`, { url });
+  }
+  // Some servers repeat a key that they do not like.
+  if (endpoint.key) text = text.replaceAll(endpoint.key, '…');
   if (response.status >= 500) throw new DwmError('endpoint', `${url}: answered ${response.status}`, { url });
   if (!response.ok) throw new EndpointError(url, `answered ${response.status}: ${text.slice(0, 200)}`);
   const content = contentOf(text);

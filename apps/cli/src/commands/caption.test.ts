@@ -140,6 +140,9 @@ test('an endpoint that refuses, or is not there, ends it at once, in one line', 
     /does not answer .*check --endpoint/,
   );
   await expect(run('--endpoint', 'file:///x')).rejects.toThrow('--endpoint: expected a URL');
+  await expect(run('--endpoint', 'http://me:secret@127.0.0.1:1/v1')).rejects.toThrow(
+    /^--endpoint: expected an address alone, without user/,
+  );
 });
 
 test('frames, hints and answers as the original has them', async () => {

@@ -111,10 +111,17 @@ OPENAI_API_KEY is sent along, if it is set. A server of one's own, for example:
 }
 
 async function caption(flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
-  if (!/^https?:\/\//.test(flags.endpoint))
+  if (!/^https?:\/\//.test(flags.endpoint) || !URL.canParse(flags.endpoint))
     throw new InvalidArgumentError(
       '--endpoint',
       `expected a URL such as http://127.0.0.1:8080/v1, got ${flags.endpoint}`,
+    );
+  const { username, password, search, hash } = new URL(flags.endpoint);
+  // It would be shown in every message, and the path of a question goes behind it.
+  if (username || password || search || hash)
+    throw new InvalidArgumentError(
+      '--endpoint',
+      'expected an address alone, without user, ? or #; a key goes into OPENAI_API_KEY',
     );
   const endpoint: Endpoint = {
     url: flags.endpoint,

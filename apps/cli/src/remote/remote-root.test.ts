@@ -38,6 +38,9 @@ let asked: { path: string; range?: string; status: number }[] = [];
 /** Answers to break off after so many bytes. */
 let breaks = 0;
 let busy = 0;
+/** Requests that get no answer. */
+let silent = 0;
+let redirect: string | undefined;
 
 function answer(request: IncomingMessage, response: ServerResponse) {
   const url = new URL(request.url!, `http://${request.headers.host}`);
@@ -58,6 +61,8 @@ function answer(request: IncomingMessage, response: ServerResponse) {
       }, 2);
     } else response.end(body);
   };
+  if (silent-- > 0) return;
+  if (redirect) return end(302, { Location: redirect });
   if (busy-- > 0) return end(503);
   const isSigned = () =>
     url.searchParams.has('X-Amz-Date') &&
@@ -87,7 +92,7 @@ beforeEach(async () => {
     ...{ XDG_CACHE_HOME: cache, AWS_ENDPOINT_URL_S3: endpoint, AWS_REGION: REGION },
     ...{ AWS_ACCESS_KEY_ID: 'AKIDEXAMPLE', AWS_SECRET_ACCESS_KEY: SECRET },
   };
-  [asked, breaks, busy] = [[], 0, 0];
+  [asked, breaks, busy, silent, redirect] = [[], 0, 0, 0, undefined];
   files.clear();
   files.set('set/s/videos/a b+1.mp4', Buffer.from('x'.repeat(1000)));
 });
@@ -152,6 +157,21 @@ test('another key is refused, with what to check; a damaged cache is read anew; 
   expect(await one.fetch('../secret')).toBe(false);
   expect(await one.fetch('/secret')).toBe(false);
   expect(asked.some(({ path }) => path.includes('secret'))).toBe(false);
+});
+
+test('a server that falls silent is asked again', async () => {
+  silent = 1;
+  expect(await new RemoteRoot('s3://b/set', env, undefined, 50).fetch(PATH)).toBe(true);
+});
+
+test('neither a password nor a signature is in a message', async () => {
+  const address = env.AWS_ENDPOINT_URL_S3.replace('//', '//me:secret@');
+  expect(() => new RemoteRoot(address, env)).toThrow(
+    /^data-root: expected an address alone, without user, \? or #$/,
+  );
+  expect(() => new RemoteRoot(`${env.AWS_ENDPOINT_URL_S3}/x?sig=secret`, env)).toThrow(/address alone/);
+  redirect = 'ftp://127.0.0.1/';
+  await expect(root().fetch(PATH)).rejects.toThrow(/mp4: redirects to ftp:/);
 });
 
 test('a list of an address without keys, and the files of its clips', async () => {

@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DwmError, InvalidArgumentError } from '@dwm/core-tensor';
 import { lockFile, tryLock, writeFileAtomic } from '@dwm/core-tensor/node';
+import { type Answer, requestUrl, StalledError } from '@dwm/dwm-model/node';
 import { AwsV4Signer } from 'aws4fetch';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -19,6 +20,10 @@ export class RemoteError extends DwmError {}
 export const isRemote = (root: string): boolean => /^(s3|https?):\/\//.test(root);
 
 const WAITS_MS = [500, 1000, 2000, 4000];
+/** Repeats of a request to a server that fell silent: each has taken long. */
+const STALLS = 2;
+/** A server may send nothing, or less than 1 kB a second, for so long. */
+const PATIENCE_MS = 10_000;
 /** Of the same file, by other processes of this machine. */
 const POLL_MS = 200;
 
@@ -36,15 +41,22 @@ export class RemoteRoot {
   readonly #base: URL;
   readonly #sign: (url: URL) => Promise<URL>;
   readonly #signal: AbortSignal | undefined;
+  readonly #patienceMs: number;
   /** What this process has looked at, whether it is there or not. */
   readonly #seen = new Map<string, Promise<boolean>>();
 
   /** @throws InvalidArgumentError for an address that is none. */
-  constructor(url: string, env: Environment = process.env, signal?: AbortSignal) {
+  constructor(
+    url: string,
+    env: Environment = process.env,
+    signal?: AbortSignal,
+    patienceMs: number = PATIENCE_MS,
+  ) {
     this.url = url;
     const id = createHash('sha256').update(url).digest('hex').slice(0, 16);
     this.folder = join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'dwm', 'data', id);
     this.#signal = signal;
+    this.#patienceMs = patienceMs;
     if (url.startsWith('s3://')) {
       const [, bucket, prefix = ''] = /^s3:\/\/([^/]+)\/?(.*)$/.exec(url) ?? [];
       if (bucket === undefined)
@@ -60,6 +72,10 @@ export class RemoteRoot {
     } else {
       if (!URL.canParse(url)) throw new InvalidArgumentError('data-root', `${url}: is no address`);
       this.#base = new URL(url);
+      const { username, password, search, hash } = this.#base;
+      // It would be shown in every message.
+      if (username || password || search || hash)
+        throw new InvalidArgumentError('data-root', 'expected an address alone, without user, ? or #');
       if (!this.#base.pathname.endsWith('/')) this.#base.pathname += '/';
       this.#sign = async (at) => at;
     }
@@ -96,10 +112,14 @@ export class RemoteRoot {
         return await this.#fetchOnce(path, target);
       } catch (error) {
         this.#signal?.throwIfAborted();
+        const stalled = error instanceof StalledError;
         const passing =
-          error instanceof RemoteError ? error.code === 'remote-passing' : error instanceof TypeError;
+          error instanceof RemoteError
+            ? error.code === 'remote-passing'
+            : error instanceof TypeError || stalled;
         const why = error instanceof RemoteError ? error.message : `${this.#name(path)}: ${reasonOf(error)}`;
-        if (!passing || tries >= WAITS_MS.length) throw passing ? new RemoteError('remote', why) : error;
+        if (!passing || tries >= (stalled ? STALLS : WAITS_MS.length))
+          throw passing ? new RemoteError('remote', why) : error;
         await sleep(WAITS_MS[tries], undefined, { signal: this.#signal });
       }
     }
@@ -113,29 +133,39 @@ export class RemoteRoot {
     const begun = await knownOf(part);
     const have = begun ? await sizeOf(part) : 0;
     const url = await this.#sign(new URL(path.split('/').map(encodeURIComponent).join('/'), this.#base));
-    const answer = await fetch(url, {
-      headers: {
-        'Accept-Encoding': 'identity',
-        // Goes on with a part of the same content, or learns that what is here is what is there.
-        ...(have > 0
-          ? { Range: `bytes=${have}-`, 'If-Range': begun!.etag }
-          : known && { 'If-None-Match': known.etag }),
+    const answer = await requestUrl(
+      url.href,
+      { endpoint: url.origin, patienceMs: this.#patienceMs, signal: this.#signal },
+      {
+        headers: {
+          'Accept-Encoding': 'identity',
+          // Goes on with a part of the same content, or learns that what is here is what is there.
+          ...(have > 0
+            ? { Range: `bytes=${have}-`, 'If-Range': begun!.etag }
+            : known && { 'If-None-Match': known.etag }),
+        },
       },
-      ...(this.#signal && { signal: this.#signal }),
-    });
-    const { status, headers } = answer;
-    const stop = () => answer.body?.cancel().catch(() => {});
-    if (status === 304) {
-      await stop();
-      return true;
+    );
+    try {
+      return await this.#receive(path, target, part, have, answer);
+    } finally {
+      answer.stop();
     }
+  }
+
+  async #receive(
+    path: string,
+    target: string,
+    part: string,
+    have: number,
+    { status, headers, body }: Answer,
+  ): Promise<boolean> {
+    if (status === 304) return true;
     if (status === 404) {
-      await stop();
       await rm(target, { force: true });
       return false;
     }
     if (status === 416) {
-      await stop();
       await rm(part, { force: true });
       throw new RemoteError(
         'remote-passing',
@@ -143,7 +173,6 @@ export class RemoteRoot {
       );
     }
     if (status !== 200 && status !== 206) {
-      await stop();
       const passing = status >= 500 || status === 429 || status === 408;
       const fix =
         status === 401 || status === 403
@@ -156,7 +185,6 @@ export class RemoteRoot {
     }
     const start = status === 206 ? Number(/^bytes (\d+)-/.exec(headers.get('content-range') ?? '')?.[1]) : 0;
     if (status === 206 && start !== have) {
-      await stop();
       await rm(part, { force: true });
       throw new RemoteError(
         'remote-passing',
@@ -170,7 +198,7 @@ export class RemoteRoot {
     await writeFileAtomic(`${part}.tag`, JSON.stringify({ etag: etag.startsWith('"') ? etag : '', size }));
     const file = await open(part, start > 0 ? 'a' : 'w');
     try {
-      for await (const piece of answer.body ?? []) await file.writeFile(piece);
+      for await (const piece of body) await file.writeFile(piece);
       await file.sync();
     } finally {
       await file.close();

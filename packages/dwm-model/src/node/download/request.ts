@@ -46,7 +46,8 @@ export async function request(
   try {
     for (let hops = 0; hops <= MAX_REDIRECTS; hops++) {
       const onHub = new URL(url).origin === hub;
-      if (stayOnHub && !onHub) throw new DownloadError('hub-answer', `${url}: is not on the hub, ${hub}`);
+      if (stayOnHub && !onHub)
+        throw new DownloadError('hub-answer', `${shown(url)}: is not on the hub, ${hub}`);
       const response = await fetch(url, {
         headers: { ...headers, ...(onHub && access.token && { Authorization: `Bearer ${access.token}` }) },
         redirect: 'manual',
@@ -58,21 +59,25 @@ export async function request(
         return { url, status: response.status, headers: response.headers, body, stop: () => watch.stop() };
       }
       await response.body?.cancel().catch(() => {});
-      if (!URL.canParse(location, url)) throw new DownloadError('hub-answer', `${url}: redirects to nowhere`);
+      if (!URL.canParse(location, url))
+        throw new DownloadError('hub-answer', `${shown(url)}: redirects to nowhere`);
       const next = new URL(location, url);
       if (!/^https?:$/.test(next.protocol) || next.username || next.password)
         throw new DownloadError(
           'hub-answer',
-          `${url}: redirects to ${next.protocol}, expected http or https`,
+          `${shown(url)}: redirects to ${next.protocol}, expected http or https`,
         );
       url = next.href;
     }
-    throw new DownloadError('hub-answer', `${url}: redirects more than ${MAX_REDIRECTS} times`);
+    throw new DownloadError('hub-answer', `${shown(url)}: redirects more than ${MAX_REDIRECTS} times`);
   } catch (error) {
     watch.stop();
     throw error;
   }
 }
+
+/** Without what a storage signs addresses with. */
+const shown = (url: string): string => url.replace(/[?#].*$/s, '');
 
 async function* emptyBody(): AsyncGenerator<Uint8Array> {}
 
@@ -84,7 +89,10 @@ export async function readText({ url, body, stop }: Answer): Promise<string> {
     for await (const piece of body) {
       bytes += piece.byteLength;
       if (bytes > MAX_ANSWER_BYTES)
-        throw new DownloadError('hub-answer', `${url}: answers with more than ${MAX_ANSWER_BYTES} bytes`);
+        throw new DownloadError(
+          'hub-answer',
+          `${shown(url)}: answers with more than ${MAX_ANSWER_BYTES} bytes`,
+        );
       pieces.push(piece);
     }
   } finally {
