@@ -5,6 +5,7 @@ export {
   type Choice,
   choicesOf,
   type DType,
+  decisionCount,
   elementCount,
   philox4x32,
   randomReference,

@@ -11,7 +11,6 @@ export { lowerMatrixAttention, matrixAttentionKernel } from './attention/matrix.
 export * from './attention/reference.ts';
 export * from './attention/shapes.ts';
 export { cpuLanes, type DeviceCaps, type SubgroupMatrixConfig } from './caps.ts';
-export { type Choices, choicesOf, classOf } from './choices.ts';
 export * from './concat/concat.ts';
 export * from './concat/reference.ts';
 export * from './concat/shapes.ts';
@@ -29,6 +28,15 @@ export { lowerMatrixConv } from './conv/matrix.ts';
 export * from './conv/reference.ts';
 export * from './conv/shapes.ts';
 export * from './conv/weight-gradient.ts';
+export {
+  type Choices,
+  choicesOf,
+  classOf,
+  decisionCount,
+  kernelName,
+  type Verdicts,
+  verdictsOf,
+} from './decisions.ts';
 export * from './depthwise/depthwise.ts';
 export * from './depthwise/reference.ts';
 export * from './depthwise/shapes.ts';
@@ -114,4 +122,3 @@ export * from './softmax/reference.ts';
 export * from './softmax/shapes.ts';
 export * from './softmax/softmax.ts';
 export { declare, load, store, storesSingly } from './storage.ts';
-export * from './verdicts.ts';

@@ -5,12 +5,11 @@
  * Binding 0 of group 0 is the uniform `params` (left out when `uniforms` is empty); operand k is binding k + 1.
  */
 import type { DeviceCaps } from './caps.ts';
-import { type Choice, choicesOf, classOf, type Tuning } from './choices.ts';
+import { type Choice, choicesOf, classOf, kernelName, type Tuning, verdictsOf } from './decisions.ts';
 import type { DType } from './dtype.ts';
 import { UnsupportedError } from './errors.ts';
-import { kernelName, verdictsOf } from './verdicts.ts';
 
-export type { Choice, Tuning } from './choices.ts';
+export type { Choice, Tuning } from './decisions.ts';
 
 /** A range of bytes of one of the op's tensors, bound as a storage buffer. */
 export interface Operand {
@@ -41,6 +40,8 @@ export interface Lowering {
   readonly dispatches: readonly Dispatch[];
   /** Byte sizes of temporary buffers that live for this op only. */
   readonly scratch: readonly number[];
+  /** Which variant this is and why; only of families that have a choice. */
+  readonly receipt?: Receipt;
 }
 
 /** A tensor of a trial. Inputs of u32 are masks, 0 or 1, or with `bits` any words. */
@@ -93,20 +94,6 @@ export interface Receipt {
   readonly trial?: () => Trial;
 }
 
-const watchers = new Set<(receipt: Receipt) => void>();
-
-/** What `fn` returns, and the choices that were made while it ran. */
-export function withReceipts<T>(fn: () => T): { result: T; receipts: readonly Receipt[] } {
-  const receipts: Receipt[] = [];
-  const watch = (receipt: Receipt) => receipts.push(receipt);
-  watchers.add(watch);
-  try {
-    return { result: fn(), receipts };
-  } finally {
-    watchers.delete(watch);
-  }
-}
-
 const sameTuning = (a: Tuning | undefined, b: Tuning | undefined): boolean => {
   const [x, y] = [a ?? {}, b ?? {}];
   return Object.keys({ ...x, ...y }).every((name) => x[name] === y[name]);
@@ -123,7 +110,7 @@ export function choose<Spec extends object>(
   spec: Spec,
   caps: DeviceCaps,
   problemOf?: (spec: Spec) => TrialProblem<Spec>,
-): { variant: Variant<Spec>; tuning: Tuning | undefined } {
+): { variant: Variant<Spec>; tuning: Tuning | undefined; receipt: Receipt } {
   const verdicts = verdictsOf(caps);
   const nameOf = ({ name }: Variant<Spec>, tuning?: Tuning) => kernelName(family, { variant: name, tuning });
   const tuningsOf = (variant: Variant<Spec>) =>
@@ -152,12 +139,11 @@ export function choose<Spec extends object>(
     return { inputs, outputs, suspect: variant.lower(small, caps, tuning), plain: known.lower(plain, caps) };
   };
   const untried = variant.suspect && problemOf && !verdicts.has(nameOf(variant, tuning));
-  for (const watch of watchers)
-    watch({
-      ...{ family, variant: variant.name, tuning, reason, spec, key, alternatives },
-      ...(untried && { trial }),
-    });
-  return { variant, tuning };
+  const receipt: Receipt = {
+    ...{ family, variant: variant.name, tuning, reason, spec, key, alternatives },
+    ...(untried && { trial }),
+  };
+  return { variant, tuning, receipt };
 }
 
 /** Lowers by the variant that `choose` takes. A family with suspect variants says what a trial of a spec is. */
@@ -168,8 +154,8 @@ export function lowerChosen<Spec extends object>(
   caps: DeviceCaps,
   problemOf?: (spec: Spec) => TrialProblem<Spec>,
 ): Lowering {
-  const { variant, tuning } = choose(family, variants, spec, caps, problemOf);
-  return variant.lower(spec, caps, tuning);
+  const { variant, tuning, receipt } = choose(family, variants, spec, caps, problemOf);
+  return { ...variant.lower(spec, caps, tuning), receipt };
 }
 
 /**

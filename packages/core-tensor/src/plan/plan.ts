@@ -12,7 +12,6 @@ import {
   type Receipt,
   TooLargeError,
   UnsupportedError,
-  withReceipts,
 } from '@dwm/kernels-wgsl';
 import { DwmError, InvalidArgumentError } from '../errors.ts';
 import type { Cost, Precision, Target, Tensor, TensorSpec } from '../tensor.ts';
@@ -79,11 +78,11 @@ export const uniformStride = (caps: DeviceCaps, words: number): number => {
   return Math.ceil(Math.max(16, words * 4) / alignment) * alignment;
 };
 
-/** A step as it is lowered, with the choices that its lowering made. */
+/** A step as it is lowered, with the choice that its lowering made, where there was one. */
 export interface LoweredStep {
   readonly step: Step;
   readonly target: Target;
-  readonly receipts: readonly Receipt[];
+  readonly receipt: Receipt | undefined;
 }
 
 const watchers = new Set<(lowered: LoweredStep) => void>();
@@ -168,8 +167,8 @@ export function planProgram(
   };
 
   const lowered = steps.map((step, at) => {
-    const { result: lowering, receipts } = withReceipts(() => lowerStep(step, target));
-    for (const watch of watchers) watch({ step, target, receipts });
+    const lowering = lowerStep(step, target);
+    for (const watch of watchers) watch({ step, target, receipt: lowering.receipt });
     const scratchItems = lowering.scratch.map((bytes) => items.push({ bytes, start: at, end: at }) - 1);
     for (const tensor of step.outputs) {
       if (outputIndex.has(tensor)) continue;
@@ -200,13 +199,13 @@ export function planProgram(
         }
       }
     }
-    return { step, lowering, receipts, place };
+    return { step, lowering, place };
   });
 
   const arena = placeIntervals(items as Interval[], apart, offsetAlignment(caps), limits.maxBufferSize);
 
   let uniforms = 0;
-  const dispatches = lowered.flatMap(({ step, lowering, receipts, place }) => {
+  const dispatches = lowered.flatMap(({ step, lowering, place }) => {
     const share = lowering.dispatches.length;
     const cost = { flops: step.cost.flops / share, bytes: step.cost.bytes / share };
     return lowering.dispatches.map((dispatch): PlannedDispatch => {
@@ -231,7 +230,7 @@ export function planProgram(
       });
       const { label, wgsl, uniforms: words, workgroups } = dispatch;
       const name = `${step.name}: ${label}`;
-      return { label: name, wgsl, uniforms: words, workgroups, bindings, cost, receipt: receipts[0] };
+      return { label: name, wgsl, uniforms: words, workgroups, bindings, cost, receipt: lowering.receipt };
     });
   });
 

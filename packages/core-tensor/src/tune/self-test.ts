@@ -48,7 +48,7 @@ export async function selfTest(device: Device, plan: Planning, options: SelfTest
       planned = plan() ?? [];
     });
     const known = planned.flatMap(({ dispatches }) => dispatches.map(({ receipt }) => receipt));
-    for (const receipt of [...steps.flatMap(({ receipts }) => receipts), ...known]) {
+    for (const receipt of [...steps.map(({ receipt }) => receipt), ...known]) {
       const kernel = receipt?.trial && kernelName(receipt.family, receipt);
       if (kernel && !verdicts.has(kernel)) untried.set(kernel, receipt.trial!);
     }

@@ -77,13 +77,12 @@ const PACE = {
 export function questionsOf(plan: () => void): Question[] {
   const byKey = new Map<string, Question>();
   for (const lowered of collectSteps(plan)) {
-    for (const receipt of lowered.receipts) {
-      if (receipt.reason === 'only') continue;
-      const known = byKey.get(receipt.key);
-      if (known && work(known) >= work(lowered)) continue;
-      const { key, family } = receipt;
-      byKey.set(key, { ...lowered, key, family, alternatives: foremost(receipt) });
-    }
+    const { receipt } = lowered;
+    if (!receipt || receipt.reason === 'only') continue;
+    const { key, family } = receipt;
+    const known = byKey.get(key);
+    if (known && work(known) >= work(lowered)) continue;
+    byKey.set(key, { ...lowered, key, family, alternatives: foremost(receipt) });
   }
   return [...byKey.values()].sort((a, b) => work(b) - work(a));
 }

@@ -7,9 +7,9 @@
 import {
   beforeUse,
   bytesOf,
-  choicesOf,
   type Device,
   DeviceTensor,
+  decisionCount,
   elementCount,
   type Plan,
   PlanTooLargeError,
@@ -21,7 +21,6 @@ import {
   type Tensor,
   type TensorSpec,
   trace,
-  verdictsOf,
 } from '@dwm/core-tensor';
 import { ownBytes } from '../weights/block-loop.ts';
 import { specBytes } from '../weights/block-stream.ts';
@@ -165,8 +164,7 @@ export class ClipNetwork {
   ): PlannedStretch {
     // Kernels that were decided since make another plan.
     const { caps } = this.#device;
-    const decided = choicesOf(caps).size + verdictsOf(caps).size;
-    const key = `${shape}, ${caches ? 'next' : 'first'}, ${keepsCaches}, ${decided}`;
+    const key = `${shape}, ${caches ? 'next' : 'first'}, ${keepsCaches}, ${decisionCount(caps)}`;
     let planned = this.#plans.get(key);
     if (planned) return planned;
     const inputs = { ...caches, clip: spec(shape) };
