@@ -88,7 +88,7 @@ export interface DenoisingNetwork {
    * @returns the prediction [batch, latent frames, latentChannels, height, width].
    */
   readonly forward: (hidden: Tensor, text: Tensor, told: Readonly<Record<string, Tensor>>) => Tensor;
-  /** What TeaCache goes by, where it is known for this network. */
+  /** What TeaCache goes by, where the family has it. */
   readonly teaCache?: {
     /** What the timestep is to the blocks, [batch, width], of `told` with a row for each of a batch. */
     readonly embed: (weights: Weights, told: Readonly<Record<string, Tensor>>) => Tensor;

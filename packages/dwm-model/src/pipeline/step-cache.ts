@@ -82,6 +82,12 @@ export class StepCache {
     const kind = cacheKind(options);
     if (kind === undefined) return undefined;
     if (kind === 'first-block') {
+      if (network.blocks < 2) {
+        throw new InvalidArgumentError(
+          'first-block-cache-threshold',
+          `needs blocks behind the first, and this model has ${network.blocks}; leave it out`,
+        );
+      }
       const { threshold } = options.firstBlockCache!;
       return new StepCache(device, threshold);
     }

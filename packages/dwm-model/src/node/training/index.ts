@@ -50,4 +50,4 @@ export {
 } from './split.ts';
 export type { Reconstruction } from './task.ts';
 export { type TrainEvent, type TrainOptions, type TrainResult, train } from './trainer.ts';
-export { trainingOf } from './trainings.ts';
+export { addTraining, trainingOf } from './trainings.ts';

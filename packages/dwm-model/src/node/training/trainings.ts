@@ -5,7 +5,10 @@ import type { ModelFamily } from '../../families/index.ts';
 import { WAN_TRAINING } from '../../wan/training/family.ts';
 import type { FamilyTraining } from './family-training.ts';
 
-const TRAININGS: readonly FamilyTraining[] = [WAN_TRAINING, COGVIDEOX_TRAINING];
+const TRAININGS: FamilyTraining[] = [WAN_TRAINING, COGVIDEOX_TRAINING];
+
+/** Adds the training of another package's family. */
+export const addTraining = (training: FamilyTraining): void => void TRAININGS.unshift(training);
 
 /**
  * @param model where it lies, for the message.
