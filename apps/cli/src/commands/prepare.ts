@@ -1,6 +1,6 @@
-/** `dwm prepare`: a video of a camera that stands still, and its hands, as a sample that `generate` takes. */
+/** `dwm prepare`: a video of hands as a sample that `generate` takes. */
 import { readFile } from 'node:fs/promises';
-import { basename, extname, isAbsolute, join, relative, sep } from 'node:path';
+import { basename, dirname, extname, isAbsolute, join, relative, sep } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { openNodeDevice, whileLocked, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
 import {
@@ -15,12 +15,13 @@ import {
   writePng,
   writeVideo,
 } from '@dwm/media/node';
-import { NO_HANDS, sampleAt, type Trajectory } from '@dwm/renderer';
+import { type HandModels, NO_HANDS, SIDES, sampleAt, type Trajectory, writeTransforms } from '@dwm/renderer';
 import { type Command, Option } from 'commander';
 import { exists } from '../generate/files.ts';
 import { readNamedPrompt } from '../generate/inputs.ts';
 import { recordMetadata } from '../generate/outputs.ts';
 import { interruptible } from '../interrupt.ts';
+import { findHands, handReport, type Shown } from '../prepare/found-hands.ts';
 import { cameraMotion } from '../render/camera-motion.ts';
 import { checkHands, drawHands, handCounts } from '../render/clips.ts';
 import { readHands, readTrajectory } from '../render/files.ts';
@@ -44,11 +45,13 @@ import {
 import { sayIfOdd } from '../render/outputs.ts';
 import { frameProgress } from '../render/progress.ts';
 import { createReporter, type Reporter } from '../report.ts';
-import { integer } from './options.ts';
+import { integer, real } from './options.ts';
 
 interface Given extends ClipFlags {
   inputVideo?: string;
-  hands: string;
+  hands?: string;
+  static?: string;
+  focal?: number;
   out?: string;
   dataRoot?: string;
   skipExisting?: true;
@@ -69,13 +72,24 @@ interface Plan {
   readonly placement: Placement;
 }
 
+/** Folder of samples where none is named. */
+const DEFAULT_OUT = 'samples';
+
 export function addPrepare(program: Command): void {
   const command = program
     .command('prepare')
-    .argument('[video]', 'the video; its camera must not move')
+    .argument('[video]', 'the video; its camera must not move, unless --static is given')
     .option('--input-video <file>', 'the same, as the original has it')
-    .requiredOption('--hands <file>', 'the hands: a video of them on black, or a trajectory, .json')
-    .option('--out <dir>', 'folder of samples; a line is added to its dataset.txt')
+    .option(
+      '--hands <file>',
+      'the hands: a video of them on black, or a trajectory, .json; else they are found in the video',
+    )
+    .option(
+      '--static <file>',
+      'a video of the scene alone along the same camera path; else the one in ../videos_static, else the first frame',
+    )
+    .option('--focal <pixels>', "of the video's camera, to find hands; else 60 degrees across", real(1))
+    .option('--out <dir>', `folder of samples; a line is added to its dataset.txt (default: ${DEFAULT_OUT})`)
     .option(
       '--data-root <dir>',
       "the original's places below this folder: custom_inputs/, unless --out is given, and a list of the clip alone, dataset_files/custom_inputs/<name>.txt",
@@ -98,8 +112,7 @@ export function addPrepare(program: Command): void {
       const reporter = createReporter(program.opts().json === true);
       const video = argument ?? given.inputVideo;
       if (video === undefined) throw new InvalidArgumentError('video', 'is required: the video to prepare');
-      const out = given.out ?? (given.dataRoot && join(given.dataRoot, 'custom_inputs'));
-      if (out === undefined) throw new InvalidArgumentError('out', 'is required; or pass --data-root');
+      const out = given.out ?? (given.dataRoot ? join(given.dataRoot, 'custom_inputs') : DEFAULT_OUT);
       const flags: Flags = { ...given, out };
       const name = checkName(flags.name ?? basename(video, extname(video)));
       const list = flags.dataRoot === undefined ? undefined : ownList(flags.dataRoot, out, name);
@@ -167,11 +180,10 @@ async function prepare(
     );
   }
 
-  await warnOfMotion(video, picked, info.timestamps, reporter);
+  const scene = flags.static ?? (await sceneBeside(video));
+  if (scene === undefined) await checkStands(video, picked, info.timestamps, flags, reporter);
   // Hands first: what can be wrong with them should not take a decoded video to be seen.
-  const hands = /\.json$/i.test(flags.hands)
-    ? await drawnHands(plan, flags, reporter, signal)
-    : await filmedHands(plan, flags, reporter, signal);
+  const hands = await handsOf(video, picked, plan, flags, reporter, signal);
   const clip = await readPlaced(
     video,
     picked,
@@ -180,7 +192,10 @@ async function prepare(
     frameProgress(reporter, 'video'),
     signal,
   );
-  const still: Frames = { ...clip, data: repeated(frameAt(clip, 0).data, frames) };
+  const still =
+    scene === undefined
+      ? { ...clip, data: repeated(frameAt(clip, 0).data, frames) }
+      : await filmedScene(scene, plan, flags, reporter, signal);
 
   reporter.progress('writing the videos …');
   const paths = {
@@ -189,24 +204,32 @@ async function prepare(
     hands: join(out, 'videos_hands', `${stem}.mp4`),
     contactSheet: join(out, `${stem}_contact_sheet.png`),
     dataset: join(out, 'dataset.txt'),
+    ...(hands.found && {
+      trajectory: join(out, `${stem}_trajectory.json`),
+      report: join(out, `${stem}_hands.json`),
+    }),
   };
   const caption = join(out, 'prompts_rewrite', `${stem}.txt`);
   const rows = [
     { label: 'video', frames: clip },
     { label: 'static', frames: still },
     { label: 'hands', frames: hands.clip },
+    { label: 'hands over the video', frames: over(clip, hands.clip) },
   ];
   await writePng(paths.contactSheet, contactSheet(rows));
   await writeVideo(paths.static, still);
   await writeVideo(paths.hands, hands.clip);
   await writeVideo(paths.video, clip);
+  if (paths.trajectory) await writeFileAtomic(paths.trajectory, writeTransforms(hands.found!.trajectory));
+  if (paths.report) await writeFileAtomic(paths.report, `${JSON.stringify(hands.found!.report, null, 2)}\n`);
   if (prompt !== undefined) await writeFileAtomic(caption, `${prompt.trim()}\n`);
   else reporter.warn(`no caption: write what happens into ${caption}, or pass --prompt`);
   await addLine(paths.dataset, `videos/${stem}.mp4`);
   const { mode, loss } = plan.placement;
   await recordMetadata(join(out, 'metadata.json'), paths.video, {
     video,
-    hands: flags.hands,
+    hands: flags.hands ?? 'found in the video',
+    static: scene ?? 'the first frame',
     startFrame: flags.startFrame,
     sourceFrames: picked,
     fps,
@@ -239,11 +262,15 @@ function sayIfHandsEnd(file: string, frame: number, { frames, fps }: Flags, repo
 /** Frames of the clip that are held against its first one. */
 const COMPARED = 6;
 
-/** The first frame stands for the scene in all others, which a camera that moves makes wrong. */
-async function warnOfMotion(
+/**
+ * The first frame stands for the scene in all others, which a camera that moves makes wrong.
+ * @throws InvalidFileError where nobody has seen to the hands either, who might know better.
+ */
+async function checkStands(
   video: string,
   picked: readonly number[],
   timestamps: readonly number[],
+  { hands }: Flags,
   reporter: Reporter,
 ): Promise<void> {
   const spread = Array.from({ length: COMPARED }, (_, i) =>
@@ -257,17 +284,98 @@ async function warnOfMotion(
     const motion = cameraMotion(first, image);
     if (!motion) continue;
     const seconds = (timestamps[frame.index] - timestamps[indices[0]]).toFixed(1);
+    const seen = `after ${seconds} s ${Math.round(100 * motion.share)}% of the picture is elsewhere, by ${Math.round(motion.shift * image.width)} pixels or more`;
+    const instead = 'take a video from a tripod, or a still stretch of this one (--start-frame, --frames)';
+    if (hands === undefined)
+      throw new InvalidFileError(
+        video,
+        `its camera moves: ${seen}; pass a video of the scene alone along the same path (--static) or the hands (--hands), or ${instead}`,
+      );
     reporter.warn(
-      `${video}: its camera seems to move: after ${seconds} s ${Math.round(100 * motion.share)}% of the picture is elsewhere, by ${Math.round(motion.shift * image.width)} pixels or more; the first frame stands for the scene, so take a video from a tripod, or a still stretch of this one (--start-frame, --frames)`,
+      `${video}: its camera seems to move: ${seen}; the first frame stands for the scene, so ${instead}`,
     );
     return;
   }
+}
+
+/** The scene's video where the video lies in a folder of samples. */
+async function sceneBeside(video: string): Promise<string | undefined> {
+  if (basename(dirname(video)) !== 'videos') return undefined;
+  const path = join(dirname(dirname(video)), 'videos_static', basename(video));
+  return (await exists(path)) ? path : undefined;
 }
 
 interface HandClip {
   readonly clip: Frames;
   /** Frames that show each hand; not known of a ready video. */
   readonly counts?: Readonly<Record<'left' | 'right', number>>;
+  /** Of hands that were found in the video. */
+  readonly found?: { readonly trajectory: Trajectory; readonly report: ReturnType<typeof handReport> };
+}
+
+async function handsOf(
+  video: string,
+  picked: readonly number[],
+  plan: Plan,
+  flags: Flags,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<HandClip> {
+  const { hands, focal } = flags;
+  if (hands === undefined) {
+    const { width, height } = plan.source;
+    const shown = { video, size: { width, height }, picked, fps: flags.fps, focal };
+    return foundHands(shown, plan, flags, reporter, signal);
+  }
+  if (focal !== undefined)
+    throw new InvalidArgumentError('focal', 'is of the camera that finds hands; leave it out with --hands');
+  return /\.json$/i.test(hands)
+    ? drawnHands(hands, plan, flags, reporter, signal)
+    : filmedHands(hands, plan, flags, reporter, signal);
+}
+
+async function foundHands(
+  shown: Shown,
+  { placement }: Plan,
+  flags: Flags,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<HandClip> {
+  const models = await readHands(flags, reporter);
+  const found = await findHands(shown, models.rigs, reporter, signal);
+  const report = handReport(found, shown);
+  for (const side of SIDES) {
+    const { framesWithHand, confidence, reprojectionErrorPixels } = report[side];
+    if (framesWithHand > 0)
+      reporter.say(
+        `${side} hand in ${framesWithHand} of ${shown.picked.length} frames, confidence ${confidence}, ${reprojectionErrorPixels} pixels off`,
+      );
+  }
+  const trajectory: Trajectory = {
+    ...found.trajectory,
+    frames: found.trajectory.frames.map((frame) => ({
+      ...frame,
+      intrinsics: placedIntrinsics(frame.intrinsics, placement, flags),
+    })),
+  };
+  const clip = await drawPlaced({ hands: models, trajectory }, placement, reporter, signal);
+  return { clip, counts: handCounts(trajectory), found: { trajectory, report } };
+}
+
+async function drawPlaced(
+  files: { readonly hands: HandModels; readonly trajectory: Trajectory },
+  placement: Placement,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<Frames> {
+  const device = await openNodeDevice();
+  try {
+    const clip = await drawHands(device, files, reporter, { signal });
+    for (let i = 0; i < clip.frames; i++) blackOutside(frameAt(clip, i), placement);
+    return clip;
+  } finally {
+    device.destroy();
+  }
 }
 
 /**
@@ -275,6 +383,7 @@ interface HandClip {
  * @throws InvalidFileError for another shape.
  */
 function placementOfHands(
+  file: string,
   { width, height }: { readonly width: number; readonly height: number },
   { source, placement }: Plan,
   flags: Flags,
@@ -284,7 +393,7 @@ function placementOfHands(
   if (isLike(source)) return placement;
   if (isLike(flags)) return placementOf({ width, height }, flags, 'crop');
   throw new InvalidFileError(
-    flags.hands,
+    file,
     `is of ${width}x${height} pixels, expected the shape of the video (${source.width}x${source.height}) or of the clip (${flags.width}x${flags.height})`,
   );
 }
@@ -293,14 +402,15 @@ function placementOfHands(
 const isReady = (rate: number, { fps }: Flags) => Math.abs(rate - fps) < 0.01 * fps;
 
 async function drawnHands(
+  file: string,
   plan: Plan,
   flags: Flags,
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<HandClip> {
-  const recorded = await readTrajectory(flags.hands, flags, reporter);
+  const recorded = await readTrajectory(file, flags, reporter);
   const { width, height } = recorded.frames[0].intrinsics;
-  const placement = placementOfHands({ width, height }, plan, flags);
+  const placement = placementOfHands(file, { width, height }, plan, flags);
   const first = recorded.frames[0].seconds;
   const ready = isReady(recorded.fps, flags);
   const wanted = plan.times.map((time, i) => first + (ready ? i / flags.fps : time));
@@ -316,47 +426,65 @@ async function drawnHands(
     })),
   };
   checkHands(trajectory, flags);
-  sayIfHandsEnd(flags.hands, wanted.filter((time) => time < end).length, flags, reporter);
+  sayIfHandsEnd(file, wanted.filter((time) => time < end).length, flags, reporter);
   const counts = handCounts(trajectory);
   if (counts.left + counts.right === 0)
     reporter.warn(
-      `${flags.hands} has no hands in the clip: the hand video is black, and a model is shown no action`,
+      `${file} has no hands in the clip: the hand video is black, and a model is shown no action`,
     );
   const hands = await readHands(flags, reporter);
-  const device = await openNodeDevice();
-  try {
-    const clip = await drawHands(device, { hands, trajectory }, reporter, { signal });
-    for (let i = 0; i < clip.frames; i++) blackOutside(frameAt(clip, i), placement);
-    return { clip, counts };
-  } finally {
-    device.destroy();
-  }
+  return { clip: await drawPlaced({ hands, trajectory }, placement, reporter, signal), counts };
 }
 
-/** A ready hand video: frame by frame at the clip's rate and of any size, or one that runs beside the video. */
-async function filmedHands(
-  plan: Plan,
-  flags: Flags,
-  reporter: Reporter,
-  signal: AbortSignal,
-): Promise<HandClip> {
-  const info = await videoInfo(flags.hands);
-  sayPixels(flags.hands, info, reporter);
-  const { timestamps } = info;
-  const end = timestamps.at(-1)! - timestamps[0] + info.lastDuration;
-  const wanted = isReady(info.fps, flags) ? plan.times.map((_, i) => i / flags.fps) : plan.times;
+/** Frames of a video that is cut to the clip, or runs beside the whole video; fewer where it ends before. */
+function framesBeside({ timestamps, lastDuration, fps }: VideoInfo, plan: Plan, flags: Flags): number[] {
+  const end = timestamps.at(-1)! - timestamps[0] + lastDuration;
+  const wanted = isReady(fps, flags) ? plan.times.map((_, i) => i / flags.fps) : plan.times;
   let index = 0;
-  const indices = wanted
+  return wanted
     .filter((time) => time < end)
     .map((time) => {
       const distance = (i: number) => Math.abs(timestamps[i] - timestamps[0] - time);
       while (index + 1 < timestamps.length && distance(index + 1) < distance(index)) index++;
       return index;
     });
-  sayIfHandsEnd(flags.hands, indices.length, flags, reporter);
-  const placement = placementOfHands(info, plan, flags);
+}
+
+/** The scene alone, along the video's camera path. @throws InvalidFileError for one that ends early. */
+async function filmedScene(
+  file: string,
+  plan: Plan,
+  flags: Flags,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<Frames> {
+  const info = await videoInfo(file);
+  sayPixels(file, info, reporter);
+  const indices = framesBeside(info, plan, flags);
+  if (indices.length < flags.frames)
+    throw new InvalidFileError(
+      file,
+      `ends before frame ${indices.length} of ${flags.frames}; pass --frames ${indices.length}, or a longer --static`,
+    );
+  const placement = placementOfHands(file, info, plan, flags);
+  return readPlaced(file, indices, placement, flags, frameProgress(reporter, 'static'), signal);
+}
+
+/** A ready hand video: frame by frame at the clip's rate and of any size, or one that runs beside the video. */
+async function filmedHands(
+  file: string,
+  plan: Plan,
+  flags: Flags,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<HandClip> {
+  const info = await videoInfo(file);
+  sayPixels(file, info, reporter);
+  const indices = framesBeside(info, plan, flags);
+  sayIfHandsEnd(file, indices.length, flags, reporter);
+  const placement = placementOfHands(file, info, plan, flags);
   const report = frameProgress(reporter, 'hands');
-  const clip = await readPlaced(flags.hands, indices, placement, flags, report, signal);
+  const clip = await readPlaced(file, indices, placement, flags, report, signal);
   return { clip };
 }
 
@@ -379,6 +507,15 @@ async function readPlaced(
     onFrame(++done, indices.length);
   }
   return clip;
+}
+
+/** Hands as they lie over the video. */
+function over(video: Frames, hands: Frames): Frames {
+  const data = video.data.slice();
+  for (let i = 0; i < data.length; i += 3)
+    if (hands.data[i] + hands.data[i + 1] + hands.data[i + 2] > 60)
+      for (let c = i; c < i + 3; c++) data[c] = (data[c] + 2 * hands.data[c]) / 3;
+  return { ...video, data };
 }
 
 function repeated(frame: Uint8Array, times: number): Uint8Array {

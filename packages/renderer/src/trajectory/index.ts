@@ -20,7 +20,12 @@ export {
   recordingKind,
 } from './kinds.ts';
 export type { LensOptions } from './lens.ts';
-export { importMediapipe, isMediapipeResult, type MediapipeOptions } from './mediapipe.ts';
+export {
+  importMediapipe,
+  isMediapipeResult,
+  type MediapipeOptions,
+  placeLandmarks,
+} from './mediapipe.ts';
 export { type NpyArray, type NpzFile, openNpz, PICKLE_CONVERTER } from './npy.ts';
 export { resample, sampleAt } from './resample.ts';
 export { readTransforms, writeTransforms } from './transforms-json.ts';

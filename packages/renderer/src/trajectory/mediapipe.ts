@@ -158,7 +158,7 @@ function handJoints(shape: Field, image: Field, camera: Intrinsics, rest: ArrayL
   const pixels = points(image).map(
     (point) => [coordinate(point, 'x') * camera.width, coordinate(point, 'y') * camera.height] as const,
   );
-  const offset = place(metric, pixels, camera);
+  const offset = placeLandmarks(metric, pixels, camera);
   if (!offset || !(offset[2] > 0)) throw image.error('landmarks of a hand in front of the camera');
   const landmarks = metric.flatMap(([x, y, z]) => [x + offset[0], -(y + offset[1]), -(z + offset[2])]);
   try {
@@ -174,7 +174,11 @@ function handJoints(shape: Field, image: Field, camera: Intrinsics, rest: ArrayL
  * The translation T for which the points, in OpenCV axes, project nearest to the pixels: fx (X + Tx) = (u - cx) (Z + Tz)
  * and the same for y, solved by least squares. @returns undefined where the points do not decide it.
  */
-function place(points: readonly Vec3[], pixels: readonly (readonly [number, number])[], camera: Intrinsics) {
+export function placeLandmarks(
+  points: readonly Vec3[],
+  pixels: readonly (readonly [number, number])[],
+  camera: Intrinsics,
+): Vec3 | undefined {
   const { fx, fy, cx, cy } = camera;
   // Normal equations [A | b] of rows (1, 0, -a) T = a Z - X and (0, 1, -b) T = b Z - Y.
   const [n, sums] = [points.length, { a: 0, b: 0, square: 0, x: 0, y: 0, z: 0 }];

@@ -1,0 +1,84 @@
+/**
+ * Hands of single pictures as a left and a right one through the video. Hands near each other in pictures that follow are one
+ * hand; what it was taken for most often is its side, and it keeps it.
+ */
+import { type HandSide, SIDES } from '@dwm/renderer';
+import { type Region, regionOfLandmarks } from '../tracker/region.ts';
+import type { SeenHand } from '../tracker/types.ts';
+
+/** Pictures in a row in which a hand may be missed and still be the same; no more are ever filled in. */
+export const LONGEST_GAP = 3;
+
+/** A hand goes no further from one picture to the next, by the side of the square that shows it. */
+const FARTHEST = 0.8;
+
+/** A hand that is seen less often than this, and never surely, is none. */
+const FEWEST = 3;
+
+/** What is seen of one side's hand in each picture. */
+export type Track = readonly (SeenHand | undefined)[];
+
+interface Chain {
+  readonly seen: Map<number, SeenHand>;
+  last: number;
+  region: Region;
+}
+
+/** @param pictures the hands in each picture of a video, in order. */
+export function handTracks(pictures: readonly (readonly SeenHand[])[]): Record<HandSide, Track> {
+  const chains = chained(pictures).filter(isHand);
+  // The surest choose first; what is left of a picture is for the other side.
+  const votes = new Map(chains.map((chain) => [chain, vote(chain)]));
+  chains.sort((a, b) => Math.abs(votes.get(b)!) - Math.abs(votes.get(a)!));
+  const tracks = { left: new Map<number, SeenHand>(), right: new Map<number, SeenHand>() };
+  for (const chain of chains) {
+    const wanted: HandSide = votes.get(chain)! > 0 ? 'right' : 'left';
+    const isFree = (side: HandSide) => ![...chain.seen.keys()].some((picture) => tracks[side].has(picture));
+    const side = [wanted, ...SIDES].find(isFree);
+    if (side) for (const [picture, hand] of chain.seen) tracks[side].set(picture, hand);
+  }
+  const track = (side: HandSide): Track => pictures.map((_, picture) => tracks[side].get(picture));
+  return { left: track('left'), right: track('right') };
+}
+
+function chained(pictures: readonly (readonly SeenHand[])[]): Chain[] {
+  const chains: Chain[] = [];
+  pictures.forEach((hands, picture) => {
+    const open = chains.filter(({ last }) => picture - last <= LONGEST_GAP + 1);
+    const pairs = hands.flatMap((hand) => {
+      const region = regionOfLandmarks(hand.points);
+      return open.map((chain) => ({
+        ...{ hand, region, chain },
+        distance: Math.hypot(region.x - chain.region.x, region.y - chain.region.y) / chain.region.size,
+      }));
+    });
+    pairs.sort((a, b) => a.distance - b.distance);
+    const placed = new Set<SeenHand>();
+    for (const { hand, region, chain, distance } of pairs) {
+      const reach = FARTHEST * (picture - chain.last);
+      if (placed.has(hand) || chain.last === picture || distance > reach) continue;
+      chain.seen.set(picture, hand);
+      Object.assign(chain, { last: picture, region });
+      placed.add(hand);
+    }
+    for (const hand of hands)
+      if (!placed.has(hand))
+        chains.push({
+          seen: new Map([[picture, hand]]),
+          last: picture,
+          region: regionOfLandmarks(hand.points),
+        });
+  });
+  return chains;
+}
+
+const isHand = ({ seen }: Chain): boolean =>
+  seen.size >= FEWEST || [...seen.values()].some(({ presence }) => presence > 0.8);
+
+/** Above zero for a right hand. */
+const vote = ({ seen }: Chain): number =>
+  [...seen.values()].reduce(
+    (sum, { side, sideCertainty, presence }) =>
+      sum + (side === 'right' ? 1 : -1) * presence * (sideCertainty - 0.5),
+    0,
+  );
