@@ -10,6 +10,7 @@ const PIECE = 4 << 20;
 const arrays = {
   ...{ f32: Float32Array, f16: Uint16Array, bf16: Uint16Array },
   ...{ u8: Uint8Array, i32: Int32Array, u32: Uint32Array },
+  ...{ i8: Int8Array, i4: Uint8Array, e4m3: Uint8Array, e5m2: Uint8Array },
 };
 
 /** Part of a tensor's elements, in row-major order. */
@@ -66,10 +67,11 @@ export class DeviceTensor implements TensorSpec {
   write(data: HostData, offset = 0): void {
     const { elementCount: count, dtype } = this;
     const size = bytesOf(dtype);
-    if (!(Number.isInteger(offset) && offset >= 0 && offset + data.length <= count)) {
-      throw this.#refusal(`cannot write ${data.length} values at ${offset} into a tensor of ${count}`);
+    const values = data.byteLength / size;
+    if (!(Number.isInteger(offset) && offset >= 0 && offset + values <= count)) {
+      throw this.#refusal(`cannot write ${values} values at ${offset} into a tensor of ${count}`);
     }
-    if (data.BYTES_PER_ELEMENT !== size) {
+    if (data.BYTES_PER_ELEMENT !== Math.max(1, size)) {
       throw this.#refusal(
         `is ${dtype}, of ${size} bytes a value, but the values have ${data.BYTES_PER_ELEMENT}`,
       );
@@ -100,11 +102,12 @@ export class DeviceTensor implements TensorSpec {
     }
   }
 
-  /** The values, as bits for f16 and bf16. Waits for all work submitted before. */
+  /** The values, as bits for f16, bf16 and floats of a byte, two to a byte for i4. Waits for all work before. */
   async read(): Promise<HostData> {
     const bytes = this.elementCount * bytesOf(this.dtype);
     const copied = await this.device.read(this.buffer, 0, Math.ceil(bytes / 4) * 4);
-    return new arrays[this.dtype](copied, 0, this.elementCount);
+    const array = arrays[this.dtype];
+    return new array(copied, 0, bytes / array.BYTES_PER_ELEMENT);
   }
 
   /** A copy in a buffer of its own. */

@@ -7,6 +7,7 @@ export {
   type DType,
   decisionCount,
   elementCount,
+  isPacked,
   philox4x32,
   randomReference,
   verdictsOf,

@@ -3,7 +3,7 @@
  * programs are submitted in slices, so that no submit runs long enough to trip a watchdog, progress can be
  * shown, and an abort takes effect between slices.
  */
-import { elementCount } from '@dwm/kernels-wgsl';
+import { bytesOf, elementCount } from '@dwm/kernels-wgsl';
 import type { Device, DeviceBuffer } from './device/device.ts';
 import type { Filled } from './device/verdicts.ts';
 import { DeviceTensor } from './device-tensor.ts';
@@ -291,7 +291,8 @@ export class Program<I extends Record<string, TensorSpec>, O extends Record<stri
       }
       return value;
     }
-    if (value?.length !== elementCount(spec.shape)) {
+    // Two of i4 are a byte.
+    if (value?.length !== elementCount(spec.shape) * Math.min(1, bytesOf(spec.dtype))) {
       throw new InvalidArgumentError(
         `input ${name}`,
         `expected ${elementCount(spec.shape)} values, got ${value?.length}`,

@@ -11,8 +11,8 @@ export interface TensorSpec {
 /** A `TensorSpec`; f32 unless said. */
 export const spec = (shape: readonly number[], dtype: DType = 'f32'): TensorSpec => ({ shape, dtype });
 
-/** Host arrays that match the dtypes; f16 and bf16 travel as their bits. */
-export type HostData = Float32Array | Uint32Array | Int32Array | Uint16Array | Uint8Array;
+/** Host arrays that match the dtypes; f16, bf16 and floats of a byte travel as their bits, i4 two to a byte. */
+export type HostData = Float32Array | Uint32Array | Int32Array | Uint16Array | Uint8Array | Int8Array;
 
 /** Kernels count elements in 32 bits. */
 const MOST_ELEMENTS = 2 ** 32 - 1;

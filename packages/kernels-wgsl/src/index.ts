@@ -62,7 +62,7 @@ export { matrixMatmul } from './matmul/matrix.ts';
 export { matrixKernel } from './matmul/matrix-tile.ts';
 export * from './matmul/reference.ts';
 export * from './matmul/shapes.ts';
-export type { MatmulSpec, Quantization } from './matmul/spec.ts';
+export type { MatmulSpec, Scaling } from './matmul/spec.ts';
 export {
   type Access,
   type AccessDim,

@@ -44,11 +44,10 @@ export interface Lowering {
   readonly receipt?: Receipt;
 }
 
-/** A tensor of a trial. Inputs of u32 are masks, 0 or 1, or with `bits` any words. */
+/** A tensor of a trial. Inputs of u32 are masks, 0 or 1. */
 export interface TrialTensor {
   readonly count: number;
   readonly dtype: DType;
-  readonly bits?: true;
 }
 
 /** One small problem for two kernels. */

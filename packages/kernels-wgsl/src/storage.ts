@@ -1,11 +1,11 @@
 /**
  * Storage bindings by dtype. f32, i32 and u32 are arrays of themselves. f16 is `array<f16>` where the device
  * has `shader-f16` and packed words elsewhere; bf16 is always packed words, two elements a word, low half
- * first, and u8 four elements a word, the lowest byte first. `load` and `store` hide the difference; values inside a
- * kernel are f32, i32 or u32.
+ * first, bytes four a word and i4 eight, the lowest bits first. `load` and `store` hide the difference; values inside
+ * a kernel are f32, i32 or u32.
  */
 import type { DeviceCaps } from './caps.ts';
-import { type DType, valueType } from './dtype.ts';
+import { type DType, isPacked, type PackedDType, valueType } from './dtype.ts';
 
 /** Elements that an invocation handles in a step. */
 export type Lanes = 1 | 4;
@@ -23,7 +23,7 @@ export const lanesType = (dtype: DType, lanes: Lanes): string =>
 function elementType(dtype: DType, lanes: Lanes, caps: DeviceCaps): string {
   if (nativeF16(dtype, caps)) return lanes === 1 ? 'f16' : 'vec4<f16>';
   if (dtype === 'f16' || dtype === 'bf16') return lanes === 1 ? 'u32' : 'vec2<u32>';
-  if (dtype === 'u8') return 'u32';
+  if (dtype === 'u8' || isPacked(dtype)) return 'u32';
   return lanesType(dtype, lanes);
 }
 
@@ -63,12 +63,51 @@ export function load(name: string, dtype: DType, i: string, caps: DeviceCaps, la
       ? `f32((${name}[(${i}) >> 2u] >> (((${i}) & 3u) * 8u)) & 0xffu)`
       : `vec4<f32>((vec4<u32>(${name}[${i}]) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu))`;
   }
+  if (isPacked(dtype)) return loadPacked(name, dtype, i, lanes);
   return `${name}[${i}]`;
+}
+
+function loadPacked(name: string, dtype: PackedDType, i: string, lanes: Lanes): string {
+  const four = (type: string, values: readonly number[]) => `vec4<${type}>(${values.join(', ')})`;
+  if (dtype === 'i8' || dtype === 'i4') {
+    const bits = dtype === 'i8' ? 8 : 4;
+    const perWord = 32 / bits;
+    const word = `bitcast<i32>(${name}[(${i}) / ${perWord / lanes}u])`;
+    const first = `((${i}) % ${perWord / lanes}u) * ${bits * lanes}u`;
+    if (lanes === 1) return `f32(extractBits(${word}, ${first}, ${bits}u))`;
+    // Up to the sign, and down again with it.
+    const up = four(
+      'u32',
+      [0, 1, 2, 3].map((j) => 32 - bits - j * bits),
+    );
+    return `vec4<f32>((vec4<i32>(${word}) << (${up} - vec4<u32>(${first}))) >> vec4<u32>(${32 - bits}u))`;
+  }
+  const splat = (type: string, value: string) => (lanes === 1 ? value : `vec4<${type}>(${value})`);
+  const [u, f] = lanes === 1 ? ['u32', 'f32'] : ['vec4<u32>', 'vec4<f32>'];
+  const byte =
+    lanes === 1
+      ? `((${name}[(${i}) >> 2u] >> (((${i}) & 3u) * 8u)) & 0xffu)`
+      : `((vec4<u32>(${name}[${i}]) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu))`;
+  const shifted = (value: string, by: number) => `(${value} << ${splat('u32', `${by}u`)})`;
+  if (dtype === 'e5m2') {
+    // The upper byte of an f16.
+    if (lanes === 1) return `unpack2x16float(${shifted(byte, 8)}).x`;
+    const word = `${name}[${i}]`;
+    const half = (of: string) => `unpack2x16float(((${of} & 0xffu) << 8u) | ((${of} & 0xff00u) << 16u))`;
+    return `vec4<f32>(${half(word)}, ${half(`(${word} >> 16u)`)})`;
+  }
+  const magnitude = `(${byte} & ${splat('u32', '0x7fu')})`;
+  const sign = shifted(`(${byte} & ${splat('u32', '0x80u')})`, 24);
+  const normal = `(${shifted(magnitude, 20)} + ${splat('u32', '0x3c000000u')})`;
+  const small = `bitcast<${u}>(${f}(${magnitude}) * ${2 ** -9})`;
+  const finite = `select(${normal}, ${small}, ${magnitude} < ${splat('u32', '8u')})`;
+  const bits = `select(${finite}, ${splat('u32', '0x7fc00000u')}, ${magnitude} == ${splat('u32', '0x7fu')})`;
+  return `bitcast<${f}>(${bits} | ${sign})`;
 }
 
 /** Whether one invocation may write a single element of this dtype (packed ones share a word). */
 export const storesSingly = (dtype: DType, caps: DeviceCaps): boolean =>
-  dtype === 'f16' ? caps.features.f16 : dtype !== 'bf16' && dtype !== 'u8';
+  dtype === 'f16' ? caps.features.f16 : dtype !== 'bf16' && dtype !== 'u8' && !isPacked(dtype);
 
 /** Largest finite f16: stores saturate instead of making infinities. */
 const F16_MAX = '65504.0';
@@ -82,6 +121,7 @@ export function store(
   caps: DeviceCaps,
   lanes: Lanes = 1,
 ): string {
+  if (isPacked(dtype)) throw new Error(`${dtype} is for storage of weights: no kernel writes it`);
   const splat = (x: string) => (lanes === 1 ? x : `vec4<f32>(${x})`);
   if (dtype === 'f16') {
     const clamped = `clamp(${value}, ${splat(`-${F16_MAX}`)}, ${splat(F16_MAX)})`;

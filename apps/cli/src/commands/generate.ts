@@ -12,7 +12,9 @@ import {
   type GenerateOptions,
   handCoverage,
   handWarning,
+  hasQuantizedBlocks,
   knowsOnly,
+  loraBytes,
   loraRemarks,
   type ModelFamily,
   PLAN_DEVICES,
@@ -29,8 +31,10 @@ import { ABLATIONS, type Ablation, ablateVideos, shuffleHands } from '../generat
 import {
   checkJobFiles,
   checkText,
-  type FineTuned,
-  openCheckpointFolder,
+  type LoraFlag,
+  loraRecord,
+  openFineTuned,
+  readLoraFlag,
   withTransformer,
 } from '../generate/check.ts';
 import { chooseModel, DEFAULT_MODEL, familyOfModel } from '../generate/default-model.ts';
@@ -104,7 +108,8 @@ import {
 /** Flags as commander gives them; settings that are left out are the model's. */
 interface Given extends Partial<RunSettings>, DrawFlags, WorkerFlags, ShortcutFlags {
   model?: string;
-  checkpointPath?: string;
+  /** Each time that it is given. */
+  checkpointPath?: string[];
   experimentConfig?: string;
   override?: string[];
   staticVideo?: string;
@@ -154,6 +159,7 @@ interface Given extends Partial<RunSettings>, DrawFlags, WorkerFlags, ShortcutFl
 
 /** Flags with what the experiment file says where they say nothing. */
 type Asked = Given & {
+  readonly loras: readonly LoraFlag[];
   readonly promptSubdir: string;
   /** Where the data root is one over the network. */
   readonly remote?: RemoteRoot;
@@ -170,7 +176,11 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
       '--model <dir>',
       'folder of a model, CogVideoX or Wan 2.1: its files tell which; else models/dwm-tiny',
     )
-    .option('--lora, --checkpoint-path <dir>', 'folder of fine-tuned DWM weights, or a LoRA file')
+    .option(
+      '--lora, --checkpoint-path <dir[:weight]>',
+      'folder of fine-tuned DWM weights, or a LoRA file; again for more LoRAs',
+      (value: string, before: string[] = []) => [...before, value],
+    )
     .option(
       '--experiment-config <yaml>',
       "the original's experiment file: base model, data root, size, folders; else the one beside the checkpoint",
@@ -335,7 +345,12 @@ async function generate(
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<void> {
-  const checkpointPath = given.checkpointPath && (await modelFolder(given.checkpointPath));
+  const loras: LoraFlag[] = [];
+  for (const value of given.checkpointPath ?? []) {
+    const { path, weight } = await readLoraFlag(value);
+    loras.push({ path: await modelFolder(path), weight });
+  }
+  const checkpointPath = loras[0]?.path;
   const checkpointFolder =
     checkpointPath && ((await isFile(checkpointPath)) ? dirname(checkpointPath) : checkpointPath);
   const configFile = given.experimentConfig ?? (await findExperiment(checkpointFolder));
@@ -354,7 +369,7 @@ async function generate(
     ...(opened && { remote: opened.remote, [given.datasetFile ? 'datasetFile' : 'video']: opened.list }),
     ...Object.fromEntries(sizes),
     model: model && (await modelFolder(model)),
-    checkpointPath,
+    loras,
     dataRoot: opened?.remote.folder ?? root,
     promptSubdir: given.promptSubdir ?? experiment.promptSubdir ?? 'prompts_rewrite',
     staticSubdir: experiment.staticSubdir,
@@ -425,7 +440,7 @@ async function generateAll(
     seed: asked.seed === 0 && defaults.zeroIsUnseeded ? chanceSeed(reporter, worker) : asked.seed,
   };
   if (family.tellsDefaults) reporter.say(settingsLine(family, flags));
-  const tuned = flags.checkpointPath ? await openCheckpointFolder(flags.checkpointPath, experiment.mode) : {};
+  const tuned = await openFineTuned(flags.loras, experiment.mode);
   const folder = withTransformer(base, tuned);
   const embeds = flags.promptEmbeds ? await readPromptEmbeds(flags.promptEmbeds) : undefined;
   await checkText(folder, embeds, flags.guidanceScale > 1);
@@ -434,15 +449,17 @@ async function generateAll(
     ? await readDraws(flags.latents, await family.latentSize(folder, sizeOf(flags)))
     : undefined;
   const shortcuts = shortcutsOf(flags);
+  const shapes = await family.shapes(folder);
+  const staysBeside = tuned.loras.length > 1 || hasQuantizedBlocks(shapes);
   const needs = {
     ...{ numFrames: flags.numFrames, height: flags.height, width: flags.width },
     ...{ numInferenceSteps: flags.numInferenceSteps, guided: flags.guidanceScale > 1 },
-    ...{ precision: flags.precision, tiling: flags.tiling, lora: tuned.lora !== undefined },
+    ...{ precision: flags.precision, tiling: flags.tiling, lora: tuned.loras.length > 0 },
+    ...(staysBeside && { lora: false, besideBytes: await loraBytes(tuned.loras) }),
     ...{ composite: flags.composite, cache: cacheKind(shortcuts), cfgSkipRatio: shortcuts.cfgSkipRatio },
     encodesText: !embeds || (flags.guidanceScale > 1 && !embeds.negative),
     ...(embeds && { textTokens: family.padsText ? undefined : embeds.tokens }),
   };
-  const shapes = await family.shapes(folder);
   if (flags.dryRun) {
     const plan = planRun(shapes, await planTarget(flags), needs);
     reporter.result(plan, planTable(plan));
@@ -509,7 +526,7 @@ async function generateAll(
 async function openPipeline(
   flags: Flags,
   folder: ModelFolder,
-  tuned: FineTuned,
+  tuned: Awaited<ReturnType<typeof openFineTuned>>,
   experiment: Experiment,
   planFor: (target: PlanTarget) => RunPlan,
   reporter: Reporter,
@@ -522,7 +539,7 @@ async function openPipeline(
   reporter.say(planLine(plan));
   const pipeline = await DwmPipeline.load(device, folder, {
     memory: flags.resume ? { ...plan.choice, decodeTiling: SMALL_TILES } : plan.choice,
-    lora: tuned.lora,
+    lora: tuned.loras,
     precision: flags.precision,
     distilled: await distilledLora(flags, experiment),
     network: { fps: flags.modelFps },
@@ -533,6 +550,10 @@ async function openPipeline(
     reporter.say(
       `LightX2V: ${merged} layers and ${differences} differences merged${unused.length > 0 ? `, ${unused.length} tensors left out: ${unused.slice(0, 3).join(', ')}` : ''}; --num-inference-steps and --guidance-scale stay ${flags.numInferenceSteps} and ${flags.guidanceScale} (it was made for 4 and 1)`,
     );
+  }
+  if (pipeline.quantized > 0) {
+    const stays = pipeline.lora ? '; LoRAs stay beside them' : '';
+    reporter.say(`transformer: ${pipeline.quantized} weights are quantized${stays}`);
   }
   if (pipeline.lora) {
     const { loraAlpha: alpha } = experiment;
@@ -860,9 +881,10 @@ async function generateClip(
     precision: flags.precision,
     model: flags.model,
     ablate: flags.ablate,
-    lora: flags.checkpointPath,
+    lora: loraRecord(flags.loras),
     lightx2vLora: flags.lightx2vLoraPath,
     loraScales: pipeline.lora?.scales,
+    quantizedWeights: pipeline.quantized || undefined,
     scheduler: pipeline.scheduler.className,
     staticVideo: flags.scene ?? job.staticVideo,
     handVideo: job.handVideo,
@@ -904,7 +926,7 @@ async function generateClip(
 function runRecord(flags: Flags, { chunk, shard }: Share, total: number): Record<string, unknown> {
   const [start, end] = chunkBounds(total, chunk);
   return {
-    checkpoint_path: flags.checkpointPath ?? flags.model,
+    checkpoint_path: flags.loras[0]?.path ?? flags.model,
     num_inference_steps: flags.numInferenceSteps,
     guidance_scale: flags.guidanceScale,
     num_frames: flags.numFrames,

@@ -43,6 +43,10 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     does: 'fetch a model from the hub, e.g. alibaba-pai/CogVideoX-Fun-V1.1-5b-InP',
     load: async () => (await import('./download.ts')).addDownload,
   },
+  quantize: {
+    does: 'make a model of whole numbers of 8 or 4 bits, for cards with less memory',
+    load: async () => (await import('./quantize.ts')).addQuantize,
+  },
   encode: {
     does: 'encode clips and captions for training with load_tensors',
     load: async () => (await import('./encode.ts')).addEncode,

@@ -6,7 +6,16 @@ import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
 import { openDirectory, openPath } from '@dwm/core-tensor/node';
-import { closeLora, familyOf, hasLora, LORA_FILE, LORA_FILES, NON_LORA_FILE, openLora } from '@dwm/dwm-model';
+import {
+  closeLora,
+  familyOf,
+  hasLora,
+  LORA_FILE,
+  LORA_FILES,
+  type LoraChoice,
+  NON_LORA_FILE,
+  openLora,
+} from '@dwm/dwm-model';
 import { modelFolder } from '../hub-folder.ts';
 import { exists, isFile } from './files.ts';
 import type { TextEmbeds } from './inputs.ts';
@@ -65,6 +74,45 @@ export async function openCheckpointFolder(path: string, mode: string | undefine
   return { lora: folder };
 }
 
+/** A LoRA of the command line, and how often it counts. */
+export interface LoraFlag {
+  readonly path: string;
+  readonly weight: number;
+}
+
+/** `dir` or `dir:0.5`; a path that is there as a whole is no weight. */
+export async function readLoraFlag(value: string): Promise<LoraFlag> {
+  const found = /^(.+):(-?\d+(?:\.\d+)?)$/.exec(value);
+  if (!found || (await exists(value))) return { path: value, weight: 1 };
+  return { path: found[1], weight: Number(found[2]) };
+}
+
+/** As they were given, for records. */
+export function loraRecord(loras: readonly LoraFlag[]): string | string[] | undefined {
+  const written = loras.map(({ path, weight }) => (weight === 1 ? path : `${path}:${weight}`));
+  return written.length > 1 ? written : written[0];
+}
+
+/**
+ * What the checkpoints hold: LoRAs of the base, the first perhaps a transformer in its place.
+ * @throws InvalidFileError as `openCheckpointFolder`, or where a later one, or one with a weight, is no LoRA.
+ */
+export async function openFineTuned(
+  loras: readonly LoraFlag[],
+  mode: string | undefined,
+): Promise<{ readonly transformer?: ModelFolder; readonly loras: readonly LoraChoice[] }> {
+  const found: LoraChoice[] = [];
+  let transformer: ModelFolder | undefined;
+  for (const [i, { path, weight }] of loras.entries()) {
+    const tuned = await openCheckpointFolder(path, i === 0 ? mode : undefined);
+    if (tuned.lora) found.push({ folder: tuned.lora, weight });
+    else if (i > 0 || weight !== 1)
+      throw new InvalidFileError(path, 'is a whole transformer, which takes no weight and comes first');
+    else transformer = tuned.transformer;
+  }
+  return { ...(transformer && { transformer }), loras: found };
+}
+
 /**
  * The folder of a checkpoint. A LoRA file may have any name: it is named itself, or it is the only one of its folder; what
  * was trained whole lies beside it.
@@ -88,7 +136,10 @@ async function openLoraPlace(path: string): Promise<ModelFolder> {
 }
 
 /** The base with the checkpoint's transformer in place of its own. */
-export function withTransformer(base: ModelFolder, { transformer }: FineTuned): ModelFolder {
+export function withTransformer(
+  base: ModelFolder,
+  { transformer }: Pick<FineTuned, 'transformer'>,
+): ModelFolder {
   if (!transformer) return base;
   const of = (path: string) => (path.startsWith('transformer/') ? transformer : base);
   return { name: base.name, open: (path) => of(path).open(path), exists: (path) => of(path).exists(path) };

@@ -1,6 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import type { Reporter } from '../report.ts';
-import { generationProgress } from './progress.ts';
+import { byteProgress, generationProgress } from './progress.ts';
 
 afterEach(() => vi.useRealTimers());
 
@@ -23,5 +23,20 @@ test('the line shows step, seconds a step and time left, counted from the start 
     'denoising: step 1 of 4',
     'denoising: step 1 of 4, 4.00 s a step, 0:12 left',
     'denoising: step 2 of 4, 4.00 s a step, 0:10 left',
+  ]);
+});
+
+test('bytes a second and the time left, counted from the start of each part', () => {
+  vi.useFakeTimers();
+  const lines: string[] = [];
+  const report = byteProgress({ progress: (line: string) => lines.push(line) } as unknown as Reporter);
+  report('loading a', 0, 4e9);
+  vi.advanceTimersByTime(2_000);
+  report('loading a', 1e9, 4e9);
+  report('loading b', 1e6, 9e6);
+  expect(lines).toEqual([
+    'loading a: 0 B of 4.0 GB',
+    'loading a: 1.0 GB of 4.0 GB, 500 MB/s, 0:06 left',
+    'loading b: 1.0 MB of 9.0 MB',
   ]);
 });

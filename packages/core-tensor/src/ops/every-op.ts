@@ -76,11 +76,14 @@ for (const dtype of ['f32', 'f16', 'bf16'] as const) {
     }
   }
 }
-for (const bits of [4, 8] as const) {
-  op(`int${bits}`, { x: [[70, 64]], w: [[40, (64 * bits) / 32], 'u32'], scales: [[40, 2]] }, (t) =>
-    quantizedMatmul(t.x, t.w, t.scales, { bits, groupSize: 32 }),
+for (const dtype of ['i8', 'i4', 'e4m3', 'e5m2'] as const) {
+  op(`quantized ${dtype}`, { x: [[70, 64]], w: [[40, 64], dtype], scales: [[40, 2], 'f16'] }, (t) =>
+    quantizedMatmul(t.x, t.w, t.scales),
   );
 }
+op('offsets', { x: [[70, 64]], w: [[40, 64], 'i4'], scales: [[40, 2]], offsets: [[40, 2]] }, (t) =>
+  quantizedMatmul(t.x, t.w, t.scales, t.offsets),
+);
 op('norms', { x: [[2, 50, 64]], g: [[64], 'bf16'] }, (t) => [
   layerNorm(t.x, { eps: 1e-5, gamma: t.g, beta: t.g }),
   rmsNorm(t.x, { eps: 1e-5, gamma: t.g }),

@@ -93,70 +93,66 @@ function gradientOfB(a: Tensor, b: Tensor, g: Tensor, transposeA: boolean, trans
   return lead > 0 ? sum(gradient, [...Array(lead).keys()]) : gradient;
 }
 
-/** How weights are quantized. */
-export interface QuantizedOptions {
-  readonly bits: 4 | 8;
-  /** Steps of K that share a scale; a multiple of 8 that divides K. */
-  readonly groupSize: number;
-}
+/** Types that a quantized weight is stored as. */
+const STORED = ['i8', 'i4', 'e4m3', 'e5m2', 'f16', 'bf16', 'f32'];
 
 /**
- * x [..., K] times the transpose of an integer weight [N, K]: [..., N] in f32, the weight expanded as it is loaded.
+ * x [..., K] times the transpose of a quantized weight [N, K]: [..., N] in f32, the weight expanded as it is loaded.
  *
- *     weight[n, k] = scales[n, k / groupSize] * q[n, k]
+ *     weight[n, k] = scales[n, k / groupSize] * stored[n, k] (+ offsets[n, k / groupSize])
  *
- * @param words u32 [N, K * bits / 32]: signed integers q in two's complement, lowest bits first.
- * @param scales f32 [N, K / groupSize].
- * @throws when shapes or the group size do not match.
+ * It has no gradient.
+ * @param scales f32 or f16 [N, K / groupSize], where the size of a group is a multiple of 8.
+ * @param offsets as the scales; none where left out.
+ * @throws when shapes do not match.
  */
-export function quantizedMatmul(
-  x: Tensor,
-  words: Tensor,
-  scales: Tensor,
-  { bits, groupSize }: QuantizedOptions,
-): Tensor {
+export function quantizedMatmul(x: Tensor, stored: Tensor, scales: Tensor, offsets?: Tensor): Tensor {
   const k = x.shape[x.shape.length - 1];
-  const n = words.shape[0];
+  const [n] = stored.shape;
   const m = elementCount(x.shape) / k;
-  if (k % groupSize !== 0 || groupSize % 8 !== 0) {
-    throw new InvalidArgumentError(
-      'quantizedMatmul',
-      `group size ${groupSize} must be a multiple of 8 that divides K = ${k}`,
+  const refuse = (problem: string) => new InvalidArgumentError('quantizedMatmul', problem);
+  if (!STORED.includes(stored.dtype) || `${stored.shape}` !== `${[n, k]}`) {
+    throw refuse(
+      `the weight is ${stored.dtype} [${stored.shape}], expected [N, ${k}] of ${STORED.join(', ')}`,
     );
   }
-  const wanted = { words: [n, (k * bits) / 32], scales: [n, k / groupSize] };
-  if (words.dtype !== 'u32' || `${words.shape}` !== `${wanted.words}`) {
-    throw new InvalidArgumentError(
-      'quantizedMatmul',
-      `words are ${words.dtype} [${words.shape}], expected u32 [${wanted.words}]`,
+  const groupSize = k / scales.shape[1];
+  if (scales.shape.length !== 2 || scales.shape[0] !== n || groupSize % 8 !== 0) {
+    throw refuse(
+      `scales are [${scales.shape}], expected [${n}, ${k} / size of a group], of which 8 is a divisor`,
     );
   }
-  if (scales.dtype !== 'f32' || `${scales.shape}` !== `${wanted.scales}`) {
-    throw new InvalidArgumentError(
-      'quantizedMatmul',
-      `scales are ${scales.dtype} [${scales.shape}], expected f32 [${wanted.scales}]`,
+  if (scales.dtype !== 'f32' && scales.dtype !== 'f16') {
+    throw refuse(`scales are ${scales.dtype}, expected f32 or f16`);
+  }
+  if (offsets && (`${offsets.shape}` !== `${scales.shape}` || offsets.dtype !== scales.dtype)) {
+    throw refuse(
+      `offsets are ${offsets.dtype} [${offsets.shape}], expected ${scales.dtype} [${scales.shape}] as the scales`,
     );
   }
+  const inputs = [x, stored, scales, ...(offsets ? [offsets] : [])];
+  const read = inputs.reduce((sum, { shape, dtype }) => sum + elementCount(shape) * bytesOf(dtype), 0);
   const out = record(
     {
       kind: 'kernel',
       name: 'quantizedMatmul',
-      cost: { flops: 2 * m * n * k, bytes: m * k * bytesOf(x.dtype) + (n * k * bits) / 8 + m * n * 4 },
+      cost: { flops: 2 * m * n * k, bytes: read + m * n * 4 },
       epilogue: true,
-      bindings: 4,
-      lower: ({ caps }, epilogue) =>
+      // Of the kernels in f16: staged rows of both and their scales, and the output.
+      bindings: 5,
+      lower: ({ caps, precision }, epilogue) =>
         lowerMatmul(
           {
             ...{ batch: 1, m, n, k, transposeA: false, transposeB: true, sharedB: true },
-            ...{ dtypeA: x.dtype, dtypeB: 'u32', dtypeOut: epilogue?.dtype ?? 'f32' },
-            quantized: { bits, groupSize },
-            halfPrecision: false,
+            ...{ dtypeA: x.dtype, dtypeB: stored.dtype, dtypeOut: epilogue?.dtype ?? 'f32' },
+            scaledB: { groupSize, dtype: scales.dtype, offsets: offsets !== undefined },
+            halfPrecision: precision === 'f16',
             epilogue: epilogue?.fusion,
           },
           caps,
         ),
     },
-    [x, words, scales],
+    inputs,
     [{ shape: [...x.shape.slice(0, -1), n], dtype: 'f32' }],
   );
   return out[0];

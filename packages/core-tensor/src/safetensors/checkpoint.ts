@@ -4,7 +4,9 @@
  */
 import { elementCount } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError, InvalidFileError } from '../errors.ts';
+import { readGguf } from '../gguf/read.ts';
 import { quote } from '../text.ts';
+import { blocksWithin } from './blocks.ts';
 import type { ByteSource } from './byte-source.ts';
 import { type SafetensorsTensor, type TypedArray, typedArray } from './dtypes.ts';
 import {
@@ -16,6 +18,7 @@ import {
 } from './header.ts';
 import { isObject, parseJsonObject } from './json.ts';
 import { type ModelFolder, staysInside } from './model-folder.ts';
+import { inOneNaming } from './quantized.ts';
 
 /** A piece of a tensor's bytes. */
 export interface TensorChunk {
@@ -53,13 +56,33 @@ export class Checkpoint {
   }
 
   /**
+   * The same files with quantized weights under one naming.
+   * @throws InvalidFileError as `inOneNaming`; all files are closed then.
+   */
+  async inOneNaming(): Promise<Checkpoint> {
+    try {
+      const tensors = inOneNaming(this.tensors, this.name);
+      return new Checkpoint(this.name, tensors, [...this.#sources.values()], this.metadata);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  /**
    * One tensor, whole.
    * @throws InvalidFileError if there is no such tensor, or its file cannot be read.
    */
   async readTensor(name: string): Promise<SafetensorsTensor> {
     const { entry, source } = this.#locate(name);
-    const data = typedArray(entry.dtype, await source.read(entry.begin, entry.end - entry.begin));
-    const { dtype, shape, strides } = entry;
+    const { dtype, shape, strides, form } = entry;
+    let bytes = await source.read(entry.begin, entry.end - entry.begin);
+    if (form) {
+      const made = new Uint8Array((bytes.byteLength / form.stored) * form.made);
+      form.unpack(bytes, made);
+      bytes = made;
+    }
+    const data = typedArray(dtype, bytes);
     return { dtype, shape, data: strides ? inRowMajorOrder(data, shape, strides) : data };
   }
 
@@ -86,6 +109,20 @@ export class Checkpoint {
       }
       return;
     }
+    if (entry.form) {
+      const { stored, made, unpack } = entry.form;
+      const most = blocksWithin(entry.form, chunkBytes);
+      const count = (entry.end - entry.begin) / stored;
+      const blocks = new Uint8Array(Math.min(most, count) * stored);
+      const out = new Uint8Array(Math.min(most, count) * made);
+      for (let at = 0; at < count; at += most) {
+        const now = Math.min(most, count - at);
+        const bytes = out.subarray(0, now * made);
+        unpack(await source.read(entry.begin + at * stored, now * stored, blocks), bytes);
+        yield { offset: at * made, bytes };
+      }
+      return;
+    }
     const length = entry.end - entry.begin;
     const buffer = new Uint8Array(Math.min(chunkBytes - (chunkBytes % 8), length));
     for (let offset = 0; offset < length; offset += buffer.byteLength) {
@@ -100,7 +137,12 @@ export class Checkpoint {
    */
   async readRows(name: string, rows: readonly number[]): Promise<SafetensorsTensor> {
     const { entry, source } = this.#locate(name);
-    const { dtype } = entry;
+    const { dtype, form } = entry;
+    if (form) {
+      throw new InvalidFileError(this.name, `tensor ${quote(name)} is quantized; rows cannot be read of it`, {
+        tensor: name,
+      });
+    }
     const rest = entry.shape.slice(1);
     const row = byteLength(dtype, rest)!;
     const bytes = new Uint8Array(row * rows.length);
@@ -165,6 +207,19 @@ export async function openSafetensors(source: ByteSource): Promise<Checkpoint> {
 }
 
 /**
+ * Opens a GGUF file. The checkpoint takes over the source and closes it.
+ * @throws InvalidFileError as `readGguf`.
+ */
+export async function openGguf(source: ByteSource): Promise<Checkpoint> {
+  try {
+    return new Checkpoint(source.name, await readGguf(source), [source]);
+  } catch (error) {
+    await source.close?.();
+    throw error;
+  }
+}
+
+/**
  * The files of `openCheckpoint`: those that are there, and those that should be.
  * @throws InvalidFileError for an index that cannot be read.
  */
@@ -175,7 +230,10 @@ export async function checkpointFiles(
   const single = `${basename}.safetensors`;
   if (await folder.exists(single)) return { found: [single], missing: [] };
   const index = `${single}.index.json`;
-  if (!(await folder.exists(index))) return { found: [], missing: [single] };
+  const gguf = `${basename}.gguf`;
+  if (!(await folder.exists(index))) {
+    return (await folder.exists(gguf)) ? { found: [gguf], missing: [] } : { found: [], missing: [single] };
+  }
   const { weightMap } = await readIndex(folder, index);
   const [found, missing]: string[][] = [[index], []];
   for (const file of new Set(weightMap.values())) {
@@ -186,15 +244,18 @@ export async function checkpointFiles(
 }
 
 /**
- * Opens `<basename>.safetensors`, or the shards listed in `<basename>.safetensors.index.json`.
+ * Opens `<basename>.safetensors`, the shards listed in `<basename>.safetensors.index.json`, or `<basename>.gguf`.
+ * Quantized weights have one naming, whichever the file has: see `quantized.ts`.
  * @param basename may lie in a subfolder: `transformer/diffusion_pytorch_model`.
  * @throws InvalidFileError if neither file exists, a header is damaged, or index and shards disagree.
  */
 export async function openCheckpoint(folder: ModelFolder, basename: string): Promise<Checkpoint> {
   const single = `${basename}.safetensors`;
-  if (await folder.exists(single)) return openSafetensors(await folder.open(single));
+  if (await folder.exists(single)) return (await openSafetensors(await folder.open(single))).inOneNaming();
   const index = `${single}.index.json`;
-  if (await folder.exists(index)) return openShards(folder, index);
+  if (await folder.exists(index)) return (await openShards(folder, index)).inOneNaming();
+  const gguf = `${basename}.gguf`;
+  if (await folder.exists(gguf)) return openGguf(await folder.open(gguf));
   throw new InvalidFileError(
     folder.name,
     `holds neither ${single} nor ${index}; is this the model's folder?`,

@@ -33,6 +33,15 @@ function halfValues(): Float32Array {
   return halfTable;
 }
 
+/** 8-bit floats without infinities (arXiv:2209.05433). */
+function e4m3(byte: number): number {
+  const exponent = (byte >> 3) & 15;
+  const mantissa = byte & 7;
+  if ((byte & 127) === 127) return Number.NaN;
+  const magnitude = exponent === 0 ? mantissa * 2 ** -9 : (8 + mantissa) * 2 ** (exponent - 10);
+  return byte & 128 ? -magnitude : magnitude;
+}
+
 function unsupported(dtype: SafetensorsDtype, target: string, expected: string): InvalidArgumentError {
   return new InvalidArgumentError('dtype', `${dtype} cannot be turned into ${target}; expected ${expected}`, {
     dtype,
@@ -40,7 +49,8 @@ function unsupported(dtype: SafetensorsDtype, target: string, expected: string):
 }
 
 /**
- * F32, F16, BF16 or F64 elements as float32 (F64 is rounded). F32 data comes back as it is, not copied.
+ * F32, F16, BF16, F8_E4M3, F8_E5M2 or F64 elements as float32 (F64 is rounded). F32 data comes back as it is, not
+ * copied.
  * @throws InvalidArgumentError for any other dtype.
  */
 export function toFloat32({ dtype, data }: Elements): Float32Array {
@@ -59,7 +69,12 @@ export function toFloat32({ dtype, data }: Elements): Float32Array {
     for (let i = 0; i < bits.length; i++) bits[i] = (elements[i] as number) << 16;
     return new Float32Array(bits.buffer);
   }
-  throw unsupported(dtype, 'Float32Array', 'F32, F16, BF16 or F64');
+  if (dtype === 'F8_E4M3' || dtype === 'F8_E5M2') {
+    const value = dtype === 'F8_E4M3' ? e4m3 : (byte: number) => halfValues()[byte << 8];
+    const values = Float32Array.from({ length: 256 }, (_, byte) => value(byte));
+    return Float32Array.from(elements as Uint8Array, (byte) => values[byte]);
+  }
+  throw unsupported(dtype, 'Float32Array', 'F32, F16, BF16, F8_E4M3, F8_E5M2 or F64');
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 import { InvalidArgumentError } from '../errors.ts';
 
-/** Bits per element, in the format's own names. Elements of less than a byte lie packed. */
+/** Bits per element, in the format's own names, and of I4, which is ours. Elements of less than a byte lie packed. */
 export const DTYPE_BITS = {
   C64: 64,
   F64: 64,
@@ -19,6 +19,7 @@ export const DTYPE_BITS = {
   F6_E2M3: 6,
   F6_E3M2: 6,
   F4: 4,
+  I4: 4,
   I64: 64,
   I32: 32,
   I16: 16,
@@ -47,8 +48,8 @@ export type TypedArray =
   | Uint8Array;
 
 /**
- * A tensor in memory. `data` of F16 and BF16 holds their bits (Uint16Array); of F8_* and BOOL, their bytes; of F4 and
- * F6_*, the packed bytes; of C64, real and imaginary parts in turn.
+ * A tensor in memory. `data` of F16 and BF16 holds their bits (Uint16Array); of F8_* and BOOL, their bytes; of F4, I4
+ * and F6_*, the packed bytes; of C64, real and imaginary parts in turn.
  */
 export interface SafetensorsTensor {
   dtype: SafetensorsDtype;
@@ -58,7 +59,7 @@ export interface SafetensorsTensor {
 
 /** Whether a safetensors file may name this dtype. */
 export function isDtype(name: unknown): name is SafetensorsDtype {
-  return typeof name === 'string' && Object.hasOwn(DTYPE_BITS, name);
+  return typeof name === 'string' && name !== 'I4' && Object.hasOwn(DTYPE_BITS, name);
 }
 
 const ARRAY_TYPES = {
@@ -77,6 +78,7 @@ const ARRAY_TYPES = {
   U8: Uint8Array,
   BOOL: Uint8Array,
   F4: Uint8Array,
+  I4: Uint8Array,
   F6_E2M3: Uint8Array,
   F6_E3M2: Uint8Array,
   F8_E4M3: Uint8Array,

@@ -5,6 +5,7 @@
  */
 import { InvalidFileError } from '../errors.ts';
 import { quote } from '../text.ts';
+import type { BlockForm } from './blocks.ts';
 import type { ByteSource } from './byte-source.ts';
 import { DTYPE_BITS, isDtype, type SafetensorsDtype } from './dtypes.ts';
 import { isObject, parseJsonObject } from './json.ts';
@@ -21,6 +22,8 @@ export interface TensorEntry {
   readonly end: number;
   /** Elements from one index to the next along each dimension, where they do not lie in row-major order. */
   readonly strides?: readonly number[];
+  /** Where the file's bytes are of another form, how they become the tensor's. */
+  readonly form?: BlockForm;
   /** Name of the file that holds it. */
   readonly file: string;
 }
@@ -105,7 +108,9 @@ function parseEntry(file: string, name: string, field: unknown, dataBegin: numbe
     return fail(`must be an object with dtype, shape and data_offsets, found ${quote(field)}`);
   const { dtype, shape, data_offsets: offsets } = field;
   if (!isDtype(dtype))
-    return fail(`dtype ${quote(dtype)} is unknown; expected one of ${Object.keys(DTYPE_BITS).join(', ')}`);
+    return fail(
+      `dtype ${quote(dtype)} is unknown; expected one of ${Object.keys(DTYPE_BITS).filter(isDtype).join(', ')}`,
+    );
   if (!Array.isArray(shape) || !shape.every(isSize)) {
     return fail(`shape must be a list of whole numbers from 0 to 2^53 - 1, found ${quote(shape)}`);
   }

@@ -2,7 +2,15 @@
  * Trying suspect kernels (`Trial`) on a device, before a program uses them. A kernel runs twice, on other numbers each
  * time, as some drivers compute rightly only once. The second run finds the outputs of the first in place.
  */
-import { kernelName, type Lowering, type Trial, type TrialTensor, verdictsOf } from '@dwm/kernels-wgsl';
+import {
+  bytesOf,
+  isPacked,
+  kernelName,
+  type Lowering,
+  type Trial,
+  type TrialTensor,
+  verdictsOf,
+} from '@dwm/kernels-wgsl';
 import type { Device } from '../device/device.ts';
 import { DeviceLostError } from '../device/errors.ts';
 import { DeviceTensor } from '../device-tensor.ts';
@@ -120,12 +128,15 @@ function build(
   );
 }
 
-/** Random normal values in the tensor's type, or random words or masks. */
-function valuesOf({ count, dtype, bits }: TrialTensor, random: () => number): HostData {
+/** Random normal values in the tensor's type, or random bytes or masks. */
+function valuesOf({ count, dtype }: TrialTensor, random: () => number): HostData {
   if (dtype === 'u32' || dtype === 'i32')
-    return Uint32Array.from({ length: count }, (_, i) =>
-      bits ? Math.floor(random() * 2 ** 32) : Number(i === 0 || random() < 0.7),
-    );
+    return Uint32Array.from({ length: count }, (_, i) => Number(i === 0 || random() < 0.7));
+  if (isPacked(dtype)) {
+    // Up to 0x73, no byte is an infinity or no number.
+    const bytes = Uint8Array.from({ length: count * bytesOf(dtype) }, () => Math.floor(random() * 0x74));
+    return dtype === 'i8' ? new Int8Array(bytes.buffer) : bytes;
+  }
   const values = randomNormals(count, random);
   if (dtype === 'f32') return values;
   return dtype === 'bf16' ? toBfloat16(values) : toFloat16(values);

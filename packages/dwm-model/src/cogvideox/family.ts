@@ -2,9 +2,9 @@
  * CogVideoX with DWM's conditions, in diffusers' layout: `transformer/`, `vae/`, `scheduler/`, `text_encoder/`,
  * `tokenizer/`.
  */
-import { type DType, InvalidFileError, type ModelFolder, subfolder } from '@dwm/core-tensor';
+import { InvalidFileError, type ModelFolder, subfolder } from '@dwm/core-tensor';
 import type { LoadedTransformer, ModelFamily, ModelShapes } from '../families/family.ts';
-import { dtypeOf, Symbols, stackShapes, textShapes } from '../families/symbols.ts';
+import { Symbols, stackShapes, storedAs, textShapes } from '../families/symbols.ts';
 import { makeConditioning } from '../pipeline/conditioning.ts';
 import { dwmChannels, loadTransformer } from '../pipeline/load-transformer.ts';
 import { fromConfig } from '../schedulers/index.ts';
@@ -16,6 +16,7 @@ import {
 } from '../transformer/index.ts';
 import { CogVideoXVae, latentSize, readVaeConfig, type VaeConfig, vaeParameters } from '../vae/index.ts';
 import { readJson } from '../weights/config.ts';
+import type { StoredAs } from '../weights/parameters.ts';
 import { cogVideoXFiles } from './files.ts';
 import { cogVideoXNetwork } from './network.ts';
 import { loadT5 } from './text.ts';
@@ -82,17 +83,17 @@ export const COGVIDEOX: ModelFamily = {
     const config = { ...base, in_channels: Math.max(base.in_channels, dwmChannels(base.out_channels)) };
     const vae = subfolder(folder, 'vae');
     const shapes = cogVideoXShapes(
-      { config, dtype: await dtypeOf(folder, 'transformer/diffusion_pytorch_model') },
-      { config: await readVaeConfig(vae), dtype: await dtypeOf(vae, 'diffusion_pytorch_model') },
+      { config, stored: await storedAs(folder, 'transformer/diffusion_pytorch_model') },
+      { config: await readVaeConfig(vae), stored: await storedAs(vae, 'diffusion_pytorch_model') },
     );
     return { ...shapes, ...(await textShapes(folder)) };
   },
 };
 
-/** A network's configuration, and the dtype of its weights. */
+/** A network's configuration, and what its weights are. */
 interface Described<Config> {
   readonly config: Config;
-  readonly dtype: DType;
+  readonly stored: StoredAs;
 }
 
 export function cogVideoXShapes(
@@ -100,18 +101,18 @@ export function cogVideoXShapes(
   vae: Described<VaeConfig>,
 ): ModelShapes {
   const config = { ...transformer.config, num_layers: 1 };
-  const whole = transformerParameters(transformer.config);
-  const weights = new Symbols(whole, transformer.dtype);
-  const shapes = stackShapes(whole, () => transformer.dtype, transformer.config.num_layers, blockPrefix);
+  const whole = transformer.stored(transformerParameters(transformer.config));
+  const weights = new Symbols(whole);
+  const shapes = stackShapes(whole, transformer.config.num_layers, blockPrefix);
+  const vaeWeights = new Symbols(vae.stored(vaeParameters(vae.config)));
   return {
     stacked: (options) => ({
       network: cogVideoXNetwork(transformer.config, weights, options),
       ...{ weights, shapes },
     }),
-    vaeBytes: new Symbols(vaeParameters(vae.config), vae.dtype).bytes,
-    network: cogVideoXNetwork(config, new Symbols(transformerParameters(config), transformer.dtype)),
-    vae: (device, precision) =>
-      new CogVideoXVae(device, vae.config, new Symbols(vaeParameters(vae.config), vae.dtype), precision),
+    vaeBytes: vaeWeights.bytes,
+    network: cogVideoXNetwork(config, new Symbols(transformer.stored(transformerParameters(config)))),
+    vae: (device, precision) => new CogVideoXVae(device, vae.config, vaeWeights, precision),
     tiling: true,
   };
 }

@@ -3,7 +3,7 @@
  * its conditions are made of. Pipeline, trainer, planner, commands and page know families through this and nothing
  * else; docs/add-a-model.md says how to add one.
  */
-import type { ByteSource, Device, DType, ModelFolder, Precision, Tensor, TensorSpec } from '@dwm/core-tensor';
+import type { ByteSource, Device, ModelFolder, Precision, Tensor, TensorSpec } from '@dwm/core-tensor';
 import type { Conditioning, ConditioningSource, ConditioningTools } from '../pipeline/conditioning.ts';
 import type { Scheduler, SchedulerName } from '../schedulers/index.ts';
 import type { T5Config } from '../text-encoder/config.ts';
@@ -12,8 +12,8 @@ import type { ClipCodec, LatentSize } from '../vae/index.ts';
 import type { Fit } from '../video/transfer.ts';
 import type { VideoSize } from '../video/video.ts';
 import type { BlockStream } from '../weights/block-stream.ts';
-import type { MergedLora } from '../weights/lora.ts';
-import type { Parameters } from '../weights/parameters.ts';
+import type { GivenLoras, MergedLora } from '../weights/lora.ts';
+import type { Parameters, StoredAs } from '../weights/parameters.ts';
 import type { Weights } from '../weights/weights.ts';
 
 export type LoadProgress = (doneBytes: number, totalBytes: number) => void;
@@ -213,7 +213,7 @@ export interface ModelShapes {
   /** The transformer with one block between its first and last layers: all blocks have the same shapes. */
   readonly network: DenoisingNetwork;
   readonly vae: (device: Device, precision: Precision) => ClipCodec;
-  readonly text?: { readonly config: T5Config; readonly dtype: DType; readonly shapes: StackShapes };
+  readonly text?: { readonly config: T5Config; readonly stored: StoredAs; readonly shapes: StackShapes };
   readonly tiling: boolean;
 }
 
@@ -256,11 +256,11 @@ export interface ModelFamily {
     folder: ModelFolder,
     options: { readonly precision: Precision; readonly onProgress: LoadProgress },
   ): Promise<ClipCodec>;
-  /** @param lora fine-tuned weights to merge in. */
+  /** @param loras fine-tuned weights to merge in; several stay beside the network's. */
   loadTransformer(
     device: Device,
     folder: ModelFolder,
-    lora: ModelFolder | undefined,
+    loras: GivenLoras | undefined,
     onProgress: LoadProgress,
     options?: LoadTransformerOptions,
   ): Promise<LoadedTransformer>;

@@ -5,6 +5,7 @@ import {
   InvalidArgumentError,
   InvalidFileError,
   input,
+  isPacked,
   type ModelFolder,
   openCheckpoint,
   type Plan,
@@ -13,35 +14,79 @@ import {
   spec,
   subfolder,
   type Tensor,
+  type TensorSpec,
   trace,
 } from '@dwm/core-tensor';
 import { readT5Config, type T5Config } from '../text-encoder/config.ts';
 import { isT5Outer, t5BlockPrefix, t5Encoder, t5Parameters } from '../text-encoder/network.ts';
 import { specBytes } from '../weights/block-stream.ts';
 import { readJson } from '../weights/config.ts';
-import { deviceShape, type ParameterSpecs, Parameters, storedDtype } from '../weights/parameters.ts';
+import {
+  deviceShape,
+  type ParameterSpec,
+  Parameters,
+  type StoredAs,
+  storedDtype,
+} from '../weights/parameters.ts';
+import { withScales } from '../weights/quantized.ts';
 import type { ModelShapes, StackShapes } from './family.ts';
 
-export class Symbols extends Parameters {
-  readonly #specs: ParameterSpecs;
-  readonly #dtype: DType;
+/** All in one dtype. */
+export const allIn =
+  (dtype: DType): StoredAs =>
+  (specs) =>
+    Object.fromEntries(Object.entries(specs).map(([name, own]) => [name, spec(deviceShape(own), dtype)]));
 
-  constructor(specs: ParameterSpecs, dtype: DType) {
+/**
+ * As a checkpoint's headers have them; bf16, as models are published, what is not there.
+ * @param stored the file's name of a weight, where it is another than the network's.
+ */
+export async function storedAs(
+  folder: ModelFolder,
+  base: string,
+  stored?: (name: string) => string,
+): Promise<StoredAs> {
+  let checkpoint: Awaited<ReturnType<typeof openCheckpoint>>;
+  try {
+    checkpoint = await openCheckpoint(folder, base);
+  } catch (error) {
+    if (error instanceof InvalidFileError) return allIn('bf16');
+    throw error;
+  }
+  await checkpoint.close();
+  return (given) => {
+    const { specs, stored: named = (name: string) => name } = withScales({
+      ...{ checkpoint, specs: given },
+      ...(stored && { stored }),
+    });
+    const dtypeOf = (name: string, { order }: ParameterSpec): DType => {
+      const entry = checkpoint.tensors.get(named(name));
+      const dtype = (entry && storedDtype(entry.dtype)) ?? 'bf16';
+      return order && isPacked(dtype) ? 'f32' : dtype;
+    };
+    return Object.fromEntries(
+      Object.entries(specs).map(([name, own]) => [name, spec(deviceShape(own), dtypeOf(name, own))]),
+    );
+  };
+}
+
+export class Symbols extends Parameters {
+  readonly #specs: Readonly<Record<string, TensorSpec>>;
+
+  constructor(specs: Readonly<Record<string, TensorSpec>>) {
     super(new Map());
     this.#specs = specs;
-    this.#dtype = dtype;
   }
 
   override get(name: string): Tensor {
     const own = this.#specs[name];
     if (!own) throw new InvalidArgumentError('name', `there is no parameter ${name}`);
-    return input(name, spec(deviceShape(own), this.#dtype));
+    return input(name, own);
   }
 
   /** Bytes that they take on a device. */
   override get bytes(): number {
-    const specs = Object.entries(this.#specs).map(([name, { shape }]) => [name, spec(shape, this.#dtype)]);
-    return specBytes(Object.fromEntries(specs));
+    return specBytes(this.#specs);
   }
 
   override has(name: string): boolean {
@@ -51,53 +96,31 @@ export class Symbols extends Parameters {
 
 /** @param outer names of weights that belong to no block although they begin like one. */
 export function stackShapes(
-  specs: ParameterSpecs,
-  dtypeOfName: (name: string) => DType,
+  specs: Readonly<Record<string, TensorSpec>>,
   blocks: number,
   prefix: (index: number) => string,
   outer: (name: string) => boolean = () => false,
 ): StackShapes {
-  const stored = Object.entries(specs).map(([name, own]) => {
-    const block = outer(name)
-      ? -1
-      : Array.from({ length: blocks }, (_, i) => i).findIndex((i) => name.startsWith(prefix(i)));
-    return { name, block, spec: spec(deviceShape(own), dtypeOfName(name)) };
-  });
-  const bytes = (of: typeof stored) =>
-    specBytes(Object.fromEntries(of.map(({ name, spec: own }) => [name, own])));
-  const ofBlock = (i: number) => stored.filter(({ block }) => block === i);
+  const starts = Array.from({ length: blocks }, (_, i) => prefix(i));
+  const outside: Record<string, TensorSpec> = {};
+  const inside = starts.map((): Record<string, TensorSpec> => ({}));
+  for (const [name, own] of Object.entries(specs)) {
+    const block = outer(name) ? -1 : starts.findIndex((start) => name.startsWith(start));
+    if (block < 0) outside[name] = own;
+    else inside[block][name.slice(starts[block].length)] = own;
+  }
   return {
-    outerBytes: bytes(ofBlock(-1)),
+    outerBytes: specBytes(outside),
     blocks,
-    block: Object.fromEntries(
-      ofBlock(blocks - 1).map(({ name, spec: own }) => [name.slice(prefix(blocks - 1).length), own]),
-    ),
-    blockBytes: Math.max(...Array.from({ length: blocks }, (_, i) => bytes(ofBlock(i)))),
+    block: inside[blocks - 1],
+    blockBytes: Math.max(...inside.map(specBytes)),
   };
 }
 
-/** The dtype of a checkpoint's first tensor; bf16, as models are published, where there is no checkpoint. */
-export async function dtypeOf(folder: ModelFolder, base: string): Promise<DType> {
-  let checkpoint: Awaited<ReturnType<typeof openCheckpoint>>;
-  try {
-    checkpoint = await openCheckpoint(folder, base);
-  } catch (error) {
-    if (error instanceof InvalidFileError) return 'bf16';
-    throw error;
-  }
-  try {
-    const [first] = checkpoint.tensors.values();
-    return (first && storedDtype(first.dtype)) ?? 'bf16';
-  } finally {
-    await checkpoint.close();
-  }
-}
-
-export const textStack = (config: T5Config, dtype: DType) => ({
-  ...{ config, dtype },
+export const textStack = (config: T5Config, stored: StoredAs) => ({
+  ...{ config, stored },
   shapes: stackShapes(
-    t5Parameters(config),
-    () => dtype,
+    stored(t5Parameters(config)),
     config.blocks,
     (i) => t5BlockPrefix(config, i),
     (name) => isT5Outer(config, name),
@@ -106,13 +129,13 @@ export const textStack = (config: T5Config, dtype: DType) => ({
 
 /** Plans a text encoder of one block: all have the same shapes. @param ids [batch, tokens]. */
 export function planTextBlock(
-  { config, dtype }: Pick<NonNullable<ModelShapes['text']>, 'config' | 'dtype'>,
+  { config, stored }: Pick<NonNullable<ModelShapes['text']>, 'config' | 'stored'>,
   ids: readonly [batch: number, tokens: number],
   caps: DeviceCaps,
   precision: Precision,
 ): Plan {
   const one = { ...config, blocks: 1 };
-  const weights = new Symbols(t5Parameters(one), dtype);
+  const weights = new Symbols(stored(t5Parameters(one)));
   const graph = trace({ ids: spec(ids, 'u32') }, (given) => ({
     out: t5Encoder(one, weights, given.ids).out,
   }));
@@ -123,6 +146,6 @@ export function planTextBlock(
 export async function textShapes(folder: ModelFolder): Promise<Pick<ModelShapes, 'text'>> {
   if (!(await folder.exists('text_encoder/config.json'))) return {};
   const { json, file } = await readJson(folder, 'text_encoder/config.json');
-  const dtype = await dtypeOf(subfolder(folder, 'text_encoder'), 'model');
-  return { text: textStack(readT5Config(json, file), dtype) };
+  const stored = await storedAs(subfolder(folder, 'text_encoder'), 'model');
+  return { text: textStack(readT5Config(json, file), stored) };
 }

@@ -50,6 +50,8 @@ export interface RunNeeds extends RunSize {
   readonly tiling?: VaeOptions['tiling'] | undefined;
   /** Whether a LoRA is merged. */
   readonly lora?: boolean | undefined;
+  /** Bytes of LoRAs that stay beside the weights. */
+  readonly besideBytes?: number | undefined;
   /** Whether the static video stays for its compositing. */
   readonly composite?: boolean | undefined;
   /** Leaves blocks out in some steps; how many is not known before, and none is counted as left out. */
@@ -217,7 +219,8 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
   const size = { frames: needs.numFrames, height: needs.height, width: needs.width };
   const latent = vae.latentSize(size);
   const videos = videosBeside(size, needs.composite === true);
-  const { network, shapes: stack } = model.stacked();
+  const { network, shapes } = model.stacked();
+  const stack = { ...shapes, outerBytes: shapes.outerBytes + (needs.besideBytes ?? 0) };
   const textLength = needs.textTokens ?? network.textTokens;
   const shape = { latent, textLength, guided };
   const flopSeconds = (flops: number) => (pace ? flops / 1e12 / pace.teraflops : 0);
@@ -450,7 +453,7 @@ function planText(
   device: ReturnType<typeof planningDevice>,
   precision: Precision,
 ): TextPlan {
-  const { config, dtype, shapes } = text;
+  const { config, stored, shapes } = text;
   const batch = guided ? 2 : 1;
   const whole = planTextBlock(text, [batch, tokens], device.caps, precision);
   const state = {
@@ -466,8 +469,8 @@ function planText(
     state,
     precision,
   );
-  const [table] = Object.values(t5Parameters(config));
-  const tableBytes = specBytes({ table: { ...table, dtype } });
+  const [table] = Object.values(stored(t5Parameters(config)));
+  const tableBytes = specBytes({ table });
   return {
     weights: shapes.outerBytes + shapes.blocks * shapes.blockBytes,
     own: ownBytes(whole) + 2 * specBytes({ x: state.x }),

@@ -8,8 +8,8 @@ import {
   transformerParameters,
 } from '../transformer/index.ts';
 import { readJson } from '../weights/config.ts';
-import { type LoadedBlocks, loadBlocks, mergeInto } from '../weights/load-blocks.ts';
-import { closeLora, openLora, trainedChannels, widenChannels } from '../weights/lora.ts';
+import { type LoadedBlocks, loadBlocks, mergeAll } from '../weights/load-blocks.ts';
+import { closeLoras, type GivenLoras, openLoras, trainedChannels, widenChannels } from '../weights/lora.ts';
 
 /**
  * Channels of DWM's input for C latent channels: noisy C, mask 1, static C, hand C; its inpainting base has no hand.
@@ -19,19 +19,19 @@ export const dwmChannels = (latent: number) => 3 * latent + 1;
 const PATCH_WEIGHT = 'patch_embed.proj.weight';
 
 /**
- * @param loraFolder fine-tuned weights to merge in.
+ * @param given fine-tuned weights to merge in; several stay beside the network's.
  * @throws InvalidFileError naming file, field and what was expected.
  */
 export async function loadTransformer(
   device: Device,
   folder: ModelFolder,
-  loraFolder: ModelFolder | undefined,
+  given: GivenLoras | undefined,
   onProgress: (done: number, total: number) => void,
   { residentBlocks }: LoadTransformerOptions = {},
 ): Promise<LoadedTransformer<TransformerConfig>> {
   const { json, file } = await readJson(folder, 'transformer/config.json');
   const base = readTransformerConfig(json, file);
-  const lora = loraFolder && (await openLora(loraFolder));
+  const loras = await openLoras(given);
   let loaded: LoadedBlocks | undefined;
   try {
     const checkpoint = await openCheckpoint(folder, 'transformer/diffusion_pytorch_model');
@@ -41,7 +41,7 @@ export async function loadTransformer(
     const { parameters } = loaded;
     // An inpainting base (33 channels in the 5B) becomes DWM's network (49) with zero weights for the hands.
     const expected = dwmChannels(base.out_channels);
-    const wanted = (lora && trainedChannels(lora, PATCH_WEIGHT)) ?? expected;
+    const wanted = loras.map(({ files }) => trainedChannels(files, PATCH_WEIGHT)).find(Boolean) ?? expected;
     let config = base;
     if (base.in_channels < wanted && base.patch_size_t === null) {
       await widenChannels(device, parameters, PATCH_WEIGHT, wanted - base.in_channels);
@@ -54,12 +54,12 @@ export async function loadTransformer(
         { field: 'in_channels' },
       );
     }
-    return { config, ...loaded, lora: lora && (await mergeInto(device, loaded, lora)) };
+    return { config, ...loaded, lora: await mergeAll(device, loaded, loras) };
   } catch (error) {
     await loaded?.stream?.destroy();
     loaded?.parameters.destroy();
     throw error;
   } finally {
-    if (lora && !loaded?.stream) await closeLora(lora);
+    if (!loaded?.stream) await closeLoras(loras);
   }
 }

@@ -34,7 +34,8 @@ import { decodeVideo } from '../video/codec.ts';
 import { displayed, toBytes, toDevice, transferBytes, videosBeside } from '../video/transfer.ts';
 import { checkVideo, type DeviceVideo, type Latents, type Video, type VideoSize } from '../video/video.ts';
 import { type Blocks, blocksAtHand } from '../weights/blocks.ts';
-import type { MergedLora } from '../weights/lora.ts';
+import { type GivenLoras, type MergedLora, weighLora } from '../weights/lora.ts';
+import { quantizedCount } from '../weights/quantized.ts';
 import { BlockDenoiser, planBlockDenoiser } from './block-denoiser.ts';
 import { checkOptions, checkSize, videoRemarks } from './check-run.ts';
 import { compositeStatic } from './composite.ts';
@@ -51,8 +52,8 @@ import { type CacheKind, cacheKind, StepCache } from './step-cache.ts';
 
 /** Options of `DwmPipeline.load`. */
 export interface LoadOptions {
-  /** Folder of DWM's fine-tuned weights, merged into the base. */
-  readonly lora?: ModelFolder;
+  /** Folder of DWM's fine-tuned weights, merged into the base; several stay beside it, see `weighLora`. */
+  readonly lora?: GivenLoras;
   /** A transformer that is on the device already, in place of the folder's: one that is being trained. */
   readonly transformer?: LoadedTransformer;
   /** Scheduler to read the model's scheduler_config.json as, in place of the class it names. */
@@ -188,6 +189,21 @@ export class DwmPipeline {
       for (const part of loaded) part.destroy();
       throw error;
     }
+  }
+
+  /**
+   * Counts a LoRA that stays beside the weights another number of times, at once: 0 takes it off.
+   * @param lora its number, in the order of loading, from 0.
+   * @throws InvalidArgumentError where there is no such LoRA, or it was merged.
+   */
+  weighLora(lora: number, weight: number): void {
+    weighLora(this.#transformer.parameters, lora, weight);
+  }
+
+  /** How many of the transformer's weights are quantized. */
+  get quantized(): number {
+    const { parameters, stream } = this.#transformer;
+    return quantizedCount(new Set([...parameters.tensors.keys(), ...(stream?.shapes.keys() ?? [])]));
   }
 
   get hasTextEncoder(): boolean {

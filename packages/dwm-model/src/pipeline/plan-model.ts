@@ -2,11 +2,11 @@
  * Plans everything that `generate` runs for a model from its configuration alone: no weight is read, nothing is
  * allocated. For tuning, which wants the shapes of the kernels, and for what a machine could run.
  */
-import type { Device, ModelFolder, Precision } from '@dwm/core-tensor';
+import { type Device, isPacked, type ModelFolder, type Precision } from '@dwm/core-tensor';
 import { cogVideoXShapes } from '../cogvideox/family.ts';
 import type { ModelShapes } from '../families/family.ts';
 import { familyOf } from '../families/index.ts';
-import { planTextBlock } from '../families/symbols.ts';
+import { allIn, planTextBlock } from '../families/symbols.ts';
 import { type PublishedModel, publishedTransformer } from '../transformer/index.ts';
 import { parseVaeConfig } from '../vae/index.ts';
 import { Denoiser } from './denoiser.ts';
@@ -18,11 +18,15 @@ import { Denoiser } from './denoiser.ts';
 export const readModelShapes = async (folder: ModelFolder): Promise<ModelShapes> =>
   (await familyOf(folder)).shapes(folder);
 
+/** Whether weights of the transformer's blocks are quantized. */
+export const hasQuantizedBlocks = ({ stacked }: ModelShapes): boolean =>
+  Object.values(stacked().shapes.block).some(({ dtype }) => isPacked(dtype));
+
 /** A published transformer with the VAE of all of them, in bf16. */
 export const publishedShapes = (model: PublishedModel): ModelShapes =>
   cogVideoXShapes(
-    { config: publishedTransformer(model), dtype: 'bf16' },
-    { config: parseVaeConfig({}, `${model}/vae/config.json`), dtype: 'bf16' },
+    { config: publishedTransformer(model), stored: allIn('bf16') },
+    { config: parseVaeConfig({}, `${model}/vae/config.json`), stored: allIn('bf16') },
   );
 
 /** Size of a run that is planned. */

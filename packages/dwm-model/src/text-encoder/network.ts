@@ -9,7 +9,6 @@ import {
   constant,
   embedding,
   geluTanh,
-  linear,
   mul,
   permute,
   reshape,
@@ -18,6 +17,7 @@ import {
   unsqueeze,
 } from '@dwm/core-tensor';
 import type { ParameterSpecs } from '../weights/parameters.ts';
+import { project as projected } from '../weights/quantized.ts';
 import type { Weights } from '../weights/weights.ts';
 import type { T5Config } from './config.ts';
 import { bucketTable } from './relative-position.ts';
@@ -138,7 +138,7 @@ export function t5Parts(config: T5Config, [batch, tokens]: readonly number[]) {
 
   const sharedBias = (weights: Weights) => (config.tablePerBlock ? undefined : biasOf(weights, 0));
   const block = (weights: Weights, index: number, { x, bias: shared, mask }: T5State): Tensor => {
-    const project = (y: Tensor, weight: string) => linear(y, weights.get(weight));
+    const project = (y: Tensor, weight: string) => projected(weights, y, weight);
     const names = namesOf(index);
     const bias = shared ?? biasOf(weights, index);
     const attended = norm(weights, x, names.attentionNorm);

@@ -15,6 +15,7 @@ import { Scratch } from '../pipeline/scratch.ts';
 import { type LoopState, runBlocks } from '../weights/block-loop.ts';
 import { BlockStream } from '../weights/block-stream.ts';
 import { loadParameters, type Parameters } from '../weights/parameters.ts';
+import { withScales } from '../weights/quantized.ts';
 import type { T5Config } from './config.ts';
 import { isT5Outer, t5BlockPrefix, t5Parameters, t5Parts, tokenTables } from './network.ts';
 import { checkIds, flatten, type T5EncodeOptions, type TokenRows } from './t5-encoder.ts';
@@ -80,8 +81,7 @@ export class T5Streamed {
     const table = this.#table;
     const prefix = (index: number) => t5BlockPrefix(config, index);
     const stream = new BlockStream(device, {
-      checkpoint: this.#checkpoint,
-      specs: t5Parameters(config, table),
+      ...withScales({ checkpoint: this.#checkpoint, specs: t5Parameters(config, table) }),
       ...{ blocks: config.blocks, prefix, resident: 0, kept: outer },
       outer: (name) => isT5Outer(config, name),
     });

@@ -1,7 +1,6 @@
 /** Wan 2.1 Fun InP with DWM's hands beside its own conditions: `WanFunInpaintHandConcatPipeline` of the original. */
 import {
   type Device,
-  type DType,
   InvalidFileError,
   type ModelFolder,
   openCheckpoint,
@@ -9,12 +8,12 @@ import {
   subfolder,
 } from '@dwm/core-tensor';
 import type { LoadedTransformer, ModelFamily } from '../families/family.ts';
-import { dtypeOf, Symbols, stackShapes, textShapes, textStack } from '../families/symbols.ts';
+import { allIn, Symbols, stackShapes, storedAs, textShapes, textStack } from '../families/symbols.ts';
 import { fromConfig } from '../schedulers/index.ts';
 import { latentSizeOf } from '../vae/index.ts';
 import { readJson } from '../weights/config.ts';
-import { mergeInto } from '../weights/load-blocks.ts';
-import { closeLora, openLora, trainedChannels, widenChannels } from '../weights/lora.ts';
+import { mergeAll } from '../weights/load-blocks.ts';
+import { closeLoras, openLoras, trainedChannels, widenChannels } from '../weights/lora.ts';
 import { firstThere } from '../weights/model-files.ts';
 import { wanConditioning } from './conditioning.ts';
 import { hasUmt5, isWan, readWanTransformer, UMT5_FILES, wanFiles } from './files.ts';
@@ -22,7 +21,7 @@ import { mergeLightX2V, WAN_LORA } from './lora.ts';
 import { wanNetwork } from './network.ts';
 import { loadUmt5, openUmt5 } from './text.ts';
 import type { WanConfig } from './transformer/config.ts';
-import { loadWanTransformer } from './transformer/load.ts';
+import { loadWanTransformer, wanStoredName } from './transformer/load.ts';
 import { PATCH_WEIGHT, wanBlockPrefix, wanParameters } from './transformer/parameters.ts';
 import { wanSpatialRatio, wanTemporalRatio } from './vae/config.ts';
 import { wanVaeParameters } from './vae/parameters.ts';
@@ -85,9 +84,9 @@ export const WAN: ModelFamily = {
   runShift: (className) => (OWN_SAMPLERS[className] ? OWN_SHIFT : undefined),
   loadText: loadUmt5,
   loadVae: async (device, folder, options) => WanVae.load(device, await vaeFolder(folder), options),
-  async loadTransformer(device, folder, loraFolder, onProgress, { residentBlocks } = {}) {
+  async loadTransformer(device, folder, givenLoras, onProgress, { residentBlocks } = {}) {
     const { path, config: given, file } = await readWanTransformer(folder);
-    const lora = loraFolder && (await openLora(loraFolder));
+    const loras = await openLoras(givenLoras);
     let loaded: Awaited<ReturnType<typeof loadWanTransformer>> | undefined;
     try {
       const checkpoint = await openCheckpoint(folder, `${path}diffusion_pytorch_model`);
@@ -95,7 +94,7 @@ export const WAN: ModelFamily = {
       const { config: base, parameters } = loaded;
       // An inpainting base of 36 channels becomes DWM's network of 52 with zero weights for the hands.
       const expected = dwmChannels(base.outChannels);
-      const wanted = (lora && trainedChannels(lora, PATCH_WEIGHT)) ?? expected;
+      const wanted = loras.map(({ files }) => trainedChannels(files, PATCH_WEIGHT)).find(Boolean) ?? expected;
       let config = base;
       if (base.inChannels === expected - base.outChannels) {
         await widenChannels(device, parameters, PATCH_WEIGHT, wanted - base.inChannels);
@@ -108,13 +107,13 @@ export const WAN: ModelFamily = {
           { field: 'in_channels' },
         );
       }
-      return { ...loaded, config, lora: lora && (await mergeInto(device, loaded, lora, WAN_LORA)) };
+      return { ...loaded, config, lora: await mergeAll(device, loaded, loras, WAN_LORA) };
     } catch (error) {
       await loaded?.stream?.destroy();
       loaded?.parameters.destroy();
       throw error;
     } finally {
-      if (lora && !loaded?.stream) await closeLora(lora);
+      if (!loaded?.stream) await closeLoras(loras);
     }
   },
   network: (loaded, options = {}) => {
@@ -154,14 +153,15 @@ export const WAN: ModelFamily = {
     const channels = Math.max(base.inChannels, dwmChannels(base.outChannels));
     const config = { ...base, inChannels: channels, layers: 1 };
     const wholeConfig = { ...config, layers: base.layers };
-    const dtype = await dtypeOf(folder, `${path}diffusion_pytorch_model`);
-    const whole = wanParameters(wholeConfig);
-    const weights = new Symbols(whole, dtype);
-    const shapes = stackShapes(whole, () => dtype, base.layers, wanBlockPrefix);
+    const stored = await storedAs(folder, `${path}diffusion_pytorch_model`, wanStoredName(base));
+    const whole = stored(wanParameters(wholeConfig));
+    const weights = new Symbols(whole);
+    const shapes = stackShapes(whole, base.layers, wanBlockPrefix);
     const { weights: vaeWeights, config: vae } = await openWanVae(await vaeFolder(folder));
     await vaeWeights.close();
-    const vaeDtype: DType =
-      vae.names === 'native' ? 'f32' : await dtypeOf(folder, 'vae/diffusion_pytorch_model');
+    const vaeStored =
+      vae.names === 'native' ? allIn('f32') : await storedAs(folder, 'vae/diffusion_pytorch_model');
+    const vaeSymbols = new Symbols(vaeStored(wanVaeParameters(vae)));
     const ownText = await firstThere(folder, UMT5_FILES);
     const opened = ownText === undefined ? undefined : await openUmt5(folder);
     await opened?.checkpoint.close();
@@ -170,12 +170,11 @@ export const WAN: ModelFamily = {
         network: wanNetwork(wholeConfig, weights, options),
         ...{ weights, shapes },
       }),
-      vaeBytes: new Symbols(wanVaeParameters(vae), vaeDtype).bytes,
-      network: wanNetwork(config, new Symbols(wanParameters(config), dtype)),
-      vae: (device: Device, precision: Precision) =>
-        new WanVae(device, vae, new Symbols(wanVaeParameters(vae), vaeDtype), precision),
+      vaeBytes: vaeSymbols.bytes,
+      network: wanNetwork(config, new Symbols(stored(wanParameters(config)))),
+      vae: (device: Device, precision: Precision) => new WanVae(device, vae, vaeSymbols, precision),
       tiling: false,
-      ...(opened ? { text: textStack(opened.config, 'bf16') } : await textShapes(folder)),
+      ...(opened ? { text: textStack(opened.config, allIn('bf16')) } : await textShapes(folder)),
     };
   },
 };

@@ -95,7 +95,9 @@ export async function runBlocks(
       signal?.throwIfAborted();
       beforeBlock?.(i);
       const weights = stream.specs(i);
-      const own = JSON.stringify(Object.entries(weights).map(([name, { dtype }]) => [name, dtype]));
+      const own = JSON.stringify(
+        Object.entries(weights).map(([name, { dtype, shape }]) => [name, dtype, shape]),
+      );
       if (own !== signature) {
         program?.destroy();
         program = undefined;

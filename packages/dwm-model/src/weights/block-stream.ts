@@ -57,9 +57,9 @@ export class BlockStream implements Blocks {
     return Math.min(2, blocks - resident) * (resident < blocks ? specBytes(this.specs(blocks - 1)) : 0);
   }
 
-  /** Names of all weights of the network, those outside the blocks too. */
-  get names(): string[] {
-    return Object.keys(this.#options.specs);
+  /** Shapes of all weights of the network by name, those outside the blocks too. */
+  get shapes(): Map<string, readonly number[]> {
+    return new Map(Object.entries(this.#options.specs).map(([name, own]) => [name, deviceShape(own)]));
   }
 
   /**
@@ -83,6 +83,10 @@ export class BlockStream implements Blocks {
         dtype: storedDtype(checkpoint.tensors.get(stored(name))!.dtype)!,
       };
     }
+    for (const [name, tensor] of kept.tensors) {
+      const own = this.#ownName(name, index);
+      if (own !== undefined) found[own] ??= tensor;
+    }
     return found;
   }
 
@@ -91,7 +95,8 @@ export class BlockStream implements Blocks {
     const from = index < resident ? kept : await this.#fetch(index);
     const start = prefix(index);
     const found: Record<string, DeviceTensor> = {};
-    for (const name of Object.keys(this.specs(index))) found[name] = from.tensors.get(start + name)!;
+    for (const name of Object.keys(this.specs(index)))
+      found[name] = (from.tensors.get(start + name) ?? kept.tensors.get(start + name))!;
     return found;
   }
 
@@ -144,7 +149,7 @@ export class BlockStream implements Blocks {
     // Buffers of a block of the same shapes are filled again; others go first, so that there are never more than two.
     const old = new Map([...(this.#slots[slot]?.tensors ?? [])].map(([, tensor], i) => [i, tensor]));
     this.#slots[slot] = undefined;
-    const names = Object.keys(specs);
+    const names = Object.keys(specs).filter((name) => start + name in this.#options.specs);
     for (const [i, name] of names.entries()) {
       const had = old.get(i);
       const { shape, dtype } = specs[name];

@@ -1,13 +1,16 @@
 /** Layers that the transformers of all families have in common. */
 import { add, concat, linear, mul, slice, type Tensor } from '@dwm/core-tensor';
+import { lowRanks } from './low-rank.ts';
+import { project } from './quantized.ts';
 import type { Weights } from './weights.ts';
 
 /** A linear layer, with the low-rank updates beside its weight. */
 export function denseLayer(weights: Weights, x: Tensor, name: string): Tensor {
   const bias = weights.has(`${name}.bias`) ? weights.get(`${name}.bias`) : undefined;
-  const out = linear(x, weights.get(`${name}.weight`), bias);
-  const low = weights.adapter?.(name);
-  return low ? add(out, mul(linear(linear(x, low.a), low.b), low.scale)) : out;
+  const product = project(weights, x, `${name}.weight`);
+  let out = bias ? add(product, bias) : product;
+  for (const { a, b, scale } of lowRanks(weights, name)) out = add(out, mul(linear(linear(x, a), b), scale));
+  return out;
 }
 
 /**

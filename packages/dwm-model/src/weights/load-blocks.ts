@@ -1,8 +1,18 @@
 /** Loads a transformer of which perhaps only the first blocks stay on the device, a LoRA merged into all of it. */
-import type { Device } from '@dwm/core-tensor';
+import { type Device, InvalidArgumentError, isPacked } from '@dwm/core-tensor';
 import { BlockStream, type StoredWeights } from './block-stream.ts';
-import { closeLora, type LoraFiles, type MergedLora, type MergeOptions, mergeLora } from './lora.ts';
+import {
+  closeLora,
+  inOne,
+  type LoraFiles,
+  type MergedLora,
+  type MergeOptions,
+  mergeLora,
+  type OpenedLora,
+} from './lora.ts';
+import { MOST_LORAS } from './low-rank.ts';
 import { loadParameters, type Parameters } from './parameters.ts';
+import { withScales } from './quantized.ts';
 
 export interface BlockLayout {
   /** Blocks of the network. */
@@ -25,15 +35,18 @@ export interface LoadedBlocks {
  */
 export async function loadBlocks(
   device: Device,
-  weights: StoredWeights,
+  given: StoredWeights,
   { blocks, prefix, resident }: BlockLayout,
   onProgress?: (done: number, total: number) => void,
 ): Promise<LoadedBlocks> {
-  const { checkpoint, specs, stored } = weights;
+  const { checkpoint } = given;
   const streams = resident !== undefined;
   const away = streams ? Array.from({ length: blocks - resident }, (_, i) => prefix(resident + i)) : [];
   let parameters: Parameters | undefined;
+  let weights = given;
   try {
+    weights = withScales(given);
+    const { specs, stored } = weights;
     parameters = await loadParameters(device, checkpoint, specs, {
       ...(stored && { stored }),
       ...(onProgress && { onProgress }),
@@ -49,19 +62,35 @@ export async function loadBlocks(
   };
 }
 
+/** Whether weights of the network are quantized. */
+export function isQuantized({ parameters, stream }: LoadedBlocks): boolean {
+  const streamed = stream ? Object.values(stream.specs(stream.blocks - 1)) : [];
+  return [...parameters.tensors.values(), ...streamed].some(({ dtype }) => isPacked(dtype));
+}
+
 /**
  * Merges a LoRA into the weights at hand, and into every block that is streamed when it comes. Its files are then
- * closed with the stream; where there is none, by the caller.
+ * closed with the stream; where there is none, by the caller. Beside weights that are quantized it stays as it is.
+ * @param several keep it beside other weights, too.
  * @throws InvalidFileError as `mergeLora`.
  */
 export async function mergeInto(
   device: Device,
-  { parameters, stream }: LoadedBlocks,
+  loaded: LoadedBlocks,
   lora: LoraFiles,
-  options: MergeOptions = {},
+  given: MergeOptions = {},
+  several = false,
 ): Promise<MergedLora> {
+  const { parameters, stream } = loaded;
+  const number = new Set([...parameters.besides.values()].map(({ lora: own }) => own)).size;
+  if (number >= MOST_LORAS)
+    throw new InvalidArgumentError(
+      'lora',
+      `at most ${MOST_LORAS} can be beside the weights; merge some ahead`,
+    );
+  const options = several || isQuantized(loaded) ? { ...given, beside: number } : given;
   if (!stream) return mergeLora(device, parameters, lora, options);
-  const network = new Set(stream.names);
+  const network = stream.shapes;
   stream.mergeWith(
     async (block) => {
       await mergeLora(device, block, lora, { ...options, network, onlyAtHand: true });
@@ -69,4 +98,17 @@ export async function mergeInto(
     () => closeLora(lora),
   );
   return mergeLora(device, parameters, lora, { ...options, network });
+}
+
+/** Merges one LoRA, or keeps several beside the weights. @throws InvalidFileError as `mergeLora`. */
+export async function mergeAll(
+  device: Device,
+  loaded: LoadedBlocks,
+  loras: readonly OpenedLora[],
+  options: MergeOptions = {},
+): Promise<MergedLora | undefined> {
+  const merged: MergedLora[] = [];
+  for (const { files, weight } of loras)
+    merged.push(await mergeInto(device, loaded, files, { ...options, weight }, loras.length > 1));
+  return inOne(merged);
 }

@@ -7,10 +7,12 @@ import {
   type Checkpoint,
   cast,
   type Device,
-  type DeviceTensor,
+  DeviceTensor,
   elementCount,
   evaluate,
+  InvalidArgumentError,
   InvalidFileError,
+  isPacked,
   type ModelFolder,
   matmul,
   mul,
@@ -18,6 +20,7 @@ import {
   pad,
   parameter,
   reshape,
+  spec,
   type Tensor,
   toFloat32,
   toNumbers,
@@ -25,8 +28,10 @@ import {
 import { readJson } from './config.ts';
 import { type LoraLayer, type LoraNames, loraNames, type NamingOptions, wholeNames } from './lora-names.ts';
 import { type LoraConfig, type LoraScale, layerValue, loraScale, readLoraConfig } from './lora-scale.ts';
+import { lowRankName } from './low-rank.ts';
 import { firstThere } from './model-files.ts';
 import { loadParameters, type ParameterSpecs, type Parameters } from './parameters.ts';
+import { isLinearWeight } from './quantized.ts';
 
 /** File name of a LoRA as diffusers saves it. */
 export const LORA_FILE = 'pytorch_lora_weights.safetensors';
@@ -53,6 +58,21 @@ export interface LoraFiles {
   readonly config?: LoraConfig;
 }
 
+/** A LoRA that a network is loaded with. */
+export interface LoraChoice {
+  readonly folder: ModelFolder;
+  /** It counts so many times; 1 unless told. */
+  readonly weight?: number;
+}
+
+/** A folder, or several with their weights, which stay beside the network's. */
+export type GivenLoras = ModelFolder | readonly LoraChoice[];
+
+export const loraChoices = (given: GivenLoras | undefined): readonly LoraChoice[] => {
+  if (!given) return [];
+  return 'open' in given ? [{ folder: given }] : given;
+};
+
 /** Whether there is a LoRA in the folder. */
 export const hasLora = async (folder: ModelFolder): Promise<boolean> =>
   (await firstThere(folder, LORA_FILES)) !== undefined;
@@ -76,6 +96,40 @@ export async function openLora(folder: ModelFolder): Promise<LoraFiles> {
 export async function closeLora({ lora, whole }: LoraFiles): Promise<void> {
   await lora.close();
   await whole?.close();
+}
+
+/** A LoRA that is open, and how often it counts. */
+export interface OpenedLora {
+  readonly files: LoraFiles;
+  readonly weight: number;
+}
+
+/** @throws InvalidFileError as `openLora`. */
+export async function openLoras(given: GivenLoras | undefined): Promise<OpenedLora[]> {
+  const opened: OpenedLora[] = [];
+  try {
+    for (const { folder, weight = 1 } of loraChoices(given))
+      opened.push({ files: await openLora(folder), weight });
+    return opened;
+  } catch (error) {
+    await closeLoras(opened);
+    throw error;
+  }
+}
+
+export async function closeLoras(opened: readonly OpenedLora[]): Promise<void> {
+  for (const { files } of opened) await closeLora(files);
+}
+
+/** Bytes of the tensors of LoRAs, from their headers. */
+export async function loraBytes(given: GivenLoras): Promise<number> {
+  const opened = await openLoras(given);
+  try {
+    const entries = opened.flatMap(({ files }) => [...files.lora.tensors.values()]);
+    return entries.reduce((sum, { begin, end }) => sum + end - begin, 0);
+  } finally {
+    await closeLoras(opened);
+  }
 }
 
 /** Input channels of the patch projection `patch` that was trained whole, if there is one. */
@@ -102,12 +156,33 @@ export interface MergedLora {
   readonly warnings: readonly string[];
 }
 
+/** What several merges did, or nothing. */
+export function inOne(all: readonly MergedLora[]): MergedLora | undefined {
+  if (all.length < 2) return all[0];
+  const sum = (of: (one: MergedLora) => number) => all.reduce((total, one) => total + of(one), 0);
+  return {
+    merged: sum(({ merged }) => merged),
+    differences: sum(({ differences }) => differences),
+    scales: all.flatMap(({ scales }) => scales),
+    unused: all.flatMap(({ unused }) => unused),
+    warnings: all.flatMap(({ warnings }) => warnings),
+  };
+}
+
 /** How a LoRA is merged into the weights. */
 export interface MergeOptions extends NamingOptions {
-  /** Names of the whole network, where the parameters at hand are some of it: the others are merged when they come. */
-  readonly network?: ReadonlySet<string>;
+  /**
+   * Shapes of the whole network by name, where the parameters at hand are some of it: the others are merged when they
+   * come.
+   */
+  readonly network?: ReadonlyMap<string, readonly number[]>;
   /** Only what the parameters at hand need is read; what is told of the merge is then of them alone. */
   readonly onlyAtHand?: boolean;
+  /**
+   * Keep updates of linear layers beside the weights, as number so many of the LoRAs there: what is quantized cannot be
+   * merged into.
+   */
+  readonly beside?: number;
   /** Every update counts so many times; 1 unless told. */
   readonly weight?: number;
   /** Round B·A, and its multiple, to the dtype of W before it is added, as a merge in that dtype does. */
@@ -135,11 +210,13 @@ export async function mergeLora(
     takesDifference = () => true,
     check,
     network,
+    beside,
     onlyAtHand = false,
     ...naming
   }: MergeOptions = {},
 ): Promise<MergedLora> {
-  const targets = network ?? new Set(parameters.tensors.keys());
+  const shapeOf = (name: string) => network?.get(name) ?? parameters.tensors.get(name)!.shape;
+  const targets = new Set((network ?? parameters.tensors).keys());
   const atHand = (found: ReadonlyMap<string, string>) =>
     new Map([...found].filter(([name]) => parameters.has(name)));
   const names = loraNames(lora.name, lora.tensors.keys(), targets, naming);
@@ -160,7 +237,14 @@ export async function mergeLora(
     const scale = await loraScaleOf({ lora, config }, module, layer);
     const said = config && layerValue(module, config.rank, config.ranks);
     if (said !== undefined && said !== scale.rank) otherRanks.set(`${said}, not ${scale.rank}`, scale.rank);
-    if (parameters.has(`${module}.weight`))
+    const target = `${module}.weight`;
+    if (beside !== undefined && isLinearWeight(target, shapeOf(target))) {
+      // Updates of what is streamed are on the device all the time.
+      if (!onlyAtHand) {
+        const place = { module, lora: beside, shape: shapeOf(target) };
+        await keepBeside(device, parameters, lora, layer, place, weight, scale.factor);
+      }
+    } else if (parameters.has(target))
       await mergeLayer(device, parameters, lora, module, layer, weight * scale.factor, roundsProducts);
     const key = `${scale.source} ${scale.alpha} ${scale.rank} ${scale.factor}`;
     const before = scales.get(key);
@@ -246,6 +330,47 @@ async function mergeLayer(
   parameters.replace(`${module}.weight`, out);
 }
 
+/** Puts an update beside the weight of a linear layer of `shape`. */
+async function keepBeside(
+  device: Device,
+  parameters: Parameters,
+  file: Checkpoint,
+  { down, up }: LoraLayer,
+  place: { readonly module: string; readonly lora: number; readonly shape: readonly number[] },
+  weight: number,
+  factor: number,
+): Promise<void> {
+  const { module, lora, shape } = place;
+  const [rank] = file.tensors.get(down)!.shape;
+  const specs: ParameterSpecs = {
+    [down]: { shape: [rank, shape[1]] },
+    [up]: { shape: [shape[0], rank] },
+  };
+  const low = await loadParameters(device, file, specs, { ignore: () => true });
+  parameters.replace(lowRankName(module, lora, 'a'), low.tensors.get(down)!);
+  parameters.replace(lowRankName(module, lora, 'b'), low.tensors.get(up)!);
+  const name = lowRankName(module, lora, 'scale');
+  const scale = new DeviceTensor(device, spec([1]), name);
+  parameters.replace(name, scale);
+  parameters.besides.set(scale, { lora, factor });
+  scale.write(new Float32Array([weight * factor]));
+}
+
+/**
+ * Counts a LoRA that was loaded beside the weights another number of times, 0 for not at all. What runs next has it.
+ * @param lora its number, in the order of loading, from 0.
+ * @throws InvalidArgumentError where no such LoRA is beside the weights.
+ */
+export function weighLora({ besides }: Parameters, lora: number, weight: number): void {
+  const scales = [...besides].filter(([, own]) => own.lora === lora);
+  if (scales.length === 0)
+    throw new InvalidArgumentError(
+      'lora',
+      `there is no LoRA ${lora} beside the weights; load several, or quantize`,
+    );
+  for (const [scale, { factor }] of scales) scale.write(new Float32Array([weight * factor]));
+}
+
 async function addDifference(
   device: Device,
   parameters: Parameters,
@@ -255,6 +380,7 @@ async function addDifference(
   weight: number,
 ): Promise<void> {
   const target = parameters.tensors.get(name)!;
+  requireWritable(file, name, stored, target);
   const loaded = await loadParameters(
     device,
     file,
@@ -270,6 +396,15 @@ async function addDifference(
   }
 }
 
+function requireWritable(file: Checkpoint, name: string, stored: string, { dtype }: DeviceTensor): void {
+  if (!isPacked(dtype)) return;
+  throw new InvalidFileError(
+    file.name,
+    `${stored} would change all of ${name}, which is quantized (${dtype}); use a model in bf16 with this LoRA`,
+    { field: stored },
+  );
+}
+
 /** @param names in the file, by those in the network. */
 async function replaceWhole(
   device: Device,
@@ -278,7 +413,9 @@ async function replaceWhole(
   names: ReadonlyMap<string, string>,
 ): Promise<void> {
   for (const [name, stored] of names) {
-    const { shape } = parameters.tensors.get(name)!;
+    const target = parameters.tensors.get(name)!;
+    const { shape } = target;
+    requireWritable(file, name, stored, target);
     const loaded = await loadParameters(device, file, { [stored]: { shape } }, { ignore: () => true });
     parameters.replace(name, loaded.tensors.get(stored)!);
   }

@@ -1,11 +1,12 @@
 /**
  * Parameters of a network: declared as names and shapes before anything is read, checked against the
- * checkpoint's header as a whole, then streamed to the device in the dtype of the file. A file larger than
- * the JavaScript heap loads through one 4 MiB buffer.
+ * checkpoint's header as a whole, then streamed to the device in the dtype of the file, quantized ones with their
+ * scales. A file larger than the JavaScript heap loads through one 4 MiB buffer.
  */
 import {
   bytesOf,
   type Checkpoint,
+  cast,
   type Device,
   DeviceTensor,
   type DType,
@@ -13,11 +14,14 @@ import {
   evaluate,
   InvalidArgumentError,
   InvalidFileError,
+  isPacked,
   parameter,
   permute,
   type SafetensorsDtype,
   type Tensor,
+  type TensorSpec,
 } from '@dwm/core-tensor';
+import { withScales } from './quantized.ts';
 
 /** What the network expects under one name. */
 export interface ParameterSpec {
@@ -30,11 +34,17 @@ export interface ParameterSpec {
 /** Weights of a network, by name. */
 export type ParameterSpecs = Readonly<Record<string, ParameterSpec>>;
 
+/** What a network's weights are on a device, by name, the scales of quantized ones among them. */
+export type StoredAs = (specs: ParameterSpecs) => Readonly<Record<string, TensorSpec>>;
+
 /** The shape of a parameter on the device. */
 export const deviceShape = ({ shape, order }: ParameterSpec): readonly number[] =>
   order ? order.map((d) => shape[d]) : shape;
 
-const DTYPES: Partial<Record<SafetensorsDtype, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' };
+const DTYPES: Partial<Record<SafetensorsDtype, DType>> = {
+  ...{ F32: 'f32', F16: 'f16', BF16: 'bf16' },
+  ...{ I8: 'i8', I4: 'i4', F8_E4M3: 'e4m3', F8_E5M2: 'e5m2' },
+};
 
 /** The dtype on the device of a weight that is stored as `dtype`; nothing for one that no network takes. */
 export const storedDtype = (dtype: SafetensorsDtype): DType | undefined => DTYPES[dtype];
@@ -65,6 +75,8 @@ export async function fillTensor(
 /** The weights of one network on one device. */
 export class Parameters {
   readonly #tensors: Map<string, DeviceTensor>;
+  /** Scales of LoRAs that are beside the weights: of which one, and what it is multiplied with by its own file. */
+  readonly besides = new Map<DeviceTensor, { readonly lora: number; readonly factor: number }>();
 
   constructor(tensors: Map<string, DeviceTensor>) {
     this.#tensors = tensors;
@@ -74,7 +86,7 @@ export class Parameters {
     return this.#tensors;
   }
 
-  /** Puts another tensor under a name and frees the one it replaces. */
+  /** Puts a tensor under a name, and frees the one that it replaces. */
   replace(name: string, tensor: DeviceTensor): void {
     this.#tensors.get(name)?.destroy();
     this.#tensors.set(name, tensor);
@@ -118,7 +130,7 @@ export const convolution = (shape: readonly number[]): ParameterSpec => ({
 export async function loadParameters(
   device: Device,
   checkpoint: Checkpoint,
-  specs: ParameterSpecs,
+  given: ParameterSpecs,
   options: {
     /** Tensors of the file that the network does not use and that may be there all the same. */
     readonly ignore?: (name: string) => boolean;
@@ -129,7 +141,8 @@ export async function loadParameters(
     readonly onProgress?: (doneBytes: number, totalBytes: number) => void;
   } = {},
 ): Promise<Parameters> {
-  const stored = options.stored ?? ((name: string) => name);
+  const scaled = withScales({ checkpoint, specs: given, ...(options.stored && { stored: options.stored }) });
+  const { specs, stored = (name: string) => name } = scaled;
   checkNames(checkpoint, specs, stored, options.ignore);
   const wanted = Object.entries(specs).filter(([name]) => options.only?.(name) ?? true);
   let totalBytes = 0;
@@ -149,7 +162,8 @@ export async function loadParameters(
         options.onProgress?.(doneBytes, totalBytes);
       });
       if (spec.order) {
-        const { out } = await evaluate(device, { out: permute(parameter(tensor), spec.order) });
+        const turned = permute(parameter(tensor), spec.order);
+        const { out } = await evaluate(device, { out: isPacked(dtype) ? cast(turned, 'f32') : turned });
         tensor.destroy();
         tensors.set(name, out);
       }

@@ -7,7 +7,8 @@ export interface Adapter {
   readonly a: Tensor;
   /** [outputs, rank] */
   readonly b: Tensor;
-  readonly scale: number;
+  /** A number, or [1]. */
+  readonly scale: number | Tensor;
 }
 
 export interface Weights {

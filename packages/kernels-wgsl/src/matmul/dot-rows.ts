@@ -15,7 +15,6 @@ import type { Variant } from '../kernel.ts';
 import { type Lanes, load } from '../storage.ts';
 import { lowerTiles, type TileKernel } from './frame.ts';
 import type { MatmulSpec } from './spec.ts';
-import { dequantize } from './staged.ts';
 
 const MAX_ROWS = 8;
 const COLUMNS = 4;
@@ -32,15 +31,11 @@ const times = (n: number, line: (i: number) => string): string =>
   Array.from({ length: n }, (_, i) => line(i)).join('\n');
 
 function dotRowsKernel(spec: MatmulSpec, caps: DeviceCaps): TileKernel {
-  const { dtypeA, dtypeB, quantized, m: R } = spec;
+  const { dtypeA, dtypeB, scaledB, m: R } = spec;
   const lanes: Lanes = spec.k % 4 === 0 ? 4 : 1;
-  const lanesB: Lanes = quantized ? 1 : lanes;
   const type = lanes === 4 ? 'vec4<f32>' : 'f32';
-  const quad = (value: (k: string) => string) =>
-    lanes === 4 ? `vec4<f32>(${[0, 1, 2, 3].map((j) => value(`k + ${j}u`)).join(', ')})` : value('k');
-  const valueB = quantized
-    ? quad((k) => `dequantize(tile, column, ${k})`)
-    : load('b', dtypeB, 'eb', caps, lanes);
+  const stored = load('b', dtypeB, 'eb', caps, lanes);
+  const valueB = scaledB ? `scaled${lanes}(${stored}, column, k)` : stored;
   return {
     label: `dot-rows ${R}x${COLUMNS}`,
     rows: R,
@@ -49,13 +44,10 @@ function dotRowsKernel(spec: MatmulSpec, caps: DeviceCaps): TileKernel {
     step: 4,
     enables: '',
     lanesA: lanes,
-    lanesB,
+    lanesB: lanes,
     capsB: caps,
     code: wgsl`
 var<workgroup> sums: array<f32, ${R * COLUMNS * SHARE}>;
-#if ${quantized !== undefined}
-${quantized ? dequantize(quantized) : ''}
-#endif
 @compute @workgroup_size(${COLUMNS * SHARE})
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) index: u32) {
   let tile = start(${WORKGROUP_INDEX});

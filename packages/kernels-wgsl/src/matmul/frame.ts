@@ -19,7 +19,7 @@ import { type Dispatch, type Lowering, read, scratch, write } from '../kernel.ts
 import { emitFusion, identity } from '../pointwise/fusion.ts';
 import { declare, enables, type Lanes, store } from '../storage.ts';
 import { matmulPieces } from './pieces.ts';
-import { inputCount, type MatmulSpec, storedK } from './spec.ts';
+import { inputCount, type MatmulSpec, scalingCode } from './spec.ts';
 
 export interface TileKernel {
   readonly label: string;
@@ -46,31 +46,31 @@ export function maySplit(spec: MatmulSpec, splits: number, caps: DeviceCaps): bo
 }
 
 export function lowerTiles(spec: MatmulSpec, caps: DeviceCaps, kernel: TileKernel): Lowering {
-  const { batch, m, n, k, transposeA, transposeB, sharedB, dtypeA, dtypeB, quantized } = spec;
+  const { batch, m, n, k, transposeA, transposeB, sharedB, dtypeA, dtypeB, scaledB } = spec;
   const { splits } = kernel;
   const epilogue = spec.epilogue ?? identity([batch, m, n]);
   const inputs = inputCount(spec);
   const dtypeOut = splits > 1 ? 'f32' : spec.dtypeOut;
   const inner = splits > 1 ? identity([splits * batch, m, n]) : epilogue;
   const fused = emitFusion(inner, inputs + 1, dtypeOut, 1, caps);
-  const kB = storedK(spec);
 
-  const halves = enables([dtypeA, dtypeOut, ...inner.operands.map((o) => o.dtype)], caps);
+  const halves = enables(
+    [dtypeA, dtypeOut, ...(scaledB ? [scaledB.dtype] : []), ...inner.operands.map((o) => o.dtype)],
+    caps,
+  );
   const code = wgsl`${halves || enables([dtypeB], kernel.capsB)}${kernel.enables}
 struct Params {
   rowStart: u32, rowEnd: u32, columnStart: u32, columnEnd: u32,
   m: u32, n: u32, k: u32, batchStart: u32,
   atA: u32, atB: u32, atOut: u32, strideB: u32,
-  kPart: u32, batches: u32, storedK: u32, never: u32,
+  kPart: u32, batches: u32, never: u32, unused: u32,
   ${fused.fields}
 }
 struct Tile { row: u32, column: u32, batch: u32, part: u32, k: u32, kEnd: u32, a: u32, b: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 ${declare(1, 'a', dtypeA, 'read', caps, kernel.lanesA)}
 ${declare(2, 'b', dtypeB, 'read', kernel.capsB, kernel.lanesB)}
-#if ${quantized !== undefined}
-${declare(3, 'scales', 'f32', 'read', caps)}
-#endif
+${scalingCode(scaledB, 3, caps)}
 ${fused.declarations}
 ${declare(inputs + 1 + inner.operands.length, 'out', dtypeOut, 'read_write', caps)}
 ${fused.code}
@@ -93,7 +93,7 @@ fn indexA(tile: Tile, row: u32, k: u32) -> u32 {
   return tile.a + ${transposeA ? 'k * params.m + row' : 'row * params.k + k'};
 }
 fn indexB(tile: Tile, column: u32, k: u32) -> u32 {
-  return tile.b + ${transposeB ? 'column * params.storedK + k' : 'k * params.n + column'};
+  return tile.b + ${transposeB ? 'column * params.k + k' : 'k * params.n + column'};
 }
 fn finish(tile: Tile, row: u32, column: u32, sum: f32) {
   if (row >= params.rowEnd || column >= params.columnEnd) { return; }
@@ -120,14 +120,14 @@ ${kernel.code}`;
       operands: [
         read(0, a),
         read(1, b),
-        ...(quantized ? [read(2)] : []),
+        ...Array.from({ length: inputs - 2 }, (_, i) => read(2 + i)),
         ...windows.map((w, i) => read(inputs + i, w)),
         splits > 1 ? scratch(0, 'read_write') : write(0, out),
       ],
       uniforms: [
         ...[rows[0], rows[1], columns[0], columns[1], m, n, k, batchStart],
-        ...[-a.firstElement >>> 0, -b.firstElement >>> 0, -out.firstElement >>> 0, sharedB ? 0 : n * kB],
-        ...[part, batchCount, kB, 0],
+        ...[-a.firstElement >>> 0, -b.firstElement >>> 0, -out.firstElement >>> 0, sharedB ? 0 : n * k],
+        ...[part, batchCount, 0, 0],
         ...uniforms,
       ],
       workgroups: foldGrid(

@@ -22,7 +22,7 @@ import { splitRange, windowOf } from '../pointwise/access.ts';
 import { emitFusion, identity, largestWindow, offsetAlignment } from '../pointwise/fusion.ts';
 import { declare, enables, store } from '../storage.ts';
 import { STEP } from './matrix-tile.ts';
-import type { MatmulSpec } from './spec.ts';
+import { inputCount, type MatmulSpec } from './spec.ts';
 import { stageHalf } from './stage-half.ts';
 
 const QUANTUM = 4;
@@ -45,7 +45,7 @@ const SCALE_B = 3;
 export const half: Variant<MatmulSpec> = {
   name: 'half',
   suspect: true,
-  applies: (spec, caps) => spec.halfPrecision && spec.m > 8 && !spec.quantized && caps.features.f16,
+  applies: (spec, caps) => spec.halfPrecision && spec.m > 8 && caps.features.f16,
   lower: (spec, caps) => lowerHalf(spec, caps, PLAIN),
 };
 
@@ -78,6 +78,9 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_id) id: vec3<u32>) {
 }
 `,
 };
+
+const scaleOperands = (spec: MatmulSpec): Operand[] =>
+  Array.from({ length: inputCount(spec) - 2 }, (_, i) => read(2 + i));
 
 /** The product by `kernel` over operands staged as f16 rows: inputs a and b, then the epilogue's. */
 export function lowerHalf(spec: MatmulSpec, caps: DeviceCaps, kernel: HalfKernel): Lowering {
@@ -181,6 +184,9 @@ ${kernel.code}`;
               strideStep: transposeB ? 1 : n,
               half: temporary(HALF_B, 'read_write'),
               scales: temporary(SCALE_B, 'read_write'),
+              ...(spec.scaledB && {
+                scaling: { ...spec.scaledB, firstRow: columnStart, operands: scaleOperands(spec) },
+              }),
             },
             caps,
           ),
@@ -215,7 +221,7 @@ ${kernel.code}`;
               temporary(SCALE_A, 'read'),
               temporary(HALF_B, 'read'),
               temporary(SCALE_B, 'read'),
-              ...windows.map((w, i) => read(2 + i, w)),
+              ...windows.map((w, i) => read(inputCount(spec) + i, w)),
               write(0, out),
             ],
             uniforms: [

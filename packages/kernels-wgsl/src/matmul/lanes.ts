@@ -86,14 +86,14 @@ const times = (n: number, line: (i: number) => string): string =>
   Array.from({ length: n }, (_, i) => line(i)).join('\n');
 
 function lanesKernel(spec: MatmulSpec, caps: DeviceCaps, tile: LanesTile): TileKernel {
-  const { transposeA, transposeB, dtypeA, dtypeB, quantized, k: K } = spec;
+  const { transposeA, transposeB, dtypeA, dtypeB, scaledB, k: K } = spec;
   const { rows: R, columns: C, splits } = tile;
   const L = laneCount(caps);
   const inMemory = L > 4;
-  const packedHalves = (dtypeB === 'bf16' || dtypeB === 'f16') && transposeB && K % 2 === 0;
-  const perWord = quantized ? 32 / quantized.bits : packedHalves ? 2 : 1;
-  // Integers: a word at a time, which always divides K.
-  const S = quantized ? perWord : Math.max(inMemory ? 2 : 4, perWord, Math.ceil(L / R));
+  const packedHalves = !scaledB && (dtypeB === 'bf16' || dtypeB === 'f16') && transposeB && K % 2 === 0;
+  const perWord = packedHalves ? 2 : 1;
+  // What is scaled: four at a time, which always divides K.
+  const S = scaledB ? 4 : Math.max(inMemory ? 2 : 4, perWord, Math.ceil(L / R));
   const ragged = K % S !== 0;
   const capsB = packedHalves ? { ...caps, features: { ...caps.features, f16: false } } : caps;
   /** Rows of one load of A. */
@@ -116,11 +116,10 @@ function lanesKernel(spec: MatmulSpec, caps: DeviceCaps, tile: LanesTile): TileK
     ${set(a(i), guarded(at, value))}`;
   };
   const loadB = (c: number) => {
-    if (quantized) {
-      const { bits, groupSize } = quantized;
-      return `let word${c} = bitcast<i32>(b[indexB(tile, column${c}, k / ${perWord}u)]);
-      let scale${c} = scales[column${c} * (params.k / ${groupSize}u) + k / ${groupSize}u];
-      ${times(perWord, (s) => set(b(s, c), `scale${c} * f32(extractBits(word${c}, ${s * bits}u, ${bits}u))`))}`;
+    if (scaledB) {
+      return `let eb${c} = indexB(tile, column${c}, k) / 4u;
+      let quad${c} = scaled4(${load('b', dtypeB, `eb${c}`, caps, 4)}, column${c}, k);
+      ${times(S, (s) => set(b(s, c), `quad${c}[${s}]`))}`;
     }
     if (packedHalves) {
       return times(S / 2, (h) => {
@@ -162,7 +161,7 @@ function lanesKernel(spec: MatmulSpec, caps: DeviceCaps, tile: LanesTile): TileK
     step: S,
     enables: 'enable subgroups;',
     lanesA: 1,
-    lanesB: 1,
+    lanesB: scaledB ? 4 : 1,
     capsB,
     code: wgsl`
 @compute @workgroup_size(${L})

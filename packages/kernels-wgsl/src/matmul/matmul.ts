@@ -13,7 +13,7 @@ import { dotRows } from './dot-rows.ts';
 import { half } from './half.ts';
 import { lanes } from './lanes.ts';
 import { matrix } from './matrix.ts';
-import { type MatmulSpec, storedK } from './spec.ts';
+import { inputCount, type MatmulSpec, scaleCount } from './spec.ts';
 import { staged } from './staged.ts';
 
 /** All ways to multiply; the first that applies is the default. */
@@ -29,19 +29,19 @@ export const lowerMatmul = (spec: MatmulSpec, caps: DeviceCaps): Lowering =>
 /** More rows and columns than the largest tile has, and a K that ends within a step. */
 function problemOf(spec: MatmulSpec): TrialProblem<MatmulSpec> {
   const [batch, m, n] = [Math.min(spec.batch, 2), 131, 137];
-  const k = spec.quantized ? 2 * spec.quantized.groupSize : 70;
+  const { scaledB } = spec;
+  const k = scaledB ? 2 * scaledB.groupSize : 70;
   const small = { ...spec, batch, m, n, k, dtypeOut: 'f32' as const, epilogue: undefined };
   return {
     spec: small,
     plain: { ...small, halfPrecision: false },
     inputs: [
       { count: batch * m * k, dtype: spec.dtypeA },
-      {
-        count: (spec.sharedB ? 1 : batch) * n * storedK(small),
-        dtype: spec.dtypeB,
-        ...(spec.quantized && { bits: true }),
-      },
-      ...(spec.quantized ? [{ count: (n * k) / spec.quantized.groupSize, dtype: 'f32' as const }] : []),
+      { count: (spec.sharedB ? 1 : batch) * n * k, dtype: spec.dtypeB },
+      ...Array.from({ length: inputCount(spec) - 2 }, () => ({
+        count: scaleCount(small),
+        dtype: scaledB!.dtype,
+      })),
     ],
     outputs: [batch * m * n],
   };

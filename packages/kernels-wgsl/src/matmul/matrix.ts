@@ -17,8 +17,7 @@ import type { MatmulSpec } from './spec.ts';
 export const matrix: Variant<MatmulSpec> = {
   name: 'matrix',
   suspect: true,
-  applies: (spec, caps) =>
-    spec.halfPrecision && !spec.quantized && spec.m > 8 && matrixTiles(spec.m, spec.n, caps).length > 0,
+  applies: (spec, caps) => spec.halfPrecision && spec.m > 8 && matrixTiles(spec.m, spec.n, caps).length > 0,
   candidates: (spec, caps) => matrixTiles(spec.m, spec.n, caps),
   lower(spec, caps, tuning) {
     const tile = (tuning as MatrixTile) ?? matrixTiles(spec.m, spec.n, caps)[0];

@@ -9,7 +9,7 @@ import { byteLength, type DType } from '../dtype.ts';
 import { TooLargeError } from '../errors.ts';
 import { splitRange, type Window, windowOf } from '../pointwise/access.ts';
 import { type FusedCode, largestWindow, offsetAlignment } from '../pointwise/fusion.ts';
-import { type MatmulSpec, storedK } from './spec.ts';
+import type { MatmulSpec } from './spec.ts';
 
 /** Row and column cuts are multiples of this. */
 const QUANTUM = 4;
@@ -29,7 +29,6 @@ export function matmulPieces(spec: MatmulSpec, fused: FusedCode, caps: DeviceCap
   const limit = caps.limits.maxStorageBufferBindingSize;
   const alignment = offsetAlignment(caps);
   const batchesB = sharedB ? 1 : batch;
-  const kB = storedK(spec);
   const window = (low: number, end: number, count: number, dtype: DType) =>
     windowOf(low, end - 1, count, dtype, alignment);
 
@@ -43,13 +42,13 @@ export function matmulPieces(spec: MatmulSpec, fused: FusedCode, caps: DeviceCap
     const aStart = batchStart * m * k + (transposeA ? 0 : rows[0] * k);
     const aEnd = last * m * k + (transposeA ? m * k : rows[1] * k);
     const [firstB, lastB] = sharedB ? [0, 0] : [batchStart, last];
-    const bStart = firstB * n * kB + (transposeB ? columns[0] * kB : 0);
-    const bEnd = lastB * n * kB + (transposeB ? columns[1] * kB : n * kB);
+    const bStart = firstB * n * k + (transposeB ? columns[0] * k : 0);
+    const bEnd = lastB * n * k + (transposeB ? columns[1] * k : n * k);
     const outStart = batchStart * m * n + rows[0] * n;
     const outEnd = last * m * n + rows[1] * n;
     return {
       a: window(aStart, aEnd, batch * m * k, spec.dtypeA),
-      b: window(bStart, bEnd, batchesB * n * kB, spec.dtypeB),
+      b: window(bStart, bEnd, batchesB * n * k, spec.dtypeB),
       out: window(outStart, outEnd, batch * m * n, spec.dtypeOut),
       epilogue: largestWindow(fused, outStart, outEnd),
     };
@@ -76,7 +75,7 @@ export function matmulPieces(spec: MatmulSpec, fused: FusedCode, caps: DeviceCap
       n,
       QUANTUM,
       (start, end) => fits(windows(batchStart, batchCount, [0, 1], [start, end]).b.byteLength),
-      tooLarge(`B (${byteLength(n * kB, spec.dtypeB)} bytes)`),
+      tooLarge(`B (${byteLength(n * k, spec.dtypeB)} bytes)`),
     );
     return columnPieces.flatMap((columns) =>
       splitRange(

@@ -1,5 +1,20 @@
-/** Matmul in float64, before any epilogue. */
+/** Matmul in float64, before any epilogue, and what a quantized operand stands for. */
 import type { MatmulSpec } from './spec.ts';
+
+/** The values of a quantized B [N, K]. */
+export function scaledReference(
+  { k, scaledB }: Pick<MatmulSpec, 'k' | 'scaledB'>,
+  stored: ArrayLike<number>,
+  scales: ArrayLike<number>,
+  offsets?: ArrayLike<number>,
+): Float64Array {
+  const { groupSize } = scaledB!;
+  const groups = k / groupSize;
+  return Float64Array.from(stored, (q, i) => {
+    const at = Math.floor(i / k) * groups + Math.floor((i % k) / groupSize);
+    return q * scales[at] + (offsets?.[at] ?? 0);
+  });
+}
 
 /** a · b in float64: [batch, m, k] by [batch, k, n], or as `transposeA`, `transposeB` and `sharedB` say. */
 export function matmulReference(

@@ -17,6 +17,7 @@ import type { DType } from '../dtype.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import type { Dispatch, Operand } from '../kernel.ts';
 import { declare, enables, load } from '../storage.ts';
+import { type Scaling, scalingCode } from './spec.ts';
 
 export interface StageSpec {
   readonly source: Operand;
@@ -30,25 +31,30 @@ export interface StageSpec {
   readonly strideRow: number;
   readonly strideStep: number;
   readonly half: Operand;
+  /** Of a quantized source, whose rows are B's from `firstRow` on. */
+  readonly scaling?: Scaling & { readonly firstRow: number; readonly operands: readonly Operand[] };
   /** Where f32 scales go. Without it the last 8 of a row's `pitch` are for its exponent e, as an f16 number. */
   readonly scales?: Operand;
 }
 
 export function stageHalf(spec: StageSpec, caps: DeviceCaps): Dispatch {
+  const { scaling } = spec;
   const apart = spec.scales !== undefined;
+  const stored = load('x', spec.dtype, 'e', caps);
   const code = wgsl`${enables([spec.dtype, 'f16'], caps)}
-struct Params { at: u32, rows: u32, k: u32, pitch: u32, strideRow: u32, strideStep: u32 }
+struct Params { at: u32, rows: u32, k: u32, pitch: u32, strideRow: u32, strideStep: u32, firstRow: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 ${declare(1, 'x', spec.dtype, 'read', caps)}
 ${declare(2, 'half', 'f16', 'read_write', caps)}
 #if ${apart}
-${declare(3, 'scales', 'f32', 'read_write', caps)}
+${declare(3, 'rowScales', 'f32', 'read_write', caps)}
 #endif
+${scalingCode(scaling, apart ? 4 : 3, caps)}
 var<workgroup> largest: array<f32, 64>;
 
 fn element(row: u32, k: u32) -> f32 {
   let e = params.at + row * params.strideRow + k * params.strideStep;
-  return ${load('x', spec.dtype, 'e', caps)};
+  return ${scaling ? `scaled1(${stored}, params.firstRow + row, k)` : stored};
 }
 
 @compute @workgroup_size(64)
@@ -72,7 +78,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   for (var k = lane; k < params.k; k += 64u) { half[row * params.pitch + k] = f16(element(row, k) * down); }
 #if ${apart}
   for (var k = params.k + lane; k < params.pitch; k += 64u) { half[row * params.pitch + k] = 0.0h; }
-  if (lane == 0u) { scales[row] = bitcast<f32>((field + 1u) << 23u); }
+  if (lane == 0u) { rowScales[row] = bitcast<f32>((field + 1u) << 23u); }
 #else
   for (var k = params.k + lane; k < params.pitch; k += 64u) {
     half[row * params.pitch + k] = f16(select(0.0, f32(field) - 126.0, k == params.pitch - 8u));
@@ -83,8 +89,16 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   return {
     label: 'matmul/stage-half',
     wgsl: code,
-    operands: [spec.source, spec.half, ...(spec.scales ? [spec.scales] : [])],
-    uniforms: [spec.at, spec.rows, spec.k, spec.pitch, spec.strideRow, spec.strideStep],
+    operands: [spec.source, spec.half, ...(spec.scales ? [spec.scales] : []), ...(scaling?.operands ?? [])],
+    uniforms: [
+      spec.at,
+      spec.rows,
+      spec.k,
+      spec.pitch,
+      spec.strideRow,
+      spec.strideStep,
+      scaling?.firstRow ?? 0,
+    ],
     workgroups: lineGrid(spec.rows, caps),
   };
 }

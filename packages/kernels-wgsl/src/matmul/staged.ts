@@ -73,13 +73,13 @@ const times = (n: number, line: (i: number) => string): string =>
   Array.from({ length: n }, (_, i) => line(i)).join('\n');
 
 function stagedKernel(spec: MatmulSpec, caps: DeviceCaps, tile: StagedTile): TileKernel {
-  const { transposeA, transposeB, dtypeA, dtypeB, quantized } = spec;
+  const { transposeA, transposeB, dtypeA, dtypeB, scaledB } = spec;
   const { side: T, step, splits } = tile;
   const size = 16 * T;
   const quads = T / 4;
   const stride = size / 4 + 1;
   const lanesA: Lanes = (transposeA ? spec.m : spec.k) % 4 === 0 ? 4 : 1;
-  const lanesB: Lanes = !quantized && (transposeB ? spec.k : spec.n) % 4 === 0 ? 4 : 1;
+  const lanesB: Lanes = (transposeB ? spec.k : spec.n) % 4 === 0 ? 4 : 1;
 
   /**
    * Fills a tile by vec4s of four lines (rows of A or columns of B) at one step. Each is written whole: invocations
@@ -97,12 +97,15 @@ function stagedKernel(spec: MatmulSpec, caps: DeviceCaps, tile: StagedTile): Til
       ? `let quad = i / ${steps}u; let s = i % ${steps}u${block ? ' * 4u' : ''};`
       : `let s = i / ${size / 4}u; let quad = i % ${size / 4}u;`;
     const rows = (value: (j: number) => string) => times(4, (j) => `let v${j} = ${value(j)};`);
-    const element = (j: number) =>
-      name === 'B' && quantized ? `dequantize(tile, ${line(j)}, at)` : load(source, dtype, `e${j}`, caps);
+    const element = (j: number) => load(source, dtype, `e${j}`, caps);
+    const four = (j: number) => {
+      const loaded = load(source, dtype, `e${j}`, caps, 4);
+      return name === 'B' && scaledB ? `scaled4(${loaded}, ${line(j)}, at)` : loaded;
+    };
     const body = block
       ? `let at = min(k + s, params.k - 4u);
       ${times(4, (j) => `let e${j} = index${name}(tile, ${line(j)}, at) / 4u;`)}
-      ${rows((j) => `select(vec4<f32>(), ${load(source, dtype, `e${j}`, caps, 4)}, k + s < tile.kEnd)`)}
+      ${rows((j) => `select(vec4<f32>(), ${four(j)}, k + s < tile.kEnd)`)}
       ${times(4, (c) => put(`s + ${c}u`, `vec4<f32>(v0[${c}], v1[${c}], v2[${c}], v3[${c}])`))}`
       : lanes === 4
         ? `let e = index${name}(tile, min(line, ${most} - 4u), min(k + s, tile.kEnd - 1u)) / 4u;
@@ -130,9 +133,6 @@ function stagedKernel(spec: MatmulSpec, caps: DeviceCaps, tile: StagedTile): Til
     code: wgsl`
 var<workgroup> tileA: array<vec4<f32>, ${step * stride}>;
 var<workgroup> tileB: array<vec4<f32>, ${step * stride}>;
-#if ${quantized !== undefined}
-${quantized ? dequantize(quantized) : ''}
-#endif
 @compute @workgroup_size(16, 16)
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_id) id: vec3<u32>) {
   let tile = start(${WORKGROUP_INDEX});
@@ -159,13 +159,3 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_id) id: vec3<u32>) {
 `,
   };
 }
-
-/** One value of a quantized B. */
-export const dequantize = ({ bits, groupSize }: NonNullable<MatmulSpec['quantized']>): string => {
-  const perWord = 32 / bits;
-  return `fn dequantize(tile: Tile, column: u32, k: u32) -> f32 {
-  let word = bitcast<i32>(b[indexB(tile, column, k / ${perWord}u)]);
-  let q = extractBits(word, (k % ${perWord}u) * ${bits}u, ${bits}u);
-  return scales[column * (params.k / ${groupSize}u) + k / ${groupSize}u] * f32(q);
-}`;
-};
