@@ -6,6 +6,7 @@ import {
   bytesSource,
   type ModelFolder,
   openCheckpoint,
+  openGguf,
   openSafetensors,
   openTorchFile,
   readTorchFile,
@@ -47,6 +48,7 @@ import {
 import { readDatasetList } from '../../apps/cli/src/generate/jobs.ts';
 import { readYamlFile } from '../../apps/cli/src/yaml-file.ts';
 import { readLink, writeLink } from '../../apps/web/src/export/link.ts';
+import { writeGguf } from '../../packages/core-tensor/src/gguf/testing.ts';
 import { readClipConfig } from '../../packages/dwm-model/src/clip/config.ts';
 import { readClipTokenizer } from '../../packages/dwm-model/src/clip/tokenizer-files.ts';
 import { listModel } from '../../packages/dwm-model/src/node/download/hub.ts';
@@ -286,6 +288,41 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     samples: async () => [tensors()],
     async read(bytes) {
       const checkpoint = await openSafetensors(bytesSource(NAME, bytes));
+      for (const name of checkpoint.tensors.keys()) await checkpoint.readTensor(name);
+    },
+  },
+  quantized: {
+    samples: async () => [
+      writeSafetensors(
+        new Map([
+          ['a.weight', { dtype: 'I8' as const, shape: [2, 8], data: new Int8Array(16) }],
+          ['a.weight_scale', { dtype: 'F32' as const, shape: [2, 1], data: new Float32Array(2) }],
+          ['b.weight_packed', { dtype: 'I32' as const, shape: [2, 2], data: new Int32Array(4) }],
+          ['b.weight_scale', { dtype: 'BF16' as const, shape: [2, 2], data: new Uint16Array(4) }],
+        ]),
+      ),
+    ],
+    async read(bytes) {
+      const checkpoint = await openCheckpoint(
+        { ...folderOf(bytes), exists: async (path) => path === 'model.safetensors' },
+        'model',
+      );
+      for (const name of checkpoint.tensors.keys()) await checkpoint.readTensor(name);
+    },
+  },
+  gguf: {
+    samples: async () => [
+      writeGguf(
+        [
+          { name: 'a', shape: [2], type: 0, data: new Uint8Array(8) },
+          { name: 'b.weight', shape: [1, 64], type: 8, data: new Uint8Array(68) },
+          { name: 'c.weight', shape: [1, 256], type: 12, data: new Uint8Array(144) },
+        ],
+        { 'general.architecture': 'cogvideox', 'general.alignment': 32, list: [1, 2] },
+      ),
+    ],
+    async read(bytes) {
+      const checkpoint = await openGguf(bytesSource(NAME, bytes));
       for (const name of checkpoint.tensors.keys()) await checkpoint.readTensor(name);
     },
   },

@@ -27,7 +27,7 @@ export interface Operand {
 export interface Dispatch {
   /** Family, variant and tile, e.g. `matmul/tiled 64x64x16`. */
   readonly label: string;
-  /** A module with one compute entry point called `main`. */
+  /** A module with one compute entry point called `main`; it may be made when it is asked for. */
   readonly wgsl: string;
   readonly operands: readonly Operand[];
   /** 32-bit words of the uniform struct, in declaration order. Floats go through `f32Bits`. */

@@ -156,7 +156,7 @@ describe('damaged files', () => {
     copy.set(bytes, at);
     return copy;
   };
-  const typeAt = whole.indexOf('x'.charCodeAt(0), 70) + 1 + 4 + 16;
+  const typeAt = whole.indexOf('x'.charCodeAt(0), 60) + 1 + 4 + 16;
   test.each<[string, Uint8Array, string]>([
     ['another magic', changed(0, 1), 'does not begin with GGUF'],
     ['big-endian', changed(4, 0, 0, 0, 3), 'is GGUF of version 50331648, expected 2 or 3 (little-endian)'],

@@ -228,9 +228,14 @@ export function planProgram(
               : { kind: 'external', tensor: tensor! };
         return { location, access: operand.access, byteOffset: start + within, byteLength: length };
       });
-      const { label, wgsl, uniforms: words, workgroups } = dispatch;
+      const { label, uniforms: words, workgroups } = dispatch;
       const name = `${step.name}: ${label}`;
-      return { label: name, wgsl, uniforms: words, workgroups, bindings, cost, receipt: lowering.receipt };
+      return {
+        ...{ label: name, uniforms: words, workgroups, bindings, cost, receipt: lowering.receipt },
+        get wgsl() {
+          return dispatch.wgsl;
+        },
+      };
     });
   });
 

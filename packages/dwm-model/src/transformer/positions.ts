@@ -43,15 +43,25 @@ function positions(start: number, stop: number, n: number): number[] {
   return Array.from({ length: n }, (_, i) => (n === 1 ? start : start + ((end - start) * i) / (n - 1)));
 }
 
+interface Turns {
+  readonly cos: Float32Array;
+  readonly sin: Float32Array;
+}
+
+let last: { readonly key: string; readonly tables: Turns } | undefined;
+
 /**
- * cos and sin tables [tokens, head dim].
+ * cos and sin tables [tokens, head dim], to be left as they are: the last ones are kept, as plans ask often.
  * @param first frame of patches that the grid begins with.
  */
-export function rotaryTables(
-  config: TransformerConfig,
-  grid: TokenGrid,
-  first = 0,
-): { cos: Float32Array; sin: Float32Array } {
+export function rotaryTables(config: TransformerConfig, grid: TokenGrid, first = 0): Turns {
+  const { attention_head_dim: dim, patch_size, patch_size_t, sample_height, sample_width } = config;
+  const key = JSON.stringify([dim, patch_size, patch_size_t, sample_height, sample_width, grid, first]);
+  if (last?.key !== key) last = { key, tables: makeRotaryTables(config, grid, first) };
+  return last.tables;
+}
+
+function makeRotaryTables(config: TransformerConfig, grid: TokenGrid, first: number): Turns {
   const { attention_head_dim: dim, patch_size: p } = config;
   const { frames, rows, columns } = grid;
   let y = whole(rows);

@@ -2,7 +2,7 @@
  * Models of whole numbers against the goldens of the original, through files: written by `quantizeModel`, in other
  * layouts, streamed; LoRAs beside them.
  */
-import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -36,8 +36,15 @@ beforeAll(async () => {
   device = await openNodeDevice();
   io = await readSafetensors(join(golden, 'io.safetensors'));
   made = await mkdtemp(join(tmpdir(), 'dwm-quantized-'));
+  // The golden base has no VAE, without which a folder is no model.
+  const whole = join(made, 'whole');
+  await cp(join(golden, 'base'), whole, { recursive: true });
+  await mkdir(join(whole, 'vae'));
+  await writeFile(join(whole, 'vae/config.json'), '{}');
+  const none = new Map([['none', { dtype: 'F32' as const, shape: [1], data: new Float32Array(1) }]]);
+  await saveSafetensors(join(whole, 'vae/diffusion_pytorch_model.safetensors'), none);
   for (const dtype of ['int8', 'int4'] as const)
-    await quantizeModel(join(golden, 'base'), join(made, dtype), { dtype, groupSize: 32 });
+    await quantizeModel(whole, join(made, dtype), { dtype, groupSize: 32 });
 });
 afterAll(async () => {
   device?.destroy();

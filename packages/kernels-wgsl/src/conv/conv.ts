@@ -154,7 +154,13 @@ export function lowerTiled(spec: ConvSpec, tile: ConvTile, caps: DeviceCaps): Lo
     const names = sourceNames(staged, byTaps);
     const firstBinding = 2 + names.length + (half ? 1 : 0);
     const fused = emitFusion(staged.fusion, firstBinding, staged.outputDtype, convLanes(staged, tile), caps);
-    return { fused, code: () => convCode(staged, tile, names, fused, caps) };
+    let made: string | undefined;
+    // Plans that are never compiled need none.
+    const code = () => {
+      made ??= convCode(staged, tile, names, fused, caps);
+      return made;
+    };
+    return { fused, code };
   });
 
   const limit = caps.limits.maxStorageBufferBindingSize;
@@ -165,9 +171,6 @@ export function lowerTiled(spec: ConvSpec, tile: ConvTile, caps: DeviceCaps): Lo
     );
   }
   const pieces = convPieces(staged, 'f32', builds[0].fused, caps);
-  const codes = builds.map(({ code }, byTaps) =>
-    pieces.some((piece) => piece.byTaps === (byTaps === 1)) ? code() : '',
-  );
 
   const tilesPerRow = Math.ceil(outWidth / tile.pixels);
   const blocks = Math.ceil(outChannels / tile.channels);
@@ -200,7 +203,9 @@ export function lowerTiled(spec: ConvSpec, tile: ConvTile, caps: DeviceCaps): Lo
     };
     return {
       label: `conv/${tile.share > 0 ? 'shared' : 'plain'} ${tile.pixels}x${tile.channels}${half ? ' f16' : ''}`,
-      wgsl: codes[Number(byTaps)],
+      get wgsl() {
+        return builds[Number(byTaps)].code();
+      },
       operands: [
         half ? scratch(STAGED_WEIGHT, 'read') : read(1),
         ...sources.map(({ name, window }) => read(name === 'x' ? 0 : 2, window)),
