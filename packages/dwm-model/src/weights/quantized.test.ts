@@ -7,7 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
   compile,
+  constant,
   type Device,
+  evaluate,
   type SafetensorsTensor,
   spec,
   type Tensor,
@@ -16,14 +18,14 @@ import {
   toNumbers,
 } from '@dwm/core-tensor';
 import { openDirectory, openNodeDevice, readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
-import { relativeError } from '@dwm/core-tensor/testing';
+import { randomNormals, relativeError, seeded } from '@dwm/core-tensor/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { quantizeModel } from '../node/quantize/quantize-model.ts';
 import { loadTransformer } from '../pipeline/load-transformer.ts';
 import { readModelShapes } from '../pipeline/plan-model.ts';
 import { timestepTable, transformer } from '../transformer/index.ts';
 import { weighLora } from './lora.ts';
-import { quantizedCount } from './quantized.ts';
+import { project, quantizedCount } from './quantized.ts';
 
 const golden = join(import.meta.dirname, '../../tests/golden/transformer_train');
 const WEIGHTS = 'transformer/diffusion_pytorch_model.safetensors';
@@ -161,7 +163,10 @@ describe('layouts', () => {
     tensors.delete(from);
   };
 
-  test('optimum-quanto names, scales in bf16 or f16', async () => {
+  const Q = 'transformer_blocks.1.attn1.to_q.weight';
+  const V = 'transformer_blocks.1.attn1.to_v.weight';
+
+  test('optimum-quanto names, scales in f16', async () => {
     const folder = await changed('int8', (tensors) => {
       for (const module of modules(tensors, '.weight_scale')) {
         rename(tensors, `${module}.weight`, `${module}.weight._data`);
@@ -172,38 +177,48 @@ describe('layouts', () => {
         tensors.set(`${module}.input_scale`, { dtype: 'F32', shape: [], data: Float32Array.of(1) });
       }
     });
-    const network = await load(folder, [[LORA, 1]]);
-    const error = relativeError(await predict(network), wanted('lora.final.model_output_scale_1'));
-    expect(error).toBeLessThan(1e-2);
-    network.parameters.destroy();
+    const [network, same] = [await load(folder), await load(join(made, 'int8'))];
+    const [ours, theirs] = [same, network].map(({ parameters }) => parameters.tensors);
+    expect(await theirs.get(Q)!.read()).toEqual(await ours.get(Q)!.read());
+    const scales = (await ours.get(`${Q}_scale`)!.read()) as Float32Array;
+    expect(await theirs.get(`${Q}_scale`)!.read()).toEqual(toFloat16(scales));
+    for (const { parameters } of [network, same]) parameters.destroy();
   });
 
   test('fp8 with one scale for all, as ComfyUI has it, and without any', async () => {
-    // 1 is 0x38 in e4m3: rows of what is left of the int8 model count as 1 or -1.
+    // 0x38 is 1 in e4m3, and 0xb8 is -1: the signs of the int8 model.
+    let signs: Record<string, Float64Array> = {};
     const folder = await changed('int8', (tensors) => {
       for (const module of modules(tensors, '.weight_scale')) {
         const { shape, data } = tensors.get(`${module}.weight`)!;
-        const signs = Uint8Array.from(data as Int8Array, (q) => (q < 0 ? 0xb8 : 0x38));
-        tensors.set(`${module}.weight`, { dtype: 'F8_E4M3', shape, data: signs });
+        const bytes = Uint8Array.from(data as Int8Array, (q) => (q < 0 ? 0xb8 : 0x38));
+        signs = {
+          ...signs,
+          [`${module}.weight`]: Float64Array.from(data as Int8Array, (q) => (q < 0 ? -1 : 1)),
+        };
+        tensors.set(`${module}.weight`, { dtype: 'F8_E4M3', shape, data: bytes });
         tensors.delete(`${module}.weight_scale`);
         if (!module.endsWith('to_v'))
           tensors.set(`${module}.scale_weight`, { dtype: 'F32', shape: [], data: Float32Array.of(1 / 16) });
       }
       tensors.set('scaled_fp8', { dtype: 'F8_E4M3', shape: [2], data: new Uint8Array(2) });
     });
-    const plain = await changed('int8', (tensors) => {
-      for (const module of modules(tensors, '.weight_scale')) {
-        const { shape, data } = tensors.get(`${module}.weight`)!;
-        const unit = module.endsWith('to_v') ? 1 : 1 / 16;
-        const signs = Float32Array.from(data as Int8Array, (q) => (q < 0 ? -unit : unit));
-        tensors.set(`${module}.weight`, { dtype: 'F32', shape, data: signs });
-        tensors.delete(`${module}.weight_scale`);
-      }
+    const { parameters } = await load(folder);
+    expect(parameters.tensors.get(V)!.dtype).toBe('e4m3');
+    const [n, k] = parameters.tensors.get(V)!.shape;
+    const x = randomNormals(k, seeded(3));
+    const { q, v } = await evaluate(device, {
+      q: project(parameters, constant(x, [1, k]), Q),
+      v: project(parameters, constant(x, [1, k]), V),
     });
-    const [network, same] = [await load(folder), await load(plain)];
-    expect(network.parameters.tensors.get('transformer_blocks.1.attn1.to_v.weight')!.dtype).toBe('e4m3');
-    expect(relativeError(await predict(network), await predict(same))).toBeLessThan(1e-5);
-    for (const { parameters } of [network, same]) parameters.destroy();
+    for (const [out, name, scale] of [[q, Q, 1 / 16] as const, [v, V, 1] as const]) {
+      const want = Float32Array.from({ length: n }, (_, row) =>
+        x.reduce((sum, value, i) => sum + scale * value * signs[name][row * k + i], 0),
+      );
+      expect(relativeError((await out.read()) as Float32Array, want)).toBeLessThan(1e-6);
+      out.destroy();
+    }
+    parameters.destroy();
   });
 
   test.each<[string, 'int8' | 'int4', Change, string]>([
