@@ -84,6 +84,7 @@ interface State {
   readonly sceneDecoder: ClipStream;
 }
 
+/** A world that goes on frame by frame, as hands come. */
 export class DwmStream {
   readonly #engine: LiveEngine;
   readonly #state: State;

@@ -68,6 +68,7 @@ export interface LoraChoice {
 /** A folder, or several with their weights, which stay beside the network's. */
 export type GivenLoras = ModelFolder | readonly LoraChoice[];
 
+/** The given LoRAs one by one; a folder alone is one of them. */
 export const loraChoices = (given: GivenLoras | undefined): readonly LoraChoice[] => {
   if (!given) return [];
   return 'open' in given ? [{ folder: given }] : given;
@@ -117,6 +118,7 @@ export async function openLoras(given: GivenLoras | undefined): Promise<OpenedLo
   }
 }
 
+/** Closes the files of all of them. */
 export async function closeLoras(opened: readonly OpenedLora[]): Promise<void> {
   for (const { files } of opened) await closeLora(files);
 }

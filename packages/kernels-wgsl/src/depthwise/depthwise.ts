@@ -27,6 +27,7 @@ import {
 import { declare, enables, type Lanes, store } from '../storage.ts';
 import { type DepthwiseShape, depthwiseOutputShape } from './shapes.ts';
 
+/** A convolution of each channel by itself, with what is fused into it. */
 export interface DepthwiseSpec extends DepthwiseShape {
   readonly epilogue?: { readonly fusion: Fusion; readonly dtype: DType };
 }
@@ -34,6 +35,7 @@ export interface DepthwiseSpec extends DepthwiseShape {
 /** Outputs of a row that one invocation makes. */
 const PIXELS = 4;
 
+/** Output as `depthwiseOutputShape`: inputs x and weight [kh, kw, channels], then the epilogue's. */
 export function lowerDepthwise(spec: DepthwiseSpec, caps: DeviceCaps): Lowering {
   const { batch, height, width, channels, kernel, stride, padding } = spec;
   const shape = depthwiseOutputShape(spec);

@@ -1,6 +1,7 @@
 /** The depthwise convolution in float64. */
 import { type DepthwiseShape, depthwiseOutputShape } from './shapes.ts';
 
+/** The same in float64: x [batch, height, width, channels], weight [kh, kw, channels]. */
 export function depthwiseReference(
   x: ArrayLike<number>,
   weight: ArrayLike<number>,

@@ -3,6 +3,8 @@
  * epilogues of the heavy ones, which is what lets the plan fuse any elementwise chain into its producer.
  */
 import { UnsupportedError } from '../errors.ts';
+
+/** A tree of functions over the elements of an output. */
 export type Expression =
   /** Element of operand `index` at this output position. */
   | { readonly kind: 'operand'; readonly index: number }

@@ -21,6 +21,7 @@ export interface HubAccess {
   signal?: AbortSignal;
 }
 
+/** What a server answered; its body comes in pieces. */
 export interface Answer {
   readonly url: string;
   readonly status: number;

@@ -19,8 +19,10 @@ import { familyOf } from '../../families/index.ts';
 import { type QuantizedRows, quantizeInt4, quantizeInt8 } from '../../weights/quantize.ts';
 import { isLinearWeight } from '../../weights/quantized.ts';
 
+/** What the weights of linear layers become. */
 export type QuantizedDtype = 'int8' | 'int4';
 
+/** How a model is quantised. */
 export interface QuantizeOptions {
   readonly dtype: QuantizedDtype;
   /** Weights of a row that share a scale in int4. */
@@ -29,6 +31,7 @@ export interface QuantizeOptions {
   readonly onProgress?: (file: string, doneBytes: number, totalBytes: number) => void;
 }
 
+/** What became of one network of a model. */
 export interface QuantizedNetwork {
   readonly file: string;
   /** Weights that are now int8, and int4. */

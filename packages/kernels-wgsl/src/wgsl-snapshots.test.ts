@@ -1,0 +1,59 @@
+/** The WGSL of the kernels that are put together from most parts, so that a change is seen as what it is. */
+import { expect, test } from 'vitest';
+import { matrixAttentionKernel } from './attention/matrix.ts';
+import type { AttentionSpec } from './attention/pieces.ts';
+import type { DeviceCaps } from './caps.ts';
+import { type ConvSpec, convOutputShape } from './conv/geometry.ts';
+import { type ConvTile, convCode, sourceNames } from './conv/tile.ts';
+import { emitFusion, identity } from './pointwise/fusion.ts';
+
+const caps = {
+  adapter: { kind: 'software' },
+  features: { f16: true },
+  limits: { minStorageBufferOffsetAlignment: 256, maxStorageBufferBindingSize: 2 ** 27 },
+} as DeviceCaps;
+
+const plain = {
+  ...{ batch: 1, frames: 5, height: 12, width: 18, inChannels: 8, outChannels: 12, kernel: [3, 3, 3] },
+  ...{ stride: 1, padding: { top: 1, bottom: 1, left: 1, right: 1 }, cached: false },
+  ...{ upsample: { time: 1, space: 1, keepFirst: false }, precision: 'f32' },
+  ...{ weightDtype: 'f32', outputDtype: 'f32' },
+} as const satisfies Omit<ConvSpec, 'fusion'>;
+const gpu: ConvTile = { pixels: 2, channels: 4, share: 0, workgroup: 64, step: 4 };
+
+test.each<[string, Omit<ConvSpec, 'fusion'>, ConvTile]>([
+  ['causal', plain, gpu],
+  ['cached-f16', { ...plain, cached: true, precision: 'f16', weightDtype: 'f16' }, gpu],
+  [
+    'shared-ragged-upsampled',
+    { ...plain, kernel: [1, 3, 3], outChannels: 7, upsample: { time: 1, space: 2, keepFirst: false } },
+    { pixels: 2, channels: 8, share: 8, workgroup: 8, step: 1 },
+  ],
+])('conv %s', async (name, sizes, tile) => {
+  const spec: ConvSpec = { ...sizes, fusion: identity(convOutputShape(sizes)) };
+  const sources = sourceNames(spec, false);
+  const fused = emitFusion(
+    spec.fusion,
+    2 + sources.length + Number(spec.precision === 'f16'),
+    'f32',
+    1,
+    caps,
+  );
+  await expect(convCode(spec, tile, sources, fused, caps)).toMatchFileSnapshot(
+    `__snapshots__/conv-${name}.wgsl`,
+  );
+});
+
+const heads: AttentionSpec = {
+  ...{ batch: 1, queries: 70, keys: 75, heads: 2, headDim: 20, scale: 1, mask: false, halfPrecision: true },
+  dtypes: { q: 'f32', k: 'f32', v: 'f32' },
+};
+
+test.each([
+  ['native', false, false],
+  ['emulated-split', true, true],
+] as const)('attention on matrix units, %s', async (name, emulate, split) => {
+  const size = { M: 8, N: 8, K: 8 };
+  const { enables, main } = matrixAttentionKernel(heads, { subgroups: 2, keys: 32 }, size, 32, emulate);
+  await expect(enables + main(split)).toMatchFileSnapshot(`__snapshots__/attention-matrix-${name}.wgsl`);
+});
