@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { relative, sep } from 'node:path';
 import type { ExperimentConfig } from '@dwm/dwm-model/node';
 import { readDataset, type Sample } from '@dwm/dwm-model/node';
+import { exists } from '../generate/files.ts';
 import type { Job } from '../generate/jobs.ts';
 import type { Reporter } from '../report.ts';
 import { isRemote, RemoteError, RemoteRoot } from './remote-root.ts';
@@ -29,7 +30,11 @@ async function fetchList(remote: RemoteRoot, list: string): Promise<string> {
       throw new RemoteError('remote', `${list}: is not below ${remote.url}; name a list of the same root`);
     return fetchList(remote, list.slice(root.length));
   }
-  await remote.fetch(list);
+  if (!(await remote.fetch(list)) && !(await exists(list)))
+    throw new RemoteError(
+      'remote',
+      `${remote.url.replace(/\/$/, '')}/${list}: is not there, and no file of this machine has that name`,
+    );
   return list;
 }
 

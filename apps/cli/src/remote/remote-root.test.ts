@@ -189,6 +189,9 @@ test('a list of an address without keys, and the files of its clips', async () =
     await fetchJobs(remote, jobs, createReporter(true));
     expect(await readFile(jobs[0].handVideo, 'utf8')).toBe('s/videos_hands/c.mp4');
     await expect(readFile(jobs[0].promptFile!)).rejects.toThrow();
+    await expect(openDataRoot(url, 'no.txt', new AbortController().signal)).rejects.toThrow(
+      /plain\/no\.txt: is not there, and no file of this machine/,
+    );
     expect(await openDataRoot('/a/folder', 'l.txt', new AbortController().signal)).toBeUndefined();
   } finally {
     if (saved === undefined) delete process.env.XDG_CACHE_HOME;

@@ -4,7 +4,7 @@
  */
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { writeProblem } from './disk.ts';
+import { refuseAddress, writeProblem } from './disk.ts';
 import { temporaryPath } from './temporary.ts';
 
 /** Flushes a folder's entries, so that a rename survives a power cut, where the system can (not on Windows). */
@@ -27,6 +27,7 @@ export async function writeFileAtomic(
   path: string,
   content: Uint8Array | string | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
 ): Promise<void> {
+  refuseAddress(path);
   const pieces = typeof content === 'string' || content instanceof Uint8Array ? [content] : content;
   const temporary = temporaryPath(path);
   try {

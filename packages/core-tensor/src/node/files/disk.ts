@@ -44,6 +44,19 @@ export function writeProblem(error: unknown, path: string, kept = 'finished file
   return new WriteError('not-writable', `${path}: ${PROBLEMS[code] ?? fileProblem(error)}`, details);
 }
 
+/** Whether a path is an address, such as `s3://bucket/x`. Joined to a name it has one slash; Windows' disks are a letter. */
+export const isAddress = (path: string): boolean => /^[a-z][a-z\d+.-]+:\//i.test(path);
+
+/** @throws WriteError for an address, which would else become a folder of that name. */
+export function refuseAddress(path: string): void {
+  if (isAddress(path))
+    throw new WriteError(
+      'not-writable',
+      `${path}: is an address, and results go into folders of this machine; choose one, and copy them from there`,
+      { file: path },
+    );
+}
+
 const inWords = (bytes: number): string =>
   bytes >= 1e8 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
 
@@ -56,6 +69,7 @@ const LEAST_BYTES = 1e6;
  * @throws WriteError unless files can be made in `folder` and its disk has room for them. Makes nothing.
  */
 export async function checkOutput(folder: string, bytes = 0): Promise<void> {
+  refuseAddress(folder);
   const problem = (text: string) =>
     new WriteError('not-writable', `${folder}: cannot be written to: ${text}; choose another folder`, {
       file: folder,

@@ -1,6 +1,6 @@
 export * from './atomic-write.ts';
 export * from './directory-folder.ts';
-export { checkOutput, isDiskFull, WriteError, writeProblem } from './disk.ts';
+export { checkOutput, isAddress, isDiskFull, WriteError, writeProblem } from './disk.ts';
 export { readJsonFile } from './json-file.ts';
 export { InUseError, type Lock, lockFile, tryLock } from './lock.ts';
 export { type OutputOptions, whileLocked, withOutput, withSharedOutput } from './output.ts';

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:f
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { writeFileAtomic } from './atomic-write.ts';
 import { checkOutput, WriteError, writeProblem } from './disk.ts';
 import { InUseError } from './lock.ts';
 import { whileLocked, withOutput } from './output.ts';
@@ -170,6 +171,12 @@ test('this process is alive, and known by its start', () => {
   expect(isAlive({ ...owner, host: 'elsewhere' })).toBeUndefined();
   expect(isAlive({ ...owner, started: '' })).toBe(true);
   if (owner.started !== '') expect(isAlive({ ...owner, started: 'x' })).toBe(false);
+});
+
+test('an address is no output', async () => {
+  const refused = /s3:\/.*: is an address, and results go into folders of this machine/;
+  await expect(checkOutput('s3://bucket/out')).rejects.toThrow(refused);
+  await expect(writeFileAtomic(join('s3://bucket', 'T.json'), 'x')).rejects.toThrow(refused);
 });
 
 test('checkOutput makes nothing and asks for room', async () => {

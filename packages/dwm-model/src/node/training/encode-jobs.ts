@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { basename, extname, join, relative, sep } from 'node:path';
 import { InvalidFileError } from '@dwm/core-tensor';
-import { fileProblem, reach } from '@dwm/core-tensor/node';
+import { fileProblem, isAddress, reach } from '@dwm/core-tensor/node';
 import type { ClipName, Sample } from './dataset.ts';
 import type { FamilyTraining } from './family-training.ts';
 
@@ -50,7 +50,12 @@ const HANDS = ['SingleHand', 'DoubleHand'];
 
 async function foldersIn(path: string): Promise<string[]> {
   const entries = await readdir(path, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
-    throw new InvalidFileError(path, `${fileProblem(error)}; check --data-root`);
+    throw new InvalidFileError(
+      path,
+      isAddress(path)
+        ? 'is an address, expected a folder of this machine; copy it to one first'
+        : `${fileProblem(error)}; check --data-root`,
+    );
   });
   return entries
     .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
