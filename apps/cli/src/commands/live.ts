@@ -89,7 +89,7 @@ export function addLive(program: Command, defaultModel = DEFAULT_MODEL): void {
     )
     .option(
       '--fps <n>',
-      "frames a second of the path and of the output (default: the model's own, else 8)",
+      "frames a second of the output, and of a path that is drawn (default: the model's own, else 8)",
       real(1, 240),
     )
     .option('--still', 'the camera stands: the first static frame is the scene, and is encoded once')

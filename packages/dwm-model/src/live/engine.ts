@@ -59,6 +59,10 @@ export interface Scenery {
   readonly decoded?: DeviceVideo;
 }
 
+/** Name of the program that makes bytes of so many frames, over a scene of so many. */
+const finishName = (frames: number, scene: number | undefined): string => `finish ${frames} over ${scene}`;
+
+/** See the file's head. */
 export class LiveEngine {
   readonly device: Device;
   readonly causal: CausalNetwork;
@@ -209,8 +213,9 @@ export class LiveEngine {
     return this.#steps.sample;
   }
 
-  /** Remembers the block that `denoise` made last. */
+  /** Remembers the block that `denoise` made last, where any other will see it. */
   async remember(index: number, memory: CausalMemory, scenery: Scenery): Promise<void> {
+    if (!memory.keeps(index)) return;
     const { prediction: _, ...own } = await this.#runBlock(
       index,
       memory,
@@ -227,35 +232,32 @@ export class LiveEngine {
     const specs = (of: Record<string, DeviceTensor>) =>
       Object.fromEntries(Object.entries(of).map(([name, { shape }]) => [name, spec(shape)]));
     const given: Record<string, DeviceTensor> = { video, ...beside };
-    const form = `finish ${video.shape[1]} ${own?.shape[1]}`;
-    const program = await this.#program(form, specs(given), (x) => ({
+    const name = finishName(video.shape[1], own?.shape[1]);
+    const program = await this.#program(name, specs(given), (x) => ({
       bytes: displayedBytes(beside ? composited(x.video, x.decoded, x.own, sigma) : x.video),
     }));
     return (await program.run(given)).bytes;
   }
 
-  /** Work of a block after the first, the static scene at rest. */
+  /** Work of a block after the first, the static scene at rest; known once such a block was made. */
   cost(): BlockCost {
     const { height: h, width: w, channels } = this.latent;
-    const { height, width, schedule } = this.settings;
+    const { height, width, schedule, composite } = this.settings;
+    const { blockFrames } = this.causal;
     const passage = (programs: StretchPrograms, first: readonly number[], next: readonly number[]) =>
       programs.plan(next, programs.plan(first)).plan.cost;
-    const frames = (isFirst: boolean) => [1, this.framesOf(isFirst), height, width, 3];
-    const latents = [1, this.causal.blockFrames, channels, h, w];
-    const block = this.#programs.get('block')?.plan.cost;
-    const ofBlock = (this.settings.schedule.steps.length + 1) * (block?.flops ?? 0);
+    const of = (name: string) => this.#programs.get(name)!.plan.cost;
+    const [first, frames] = [this.framesOf(true), this.framesOf(false)];
+    const latents = [1, blockFrames, channels, h, w];
     const parts = [
-      passage(this.encoder, frames(true), frames(false)),
+      passage(this.encoder, [1, first, height, width, 3], [1, frames, height, width, 3]),
       passage(this.decoder, latents, latents),
-      ...[...this.#programs]
-        .filter(([name]) => /^(up|finish|plain)/.test(name))
-        .map(([, { plan }]) => plan.cost),
+      ...[`up ${frames}`, `plain ${blockFrames}`, finishName(frames, composite ? 1 : undefined)].map(of),
+      // Once more for the memory.
+      ...Array.from({ length: schedule.steps.length + 1 }, () => of('block')),
     ];
-    return {
-      flops: ofBlock + parts.reduce((sum, { flops }) => sum + flops, 0),
-      bytes:
-        (schedule.steps.length + 1) * (block?.bytes ?? 0) + parts.reduce((sum, { bytes }) => sum + bytes, 0),
-    };
+    const sum = (what: keyof BlockCost) => parts.reduce((total, part) => total + part[what], 0);
+    return { flops: sum('flops'), bytes: sum('bytes') };
   }
 
   /** One more run uses the engine. */

@@ -10,7 +10,7 @@ import { DwmStream, LiveBusyError, LiveStoppedError, NotCausalError } from './st
 
 const golden = join(import.meta.dirname, '../../tests/golden/pipeline_e2e');
 const CONFIG = 'transformer/config.json';
-const [HEIGHT, WIDTH, TOKENS] = [16, 48, 3];
+const [HEIGHT, WIDTH, TOKENS] = [16, 32, 3];
 
 let device: Device;
 let folder: ModelFolder;

@@ -9,6 +9,7 @@ import { requireFiniteTensor } from '../pipeline/finite.ts';
 import { normals, STREAMS } from '../pipeline/noise.ts';
 import type { PromptEmbeds } from '../pipeline/options.ts';
 import type { DwmPipeline } from '../pipeline/pipeline.ts';
+import { Scratch } from '../pipeline/scratch.ts';
 import type { CausalMemory } from '../transformer/index.ts';
 import type { ClipStream } from '../vae/clip-stream.ts';
 import { checkVideo, type Video } from '../video/video.ts';
@@ -96,6 +97,7 @@ export class DwmStream {
   #pushed: number;
   #inFlight = 0;
   #failure: unknown;
+  #destroyed = false;
   #waiting: (() => void)[] = [];
 
   private constructor(engine: LiveEngine, state: State, scene: Video, rest?: Video) {
@@ -110,7 +112,7 @@ export class DwmStream {
    * @throws NotCausalError where the model looks both ways; InvalidArgumentError naming the option that is out of range.
    */
   static async open(pipeline: DwmPipeline, options: LiveOptions): Promise<DwmStream> {
-    const { network, settings: own, vae } = pipeline;
+    const { network, settings: usual, vae } = pipeline;
     if (!network.causal) throw new NotCausalError(pipeline.family.name);
     if (!pipeline.weightsStay)
       throw new InvalidArgumentError('memory', 'a live run needs all of the transformer on the device');
@@ -119,7 +121,7 @@ export class DwmStream {
     checkSize({ ...scene, frames: 1 }, vae.shape, { ...network, framePatch: 1 });
     if (!Number.isSafeInteger(seed) || seed < 0)
       throw new InvalidArgumentError('seed', `expected a whole number from 0 to 2^53 - 1, got ${seed}`);
-    const guidance = options.guidanceScale ?? own.guidanceScale;
+    const guidance = options.guidanceScale ?? usual.guidanceScale;
     if (guidance > 1) {
       throw new InvalidArgumentError(
         'guidance-scale',
@@ -136,19 +138,27 @@ export class DwmStream {
     const { height, width } = scene;
     const engine = new LiveEngine(pipeline, network.causal, {
       ...{ height, width, textLength },
-      composite: options.composite ?? own.composite,
-      schedule: pipeline.scheduler.schedule(options.numInferenceSteps ?? own.numInferenceSteps),
+      composite: options.composite ?? usual.composite,
+      schedule: pipeline.scheduler.schedule(options.numInferenceSteps ?? usual.numInferenceSteps),
     });
+    const own = new Scratch();
+    let stream: DwmStream;
     try {
-      const [scene1, sceneDecoder] = [engine.encoder.open(), engine.decoder.open()];
-      const state: State = {
-        ...{ index: 0, seed, memory: await engine.memoryOf(text), scene: scene1, sceneDecoder },
-        ...{ hands: engine.encoder.open(), decoder: engine.decoder.open() },
-        scenery: await sceneAtRest(engine, scene1, sceneDecoder, scene),
-      };
-      return await new DwmStream(engine, state, scene).#warmedUp();
+      const memory = own.keep(await engine.memoryOf(text));
+      const [scenes, sceneDecoder] = [own.keep(engine.encoder.open()), own.keep(engine.decoder.open())];
+      const scenery = await sceneAtRest(engine, scenes, sceneDecoder, scene);
+      const [hands, decoder] = [engine.encoder.open(), engine.decoder.open()];
+      const state = { index: 0, seed, memory, scenery, hands, decoder, scene: scenes, sceneDecoder };
+      stream = new DwmStream(engine, state, scene);
     } catch (error) {
+      own.destroy();
       engine.release();
+      throw error;
+    }
+    try {
+      return await stream.#warmedUp();
+    } catch (error) {
+      await stream.destroy();
       throw error;
     }
   }
@@ -197,7 +207,7 @@ export class DwmStream {
     this.#pushed++;
     try {
       // The next block is submitted while these bytes come down.
-      const { read } = await this.#engine.inTurn(() => this.#inTurn(chunk, signal));
+      const { read } = await this.#engine.inTurn(() => this.#next(chunk, signal));
       return await read;
     } catch (error) {
       this.#failure ??= error;
@@ -210,6 +220,7 @@ export class DwmStream {
 
   /** Begins the run anew, in the scene it began with; pushes under way still end. */
   async reset({ seed }: { readonly seed?: number } = {}): Promise<void> {
+    if (this.#destroyed) throw new LiveStoppedError(this.#failure);
     await this.#engine.inTurn(async () => {
       const state = this.#state;
       state.index = 0;
@@ -245,6 +256,8 @@ export class DwmStream {
 
   /** Frees what the run holds on the device, when pushes under way have ended. */
   async destroy(): Promise<void> {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
     this.#failure ??= new Error('it was destroyed');
     await this.#engine.inTurn(async () => {
       const { memory, scenery, hands, decoder, scene, sceneDecoder } = this.#state;
@@ -255,7 +268,7 @@ export class DwmStream {
   }
 
   /** Submits a block, unless one before failed. @returns the frames on their way down. */
-  async #inTurn(chunk: LiveChunk, signal?: AbortSignal): Promise<{ read: Promise<Video> }> {
+  async #next(chunk: LiveChunk, signal?: AbortSignal): Promise<{ read: Promise<Video> }> {
     if (this.#failure !== undefined) throw new LiveStoppedError(this.#failure);
     try {
       signal?.throwIfAborted();
@@ -304,18 +317,18 @@ export class DwmStream {
   async #move(frames: Video): Promise<void> {
     const { scene, sceneDecoder, index } = this.#state;
     if (index === 0) for (const clip of [scene, sceneDecoder]) clip.reset();
-    await this.#setScenery(await sceneryOf(this.#engine, scene, sceneDecoder, frames));
+    this.#setScenery(await sceneryOf(this.#engine, scene, sceneDecoder, frames));
     this.#rest = lastFrame(frames);
   }
 
   /** The camera stands at a frame, as it has always done. */
   async #stand(frame: Video): Promise<void> {
     const { scene, sceneDecoder } = this.#state;
-    await this.#setScenery(await sceneAtRest(this.#engine, scene, sceneDecoder, frame));
+    this.#setScenery(await sceneAtRest(this.#engine, scene, sceneDecoder, frame));
     this.#rest = undefined;
   }
 
-  async #setScenery(scenery: Scenery): Promise<void> {
+  #setScenery(scenery: Scenery): void {
     freeScenery(this.#state.scenery);
     this.#state.scenery = scenery;
   }

@@ -19,14 +19,14 @@ const config = readTransformerConfig(
   },
   'config.json',
 );
-const size = { channels: 2, frames: 3, height: 4, width: 6 };
+const size = { channels: 2, frames: 2, height: 4, width: 6 };
 const rules: CausalRules = {
   ...{ seed: 3, size, config, scalingFactor: 0.7, promptDropout: 0, handDropout: 0 },
   alphasCumprod: Float64Array.from({ length: 1000 }, (_, t) => 0.999 - 0.998 * (t / 999)),
   ...{ timesteps: [600, 999], historyTimestep: 200 },
 };
 const random = seeded(5);
-const moments = () => randomNormals(2 * 2 * 3 * 4 * 6, random);
+const moments = () => randomNormals(2 * 2 * 2 * 4 * 6, random);
 const examples = [0, 1].map(() => ({
   ...{ video: moments(), static: moments(), hand: moments() },
   text: randomNormals(15, random),
@@ -37,16 +37,16 @@ test('what is drawn for a clip follows from its place in the run', () => {
   const second = makeCausalBatch([examples[1]], 8, rules);
   for (const [name, values] of Object.entries(second))
     expect(both[name as keyof typeof both].slice(-values.length), name).toEqual(values);
-  expect(new Set(both.levels.filter((_, i) => i % 3 === 0)).size).toBe(6);
+  expect(new Set(both.levels.filter((_, i) => i % 3 === 0)).size).toBe(4);
 });
 
 /** Relative error of the gradient along random directions, weights of `part` moving, by differences of fourth order. */
-async function gradientError(device: Device, part: RegExp, ownPasses: number): Promise<number> {
+async function gradientError(device: Device, part: RegExp): Promise<number> {
   const specs = Object.entries(transformerParameters(config)).map(
     ([name, { shape }]) => [name, shape] as const,
   );
   const layout = new PackedLayout(Object.fromEntries(specs));
-  const inputs = causalBatchSpecs(2, rules, 3);
+  const inputs = causalBatchSpecs(1, rules, 3);
   const program = await compile(
     device,
     { ...inputs, theta: spec([layout.length]) },
@@ -55,18 +55,18 @@ async function gradientError(device: Device, part: RegExp, ownPasses: number): P
         get: (name: string) => layout.part(theta, name),
         has: (name: string) => layout.parts.has(name),
       };
-      const { loss } = dwmObjective(config, weights, 0.7, given as unknown as ObjectiveInputs, { ownPasses });
+      const { loss } = dwmObjective(config, weights, 0.7, given as unknown as ObjectiveInputs);
       return { loss, gradient: grad(loss, [theta])[0] };
     },
   );
-  const batch = makeCausalBatch(examples, 7, rules);
+  const batch = makeCausalBatch([examples[0]], 7, rules);
   const draw = seeded(9);
   const theta = randomNormals(layout.length, draw).map((value) => value / 4);
   const at = async (values: Float32Array) =>
     (await (await program.run({ ...batch, theta: values })).loss.read())[0];
   const gradient = (await (await program.run({ ...batch, theta })).gradient.read()) as Float32Array;
   let [missed, all] = [0, 0];
-  for (let direction = 0; direction < 4; direction++) {
+  for (let direction = 0; direction < 2; direction++) {
     const step = new Float32Array(layout.length);
     for (const [name, { offset, shape }] of layout.parts) {
       if (!part.test(name)) continue;
@@ -87,7 +87,7 @@ async function gradientError(device: Device, part: RegExp, ownPasses: number): P
 test('gradients reach what blocks remember of those before', { timeout: 120_000 }, async () => {
   const device = await openNodeDevice();
   try {
-    expect(await gradientError(device, /attn1\.(to_k|to_v|norm_k)/, 0)).toBeLessThan(2e-3);
+    expect(await gradientError(device, /attn1\.(to_k|to_v|norm_k)/)).toBeLessThan(2e-3);
   } finally {
     device.destroy();
   }

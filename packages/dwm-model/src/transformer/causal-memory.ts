@@ -78,9 +78,14 @@ export class CausalMemory {
     this.#store(text, 0);
   }
 
+  /** Whether any block to come sees block `index`. */
+  keeps(index: number): boolean {
+    return index < this.#causal.sink || this.#causal.window > 1;
+  }
+
   /** Takes over those of block `index`, in place of one that no block to come sees. */
   remember(index: number, block: NamedKeysValues): void {
-    if (index < this.#causal.sink || this.#causal.window > 1) this.#store(block, this.#placeOf(index));
+    if (this.keeps(index)) this.#store(block, this.#placeOf(index));
   }
 
   /** One of its own with the same in it. */

@@ -105,12 +105,8 @@ describe('a stream', () => {
 
   test('gives what the whole clip gives, to the bit, in memory that does not grow', async () => {
     const before = device.memory.allocated;
-    const video = DeviceTensor.from(
-      device,
-      random([17 * HEIGHT * WIDTH * 3]),
-      [1, 17, HEIGHT, WIDTH, 3],
-      'f32',
-    );
+    const shape = [1, 17, HEIGHT, WIDTH, 3];
+    const video = DeviceTensor.from(device, random(shape), shape, 'f32');
     const posterior = await vae.encode(video);
     const encoded = await streamed('encode', video, [9, 8]);
     expect(encoded.values).toEqual(await posterior.moments.read());
@@ -124,9 +120,9 @@ describe('a stream', () => {
   });
 
   test('of single latent frames makes all frames of each but the first', async () => {
-    const latents = DeviceTensor.from(device, random([3 * 5 * 12]), [1, 3, 5, 3, 4], 'f32');
-    const { values } = await streamed('decode', latents, [1, 1, 1]);
-    expect(values.length).toBe((1 + 2 + 2) * 6 * 8 * 3);
+    const latents = DeviceTensor.from(device, random([2 * 5 * 12]), [1, 2, 5, 3, 4], 'f32');
+    const { values } = await streamed('decode', latents, [1, 1]);
+    expect(values.length).toBe((1 + 2) * 6 * 8 * 3);
     latents.destroy();
   });
 });

@@ -120,7 +120,8 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
     files,
 
     async validate(theta, step, samples) {
-      if (shows.validate && samples.length > 0) {
+      // Whole clips at once are not what a causal network learns: dwm live shows it.
+      if (shows.validate && samples.length > 0 && !isCausal) {
         await applyTrained(device, base, trainable, theta, current);
         if (hands > 0) await widenChannels(device, current, 'patch_embed.proj.weight', hands);
         await shows.validate(await openPipeline(), samples, step);
