@@ -8,6 +8,8 @@ program
   .command('generate')
   .option('--hands, --hand-video <file>')
   .option('--num-frames <n>')
+  .option('--chunk-id <n>')
+  .option('--teacache-rel-l1-thresh <x>')
   .option('--out <file>')
   .option('--output-dir <dir>');
 program.command('render').option('--frames <n>').option('--out <dir>');
@@ -20,6 +22,8 @@ describe('names of options', () => {
   it.each([
     ['generate --num_frames 17 --hand_video h.mp4', 'generate --num-frames 17 --hand-video h.mp4'],
     ['generate --frames=17 --hands h.mp4', 'generate --num-frames=17 --hands h.mp4'],
+    ['generate --hand_video_path h.mp4 --split_id 1', 'generate --hand-video h.mp4 --chunk-id 1'],
+    ['generate --teacache_threshold 0.1', 'generate --teacache-rel-l1-thresh 0.1'],
     ['render --num_frames 9 --output-dir out', 'render --frames 9 --out out'],
     ['prepare --sample_name a --target_fps 8', 'prepare --name a --fps 8'],
     ['trajectory import --output_dir=a_b', 'trajectory import --out=a_b'],

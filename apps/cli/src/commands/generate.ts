@@ -122,8 +122,10 @@ interface Given extends Partial<RunSettings>, DrawFlags, WorkerFlags, ShortcutFl
   promptEmbeds?: string;
   negativePrompt?: string;
   useEmptyPrompts?: true;
+  promptPrefix?: string;
   out?: string;
   outputDir?: string;
+  suffix?: string;
   dataRoot?: string;
   datasetFile?: string;
   variantManifestJson?: string;
@@ -229,6 +231,7 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
     )
     .option('--negative-prompt <text>', "what should not happen (default: none; Wan: 'bad detailed')")
     .option('--use-empty-prompts', 'no prompt at all')
+    .option('--prompt-prefix <text>', 'words before every prompt and caption')
     .option('--out <file>', 'the video to write, .mp4')
     .optionsGroup('Many clips:')
     .option(
@@ -241,6 +244,7 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
       'one scene with several hands: {mode: "hand_video", shared: {video_path, …}, variants: [{label, hand_video_path}]}',
     )
     .option('--output-dir <dir>', 'folder to write to (default: inference/ in the checkpoint)')
+    .option('--suffix <text>', 'end of the names of the output files')
     .option('--prompt-subdir <name>', 'folder of captions beside videos/ (default: prompts_rewrite)')
     .option('--follow-links', 'let links of the data root lead out of it')
     .addOption(
@@ -467,7 +471,10 @@ async function generateAll(
   }
   const planFor = (target: PlanTarget) => planRun(shapes, target, needs);
   const opening = () => openPipeline(flags, folder, tuned, experiment, planFor, reporter, signal);
-  const promptOf = async (job: Job) => prompt ?? captionOf(job);
+  const promptOf = async (job: Job) => {
+    const own = prompt ?? (await captionOf(job));
+    return typeof own === 'string' ? [flags.promptPrefix, own].filter(Boolean).join(' ').trim() : own;
+  };
   const read = async (job: Job): Promise<ReadClip> => {
     const videos = await readVideos(job, { frames: flags.numFrames, fps: flags.fps }, defaults.takes);
     const said = reportClip(videos, job, flags, family, reporter);
@@ -678,6 +685,8 @@ function checkFlags(flags: Given): void {
   const prompts = given(PROMPTS);
   if (prompts.length > 1)
     throw new InvalidArgumentError('prompt', `expected one kind of prompt, got ${prompts.join(' and ')}`);
+  if (flags.suffix !== undefined && (flags.out || /[/\\]/.test(flags.suffix)))
+    throw new InvalidArgumentError('suffix', 'is a part of a name that goes with --output-dir');
   if (flags.out && flags.outputDir)
     throw new InvalidArgumentError('out', 'expected --out or --output-dir, got both');
   if (flags.scene || flags.trajectory) {
@@ -721,11 +730,15 @@ const isMany = ({ datasetFile, variantManifestJson }: Given): boolean =>
 /** The flag that many clips come with. */
 const listOf = ({ datasetFile }: Given) => (datasetFile ? 'dataset-file' : 'variant-manifest-json');
 
+/** A clip's path below the output folder, without extension. */
+const outputStem = ({ outputDir, suffix = '' }: Given, name: string): string =>
+  join(outputDir!, name + suffix);
+
 /** A clip for each of a manifest's hands; what it says to all of them becomes a flag. */
 async function variantJobs(asked: Asked, file: string): Promise<{ jobs: Job[]; total: number }> {
   const { jobs, prompt, promptFile } = await readVariants(file, asked, asked.dataRoot);
   Object.assign(asked, { prompt: prompt ?? asked.prompt, promptFile: promptFile ?? asked.promptFile });
-  const named = jobs.map((job) => ({ ...job, name: join(asked.outputDir!, job.name) }));
+  const named = jobs.map((job) => ({ ...job, name: outputStem(asked, job.name) }));
   return { jobs: named, total: jobs.length };
 }
 
@@ -747,7 +760,7 @@ async function listJobs(
   const jobs = flags.ablate === 'shuffled-hands' ? shuffleHands(all) : all;
   const own = shareOf(jobs, share, defaults.chunkRemainder).map((job) => ({
     ...job,
-    name: join(flags.outputDir!, job.name),
+    name: outputStem(flags, job.name),
   }));
   return { jobs: own, total: jobs.length };
 }
@@ -772,7 +785,7 @@ async function oneJob(flags: Asked, reporter: Reporter): Promise<Job> {
     );
   }
   const stem = flags.video ? basename(flags.video, extname(flags.video)) : 'generated';
-  const out = flags.out ?? (flags.outputDir && join(flags.outputDir, `${stem}.mp4`));
+  const out = flags.out ?? (flags.outputDir && `${outputStem(flags, stem)}.mp4`);
   if (!out) throw new InvalidArgumentError('out', 'is required: the .mp4 to write');
   if (extname(out) !== '.mp4')
     throw new InvalidArgumentError('out', `expected a name ending in .mp4, got ${out}`);
