@@ -4,7 +4,7 @@ import { basename, dirname, extname, join, relative } from 'node:path';
 import { beforeUse, type Device, InvalidArgumentError, type ModelFolder } from '@dwm/core-tensor';
 import { checkOutput, openPath, withOutput } from '@dwm/core-tensor/node';
 import {
-  cacheKind,
+  checkCache,
   checkPipelineType,
   clipReport,
   DEFAULTS,
@@ -382,7 +382,6 @@ async function generate(
     outputDir:
       given.outputDir ?? (checkpointFolder && !given.out ? join(checkpointFolder, 'inference') : undefined),
   };
-  cacheKind(shortcutsOf(asked));
   if (asked.video !== undefined) asked.video = await belowRoot(asked.video, asked.dataRoot);
   checkFlags(asked);
   const family = await familyOfModel(asked.model ?? defaultModel);
@@ -452,15 +451,16 @@ async function generateAll(
   const draws = flags.latents
     ? await readDraws(flags.latents, await family.latentSize(folder, sizeOf(flags)))
     : undefined;
-  const shortcuts = shortcutsOf(flags);
   const shapes = await family.shapes(folder);
+  const shortcuts = shortcutsOf(flags);
+  const cache = checkCache(shapes.stacked().network, flags.numInferenceSteps, shortcuts);
   const staysBeside = tuned.loras.length > 1 || hasQuantizedBlocks(shapes);
   const needs = {
     ...{ numFrames: flags.numFrames, height: flags.height, width: flags.width },
     ...{ numInferenceSteps: flags.numInferenceSteps, guided: flags.guidanceScale > 1 },
     ...{ precision: flags.precision, tiling: flags.tiling, lora: tuned.loras.length > 0 },
     ...(staysBeside && { lora: false, besideBytes: await loraBytes(tuned.loras) }),
-    ...{ composite: flags.composite, cache: cacheKind(shortcuts), cfgSkipRatio: shortcuts.cfgSkipRatio },
+    ...{ composite: flags.composite, cache, cfgSkipRatio: shortcuts.cfgSkipRatio },
     encodesText: !embeds || (flags.guidanceScale > 1 && !embeds.negative),
     ...(embeds && { textTokens: family.padsText ? undefined : embeds.tokens }),
   };
@@ -473,7 +473,8 @@ async function generateAll(
   const opening = () => openPipeline(flags, folder, tuned, experiment, planFor, reporter, signal);
   const promptOf = async (job: Job) => {
     const own = prompt ?? (await captionOf(job));
-    return typeof own === 'string' ? [flags.promptPrefix, own].filter(Boolean).join(' ').trim() : own;
+    const { promptPrefix } = flags;
+    return typeof own === 'string' && promptPrefix ? `${promptPrefix} ${own}`.trim() : own;
   };
   const read = async (job: Job): Promise<ReadClip> => {
     const videos = await readVideos(job, { frames: flags.numFrames, fps: flags.fps }, defaults.takes);

@@ -278,7 +278,7 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
         () => residentBytes(Denoiser.plan(device, model.network, shape, precision), inBlocks, stack.blocks),
         refusals,
       );
-  const kept = cache ? `, ${cache} cache` : '';
+  const kept = cache ? `, ${cache === 'teacache' ? 'TeaCache' : 'first-block cache'}` : '';
   type Way = {
     choice: MemoryChoice;
     bytes: number;

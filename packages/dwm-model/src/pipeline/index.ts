@@ -17,4 +17,4 @@ export * from './options.ts';
 export { Conditions, DwmPipeline, type LoadOptions, type MemoryEstimate } from './pipeline.ts';
 export * from './plan-model.ts';
 export { type RunSettings, readOwnRunSettings, readRunSettings } from './run-settings.ts';
-export { type CacheKind, cacheKind } from './step-cache.ts';
+export { type CacheKind, cacheKind, checkCache } from './step-cache.ts';

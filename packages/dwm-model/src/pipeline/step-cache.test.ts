@@ -8,7 +8,7 @@ import { planRun } from '../memory/plan-run.ts';
 import type { GenerateOptions } from './options.ts';
 import { DwmPipeline } from './pipeline.ts';
 import { readModelShapes } from './plan-model.ts';
-import { cacheKind } from './step-cache.ts';
+import { cacheKind, checkCache } from './step-cache.ts';
 import { calculatedSteps, settleTeaCache } from './teacache.ts';
 
 const tiny = join(import.meta.dirname, '../../../../models/dwm-tiny');
@@ -61,6 +61,10 @@ test('options out of range are refused by name', () => {
   expect(settle({ coefficients: [Number.NaN] })).toThrow('expected numbers, highest power first');
   expect(() => cacheKind({ teaCache: tea, firstBlockCache: { threshold: 1 } })).toThrow('choose one');
   expect(() => cacheKind({ firstBlockCache: { threshold: -1 } })).toThrow('first-block-cache-threshold');
+  const short = { ...resident.network, blocks: 1 };
+  expect(() => checkCache(short, 3, { firstBlockCache: { threshold: 1 } })).toThrow(
+    'this model has 1; leave',
+  );
 });
 
 test('a threshold of 0 is no cache; one that nothing reaches runs every block, to the same bits', async () => {
@@ -102,6 +106,6 @@ test('the plan of a run counts what a cache keeps, and the work that guidance do
   const stream = 2 * (shapes.network.textTokens + 5 * 8 * 12) * shapes.network.width * 4;
   const [teaCache, firstBlock] = [plan({ cache: 'teacache' }), plan({ cache: 'first-block' })];
   expect(firstBlock.own - teaCache.own).toBe(2 * stream);
-  expect(teaCache.chosen).toBe('all blocks stay, teacache cache');
+  expect(teaCache.chosen).toBe('all blocks stay, TeaCache');
   expect(plan({ cfgSkipRatio: 0.5 }).teraflops / plan({}).teraflops).toBeCloseTo(0.75);
 });

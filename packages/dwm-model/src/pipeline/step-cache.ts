@@ -48,6 +48,26 @@ export function cacheKind({ teaCache, firstBlockCache }: CacheOptions): CacheKin
   return teaCache && teaCache.relL1Thresh !== 0 ? 'teacache' : undefined;
 }
 
+/**
+ * As `cacheKind`, for a run of a network.
+ * @throws InvalidArgumentError also for what does not go with the network, or with so many steps.
+ */
+export function checkCache(
+  network: DenoisingNetwork,
+  steps: number,
+  options: CacheOptions,
+): CacheKind | undefined {
+  const kind = cacheKind(options);
+  if (kind === 'teacache') settleTeaCache(options.teaCache!, network, steps);
+  if (kind === 'first-block' && network.blocks < 2) {
+    throw new InvalidArgumentError(
+      'first-block-cache-threshold',
+      `needs blocks behind the first, and this model has ${network.blocks}; leave it out`,
+    );
+  }
+  return kind;
+}
+
 /** Whether step `call` is calculated. @param heads what the first block added, of each pass. */
 type Decision = (call: number, heads: readonly DeviceTensor[]) => Promise<boolean>;
 
@@ -79,15 +99,9 @@ export class StepCache {
     timesteps: readonly number[],
     options: CacheOptions,
   ): Promise<StepCache | undefined> {
-    const kind = cacheKind(options);
+    const kind = checkCache(network, timesteps.length, options);
     if (kind === undefined) return undefined;
     if (kind === 'first-block') {
-      if (network.blocks < 2) {
-        throw new InvalidArgumentError(
-          'first-block-cache-threshold',
-          `needs blocks behind the first, and this model has ${network.blocks}; leave it out`,
-        );
-      }
       const { threshold } = options.firstBlockCache!;
       return new StepCache(device, threshold);
     }
