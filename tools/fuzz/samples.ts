@@ -135,6 +135,36 @@ export function mediapipe(): Uint8Array {
   });
 }
 
+/** A take of Ego-Exo4D: one frame with a hand, one without. */
+export const egoexoHands = (): Uint8Array => {
+  const names = ['thumb', 'index', 'middle', 'ring', 'pinky'].flatMap((finger) =>
+    [1, 2, 3, 4].map((joint) => `${finger}_${joint}`),
+  );
+  const points = ['wrist', ...names].map((name, i) => [
+    `right_${name}`,
+    { x: 0.1 * Math.cos(i), y: 0.1 * Math.sin(i), z: 1 + i / 200, num_views_for_3d: 4 },
+  ]);
+  return json({ '3': [{ annotation3D: Object.fromEntries(points) }], '33': [{ annotation3D: {} }] });
+};
+
+export const egoexoCamera = (): Uint8Array => {
+  const pose = [
+    [1, 0, 0, 0],
+    [0, 1, 0, 0],
+    [0, 0, 1, 0],
+  ];
+  const intrinsics = [
+    [50, 0, 31.5],
+    [0, 50, 31.5],
+    [0, 0, 1],
+  ];
+  return json({ aria01: { camera_intrinsics: intrinsics, camera_extrinsics: { '3': pose, '33': pose } } });
+};
+
+/** The directory of a network's weights: two tensors in 16 bytes. */
+export const handWeights = (): Uint8Array =>
+  json({ keys: ['conv2d/Conv2D', 'x'], shapes: [[2, 2], [4]], offsets: [0, 8], dtype: 'float16' });
+
 export const aria = (): Uint8Array =>
   text(
     [

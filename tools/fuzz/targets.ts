@@ -26,11 +26,13 @@ import {
   wanParameters,
 } from '@dwm/dwm-model';
 import { parseExperiment, readExperimentFile } from '@dwm/dwm-model/node';
+import { LayerWeights } from '@dwm/hands';
 import { decodeRgba, encodePng, encodeVideo, readVideo } from '@dwm/media/node';
 import {
   decodeKtx2,
   importColmap,
   importColmapBinary,
+  importEgoexo,
   importHamer,
   importMediapipe,
   importWebxr,
@@ -506,6 +508,30 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     samples: async () => [made.mediapipe()],
     json: true,
     read: async (bytes) => importMediapipe(textFile(bytes), { rest: { left: REST, right: REST } }),
+  },
+  'egoexo-hands': {
+    samples: async () => [made.egoexoHands()],
+    json: true,
+    read: async (bytes) =>
+      importEgoexo(textFile(bytes), textFile(made.egoexoCamera()), { left: REST, right: REST }),
+  },
+  'egoexo-camera': {
+    samples: async () => [made.egoexoCamera()],
+    json: true,
+    read: async (bytes) =>
+      importEgoexo(textFile(made.egoexoHands()), textFile(bytes), { left: REST, right: REST }),
+  },
+  'hand-weights': {
+    samples: async () => [made.handWeights()],
+    json: true,
+    read: async (bytes) => {
+      const weights = new LayerWeights({
+        name: NAME,
+        json: new TextDecoder().decode(bytes),
+        bytes: new Uint8Array(16),
+      });
+      weights.get('conv2d', [2, 2]);
+    },
   },
   aria: { samples: async () => [made.aria()], read: async (bytes) => readAriaPath(textFile(bytes)) },
   headset: { samples: async () => [made.headset()], read: async (bytes) => readHot3dPath(textFile(bytes)) },

@@ -35,7 +35,7 @@ export function addTrajectory(program: Command): void {
   group
     .command('import')
     .description('a recording as a trajectory; its format is found by its content')
-    .argument('<files...>', 'one recording; COLMAP and HOT3D consist of two files')
+    .argument('<files...>', 'one recording; COLMAP, Ego-Exo4D and HOT3D consist of two files')
     .requiredOption('--out <file>', 'the trajectory to write, .json')
     .addOption(
       new Option('--format <name>', 'insist on a format')

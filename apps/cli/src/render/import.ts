@@ -16,6 +16,7 @@ import {
   importColmap,
   importColmapBinary,
   importEgodex,
+  importEgoexo,
   importHamer,
   importMediapipe,
   importWebxr,
@@ -152,6 +153,8 @@ async function read(
       return importMediapipe(text('mediapipe'), { ...options, rest: await restHands() });
     case 'egodex':
       return importEgodex(await readEgodexFile(binary('egodex').name), await restHands());
+    case 'egoexo4d':
+      return importEgoexo(text('egoexo-hands'), text('egoexo-camera'), await restHands());
     case 'aria':
       return deviceTrajectory(readAriaPath(text('aria')), await headsetCamera(flags, reporter), flags.fps);
     case 'hot3d': {

@@ -9,6 +9,7 @@ export {
   readHot3dPath,
 } from './device-path.ts';
 export { EGODEX_JOINTS, type EgodexEpisode, type EgodexHand, importEgodex } from './egodex.ts';
+export { importEgoexo } from './egoexo.ts';
 export type { TextFile } from './fields.ts';
 export { type HamerOptions, importHamer } from './hamer.ts';
 export { LANDMARK_JOINTS, landmarksToJoints } from './hand-ik.ts';

@@ -4,6 +4,7 @@
  */
 
 import { isColmapCameras, isColmapImages } from './colmap-binary.ts';
+import { egoexoKind } from './egoexo.ts';
 import { isMediapipeResult } from './mediapipe.ts';
 
 /** A kind of recorded file, as its content tells it. */
@@ -13,6 +14,8 @@ export type RecordingKind =
   | 'mediapipe'
   | 'hamer'
   | 'egodex'
+  | 'egoexo-hands'
+  | 'egoexo-camera'
   | 'hot3d-hands'
   | 'hot3d-headset'
   | 'aria'
@@ -28,6 +31,7 @@ export type RecordingFormat =
   | 'webxr'
   | 'hamer'
   | 'egodex'
+  | 'egoexo4d'
   | 'hot3d'
   | 'aria'
   | 'mediapipe';
@@ -39,6 +43,7 @@ export const RECORDING_FORMATS: Readonly<Record<RecordingFormat, readonly Record
   webxr: ['webxr'],
   hamer: ['hamer'],
   egodex: ['egodex'],
+  egoexo4d: ['egoexo-hands', 'egoexo-camera'],
   hot3d: ['hot3d-hands', 'hot3d-headset'],
   aria: ['aria'],
   mediapipe: ['mediapipe'],
@@ -79,6 +84,8 @@ function kindOfJson(text: string): RecordingKind | undefined {
     return /^[^\n]*"hand_poses"/.test(text.trimStart()) ? 'hot3d-hands' : kindOfDamaged(text);
   }
   if (has(root, 'hand_poses')) return 'hot3d-hands';
+  const egoexo = egoexoKind(root);
+  if (egoexo) return egoexo;
   const frames = Array.isArray(root) ? root : (root as { frames?: unknown } | null)?.frames;
   if (!Array.isArray(frames)) return undefined;
   if (frames.some((frame) => has(frame, 'transform_matrix'))) return 'transforms';
@@ -90,6 +97,8 @@ function kindOfJson(text: string): RecordingKind | undefined {
 
 function kindOfDamaged(text: string): RecordingKind | undefined {
   if (text.includes('"transform_matrix"')) return 'transforms';
+  if (text.includes('"annotation3D"')) return 'egoexo-hands';
+  if (text.includes('"camera_extrinsics"')) return 'egoexo-camera';
   if (/"(\w*_)?world_?landmarks"/i.test(text)) return 'mediapipe';
   return text.includes('"projectionMatrix"') ? 'webxr' : undefined;
 }
