@@ -6,6 +6,7 @@ import {
   coordinate,
   type DType,
   type Expression,
+  isPacked,
   operand,
   type PointwiseFn,
 } from '@dwm/kernels-wgsl';
@@ -106,9 +107,14 @@ export function splitAt(
   )[0];
 }
 
-/** The same values as another dtype; f16 saturates, bf16 rounds to nearest even, integers truncate. */
+/**
+ * The same values as another dtype; f16 saturates, bf16 rounds to nearest even, integers truncate.
+ * @throws InvalidArgumentError for a dtype that is only stored: i8, i4, e4m3, e5m2.
+ */
 export function cast(a: Tensor, dtype: DType): Tensor {
   if (a.dtype === dtype) return a;
+  if (isPacked(dtype))
+    throw new InvalidArgumentError('cast', `no kernel writes ${dtype}; it is for weights only`);
   return record(
     { kind: 'pointwise', name: 'cast', expression: operand(0) },
     [a],

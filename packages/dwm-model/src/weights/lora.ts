@@ -473,6 +473,8 @@ export async function widenChannels(
   extra: number,
 ): Promise<void> {
   const target = parameters.tensors.get(name)!;
-  const { out } = await evaluate(device, { out: cast(pad(parameter(target), 1, 0, extra), target.dtype) });
+  // Floats of a byte are not written by kernels.
+  const dtype = isPacked(target.dtype) ? 'f32' : target.dtype;
+  const { out } = await evaluate(device, { out: cast(pad(parameter(target), 1, 0, extra), dtype) });
   parameters.replace(name, out);
 }

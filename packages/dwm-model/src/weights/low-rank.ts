@@ -10,12 +10,6 @@ export type LowRankPart = 'a' | 'b' | 'scale';
 export const lowRankName = (module: string, lora: number, part: LowRankPart): string =>
   `${module}.low.${lora}.${part}`;
 
-/** Which LoRA a name of `lowRankName` is of, if it is its scale. */
-export function scaledLora(name: string): number | undefined {
-  const found = /\.low\.(\d+)\.scale$/.exec(name);
-  return found ? Number(found[1]) : undefined;
-}
-
 /** Most LoRAs beside a network. */
 export const MOST_LORAS = 16;
 

@@ -25,7 +25,7 @@ import { loadTransformer } from '../pipeline/load-transformer.ts';
 import { readModelShapes } from '../pipeline/plan-model.ts';
 import { timestepTable, transformer } from '../transformer/index.ts';
 import { weighLora } from './lora.ts';
-import { project, quantizedCount } from './quantized.ts';
+import { project, quantizedCount, requireTrainable } from './quantized.ts';
 
 const golden = join(import.meta.dirname, '../../tests/golden/transformer_train');
 const WEIGHTS = 'transformer/diffusion_pytorch_model.safetensors';
@@ -109,6 +109,7 @@ test.each([
   expect(tensors.get('transformer_blocks.0.attn1.to_q.weight')!.dtype).toBe(packed);
   expect(tensors.get('transformer_blocks.0.norm1.linear.weight')!.dtype).toBe('i8');
   expect(network.lora).toMatchObject({ merged: 8 });
+  expect(() => requireTrainable(network.parameters, 'folder')).toThrow('which cannot be trained on');
   const error = relativeError(await predict(network), wanted('lora.final.model_output_scale_1'));
   expect(error).toBeGreaterThan(1e-5);
   expect(error).toBeLessThan(bound);

@@ -2,7 +2,15 @@
  * Quantized weights of a network: beside `X.weight` in whole numbers or floats of a byte are `X.weight_scale` and
  * perhaps `X.weight_offset`, one for each group of a row. Checkpoints have all layouts under these names.
  */
-import { type Checkpoint, InvalidFileError, linear, quantizedMatmul, type Tensor } from '@dwm/core-tensor';
+import {
+  type Checkpoint,
+  type DType,
+  InvalidFileError,
+  isPacked,
+  linear,
+  quantizedMatmul,
+  type Tensor,
+} from '@dwm/core-tensor';
 import type { Weights } from './weights.ts';
 
 const SCALE = '_scale';
@@ -58,6 +66,20 @@ export function withScales<Given extends Stored>(given: Given): Given {
     specs: { ...specs, ...extra },
     stored: (name: string) => names.get(name) ?? stored(name),
   };
+}
+
+/** @throws InvalidFileError for a network of quantized weights, through which no gradient goes. */
+export function requireTrainable(
+  { tensors }: { readonly tensors: ReadonlyMap<string, { readonly dtype: DType }> },
+  folder: string,
+): void {
+  const found = [...tensors].find(([, { dtype }]) => isPacked(dtype));
+  if (!found) return;
+  throw new InvalidFileError(
+    folder,
+    `${found[0]} is quantized (${found[1].dtype}), which cannot be trained on; name the model in bf16 or f32`,
+    { field: found[0] },
+  );
 }
 
 /** How many weights have scales. */

@@ -30,6 +30,7 @@ import {
 import { readJson } from '../../weights/config.ts';
 import { LORA_FILE, NON_LORA_FILE, widenChannels } from '../../weights/lora.ts';
 import { loadParameters, type Parameters } from '../../weights/parameters.ts';
+import { requireTrainable } from '../../weights/quantized.ts';
 import { openExamples } from './dwm-examples.ts';
 import type { ModelFiles } from './model-folder.ts';
 import type { Batch, TaskContext, TrainingTask } from './task.ts';
@@ -48,6 +49,7 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
     : await loadTransformer(device, folder, undefined, onProgress);
   const loaded = { ...read, config: isCausal ? causalConfig(read.config, config, folder) : read.config };
   const base = loaded.parameters;
+  requireTrainable(base, folder.name);
   const trainable = await trainableOf(config, base, context);
   const current = emptyParameters();
   // What shows the prior is DWM's pipeline, for which hands make no difference.

@@ -16,6 +16,7 @@ import { applyTrained, emptyParameters } from '../../training/export.ts';
 import { fullTrainable, type Trainable } from '../../training/trainable.ts';
 import { readJson } from '../../weights/config.ts';
 import type { Parameters } from '../../weights/parameters.ts';
+import { requireTrainable } from '../../weights/quantized.ts';
 import { readWanTransformer } from '../files.ts';
 import type { WanConfig } from '../transformer/config.ts';
 import { makeWanBatch, type WanBatchRules, type WanExample, wanBatchSpecs } from './batch.ts';
@@ -68,6 +69,7 @@ export async function wanTask(context: TaskContext): Promise<TrainingTask> {
     }
   }
   const base = loaded.parameters;
+  requireTrainable(base, folder.name);
   const { trainable, clippedLength, files } =
     training.mode === 'sft' ? await allTrained(context, base, network) : await updatesTrained(context, base);
   const example = await exampleReader(context, network);
