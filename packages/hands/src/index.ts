@@ -4,5 +4,4 @@ export { fitVideo, type HandRecord, type VideoHands } from './fit/fit-video.ts';
 export { handTracks, LONGEST_GAP, type Track } from './fit/tracks.ts';
 export * from './networks/weights.ts';
 export * from './tracker/hand-tracker.ts';
-export { type Region, regionOfLandmarks, regionOfPalm } from './tracker/region.ts';
 export type { Picture, Point2, SeenHand } from './tracker/types.ts';

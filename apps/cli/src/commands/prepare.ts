@@ -346,9 +346,10 @@ async function foundHands(
   const report = handReport(found, shown);
   for (const side of SIDES) {
     const { framesWithHand, confidence, reprojectionErrorPixels } = report[side];
+    const shows = found.found.hands.map((hands) => hands[side] !== null);
     if (framesWithHand > 0)
       reporter.say(
-        `${side} hand in ${framesWithHand} of ${shown.picked.length} frames, confidence ${confidence}, ${reprojectionErrorPixels} pixels off`,
+        `${side} hand in ${framesWithHand} of ${shown.picked.length} frames, from ${shows.indexOf(true)} to ${shows.lastIndexOf(true)}, confidence ${confidence}, ${reprojectionErrorPixels} pixels off`,
       );
   }
   const trajectory: Trajectory = {

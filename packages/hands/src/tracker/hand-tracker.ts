@@ -22,10 +22,7 @@ export interface HandWeights {
 const LEAST_PALM = 0.5;
 const LEAST_PRESENCE = 0.5;
 
-/**
- * A hand that holds something looks less like one to the landmark network, whose presence may fall to this where the palm
- * detector is surer of a palm.
- */
+/** A hand that holds something is hardly one to the landmark network: where the palm detector is sure, little will do. */
 const GRASPING = { palm: 0.7, presence: 0.05 };
 
 /** Regions that share more than this show one hand. */

@@ -48,7 +48,7 @@ test('boxes of one palm are their mean by score, others stay apart, the surest f
 const hand = (angle: number) => {
   const [cosine, sine] = [Math.cos(angle), Math.sin(angle)];
   return Array.from({ length: 21 }, (_, i) => {
-    const [x, y] = i === 0 ? [0, 60] : [((Math.floor((i - 1) / 4) - 2) * 20) / 1, -20 * ((i - 1) % 4)];
+    const [x, y] = i === 0 ? [0, 60] : [(Math.floor((i - 1) / 4) - 2) * 20, -20 * ((i - 1) % 4)];
     return [200 + cosine * x - sine * y, 100 + sine * x + cosine * y] as const;
   });
 };
