@@ -21,7 +21,7 @@ const plain = {
 } as const satisfies Omit<ConvSpec, 'fusion'>;
 const gpu: ConvTile = { pixels: 2, channels: 4, share: 0, workgroup: 64, step: 4 };
 
-test.each<[string, Omit<ConvSpec, 'fusion'>, ConvTile]>([
+test.each<[string, Omit<ConvSpec, 'fusion'>, ConvTile, byTaps?: true]>([
   ['causal', plain, gpu],
   ['cached-f16', { ...plain, cached: true, precision: 'f16', weightDtype: 'f16' }, gpu],
   [
@@ -29,9 +29,11 @@ test.each<[string, Omit<ConvSpec, 'fusion'>, ConvTile]>([
     { ...plain, kernel: [1, 3, 3], outChannels: 7, upsample: { time: 1, space: 2, keepFirst: false } },
     { pixels: 2, channels: 8, share: 8, workgroup: 8, step: 1 },
   ],
-])('conv %s', async (name, sizes, tile) => {
+  ['adjoint', { ...plain, adjoint: 'folded' }, gpu],
+  ['by-taps', plain, gpu, true],
+])('conv %s', async (name, sizes, tile, byTaps) => {
   const spec: ConvSpec = { ...sizes, fusion: identity(convOutputShape(sizes)) };
-  const sources = sourceNames(spec, false);
+  const sources = sourceNames(spec, byTaps === true);
   const fused = emitFusion(
     spec.fusion,
     2 + sources.length + Number(spec.precision === 'f16'),

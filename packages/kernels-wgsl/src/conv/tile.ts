@@ -66,105 +66,113 @@ const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 export const convLanes = (spec: ConvSpec, tile: ConvTile): Lanes =>
   tile.channels % 4 === 0 && spec.outChannels % 4 === 0 && takesFourLanes(spec.fusion) ? 4 : 1;
 
-/** Bindings: weight, `sources` as `sourceNames` has them, scales if f16, the epilogue's, out. */
-export function convCode(
-  spec: ConvSpec,
-  tile: ConvTile,
-  sources: readonly string[],
-  fused: FusedCode,
-  caps: DeviceCaps,
-): string {
-  const { outChannels, kernel, stride, padding, upsample, cached, weightDtype } = spec;
-  const { pixels: P, channels: C, share, workgroup } = tile;
-  const [kt, kh, kw] = kernel;
-  const half = spec.precision === 'f16';
-  const K = tile.step;
-  const xLanes: Lanes = K === 4 ? 4 : 1;
+/** What the pieces of the code share: sizes that are unrolled, vector types, and which columns a tile reads. */
+function partsOf(spec: ConvSpec, tile: ConvTile, caps: DeviceCaps) {
+  const { pixels: P, channels: C, share, step: K } = tile;
+  const { stride, padding, upsample, kernel, outChannels } = spec;
   // Accumulators are vectors of V channels.
   const V = C % 4 === 0 ? 4 : C < 4 ? C : 1;
-  const vec = V === 1 ? 'f32' : `vec${V}<f32>`;
-  const wLanes: Lanes = share === 0 && V === 4 && outChannels % 4 === 0 ? 4 : 1;
-  const outLanes = convLanes(spec, tile);
-  const ragged = outChannels % C !== 0;
-  const scalesAt = 2 + sources.length;
-  const outAt = scalesAt + (half ? 1 : 0) + spec.fusion.operands.length;
-
   // Pixel p at tap dx reads up-sampled column p*stride + dx - left of the tile, which is one of `columns`.
   const columnOf = (j: number) => Math.floor((j - padding.left) / upsample.space);
-  const span = (P - 1) * stride + kw;
   const firstColumn = columnOf(0);
-  const columns = range(columnOf(span - 1) - firstColumn + 1);
-  const xAt = (p: number, dx: number) => columnOf(p * stride + dx) - firstColumn;
+  return {
+    ...{ spec, caps, P, C, V, K, share, firstColumn },
+    half: spec.precision === 'f16',
+    vec: V === 1 ? 'f32' : `vec${V}<f32>`,
+    xLanes: (K === 4 ? 4 : 1) as Lanes,
+    wLanes: (share === 0 && V === 4 && outChannels % 4 === 0 ? 4 : 1) as Lanes,
+    outLanes: convLanes(spec, tile),
+    ragged: outChannels % C !== 0,
+    columns: range(columnOf((P - 1) * stride + kernel[2] - 1) - firstColumn + 1),
+    columnAt: (p: number, dx: number) => columnOf(p * stride + dx) - firstColumn,
+  };
+}
 
-  const x = (column: number, k: number) => (K === 4 ? `x${column}[${k}]` : `x${column}`);
+type Parts = ReturnType<typeof partsOf>;
+
+/** Column `column` of this row of a source at channel c, zero outside of x. */
+function loadColumn({ K, half }: Parts, source: string, column: number): string {
+  const ok = `(mask & ${2 ** column}u) != 0u`;
+  const at = `at + column${column}`;
   const rounded = (value: string, type: string) =>
     half ? `${type}(${type.replace('f32', 'f16')}(${value} * xScale))` : value;
-  const loadColumn = (source: string, column: number): string => {
-    const ok = `(mask & ${2 ** column}u) != 0u`;
-    const at = `at + column${column}`;
-    if (K === 4) {
-      const zero = 'vec4<f32>(0)';
-      return `let x${column} = select(${zero}, ${rounded(`${source}[(${at} + c) >> 2u]`, 'vec4<f32>')}, ${ok});`;
-    }
-    return `let x${column} = select(0.0, ${rounded(`${source}[${at} + c]`, 'f32')}, ${ok});`;
-  };
+  if (K === 4) {
+    const zero = 'vec4<f32>(0)';
+    return `let x${column} = select(${zero}, ${rounded(`${source}[(${at} + c) >> 2u]`, 'vec4<f32>')}, ${ok});`;
+  }
+  return `let x${column} = select(0.0, ${rounded(`${source}[${at} + c]`, 'f32')}, ${ok});`;
+}
 
-  /** Names w<k>_<g> of the weights of channel k and vector g of this step, all at tap dx. */
-  const loadWeights = (): string => {
-    const lines: string[] = [];
-    const value = (i: string, lanes: Lanes) => load('weight', weightDtype, i, caps, lanes);
-    if (share > 0) {
-      for (const r of range(Math.ceil(C / share))) {
-        const n = `n0 + ${r * share}u + shareLane`;
-        const inside = C % share === 0 && !ragged;
-        lines.push(`let i${r} = wAt + ${inside ? n : `min(${n}, params.outChannels - 1u)`};`);
-        lines.push(`let r${r} = ${value(`i${r}`, 1)};`);
-      }
-      for (const g of range(C / V)) {
-        const parts = range(V).map((v) => {
-          const n = g * V + v;
-          return `subgroupBroadcast(r${Math.floor(n / share)}, ${n % share}u)`;
-        });
-        lines.push(`let w0_${g} = ${vec}(${parts.join(', ')});`);
-      }
-      return lines.join('\n');
-    }
-    for (const k of range(K))
-      for (const g of range(C / V)) {
-        const row = `wAt + ${k}u * params.outChannels`;
-        if (wLanes === 4) {
-          const n = ragged ? `min(n${g}, params.outChannels - 4u)` : `n${g}`;
-          lines.push(`let i${k}_${g} = (${row} + ${n}) >> 2u;`);
-          lines.push(`let w${k}_${g} = ${value(`i${k}_${g}`, 4)};`);
-          continue;
-        }
-        for (const v of range(V)) {
-          const n = ragged ? `min(n${g} + ${v}u, params.outChannels - 1u)` : `n${g} + ${v}u`;
-          lines.push(`let i${k}_${g}_${v} = ${row} + ${n};`);
-        }
-        lines.push(
-          `let w${k}_${g} = ${vec}(${range(V)
-            .map((v) => value(`i${k}_${g}_${v}`, 1))
-            .join(', ')});`,
-        );
-      }
-    return lines.join('\n');
-  };
+const weightAt = ({ spec, caps }: Parts, i: string, lanes: Lanes) =>
+  load('weight', spec.weightDtype, i, caps, lanes);
 
-  const multiply = (dx: number): string =>
-    range(K)
-      .flatMap((k) =>
-        range(P).flatMap((p) =>
-          range(C / V).map((g) => {
-            const value = x(xAt(p, dx), k);
-            return `acc${p}_${g} = fma(${V === 1 ? value : `${vec}(${value})`}, w${k}_${g}, acc${p}_${g});`;
-          }),
-        ),
-      )
-      .join('\n');
+/** Names w<k>_<g> of the weights of channel k and vector g of this step, all at tap dx. */
+const loadWeights = (parts: Parts): string =>
+  (parts.share > 0 ? sharedWeights(parts) : ownWeights(parts)).join('\n');
 
-  /** Taps [from, to) in time, out of one source. */
-  const taps = (source: string, frame: string, from: string, to: string): string => `
+/** Each lane loads another weight, and broadcasts hand them round. */
+function sharedWeights(parts: Parts): string[] {
+  const { C, V, share, ragged, vec } = parts;
+  const loads = range(Math.ceil(C / share)).flatMap((r) => {
+    const n = `n0 + ${r * share}u + shareLane`;
+    const inside = C % share === 0 && !ragged;
+    return [
+      `let i${r} = wAt + ${inside ? n : `min(${n}, params.outChannels - 1u)`};`,
+      `let r${r} = ${weightAt(parts, `i${r}`, 1)};`,
+    ];
+  });
+  const vectors = range(C / V).map((g) => {
+    const values = range(V).map((v) => {
+      const n = g * V + v;
+      return `subgroupBroadcast(r${Math.floor(n / share)}, ${n % share}u)`;
+    });
+    return `let w0_${g} = ${vec}(${values.join(', ')});`;
+  });
+  return [...loads, ...vectors];
+}
+
+/** Each invocation loads all weights that it needs. */
+function ownWeights(parts: Parts): string[] {
+  const { C, V, K, wLanes, ragged, vec } = parts;
+  return range(K).flatMap((k) =>
+    range(C / V).flatMap((g) => {
+      const row = `wAt + ${k}u * params.outChannels`;
+      if (wLanes === 4) {
+        const n = ragged ? `min(n${g}, params.outChannels - 4u)` : `n${g}`;
+        return [
+          `let i${k}_${g} = (${row} + ${n}) >> 2u;`,
+          `let w${k}_${g} = ${weightAt(parts, `i${k}_${g}`, 4)};`,
+        ];
+      }
+      const places = range(V).map((v) => {
+        const n = ragged ? `min(n${g} + ${v}u, params.outChannels - 1u)` : `n${g} + ${v}u`;
+        return `let i${k}_${g}_${v} = ${row} + ${n};`;
+      });
+      const values = range(V).map((v) => weightAt(parts, `i${k}_${g}_${v}`, 1));
+      return [...places, `let w${k}_${g} = ${vec}(${values.join(', ')});`];
+    }),
+  );
+}
+
+/** The products of this step at tap dx. */
+const multiply = ({ P, C, V, K, vec, columnAt }: Parts, dx: number): string =>
+  range(K)
+    .flatMap((k) =>
+      range(P).flatMap((p) =>
+        range(C / V).map((g) => {
+          const value = K === 4 ? `x${columnAt(p, dx)}[${k}]` : `x${columnAt(p, dx)}`;
+          return `acc${p}_${g} = fma(${V === 1 ? value : `${vec}(${value})`}, w${k}_${g}, acc${p}_${g});`;
+        }),
+      ),
+    )
+    .join('\n');
+
+/** Taps [from, to) in time, out of one source. */
+function taps(parts: Parts, source: string, frame: string, from: string, to: string): string {
+  const { columns, K, spec } = parts;
+  const { stride, upsample } = spec;
+  const [, kh, kw] = spec.kernel;
+  return `
   for (var i = ${from}; i < ${to}; i++) {
     let frameAt = params.at${source} + (${frame}) * frameSize;
     for (var dy = 0u; dy < ${kh}u; dy++) {
@@ -174,48 +182,50 @@ export function convCode(
       let at = frameAt + row * params.width * params.inChannels;
       let tapAt = (i * ${kh}u + dy) * ${kw}u * params.inChannels;
       for (var c = 0u; c < params.inChannels; c += ${K}u) {
-        ${columns.map((column) => loadColumn(`x${source}`, column)).join('\n')}
+        ${columns.map((column) => loadColumn(parts, `x${source}`, column)).join('\n')}
         ${range(kw)
           .map((dx) => {
             const wAt = `let wAt = (tapAt + ${dx}u * params.inChannels + c) * params.outChannels;`;
-            return `{ ${wAt}\n${loadWeights()}\n${multiply(dx)} }`;
+            return `{ ${wAt}\n${loadWeights(parts)}\n${multiply(parts, dx)} }`;
           })
           .join('\n')}
       }
     }
   }`;
+}
 
-  // Frame t + i - (kt - 1), which is before x while i < kt - 1 - t.
+/** All taps in time: that of frame t + i - (kt - 1), which is before x while i < kt - 1 - t. */
+function walk(parts: Parts, sources: readonly string[]): string {
+  const { kernel, upsample, adjoint, cached } = parts.spec;
+  const [kt] = kernel;
   const last = kt - 1;
   const clip = 'clip * params.inFrames';
-  const shift = upsample.keepFirst ? upsample.time - 1 : 0;
-  const folded = spec.adjoint === 'folded';
-  const byTaps = sources.includes('Tap0');
-  const walk = byTaps
-    ? range(kt)
-        .map((i) => taps(`Tap${i}`, '0u', `${i}u`, `${i + 1}u`))
-        .join('\n')
-    : spec.adjoint
-      ? `let lastTouched = t${folded ? ` + ${last}u` : ''};
+  if (sources.includes('Tap0'))
+    return range(kt)
+      .map((i) => taps(parts, `Tap${i}`, '0u', `${i}u`, `${i + 1}u`))
+      .join('\n');
+  if (adjoint) {
+    const folded = adjoint === 'folded';
+    return `let lastTouched = t${folded ? ` + ${last}u` : ''};
   for (var touched = ${folded ? 'select(lastTouched, 0u, t == 0u)' : 'lastTouched'}; touched <= lastTouched; touched++) {
     let before = ${last}u - min(touched, ${last}u);
     let end = min(${kt}u, params.inFrames + ${last}u - touched);
-    ${taps('X', `${clip} + touched + i - ${last}u`, 'before', 'end')}
-  }`
-      : cached
-        ? `let split = ${last}u - min(t, ${last}u);
-  ${taps('Cache', `clip * ${last}u + t + i`, '0u', 'split')}
-  ${taps('X', `${clip} + t + i - ${last}u`, 'split', `${kt}u`)}`
-        : taps(
-            'X',
-            kt > 1
-              ? `${clip} + max(t + i, ${last}u) - ${last}u`
-              : `${clip} + (t + ${shift}u) / ${upsample.time}u`,
-            '0u',
-            `${kt}u`,
-          );
+    ${taps(parts, 'X', `${clip} + touched + i - ${last}u`, 'before', 'end')}
+  }`;
+  }
+  if (cached)
+    return `let split = ${last}u - min(t, ${last}u);
+  ${taps(parts, 'Cache', `clip * ${last}u + t + i`, '0u', 'split')}
+  ${taps(parts, 'X', `${clip} + t + i - ${last}u`, 'split', `${kt}u`)}`;
+  const shift = upsample.keepFirst ? upsample.time - 1 : 0;
+  const frame =
+    kt > 1 ? `${clip} + max(t + i, ${last}u) - ${last}u` : `${clip} + (t + ${shift}u) / ${upsample.time}u`;
+  return taps(parts, 'X', frame, '0u', `${kt}u`);
+}
 
-  const finish = range(C / V)
+/** Scales, epilogue and stores of pixel p. */
+function finish({ spec, caps, C, V, vec, half, outLanes, ragged }: Parts): string {
+  return range(C / V)
     .flatMap((g) => {
       const n = (v: number) => `n${g} + ${v}u`;
       const sum = `sums[p * ${C / V}u + ${g}u]`;
@@ -230,7 +240,31 @@ export function convCode(
       return [`let value${g} = ${value};`, ...stores];
     })
     .join('\n');
+}
 
+/** Where each of the tile's columns lies, and a mask of those inside x. */
+const placeColumns = ({ columns }: Parts): string =>
+  columns
+    .map(
+      (j) => `let column${j} = u32(clamp(firstColumn + ${j}, 0, width - 1)) * params.inChannels;
+  columnMask |= select(0u, ${2 ** j}u, firstColumn + ${j} >= 0 && firstColumn + ${j} < width);`,
+    )
+    .join('\n');
+
+/** Bindings: weight, `sources` as `sourceNames` has them, scales if f16, the epilogue's, out. */
+export function convCode(
+  spec: ConvSpec,
+  tile: ConvTile,
+  sources: readonly string[],
+  fused: FusedCode,
+  caps: DeviceCaps,
+): string {
+  const parts = partsOf(spec, tile, caps);
+  const { P, C, V, share, half, vec, xLanes, wLanes, outLanes, firstColumn } = parts;
+  const { stride, upsample, weightDtype } = spec;
+  const { workgroup } = tile;
+  const scalesAt = 2 + sources.length;
+  const outAt = scalesAt + (half ? 1 : 0) + spec.fusion.operands.length;
   const used = [weightDtype, spec.outputDtype, ...spec.fusion.operands.map((o) => o.dtype)];
   return wgsl`${half ? 'enable f16;\n' : enables(used, caps)}
 #if ${share > 0}
@@ -277,16 +311,11 @@ fn main(${WORKGROUP_BUILTINS},
   let firstColumn = i32(pixel0 * ${stride}u / ${upsample.space}u) + (${firstColumn});
   let width = i32(params.width);
   var columnMask = 0u;
-  ${columns
-    .map(
-      (j) => `let column${j} = u32(clamp(firstColumn + ${j}, 0, width - 1)) * params.inChannels;
-  columnMask |= select(0u, ${2 ** j}u, firstColumn + ${j} >= 0 && firstColumn + ${j} < width);`,
-    )
-    .join('\n')}
+  ${placeColumns(parts)}
   ${range(P)
     .flatMap((p) => range(C / V).map((g) => `var acc${p}_${g} = ${vec}(0);`))
     .join('\n')}
-  ${walk}
+  ${walk(parts, sources)}
   // A loop, because the epilogue unrolled P times takes compilers seconds; its array is not for the sums above,
   // which must stay in registers.
   var sums: array<${vec}, ${(P * C) / V}>;
@@ -297,7 +326,7 @@ fn main(${WORKGROUP_BUILTINS},
   let count = select(0u, min(${P}u, params.outWidth - pixel0), live);
   for (var p = 0u; p < count; p++) {
     let pixel = (frame * params.outHeight + y) * params.outWidth + pixel0 + p;
-    ${finish}
+    ${finish(parts)}
   }
 }
 `;
