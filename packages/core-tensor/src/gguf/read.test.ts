@@ -1,7 +1,7 @@
 /** Every type of block against what ggml says that it stands for, and headers that are damaged. */
 import { describe, expect, test } from 'vitest';
 import { bytesSource } from '../safetensors/byte-source.ts';
-import { type Checkpoint, openGguf } from '../safetensors/checkpoint.ts';
+import { type Checkpoint, checkpointFiles, openCheckpoint, openGguf } from '../safetensors/checkpoint.ts';
 import { toFloat32 } from '../safetensors/convert.ts';
 import { seeded } from '../testing.ts';
 import { type GgufTensor, type GgufValue, writeGguf } from './testing.ts';
@@ -137,6 +137,18 @@ describe('blocks', () => {
     const most = Math.max(...want.map(Math.abs));
     for (const [i, value] of got.entries()) expect(Math.abs(value - want[i])).toBeLessThan(1e-6 * most);
     expect((await checkpoint.readTensor('first')).data).toEqual(Float32Array.of(1, 2, 3));
+  });
+
+  test('a model folder may have one in place of safetensors', async () => {
+    const bytes = writeGguf([{ name: 'x', shape: [2], type: 0, data: new Uint8Array(8) }]);
+    const folder = {
+      name: 'model',
+      open: async (path: string) => bytesSource(path, bytes),
+      exists: async (path: string) => path === 'transformer/weights.gguf',
+    };
+    const base = 'transformer/weights';
+    expect(await checkpointFiles(folder, base)).toEqual({ found: [`${base}.gguf`], missing: [] });
+    expect([...(await openCheckpoint(folder, base)).tensors.keys()]).toEqual(['x']);
   });
 
   test('a shape of five dimensions is kept beside the tensor', async () => {
