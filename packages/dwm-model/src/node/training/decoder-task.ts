@@ -34,6 +34,7 @@ import { Parameters } from '../../weights/parameters.ts';
 import { ClipStore } from './clip-store.ts';
 import type { Sample } from './dataset.ts';
 import { openExamples } from './dwm-examples.ts';
+import { refuseCausal } from './dwm-task.ts';
 import type { ModelFiles } from './model-folder.ts';
 import { batchOrder } from './order.ts';
 import { trainingSize } from './size.ts';
@@ -71,6 +72,7 @@ export async function decoderTask(context: TaskContext): Promise<TrainingTask> {
   const transformer = await loadTransformer(device, folder, undefined, (done, total) =>
     loading('transformer', done, total),
   );
+  refuseCausal(transformer.config, 'decoder', folder);
   let pipeline: Promise<DwmPipeline> | undefined;
   const openPipeline = () => {
     pipeline ??= context.openPipeline(transformer);

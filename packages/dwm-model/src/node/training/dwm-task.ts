@@ -47,6 +47,7 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
   const read = isPrior
     ? await loadPrior(device, folder, onProgress)
     : await loadTransformer(device, folder, undefined, onProgress);
+  if (!isCausal) refuseCausal(read.config, training.mode, folder);
   const loaded = { ...read, config: isCausal ? causalConfig(read.config, config, folder) : read.config };
   const base = loaded.parameters;
   requireTrainable(base, folder.name);
@@ -160,6 +161,16 @@ async function loadPrior(
   } finally {
     await checkpoint.close();
   }
+}
+
+/** @throws InvalidFileError for a transformer that looks back only: it learns in modes of its own. */
+export function refuseCausal({ causal }: TransformerConfig, mode: string, folder: ModelFolder): void {
+  if (!causal) return;
+  throw new InvalidFileError(
+    `${folder.name}/${CONFIG}`,
+    `causal: this model looks back only, and mode ${mode} trains those that look both ways; use causal or self_forcing`,
+    { field: 'causal' },
+  );
 }
 
 /**
