@@ -22,7 +22,7 @@ describe('names of options', () => {
   it.each([
     ['generate --num_frames 17 --hand_video h.mp4', 'generate --num-frames 17 --hand-video h.mp4'],
     ['generate --frames=17 --hands h.mp4', 'generate --num-frames=17 --hands h.mp4'],
-    ['generate --hand_video_path h.mp4 --split_id 1', 'generate --hand-video h.mp4 --chunk-id 1'],
+    ['generate --hand_video_path h.mp4 --split_id 1', 'generate --hands h.mp4 --chunk-id 1'],
     ['generate --teacache_threshold 0.1', 'generate --teacache-rel-l1-thresh 0.1'],
     ['render --num_frames 9 --output-dir out', 'render --frames 9 --out out'],
     ['prepare --sample_name a --target_fps 8', 'prepare --name a --fps 8'],
