@@ -1,16 +1,23 @@
-/** `DWM_TRACE=kernels`: prints, before a program first runs, the kernel of each dispatch: which variant, and why. */
+/**
+ * `DWM_TRACE=kernels`: prints, before a program first runs, the kernel of each dispatch: which variant, why, and its
+ * share of the step's floating-point operations and bytes, which it reads and writes at the least.
+ */
 import type { PlannedDispatch } from '../plan/plan.ts';
 import { watchPrograms } from '../tune/before-use.ts';
 
 /**
- * E.g. `kernel matmul+: matmul/lanes 32x32 NT (tuned: lanes rows=32 columns=4 splits=1) batch=1 m=64 n=256 k=64`.
+ * E.g. `kernel matmul+: matmul/lanes 32x32 NT (tuned: lanes rows=32 columns=4 splits=1) batch=1 m=64 n=256 k=64:
+ * 2.1 MFLOP, 0.148 MB, 14.2 FLOP/B`.
  * `only`: there is no other way. `default`: the first of several by the family's rule. `tuned`: measured here.
  */
-function receiptLine({ label, receipt }: PlannedDispatch): string {
-  if (!receipt) return `kernel ${label} (only)`;
+function receiptLine({ label, receipt, cost }: PlannedDispatch): string {
+  const { flops, bytes } = cost;
+  const short = (value: number) => Number(value.toPrecision(3));
+  const work = `${short(flops / 1e6)} MFLOP, ${short(bytes / 1e6)} MB, ${short(flops / bytes)} FLOP/B`;
+  if (!receipt) return `kernel ${label} (only): ${work}`;
   const { variant, tuning, reason, key, family } = receipt;
   const values = Object.entries(tuning ?? {}).map(([name, value]) => `${name}=${value}`);
-  return `kernel ${label} (${reason}: ${[variant, ...values].join(' ')}) ${key.slice(family.length + 1)}`;
+  return `kernel ${label} (${reason}: ${[variant, ...values].join(' ')}) ${key.slice(family.length + 1)}: ${work}`;
 }
 
 /** Each line once. Returns what ends it. */
