@@ -115,7 +115,7 @@ export function addLive(program: Command, defaultModel = DEFAULT_MODEL): void {
     .addHelpText(
       'after',
       `
-A camera that stands is found by itself where frames are equal to the byte, as drawn ones are; --still says so of a video.
+A camera that stands is found by itself where frames are equal to the byte, as drawn ones are; of a video say --still.
 
 Examples:
   dwm live --model runs/dwm-tiny/causal/model --video data/synth/0/videos/0.mp4 --still --out live.mp4

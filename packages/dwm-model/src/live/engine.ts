@@ -1,6 +1,6 @@
 /**
- * The programs of live runs, compiled once for a model, a size and a prompt's length; any number of runs share them, one
- * block at a time. A block goes up as bytes, and its frames come down as bytes:
+ * The programs of live runs, compiled once for a model, a size and a prompt's length. Any number of runs share them,
+ * one block at a time. A block goes up as bytes, and its frames come down as bytes:
  *
  *     hands -> VAE encoder -----------------------+
  *     static scene -> VAE encoder (when it moves) +-> transformer x steps -> VAE decoder -> composite -> frames
@@ -161,7 +161,7 @@ export class LiveEngine {
     }
   }
 
-  /** Scaled latents of static frames from their moments [1, latent frames, 2 · channels, h, w]; one stands for a block. */
+  /** Scaled latents of static frames, from their moments [1, latent frames, 2 · channels, h, w]; one fills a block. */
   async staticLatents(moments: DeviceTensor): Promise<Latents> {
     const { channels, height, width } = this.latent;
     const { blockFrames } = this.causal;

@@ -1,7 +1,7 @@
 /**
  * A model that answers while the hands move: frames of hands go in, and frames of what they do come out, without end.
- * Each block of frames is made from the scene, the hands, and what the model remembers of the blocks before, so that time
- * and memory of a block are the same however long the run.
+ * Each block of frames is made from the scene, the hands, and what the model remembers of the blocks before, so that
+ * time and memory of a block are the same however long the run.
  */
 import { DwmError, InvalidArgumentError, parameter } from '@dwm/core-tensor';
 import { checkSize } from '../pipeline/check-run.ts';
@@ -109,7 +109,7 @@ export class DwmStream {
   }
 
   /**
-   * @throws NotCausalError where the model looks both ways; InvalidArgumentError naming the option that is out of range.
+   * @throws NotCausalError where the model looks both ways; InvalidArgumentError naming the option out of range.
    */
   static async open(pipeline: DwmPipeline, options: LiveOptions): Promise<DwmStream> {
     const { network, settings: usual, vae } = pipeline;

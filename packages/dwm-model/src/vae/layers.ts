@@ -137,7 +137,7 @@ function halveFrames(x: Tensor): Tensor {
   return odd ? concat([slice(x, 1, 0, 1), means], 1) : means;
 }
 
-/** Twice the size, and with `inTime` twice the frames, except for the first of an odd number that a clip begins with. */
+/** Twice the size, and with `inTime` twice the frames, except for the first of a clip that begins with an odd number. */
 export function upsample(stretch: Stretch, name: string, x: Tensor, inTime: boolean): Tensor {
   const { weight, bias } = frameConv(stretch, `${name}.conv`);
   const frames = x.shape[1];

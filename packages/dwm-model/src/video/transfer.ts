@@ -43,7 +43,7 @@ export function unit(bytes: Tensor): Tensor {
 /** Values of [-1, 1] as those of [0, 1], clamped. */
 export const displayed = (video: Tensor): Tensor => minimum(1, maximum(0, add(mul(video, 0.5), 0.5)));
 
-/** Values of [-1, 1] as displayed bytes: those of [0, 1] times 255, cut to whole numbers, as the original saves a video. */
+/** Values of [-1, 1] as displayed bytes: those of [0, 1] times 255, cut to whole numbers, as the original saves. */
 export const displayedBytes = (video: Tensor): Tensor => cast(mul(displayed(video), 255), 'u8');
 
 const shapeOf = ({ frames, height, width }: VideoSize) => [1, frames, height, width, 3];
@@ -149,7 +149,7 @@ export async function toDevice(
 }
 
 /**
- * Video down as displayed bytes, once. Every picture of a generated video is made here, so that the page and the command give the same bytes.
+ * Video down as displayed bytes, once, for the page and the command alike: they give the same bytes.
  */
 export async function toBytes(video: DeviceVideo): Promise<Video> {
   const { bytes } = await evaluate(video.device, { bytes: displayedBytes(parameter(video)) });

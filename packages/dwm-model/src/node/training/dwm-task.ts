@@ -1,7 +1,8 @@
 /**
- * Modes `causal` and `self_forcing`: all weights of a transformer that looks back only, whose blocks see the clip's own
- * before them, or what it made of those itself. Modes `lora` and `full`: DWM's own objective, on latents of triplets and the embeddings of their prompts. Mode
- * `inpaint`: the prior that they start from, on the videos and the static videos of the same triplets.
+ * Modes `lora` and `full`: DWM's own objective, on latents of triplets and the embeddings of their prompts. Modes
+ * `causal` and `self_forcing`: likewise all weights of a transformer that looks back only, whose blocks see the clip's
+ * own before them, or what it made of those itself. Mode `inpaint`: the prior that all start from, on the videos and the
+ * static videos of the same triplets.
  */
 import { type Device, InvalidFileError, type ModelFolder, openCheckpoint } from '@dwm/core-tensor';
 import { loadTransformer } from '../../pipeline/load-transformer.ts';
