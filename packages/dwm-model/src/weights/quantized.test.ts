@@ -125,6 +125,19 @@ test('what is planned is what the weights take', async () => {
   network.parameters.destroy();
 });
 
+test('a streamed block has the same bits, and its low-rank updates', async () => {
+  const loras = [{ folder: await openDirectory(LORA) }];
+  const folder = await openDirectory(join(made, 'int4'));
+  const resident = await loadTransformer(device, folder, loras, () => {});
+  const streamed = await loadTransformer(device, folder, loras, () => {}, { residentBlocks: 1 });
+  const block = await streamed.stream!.block(1);
+  const own = [...resident.parameters.tensors].filter(([name]) => name.startsWith('transformer_blocks.1.'));
+  expect(Object.keys(block).sort()).toEqual(own.map(([name]) => name.slice(21)).sort());
+  for (const [name, tensor] of own) expect(await block[name.slice(21)].read()).toEqual(await tensor.read());
+  await streamed.stream!.destroy();
+  for (const { parameters } of [resident, streamed]) parameters.destroy();
+});
+
 describe('LoRAs beside the weights', () => {
   test('two halves are the whole, and weights change at once', async () => {
     const merged = await load(join(golden, 'base'), [[LORA, 1]]);
