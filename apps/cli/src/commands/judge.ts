@@ -1,8 +1,9 @@
 /** `dwm judge`: how good a world model is in rooms that nobody trained on. */
 import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
+import { modelFiles } from '@dwm/dwm-model';
+import { hashFile } from '@dwm/dwm-model/node';
 import { FIRST_TEST_SEED } from '@dwm/synth';
 import { type Command, Option } from 'commander';
 import { checkModel, Generator } from '../eval/models.ts';
@@ -68,22 +69,13 @@ Example:
   }
 }
 
-/** Of all files of the model: a retrained one is another. */
-async function digest(folder: string): Promise<string> {
-  const hash = createHash('sha256');
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  const files = entries
-    .filter((entry) => entry.isFile())
-    .map(({ parentPath, name }) => join(parentPath, name));
-  for (const file of files.sort()) hash.update(await readFile(file));
-  return hash.digest('hex');
-}
-
-/** Every room's result is kept below `out`, by what was asked of which weights: the same command goes on where it was. */
+/** Every room's result is kept below `out`, by what was asked of which weights: the same command goes on from there. */
 async function run(name: Name, flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
   const { count: _, seed, out, ...asked } = flags;
   const model = await checkModel(flags.model, { ...flags, seed: flags.noise });
-  const key = createHash('sha256').update(JSON.stringify([asked, await digest(flags.model)]));
+  const files = await modelFiles(model.folder);
+  const hashes = await Promise.all(files.map((file) => hashFile(join(model.folder.name, file))));
+  const key = createHash('sha256').update(JSON.stringify([asked, hashes]));
   const folder = join(out, `${name}-${key.digest('hex').slice(0, 12)}`);
   const judge = async () => {
     const device = await openTunedDevice(reporter);

@@ -30,6 +30,7 @@ export {
   shardJobs,
 } from './encode-jobs.ts';
 export { type ReadClip, readCaption } from './encoder.ts';
+export { hashFile } from './fingerprint.ts';
 export { type PartSize, writeHalfModel } from './half-model.ts';
 export { type InspectedBatches, inspectBatches } from './inspect.ts';
 export { mixWeights } from './mix-weights.ts';
