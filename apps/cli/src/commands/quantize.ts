@@ -1,6 +1,4 @@
 /** `dwm quantize`: a model folder whose linear layers are whole numbers with scales. */
-import { resolve } from 'node:path';
-import { InvalidArgumentError } from '@dwm/core-tensor';
 import { type QuantizedDtype, quantizeModel } from '@dwm/dwm-model/node';
 import { type Command, Option } from 'commander';
 import { openModel } from '../generate/check.ts';
@@ -34,8 +32,6 @@ Example:
     .action(async (flags: { model: string; out: string; dtype: QuantizedDtype; groupSize: string }) => {
       const reporter = createReporter(program.opts().json === true);
       const { name } = await openModel(flags.model);
-      if (resolve(name) === resolve(flags.out))
-        throw new InvalidArgumentError('out', `is the model's own folder ${name}; choose another`);
       const progress = byteProgress(reporter);
       const made = await interruptible((signal) =>
         quantizeModel(name, flags.out, {

@@ -2,7 +2,7 @@
  * Models of whole numbers against the goldens of the original, through files: written by `quantizeModel`, in other
  * layouts, streamed; LoRAs beside them.
  */
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -276,6 +276,14 @@ describe('layouts', () => {
   test('a quantized model is not quantized again', async () => {
     await expect(quantizeModel(join(made, 'int8'), join(made, 'again'), { dtype: 'int8' })).rejects.toThrow(
       'the model is quantized already',
+    );
+  });
+
+  test('a model is not quantized in its own place', async () => {
+    const link = join(made, 'link');
+    await symlink('whole', link);
+    await expect(quantizeModel(join(made, 'whole'), link, { dtype: 'int8' })).rejects.toThrow(
+      'is read, too; expected another folder to write',
     );
   });
 });

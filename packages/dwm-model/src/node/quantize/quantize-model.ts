@@ -18,6 +18,7 @@ import { openDirectory, saveSafetensors, type TensorToSave, withOutput } from '@
 import { familyOf } from '../../families/index.ts';
 import { type QuantizedRows, quantizeInt4, quantizeInt8 } from '../../weights/quantize.ts';
 import { isLinearWeight } from '../../weights/quantized.ts';
+import { checkApart } from '../training/model-folder.ts';
 
 /** What the weights of linear layers become. */
 export type QuantizedDtype = 'int8' | 'int4';
@@ -54,8 +55,8 @@ const FLOATS: readonly SafetensorsDtype[] = ['F32', 'F16', 'BF16'];
 const CHUNK = 8 << 20;
 
 /**
- * @throws InvalidArgumentError for a group size that no row has; InvalidFileError for a model that is quantized
- *   already, or of which a weight is no finite number.
+ * @throws InvalidArgumentError for a group size that no row has, or where `out` is the model's folder; InvalidFileError
+ *   for a model that is quantized already, or of which a weight is no finite number.
  */
 export async function quantizeModel(
   model: string,
@@ -65,6 +66,7 @@ export async function quantizeModel(
   const { groupSize = 64 } = options;
   if (![32, 64, 128].includes(groupSize))
     throw new InvalidArgumentError('group-size', `expected 32, 64 or 128, got ${groupSize}`);
+  await checkApart('out', out, model);
   const folder = await openDirectory(model);
   const files = await (await familyOf(folder)).files(folder);
   const bases = new Map(files.flatMap((file) => networkOf(file).map((base) => [file, base] as const)));

@@ -31,7 +31,7 @@ export interface PartSize {
  * @throws InvalidFileError where a part is missing or a weight is too large for f16, before the part is written.
  */
 export async function writeHalfModel(from: string, to: string): Promise<PartSize[]> {
-  await checkApart(to, from);
+  await checkApart('to', to, from);
   const folder = await openDirectory(from);
   const sizes: PartSize[] = [];
   for (const [part, weights] of Object.entries(PARTS)) {

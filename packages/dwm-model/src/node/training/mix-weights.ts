@@ -15,7 +15,7 @@ import { checkApart } from './model-folder.ts';
  * @throws InvalidFileError where `other` lacks one of its tensors, or has it in another shape.
  */
 export async function mixWeights(from: string, other: string, share: number, to: string): Promise<void> {
-  await checkApart(to, from, other);
+  await checkApart('to', to, from, other);
   const [own, others] = [
     await readSafetensors(join(from, TRANSFORMER_FILE)),
     await readSafetensors(join(other, TRANSFORMER_FILE)),

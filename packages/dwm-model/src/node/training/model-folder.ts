@@ -141,10 +141,14 @@ async function linkFile(from: string, to: string): Promise<void> {
 }
 
 /** @throws InvalidArgumentError where `to` is one of the folders that are read: its files would go first. */
-export async function checkApart(to: string, ...read: readonly string[]): Promise<void> {
+export async function checkApart(
+  setting: 'to' | 'out',
+  to: string,
+  ...read: readonly string[]
+): Promise<void> {
   const real = (path: string) => realpath(path).catch(() => resolve(path));
   const target = await real(to);
   for (const from of read)
     if ((await real(from)) === target)
-      throw new InvalidArgumentError('to', `${to} is read, too; expected another folder to write`);
+      throw new InvalidArgumentError(setting, `${to} is read, too; expected another folder to write`);
 }

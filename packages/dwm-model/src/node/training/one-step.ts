@@ -20,7 +20,7 @@ const WEIGHT = 'patch_embed.proj.weight';
  * @throws InvalidFileError where the transformer has other channels than noisy | mask | static | hands.
  */
 export async function noiseToHands(from: string, to: string): Promise<void> {
-  await checkApart(to, from);
+  await checkApart('to', to, from);
   const { json, file } = await readJson(await openDirectory(from), 'transformer/config.json');
   const { in_channels: channels, out_channels: latents } = readTransformerConfig(json, file);
   if (channels !== 3 * latents + 1) {
