@@ -9,7 +9,7 @@
  */
 
 import type { BlockForm } from '../safetensors/blocks.ts';
-import { toFloat32 } from '../safetensors/convert.ts';
+import { halfValues } from '../safetensors/convert.ts';
 
 /** A quantized type: its elements, and its groups' scales and offsets. */
 export interface GgmlType {
@@ -28,11 +28,7 @@ type PerBlock = (block: Uint8Array, at: number, out: Uint8Array, to: number) => 
 /** Scale, or offset, of group `g` of the block at `at`. */
 type PerGroup = (block: Uint8Array, at: number, g: number) => number;
 
-const halves = toFloat32({
-  dtype: 'F16',
-  data: Uint16Array.from({ length: 65536 }, (_, bits) => bits),
-});
-const half = (bytes: Uint8Array, at: number) => halves[bytes[at] | (bytes[at + 1] << 8)];
+const half = (bytes: Uint8Array, at: number) => halfValues()[bytes[at] | (bytes[at + 1] << 8)];
 
 function weightForm(stored: number, made: number, each: PerBlock): BlockForm {
   return {

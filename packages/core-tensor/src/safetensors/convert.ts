@@ -14,7 +14,7 @@ interface Elements {
 let halfTable: Float32Array | undefined;
 
 /** All 65,536 half-precision values (IEEE 754 binary16), indexed by their bits. */
-function halfValues(): Float32Array {
+export function halfValues(): Float32Array {
   if (halfTable) return halfTable;
   halfTable = new Float32Array(65536);
   for (let bits = 0; bits < 65536; bits++) {
