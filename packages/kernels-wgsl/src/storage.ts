@@ -58,14 +58,15 @@ export function load(name: string, dtype: DType, i: string, caps: DeviceCaps, la
       ? `bitcast<f32>((${name}[(${i}) >> 1u] >> (((${i}) & 1u) * 16u)) << 16u)`
       : `bitcast<vec4<f32>>(vec4<u32>(${name}[${i}].x << 16u, ${name}[${i}].x & 0xffff0000u, ${name}[${i}].y << 16u, ${name}[${i}].y & 0xffff0000u))`;
   }
-  if (dtype === 'u8') {
-    return lanes === 1
-      ? `f32((${name}[(${i}) >> 2u] >> (((${i}) & 3u) * 8u)) & 0xffu)`
-      : `vec4<f32>((vec4<u32>(${name}[${i}]) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu))`;
-  }
+  if (dtype === 'u8') return `${lanesType(dtype, lanes)}(${loadBytes(name, i, lanes)})`;
   if (isPacked(dtype)) return loadPacked(name, dtype, i, lanes);
   return `${name}[${i}]`;
 }
+
+const loadBytes = (name: string, i: string, lanes: Lanes): string =>
+  lanes === 1
+    ? `(${name}[(${i}) >> 2u] >> (((${i}) & 3u) * 8u)) & 0xffu`
+    : `(vec4<u32>(${name}[${i}]) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu)`;
 
 function loadPacked(name: string, dtype: PackedDType, i: string, lanes: Lanes): string {
   const four = (type: string, values: readonly number[]) => `vec4<${type}>(${values.join(', ')})`;
@@ -84,10 +85,7 @@ function loadPacked(name: string, dtype: PackedDType, i: string, lanes: Lanes): 
   }
   const splat = (type: string, value: string) => (lanes === 1 ? value : `vec4<${type}>(${value})`);
   const [u, f] = lanes === 1 ? ['u32', 'f32'] : ['vec4<u32>', 'vec4<f32>'];
-  const byte =
-    lanes === 1
-      ? `((${name}[(${i}) >> 2u] >> (((${i}) & 3u) * 8u)) & 0xffu)`
-      : `((vec4<u32>(${name}[${i}]) >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(0xffu))`;
+  const byte = `(${loadBytes(name, i, lanes)})`;
   const shifted = (value: string, by: number) => `(${value} << ${splat('u32', `${by}u`)})`;
   if (dtype === 'e5m2') {
     // The upper byte of an f16.
