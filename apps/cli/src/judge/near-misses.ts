@@ -1,7 +1,7 @@
 /**
- * Whether a hand that does not take hold leaves the scene as it was: over the pixels that would change if the thing opened,
- * without those where the simulation has the hand, its arm and their shadows, the generated last frame is compared with
- * the static video's.
+ * Whether a hand that does not take hold leaves the scene as it was: over the pixels that would change if the thing
+ * opened, without those where the simulation has the hand, its arm and their shadows, the generated last frame is
+ * compared with the static video's.
  */
 import {
   CHANGE_DILATION,

@@ -1,4 +1,4 @@
-/** What every judgement needs, opened once: the model, the renderers, and the oracle in the model's place if asked for. */
+/** What every judgement needs, opened once: the model, the renderers, and the oracle in the model's place if wanted. */
 import type { Device } from '@dwm/core-tensor';
 import { latentDistance, type MetricClip, type WorldModel } from '@dwm/dwm-model';
 import { PosedHands, renderHandClip } from '@dwm/renderer';

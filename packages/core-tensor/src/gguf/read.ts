@@ -1,5 +1,6 @@
 /**
- * The header of GGUF files (versions 2 and 3, little-endian), checked as a whole before a tensor is read. Quantized tensors appear under their name, with `…_scale` and perhaps `…_offset` beside them. Format:
+ * The header of GGUF files (versions 2 and 3, little-endian), checked as a whole before a tensor is read. Quantized
+ * tensors appear under their name, with `…_scale` and perhaps `…_offset` beside them. Format:
  * github.com/ggml-org/ggml/blob/master/docs/gguf.md.
  */
 import { elementCount } from '@dwm/kernels-wgsl';

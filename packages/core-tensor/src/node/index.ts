@@ -9,5 +9,4 @@ export {
 } from './device/open.ts';
 export { swiftShaderFolder } from './device/swiftshader.ts';
 export * from './files/index.ts';
-
 export * from './tune-cache.ts';

@@ -44,7 +44,9 @@ export function writeProblem(error: unknown, path: string, kept = 'finished file
   return new WriteError('not-writable', `${path}: ${PROBLEMS[code] ?? fileProblem(error)}`, details);
 }
 
-/** Whether a path is an address, such as `s3://bucket/x`. Joined to a name it has one slash; Windows' disks are a letter. */
+/**
+ * Whether a path is an address, such as `s3://bucket/x`. Joined to a name it has one slash; Windows' disks are a letter.
+ */
 export const isAddress = (path: string): boolean => /^[a-z][a-z\d+.-]+:\//i.test(path);
 
 /** @throws WriteError for an address, which would else become a folder of that name. */
