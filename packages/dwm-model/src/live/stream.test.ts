@@ -84,6 +84,17 @@ test('blocks follow each other in memory that does not grow, again and in forks 
   await expect(live.push({ hands: hands(0, 3) })).rejects.toThrow(InvalidArgumentError);
   await expect(live.push({ hands: hands(2, 4) }, AbortSignal.abort())).rejects.toThrow('aborted');
   expect((await next(live, 2)).frames).toBe(4);
+
+  // A fork waits for the pushes before it, and none goes on from one that failed.
+  const stop = new AbortController();
+  const late = [live.push({ hands: hands(3, 4) }, stop.signal), live.fork()];
+  stop.abort();
+  const reasons = (await Promise.allSettled(late)).map((one) => one.status === 'rejected' && one.reason);
+  expect(reasons[0]).toBe(stop.signal.reason);
+  expect(reasons[1]).toBeInstanceOf(LiveStoppedError);
+  const begun = live.reset();
+  expect(live.nextFrames).toBe(1);
+  await begun;
   await live.destroy();
   await expect(next(live, 3)).rejects.toThrow(LiveStoppedError);
   expect(device.memory.allocated).toBe(before);

@@ -198,7 +198,7 @@ export class DwmStream {
    *   then; LiveStoppedError after one that failed; the signal's reason when aborted.
    */
   async push(chunk: LiveChunk, signal?: AbortSignal): Promise<Video> {
-    if (this.#failure !== undefined) throw new LiveStoppedError(this.#failure);
+    this.#requireRunning();
     this.#check('hands', chunk.hands);
     if (chunk.static) this.#check('static', chunk.static);
     if (this.#inFlight >= IN_FLIGHT) throw new LiveBusyError();
@@ -220,14 +220,15 @@ export class DwmStream {
 
   /** Begins the run anew, in the scene it began with; pushes under way still end. */
   async reset({ seed }: { readonly seed?: number } = {}): Promise<void> {
-    if (this.#destroyed) throw new LiveStoppedError(this.#failure);
+    if (this.#destroyed) throw destroyed();
+    // The next push, even one before this is done, is of the new run.
+    this.#pushed = 0;
     await this.#engine.inTurn(async () => {
       const state = this.#state;
       state.index = 0;
       state.seed = seed ?? state.seed;
       for (const clip of [state.hands, state.decoder]) clip.reset();
       await this.#stand(this.#scene);
-      this.#pushed = 0;
       this.#failure = undefined;
     });
   }
@@ -237,8 +238,10 @@ export class DwmStream {
    * @param seed of its noise; that of this run if left out.
    */
   async fork({ seed }: { readonly seed?: number } = {}): Promise<DwmStream> {
-    if (this.#failure !== undefined) throw new LiveStoppedError(this.#failure);
+    this.#requireRunning();
     return this.#engine.inTurn(async () => {
+      // A push before it may have failed since the call.
+      if (this.#failure !== undefined) throw new LiveStoppedError(this.#failure);
       const { index, memory, scenery, hands, decoder, scene, sceneDecoder, ...own } = this.#state;
       const state: State = {
         ...{ index, seed: seed ?? own.seed, memory: memory.clone() },
@@ -258,7 +261,6 @@ export class DwmStream {
   async destroy(): Promise<void> {
     if (this.#destroyed) return;
     this.#destroyed = true;
-    this.#failure ??= new Error('it was destroyed');
     await this.#engine.inTurn(async () => {
       const { memory, scenery, hands, decoder, scene, sceneDecoder } = this.#state;
       for (const held of [memory, hands, decoder, scene, sceneDecoder]) held.destroy();
@@ -267,9 +269,14 @@ export class DwmStream {
     });
   }
 
+  #requireRunning(): void {
+    if (this.#failure !== undefined) throw new LiveStoppedError(this.#failure);
+    if (this.#destroyed) throw destroyed();
+  }
+
   /** Submits a block, unless one before failed. @returns the frames on their way down. */
   async #next(chunk: LiveChunk, signal?: AbortSignal): Promise<{ read: Promise<Video> }> {
-    if (this.#failure !== undefined) throw new LiveStoppedError(this.#failure);
+    this.#requireRunning();
     try {
       signal?.throwIfAborted();
       return await this.#make(chunk);
@@ -347,6 +354,8 @@ export class DwmStream {
   }
 }
 
+const destroyed = () => new LiveStoppedError(new Error('it was destroyed'));
+
 const lastFrame = ({ data, height, width }: Video): Video => ({
   ...{ frames: 1, height, width },
   data: data.slice(-height * width * 3),
@@ -373,13 +382,16 @@ async function sceneryOf(
   sceneDecoder: ClipStream,
   frames: Video,
 ): Promise<Scenery> {
-  const own = await engine.up(frames);
-  const moments = await scene.push(own);
-  const made = moments.shape[1];
-  const latents = await engine.staticLatents(moments).finally(() => moments.destroy());
-  if (!engine.settings.composite) {
-    own.destroy();
-    return { latents };
+  const made = new Scratch();
+  try {
+    const own = made.keep(await engine.up(frames));
+    const moments = await scene.push(own);
+    const shown = moments.shape[1];
+    const latents = made.keep(await engine.staticLatents(moments).finally(() => moments.destroy()));
+    if (!engine.settings.composite) return { latents: made.give(latents) };
+    const decoded = await sceneDecoder.push(await engine.plain(latents, shown));
+    return { latents: made.give(latents), own: made.give(own), decoded };
+  } finally {
+    made.destroy();
   }
-  return { latents, own, decoded: await sceneDecoder.push(await engine.plain(latents, made)) };
 }
