@@ -6,7 +6,7 @@
  *
  * Names come from TensorFlow's graph. A tensor is found by its layer's name, and, where a layer has several, by its shape.
  */
-import { InvalidFileError } from '@dwm/core-tensor';
+import { InvalidFileError, toFloat32 } from '@dwm/core-tensor';
 
 /** The two files of a network. */
 export interface WeightFiles {
@@ -56,11 +56,9 @@ export class LayerWeights {
       const found = places.map((one) => `[${one.shape}]`).join(' and ') || 'nothing';
       throw new InvalidFileError(this.#name, `layer ${layer} has ${found}, expected [${shape}]`);
     }
-    const { buffer, byteOffset } = this.#bytes;
-    const view = new DataView(buffer, byteOffset + place.offset, place.count * this.#size);
-    return Float32Array.from({ length: place.count }, (_, i) =>
-      this.#size === 4 ? view.getFloat32(4 * i, true) : fromHalf(view.getUint16(2 * i, true)),
-    );
+    const end = place.offset + place.count * this.#size;
+    const data = this.#bytes.subarray(place.offset, end);
+    return toFloat32({ dtype: this.#size === 4 ? 'F32' : 'F16', data });
   }
 }
 
@@ -90,11 +88,4 @@ function directory(name: string, json: string) {
   if (!fits(offsets, isCount)) throw bad('has no list "offsets", a byte for each key');
   if (dtype !== 'float16' && dtype !== 'float32') throw bad('has no "dtype" float16 or float32');
   return { keys: keys as string[], shapes: shapes as number[][], offsets: offsets as number[], dtype };
-}
-
-function fromHalf(bits: number): number {
-  const [sign, exponent, fraction] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, bits & 1023];
-  if (exponent === 0) return sign * 2 ** -24 * fraction;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * 2 ** (exponent - 15) * (1 + fraction / 1024);
 }
