@@ -106,6 +106,31 @@ test('a side is kept, a gap of three is bridged, and one of four is not', () => 
   expect(records[5].right).toBeNull();
 });
 
+test('a hand goes evenly through a gap, and a single jump is halved', () => {
+  const posture = bent(seeded(7));
+  const at = (x: number) => seen({ ...posture, place: [x, 0, -0.5] }, 'right');
+  const rests = { left: rest, right: rest };
+  const placesOf = (pictures: SeenHand[][]) =>
+    fitVideo(pictures, camera, rests).hands.map(({ right }) => right!.joints![0]);
+  const [, , second, third, fourth] = placesOf([[at(0)], [at(0)], [], [], [], [at(0.04)], [at(0.04)]]);
+  expect(third).toBeCloseTo(0.02, 3);
+  expect(fourth - third).toBeCloseTo(third - second, 3);
+  const jump = placesOf([[at(0)], [at(0)], [at(0.02)], [at(0)], [at(0)]]);
+  expect(jump[2]).toBeCloseTo(0.01, 3);
+});
+
+test('half of what is said of the size is taken, within those of adults', () => {
+  const hand = seen(bent(seeded(7)), 'right');
+  const sizeOf = (said: number) =>
+    fitVideo([[{ ...hand, world: hand.world.map((value) => said * value) }]], camera, {
+      left: rest,
+      right: rest,
+    }).sizes.right;
+  expect(sizeOf(1.21)).toBeCloseTo(1.1, 6);
+  expect(sizeOf(2)).toBe(1.15);
+  expect(sizeOf(0.5)).toBe(0.85);
+});
+
 test('of two hands that are taken for the same one, the less sure is the other', () => {
   const near = { ...bent(seeded(7)), place: [-0.2, 0, -0.5] as const };
   const other = { ...near, place: [0.2, 0, -0.5] as const };
