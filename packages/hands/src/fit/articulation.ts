@@ -1,6 +1,7 @@
 /**
- * A hand that bends as hands do: a place and rotation of the wrist, and angles of the joints against the hand at rest. Bones
- * keep their lengths. WebXR's joints have -z along the bone and +y dorsal, so bending is about x and spreading about y.
+ * A hand that bends as hands do: a place and rotation of the wrist, and angles of the joints against the hand at rest.
+ * Bones keep their lengths. WebXR's joints have -z along the bone and +y dorsal, so bending is about x and spreading
+ * about y.
  */
 
 import type { Quaternion, Vec3 } from '@dwm/renderer';
@@ -8,7 +9,7 @@ import { rotations } from '@dwm/renderer';
 
 const { add, compose, fromAxisAngle, inverse, rotate, scale, subtract, vec3At } = rotations;
 
-/** An angle that a joint has: which joint of 25, about which axis, and how far it goes from the hand at rest, radians. */
+/** An angle that a joint has: which joint of 25, about which axis, how far it goes from the hand at rest, radians. */
 interface Freedom {
   readonly joint: number;
   readonly axis: Vec3;
@@ -27,7 +28,10 @@ const freedom = (joint: number, axis: Vec3, least: number, most: number): Freedo
   most,
 });
 
-/** In the order of the angles. After Lin, Wu and Huang, "Modeling the constraints of human hand motion", 2000, with some slack. */
+/**
+ * In the order of the angles. After Lin, Wu and Huang, "Modeling the constraints of human hand motion", 2000, with some
+ * slack.
+ */
 export const FREEDOMS: readonly Freedom[] = [
   freedom(1, BEND, -0.7, 0.9),
   freedom(1, SPREAD, -0.7, 0.7),

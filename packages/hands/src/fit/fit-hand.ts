@@ -1,6 +1,7 @@
 /**
- * Our hand put where landmarks show one: the posture whose 21 points lie nearest to those of the picture, and, about their
- * middle, to those in metres, within what joints do. The size of the hand is given, so its distance follows from the picture.
+ * Our hand put where landmarks show one: the posture whose 21 points lie nearest to those of the picture, and, about
+ * their middle, to those in metres, within what joints do. The size of the hand is given, so its distance follows from
+ * the picture.
  */
 import {
   type Intrinsics,

@@ -1,4 +1,4 @@
-/** The hands of a video's pictures as our hands: fitted picture by picture, smoothed, short gaps bridged, long ones left. */
+/** The hands of a video's pictures as our hands: fitted picture by picture, short gaps bridged, smoothed. */
 import { type HandSide, type Hands, type Intrinsics, SIDES } from '@dwm/renderer';
 import type { SeenHand } from '../tracker/types.ts';
 import { Articulation, mixPostures, type Posture } from './articulation.ts';
@@ -71,7 +71,7 @@ function fitTrack(track: Track, camera: Intrinsics, rest: ArrayLike<number>) {
 
 type Postures = readonly (Posture | undefined)[];
 
-/** Gaps of up to three pictures are filled evenly. */
+/** Gaps of up to `LONGEST_GAP` pictures are filled evenly. */
 function bridged(postures: Postures): Postures {
   const filled = [...postures];
   let last = -1;

@@ -1,6 +1,6 @@
 /**
- * Levenberg and Marquardt's method for a few unknowns (Marquardt, 1963), with the slopes by differences: the sum of squares of
- * `residuals` made small, from `start` on.
+ * Levenberg and Marquardt's method for a few unknowns (Marquardt, 1963), with the slopes by differences: the sum of
+ * squares of `residuals` made small, from `start` on.
  */
 export function leastSquares(
   residuals: (x: readonly number[]) => readonly number[],

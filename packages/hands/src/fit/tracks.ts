@@ -1,6 +1,7 @@
 /**
- * Hands of single pictures as a left and a right one through the video. Hands near each other in pictures that follow are one
- * hand; what it was taken for most often is its side, and it keeps it.
+ * Hands of single pictures as a left and a right one through the video. Hands near each other in pictures that follow
+ * are one hand. It keeps the side that it was taken for most often and most surely; of two hands of one side, the less
+ * sure is the other.
  */
 import { type HandSide, SIDES } from '@dwm/renderer';
 import { type Region, regionOfLandmarks } from '../tracker/region.ts';

@@ -52,8 +52,8 @@ const BLOCKS: readonly Block[] = [
 type Outputs = { points: Tensor; world: Tensor; presence: Tensor; handedness: Tensor };
 
 /**
- * A compiled network: `image` [1, 224, 224, 3], 0 to 1, to `points` [1, 63] in the picture's pixels, `world` [1, 63] in metres,
- * `presence` and `handedness` [1, 1], 0 to 1.
+ * A compiled network: `image` [1, 224, 224, 3], 0 to 1, to `points` [1, 63] in the picture's pixels, `world` [1, 63] in
+ * metres, `presence` and `handedness` [1, 1], 0 to 1.
  */
 export type LandmarkProgram = Program<{ image: ReturnType<typeof spec> }, Outputs>;
 

@@ -4,7 +4,8 @@
  *
  *   { "keys": [name], "shapes": [[size]], "offsets": [byte], "dtype": "float32" | "float16" }
  *
- * Names come from TensorFlow's graph. A tensor is found by its layer's name, and, where a layer has several, by its shape.
+ * Names come from TensorFlow's graph. A tensor is found by its layer's name, and, where a layer has several, by its
+ * shape.
  */
 import { InvalidFileError, toFloat32 } from '@dwm/core-tensor';
 
@@ -62,7 +63,7 @@ export class LayerWeights {
   }
 }
 
-/** `model_1/model/conv2d_1/Conv2D;…` and `batch_normalization_1/FusedBatchNormV3` are of layers conv2d_1 and batch_normalization_1. */
+/** Of `model_1/model/conv2d_1/Conv2D;…`, conv2d_1; of `batch_normalization_1/FusedBatchNormV3`, its first part. */
 const layerOf = (key: string): string =>
   key
     .split(';')[0]

@@ -1,4 +1,7 @@
-/** The weights of the npm package `@svenflow/micro-handpose` (MIT; MediaPipe Hands' own, Apache-2.0). Its code is not used. */
+/**
+ * The weights of the npm package `@svenflow/micro-handpose` (MIT; MediaPipe Hands' own, Apache-2.0). Its code is not
+ * used.
+ */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';

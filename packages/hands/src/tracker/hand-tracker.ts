@@ -1,7 +1,7 @@
 /**
- * Both hands in every picture of a video, as MediaPipe Hands finds them: a hand that was seen is looked for where it was, and
- * palms are searched where fewer than two hands are seen; beyond MediaPipe also in parts of the picture, for small hands, and
- * where a hand holds something.
+ * Both hands in every picture of a video, much as MediaPipe Hands finds them. A hand that was seen is looked for where
+ * it was. Palms are searched where no hand is seen, and now and then for a second one. Beyond MediaPipe, parts of the
+ * picture are searched too, for small hands, and a hand that holds something is kept where its palm is sure.
  */
 import type { Device, DeviceTensor } from '@dwm/core-tensor';
 import { compileLandmarks, LANDMARK_SIZE, type LandmarkProgram } from '../networks/landmarks.ts';
@@ -22,7 +22,7 @@ export interface HandWeights {
 const LEAST_PALM = 0.5;
 const LEAST_PRESENCE = 0.5;
 
-/** A hand that holds something is hardly one to the landmark network: where the palm detector is sure, little will do. */
+/** A hand that holds something is hardly one to the landmark network: where the palm is sure, little will do. */
 const GRASPING = { palm: 0.7, presence: 0.05 };
 
 /** Regions that share more than this show one hand. */
@@ -137,8 +137,8 @@ const isKnown = (found: readonly Found[], region: Region): boolean =>
   found.some((other) => overlap(other.region, region) > SAME_HAND);
 
 /**
- * Parts of a picture to search, the coarsest first: the whole, where palms of a sixth of it are found, then squares that overlap, for
- * palms that are smaller.
+ * Parts of a picture to search, the coarsest first: the whole, where palms of a sixth of it are found, then squares
+ * that overlap, for palms that are smaller.
  */
 function searchedViews({ width, height }: Picture): Region[][] {
   const short = Math.min(width, height);

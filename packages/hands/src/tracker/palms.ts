@@ -1,6 +1,6 @@
 /**
- * The palm detector's numbers as palms (SSD, Liu et al., 2016): places on a 24x24 and a 12x12 grid each offer boxes, whose
- * numbers are pixels from the place. Boxes that overlap are one palm, the mean by score.
+ * The palm detector's numbers as palms (SSD, Liu et al., 2016): places on a 24x24 and a 12x12 grid each offer boxes,
+ * whose numbers are pixels from the place. Boxes that overlap are one palm, the mean by score.
  */
 import { PALM_NUMBERS, PALM_SIZE } from '../networks/palm.ts';
 import { type Region, regionOfPalm } from './region.ts';

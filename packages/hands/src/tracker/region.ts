@@ -1,6 +1,6 @@
 /**
- * Where a hand is looked at: a turned square, in pixels, up along the middle finger. MediaPipe's rules: from a found palm, or from the
- * landmarks of the frame before.
+ * Where a hand is looked at: a turned square, in pixels, up along the middle finger. MediaPipe's rules: from a found
+ * palm, or from the landmarks of the frame before.
  */
 import type { Point2 } from './types.ts';
 

@@ -1,12 +1,12 @@
 /**
  * Convolution of each channel by itself, of channels-last images:
  *
- *     out[b, y, x, c] = fused(sum over dy, dx of in[b, y*stride + dy - top, x*stride + dx - left, c] * weight[dy, dx, c])
+ *     out[b, y, x, c] = fused(sum over dy, dx of x[b, y*stride + dy - top, x*stride + dx - left, c] * weight[dy, dx, c])
  *
  * Operands: x [batch, height, width, channels] f32; weight [kh, kw, channels] f32; then the epilogue's; out
  * [batch, height', width', channels]. Outside the image x is zero. Sums run over dy, then dx.
- * Tile: an invocation makes four neighbours of a row, of four channels where channels is a multiple of 4, else of one. The
- * columns of x that they share are loaded once.
+ * Tile: an invocation makes four neighbours of a row, of four channels where channels is a multiple of 4 and the
+ * epilogue takes four at a time, else of one. The columns of x that they share are loaded once.
  * Host: images longer in total than a binding are cut into runs of whole images; one image must fit.
  */
 
