@@ -8,6 +8,7 @@ import {
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import { randomNormals, relativeError, seeded } from '@dwm/core-tensor/testing';
 import { afterAll, describe, expect, test } from 'vitest';
+import { quantizeInt8 } from '../weights/quantize.ts';
 import { ClipModel } from './clip-model.ts';
 import { readClipConfig } from './config.ts';
 import { preprocess, readPreprocessing } from './preprocess.ts';
@@ -162,6 +163,33 @@ test.each([
   expect(relativeError(await model.embedImage(picture(41, 57)), image)).toBeGreaterThan(0.1);
   model.destroy();
   expect(device.memory.allocated).toBe(before);
+});
+
+test('layers in int8 count with their scales; tables cannot be', async () => {
+  const weights = madeUpWeights(madeUpConfig());
+  const stored = new Map(weights);
+  const quantize = (name: string) => {
+    const { shape, data } = weights.get(name)!;
+    const { numbers, scales } = quantizeInt8(data as Float32Array, shape[1]);
+    const q = new Int8Array(numbers.buffer);
+    stored.set(name, { dtype: 'I8', shape, data: q });
+    stored.set(`${name}_scale`, { dtype: 'F32', shape: [shape[0], 1], data: scales });
+    const meant = Float32Array.from(q, (value, i) => value * scales[Math.floor(i / shape[1])]);
+    weights.set(name, { dtype: 'F32', shape, data: meant });
+  };
+  const load = () =>
+    ClipModel.load(device, folder({ ...madeUpClip(), 'model.safetensors': writeSafetensors(stored) }));
+  quantize('text_projection.weight');
+  for (const layer of ['self_attn.q_proj', 'self_attn.out_proj', 'mlp.fc1'])
+    quantize(`text_model.encoder.layers.1.${layer}.weight`);
+  const model = await load();
+  const want = reference(weights, 'quick_gelu').text(IDS, IDS.length - 1);
+  expect(relativeError(await model.embedText('The  OPEN drawer'), want)).toBeLessThan(2e-6);
+  model.destroy();
+  quantize('text_model.embeddings.position_embedding.weight');
+  await expect(load()).rejects.toThrow(
+    'position_embedding.weight is quantized, which only linear layers can be',
+  );
 });
 
 test('a text that is too long is cut and ended, and the count is that of all of it', async () => {

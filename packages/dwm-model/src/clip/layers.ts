@@ -1,15 +1,6 @@
 /** The blocks that both of CLIP's transformers are made of: attention and a feed-forward, each behind a norm. */
-import {
-  add,
-  attention,
-  gelu,
-  layerNorm,
-  linear,
-  mul,
-  reshape,
-  sigmoid,
-  type Tensor,
-} from '@dwm/core-tensor';
+import { add, attention, gelu, layerNorm, mul, reshape, sigmoid, type Tensor } from '@dwm/core-tensor';
+import { denseLayer } from '../weights/layers.ts';
 import type { Parameters } from '../weights/parameters.ts';
 import type { ClipTower } from './config.ts';
 
@@ -37,8 +28,7 @@ export function clipLayers(
   for (let i = 0; i < tower.blocks; i++) {
     const layer = `${prefix}.encoder.layers.${i}`;
     const norm = (name: string) => clipNorm(weights, tower, stream, `${layer}.${name}`);
-    const dense = (input: Tensor, name: string) =>
-      linear(input, weights.get(`${layer}.${name}.weight`), weights.get(`${layer}.${name}.bias`));
+    const dense = (input: Tensor, name: string) => denseLayer(weights, input, `${layer}.${name}`);
 
     const attended = norm('layer_norm1');
     const [query, key, value] = ['q_proj', 'k_proj', 'v_proj'].map((name) =>

@@ -1,6 +1,7 @@
 /** CLIP's text transformer: a token sees those before it, so the one that ends the text has seen all of it. */
-import { add, constant, embedding, linear, reshape, slice, type Tensor } from '@dwm/core-tensor';
+import { add, constant, embedding, reshape, slice, type Tensor } from '@dwm/core-tensor';
 import type { Parameters } from '../weights/parameters.ts';
+import { project } from '../weights/quantized.ts';
 import type { ClipConfig } from './config.ts';
 import { clipLayers, clipNorm } from './layers.ts';
 
@@ -25,5 +26,5 @@ export function clipText({ text }: ClipConfig, weights: Parameters, ids: Tensor)
   const embedded = add(embedding(ids, table('token_embedding')), positions);
   const x = clipLayers(weights, text, 'text_model', embedded, constant(before, [tokens, tokens]));
   const last = clipNorm(weights, text, slice(x, 1, tokens - 1, 1), 'text_model.final_layer_norm');
-  return reshape(linear(last, weights.get('text_projection.weight')), [-1]);
+  return reshape(project(weights, last, 'text_projection.weight'), [-1]);
 }

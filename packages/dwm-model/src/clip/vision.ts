@@ -1,6 +1,7 @@
 /** CLIP's vision transformer: patches of a picture and one token that stands for all of it. */
 import { add, cast, concat, linear, permute, reshape, slice, type Tensor } from '@dwm/core-tensor';
 import type { Parameters } from '../weights/parameters.ts';
+import { project } from '../weights/quantized.ts';
 import type { ClipConfig } from './config.ts';
 import { clipLayers, clipNorm } from './layers.ts';
 
@@ -20,5 +21,5 @@ export function clipVision({ vision }: ClipConfig, weights: Parameters, pixels: 
   const normed = clipNorm(weights, vision, tokens, 'vision_model.pre_layrnorm');
   const x = clipLayers(weights, vision, 'vision_model', normed);
   const whole = clipNorm(weights, vision, slice(x, 1, 0, 1), 'vision_model.post_layernorm');
-  return reshape(linear(whole, weights.get('visual_projection.weight')), [-1]);
+  return reshape(project(weights, whole, 'visual_projection.weight'), [-1]);
 }

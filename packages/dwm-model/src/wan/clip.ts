@@ -20,6 +20,7 @@ import {
   spec,
   type Tensor,
 } from '@dwm/core-tensor';
+import { denseLayer } from '../weights/layers.ts';
 import { loadParameters, type ParameterSpecs, type Parameters } from '../weights/parameters.ts';
 
 const EPS = 1e-5;
@@ -106,7 +107,7 @@ function wanClipVision(config: WanClipConfig, weights: Parameters, pixels: Tenso
   const get = (name: string) => weights.get(`visual.${name}`);
   const norm = (x: Tensor, name: string) =>
     layerNorm(x, { eps: EPS, gamma: get(`${name}.weight`), beta: get(`${name}.bias`) });
-  const dense = (x: Tensor, name: string) => linear(x, get(`${name}.weight`), get(`${name}.bias`));
+  const dense = (x: Tensor, name: string) => denseLayer(weights, x, `visual.${name}`);
   const side = imageSize / p;
   const split = reshape(pixels, [1, 3, side, p, side, p]);
   const patches = reshape(permute(split, [0, 2, 4, 1, 3, 5]), [1, side * side, 3 * p * p]);

@@ -18,7 +18,7 @@ const OFFSET = '_offset';
 
 /** Matrices that are no linear layers: tables that rows are read of, and projections of patches. */
 const NO_LINEAR =
-  /(^|\.)(patch_embed\.proj|patch_embedding|shared|embed_tokens|token_embedding|relative_attention_bias|pos_embedding\.embedding)\.weight$/;
+  /(^|\.)(patch_embed\.proj|patch_embedding|shared|embed_tokens|token_embedding|position_embedding|relative_attention_bias|pos_embedding\.embedding)\.weight$/;
 
 /** Whether a weight may be quantized, by its name and shape. */
 export const isLinearWeight = (name: string, shape: readonly number[]): boolean =>
