@@ -54,15 +54,33 @@ const TEXT = [1, 3, 12];
 const [HEIGHT, WIDTH] = [6, 4];
 const shapeOf = (config: TransformerConfig, frames: number) => [1, frames, config.in_channels, HEIGHT, WIDTH];
 
-/** All blocks at once. @param timesteps of each. */
-async function whole(config: TransformerConfig, hidden: Float32Array, timesteps: readonly number[]) {
+/** All blocks at once. @param timesteps of each. @param seen timesteps of the history, where there is one. */
+async function whole(
+  config: TransformerConfig,
+  hidden: Float32Array,
+  timesteps: readonly number[],
+  seen?: readonly number[],
+) {
   const weights = randomParameters(device, transformerParameters(config));
   const shape = shapeOf(config, hidden.length / (config.in_channels * HEIGHT * WIDTH));
   const dim = config.innerDim;
-  const inputs = { hidden: spec(shape), text: spec(TEXT), time: spec([1, timesteps.length, dim]) };
-  const program = await compile(device, inputs, (given) => ({ out: transformer(config, weights, given) }));
-  const text = normals(TEXT, 1);
-  const { out } = await program.run({ hidden, text, time: timestepTable(timesteps, dim, config) });
+  const told = spec([1, timesteps.length, dim]);
+  const inputs: Record<string, TensorSpec> = {
+    ...{ hidden: spec(shape), text: spec(TEXT), time: told },
+    ...(seen && { historyHidden: spec(shape), historyTime: told }),
+  };
+  const program = await compile(
+    device,
+    inputs,
+    ({ hidden, text, time, historyHidden, historyTime }): Record<string, Tensor> => {
+      const history = historyHidden && { hidden: historyHidden, time: historyTime };
+      return { out: transformer(config, weights, { hidden, text, time, ...(history && { history }) }) };
+    },
+  );
+  const { out } = await program.run({
+    ...{ hidden, text: normals(TEXT, 1), time: timestepTable(timesteps, dim, config) },
+    ...(seen && { historyHidden: normals(shape, 3), historyTime: timestepTable(seen, dim, config) }),
+  });
   const values = (await out.read()) as Float32Array;
   program.destroy();
   weights.destroy();
@@ -172,3 +190,10 @@ test.each([
     expect(difference(await blocks(config, hidden, timesteps), want)).toBeLessThan(2e-6);
   },
 );
+
+test('a clip of one block is what it is, whatever its history', async () => {
+  const config = configOf({ causal: { block_frames: 2, window: 2, sink: 1 } });
+  const hidden = normals(shapeOf(config, 2), 2);
+  const alone = await whole(config, hidden, [999]);
+  expect(difference(await whole(config, hidden, [999], [200]), alone)).toBeLessThan(2e-6);
+});

@@ -149,9 +149,10 @@ export function causalParts(
         const video = Array.from({ length: tracks }, (_, track) =>
           spread(ofTrack(partOf(all, nth, dim), track)),
         );
-        return video[0].shape[1] === 1
-          ? splitAt([batch, length, dim], 1, textLength, text, video[0])
-          : concat([broadcastTo(text, [batch, textLength, dim]), ...video], 1);
+        if (tracks === 1 && video[0].shape[1] === 1)
+          return splitAt([batch, length, dim], 1, textLength, text, video[0]);
+        const rows = video.map((track) => broadcastTo(track, [batch, videoLength, dim]));
+        return concat([broadcastTo(text, [batch, textLength, dim]), ...rows], 1);
       };
       return { shift: joint(0), scale: joint(1), gate: joint(2) };
     };
