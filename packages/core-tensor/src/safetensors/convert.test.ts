@@ -38,11 +38,33 @@ describe('toFloat32', () => {
     expect(toFloat32({ dtype: 'F32', data: shifted.subarray(1) })).toEqual(floats);
   });
 
-  it('refuses integers and eight-bit floats', () => {
+  it('decodes eight-bit floats (values of the OCP specification)', () => {
+    const decode = (dtype: 'F8_E4M3' | 'F8_E5M2', ...bytes: number[]) =>
+      Array.from(toFloat32({ dtype, data: Uint8Array.from(bytes) }));
+    expect(decode('F8_E4M3', 0x38, 0xc4, 0x7e, 0x01, 0x07, 0x80)).toEqual([
+      1,
+      -3,
+      448,
+      2 ** -9,
+      7 * 2 ** -9,
+      -0,
+    ]);
+    expect(decode('F8_E5M2', 0x3c, 0xc2, 0x7b, 0x01, 0xfc, 0x80)).toEqual([
+      1,
+      -3,
+      57344,
+      2 ** -16,
+      -Infinity,
+      -0,
+    ]);
+    expect(decode('F8_E4M3', 0x7f, 0xff)).toEqual([Number.NaN, Number.NaN]);
+  });
+
+  it('refuses integers, and eight bits of exponent alone', () => {
     expect(() => toFloat32({ dtype: 'I64', data: BigInt64Array.of(1n) })).toThrow(
-      'dtype: I64 cannot be turned into Float32Array; expected F32, F16, BF16 or F64',
+      'dtype: I64 cannot be turned into Float32Array; expected F32, F16, BF16, F8_E4M3, F8_E5M2 or F64',
     );
-    expect(() => toFloat32({ dtype: 'F8_E4M3', data: Uint8Array.of(1) })).toThrow(/F8_E4M3 cannot/);
+    expect(() => toFloat32({ dtype: 'F8_E8M0', data: Uint8Array.of(1) })).toThrow(/F8_E8M0 cannot/);
   });
 });
 
