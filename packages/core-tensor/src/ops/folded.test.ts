@@ -1,5 +1,5 @@
 /** Kernels of every family, run in grids that had to be folded in two and three dimensions, give the same bits. */
-import { type DeviceCaps, elementCount, foldGrid, TooLargeError } from '@dwm/kernels-wgsl';
+import { bytesOf, type DeviceCaps, elementCount, foldGrid, TooLargeError } from '@dwm/kernels-wgsl';
 import { expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
 import { type Plan, PlanTooLargeError, planProgram } from '../plan/plan.ts';
@@ -39,6 +39,9 @@ function randomInputs(inputs: EveryOp['inputs']): Record<string, HostData> {
     if (dtype === 'u32') return Uint32Array.from({ length: count }, () => Math.floor(random() * 9));
     if (dtype === 'bf16') return Uint16Array.from({ length: count }, () => 0x3c00 + random() * 0x300);
     if (dtype === 'f16') return Uint16Array.from({ length: count }, () => 0x2c00 + random() * 0x1000);
+    // Bytes that are finite in every form of eight bits, and pairs of four.
+    if (bytesOf(dtype) <= 1)
+      return Uint8Array.from({ length: count * bytesOf(dtype) }, () => random() * 0x70);
     return Float32Array.from({ length: count }, () => random() - 0.3);
   };
   return Object.fromEntries(Object.entries(inputs).map(([name, each]) => [name, values(each)]));
@@ -69,7 +72,7 @@ function foldedPlan({ make }: EveryOp, from: DeviceCaps, precision: Precision, l
 }
 
 /** Kernels whose grid and index are those of another one that is tried. */
-const LIKE_ANOTHER = / b?f16$|^attention (36|64|128)|^conv 16|^matmul 65|^int8/;
+const LIKE_ANOTHER = / b?f16$|^attention (36|64|128)|^conv 16|^matmul 65|^int8|^quantized (i8|e4|e5)/;
 
 const KINDS: Record<string, [DeviceCaps, Precision]> = {
   'this device': [caps, 'f32'],
