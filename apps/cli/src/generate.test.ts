@@ -130,7 +130,9 @@ test('bad input is one line, exit code 1, and no file', async () => {
   await truncate(join(broken, 'vae/diffusion_pytorch_model.safetensors'), 30_000);
   const garbage = join(folder, 'garbage.mp4');
   await writeFile(garbage, 'no video '.repeat(1000));
-  const write = ['--out', join(out, 'x.mp4')];
+  // A folder for each, which its process alone uses.
+  let folders = 0;
+  const write = () => ['--out', join(out, `${folders++}/x.mp4`)];
   const swap = (flag: string, value: string) =>
     GOLDEN.map((arg, i) => (GOLDEN[i - 1] === flag ? value : arg));
   const cases: [args: string[], problem: string][] = [
@@ -138,19 +140,22 @@ test('bad input is one line, exit code 1, and no file', async () => {
       [...GOLDEN, '--out', join(out, 'x.avi')],
       `out: expected a name ending in .mp4, got ${join(out, 'x.avi')}`,
     ],
-    [[...GOLDEN, ...write, '--height', '40'], 'expected a multiple of 16; see dwm --help'],
-    [[...GOLDEN, ...write, '--numframes', '9'], "unknown option '--numframes' (Did you mean --num-frames?)"],
+    [[...GOLDEN, ...write(), '--height', '40'], 'expected a multiple of 16; see dwm --help'],
     [
-      [...GOLDEN, ...write, '--prompt', 'x'],
+      [...GOLDEN, ...write(), '--numframes', '9'],
+      "unknown option '--numframes' (Did you mean --num-frames?)",
+    ],
+    [
+      [...GOLDEN, ...write(), '--prompt', 'x'],
       'prompt: expected one kind of prompt, got --prompt and --prompt-embeds',
     ],
     [
-      [...swap('--model', '/nowhere'), ...write],
+      [...swap('--model', '/nowhere'), ...write()],
       '/nowhere: no such folder; give --model the folder of a model',
     ],
-    [[...swap('--hands', garbage), ...write], `${garbage}: is not a video this program reads`],
+    [[...swap('--hands', garbage), ...write()], `${garbage}: is not a video this program reads`],
     [
-      [...swap('--model', broken), ...write],
+      [...swap('--model', broken), ...write()],
       `${join(broken, 'vae/diffusion_pytorch_model.safetensors')}: truncated: `,
     ],
     [
@@ -158,7 +163,7 @@ test('bad input is one line, exit code 1, and no file', async () => {
       `${garbage}: cannot be written to: ${garbage} is a file, expected a folder`,
     ],
     [
-      [...GOLDEN, ...write, '--lora', folder],
+      [...GOLDEN, ...write(), '--lora', folder],
       `${join(folder, 'latents.safetensors')}: holds no LoRA weights of this network`,
     ],
   ];
