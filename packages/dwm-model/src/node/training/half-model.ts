@@ -6,7 +6,7 @@ import { cp, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InvalidFileError, openCheckpoint, subfolder, toFloat16, toFloat32 } from '@dwm/core-tensor';
 import { openDirectory, saveSafetensors, type TensorToSave } from '@dwm/core-tensor/node';
-import { checkApart } from './model-folder.ts';
+import { checkApart, requirePlain } from './model-folder.ts';
 
 /** Parts of a model folder, with the name of their weights where they have some. */
 const PARTS: Readonly<Record<string, string | undefined>> = {
@@ -62,7 +62,8 @@ async function readHalves(
   const checkpoint = await openCheckpoint(subfolder(folder, part), weights);
   try {
     const halves = new Map<string, TensorToSave>();
-    for (const [name, { shape }] of checkpoint.tensors) {
+    for (const [name, { shape, dtype }] of checkpoint.tensors) {
+      requirePlain(`${folder.name}/${part}`, name, dtype);
       const data = toFloat16(toFloat32(await checkpoint.readTensor(name)));
       // All bits of the exponent: infinite, or no number.
       if (data.some((bits) => (bits & 0x7c00) === 0x7c00)) {

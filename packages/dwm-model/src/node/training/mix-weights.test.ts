@@ -25,6 +25,11 @@ test('what is mixed lies between both by its share; other shapes are refused by 
     await expect(mixWeights(a, wide, 0.5, join(folder, 'none'))).rejects.toThrow(
       /wide.*proj\.weight: expected \[3\] as in .*, got \[1,3\]/,
     );
+    const eight = { dtype: 'F8_E4M3' as const, shape: [3], data: Uint8Array.of(1, 2, 3) };
+    await saveSafetensors(join(b, FILE), new Map([['proj.weight', eight]]));
+    await expect(mixWeights(a, b, 0.5, join(folder, 'none'))).rejects.toThrow(
+      /b\/transformer.*: proj\.weight is quantized \(F8_E4M3\); expected the model from before/,
+    );
   } finally {
     await rm(folder, { recursive: true });
   }

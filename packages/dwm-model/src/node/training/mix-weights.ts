@@ -7,12 +7,12 @@ import { join } from 'node:path';
 import { InvalidFileError, toFloat32 } from '@dwm/core-tensor';
 import { readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
 import { TRANSFORMER_FILE } from '../../training/export.ts';
-import { checkApart } from './model-folder.ts';
+import { checkApart, requirePlain } from './model-folder.ts';
 
 /**
  * Writes the model of `from` to `to`, its transformer being `share` of its own and the rest of that of `other`.
  * @throws InvalidArgumentError where `to` is a folder that is read.
- * @throws InvalidFileError where `other` lacks one of its tensors, or has it in another shape.
+ * @throws InvalidFileError where `other` lacks one of its tensors, or has it in another shape; for quantized weights.
  */
 export async function mixWeights(from: string, other: string, share: number, to: string): Promise<void> {
   await checkApart('to', to, from, other);
@@ -29,6 +29,8 @@ export async function mixWeights(from: string, other: string, share: number, to:
         { field: name },
       );
     }
+    requirePlain(join(from, TRANSFORMER_FILE), name, tensor.dtype);
+    requirePlain(join(other, TRANSFORMER_FILE), name, second!.dtype);
     const [a, b] = [toFloat32(tensor), toFloat32(second!)];
     const data = Float32Array.from(a, (value, i) => share * value + (1 - share) * b[i]);
     return [name, { dtype: 'F32' as const, shape: tensor.shape, data }] as const;

@@ -152,3 +152,10 @@ export async function checkApart(
     if ((await real(from)) === target)
       throw new InvalidArgumentError(setting, `${to} is read, too; expected another folder to write`);
 }
+
+/** @throws InvalidFileError for eight-bit floats, which may mean nothing without scales. */
+export function requirePlain(file: string, name: string, dtype: string): void {
+  if (!dtype.startsWith('F8_')) return;
+  const fix = 'expected the model from before, in F32, F16 or BF16';
+  throw new InvalidFileError(file, `${name} is quantized (${dtype}); ${fix}`, { field: name });
+}
