@@ -58,6 +58,7 @@ export async function loadTransformer(
   } catch (error) {
     await loaded?.stream?.destroy();
     loaded?.parameters.destroy();
+    loaded = undefined;
     throw error;
   } finally {
     if (!loaded?.stream) await closeLoras(loras);

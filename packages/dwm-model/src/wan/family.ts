@@ -111,6 +111,7 @@ export const WAN: ModelFamily = {
     } catch (error) {
       await loaded?.stream?.destroy();
       loaded?.parameters.destroy();
+      loaded = undefined;
       throw error;
     } finally {
       if (!loaded?.stream) await closeLoras(loras);
