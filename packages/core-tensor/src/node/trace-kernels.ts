@@ -32,5 +32,3 @@ export function traceKernels(print: (line: string) => void): () => void {
     }
   });
 }
-
-if (process.env.DWM_TRACE?.split(',').includes('kernels')) traceKernels((line) => console.error(line));

@@ -56,6 +56,18 @@ test.runIf(linuxOnX64)('a forced adapter that is not there says how to install i
   await expect(unknown).rejects.toThrow(/DWM_ADAPTER: expected one of hardware, .*got "cuda"/);
 });
 
+test('DWM_TRACE=kernels prints the kernels of a program to standard error', async () => {
+  const { stderr } = await run(
+    { DWM_TRACE: 'kernels' },
+    `
+  import { compile, silu, spec } from '${new URL('../../index.ts', import.meta.url)}';
+  import { openNodeDevice } from '${new URL('../index.ts', import.meta.url)}';
+  await compile(await openNodeDevice(), { x: spec([5, 8]) }, ({ x }) => ({ out: silu(x) }));
+`,
+  );
+  expect(stderr).toMatch(/^kernel pointwise: .* FLOP\/B$/m);
+});
+
 test('a device that was destroyed long ago refuses, and does not crash', async () => {
   const { stdout } = await run(
     {},

@@ -6,6 +6,7 @@ import { totalmem } from 'node:os';
 import { type Device, type OpenOptions, openAdapter } from '../../device/device.ts';
 import { NoAdapterError } from '../../device/errors.ts';
 import { InvalidArgumentError } from '../../errors.ts';
+import { traceKernels } from '../trace-kernels.ts';
 import { pollPatiently } from './patient-polling.ts';
 import { withSwiftShader } from './swiftshader.ts';
 
@@ -34,6 +35,9 @@ export const INSTALL: Record<AdapterName, string> = {
 // and all that was made from it, when its JavaScript object is collected, and crashes when a device of it is used
 // thereafter; and every instance has threads of its own.
 const instances = new Map<string, GPU>();
+
+// Here, as every program opens a device: bundlers leave out a file that is only there for what it does.
+if (process.env.DWM_TRACE?.split(',').includes('kernels')) traceKernels((line) => console.error(line));
 
 /** For a program that minds how Dawn is asked for an adapter. */
 export const adapterRequests = {
