@@ -82,13 +82,14 @@ export async function mergeInto(
   several = false,
 ): Promise<MergedLora> {
   const { parameters, stream } = loaded;
-  const number = new Set([...parameters.besides.values()].map(({ lora: own }) => own)).size;
-  if (number >= MOST_LORAS)
+  const { besides } = parameters;
+  const stays = several || isQuantized(loaded);
+  if (stays && besides.length >= MOST_LORAS)
     throw new InvalidArgumentError(
       'lora',
       `at most ${MOST_LORAS} can be beside the weights; merge some ahead`,
     );
-  const options = several || isQuantized(loaded) ? { ...given, beside: number } : given;
+  const options = stays ? { ...given, beside: besides.push(new Map()) - 1 } : given;
   if (!stream) return mergeLora(device, parameters, lora, options);
   const network = stream.shapes;
   stream.mergeWith(

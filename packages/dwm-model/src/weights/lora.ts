@@ -354,7 +354,7 @@ async function keepBeside(
   const name = lowRankName(module, lora, 'scale');
   const scale = new DeviceTensor(device, spec([1]), name);
   parameters.replace(name, scale);
-  parameters.besides.set(scale, { lora, factor });
+  parameters.besides[lora].set(scale, factor);
   scale.write(new Float32Array([weight * factor]));
 }
 
@@ -364,13 +364,13 @@ async function keepBeside(
  * @throws InvalidArgumentError where no such LoRA is beside the weights.
  */
 export function weighLora({ besides }: Parameters, lora: number, weight: number): void {
-  const scales = [...besides].filter(([, own]) => own.lora === lora);
-  if (scales.length === 0)
+  const scales = besides[lora];
+  if (!scales?.size)
     throw new InvalidArgumentError(
       'lora',
       `there is no LoRA ${lora} beside the weights; load several, or quantize`,
     );
-  for (const [scale, { factor }] of scales) scale.write(new Float32Array([weight * factor]));
+  for (const [scale, factor] of scales) scale.write(new Float32Array([weight * factor]));
 }
 
 async function addDifference(

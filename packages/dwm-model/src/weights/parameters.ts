@@ -75,8 +75,8 @@ export async function fillTensor(
 /** The weights of one network on one device. */
 export class Parameters {
   readonly #tensors: Map<string, DeviceTensor>;
-  /** Scales of LoRAs that are beside the weights: of which one, and what it is multiplied with by its own file. */
-  readonly besides = new Map<DeviceTensor, { readonly lora: number; readonly factor: number }>();
+  /** Of each LoRA that is beside the weights: its scales, and what they are multiplied with by its own file. */
+  readonly besides: Map<DeviceTensor, number>[] = [];
 
   constructor(tensors: Map<string, DeviceTensor>) {
     this.#tensors = tensors;

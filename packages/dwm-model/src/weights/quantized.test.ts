@@ -158,6 +158,27 @@ describe('LoRAs beside the weights', () => {
     program.destroy();
     network.parameters.destroy();
   });
+
+  test('one that changes whole weights only has a number, too, and nothing to weigh', async () => {
+    const whole = join(made, 'lora-whole');
+    await mkdir(whole);
+    const data = new Float32Array(64 * 64).fill(0.01);
+    await saveSafetensors(
+      join(whole, 'pytorch_lora_weights.safetensors'),
+      new Map([['transformer_blocks.0.attn1.to_q.diff', { dtype: 'F32' as const, shape: [64, 64], data }]]),
+    );
+    const network = await load(join(golden, 'base'), [
+      [whole, 1],
+      [LORA, 1],
+    ]);
+    const program = await predictor(network);
+    const both = await program.run();
+    expect(() => weighLora(network.parameters, 0, 0)).toThrow('there is no LoRA 0 beside the weights');
+    weighLora(network.parameters, 1, 0);
+    expect(relativeError(await program.run(), both)).toBeGreaterThan(1e-4);
+    program.destroy();
+    network.parameters.destroy();
+  });
 });
 
 describe('layouts', () => {
