@@ -3,9 +3,10 @@ import { expect, test } from 'vitest';
 import { matrixAttentionKernel } from './attention/matrix.ts';
 import type { AttentionSpec } from './attention/pieces.ts';
 import type { DeviceCaps } from './caps.ts';
+import { lowerTiled } from './conv/conv.ts';
 import { type ConvSpec, convOutputShape } from './conv/geometry.ts';
-import { type ConvTile, convCode, sourceNames } from './conv/tile.ts';
-import { emitFusion, identity } from './pointwise/fusion.ts';
+import type { ConvTile } from './conv/tile.ts';
+import { identity } from './pointwise/fusion.ts';
 
 const caps = {
   adapter: { kind: 'software' },
@@ -33,17 +34,10 @@ test.each<[string, Omit<ConvSpec, 'fusion'>, ConvTile, byTaps?: true]>([
   ['by-taps', plain, gpu, true],
 ])('conv %s', async (name, sizes, tile, byTaps) => {
   const spec: ConvSpec = { ...sizes, fusion: identity(convOutputShape(sizes)) };
-  const sources = sourceNames(spec, byTaps === true);
-  const fused = emitFusion(
-    spec.fusion,
-    2 + sources.length + Number(spec.precision === 'f16'),
-    'f32',
-    1,
-    caps,
-  );
-  await expect(convCode(spec, tile, sources, fused, caps)).toMatchFileSnapshot(
-    `__snapshots__/conv-${name}.wgsl`,
-  );
+  // Bindings that take the weight, or a frame of x, and not two.
+  const limits = { ...caps.limits, ...(byTaps && { maxStorageBufferBindingSize: 10_400 }) };
+  const { dispatches } = lowerTiled(spec, tile, { ...caps, limits });
+  await expect(dispatches[dispatches.length - 1].wgsl).toMatchFileSnapshot(`__snapshots__/conv-${name}.wgsl`);
 });
 
 const heads: AttentionSpec = {

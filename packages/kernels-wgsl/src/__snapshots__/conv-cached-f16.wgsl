@@ -12,7 +12,7 @@ struct Params { firstFrame: u32, lastFrame: u32, firstRow: u32, lastRow: u32, in
 
 
 @group(0) @binding(5) var<storage, read_write> out: array<vec4<f32>>;
-fn fused(i: u32, acc: f32) -> f32 {
+fn fused(i: u32, acc: vec4<f32>) -> vec4<f32> {
   return acc;
 }
 
