@@ -6,6 +6,7 @@
  */
 import type { DeviceCaps } from './caps.ts';
 import { type DType, isPacked, type PackedDType, valueType } from './dtype.ts';
+import { UnsupportedError } from './errors.ts';
 
 /** Elements that an invocation handles in a step. */
 export type Lanes = 1 | 4;
@@ -119,7 +120,7 @@ export function store(
   caps: DeviceCaps,
   lanes: Lanes = 1,
 ): string {
-  if (isPacked(dtype)) throw new Error(`${dtype} is for storage of weights: no kernel writes it`);
+  if (isPacked(dtype)) throw new UnsupportedError(`no kernel writes ${dtype}; it is for weights only`);
   const splat = (x: string) => (lanes === 1 ? x : `vec4<f32>(${x})`);
   if (dtype === 'f16') {
     const clamped = `clamp(${value}, ${splat(`-${F16_MAX}`)}, ${splat(F16_MAX)})`;

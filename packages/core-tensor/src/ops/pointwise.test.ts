@@ -11,6 +11,7 @@ import {
   lowerPointwise,
 } from '@dwm/kernels-wgsl';
 import { expect, test } from 'vitest';
+import { InvalidArgumentError } from '../errors.ts';
 import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';
 import { trace } from '../program.ts';
@@ -214,3 +215,19 @@ test.each([[[1, 1]], [[7, 1]], [[5, 3]], [[4, 8]], [[33, 64]]])(
     expect(twice).toEqual(bytes.map((value) => Math.min(255, Math.max(0, 3 * value - 255))));
   },
 );
+
+test('what is only stored is not written: neither cast to, nor a view of it laid out', () => {
+  const plan = (view: (x: Tensor) => Tensor) =>
+    planProgram(
+      trace({ x: spec([6, 8], 'i8') }, ({ x }) => ({ out: view(x) })),
+      device.caps,
+    );
+  for (const view of [
+    (x: Tensor) => cast(add(cast(x, 'f32'), 1), 'e4m3'),
+    (x: Tensor) => slice(x, 0, 2, 3),
+  ]) {
+    expect(() => plan(view)).toThrow(InvalidArgumentError);
+    expect(() => plan(view)).toThrow(/no kernel writes (e4m3|i8); it is for weights only/);
+  }
+  expect(plan((x) => cast(x, 'f32')).dispatches).toHaveLength(1);
+});

@@ -3,7 +3,6 @@
  * arguments, and gives the gradients of the arguments; `differentiate` walks a tree from the root down with
  * these rules and adds up what arrives at each operand.
  */
-import { UnsupportedError } from '../errors.ts';
 import { apply, constant, type Expression, type PointwiseFn } from './expression.ts';
 
 type E = Expression;
@@ -74,7 +73,7 @@ const RULES: Record<PointwiseFn, Rule> = {
 export function differentiate(expression: Expression, gradient: Expression): (Expression | undefined)[] {
   const gradients: (Expression | undefined)[] = [];
   const descend = (node: Expression, g: Expression): void => {
-    if (node.kind === 'accumulator') throw new UnsupportedError('an epilogue cannot be differentiated');
+    if (node.kind === 'accumulator') throw new Error('an epilogue cannot be differentiated');
     if (node.kind === 'operand') {
       const sofar = gradients[node.index];
       gradients[node.index] = sofar ? add(sofar, g) : g;
