@@ -43,7 +43,7 @@ import { CONV_FIELDS, type ConvTile, convCode, convLanes, sourceNames, WIDEST_KE
 /**
  * The convolution by the variant that was chosen for the class of `spec`, else by the first that applies:
  * inputs x, weight, the cache where there is one, the epilogue's.
- * @throws UnsupportedShapeError for a kernel that no variant takes.
+ * @throws UnsupportedError for a kernel that no variant takes.
  */
 export function lowerConv(spec: ConvSpec, caps: DeviceCaps): Lowering {
   if (spec.kernel[0] > 1 && spec.upsample.time > 1) {

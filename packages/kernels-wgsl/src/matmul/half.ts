@@ -82,7 +82,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_id) id: vec3<u32>) {
 const scaleOperands = (spec: MatmulSpec): Operand[] =>
   Array.from({ length: inputCount(spec) - 2 }, (_, i) => read(2 + i));
 
-/** The product by `kernel` over operands staged as f16 rows: inputs a and b, then the epilogue's. */
+/** The product by `kernel` over operands staged as f16 rows: inputs as `lowerMatmul`'s. */
 export function lowerHalf(spec: MatmulSpec, caps: DeviceCaps, kernel: HalfKernel): Lowering {
   const { batch, m, n, k, transposeA, transposeB, sharedB, dtypeA, dtypeB, dtypeOut } = spec;
   const limit = caps.limits.maxStorageBufferBindingSize;

@@ -20,8 +20,8 @@ import { staged } from './staged.ts';
 export const MATMUL_VARIANTS: readonly Variant<MatmulSpec>[] = [matrix, half, lanes, dotRows, staged];
 
 /**
- * The product by the variant that was chosen for the class of `spec`, else by the first that applies: inputs a,
- * b, then the epilogue's.
+ * The product by the variant that was chosen for the class of `spec`, else by the first that applies: inputs a and
+ * b, the scales and offsets that `scaledB` says, then the epilogue's.
  */
 export const lowerMatmul = (spec: MatmulSpec, caps: DeviceCaps): Lowering =>
   lowerChosen('matmul', MATMUL_VARIANTS, spec, caps, problemOf);
