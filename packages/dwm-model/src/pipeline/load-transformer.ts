@@ -8,8 +8,8 @@ import {
   transformerParameters,
 } from '../transformer/index.ts';
 import { readJson } from '../weights/config.ts';
-import { type LoadedBlocks, loadBlocks, mergeAll } from '../weights/load-blocks.ts';
-import { closeLoras, type GivenLoras, openLoras, trainedChannels, widenChannels } from '../weights/lora.ts';
+import { loadBlocks, loadWithLoras } from '../weights/load-blocks.ts';
+import { type GivenLoras, widenChannels } from '../weights/lora.ts';
 
 /**
  * Channels of DWM's input for C latent channels: noisy C, mask 1, static C, hand C; its inpainting base has no hand.
@@ -31,36 +31,31 @@ export async function loadTransformer(
 ): Promise<LoadedTransformer<TransformerConfig>> {
   const { json, file } = await readJson(folder, 'transformer/config.json');
   const base = readTransformerConfig(json, file);
-  const loras = await openLoras(given);
-  let loaded: LoadedBlocks | undefined;
-  try {
-    const checkpoint = await openCheckpoint(folder, 'transformer/diffusion_pytorch_model');
-    const specs = transformerParameters(base);
-    const layout = { blocks: base.num_layers, prefix: blockPrefix, resident: residentBlocks };
-    loaded = await loadBlocks(device, { checkpoint, specs }, layout, onProgress);
-    const { parameters } = loaded;
-    // An inpainting base (33 channels in the 5B) becomes DWM's network (49) with zero weights for the hands.
-    const expected = dwmChannels(base.out_channels);
-    const wanted = loras.map(({ files }) => trainedChannels(files, PATCH_WEIGHT)).find(Boolean) ?? expected;
-    let config = base;
-    if (base.in_channels < wanted && base.patch_size_t === null) {
-      await widenChannels(device, parameters, PATCH_WEIGHT, wanted - base.in_channels);
-      config = { ...base, in_channels: wanted };
-    }
-    if (config.in_channels !== expected) {
-      throw new InvalidFileError(
-        file,
-        `in_channels: DWM needs ${expected} channels (or an inpainting base of ${expected - base.out_channels}), got ${base.in_channels}`,
-        { field: 'in_channels' },
-      );
-    }
-    return { config, ...loaded, lora: await mergeAll(device, loaded, loras) };
-  } catch (error) {
-    await loaded?.stream?.destroy();
-    loaded?.parameters.destroy();
-    loaded = undefined;
-    throw error;
-  } finally {
-    if (!loaded?.stream) await closeLoras(loras);
-  }
+  return loadWithLoras(device, given, {
+    async load() {
+      const checkpoint = await openCheckpoint(folder, 'transformer/diffusion_pytorch_model');
+      const weights = { checkpoint, specs: transformerParameters(base) };
+      const layout = { blocks: base.num_layers, prefix: blockPrefix, resident: residentBlocks };
+      return { config: base, ...(await loadBlocks(device, weights, layout, onProgress)) };
+    },
+    patch: PATCH_WEIGHT,
+    async fit({ parameters }, trained) {
+      // An inpainting base (33 channels in the 5B) becomes DWM's network (49) with zero weights for the hands.
+      const expected = dwmChannels(base.out_channels);
+      const wanted = trained ?? expected;
+      let config = base;
+      if (base.in_channels < wanted && base.patch_size_t === null) {
+        await widenChannels(device, parameters, PATCH_WEIGHT, wanted - base.in_channels);
+        config = { ...base, in_channels: wanted };
+      }
+      if (config.in_channels !== expected) {
+        throw new InvalidFileError(
+          file,
+          `in_channels: DWM needs ${expected} channels (or an inpainting base of ${expected - base.out_channels}), got ${base.in_channels}`,
+          { field: 'in_channels' },
+        );
+      }
+      return config;
+    },
+  });
 }

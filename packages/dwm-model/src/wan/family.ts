@@ -12,8 +12,8 @@ import { allIn, Symbols, stackShapes, storedAs, textShapes, textStack } from '..
 import { fromConfig } from '../schedulers/index.ts';
 import { latentSizeOf } from '../vae/index.ts';
 import { readJson } from '../weights/config.ts';
-import { mergeAll } from '../weights/load-blocks.ts';
-import { closeLoras, openLoras, trainedChannels, widenChannels } from '../weights/lora.ts';
+import { loadWithLoras } from '../weights/load-blocks.ts';
+import { widenChannels } from '../weights/lora.ts';
 import { firstThere } from '../weights/model-files.ts';
 import { wanConditioning } from './conditioning.ts';
 import { hasUmt5, isWan, readWanTransformer, UMT5_FILES, wanFiles } from './files.ts';
@@ -86,36 +86,32 @@ export const WAN: ModelFamily = {
   loadVae: async (device, folder, options) => WanVae.load(device, await vaeFolder(folder), options),
   async loadTransformer(device, folder, givenLoras, onProgress, { residentBlocks } = {}) {
     const { path, config: given, file } = await readWanTransformer(folder);
-    const loras = await openLoras(givenLoras);
-    let loaded: Awaited<ReturnType<typeof loadWanTransformer>> | undefined;
-    try {
-      const checkpoint = await openCheckpoint(folder, `${path}diffusion_pytorch_model`);
-      loaded = await loadWanTransformer(device, checkpoint, given, onProgress, residentBlocks);
-      const { config: base, parameters } = loaded;
-      // An inpainting base of 36 channels becomes DWM's network of 52 with zero weights for the hands.
-      const expected = dwmChannels(base.outChannels);
-      const wanted = loras.map(({ files }) => trainedChannels(files, PATCH_WEIGHT)).find(Boolean) ?? expected;
-      let config = base;
-      if (base.inChannels === expected - base.outChannels) {
-        await widenChannels(device, parameters, PATCH_WEIGHT, wanted - base.inChannels);
-        config = { ...base, inChannels: wanted };
-      }
-      if (config.inChannels !== expected) {
-        throw new InvalidFileError(
-          file,
-          `in_channels: DWM needs ${expected} channels (or an inpainting base of ${expected - base.outChannels}), got ${config.inChannels}`,
-          { field: 'in_channels' },
-        );
-      }
-      return { ...loaded, config, lora: await mergeAll(device, loaded, loras, WAN_LORA) };
-    } catch (error) {
-      await loaded?.stream?.destroy();
-      loaded?.parameters.destroy();
-      loaded = undefined;
-      throw error;
-    } finally {
-      if (!loaded?.stream) await closeLoras(loras);
-    }
+    return loadWithLoras(device, givenLoras, {
+      async load() {
+        const checkpoint = await openCheckpoint(folder, `${path}diffusion_pytorch_model`);
+        return loadWanTransformer(device, checkpoint, given, onProgress, residentBlocks);
+      },
+      patch: PATCH_WEIGHT,
+      async fit({ config: base, parameters }, trained) {
+        // An inpainting base of 36 channels becomes DWM's network of 52 with zero weights for the hands.
+        const expected = dwmChannels(base.outChannels);
+        const wanted = trained ?? expected;
+        let config = base;
+        if (base.inChannels === expected - base.outChannels) {
+          await widenChannels(device, parameters, PATCH_WEIGHT, wanted - base.inChannels);
+          config = { ...base, inChannels: wanted };
+        }
+        if (config.inChannels !== expected) {
+          throw new InvalidFileError(
+            file,
+            `in_channels: DWM needs ${expected} channels (or an inpainting base of ${expected - base.outChannels}), got ${config.inChannels}`,
+            { field: 'in_channels' },
+          );
+        }
+        return config;
+      },
+      merge: WAN_LORA,
+    });
   },
   network: (loaded, options = {}) => {
     const { config, parameters } = loaded as Loaded;

@@ -3,12 +3,15 @@ import { type Device, InvalidArgumentError, isPacked } from '@dwm/core-tensor';
 import { BlockStream, type StoredWeights } from './block-stream.ts';
 import {
   closeLora,
+  closeLoras,
+  type GivenLoras,
   inOne,
   type LoraFiles,
   type MergedLora,
   type MergeOptions,
   mergeLora,
-  type OpenedLora,
+  openLoras,
+  trainedChannels,
 } from './lora.ts';
 import { MOST_LORAS } from './low-rank.ts';
 import { loadParameters, type Parameters } from './parameters.ts';
@@ -101,15 +104,48 @@ export async function mergeInto(
   return mergeLora(device, parameters, lora, { ...options, network });
 }
 
-/** Merges one LoRA, or keeps several beside the weights. @throws InvalidFileError as `mergeLora`. */
-export async function mergeAll(
+type LoadedNetwork<Config> = LoadedBlocks & { readonly config: Config };
+
+/** How a network is loaded that LoRAs belong to. */
+export interface NetworkLoad<Config> {
+  readonly load: () => Promise<LoadedNetwork<Config>>;
+  /** Name of the weight of the patch projection. */
+  readonly patch: string;
+  /**
+   * Makes the network one that the LoRAs fit.
+   * @param trained channels of the patch projection, where a LoRA has it whole.
+   * @returns its configuration then.
+   */
+  readonly fit: (loaded: LoadedNetwork<Config>, trained: number | undefined) => Promise<Config>;
+  readonly merge?: MergeOptions;
+}
+
+/**
+ * Loads a network and merges one LoRA, or keeps several beside the weights. Their files are closed then, or with the
+ * stream.
+ * @throws InvalidFileError as `openLoras`, `loadBlocks` and `mergeLora`; nothing stays on the device then.
+ */
+export async function loadWithLoras<Config>(
   device: Device,
-  loaded: LoadedBlocks,
-  loras: readonly OpenedLora[],
-  options: MergeOptions = {},
-): Promise<MergedLora | undefined> {
-  const merged: MergedLora[] = [];
-  for (const { files, weight } of loras)
-    merged.push(await mergeInto(device, loaded, files, { ...options, weight }, loras.length > 1));
-  return inOne(merged);
+  given: GivenLoras | undefined,
+  { load, patch, fit, merge }: NetworkLoad<Config>,
+): Promise<LoadedNetwork<Config> & { readonly lora: MergedLora | undefined }> {
+  const loras = await openLoras(given);
+  let loaded: LoadedNetwork<Config> | undefined;
+  try {
+    loaded = await load();
+    const trained = loras.map(({ files }) => trainedChannels(files, patch)).find(Boolean);
+    const config = await fit(loaded, trained);
+    const merged: MergedLora[] = [];
+    for (const { files, weight } of loras)
+      merged.push(await mergeInto(device, loaded, files, { ...merge, weight }, loras.length > 1));
+    return { ...loaded, config, lora: inOne(merged) };
+  } catch (error) {
+    await loaded?.stream?.destroy();
+    loaded?.parameters.destroy();
+    loaded = undefined;
+    throw error;
+  } finally {
+    if (!loaded?.stream) await closeLoras(loras);
+  }
 }

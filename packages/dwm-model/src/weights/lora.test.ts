@@ -112,6 +112,41 @@ describe('golden', () => {
   });
 });
 
+/** A folder, and its files that are open. */
+function watched(folder: ModelFolder): { folder: ModelFolder; isOpen: Set<object> } {
+  const isOpen = new Set<object>();
+  const open = async (path: string) => {
+    const file = await folder.open(path);
+    isOpen.add(file);
+    return {
+      ...{ name: file.name, size: file.size, read: file.read.bind(file) },
+      close: async () => {
+        isOpen.delete(file);
+        await file.close?.();
+      },
+    };
+  };
+  return { folder: { name: folder.name, exists: folder.exists.bind(folder), open }, isOpen };
+}
+
+test.each([undefined, 1])(
+  'where one of several does not fit, all are closed and nothing stays; %s blocks at hand',
+  async (residentBlocks) => {
+    const before = device.memory.allocated;
+    const other = await mkdtemp(join(tmpdir(), 'dwm-lora-'));
+    const tensor: SafetensorsTensor = { dtype: 'F32', shape: [4, 4], data: new Float32Array(16) };
+    const pair = new Map(['A', 'B'].map((part) => [`other.lora_${part}.weight`, tensor]));
+    await saveSafetensors(join(other, LORA_FILE), pair);
+    const paths = [join(golden, 'lora_trained'), other, join(golden, 'lora_trained')];
+    const loras = await Promise.all(paths.map(async (path) => watched(await openDirectory(path))));
+    await expect(loadTransformer(device, base, loras, () => {}, { residentBlocks })).rejects.toThrow(
+      'holds no LoRA weights of this network',
+    );
+    expect(loras.map(({ isOpen }) => isOpen.size)).toEqual([0, 0, 0]);
+    expect(device.memory.allocated).toBe(before);
+  },
+);
+
 describe('damaged folders', () => {
   const Q = 'transformer_blocks.0.attn1.to_q';
   type Change = (tensors: Map<string, SafetensorsTensor>) => void;
