@@ -13,7 +13,7 @@ interface Elements {
 
 let halfTable: Float32Array | undefined;
 
-/** All 65,536 half-precision values (IEEE 754 binary16), indexed by their bits. */
+/** All 65,536 half-precision values (IEEE 754 binary16), indexed by their bits. All readers share the one array. */
 export function halfValues(): Float32Array {
   if (halfTable) return halfTable;
   halfTable = new Float32Array(65536);

@@ -5,7 +5,7 @@
  * for each array. Its axes are right, up, back; we turn them to right, down, front as Niantic's own converter does,
  * so that a cloud is the same whether it comes from the PLY or from the .spz made of it.
  */
-import { type ByteSource, InvalidFileError } from '@dwm/core-tensor';
+import { type ByteSource, halfValues, InvalidFileError } from '@dwm/core-tensor';
 import { inflateZstd } from '../zstd.ts';
 import { allocateCloud, checkedCloud, type ShDegree, type SplatCloud, shCoefficients } from './cloud.ts';
 import type { ReadSplatOptions } from './read-options.ts';
@@ -189,8 +189,8 @@ function decode(
   const [places, alphas, colors, logScales, turns, rest] = arrays;
   const { positions, scales, rotations, opacities, sh, count } = cloud;
   if (header.version === 1) {
-    const view = viewOf(places);
-    for (let i = 0; i < positions.length; i++) positions[i] = halfToNumber(view.getUint16(2 * i, true));
+    const [view, halves] = [viewOf(places), halfValues()];
+    for (let i = 0; i < positions.length; i++) positions[i] = halves[view.getUint16(2 * i, true)];
   } else {
     const unit = 2 ** -header.fractionBits;
     for (let i = 0; i < positions.length; i++) {
@@ -248,17 +248,4 @@ function unpackSmallestThree(bytes: Uint8Array, i: number, into: Float32Array): 
     word >>>= 10;
   }
   into[place(largest)] = Math.sqrt(Math.max(0, 1 - sum));
-}
-
-function halfToNumber(bits: number): number {
-  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
-  const size =
-    exponent === 0
-      ? fraction * 2 ** -24
-      : exponent === 31
-        ? fraction === 0
-          ? Number.POSITIVE_INFINITY
-          : Number.NaN
-        : (1 + fraction / 1024) * 2 ** (exponent - 15);
-  return bits & 0x8000 ? -size : size;
 }

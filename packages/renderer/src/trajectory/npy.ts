@@ -6,6 +6,7 @@
 import {
   type BinaryFile,
   bytesSource,
+  halfValues,
   InvalidFileError,
   quote,
   readZipDirectory,
@@ -68,7 +69,7 @@ const READERS: Record<
   string,
   [bytes: number, read: (view: DataView, at: number, little: boolean) => number]
 > = {
-  f2: [2, (view, at, little) => halfToNumber(view.getUint16(at, little))],
+  f2: [2, (view, at, little) => halfValues()[view.getUint16(at, little)]],
   f4: [4, (view, at, little) => view.getFloat32(at, little)],
   f8: [8, (view, at, little) => view.getFloat64(at, little)],
   i1: [1, (view, at) => view.getInt8(at)],
@@ -81,14 +82,6 @@ const READERS: Record<
   u8: [8, (view, at, little) => Number(view.getBigUint64(at, little))],
   b1: [1, (view, at) => view.getUint8(at)],
 };
-
-function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (exponent ? 2 ** (exponent - 25) * (1024 + fraction) : 2 ** -24 * fraction);
-}
 
 /** @throws InvalidFileError naming what is wrong with the header or the size. */
 export function parseNpy({ name, bytes }: BinaryFile): NpyArray {
