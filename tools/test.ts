@@ -1,8 +1,8 @@
 /**
- * Everything that must hold, in one command: lint, types, docstrings, the packages' tests on the default adapter, their
- * tarballs in an empty folder, damaged files, the golden cases on a GPU where there is one, on lavapipe and SwiftShader, and
- * what runs on matrix units on the driver of `tools/mesa26`. What failed is named once more at the end, and the last
- * line counts it all: `N passed, N failed, N skipped`.
+ * Everything that must hold, in one command: lint, types, docstrings, the packages' tests on the default adapter,
+ * their tarballs in an empty folder, damaged files, the golden cases on a GPU where there is one, on lavapipe and
+ * SwiftShader, and what runs on matrix units on the driver of `tools/mesa26`. What failed is named once more at the
+ * end, and the last line counts it all: `N passed, N failed, N skipped`.
  */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';

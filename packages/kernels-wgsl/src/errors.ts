@@ -1,4 +1,4 @@
-/** What no kernel does: a spec outside of what a family takes. The planner turns it into an error that names the step. */
+/** What no kernel does: outside of what a family takes. The planner turns it into an error that names the step. */
 export class UnsupportedError extends Error {}
 
 /** Work that does not fit in the limits of the device: the planner turns it into an error that names the step. */

@@ -1,7 +1,8 @@
 /**
  * Convolution of each channel by itself, of channels-last images:
  *
- *     out[b, y, x, c] = fused(sum over dy, dx of x[b, y*stride + dy - top, x*stride + dx - left, c] * weight[dy, dx, c])
+ *     out[b, y, x, c] = fused(sum over dy, dx of
+ *       x[b, y*stride + dy - top, x*stride + dx - left, c] * weight[dy, dx, c])
  *
  * Operands: x [batch, height, width, channels] f32; weight [kh, kw, channels] f32; then the epilogue's; out
  * [batch, height', width', channels]. Outside the image x is zero. Sums run over dy, then dx.

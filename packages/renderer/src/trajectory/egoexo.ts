@@ -1,12 +1,15 @@
 /**
  * Hands of a take of Ego-Exo4D (arXiv 2311.18259), two files of its `ego_pose`:
  *
- *   hand/annotation/TAKE.json  { "FRAME": [ { "annotation3D": { "right_index_2": { x, y, z, num_views_for_3d }, … } } ], … }
- *   camera_pose/TAKE.json      { "aria01": { "camera_intrinsics": 3x3, "camera_extrinsics": { "FRAME": 3x4, … } }, … }
+ *   hand/annotation/TAKE.json
+ *     { "FRAME": [ { "annotation3D": { "right_index_2": { x, y, z, num_views_for_3d }, … } } ], … }
+ *   camera_pose/TAKE.json
+ *     { "aria01": { "camera_intrinsics": 3x3, "camera_extrinsics": { "FRAME": 3x4, … } }, … }
  *
  * Points are in metres in one world; extrinsics take it to the camera's OpenCV axes; frames count 30 a second. The
- * camera is that of the pictures that the data set's own tools undistort. It lies on its side on the head, and is turned
- * upright here, as those tools turn the pictures. Bone lengths are the default hand's, directions the recording's.
+ * camera is that of the pictures that the data set's own tools undistort. It lies on its side on the head, and is
+ * turned upright here, as those tools turn the pictures. Bone lengths are the default hand's, directions the
+ * recording's.
  */
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { cameraToWorld, inverted, withAxes, worldToCamera } from '../camera/index.ts';

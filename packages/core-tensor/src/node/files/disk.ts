@@ -45,7 +45,8 @@ export function writeProblem(error: unknown, path: string, kept = 'finished file
 }
 
 /**
- * Whether a path is an address, such as `s3://bucket/x`. Joined to a name it has one slash; Windows' disks are a letter.
+ * Whether a path is an address, such as `s3://bucket/x`. Joined to a name it has one slash; Windows' disks are one
+ * letter.
  */
 export const isAddress = (path: string): boolean => /^[a-z][a-z\d+.-]+:\//i.test(path);
 
