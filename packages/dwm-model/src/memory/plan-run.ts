@@ -278,7 +278,7 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
         () => residentBytes(Denoiser.plan(device, model.network, shape, precision), inBlocks, stack.blocks),
         refusals,
       );
-  const kept = cache ? `, ${cache === 'teacache' ? 'TeaCache' : 'first-block cache'}` : '';
+  const skips = cache ? `, ${cache === 'teacache' ? 'TeaCache' : 'first-block cache'}` : '';
   type Way = {
     choice: MemoryChoice;
     bytes: number;
@@ -297,7 +297,7 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
         kept: transformerBytes,
         reads: 0,
       },
-      chosen: `all blocks stay${kept}`,
+      chosen: `all blocks stay${skips}`,
     });
   }
   let least = Number.POSITIVE_INFINITY;
@@ -324,7 +324,7 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
           kept: stack.outerBytes + stays * stack.blockBytes,
           flops: planned.flops,
           reads: away * stack.blockBytes,
-          chosen: `${away === 0 ? 'all' : stays} of ${stack.blocks} blocks stay${away > 0 ? ', the others are streamed' : ''}${twoPasses ? ', guidance in two passes' : ''}${parts > 1 ? `, feed-forward in ${parts} parts` : ''}${kept}`,
+          chosen: `${away === 0 ? 'all' : stays} of ${stack.blocks} blocks stay${away > 0 ? ', the others are streamed' : ''}${twoPasses ? ', guidance in two passes' : ''}${parts > 1 ? `, feed-forward in ${parts} parts` : ''}${skips}`,
         });
         if (all) return found;
       }

@@ -48,7 +48,7 @@ import { onceEach } from './once-each.ts';
 import type { Generated, GenerateOptions, PromptEmbeds } from './options.ts';
 import { type RunSettings, readRunSettings } from './run-settings.ts';
 import { Scratch } from './scratch.ts';
-import { type CacheKind, cacheKind, StepCache } from './step-cache.ts';
+import { type CacheKind, cacheKind, checkCache, StepCache } from './step-cache.ts';
 
 /** Options of `DwmPipeline.load`. */
 export interface LoadOptions {
@@ -544,6 +544,7 @@ export class DwmPipeline {
       ...(shift !== undefined && { shift }),
     });
     const steps = schedule.steps.length;
+    checkCache(this.network, steps, settings);
     const guidedSteps =
       settings.guidanceScale > 1 ? Math.min(steps, Math.ceil(steps * (1 - settings.cfgSkipRatio))) : 0;
     const guidance = schedule.timesteps.map((t, i) =>

@@ -67,6 +67,16 @@ test('options out of range are refused by name', () => {
   );
 });
 
+test('a run refuses them before anything is encoded', async () => {
+  const stages: string[] = [];
+  const run = resident.generate({
+    ...{ ...settings, teaCache: { ...tea, numSkipStartSteps: 4 } },
+    onProgress: ({ stage }) => stages.push(stage),
+  });
+  await expect(run).rejects.toThrow('expected a whole number from 1 to the 3 steps of the run, got 4');
+  expect(stages).toEqual([]);
+});
+
 test('a threshold of 0 is no cache; one that nothing reaches runs every block, to the same bits', async () => {
   expect(cacheKind({ firstBlockCache: { threshold: 0 } })).toBeUndefined();
   expect(cacheKind({ teaCache: { ...tea, relL1Thresh: 0 } })).toBeUndefined();
