@@ -1,6 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { bytesSource, type Device, InvalidArgumentError, type ModelFolder } from '@dwm/core-tensor';
+import {
+  bytesSource,
+  type Device,
+  InvalidArgumentError,
+  type ModelFolder,
+  OutOfMemoryError,
+} from '@dwm/core-tensor';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { normals } from '../pipeline/noise.ts';
@@ -60,7 +66,18 @@ test('blocks follow each other in memory that does not grow, again and in forks 
   const settled = device.memory.allocated;
   made.push(await next(live, 1));
 
-  const [fork, other] = [await live.fork(), await live.fork({ seed: 8 })];
+  const one = device.memory.allocated;
+  const fork = await live.fork();
+  const size = device.memory.allocated - one;
+  const other = await live.fork({ seed: 8 });
+  // One that finds too little memory, early or late, leaves nothing behind.
+  const both = device.memory.allocated;
+  for (const room of [size / 2, size - 1]) {
+    Object.assign(device.memory, { limit: both + room });
+    await expect(live.fork()).rejects.toThrow(OutOfMemoryError);
+    expect(device.memory.allocated).toBe(both);
+  }
+  Object.assign(device.memory, { limit: Number.POSITIVE_INFINITY });
   // Two under way at once, and no third.
   const two = [next(live, 2), next(live, 3)];
   await expect(next(live, 4)).rejects.toThrow(LiveBusyError);

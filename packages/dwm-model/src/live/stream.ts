@@ -9,7 +9,7 @@ import { requireFiniteTensor } from '../pipeline/finite.ts';
 import { normals, STREAMS } from '../pipeline/noise.ts';
 import type { PromptEmbeds } from '../pipeline/options.ts';
 import type { DwmPipeline } from '../pipeline/pipeline.ts';
-import { Scratch } from '../pipeline/scratch.ts';
+import { cloneAll, Scratch } from '../pipeline/scratch.ts';
 import type { CausalMemory } from '../transformer/index.ts';
 import type { ClipStream } from '../vae/clip-stream.ts';
 import { checkVideo, type Video } from '../video/video.ts';
@@ -242,18 +242,20 @@ export class DwmStream {
     return this.#engine.inTurn(async () => {
       // A push before it may have failed since the call.
       if (this.#failure !== undefined) throw new LiveStoppedError(this.#failure);
-      const { index, memory, scenery, hands, decoder, scene, sceneDecoder, ...own } = this.#state;
-      const state: State = {
-        ...{ index, seed: seed ?? own.seed, memory: memory.clone() },
-        scenery: {
-          latents: scenery.latents.clone(),
-          ...(scenery.own && { own: scenery.own.clone() }),
-          ...(scenery.decoded && { decoded: scenery.decoded.clone() }),
-        },
-        ...{ hands: hands.fork(), decoder: decoder.fork() },
-        ...{ scene: scene.fork(), sceneDecoder: sceneDecoder.fork() },
-      };
-      return new DwmStream(this.#engine.share(), state, this.#scene, this.#rest);
+      const { index, memory, scenery, hands, decoder, scene, sceneDecoder, ...before } = this.#state;
+      const own = new Scratch();
+      try {
+        const state: State = {
+          ...{ index, seed: seed ?? before.seed, memory: own.keep(memory.clone()) },
+          ...{ hands: own.keep(hands.fork()), decoder: own.keep(decoder.fork()) },
+          ...{ scene: own.keep(scene.fork()), sceneDecoder: own.keep(sceneDecoder.fork()) },
+          scenery: cloneAll(scenery),
+        };
+        return new DwmStream(this.#engine.share(), state, this.#scene, this.#rest);
+      } catch (error) {
+        own.destroy();
+        throw error;
+      }
     });
   }
 

@@ -3,6 +3,7 @@
  * the next one, whose places are used in turn. Its size is that of the configuration, however long the run.
  */
 import { type Device, DeviceTensor, spec, type TensorSpec } from '@dwm/core-tensor';
+import { cloneAll } from '../pipeline/scratch.ts';
 import { seenBlocks } from './causal.ts';
 import type { CausalConfig, TransformerConfig } from './config.ts';
 import { tokenGrid } from './positions.ts';
@@ -90,8 +91,7 @@ export class CausalMemory {
 
   /** One of its own with the same in it. */
   clone(): CausalMemory {
-    const tensors = Object.entries(this.tensors).map(([name, tensor]) => [name, tensor.clone()]);
-    return new CausalMemory(this.#causal, this.#textLength, this.#each, Object.fromEntries(tensors));
+    return new CausalMemory(this.#causal, this.#textLength, this.#each, cloneAll(this.tensors));
   }
 
   destroy(): void {

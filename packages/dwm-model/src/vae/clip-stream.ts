@@ -11,6 +11,7 @@ import {
   type Tensor,
   type TensorSpec,
 } from '@dwm/core-tensor';
+import { cloneAll } from '../pipeline/scratch.ts';
 import type { ClipNetwork, PlannedStretch } from './clip-network.ts';
 
 type Caches = Readonly<Record<string, DeviceTensor>>;
@@ -123,9 +124,7 @@ export class ClipStream {
   fork(): ClipStream {
     const copy = new ClipStream(this.#programs);
     copy.#before = this.#before;
-    copy.#caches = Object.fromEntries(
-      Object.entries(this.#caches).map(([name, cache]) => [name, cache.clone(name)]),
-    );
+    copy.#caches = cloneAll(this.#caches);
     return copy;
   }
 
