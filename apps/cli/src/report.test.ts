@@ -56,6 +56,14 @@ test('an unknown flag is one line, suggestion included', () => {
   );
 });
 
+test('a command that has commands asks for one of them, below its help', () => {
+  const error = new CommanderError(1, 'commander.help', '(outputHelp)');
+  expect(reported(error, false)).toEqual({
+    code: 1,
+    text: 'error: expected one of these commands; see dwm --help\n',
+  });
+});
+
 test('an interruption exits with 130, our own faults show where they happened', () => {
   const aborted = new DOMException('stop', 'AbortError');
   expect(reported(aborted, false).code).toBe(130);

@@ -100,7 +100,10 @@ function describeError(error: unknown): { code: string; message: string; details
     return { code: 'interrupted', message: 'interrupted; finished files are kept, nothing is half written' };
   }
   if (error instanceof CommanderError) {
-    const message = error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
+    const missing = error.code === 'commander.help';
+    const message = missing
+      ? 'expected one of these commands'
+      : error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' ');
     return { code: 'invalid-argument', message: `${message.replace(/\.$/, '')}; see dwm --help` };
   }
   // Files that cannot be made, full disks and the like.

@@ -93,6 +93,9 @@ const SHARES: readonly Chroma[] = [
 /** How much a guess counts beside what is seen: it decides where nothing else does. */
 const GUESS_WEIGHT = 0.02;
 
+/** Enough for what one sample tells the next. */
+const ROUNDS = 12;
+
 /**
  * The chroma samples behind what is seen along a row or column, by least squares. Of an even number of pixels each
  * pair shows one sample; to an odd one they are resampled, and each pixel shows a mix of two neighbours. A value at
@@ -139,6 +142,3 @@ function unmix(seen: readonly Seen[], guess: readonly Chroma[], halved: number):
   }
   return samples.map(([cb, cr]) => [cb + 128, cr + 128]);
 }
-
-/** Enough for what one sample tells the next. */
-const ROUNDS = 12;

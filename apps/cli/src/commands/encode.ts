@@ -107,7 +107,8 @@ export function addEncode(program: Command): void {
       `
 Clips are taken as they are, max_num_frames of their frames from first to last; of captions the first line. Files go
 beside the clips (video_latents/ …). For a Wan model every frame is taken, latents are drawn once, and the folders of
---dataset-type end in _wan; fun_inp_i2v_latents_wan/ holds clips of which only the first frame is seen. A stopped run goes on where it was; of our format, changed clips are encoded anew.
+--dataset-type end in _wan; fun_inp_i2v_latents_wan/ holds clips of which only the first frame is seen. A stopped run
+goes on where it was; of our format, changed clips are encoded anew.
 Examples:
   dwm encode dwm.yaml --override data.data_root=/data
   dwm encode --dataset-type trumans --data-root data/trumans --modalities videos prompts --model base`,

@@ -170,7 +170,8 @@ async function findPredictions(flags: Flags, clips: readonly ClipFiles[]): Promi
         ? [flags.predVideo, '--pred-video']
         : [join(flags.pred!, `${name}.mp4`), '--pred'];
       throw new DwmError('missing-file', `${wanted}: no such file; expected the video of ${name} (${flag})`, {
-        ...{ file: paths[0], looked: paths },
+        file: paths[0],
+        looked: paths,
       });
     }
     files.set(name, path);

@@ -738,7 +738,7 @@ const outputStem = ({ outputDir, suffix = '' }: Given, name: string): string =>
 /** A clip for each of a manifest's hands; what it says to all of them becomes a flag. */
 async function variantJobs(asked: Asked, file: string): Promise<{ jobs: Job[]; total: number }> {
   const { jobs, prompt, promptFile } = await readVariants(file, asked, asked.dataRoot);
-  Object.assign(asked, { prompt: prompt ?? asked.prompt, promptFile: promptFile ?? asked.promptFile });
+  Object.assign(asked, { prompt, promptFile });
   const named = jobs.map((job) => ({ ...job, name: outputStem(asked, job.name) }));
   return { jobs: named, total: jobs.length };
 }
@@ -782,7 +782,7 @@ async function oneJob(flags: Asked, reporter: Reporter): Promise<Job> {
     const missing = staticVideo ? 'hands' : 'static';
     throw new InvalidArgumentError(
       missing,
-      'is required, unless --scene, --video or --dataset-file is given',
+      'is required, unless --scene, --video, --dataset-file or --variant-manifest-json is given',
     );
   }
   const stem = flags.video ? basename(flags.video, extname(flags.video)) : 'generated';

@@ -24,7 +24,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./trajectory.ts')).addTrajectory,
   },
   prepare: {
-    does: 'make a sample of a fixed-camera video: 49 frames, the first one as the static scene, hands',
+    does: 'make a sample of a video of hands: 49 frames, the scene alone, and the hands, which are found',
     load: async () => (await import('./prepare.ts')).addPrepare,
   },
   demo: {

@@ -96,7 +96,7 @@ async function run(name: Name, flags: Flags, reporter: Reporter, signal: AbortSi
           [
             flags.oracle ? 'the simulator in place of the model: the ceiling' : generator.name,
             ...lines,
-            `${judged.length} rooms of seeds ${seed} to ${lastSeed}, ${rejected} unusable; ${secondsARoom.toFixed(1)} s a room; ${folder}`,
+            `rooms: ${judged.length}, of seeds ${seed} to ${lastSeed}, ${rejected} unusable; ${secondsARoom.toFixed(1)} s a room; ${folder}`,
           ].join('\n'),
         );
       } finally {

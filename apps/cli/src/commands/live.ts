@@ -1,5 +1,5 @@
 /** `dwm live`: hands along a path into a model that looks back only, block by block, as they would move live. */
-import { dirname, extname, join } from 'node:path';
+import { basename, dirname, extname, join } from 'node:path';
 import { InvalidArgumentError } from '@dwm/core-tensor';
 import { checkOutput, withOutput } from '@dwm/core-tensor/node';
 import { DwmPipeline, DwmStream, familyOf, NotCausalError } from '@dwm/dwm-model';
@@ -164,7 +164,7 @@ async function live(
         )
       : await readPair(files, fps, flags.numFrames);
   const pathFrames = 'staticVideo' in clips ? clips.handVideo.frames : clips.trajectory.frames.length;
-  await withOutput(dirname(out), { name: out.slice(0, -4).replace(/.*[\\/]/, '') }, async () => {
+  await withOutput(dirname(out), { name: basename(out, '.mp4') }, async () => {
     await checkOutput(dirname(out), pathFrames * flags.repeat * height * width * PIXEL_BYTES);
     const device = await openTunedDevice(reporter);
     let pipeline: DwmPipeline | undefined;

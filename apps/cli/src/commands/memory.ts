@@ -31,7 +31,8 @@ interface Flags extends ShortcutFlags {
 }
 
 export function addMemory(program: Command): void {
-  addShortcuts(program.command('memory'))
+  const command = program
+    .command('memory')
     .option('--model <dir>', 'folder of a model; else models/dwm-tiny')
     .addOption(memoryOption())
     .option(
@@ -49,11 +50,13 @@ export function addMemory(program: Command): void {
     .option('--lora', 'a LoRA is merged')
     .option('--prompt-embeds', 'embeddings are given, and no text encoder is needed')
     .option('--tiling', 'the VAE in tiles')
-    .option('--no-tiling', 'the VAE in whole frames where they fit')
+    .option('--no-tiling', 'the VAE in whole frames where they fit');
+  addShortcuts(command)
     .addHelpText(
       'after',
       `
-No weight is read. --device also takes a name here: ${PLAN_DEVICES.join(', ')}. What does not fit is refused, with the numbers and what would make it fit.
+No weight is read. --device also takes a name here: ${PLAN_DEVICES.join(', ')}.
+What does not fit is refused, with the numbers and what would make it fit.
 Examples:
   dwm memory --model base --device rtx4090 --memory 12GB
   dwm memory --model base --num-frames 25 --json`,

@@ -182,6 +182,8 @@ async function prepare(
 
   const scene = flags.static ?? (await sceneBeside(video));
   if (scene === undefined) await checkStands(video, picked, info.timestamps, flags, reporter);
+  else if (flags.static === undefined) reporter.say(`static scene: ${scene}`);
+  const readScene = scene === undefined ? undefined : await sceneReader(scene, plan, flags, reporter, signal);
   // Hands first: what can be wrong with them should not take a decoded video to be seen.
   const hands = await handsOf(video, picked, plan, flags, reporter, signal);
   const clip = await readPlaced(
@@ -192,10 +194,7 @@ async function prepare(
     frameProgress(reporter, 'video'),
     signal,
   );
-  const still =
-    scene === undefined
-      ? { ...clip, data: repeated(frameAt(clip, 0).data, frames) }
-      : await filmedScene(scene, plan, flags, reporter, signal);
+  const still = (await readScene?.()) ?? { ...clip, data: repeated(frameAt(clip, 0).data, frames) };
 
   reporter.progress('writing the videos …');
   const paths = {
@@ -349,7 +348,7 @@ async function foundHands(
     const shows = found.found.hands.map((hands) => hands[side] !== null);
     if (framesWithHand > 0)
       reporter.say(
-        `${side} hand in ${framesWithHand} of ${shown.picked.length} frames, from ${shows.indexOf(true)} to ${shows.lastIndexOf(true)}, confidence ${confidence}, ${reprojectionErrorPixels} pixels off`,
+        `${side} hand in ${framesWithHand} of ${shown.picked.length} frames, ${shows.indexOf(true)} to ${shows.lastIndexOf(true)} counted from 0, confidence ${confidence!.toFixed(2)}, ${reprojectionErrorPixels!.toFixed(1)} pixels off`,
       );
   }
   const trajectory: Trajectory = {
@@ -451,14 +450,17 @@ function framesBeside({ timestamps, lastDuration, fps }: VideoInfo, plan: Plan, 
     });
 }
 
-/** The scene alone, along the video's camera path. @throws InvalidFileError for one that ends early. */
-async function filmedScene(
+/**
+ * What reads the scene alone, along the video's camera path.
+ * @throws InvalidFileError for one that ends early, or has another shape.
+ */
+async function sceneReader(
   file: string,
   plan: Plan,
   flags: Flags,
   reporter: Reporter,
   signal: AbortSignal,
-): Promise<Frames> {
+): Promise<() => Promise<Frames>> {
   const info = await videoInfo(file);
   sayPixels(file, info, reporter);
   const indices = framesBeside(info, plan, flags);
@@ -468,7 +470,7 @@ async function filmedScene(
       `ends before frame ${indices.length} of ${flags.frames}; pass --frames ${indices.length}, or a longer --static`,
     );
   const placement = placementOfHands(file, info, plan, flags);
-  return readPlaced(file, indices, placement, flags, frameProgress(reporter, 'static'), signal);
+  return () => readPlaced(file, indices, placement, flags, frameProgress(reporter, 'static'), signal);
 }
 
 /** A ready hand video: frame by frame at the clip's rate and of any size, or one that runs beside the video. */

@@ -1,5 +1,5 @@
 /** The hands that a video shows, found by the tracker, and ours fitted to them: a trajectory, and how sure it is. */
-import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
+import { type Device, InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import { fitVideo, HandTracker, type SeenHand, type VideoHands } from '@dwm/hands';
 import { readHandWeights } from '@dwm/hands/node';
@@ -89,10 +89,7 @@ function cameraOf({ size: { width, height }, focal }: Shown): Intrinsics {
   return { fx: f, fy: f, cx: width / 2, cy: height / 2, width, height };
 }
 
-function restJoints(
-  device: Awaited<ReturnType<typeof openNodeDevice>>,
-  rigs: HandModels['rigs'],
-): Record<HandSide, Float64Array> {
+function restJoints(device: Device, rigs: HandModels['rigs']): Record<HandSide, Float64Array> {
   const [left, right] = SIDES.map((side) => {
     const hand = new RiggedHand(device, rigs[side]);
     const rest = hand.restJoints();

@@ -61,4 +61,8 @@ test('a camera that moves is refused where hands are to be found, unless the sce
   await expect(
     prepare(at('moving.mp4'), '--hands', at('black.mp4'), '--static', at('short.mp4')),
   ).rejects.toThrow(/short\.mp4: ends before frame 4 of 6/);
+  // Before the hands are looked at, which take longest.
+  await expect(
+    prepare(at('moving.mp4'), '--hands', at('none.mp4'), '--static', at('short.mp4')),
+  ).rejects.toThrow(/short\.mp4: ends before frame 4 of 6/);
 });
