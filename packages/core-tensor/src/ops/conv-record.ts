@@ -16,12 +16,21 @@ import {
   lowerAdjointWeight,
   lowerConv,
   lowerConvWeightGradient,
+  type Padding,
 } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError } from '../errors.ts';
 import { constant, record, type Tensor, type Vjp } from '../tensor.ts';
 import { concat } from './concat.ts';
 import { add } from './pointwise.ts';
 import { broadcastTo, reshape, slice } from './views.ts';
+
+/** What is wrong with a padding, if anything is. */
+export function paddingProblem(padding: Padding): string | undefined {
+  const { top, bottom, left, right } = padding;
+  return [top, bottom, left, right].every((size) => Number.isInteger(size) && size >= 0)
+    ? undefined
+    : `padding must be whole and not negative, not ${JSON.stringify(padding)}`;
+}
 
 /** Records the convolution of checked operands. */
 export function recordConv(

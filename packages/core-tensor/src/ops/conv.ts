@@ -6,7 +6,7 @@
 import { type ConvShape, convOutputShape, type Padding, type Upsample } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError } from '../errors.ts';
 import type { Tensor } from '../tensor.ts';
-import { recordConv } from './conv-record.ts';
+import { paddingProblem, recordConv } from './conv-record.ts';
 import { matmul } from './matmul.ts';
 import { splitAt } from './pointwise.ts';
 import { reshape, slice } from './views.ts';
@@ -55,12 +55,11 @@ export function conv3d(x: Tensor, weight: Tensor, options: Conv3dOptions = {}): 
       throw wrong(`cache must be f32 [${expected}], not ${cache.dtype} [${cache.shape}]`);
     }
   }
-  const { top, bottom, left, right } = padding;
-  if ([top, bottom, left, right].some((size) => !Number.isInteger(size) || size < 0)) {
-    throw wrong(`padding must be whole and not negative, not ${JSON.stringify(padding)}`);
-  }
+  const problem = paddingProblem(padding);
+  if (problem) throw wrong(problem);
 
-  const plain = stride === 1 && time === 1 && space === 1 && top + bottom + left + right === 0;
+  const padded = Object.values(padding).some((size) => size > 0);
+  const plain = stride === 1 && time === 1 && space === 1 && !padded;
   if (kt * kh * kw === 1 && plain) return matmul(x, reshape(weight, [inChannels, outChannels]));
 
   const geometry: ConvShape = {

@@ -58,3 +58,12 @@ test('a weight of other channels is refused', () => {
     trace({ x: spec([1, 4, 4, 3]), w: spec([3, 3, 4]) }, (t) => ({ y: depthwiseConv2d(t.x, t.w) }));
   expect(make).toThrow('x must be [batch, height, width, channels] and weight [kh, kw, channels]');
 });
+
+test.each([0.5, -1])('a padding of %d is refused', (top) => {
+  const padding = { top, bottom: 2, left: 0, right: 0 };
+  const make = () =>
+    trace({ x: spec([1, 4, 4, 3]), w: spec([3, 3, 3]) }, (t) => ({
+      y: depthwiseConv2d(t.x, t.w, { padding }),
+    }));
+  expect(make).toThrow(/^depthwiseConv2d: padding must be whole and not negative, not {"top":/);
+});

@@ -10,12 +10,13 @@ import {
 import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor } from '../tensor.ts';
 import type { Conv2dOptions } from './conv.ts';
+import { paddingProblem } from './conv-record.ts';
 
 /**
  * @param x [batch, height, width, channels], f32.
  * @param weight [kh, kw, channels], f32.
  * @returns [batch, height', width', channels], f32.
- * @throws when shapes do not match.
+ * @throws when shapes do not match, or the padding is not whole.
  */
 export function depthwiseConv2d(
   x: Tensor,
@@ -27,6 +28,8 @@ export function depthwiseConv2d(
   if (x.shape.length !== 4 || weight.shape.length !== 3 || weight.shape[2] !== x.shape[3])
     throw wrong('x must be [batch, height, width, channels] and weight [kh, kw, channels]');
   if (x.dtype !== 'f32' || weight.dtype !== 'f32') throw wrong('x and weight must be f32');
+  const problem = paddingProblem(padding);
+  if (problem) throw wrong(problem);
   const [batch, height, width, channels] = x.shape;
   const kernel = [weight.shape[0], weight.shape[1]] as const;
   const spec: DepthwiseShape = { batch, height, width, channels, kernel, stride, padding };
@@ -39,7 +42,7 @@ export function depthwiseConv2d(
       name: 'depthwiseConv2d',
       cost: {
         flops: 2 * count * kernel[0] * kernel[1],
-        bytes: (elementCount(x.shape) + count) * bytesOf('f32'),
+        bytes: (elementCount(x.shape) + elementCount(weight.shape) + count) * bytesOf('f32'),
       },
       epilogue: true,
       bindings: 3,

@@ -72,7 +72,7 @@ function foldedPlan({ make }: EveryOp, from: DeviceCaps, precision: Precision, l
 }
 
 /** Kernels whose grid and index are those of another one that is tried. */
-const LIKE_ANOTHER = / b?f16$|^attention (36|64|128)|^conv 16|^matmul 65|^int8|^quantized (i8|e4|e5)/;
+const LIKE_ANOTHER = / b?f16$|^attention (36|64|128)|^conv 16|^matmul 65|^quantized (i8|e4|e5)/;
 
 const KINDS: Record<string, [DeviceCaps, Precision]> = {
   'this device': [caps, 'f32'],

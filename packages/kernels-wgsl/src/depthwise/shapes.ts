@@ -1,3 +1,5 @@
+import type { Padding } from '../conv/geometry.ts';
+
 /** A convolution of each channel by itself. */
 export interface DepthwiseShape {
   readonly batch: number;
@@ -8,12 +10,7 @@ export interface DepthwiseShape {
   readonly kernel: readonly [number, number];
   readonly stride: 1 | 2;
   /** Zeros around each image. */
-  readonly padding: {
-    readonly top: number;
-    readonly bottom: number;
-    readonly left: number;
-    readonly right: number;
-  };
+  readonly padding: Padding;
 }
 
 /** [batch, height', width', channels]. */
@@ -37,6 +34,6 @@ export const DEPTHWISE_SHAPES: readonly DepthwiseShape[] = [
   { batch: 3, height: 8, width: 5, channels: 4, kernel: [3, 5], stride: 2, padding: around(0, 1) },
 ];
 
-function around(before: number, after: number) {
+function around(before: number, after: number): Padding {
   return { top: before, bottom: after, left: before, right: after };
 }
