@@ -67,14 +67,14 @@ export class DeviceTensor implements TensorSpec {
   write(data: HostData, offset = 0): void {
     const { elementCount: count, dtype } = this;
     const size = bytesOf(dtype);
-    const values = data.byteLength / size;
-    if (!(Number.isInteger(offset) && offset >= 0 && offset + values <= count)) {
-      throw this.#refusal(`cannot write ${values} values at ${offset} into a tensor of ${count}`);
-    }
     if (data.BYTES_PER_ELEMENT !== Math.max(1, size)) {
       throw this.#refusal(
         `is ${dtype}, of ${size} bytes a value, but the values have ${data.BYTES_PER_ELEMENT}`,
       );
+    }
+    const values = data.byteLength / size;
+    if (!(Number.isInteger(offset) && offset >= 0 && offset + values <= count)) {
+      throw this.#refusal(`cannot write ${values} values at ${offset} into a tensor of ${count}`);
     }
     const { traffic } = this.device;
     traffic.uploads += 1;
