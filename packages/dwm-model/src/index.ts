@@ -59,3 +59,4 @@ export {
   type ParameterSpecs,
   Parameters,
 } from './weights/parameters.ts';
+export type { QuantizedDtype } from './weights/quantized.ts';

@@ -12,7 +12,6 @@ import {
   type GenerateOptions,
   handCoverage,
   handWarning,
-  hasQuantizedBlocks,
   knowsOnly,
   loraBytes,
   loraRemarks,
@@ -31,10 +30,10 @@ import { ABLATIONS, type Ablation, ablateVideos, shuffleHands } from '../generat
 import {
   checkJobFiles,
   checkText,
+  givenLora,
   type LoraFlag,
   loraRecord,
   openFineTuned,
-  readLoraFlag,
   withTransformer,
 } from '../generate/check.ts';
 import { chooseModel, DEFAULT_MODEL, familyOfModel } from '../generate/default-model.ts';
@@ -75,7 +74,7 @@ import { generationProgress, loadingProgress } from '../generate/progress.ts';
 import { readVariants } from '../generate/variants.ts';
 import { modelFolder } from '../hub-folder.ts';
 import { interruptible } from '../interrupt.ts';
-import { planLine, planTable } from '../memory/table.ts';
+import { planLine, planTable, quantizedLines } from '../memory/table.ts';
 import { planTarget } from '../memory/target.ts';
 import { fetchJobs, openDataRoot } from '../remote/data-roots.ts';
 import type { RemoteRoot } from '../remote/remote-root.ts';
@@ -349,11 +348,7 @@ async function generate(
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<void> {
-  const loras: LoraFlag[] = [];
-  for (const value of given.checkpointPath ?? []) {
-    const { path, weight } = await readLoraFlag(value);
-    loras.push({ path: await modelFolder(path), weight });
-  }
+  const loras = await Promise.all((given.checkpointPath ?? []).map(givenLora));
   const checkpointPath = loras[0]?.path;
   const checkpointFolder =
     checkpointPath && ((await isFile(checkpointPath)) ? dirname(checkpointPath) : checkpointPath);
@@ -454,19 +449,20 @@ async function generateAll(
   const shapes = await family.shapes(folder);
   const shortcuts = shortcutsOf(flags);
   const cache = checkCache(shapes.stacked().network, flags.numInferenceSteps, shortcuts);
-  const staysBeside = tuned.loras.length > 1 || hasQuantizedBlocks(shapes);
   const needs = {
     ...{ numFrames: flags.numFrames, height: flags.height, width: flags.width },
     ...{ numInferenceSteps: flags.numInferenceSteps, guided: flags.guidanceScale > 1 },
-    ...{ precision: flags.precision, tiling: flags.tiling, lora: tuned.loras.length > 0 },
-    ...(staysBeside && { lora: false, besideBytes: await loraBytes(tuned.loras) }),
+    ...{ precision: flags.precision, tiling: flags.tiling },
+    ...(tuned.loras.length > 0 && {
+      loras: { count: tuned.loras.length, bytes: await loraBytes(tuned.loras) },
+    }),
     ...{ composite: flags.composite, cache, cfgSkipRatio: shortcuts.cfgSkipRatio },
     encodesText: !embeds || (flags.guidanceScale > 1 && !embeds.negative),
     ...(embeds && { textTokens: family.padsText ? undefined : embeds.tokens }),
   };
   if (flags.dryRun) {
     const plan = planRun(shapes, await planTarget(flags), needs);
-    reporter.result(plan, planTable(plan));
+    reporter.result(plan, await planTable(plan, model));
     return;
   }
   const planFor = (target: PlanTarget) => planRun(shapes, target, needs);
@@ -545,6 +541,7 @@ async function openPipeline(
   const { caps, memory } = device;
   const plan = planFor({ name: caps.adapter.description || caps.adapter.device, caps, budget: memory.limit });
   reporter.say(planLine(plan));
+  for (const line of await quantizedLines(plan, flags.model!)) reporter.say(line);
   const pipeline = await DwmPipeline.load(device, folder, {
     memory: flags.resume ? { ...plan.choice, decodeTiling: SMALL_TILES } : plan.choice,
     lora: tuned.loras,

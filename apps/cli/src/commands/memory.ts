@@ -1,6 +1,8 @@
 /** `dwm memory`: what a run takes on a device, stage by stage, from configurations and headers alone. */
-import { cacheKind, DEFAULTS, PLAN_DEVICES, planRun, readModelShapes } from '@dwm/dwm-model';
+import { InvalidArgumentError, type ModelFolder } from '@dwm/core-tensor';
+import { cacheKind, DEFAULTS, loraBytes, PLAN_DEVICES, planRun, readModelShapes } from '@dwm/dwm-model';
 import { type Command, Option } from 'commander';
+import { givenLora, openFineTuned, withTransformer } from '../generate/check.ts';
 import { chooseModel } from '../generate/default-model.ts';
 import { modelFolder } from '../hub-folder.ts';
 import { planTable } from '../memory/table.ts';
@@ -25,9 +27,22 @@ interface Flags extends ShortcutFlags {
   numInferenceSteps?: number;
   guidanceScale?: number;
   precision: 'f32' | 'f16';
-  lora?: true;
+  lora?: true | string[];
   promptEmbeds?: true;
   tiling?: boolean;
+}
+
+/** What is planned with `--lora`, alone or with folders. */
+async function withLoras(base: ModelFolder, given: Flags['lora']) {
+  if (given === undefined) return { folder: base };
+  // One that is merged is read a layer at a time.
+  if (given === true) return { folder: base, loras: { count: 1, bytes: 0 } };
+  const flags = await Promise.all(given.map(givenLora));
+  const { loras, ...tuned } = await openFineTuned(flags, undefined);
+  const folder = withTransformer(base, tuned);
+  return loras.length > 0
+    ? { folder, loras: { count: loras.length, bytes: await loraBytes(loras) } }
+    : { folder };
 }
 
 export function addMemory(program: Command): void {
@@ -47,7 +62,10 @@ export function addMemory(program: Command): void {
     .addOption(
       new Option('--precision <type>', 'multiply in this type').choices(['f32', 'f16']).default('f32'),
     )
-    .option('--lora', 'a LoRA is merged')
+    .option(
+      '--lora [dir...]',
+      'a LoRA is merged; several, and those beside quantized weights, count by their files',
+    )
     .option('--prompt-embeds', 'embeddings are given, and no text encoder is needed')
     .option('--tiling', 'the VAE in tiles')
     .option('--no-tiling', 'the VAE in whole frames where they fit');
@@ -64,8 +82,15 @@ Examples:
     .action(async (flags: Flags) => {
       const reporter = createReporter(program.opts().json === true);
       const model = flags.model === undefined ? undefined : await modelFolder(flags.model);
-      const { folder, settings } = await chooseModel(model, reporter);
+      const { path, folder: base, settings } = await chooseModel(model, reporter);
+      const { folder, loras } = await withLoras(base, flags.lora);
       const shapes = await readModelShapes(folder);
+      if (flags.lora === true && !shapes.quantized) {
+        throw new InvalidArgumentError(
+          'lora',
+          'stays beside quantized weights; name its folder, so that its bytes are known',
+        );
+      }
       const { device } = program.opts();
       const shortcuts = shortcutsOf(flags);
       const plan = planRun(shapes, await planTarget({ device, memory: flags.memory }), {
@@ -77,11 +102,11 @@ Examples:
         guided: (flags.guidanceScale ?? settings.guidanceScale ?? DEFAULTS.guidanceScale) > 1,
         precision: flags.precision,
         encodesText: flags.promptEmbeds !== true,
-        lora: flags.lora === true,
+        loras,
         tiling: flags.tiling,
         cache: cacheKind(shortcuts),
         cfgSkipRatio: shortcuts.cfgSkipRatio,
       });
-      reporter.result(plan, planTable(plan));
+      reporter.result(plan, await planTable(plan, path));
     });
 }

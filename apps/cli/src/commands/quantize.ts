@@ -1,5 +1,6 @@
 /** `dwm quantize`: a model folder whose linear layers are whole numbers with scales. */
-import { type QuantizedDtype, quantizeModel } from '@dwm/dwm-model/node';
+import type { QuantizedDtype } from '@dwm/dwm-model';
+import { quantizeModel } from '@dwm/dwm-model/node';
 import { type Command, Option } from 'commander';
 import { openModel } from '../generate/check.ts';
 import { byteProgress } from '../generate/progress.ts';

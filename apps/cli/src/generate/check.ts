@@ -80,11 +80,11 @@ export interface LoraFlag {
   readonly weight: number;
 }
 
-/** `dir` or `dir:0.5`; a path that is there as a whole is no weight. */
-export async function readLoraFlag(value: string): Promise<LoraFlag> {
+/** `dir` or `dir:0.5`, a hub id in place of the folder too; a path that is there as a whole has no weight. */
+export async function givenLora(value: string): Promise<LoraFlag> {
   const found = /^(.+):(-?\d+(?:\.\d+)?)$/.exec(value);
-  if (!found || (await exists(value))) return { path: value, weight: 1 };
-  return { path: found[1], weight: Number(found[2]) };
+  if (!found || (await exists(value))) return { path: await modelFolder(value), weight: 1 };
+  return { path: await modelFolder(found[1]), weight: Number(found[2]) };
 }
 
 /** As they were given, for records. */

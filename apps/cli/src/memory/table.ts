@@ -1,5 +1,6 @@
 /** A plan of memory as lines: a table of its stages, and in the last line whether and how it fits. */
 import type { RunPlan } from '@dwm/dwm-model';
+import { exists } from '../generate/files.ts';
 import { clock, size } from '../report.ts';
 
 const gb = (bytes: number) => (bytes / 1e9).toFixed(bytes < 1e8 ? 4 : 2);
@@ -14,7 +15,25 @@ export function planLine({ bytes, budget, stages, seconds }: RunPlan): string {
   return `memory: ${size(bytes)}${of}: ${denoise.chosen}${time}`;
 }
 
-export function planTable(plan: RunPlan): string {
+/**
+ * What quantized weights would do for a run that streams blocks, a line each.
+ * @param model its folder; quantized ones are looked for beside it, under its name and `-int8` or `-int4`.
+ */
+export async function quantizedLines({ quantized = [] }: RunPlan, model: string): Promise<string[]> {
+  const lines: string[] = [];
+  for (const { dtype, bytes, chosen, seconds, fileBytes, makingSeconds } of quantized) {
+    const folder = `${model.replace(/\/+$/, '')}-${dtype}`;
+    const time = seconds === undefined ? '' : `; about ${clock(seconds)}`;
+    const how = (await exists(folder))
+      ? `--model ${folder} has them`
+      : `dwm quantize --model ${model} --dtype ${dtype} --out ${folder} makes them, ${size(fileBytes)} in about ${clock(makingSeconds)}`;
+    lines.push(`${dtype} weights would take ${size(bytes)}: ${chosen}${time} (${how})`);
+  }
+  return lines;
+}
+
+/** @param model the folder of the model that is planned. */
+export async function planTable(plan: RunPlan, model: string): Promise<string> {
   const { size: run, device, stages } = plan;
   const rows = [
     ['stage', 'stays GB', 'own GB', 'sum GB', 'TFLOP', 'read GB', 'time', 'chosen'],
@@ -41,5 +60,5 @@ export function planTable(plan: RunPlan): string {
   );
   const guided = run.guided ? ', guided' : '';
   const title = `${run.numFrames} frames of ${run.width}x${run.height}, ${run.numInferenceSteps} steps${guided}, on ${device}`;
-  return [title, ...lines, planLine(plan)].join('\n');
+  return [title, ...lines, ...(await quantizedLines(plan, model)), planLine(plan)].join('\n');
 }

@@ -4,7 +4,7 @@
  */
 import { InvalidFileError, type ModelFolder, subfolder } from '@dwm/core-tensor';
 import type { LoadedTransformer, ModelFamily, ModelShapes } from '../families/family.ts';
-import { Symbols, stackShapes, storedAs, textShapes } from '../families/symbols.ts';
+import { quantizable, quantized, Symbols, stackShapes, storedAs, textShapes } from '../families/symbols.ts';
 import { makeConditioning } from '../pipeline/conditioning.ts';
 import { dwmChannels, loadTransformer } from '../pipeline/load-transformer.ts';
 import { fromConfig } from '../schedulers/index.ts';
@@ -82,11 +82,16 @@ export const COGVIDEOX: ModelFamily = {
     // An inpainting base is widened by the hands when it is loaded.
     const config = { ...base, in_channels: Math.max(base.in_channels, dwmChannels(base.out_channels)) };
     const vae = subfolder(folder, 'vae');
-    const shapes = cogVideoXShapes(
-      { config, stored: await storedAs(folder, 'transformer/diffusion_pytorch_model') },
-      { config: await readVaeConfig(vae), stored: await storedAs(vae, 'diffusion_pytorch_model') },
-    );
-    return { ...shapes, ...(await textShapes(folder)) };
+    const stored = await storedAs(folder, 'transformer/diffusion_pytorch_model');
+    const vaeShapes = {
+      config: await readVaeConfig(vae),
+      stored: await storedAs(vae, 'diffusion_pytorch_model'),
+    };
+    const text = await textShapes(folder);
+    return quantizable((dtype) => ({
+      ...cogVideoXShapes({ config, stored: quantized(stored, dtype) }, vaeShapes),
+      ...text(dtype),
+    }));
   },
 };
 

@@ -14,6 +14,7 @@ import type { VideoSize } from '../video/video.ts';
 import type { BlockStream } from '../weights/block-stream.ts';
 import type { GivenLoras, MergedLora } from '../weights/lora.ts';
 import type { Parameters, StoredAs } from '../weights/parameters.ts';
+import type { QuantizedDtype } from '../weights/quantized.ts';
 import type { Weights } from '../weights/weights.ts';
 
 export type LoadProgress = (doneBytes: number, totalBytes: number) => void;
@@ -215,6 +216,8 @@ export interface ModelShapes {
   readonly vae: (device: Device, precision: Precision) => ClipCodec;
   readonly text?: { readonly config: T5Config; readonly stored: StoredAs; readonly shapes: StackShapes };
   readonly tiling: boolean;
+  /** The same with the weights of blocks quantized, where they are not yet. */
+  readonly quantized?: (dtype: QuantizedDtype) => ModelShapes;
 }
 
 /** A kind of model: how its files are known and read, and how it is run. */

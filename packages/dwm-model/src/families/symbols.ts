@@ -28,7 +28,7 @@ import {
   type StoredAs,
   storedDtype,
 } from '../weights/parameters.ts';
-import { withScales } from '../weights/quantized.ts';
+import { GROUP_SIZE, type QuantizedDtype, quantizedAs, scaleName, withScales } from '../weights/quantized.ts';
 import type { ModelShapes, StackShapes } from './family.ts';
 
 /** All in one dtype. */
@@ -69,6 +69,23 @@ export async function storedAs(
     );
   };
 }
+
+/** As `dwm quantize` would leave what is stored as floats. */
+export const quantized =
+  (stored: StoredAs, dtype: QuantizedDtype | undefined): StoredAs =>
+  (specs) => {
+    const found = stored(specs);
+    if (dtype === undefined) return found;
+    const made: Record<string, TensorSpec> = {};
+    for (const [name, own] of Object.entries(found)) {
+      const becomes = quantizedAs(name, own.shape, dtype);
+      const [n, k] = own.shape;
+      made[name] = becomes ? spec(own.shape, becomes === 'int4' ? 'i4' : 'i8') : own;
+      if (becomes)
+        made[scaleName(name)] = becomes === 'int4' ? spec([n, k / GROUP_SIZE], 'f16') : spec([n, 1]);
+    }
+    return made;
+  };
 
 export class Symbols extends Parameters {
   readonly #specs: Readonly<Record<string, TensorSpec>>;
@@ -142,10 +159,23 @@ export function planTextBlock(
   return planProgram(graph, caps, precision);
 }
 
-/** Of a text encoder in diffusers' layout, where there is one. */
-export async function textShapes(folder: ModelFolder): Promise<Pick<ModelShapes, 'text'>> {
-  if (!(await folder.exists('text_encoder/config.json'))) return {};
+/** Of a text encoder in diffusers' layout, where there is one, as it is or quantized. */
+export async function textShapes(
+  folder: ModelFolder,
+): Promise<(dtype?: QuantizedDtype) => Pick<ModelShapes, 'text'>> {
+  if (!(await folder.exists('text_encoder/config.json'))) return () => ({});
   const { json, file } = await readJson(folder, 'text_encoder/config.json');
+  const config = readT5Config(json, file);
   const stored = await storedAs(subfolder(folder, 'text_encoder'), 'model');
-  return { text: textStack(readT5Config(json, file), stored) };
+  return (dtype) => ({ text: textStack(config, quantized(stored, dtype)) });
 }
+
+/** A model's shapes, with those that it has once it is quantized, if it is not yet. */
+export function quantizable(make: (dtype?: QuantizedDtype) => ModelShapes): ModelShapes {
+  const shapes = make();
+  return isQuantizedStack(shapes.stacked().shapes) ? shapes : { ...shapes, quantized: make };
+}
+
+/** Whether weights of the blocks are quantized. */
+export const isQuantizedStack = ({ block }: StackShapes): boolean =>
+  Object.values(block).some(({ dtype }) => isPacked(dtype));

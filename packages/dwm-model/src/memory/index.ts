@@ -3,6 +3,7 @@ export { type Pace, PLAN_DEVICES, type PlanTarget, parseBytes, planDevice } from
 export {
   type PlannedStage,
   planRun,
+  type QuantizedRun,
   type RunNeeds,
   type RunPlan,
   type RunSize,

@@ -18,8 +18,8 @@ import {
   type Precision,
   spec,
 } from '@dwm/core-tensor';
-import type { ModelShapes } from '../families/family.ts';
-import { planTextBlock } from '../families/symbols.ts';
+import type { ModelShapes, StackShapes } from '../families/family.ts';
+import { isQuantizedStack, planTextBlock } from '../families/symbols.ts';
 import { type BlockDenoiserPlan, planBlockDenoiser } from '../pipeline/block-denoiser.ts';
 import { Denoiser } from '../pipeline/denoiser.ts';
 import type { CacheKind } from '../pipeline/step-cache.ts';
@@ -28,6 +28,7 @@ import type { ClipCodec, VaeEstimate, VaeOptions } from '../vae/index.ts';
 import { videosBeside } from '../video/transfer.ts';
 import { ownBytes, planBlock } from '../weights/block-loop.ts';
 import { specBytes } from '../weights/block-stream.ts';
+import type { QuantizedDtype } from '../weights/quantized.ts';
 import { ALL_RESIDENT, type MemoryChoice } from './choice.ts';
 import { type PlanTarget, planningDevice } from './devices.ts';
 
@@ -48,10 +49,8 @@ export interface RunNeeds extends RunSize {
   /** Tokens of embeddings that are given. */
   readonly textTokens?: number | undefined;
   readonly tiling?: VaeOptions['tiling'] | undefined;
-  /** Whether a LoRA is merged. */
-  readonly lora?: boolean | undefined;
-  /** Bytes of LoRAs that stay beside the weights. */
-  readonly besideBytes?: number | undefined;
+  /** How many LoRAs, and their bytes. One is merged into weights that are not quantized; others stay beside them. */
+  readonly loras?: { readonly count: number; readonly bytes: number } | undefined;
   /** Whether the static video stays for its compositing. */
   readonly composite?: boolean | undefined;
   /** Leaves blocks out in some steps; how many is not known before, and none is counted as left out. */
@@ -88,6 +87,22 @@ export interface RunPlan {
   /** Of loading what stays. */
   readonly loads: number;
   readonly seconds?: number;
+  /** Of a run that streams blocks: what it would be with quantized weights, where the model has floats. */
+  readonly quantized?: readonly QuantizedRun[];
+}
+
+/** A run with weights that `dwm quantize` would make; sizes in bytes. */
+export interface QuantizedRun {
+  readonly dtype: QuantizedDtype;
+  /** Most bytes on the device at a time. */
+  readonly bytes: number;
+  /** How its blocks go. */
+  readonly chosen: string;
+  readonly seconds?: number;
+  /** Of the quantized model's files. */
+  readonly fileBytes: number;
+  /** About so long takes making them, on one core. */
+  readonly makingSeconds: number;
 }
 
 /** A run that the budget does not hold, found before any weight was read. */
@@ -162,7 +177,10 @@ function planVae(
 /** @throws RunTooLargeError, with the numbers and what would make it fit. */
 export function planRun(model: ModelShapes, target: PlanTarget, needs: RunNeeds): RunPlan {
   const made = choose(model, target, needs);
-  if ('plan' in made) return made.plan;
+  if ('plan' in made) {
+    const { plan } = made;
+    return streams(plan.choice, model) ? { ...plan, quantized: quantizedRuns(model, target, needs) } : plan;
+  }
   const { stage, bytes, refusals } = made;
   const smaller = smallerRun(model, target, needs);
   const limit = refusals.length > 0 && !Number.isFinite(bytes) ? `: ${refusals.at(-1)}` : '';
@@ -174,12 +192,47 @@ export function planRun(model: ModelShapes, target: PlanTarget, needs: RunNeeds)
         ]
       : []),
     ...(smaller ? [smaller] : []),
+    ...quantizedRuns(model, target, needs).map(
+      ({ dtype, bytes: own, fileBytes, makingSeconds }) =>
+        `${dtype} weights, which take ${amountOf(own)} (dwm quantize --dtype ${dtype} makes ${amountOf(fileBytes)} of files in about ${Math.ceil(makingSeconds / 60)} min)`,
+    ),
     ...(needs.precision === 'f16' ? ['--precision f32, which takes less here'] : []),
   ];
   throw new RunTooLargeError(
     `${target.name}: ${stage} needs ${amount}, but the budget is ${amountOf(target.budget)}${limit}; ${remedies.length > 0 ? `choose ${remedies.join(', or ')}` : 'choose a smaller model'}`,
     { stage, neededBytes: bytes, budgetBytes: target.budget },
   );
+}
+
+/** Read twice, and rounded. */
+const QUANTIZE_BYTES_PER_SECOND = 60e6;
+
+/** Of int8 and int4 those that fit, up to the first that streams no block. */
+function quantizedRuns(model: ModelShapes, target: PlanTarget, needs: RunNeeds): QuantizedRun[] {
+  const runs: QuantizedRun[] = [];
+  for (const dtype of ['int8', 'int4'] as const) {
+    const shapes = model.quantized?.(dtype);
+    const made = shapes && choose(shapes, target, needs);
+    if (!made || !('plan' in made)) continue;
+    const { bytes, stages, seconds, choice } = made.plan;
+    const { chosen } = stages.find(({ stage }) => stage === 'denoise')!;
+    runs.push({
+      ...{ dtype, bytes, chosen, ...(seconds !== undefined && { seconds }) },
+      fileBytes: weightBytes(shapes),
+      makingSeconds: weightBytes(model) / QUANTIZE_BYTES_PER_SECOND,
+    });
+    if (!streams(choice, model)) break;
+  }
+  return runs;
+}
+
+const streams = ({ residentBlocks }: MemoryChoice, { stacked }: ModelShapes): boolean =>
+  residentBlocks !== undefined && residentBlocks < stacked().shapes.blocks;
+
+/** Of all networks of a model. */
+function weightBytes({ stacked, text, vaeBytes }: ModelShapes): number {
+  const stack = ({ outerBytes, blocks, blockBytes }: StackShapes) => outerBytes + blocks * blockBytes;
+  return vaeBytes + stack(stacked().shapes) + (text ? stack(text.shapes) : 0);
 }
 
 /** A size that fits, in words. */
@@ -220,7 +273,9 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
   const latent = vae.latentSize(size);
   const videos = videosBeside(size, needs.composite === true);
   const { network, shapes } = model.stacked();
-  const stack = { ...shapes, outerBytes: shapes.outerBytes + (needs.besideBytes ?? 0) };
+  const { loras } = needs;
+  const staysBeside = loras && (loras.count > 1 || isQuantizedStack(shapes));
+  const stack = { ...shapes, outerBytes: shapes.outerBytes + (staysBeside ? loras.bytes : 0) };
   const textLength = needs.textTokens ?? network.textTokens;
   const shape = { latent, textLength, guided };
   const flopSeconds = (flops: number) => (pace ? flops / 1e12 / pace.teraflops : 0);
@@ -229,7 +284,7 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
   const text =
     needs.encodesText && model.text ? planText(model.text, guided, textLength, device, precision) : undefined;
   const transformerBytes = stack.outerBytes + stack.blocks * stack.blockBytes;
-  const mergeBytes = needs.lora ? mergeScratch(stack.block) : 0;
+  const mergeBytes = loras && !staysBeside ? mergeScratch(stack.block) : 0;
 
   const usual = needs.tiling ?? model.tiling;
   /** The VAE's own memory, and videos beside it. */

@@ -2,7 +2,7 @@
  * Plans everything that `generate` runs for a model from its configuration alone: no weight is read, nothing is
  * allocated. For tuning, which wants the shapes of the kernels, and for what a machine could run.
  */
-import { type Device, isPacked, type ModelFolder, type Precision } from '@dwm/core-tensor';
+import type { Device, ModelFolder, Precision } from '@dwm/core-tensor';
 import { cogVideoXShapes } from '../cogvideox/family.ts';
 import type { ModelShapes } from '../families/family.ts';
 import { familyOf } from '../families/index.ts';
@@ -17,10 +17,6 @@ import { Denoiser } from './denoiser.ts';
  */
 export const readModelShapes = async (folder: ModelFolder): Promise<ModelShapes> =>
   (await familyOf(folder)).shapes(folder);
-
-/** Whether weights of the transformer's blocks are quantized. */
-export const hasQuantizedBlocks = ({ stacked }: ModelShapes): boolean =>
-  Object.values(stacked().shapes.block).some(({ dtype }) => isPacked(dtype));
 
 /** A published transformer with the VAE of all of them, in bf16. */
 export const publishedShapes = (model: PublishedModel): ModelShapes =>

@@ -8,7 +8,16 @@ import {
   subfolder,
 } from '@dwm/core-tensor';
 import type { LoadedTransformer, ModelFamily } from '../families/family.ts';
-import { allIn, Symbols, stackShapes, storedAs, textShapes, textStack } from '../families/symbols.ts';
+import {
+  allIn,
+  quantizable,
+  quantized,
+  Symbols,
+  stackShapes,
+  storedAs,
+  textShapes,
+  textStack,
+} from '../families/symbols.ts';
 import { fromConfig } from '../schedulers/index.ts';
 import { latentSizeOf } from '../vae/index.ts';
 import { readJson } from '../weights/config.ts';
@@ -150,10 +159,7 @@ export const WAN: ModelFamily = {
     const channels = Math.max(base.inChannels, dwmChannels(base.outChannels));
     const config = { ...base, inChannels: channels, layers: 1 };
     const wholeConfig = { ...config, layers: base.layers };
-    const stored = await storedAs(folder, `${path}diffusion_pytorch_model`, wanStoredName(base));
-    const whole = stored(wanParameters(wholeConfig));
-    const weights = new Symbols(whole);
-    const shapes = stackShapes(whole, base.layers, wanBlockPrefix);
+    const asFiled = await storedAs(folder, `${path}diffusion_pytorch_model`, wanStoredName(base));
     const { weights: vaeWeights, config: vae } = await openWanVae(await vaeFolder(folder));
     await vaeWeights.close();
     const vaeStored =
@@ -162,16 +168,24 @@ export const WAN: ModelFamily = {
     const ownText = await firstThere(folder, UMT5_FILES);
     const opened = ownText === undefined ? undefined : await openUmt5(folder);
     await opened?.checkpoint.close();
-    return {
-      stacked: (options) => ({
-        network: wanNetwork(wholeConfig, weights, options),
-        ...{ weights, shapes },
-      }),
-      vaeBytes: vaeSymbols.bytes,
-      network: wanNetwork(config, new Symbols(stored(wanParameters(config)))),
-      vae: (device: Device, precision: Precision) => new WanVae(device, vae, vaeSymbols, precision),
-      tiling: false,
-      ...(opened ? { text: textStack(opened.config, allIn('bf16')) } : await textShapes(folder)),
-    };
+    const ownTexts = opened && { text: textStack(opened.config, allIn('bf16')) };
+    const text = ownTexts ? () => ownTexts : await textShapes(folder);
+    return quantizable((dtype) => {
+      const stored = quantized(asFiled, dtype);
+      const whole = stored(wanParameters(wholeConfig));
+      const weights = new Symbols(whole);
+      const shapes = stackShapes(whole, base.layers, wanBlockPrefix);
+      return {
+        stacked: (options) => ({
+          network: wanNetwork(wholeConfig, weights, options),
+          ...{ weights, shapes },
+        }),
+        vaeBytes: vaeSymbols.bytes,
+        network: wanNetwork(config, new Symbols(stored(wanParameters(config)))),
+        vae: (device: Device, precision: Precision) => new WanVae(device, vae, vaeSymbols, precision),
+        tiling: false,
+        ...text(dtype),
+      };
+    });
   },
 };

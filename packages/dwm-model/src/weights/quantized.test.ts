@@ -116,6 +116,15 @@ test.each([
   network.parameters.destroy();
 });
 
+test('a model that is not quantized yet is planned as it would be then', async () => {
+  const [before, after] = await Promise.all(
+    ['whole', 'int8'].map(async (name) => readModelShapes(await openDirectory(join(made, name)))),
+  );
+  expect(before.quantized!('int8').stacked().shapes).toEqual(after.stacked().shapes);
+  expect(before.stacked().shapes).not.toEqual(after.stacked().shapes);
+  expect(after.quantized).toBeUndefined();
+});
+
 test('what is planned is what the weights take', async () => {
   const folder = await openDirectory(join(made, 'int4'));
   const { stacked } = await readModelShapes(folder);

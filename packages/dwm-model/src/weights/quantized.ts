@@ -27,6 +27,29 @@ export const isLinearWeight = (name: string, shape: readonly number[]): boolean 
 /** The scales of a quantized weight, or nothing. */
 export const scaleName = (name: string): string => name + SCALE;
 
+/** What the weights of linear layers become. */
+export type QuantizedDtype = 'int8' | 'int4';
+
+/** Numbers of a row that share a scale in int4, unless told. */
+export const GROUP_SIZE = 64;
+
+/** Weights of blocks are most of a network, and the only ones of which a part may be lost. */
+const IN_BLOCK = /(^|\.)(transformer_)?blocks?\.\d+\./;
+/** Of these, 4 bits are too few: all rows of a block are shifted and scaled by what they make. */
+const MODULATION = /\.norm\d?\.linear\.weight$/;
+
+/** What a weight [N, K] in floats becomes where a model is quantized; nothing where it stays as it is. */
+export function quantizedAs(
+  name: string,
+  shape: readonly number[],
+  dtype: QuantizedDtype,
+  groupSize = GROUP_SIZE,
+): QuantizedDtype | undefined {
+  const k = shape.at(-1)!;
+  if (!(isLinearWeight(name, shape) && IN_BLOCK.test(name) && k % 8 === 0)) return undefined;
+  return dtype === 'int4' && k % groupSize === 0 && !MODULATION.test(name) ? 'int4' : 'int8';
+}
+
 /** A network's weights as a file has them. */
 interface Stored {
   readonly checkpoint: Pick<Checkpoint, 'name' | 'tensors'>;

@@ -17,11 +17,8 @@ import {
 import { openDirectory, saveSafetensors, type TensorToSave, withOutput } from '@dwm/core-tensor/node';
 import { familyOf } from '../../families/index.ts';
 import { type QuantizedRows, quantizeInt4, quantizeInt8 } from '../../weights/quantize.ts';
-import { isLinearWeight } from '../../weights/quantized.ts';
+import { GROUP_SIZE, type QuantizedDtype, quantizedAs } from '../../weights/quantized.ts';
 import { checkApart } from '../training/model-folder.ts';
-
-/** What the weights of linear layers become. */
-export type QuantizedDtype = 'int8' | 'int4';
 
 /** How a model is quantised. */
 export interface QuantizeOptions {
@@ -46,10 +43,6 @@ export interface QuantizedNetwork {
   readonly bytes: number;
 }
 
-/** Weights of blocks are most of a network, and the only ones of which a part may be lost. */
-const IN_BLOCK = /(^|\.)(transformer_)?blocks?\.\d+\./;
-/** Of these, 4 bits are too few: all rows of a block are shifted and scaled by what they make. */
-const MODULATION = /\.norm\d?\.linear\.weight$/;
 const FLOATS: readonly SafetensorsDtype[] = ['F32', 'F16', 'BF16'];
 /** Bytes that are read at a time. */
 const CHUNK = 8 << 20;
@@ -63,7 +56,7 @@ export async function quantizeModel(
   out: string,
   options: QuantizeOptions,
 ): Promise<QuantizedNetwork[]> {
-  const { groupSize = 64 } = options;
+  const { groupSize = GROUP_SIZE } = options;
   if (![32, 64, 128].includes(groupSize))
     throw new InvalidArgumentError('group-size', `expected 32, 64 or 128, got ${groupSize}`);
   await checkApart('out', out, model);
@@ -136,9 +129,8 @@ async function quantizeFile(
       );
     }
     const [n, k] = shape;
-    const linear =
-      isLinearWeight(name, shape) && IN_BLOCK.test(name) && FLOATS.includes(entry.dtype) && k % 8 === 0;
-    if (!linear) {
+    const becomes = FLOATS.includes(entry.dtype) ? quantizedAs(name, shape, dtype, groupSize) : undefined;
+    if (!becomes) {
       counts.kept++;
       total += size;
       tensors.set(name, {
@@ -147,8 +139,8 @@ async function quantizeFile(
       });
       continue;
     }
-    const four = dtype === 'int4' && k % groupSize === 0 && !MODULATION.test(name);
-    counts[four ? 'int4' : 'int8']++;
+    const four = becomes === 'int4';
+    counts[becomes]++;
     // Once for the numbers, and once for their scales.
     total += 2 * size;
     const quantized = async function* (): AsyncGenerator<QuantizedRows> {
