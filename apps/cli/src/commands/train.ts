@@ -12,7 +12,7 @@ import { type Command, Option } from 'commander';
 import { stringify } from 'yaml';
 import { openModel } from '../generate/check.ts';
 import { interruptible } from '../interrupt.ts';
-import { type Joined, joinJob, leaveJob, ofRank, reporterOfRank } from '../mpi/job.ts';
+import { aloneText, type Joined, joinJob, leaveJob, ofRank, reporterOfRank } from '../mpi/job.ts';
 import { withLocalData } from '../remote/data-roots.ts';
 import { clock, createReporter, type Reporter, size } from '../report.ts';
 import { ClipReader } from '../train/clip-reader.ts';
@@ -83,6 +83,8 @@ async function run(
 ): Promise<void> {
   const peers = joined?.mpi;
   const reporter = joined ? reporterOfRank(createReporter(json), joined) : createReporter(json);
+  const alone = joined ? undefined : aloneText();
+  if (alone) reporter.warn(alone);
   const file = given ?? flags.experimentConfig;
   if (file === undefined) throw new InvalidArgumentError('config', 'is required: the experiment file, .yaml');
   const asked = await readTrainingExperiment(file, flags.override ?? [], reporter, flags);

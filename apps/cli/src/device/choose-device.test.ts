@@ -12,16 +12,23 @@ const at = (index: number, env = {}, wraps = true) =>
 
 test('software drivers count only where there is nothing else; processes in excess share', () => {
   expect([0, 1, 2, 3].map((i) => at(i))).toEqual(['A', 'B', 'A', 'A']);
-  expect(chosenFrom(listed, { index: 2, by: 'X', wraps: true }, {})).toMatchObject({ twin: 1, twins: 2 });
+  expect(chosenFrom(listed, { index: 2, by: 'X', wraps: true }, {})).toMatchObject({ twin: 1, alike: 2 });
   expect(chosenFrom([gpu('p', true)], { index: 0, by: 'X', wraps: true }, {})?.device.name).toBe('p');
   expect(chosenFrom([], { index: 0, by: 'X', wraps: true }, {})).toBeUndefined();
 });
 
 test('CUDA_VISIBLE_DEVICES: those that it names, in its order; what it cannot mean here is left alone', () => {
-  expect(at(0, { CUDA_VISIBLE_DEVICES: '1,0' })).toBe('B');
-  expect(at(1, { CUDA_VISIBLE_DEVICES: '1,0' })).toBe('A');
-  expect(at(1, { CUDA_VISIBLE_DEVICES: 'GPU-1234' })).toBe('B');
-  expect(at(1, { CUDA_VISIBLE_DEVICES: '7' })).toBe('B');
+  const within = (text: string) => [0, 1, 2].map((index) => at(index, { CUDA_VISIBLE_DEVICES: text }));
+  expect(within('1,0')).toEqual(['B', 'A', 'B']);
+  expect(within('1,-1,0')).toEqual(['B', 'B', 'B']);
+  expect(within('1,1')).toEqual(['B', 'B', 'B']);
+  expect(within('-1')).toEqual(['llvmpipe', 'llvmpipe', 'llvmpipe']);
+  expect(within('GPU-1234')).toEqual(['A', 'B', 'A']);
+  const chosen = (text: string, devices = listed) =>
+    chosenFrom(devices, { index: 0, by: 'X', wraps: true }, { CUDA_VISIBLE_DEVICES: text });
+  expect(chosen('7')).toMatchObject({ of: 3, ignored: '7' });
+  expect(chosen('7', [gpu('A')])).toMatchObject({ of: 1, ignored: undefined });
+  expect(() => chosen('-1', [gpu('A')])).toThrow('CUDA_VISIBLE_DEVICES: -1 hides every GPU, and');
 });
 
 test('a flag counts before the environment, and must be there', () => {
@@ -30,21 +37,44 @@ test('a flag counts before the environment, and must be there', () => {
   expect(wantedIndex(undefined, env)).toMatchObject({ index: 1, by: 'DWM_DEVICE' });
   expect(wantedIndex(undefined, { ...env, DWM_DEVICE: '' })).toMatchObject({ index: 2, wraps: true });
   expect(wantedIndex(undefined, {})).toBeUndefined();
+  expect(wantedIndex(undefined, { CUDA_VISIBLE_DEVICES: '1' })).toMatchObject({ index: 0, wraps: false });
   expect(() => wantedIndex('one', {})).toThrow('--device: expected the number of a device, from 0 up');
   expect(() => at(3, {}, false)).toThrow('X: expected 0 to 2 (0: A, 1: B, 2: A), got 3');
 });
 
-test('twins that nothing tells apart are refused', async () => {
-  await expect(
-    chooseDevice(
-      '2',
-      () => {},
-      {},
-      async () => listed,
-    ),
-  ).rejects.toThrow(
-    '--device: 2 devices are called A, and nothing tells them apart; apt-get install mesa-vulkan-drivers',
+const choose = (env: Record<string, string>, devices: readonly VulkanDevice[], said: string[] = []) =>
+  chooseDevice(
+    undefined,
+    (line) => said.push(line),
+    env,
+    async () => devices,
   );
+
+test('devices that Dawn would take for one another, and nothing tells apart, are refused', async () => {
+  const refused = (name: string) =>
+    `DWM_DEVICE: 2 devices have "${name}" in their names, and nothing tells them apart; apt-get install mesa-vulkan-drivers`;
+  await expect(choose({ DWM_DEVICE: '2' }, listed)).rejects.toThrow(refused('A'));
+  const kin = [gpu('RTX 3080 Ti'), gpu('RTX 3080')];
+  await expect(choose({ DWM_DEVICE: '1' }, kin)).rejects.toThrow(refused('RTX 3080'));
+  expect(await choose({ DWM_DEVICE: '0' }, kin)).toBe('RTX 3080 Ti');
+});
+
+test('a device that is asked for beside DWM_ADAPTER is refused; a place is not', async () => {
+  const env = { DWM_ADAPTER: 'lavapipe' };
+  await expect(choose({ ...env, DWM_DEVICE: '1' }, listed)).rejects.toThrow(
+    'DWM_DEVICE: DWM_ADAPTER=lavapipe says otherwise; unset one of them',
+  );
+  const place = { PMI_RANK: '1', PMI_SIZE: '2', MPI_LOCALRANKID: '1' };
+  expect(await choose({ ...env, ...place }, listed)).toBeUndefined();
+});
+
+test('the one driver in software is not asked for by name, as it may be too old for Dawn', async () => {
+  const said: string[] = [];
+  const place = { PMI_RANK: '1', PMI_SIZE: '2', MPI_LOCALRANKID: '1' };
+  expect(await choose(place, [gpu('llvmpipe', true)], said)).toBeUndefined();
+  expect(said).toEqual([
+    'device 0 of 1, by PMI (PMI_RANK, PMI_SIZE): in software; shared, as there are more processes than devices',
+  ]);
 });
 
 describe('two adapters in software', async () => {

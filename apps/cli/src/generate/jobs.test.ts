@@ -204,6 +204,8 @@ describe('shares', () => {
       shard: { rank: 5, of: 6 },
       chunk: { rank: 0, of: 1 },
     });
+    // The second of two machines.
+    expect(shareFrom({}, { RANK: '5', LOCAL_RANK: '1', WORLD_SIZE: '8' }).shard).toEqual({ rank: 5, of: 8 });
     expect(shareFrom({}, {})).toEqual(WHOLE);
     expect(shareFrom({}, { LOCAL_RANK: '0', WORLD_SIZE: '' })).toEqual(WHOLE);
   });
@@ -230,7 +232,7 @@ describe('shares', () => {
       { SLURM_ARRAY_TASK_ID: '8', SLURM_ARRAY_TASK_COUNT: '8' },
       'SLURM_ARRAY_TASK_ID: expected 0 to 7, got 8',
     ],
-    [{}, { LOCAL_RANK: 'one', WORLD_SIZE: '2' }, 'LOCAL_RANK: expected a whole number, got "one"'],
+    [{}, { LOCAL_RANK: 'one', WORLD_SIZE: '2' }, 'LOCAL_RANK: expected a whole number from 0 up, got "one"'],
     [{}, { LOCAL_RANK: '0', WORLD_SIZE: '0' }, 'WORLD_SIZE: expected at least 1, got 0'],
   ])('refuses %o with %o', (flags, env, message) => {
     expect(() => shareFrom(flags, env)).toThrow(InvalidArgumentError);

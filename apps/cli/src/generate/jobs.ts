@@ -6,6 +6,7 @@ import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { InvalidArgumentError, InvalidFileError, quote } from '@dwm/core-tensor';
 import { fileProblem, reach, readRegularText } from '@dwm/core-tensor/node';
+import { whole } from '../work/place.ts';
 
 /** One clip to generate. */
 export interface Job {
@@ -139,9 +140,9 @@ export interface Share {
 export const WHOLE: Share = { shard: { rank: 0, of: 1 }, chunk: { rank: 0, of: 1 } };
 
 /**
- * This process's share. Flags win over the environment: `--shard-rank/--num-shards` or LOCAL_RANK/WORLD_SIZE
- * deal the clips out in turn; `--chunk-id/--num-chunks` or SLURM_ARRAY_TASK_ID/COUNT first cut the list into
- * runs of neighbours.
+ * This process's share. Flags win over the environment: `--shard-rank/--num-shards` or RANK (else LOCAL_RANK)
+ * and WORLD_SIZE deal the clips out in turn; `--chunk-id/--num-chunks` or SLURM_ARRAY_TASK_ID/COUNT first cut the list
+ * into runs of neighbours.
  * @throws InvalidArgumentError for a rank without its count or outside it, since two processes would then make
  *   the same clips, or nobody some of them.
  */
@@ -149,19 +150,12 @@ export function shareFrom(
   flags: { shardRank?: number; numShards?: number; chunkId?: number; numChunks?: number },
   env: Readonly<Record<string, string | undefined>>,
 ): Share {
-  const number = (name: string) => {
-    if (!env[name]) return undefined;
-    const value = Number(env[name]);
-    if (!Number.isInteger(value))
-      throw new InvalidArgumentError(name, `expected a whole number, got "${env[name]}"`);
-    return value;
-  };
   const pick = (
     rank: { flag: string; value?: number; env: string; both?: true },
     count: { flag: string; value?: number; env: string },
   ): Shard => {
-    const at = rank.value ?? number(rank.env);
-    const of = count.value ?? number(count.env);
+    const at = rank.value ?? whole(env, rank.env);
+    const of = count.value ?? whole(env, count.env);
     const [rankName, countName] = [rank, count].map((x) => (x.value === undefined ? x.env : x.flag));
     if (at !== undefined && of === undefined && (rank.value !== undefined || rank.both))
       throw new InvalidArgumentError(rankName, `needs ${count.flag} (or ${count.env}) too`);
@@ -177,7 +171,12 @@ export function shareFrom(
   };
   return {
     shard: pick(
-      { flag: '--shard-rank', value: flags.shardRank, env: 'LOCAL_RANK' },
+      // On several machines LOCAL_RANK alone would give some clips to two processes, and others to none.
+      {
+        flag: '--shard-rank',
+        value: flags.shardRank,
+        env: env.RANK && env.WORLD_SIZE ? 'RANK' : 'LOCAL_RANK',
+      },
       { flag: '--num-shards', value: flags.numShards, env: 'WORLD_SIZE' },
     ),
     chunk: pick(

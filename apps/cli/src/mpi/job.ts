@@ -1,11 +1,8 @@
 /** One process of a job whose processes are joined by MPI: how it begins, speaks and ends. */
 
 import type { Reporter } from '../report.ts';
-import { placeFrom, placeText } from '../work/place.ts';
+import { placeFrom, placeInJob, placeText } from '../work/place.ts';
 import { type Mpi, MpiError, openMpi } from './mpi.ts';
-
-/** Launchers that MPI libraries know. */
-const LAUNCHERS = /^(OpenMPI|PMI|Slurm)\b/;
 
 export interface Joined {
   readonly mpi: Mpi;
@@ -22,8 +19,8 @@ const POLITE_MS = 1500;
  * @throws MpiError where the library does not see as many processes as the launcher has started.
  */
 export async function joinJob(env: NodeJS.ProcessEnv = process.env): Promise<Joined | undefined> {
-  const place = placeFrom(undefined, env);
-  if (!LAUNCHERS.test(place.source) || place.worldSize === 1) return undefined;
+  const place = placeInJob(env);
+  if (place === undefined || place.worldSize === 1) return undefined;
   const mpi = await openMpi(env);
   process.on('exit', (code) => {
     if (code !== 0) mpi.abort(code);
@@ -35,6 +32,13 @@ export async function joinJob(env: NodeJS.ProcessEnv = process.env): Promise<Joi
     );
   }
   return { mpi, text: `${placeText(place)}, joined by ${mpi.library}` };
+}
+
+/** What to say to one of several processes that nothing joins; undefined if there is nothing to say. */
+export function aloneText(env: NodeJS.ProcessEnv = process.env): string | undefined {
+  const place = placeFrom(undefined, env);
+  if (place.joinedBy !== 'nothing' || place.worldSize === 1) return undefined;
+  return `${placeText(place)}, trains alone: mpirun and srun join processes, and nothing else does`;
 }
 
 /** Waits for the others, so that none is taken for dead. */

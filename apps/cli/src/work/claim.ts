@@ -210,7 +210,7 @@ export function workerFrom(
       `shares all of the work, and ${cut} does not; leave one of them out`,
     );
   if (cut !== undefined) return undefined;
-  const place = placeFrom(worker === true ? undefined : worker);
+  const place = placeFrom(worker);
   const several = !place.original && place.worldSize !== 1;
   return worker !== undefined || several ? new Worker(folder, command, place, reporter) : undefined;
 }
