@@ -11,6 +11,8 @@ host=$(hostname -s)
 pids=()
 finish() {
   scancel --quiet --user root 2>/dev/null || true
+  # Jobs end before the daemons that end them.
+  for _ in $(seq 30); do squeue -h -o %i 2>/dev/null | grep -q . || break; sleep 1; done
   for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
   wait 2>/dev/null || true
   echo "logs and results: $work"
@@ -85,6 +87,9 @@ job=$(sbatch --parsable $here --ntasks=4 "$repository/deploy/slurm/train.sbatch"
 for step in 4 10; do
   until [ -d "runs/four/checkpoint-$step" ]; do squeue -h -j "$job" -o %T | grep -q . || exit 1; sleep 0.5; done
   scancel --batch --signal=USR1 "$job"
+  # Slurm would wait for two minutes.
+  until squeue -h -j "$job" -o %T | grep -q PENDING; do sleep 0.5; done
+  scontrol update JobId="$job" StartTime=now
 done
 until_done
 cat "$work"/job-"$job"-*.log | grep -E 'going on|saved|process 0' || true

@@ -253,7 +253,7 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
     )
     .option('--max-samples <n>', 'only the first n clips', integer(1))
     .option('--skip-existing', 'leave clips alone whose video is there already')
-    .option('--shard-rank <r>', 'this process of --num-shards (else LOCAL_RANK)', integer(0))
+    .option('--shard-rank <r>', 'this process of --num-shards (else RANK or LOCAL_RANK)', integer(0))
     .option('--num-shards <n>', 'deal the clips out to n processes (else WORLD_SIZE)', integer(1))
     .option('--chunk-id <c>', 'this run of --num-chunks (else SLURM_ARRAY_TASK_ID)', integer(0))
     .option('--num-chunks <n>', 'cut the list into n runs (else SLURM_ARRAY_TASK_COUNT)', integer(1))

@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { expect, onTestFinished, test } from 'vitest';
 import { doctorReport } from './doctor.ts';
 import { openNodeDevice } from './open.ts';
+import { swiftShaderFolder } from './swiftshader.ts';
 
 // Each in a process of its own: the Vulkan loader keeps what it once found.
 const SCRIPT = `
@@ -54,6 +55,24 @@ test.runIf(linuxOnX64)('a forced adapter that is not there says how to install i
   );
   const unknown = run({ DWM_ADAPTER: 'cuda' });
   await expect(unknown).rejects.toThrow(/DWM_ADAPTER: expected one of hardware, .*got "cuda"/);
+});
+
+test.runIf(linuxOnX64)('a device that is chosen by name is opened, or another or none is named', async () => {
+  const named = (name: string) =>
+    run(
+      { VK_ICD_FILENAMES: drivers, VK_DRIVER_FILES: drivers },
+      `
+  import { adapterRequests, openNodeDevice } from '${new URL('./open.ts', import.meta.url)}';
+  adapterRequests.choose = async () => '${name}';
+  const device = await openNodeDevice();
+  console.log(device.caps.adapter.architecture);
+`,
+    );
+  const drivers = join(await swiftShaderFolder(), 'vk_swiftshader_icd.json');
+  await expect(named('Swift')).rejects.toThrow(
+    /NoAdapterError: Dawn opens swiftshader-.* in place of Swift;/,
+  );
+  await expect(named('Other')).rejects.toThrow('NoAdapterError: Dawn does not open Other; update its driver');
 });
 
 test('DWM_TRACE=kernels prints the kernels of a program to standard error', async () => {

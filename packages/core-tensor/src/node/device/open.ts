@@ -43,7 +43,7 @@ if (process.env.DWM_TRACE?.split(',').includes('kernels')) traceKernels((line) =
 export const adapterRequests = {
   /** Around each question, in which Dawn's C++ writes to standard error. */
   around: <T>(ask: () => Promise<T>): Promise<T> => ask(),
-  /** Name of the device to take where a machine has several; the first one if undefined. */
+  /** The whole name of the device to take where a machine has several; the first one if undefined. */
   choose: async (): Promise<string | undefined> => undefined,
 };
 
@@ -54,10 +54,8 @@ export const adapterRequests = {
 export async function openNodeDevice(options: NodeOpenOptions = {}): Promise<Device> {
   const wanted = options.adapter ?? adapterFromEnvironment();
   const name = wanted === undefined ? await adapterRequests.choose() : undefined;
-  const adapter = await findAdapter(wanted, [
-    ...dawnFlags(options),
-    ...(name === undefined ? [] : [`adapter=${name}`]),
-  ]);
+  const flags = dawnFlags(options);
+  const adapter = await (name === undefined ? findAdapter(wanted, flags) : namedAdapter(name, flags));
   const software = adapter.info.isFallbackAdapter ?? false;
   if (software) pollPatiently();
   return openAdapter(adapter, options, software ? softwareMemoryLimit() : undefined);
@@ -103,6 +101,20 @@ async function findAdapter(wanted: AdapterName | undefined, flags: string[]): Pr
     {
       adapter: wanted,
     },
+  );
+}
+
+/** Dawn takes the first device with `name` in its name. @throws NoAdapterError where that is another one, or none. */
+async function namedAdapter(name: string, flags: string[]): Promise<GPUAdapter> {
+  const found = await request([`adapter=${name}`, ...flags]);
+  // As WebGPU writes names of devices.
+  const plain = (text: string) => text.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-');
+  if (found && plain(found.info.device) === plain(name)) return found;
+  throw new NoAdapterError(
+    found
+      ? `Dawn opens ${found.info.device} in place of ${name}; let the scheduler show each process one device`
+      : `Dawn does not open ${name}; update its driver (\`dwm doctor\` says what there is), or take another device`,
+    { adapter: name },
   );
 }
 
