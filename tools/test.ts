@@ -45,6 +45,15 @@ const linesOf = (text: string) =>
 const fail = (what: string, why: string) =>
   failures.push(`${what}: ${linesOf(why)[0]?.slice(0, 300) ?? 'no message'}`);
 
+/** Whether more than one command runs: what each prints is then shown when it ends. */
+let together = false;
+
+async function sideBySide(...tasks: readonly (() => Promise<void>)[]): Promise<void> {
+  together = true;
+  await Promise.all(tasks.map((task) => task()));
+  together = false;
+}
+
 /**
  * Runs one of our dependencies' commands, or a script by its path, with its output shown; gives back its exit code and
  * what it printed.
@@ -54,7 +63,9 @@ function run(
   args: string[],
   env: Record<string, string> = {},
 ): Promise<{ code: number; stdout: string; stderr: string }> {
-  process.stdout.write(`\n$ ${[command, ...args].join(' ')}\n`);
+  const line = `\n$ ${[command, ...args].join(' ')}\n`;
+  const shown = !together;
+  process.stdout.write(shown ? line : `${line}beside others\n`);
   return new Promise((resolve) => {
     const child = spawn(command.includes('/') ? command : join('node_modules/.bin', command), args, {
       env: { ...process.env, ...env },
@@ -63,13 +74,20 @@ function run(
     const printed = (stream: 'stdout' | 'stderr') => {
       const pieces: Buffer[] = [];
       child[stream].on('data', (piece: Buffer) => {
-        process[stream].write(piece);
+        if (shown) process[stream].write(piece);
         pieces.push(piece);
       });
       return () => Buffer.concat(pieces).toString();
     };
     const [stdout, stderr] = [printed('stdout'), printed('stderr')];
-    child.on('close', (code) => resolve({ code: code ?? 1, stdout: stdout(), stderr: stderr() }));
+    child.on('close', (code) => {
+      const printed = { stdout: stdout(), stderr: stderr() };
+      if (!shown) {
+        process.stdout.write(line + printed.stdout);
+        process.stderr.write(printed.stderr);
+      }
+      resolve({ code: code ?? 1, ...printed });
+    });
   });
 }
 
@@ -124,16 +142,24 @@ async function packages(): Promise<void> {
     fail('packages', linesOf(stdout).find((line) => /\berror\b/i.test(line)) ?? `exit code ${code}`);
 }
 
-async function fixtures(adapter: 'hardware' | 'lavapipe' | 'swiftshader'): Promise<void> {
-  if (!(await describeAdapter(adapter))) {
-    // A machine without a GPU lacks nothing that it could have.
-    if (adapter === 'hardware') return;
-    process.stdout.write(`\n${adapter} is not here: golden cases on it are skipped\n`);
-    skipped++;
-    return;
+async function fixtures(): Promise<void> {
+  const here: string[] = [];
+  // One after the other: the question for SwiftShader changes the environment while it is asked.
+  for (const adapter of ['hardware', 'lavapipe', 'swiftshader'] as const) {
+    if (await describeAdapter(adapter)) {
+      here.push(adapter);
+    } else if (adapter !== 'hardware') {
+      // A machine without a GPU lacks nothing that it could have.
+      process.stdout.write(`\n${adapter} is not here: golden cases on it are skipped\n`);
+      skipped++;
+    }
   }
-  const ran = await run('tsx', ['tools/test-fixtures.ts'], { DWM_ADAPTER: adapter });
-  addGolden(`golden cases on ${adapter}`, ran);
+  await sideBySide(
+    ...here.map((adapter) => async () => {
+      const ran = await run('tsx', ['tools/test-fixtures.ts'], { DWM_ADAPTER: adapter });
+      addGolden(`golden cases on ${adapter}`, ran);
+    }),
+  );
 }
 
 /** Counts what a run of the golden cases printed. */
@@ -206,15 +232,14 @@ async function fuzz(): Promise<void> {
   if (code !== 0 && found.length === 0) fail('fuzz', stderr || `exit code ${code}`);
 }
 
-await check('lint', 'biome', ['check', '.']);
-await check('types', 'tsc', ['-p', '.']);
-await check('docstrings', 'tsx', ['tools/api/undocumented.ts']);
+await sideBySide(
+  () => check('lint', 'biome', ['check', '.']),
+  () => check('types', 'tsc', ['-p', '.']),
+  () => check('docstrings', 'tsx', ['tools/api/undocumented.ts']),
+);
 await packages();
-await check('tarballs', 'tsx', ['tools/pack/check.ts']);
-await fuzz();
-await fixtures('hardware');
-await fixtures('lavapipe');
-await fixtures('swiftshader');
+await sideBySide(() => check('tarballs', 'tsx', ['tools/pack/check.ts']), fuzz);
+await fixtures();
 await matrixUnits();
 process.stdout.write(`\n${failures.map((line) => `FAILED ${line}\n`).join('')}`);
 process.stdout.write(`${passed} passed, ${failures.length} failed, ${skipped} skipped\n`);

@@ -51,6 +51,9 @@ export async function openMpi(env: NodeJS.ProcessEnv = process.env): Promise<Mpi
   const { I32, I64, String: Text, U8Array } = libc.types;
   const dlopen = (path: string) => libc.call('dlopen', I64, [Text, I32], [path, RTLD_NOW | RTLD_GLOBAL]);
 
+  // UCX below it patches the C library's brk and mmap as they run, which other threads of Node call meanwhile: some
+  // 5% of processes crashed. Without the patches it registers memory anew for each message.
+  process.env.UCX_MEM_EVENTS ??= 'n';
   // Its plugins look for the library's own symbols, so they must be seen by all.
   const names = candidates(env);
   const path = names.find((name) => dlopen(name) !== 0);
