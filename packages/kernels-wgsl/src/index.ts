@@ -7,7 +7,8 @@ export {
   lowerAttentionBiasBackward,
   lowerAttentionStatistics,
 } from './attention/backward.ts';
-export { lowerMatrixAttention, matrixAttentionKernel } from './attention/matrix.ts';
+export { lowerMatrixAttention } from './attention/matrix.ts';
+export { matrixAttentionKernel } from './attention/matrix-kernel.ts';
 export * from './attention/reference.ts';
 export * from './attention/shapes.ts';
 export { cpuLanes, type DeviceCaps, type SubgroupMatrixConfig } from './caps.ts';

@@ -1,6 +1,6 @@
 /** The WGSL of the kernels that are put together from most parts, so that a change is seen as what it is. */
 import { expect, test } from 'vitest';
-import { matrixAttentionKernel } from './attention/matrix.ts';
+import { matrixAttentionKernel } from './attention/matrix-kernel.ts';
 import type { AttentionSpec } from './attention/pieces.ts';
 import type { DeviceCaps } from './caps.ts';
 import { lowerTiled } from './conv/conv.ts';
