@@ -10,7 +10,7 @@ import { baselines } from '../eval/baselines.ts';
 import { counterfactualTable, modelMethods } from '../eval/counterfactuals.ts';
 import { hasRoom, idleHands } from '../eval/idle-hands.ts';
 import { judge, type Method, type Strip } from '../eval/judge.ts';
-import { checkModel, Generator, roundTripMethod } from '../eval/models.ts';
+import { type CheckedModel, checkModel, Generator, roundTripMethod } from '../eval/models.ts';
 import { originalResults, predictionNames } from '../eval/original-results.ts';
 import { type ClipFiles, filesOfJob, readEvalClip, type Size, stateOf } from '../eval/read-clips.ts';
 import { reportHtml } from '../eval/report-html.ts';
@@ -26,6 +26,7 @@ import { createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
 import { VERSION } from '../version.ts';
 import { type Worker, type WorkerFlags, workerFrom, workerOption } from '../work/claim.ts';
+import { contentsOf, contentsOfModel } from '../work/contents.ts';
 import { compositeOption, inSteps, integer, noCompositeOption, real } from './options.ts';
 
 interface Flags extends WorkerFlags {
@@ -215,6 +216,21 @@ function originalText(
   );
 }
 
+/** All that the scores depend on. */
+async function contentsOfAll(
+  { lpips, promptEmbeds }: Flags,
+  clips: readonly ClipFiles[],
+  predictions: ReadonlyMap<string, string> | undefined,
+  models: readonly CheckedModel[],
+): Promise<string[]> {
+  const videos = clips.flatMap(({ name, truth, staticVideo, handVideo, promptFile }) => [
+    ...[truth, staticVideo, handVideo, promptFile, predictions?.get(name)],
+  ]);
+  const found = await contentsOf([lpips, promptEmbeds, ...videos]);
+  for (const { folder } of models) found.push(...(await contentsOfModel(folder)));
+  return found;
+}
+
 async function evaluate(
   flags: Flags,
   worker: Worker | undefined,
@@ -228,7 +244,7 @@ async function evaluate(
   const warn = onceEach((line) => reporter.say(line));
   const predictions = flags.pred || flags.predVideo ? await findPredictions(flags, files) : undefined;
 
-  const models = [];
+  const models: CheckedModel[] = [];
   for (const path of flags.model) models.push(await checkModel(path, flags));
 
   const results: MethodResult[] = [];
@@ -245,7 +261,8 @@ async function evaluate(
       yield await readEvalClip(file, size, warn);
     }
   }
-  const { worker: _, out: __, ...settings } = flags;
+  const { worker: _, out: __, ...asked } = flags;
+  const settings = worker && [asked, await contentsOfAll(flags, files, predictions, models)];
   const score = async (method: Method) => {
     const since = performance.now();
     if (worker) {
@@ -372,7 +389,8 @@ async function evaluate(
     await writeFileAtomic(paths.text, originalText(files, results[0], predictions));
     await writeFileAtomic(paths.json, `${JSON.stringify(evaluation, undefined, 1)}\n`);
   };
-  if (worker) await worker.parts(['the report'], settings, signal, write);
+  const names = Object.values(paths).map((path) => basename(path));
+  if (worker) await worker.parts(['the report'], settings, signal, write, names);
   else await write();
   const summary = results.map(({ name, kind, summary: means }) => ({ name, kind, summary: means }));
   const actions = actionTables(results.filter(({ kind }) => kind !== 'ablation'));

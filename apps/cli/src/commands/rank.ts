@@ -17,7 +17,7 @@ import { loadLpips } from '@dwm/dwm-model/node';
 import { writePng, writeVideo } from '@dwm/media/node';
 import type { Trajectory } from '@dwm/renderer';
 import { type Command, Option } from 'commander';
-import { checkModel, Generator } from '../eval/models.ts';
+import { type CheckedModel, checkModel, Generator } from '../eval/models.ts';
 import { DEFAULT_MODEL } from '../generate/default-model.ts';
 import { exists } from '../generate/files.ts';
 import { readPrompt } from '../generate/inputs.ts';
@@ -30,6 +30,7 @@ import { type DrawFlags, drawOptions, handGlbOption, manoOption } from '../rende
 import { clock, createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
 import { type Worker, type WorkerFlags, workerFrom, workerOption } from '../work/claim.ts';
+import { contentsOf, contentsOfModel } from '../work/contents.ts';
 import { integer, real } from './options.ts';
 
 interface Flags extends ClipFlags, GoalFlags, DrawFlags, WorkerFlags {
@@ -94,6 +95,8 @@ Examples:
 /** What the clip of a candidate is called. */
 const stemOf = (candidate: string): string => basename(candidate).replace(/\.[^.]+$/, '');
 
+const captionOf = (candidate: string): string => candidate.replace(/\.[^.]+$/, '.txt');
+
 /** @throws InvalidArgumentError for two whose clips would be one file. */
 function checkNames(candidates: readonly string[]): void {
   const seen = new Map<string, string>();
@@ -129,6 +132,17 @@ async function openTextGoal(device: Device, { goalText, textImageModel }: Flags,
   return { text, model };
 }
 
+/** All that the distances depend on. */
+async function contentsOfAll(flags: Flags, { folder }: CheckedModel): Promise<string[]> {
+  const { scene, candidates, goal, lpips, textImageModel, promptEmbeds, mano, handGlb = [] } = flags;
+  const captions = candidates.map(captionOf);
+  const given = [goal, lpips, textImageModel, promptEmbeds, mano, ...handGlb];
+  return [
+    ...(await contentsOf([...scene, ...candidates, ...captions, ...given])),
+    ...(await contentsOfModel(folder)),
+  ];
+}
+
 async function rank(
   flags: Flags,
   worker: Worker | undefined,
@@ -156,7 +170,7 @@ async function rank(
     const candidates: Required<Candidate>[] = [];
     for (const [i, file] of files.entries()) {
       const name = flags.candidates[i];
-      const text = name.replace(/\.[^.]+$/, '.txt');
+      const text = captionOf(name);
       const caption = (await exists(text)) ? await readPrompt(text) : (flags.prompt ?? '');
       candidates.push({
         name: basename(name),
@@ -175,28 +189,22 @@ async function rank(
       signal,
       onWarning: (line: string) => reporter.warn(line),
     };
-    const { worker: _, out: __, ...key } = flags;
+    const { worker: _, out: __, ...asked } = flags;
+    const key = worker && [asked, size, settings, await contentsOfAll(flags, model)];
     const scene = {
       staticVideo,
       prompt: '',
       ...(worker && { staticLatents: await pipeline.encodeStatic(staticVideo, size, signal) }),
     };
     const ranked = worker
-      ? await rankShared(
-          worker,
-          candidates,
-          [key, size, settings],
-          flags,
-          signal,
-          async (candidate, seed) => {
-            const [one] = await rankActions(pipeline, scene, [candidate], goal, {
-              ...options,
-              seeds: 1,
-              seed,
-            });
-            return { distance: one.distances[0], outcome: one.outcome };
-          },
-        )
+      ? await rankShared(worker, candidates, key, flags, signal, async (candidate, seed) => {
+          const [one] = await rankActions(pipeline, scene, [candidate], goal, {
+            ...options,
+            seeds: 1,
+            seed,
+          });
+          return { distance: one.distances[0], outcome: one.outcome };
+        })
       : await rankActions(pipeline, scene, candidates, goal, {
           ...options,
           seeds: flags.seeds,
@@ -228,7 +236,8 @@ async function rank(
         });
       await writeFileAtomic(json, `${JSON.stringify(result, undefined, 1)}\n`);
     };
-    if (worker) await worker.parts(['the ranking'], [key, size, settings], signal, write);
+    const names = ['ranking.json', 'sheet.png', ...ranked.map(({ name }) => `${stemOf(name)}.mp4`)];
+    if (worker) await worker.parts(['the ranking'], key, signal, write, names);
     else await write();
     reporter.result(
       result,

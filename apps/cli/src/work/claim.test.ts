@@ -140,6 +140,27 @@ test('the same results in the order of their names, whoever makes them', async (
   ]);
 });
 
+test('a part whose files are gone is made again', async () => {
+  const made: string[] = [];
+  const write = () =>
+    alone().parts(
+      ['the report'],
+      {},
+      new AbortController().signal,
+      async () => {
+        made.push('report');
+        await writeFile(join(folder, 'report.txt'), 'x');
+      },
+      ['report.txt'],
+    );
+  await write();
+  await write();
+  expect(made).toHaveLength(1);
+  await rm(join(folder, 'report.txt'));
+  await write();
+  expect(made).toHaveLength(2);
+});
+
 test('who shares: by the flag, or by a scheduler; never beside a cut', () => {
   expect(workerFrom({}, folder, 'x', reporter)).toBeUndefined();
   expect(workerFrom({ worker: '1/2' }, folder, 'x', reporter)?.place.rank).toBe(1);

@@ -137,12 +137,14 @@ export class Worker {
   /**
    * What is made of each name, by whichever process, in the order of the names: for results that go into one file.
    * @param settings all that they depend on beside their names; a folder may hold those of other settings.
+   * @param files that making one also writes, below the folder; without them it is made again.
    */
   async parts<T>(
     names: readonly string[],
     settings: unknown,
     signal: AbortSignal,
     make: (index: number) => Promise<T>,
+    files: readonly string[] = [],
   ): Promise<T[]> {
     const key = JSON.stringify(settings);
     const items = names.map((name, index) => ({ ...this.#work.part(name, key), index }));
@@ -151,6 +153,11 @@ export class Worker {
       items,
       signal,
       more: true,
+      isDone: async ({ name, file }) => {
+        for (const one of [file, ...files])
+          if (!(await this.#work.isThere({ name, file: one }))) return false;
+        return true;
+      },
       open: async () => undefined,
       work: async (item) => writeFileAtomic(path(item), serialize(await make(item.index))),
     });
