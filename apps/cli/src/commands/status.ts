@@ -30,9 +30,10 @@ async function stateOf(work: WorkFolder) {
   const items = await work.items();
   const there = await Promise.all(items.map((item) => work.isThere(item)));
   const done = there.filter(Boolean).length;
-  const failed = (await work.failures()).filter(({ name }) => {
+  // Of the same name with other settings there may be older ones.
+  const failed = (await work.failures()).filter(({ name, file }) => {
     const at = items.findIndex((item) => item.name === name);
-    return at < 0 || !there[at];
+    return at < 0 || (!there[at] && items[at].file === file);
   });
   const working = await work.working(items);
   const logs = await work.logs();

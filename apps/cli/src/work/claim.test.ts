@@ -140,6 +140,17 @@ test('the same results in the order of their names, whoever makes them', async (
   ]);
 });
 
+test('what failed with other settings is tried with these', async () => {
+  const parts = (size: number) =>
+    alone().parts(['x'], { size }, new AbortController().signal, async () => {
+      if (size === 1) throw new Error('other sizes');
+      return size;
+    });
+  await expect(parts(1)).rejects.toThrow('1 of 1 failed 3 times: x (other sizes)');
+  expect(await parts(2)).toEqual([2]);
+  expect((await dwm(['status', folder])).stdout).toMatch(/test in .*: 1 of 1 done, 0 in work, 0 failed/);
+});
+
 test('a part whose files are gone is made again', async () => {
   const made: string[] = [];
   const write = () =>

@@ -168,7 +168,7 @@ export class Worker {
 
   async #failed(items: readonly Item[], total: number): Promise<DwmError> {
     const failures = await this.#work.failures();
-    const reason = failures.find(({ name }) => name === items[0].name)?.tries.at(-1)?.message;
+    const reason = failures.find(({ file }) => file === items[0].file)?.tries.at(-1)?.message;
     const others = items.length > 1 ? `, and ${items.length - 1} more` : '';
     return new DwmError(
       'work-failed',

@@ -20,6 +20,7 @@ export interface Item {
 
 export interface Failure {
   readonly name: string;
+  readonly file: string;
   readonly tries: readonly { readonly message: string; readonly host: string; readonly date: string }[];
 }
 
@@ -39,8 +40,8 @@ export interface Working {
 
 const FOLDER = '.dwm-work';
 
-/** Names of items may be paths of any length. */
-const keyOf = (name: string): string => createHash('sha256').update(name).digest('hex').slice(0, 24);
+/** What an item is known by: with other settings, it may be another file of the same name. Paths may be of any length. */
+const keyOf = (file: string): string => createHash('sha256').update(file).digest('hex').slice(0, 24);
 
 /** A part of a file that is being written, or of one that is none of ours, is nothing. */
 function parse(text: string): unknown {
@@ -54,7 +55,8 @@ function parse(text: string): unknown {
 const read = async (path: string): Promise<unknown> => parse(await readFile(path, 'utf8').catch(() => ''));
 
 const isFailure = (value: unknown): value is Failure => {
-  if (!isObject(value) || typeof value.name !== 'string' || !Array.isArray(value.tries)) return false;
+  if (!isObject(value) || typeof value.name !== 'string' || typeof value.file !== 'string') return false;
+  if (!Array.isArray(value.tries)) return false;
   return value.tries.every((one) => isObject(one) && typeof one.message === 'string');
 };
 
@@ -106,12 +108,12 @@ export class WorkFolder {
     return (await stat(join(this.folder, file)).catch(() => undefined)) !== undefined;
   }
 
-  #lease = (name: string): string => join(this.#path, `${keyOf(name)}.lease`);
-  #failure = (name: string): string => join(this.#path, `${keyOf(name)}.failed.json`);
+  #lease = ({ file }: Item): string => join(this.#path, `${keyOf(file)}.lease`);
+  #failure = ({ file }: Item): string => join(this.#path, `${keyOf(file)}.failed.json`);
 
   /** The item for this process alone, unless another one that lives has it. */
-  take({ name }: Item): Promise<Lock | undefined> {
-    return tryLock(this.#lease(name), name);
+  take(item: Item): Promise<Lock | undefined> {
+    return tryLock(this.#lease(item), item.name);
   }
 
   async finished(item: Item, seconds: number, worker: string): Promise<void> {
@@ -122,20 +124,20 @@ export class WorkFolder {
   async failed(item: Item, message: string): Promise<void> {
     const before = await this.triesOf(item);
     const now = { message, host: `${hostname()} ${process.pid}`, date: new Date().toISOString() };
-    const failure: Failure = { name: item.name, tries: [...before, now] };
-    await writeFileAtomic(this.#failure(item.name), `${JSON.stringify(failure, undefined, 1)}\n`);
+    const failure: Failure = { name: item.name, file: item.file, tries: [...before, now] };
+    await writeFileAtomic(this.#failure(item), `${JSON.stringify(failure, undefined, 1)}\n`);
   }
 
-  async triesOf({ name }: Item): Promise<Failure['tries']> {
-    const found = await read(this.#failure(name));
+  async triesOf(item: Item): Promise<Failure['tries']> {
+    const found = await read(this.#failure(item));
     return isFailure(found) ? found.tries : [];
   }
 
   /** Removes leases of processes that are gone. */
   async sweep(items: readonly Item[]): Promise<void> {
     const left = new Set(await this.#named('.lease'));
-    for (const { name } of items)
-      if (left.has(`${keyOf(name)}.lease`)) await (await tryLock(this.#lease(name), name))?.release();
+    for (const item of items)
+      if (left.has(`${keyOf(item.file)}.lease`)) await (await this.take(item))?.release();
   }
 
   async failures(): Promise<Failure[]> {
@@ -169,7 +171,7 @@ export class WorkFolder {
 
   /** Who works on what, dead processes included until their item is taken over. */
   async working(items: readonly Item[]): Promise<Working[]> {
-    const names = new Map(items.map(({ name }) => [`${keyOf(name)}.lease`, name]));
+    const names = new Map(items.map(({ name, file }) => [`${keyOf(file)}.lease`, name]));
     const found: Working[] = [];
     for (const file of await this.#named('.lease')) {
       const holder = await read(join(this.#path, file));
