@@ -82,6 +82,18 @@ export function clipIndices(info: VideoInfo, time: ClipTime): number[] {
   return info.frames === time.frames ? info.timestamps.map((_, index) => index) : framesInTime(info, time);
 }
 
+/**
+ * The first frames of videos that go together, whatever their rates: as many as the shortest of them has, then the last
+ * of these again.
+ */
+export function firstFrames(
+  videos: readonly Pick<VideoInfo, 'frames'>[],
+  frames: number,
+): { readonly first: number; readonly indices: number[] } {
+  const first = Math.min(frames, ...videos.map((video) => video.frames));
+  return { first, indices: Array.from({ length: frames }, (_, i) => Math.min(i, first - 1)) };
+}
+
 /** Mean rate of ascending times in seconds; `single` where there is no interval to measure. */
 export function rateOf(timestamps: readonly number[], single: number): number {
   const span = timestamps[timestamps.length - 1] - timestamps[0];

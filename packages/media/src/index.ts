@@ -6,6 +6,7 @@ export {
   type ClipTime,
   clipIndices,
   type FrameIndices,
+  firstFrames,
   framesInTime,
   indicesAtRate,
   pixelRemark,

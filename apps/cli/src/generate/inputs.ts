@@ -7,6 +7,7 @@ import {
   type ClipTime,
   clipIndices,
   type Frames,
+  firstFrames,
   framesInTime,
   readVideo,
   type VideoInfo,
@@ -48,8 +49,7 @@ export async function readVideos(
   const whole = Object.values(sources).every(({ frames }) => frames === time.frames);
   if (takes === 'first') {
     const lengths = [...Object.values(sources), ...(truth ? [await videoInfo(truth, { folderFps })] : [])];
-    const first = Math.min(time.frames, ...lengths.map(({ frames }) => frames));
-    const indices = Array.from({ length: time.frames }, (_, i) => Math.min(i, first - 1));
+    const { first, indices } = firstFrames(lengths, time.frames);
     const read = async (path: string) => ({
       ...(await readVideo(path, { folderFps, indices: () => indices })),
       fps: time.fps,

@@ -64,8 +64,10 @@ serve({
   },
   describe: async ({ trajectory }) => ready(room, 'room').describe(trajectory),
   readVideo: async (file) => (await import('@dwm/media')).readVideo(file),
-  readVideos: async (asked, { report, signal }) =>
-    (await import('./read-videos.ts')).readVideos(asked, signal, report),
+  async readVideos(asked, { report, signal }) {
+    const { defaults } = ready(model, 'model').pipeline.family;
+    return (await import('./read-videos.ts')).readVideos(asked, defaults, signal, report);
+  },
   plan: async ({ settings, limit }) => planMemory(ready(model, 'model'), settings, limit),
   generate: (input, { report, signal }) => generate(ready(model, 'model'), input, report, signal),
   async attachView(canvas) {
