@@ -18,7 +18,7 @@ import { relativeError } from '@dwm/core-tensor/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadTransformer } from '../pipeline/load-transformer.ts';
 import { timestepTable, transformer, transformerParameters } from '../transformer/index.ts';
-import { LORA_FILE, NON_LORA_FILE } from './lora.ts';
+import { closeLora, LORA_FILE, mergeLora, NON_LORA_FILE, openLora } from './lora.ts';
 import { loadParameters } from './parameters.ts';
 
 const golden = join(import.meta.dirname, '../../tests/golden/transformer_train');
@@ -100,6 +100,27 @@ describe('golden', () => {
     ];
     expect(relativeError(got, want)).toBeLessThan(1e-6);
     wide.parameters.destroy();
+    parameters.destroy();
+  });
+
+  test('a merge writes into the buffers of the weights, and needs few of its own', async () => {
+    const { parameters } = await load();
+    const before = new Map(parameters.tensors);
+    const lora = await openLora(await openDirectory(join(golden, 'lora_trained')));
+    const { createBuffer } = device.gpu;
+    let made = 0;
+    device.gpu.createBuffer = (descriptor) => {
+      made++;
+      return createBuffer.call(device.gpu, descriptor);
+    };
+    const { merged } = await mergeLora(device, parameters, lora);
+    device.gpu.createBuffer = createBuffer;
+    await closeLora(lora);
+    expect(merged).toBe(8);
+    // All layers have one shape: A, B, the factor, uniforms, the result and what is trained whole.
+    expect(made).toBeLessThan(merged);
+    const other = [...parameters.tensors].filter(([name, tensor]) => before.get(name) !== tensor);
+    expect(other.map(([name]) => name)).toEqual(['patch_embed.proj.weight', 'patch_embed.proj.bias']);
     parameters.destroy();
   });
 

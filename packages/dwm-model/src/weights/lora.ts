@@ -30,8 +30,16 @@ import { type LoraLayer, type LoraNames, loraNames, type NamingOptions, wholeNam
 import { type LoraConfig, type LoraScale, layerValue, loraScale, readLoraConfig } from './lora-scale.ts';
 import { lowRankName } from './low-rank.ts';
 import { firstThere } from './model-files.ts';
-import { loadParameters, type ParameterSpecs, type Parameters } from './parameters.ts';
+import {
+  checkNames,
+  fillTensor,
+  loadParameters,
+  type ParameterSpecs,
+  type Parameters,
+  storedDtype,
+} from './parameters.ts';
 import { isLinearWeight } from './quantized.ts';
+import { Rewriter } from './rewriter.ts';
 
 /** File name of a LoRA as diffusers saves it. */
 export const LORA_FILE = 'pytorch_lora_weights.safetensors';
@@ -234,6 +242,7 @@ export async function mergeLora(
   check?.(names);
   const scales = new Map<string, LoraScale & { layers: number }>();
   const otherRanks = new Map<string, number>();
+  const merges: LayerMerge[] = [];
   for (const [module, layer] of names.layers) {
     if (onlyAtHand && !parameters.has(`${module}.weight`)) continue;
     const scale = await loraScaleOf({ lora, config }, module, layer);
@@ -247,11 +256,12 @@ export async function mergeLora(
         await keepBeside(device, parameters, lora, layer, place, weight, scale.factor);
       }
     } else if (parameters.has(target))
-      await mergeLayer(device, parameters, lora, module, layer, weight * scale.factor, roundsProducts);
+      merges.push({ target: parameters.tensors.get(target)!, layer, factor: weight * scale.factor });
     const key = `${scale.source} ${scale.alpha} ${scale.rank} ${scale.factor}`;
     const before = scales.get(key);
     scales.set(key, { ...scale, layers: (before?.layers ?? 0) + 1 });
   }
+  await mergeLayers(device, lora, merges, roundsProducts);
   await replaceWhole(device, parameters, lora, atHand(names.whole));
   const unused = [...names.unused];
   let differences = 0;
@@ -294,42 +304,69 @@ async function readNumber(file: Checkpoint, name: string): Promise<number> {
   });
 }
 
-async function mergeLayer(
+/** W + factor · B·A of a layer, in the place of W. */
+interface LayerMerge {
+  readonly target: DeviceTensor;
+  readonly layer: LoraLayer;
+  readonly factor: number;
+}
+
+/** @param roundsProducts as `MergeOptions` has it. */
+async function mergeLayers(
   device: Device,
-  parameters: Parameters,
   lora: Checkpoint,
-  module: string,
-  { down, up }: LoraLayer,
-  factor: number,
+  merges: readonly LayerMerge[],
   roundsProducts: boolean,
 ): Promise<void> {
-  const target = parameters.tensors.get(`${module}.weight`)!;
-  const round = (x: Tensor) => (roundsProducts ? cast(x, target.dtype) : x);
-  const { shape: given } = lora.tensors.get(down)!;
-  const [rank] = given;
-  const [outputs, ...rest] = target.shape;
-  const inputs = elementCount(rest);
-  // Of a convolution, or of a linear layer that was saved as one of a single pixel.
-  const fits = (shape: readonly number[], rows: number, columns: number) =>
-    shape.length > 2 && shape[0] === rows && elementCount(shape.slice(1)) === columns;
-  const storedUp = lora.tensors.get(up)!.shape;
-  const specs: ParameterSpecs = {
-    [down]: { shape: fits(given, rank, inputs) ? given : [rank, inputs] },
-    [up]: { shape: fits(storedUp, outputs, rank) ? storedUp : [outputs, rank] },
-  };
-  const low = await loadParameters(device, lora, specs, { ignore: () => true });
-  let out: DeviceTensor;
+  const rewriter = new Rewriter(device);
+  // Those of one shape together: they share a program.
+  const shapeOf = ({ target, layer: { down } }: LayerMerge) =>
+    `${target.dtype} ${target.shape} ${lora.tensors.get(down)!.shape}`;
+  const sorted = [...merges].sort((a, b) => (shapeOf(a) < shapeOf(b) ? -1 : 1));
   try {
-    const update = round(
-      matmul(reshape(low.get(up), [outputs, rank]), reshape(low.get(down), [rank, inputs])),
-    );
-    const scaled = factor === 1 ? update : round(mul(update, factor));
-    const sum = add(parameter(target), reshape(scaled, target.shape));
-    ({ out } = await evaluate(device, { out: cast(sum, target.dtype) }));
+    for (const { target, layer, factor } of sorted) {
+      const round = (x: Tensor) => (roundsProducts ? cast(x, target.dtype) : x);
+      const { down, up } = layer;
+      const { shape: given } = lora.tensors.get(down)!;
+      const [rank] = given;
+      const [outputs, ...rest] = target.shape;
+      const inputs = elementCount(rest);
+      // Of a convolution, or of a linear layer that was saved as one of a single pixel.
+      const fits = (shape: readonly number[], rows: number, columns: number) =>
+        shape.length > 2 && shape[0] === rows && elementCount(shape.slice(1)) === columns;
+      const storedUp = lora.tensors.get(up)!.shape;
+      const specs: ParameterSpecs = {
+        [down]: { shape: fits(given, rank, inputs) ? given : [rank, inputs] },
+        [up]: { shape: fits(storedUp, outputs, rank) ? storedUp : [outputs, rank] },
+      };
+      checkNames(
+        lora,
+        specs,
+        (name) => name,
+        () => true,
+      );
+      const dtypeOf = (name: string) => storedDtype(lora.tensors.get(name)!.dtype)!;
+      const { buffer, run } = await rewriter.rewriting(
+        {
+          weight: { shape: target.shape, dtype: target.dtype },
+          a: spec([rank, inputs], dtypeOf(down)),
+          b: spec([outputs, rank], dtypeOf(up)),
+          factor: spec([1]),
+        },
+        'merge',
+        ({ weight, a, b, factor: times }) => {
+          const scaled = round(mul(round(matmul(b, a)), times));
+          return cast(add(weight, reshape(scaled, target.shape)), target.dtype);
+        },
+      );
+      await fillTensor(buffer('a'), lora, down);
+      await fillTensor(buffer('b'), lora, up);
+      target.copyFrom(await run({ weight: target, factor: Float32Array.of(factor) }));
+    }
+    await device.done();
   } finally {
-    low.destroy();
+    rewriter.destroy();
   }
-  parameters.replace(`${module}.weight`, out);
 }
 
 /** Puts an update beside the weight of a linear layer of `shape`. */

@@ -11,7 +11,6 @@ import {
   DeviceTensor,
   type DType,
   elementCount,
-  evaluate,
   InvalidArgumentError,
   InvalidFileError,
   isPacked,
@@ -22,6 +21,7 @@ import {
   type TensorSpec,
 } from '@dwm/core-tensor';
 import { withScales } from './quantized.ts';
+import { Rewriter } from './rewriter.ts';
 
 /** What the network expects under one name. */
 export interface ParameterSpec {
@@ -151,32 +151,45 @@ export async function loadParameters(
     totalBytes += elementCount(shape) * bytesOf(DTYPES[dtype]!);
   }
   let doneBytes = 0;
+  const onBytes = (bytes: number) => {
+    doneBytes += bytes;
+    options.onProgress?.(doneBytes, totalBytes);
+  };
   const tensors = new Map<string, DeviceTensor>();
+  const rewriter = new Rewriter(device);
   try {
-    for (const [name, spec] of wanted) {
+    for (const [name, { shape, order }] of wanted) {
       const dtype = DTYPES[checkpoint.tensors.get(stored(name))!.dtype]!;
-      const tensor = new DeviceTensor(device, { shape: spec.shape, dtype }, name);
-      tensors.set(name, tensor);
-      await fillTensor(tensor, checkpoint, stored(name), (bytes) => {
-        doneBytes += bytes;
-        options.onProgress?.(doneBytes, totalBytes);
-      });
-      if (spec.order) {
-        const turned = permute(parameter(tensor), spec.order);
-        const { out } = await evaluate(device, { out: isPacked(dtype) ? cast(turned, 'f32') : turned });
-        tensor.destroy();
-        tensors.set(name, out);
+      const asStored = { shape, dtype };
+      if (!order) {
+        const tensor = new DeviceTensor(device, asStored, name);
+        tensors.set(name, tensor);
+        await fillTensor(tensor, checkpoint, stored(name), onBytes);
+        continue;
       }
+      const { buffer, run } = await rewriter.rewriting(
+        { weight: asStored },
+        `order ${order}`,
+        ({ weight }) => {
+          const turned = permute(weight, order);
+          return isPacked(dtype) ? cast(turned, 'f32') : turned;
+        },
+      );
+      await fillTensor(buffer('weight'), checkpoint, stored(name), onBytes);
+      tensors.set(name, (await run()).clone(name));
     }
     await device.done();
   } catch (error) {
     for (const tensor of tensors.values()) tensor.destroy();
     throw error;
+  } finally {
+    rewriter.destroy();
   }
   return new Parameters(tensors);
 }
 
-function checkNames(
+/** @throws InvalidFileError as `loadParameters`. */
+export function checkNames(
   checkpoint: Checkpoint,
   specs: ParameterSpecs,
   stored: (name: string) => string,
