@@ -43,7 +43,7 @@ if (process.env.DWM_TRACE?.split(',').includes('kernels')) traceKernels((line) =
 export const adapterRequests = {
   /** Around each question, in which Dawn's C++ writes to standard error. */
   around: <T>(ask: () => Promise<T>): Promise<T> => ask(),
-  /** The whole name of the device to take where a machine has several; the first one if undefined. */
+  /** The whole name of the device to take where a machine has several; if undefined, the first one or `$DWM_ADAPTER`. */
   choose: async (): Promise<string | undefined> => undefined,
 };
 
@@ -53,7 +53,7 @@ export const adapterRequests = {
  */
 export async function openNodeDevice(options: NodeOpenOptions = {}): Promise<Device> {
   const wanted = options.adapter ?? adapterFromEnvironment();
-  const name = wanted === undefined ? await adapterRequests.choose() : undefined;
+  const name = options.adapter === undefined ? await adapterRequests.choose() : undefined;
   const flags = dawnFlags(options);
   const adapter = await (name === undefined ? findAdapter(wanted, flags) : namedAdapter(name, flags));
   const software = adapter.info.isFallbackAdapter ?? false;
