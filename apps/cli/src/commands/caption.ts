@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename, extname, join, relative } from 'node:path';
 import { DwmError, InvalidArgumentError } from '@dwm/core-tensor';
-import { isDiskFull, WriteError, writeFileAtomic } from '@dwm/core-tensor/node';
+import { isDiskFull, WriteError, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
 import { checkInside, filesIn, LAYOUTS, type Layout, sampleFolders } from '@dwm/dwm-model/node';
 import { readVideo } from '@dwm/media/node';
 import { type Command, Option } from 'commander';
@@ -147,6 +147,18 @@ async function caption(flags: Flags, reporter: Reporter, signal: AbortSignal): P
   const cut = flags.arrayIndex === undefined ? undefined : '--array-index';
   const worker = workerFrom(flags, flags.dataRoot, 'caption', reporter, [cut]);
   if (worker) return captionShared(worker, all, flags, endpoint, reporter, signal);
+  // Shares of one list are written beside each other.
+  const name = `caption${flags.arrayIndex === undefined ? '' : `-${flags.arrayIndex}`}`;
+  await withOutput(flags.dataRoot, { name }, () => captionAlone(all, flags, endpoint, reporter, signal));
+}
+
+async function captionAlone(
+  all: readonly Task[],
+  flags: Flags,
+  endpoint: Endpoint,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<void> {
   const todo: Task[] = [];
   for (const task of all) if (flags.overwrite || !(await exists(task.target))) todo.push(task);
   const tasks = share(todo, flags);

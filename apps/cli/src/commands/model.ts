@@ -1,4 +1,5 @@
 /** `dwm model`: makes a model folder of others, without a device. */
+import { withOutput } from '@dwm/core-tensor/node';
 import { mixWeights, noiseToHands, writeHalfModel } from '@dwm/dwm-model/node';
 import type { Command } from 'commander';
 import { createReporter } from '../report.ts';
@@ -19,7 +20,7 @@ Examples:
     .description('the same model with weights in f16, as it is given away; other files of <to> stay')
     .argument('<to>', 'model folder to write')
     .action(async (from: string, to: string) => {
-      const parts = await writeHalfModel(from, to);
+      const parts = await withOutput(to, {}, () => writeHalfModel(from, to));
       const lines = parts.map(
         ({ part, parameters, bytes }) =>
           `${part.padEnd(13)} ${(parameters / 1e6).toFixed(3)} M parameters, ${(bytes / 1e6).toFixed(2)} MB`,
@@ -33,7 +34,7 @@ Examples:
     .argument('<to>', 'model folder to write')
     .requiredOption('--share <share>', 'of the first, 0 to 1', real(0, 1))
     .action(async (from: string, other: string, to: string, { share }: { share: number }) => {
-      await mixWeights(from, other, share, to);
+      await withOutput(to, {}, () => mixWeights(from, other, share, to));
       reporter().result({ out: to }, to);
     });
 
@@ -41,7 +42,7 @@ Examples:
     .description('what a DWM of a single step starts from: weights that read noise read hands')
     .argument('<to>', 'model folder to write')
     .action(async (from: string, to: string) => {
-      await noiseToHands(from, to);
+      await withOutput(to, {}, () => noiseToHands(from, to));
       reporter().result({ out: to }, to);
     });
 }

@@ -5,7 +5,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync, unlinkSync } from 'node:fs';
-import { link, open, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { link, lstat, open, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DwmError } from '../../errors.ts';
@@ -115,9 +115,16 @@ interface Found {
   readonly here: boolean;
 }
 
-/** Who holds the lock; undefined if it is gone by now. */
+/** Who holds the lock; undefined if it is gone by now. @throws DwmError for what no process of ours has made there. */
 async function look(file: string): Promise<Found | undefined> {
-  const text = await readFile(file, 'utf8').catch(() => undefined);
+  const ifThere = (error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  };
+  const entry = await lstat(file).catch(ifThere);
+  if (entry && !entry.isFile())
+    throw new DwmError('lock', `${file}: is no regular file, which a lock is; remove it`, { file });
+  const text = await readFile(file, 'utf8').catch(ifThere);
   if (text === undefined) return undefined;
   const holder = parse(text);
   const known = holder && isAlive(holder);

@@ -1,6 +1,6 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -84,6 +84,14 @@ describe('withOutput', () => {
       await utimes(join(dir, '.dwm.lock'), new Date(), new Date(Date.now() - 200_000));
       expect(await run()).toBe('done');
     }
+  });
+
+  test.each([
+    ['a folder', (file: string) => mkdir(file)],
+    ['a link to nothing', (file: string) => symlink('nothing', file)],
+  ])('%s in place of a lock is named', async (_, make) => {
+    await make(join(dir, '.dwm.lock'));
+    await expect(run()).rejects.toThrow(/\.dwm\.lock: is no regular file, which a lock is; remove it/);
   });
 
   test('says on which machine the other one is', async () => {
