@@ -3,10 +3,8 @@
  * arena. A plan is data; it knows FLOPs, bytes and peak memory before anything is allocated.
  */
 import {
-  byteLength,
   type DeviceCaps,
   type Dispatch,
-  elementCount,
   type Lowering,
   offsetAlignment,
   type Receipt,
@@ -16,6 +14,7 @@ import {
 import { DwmError, InvalidArgumentError } from '../errors.ts';
 import type { Cost, Precision, Target, Tensor, TensorSpec } from '../tensor.ts';
 import { type Interval, placeIntervals } from './arena.ts';
+import { tensorBytes } from './fused-ops.ts';
 import { buildSteps, type Step } from './steps.ts';
 
 /** Where a bound range of bytes lives. */
@@ -99,8 +98,6 @@ export function collectSteps(plan: () => void): LoweredStep[] {
   }
   return collected;
 }
-
-const tensorBytes = (tensor: TensorSpec) => byteLength(elementCount(tensor.shape), tensor.dtype);
 
 /**
  * @throws PlanTooLargeError naming the step, where its kernels do not fit in the limits of the device;
