@@ -115,12 +115,14 @@ export const loraMetadata = (rank: number, alpha: number, targetModules: readonl
  * so that this run's factor gives the product that the file means; where it does not, A and B are taken as they are,
  * as the original takes them.
  * @param scale this run's factor, alpha / rank.
+ * @param zeroIsRank as `loraScale` has it; true unless told.
  * @throws InvalidFileError where the files hold other tensors than are trained, or of other shapes.
  */
 export async function startFromLora(
   folder: ModelFolder,
   layout: PackedLayout,
   scale: number,
+  zeroIsRank?: boolean,
 ): Promise<{ theta: Float32Array; note?: string }> {
   const files = await openLora(folder);
   const { lora, whole } = files;
@@ -148,7 +150,7 @@ export async function startFromLora(
     );
     const names = loraNames(lora.name, lora.tensors.keys(), targets, { refusesDifferences: true });
     for (const [module, layer] of names.layers) {
-      const { factor, source } = await loraScaleOf(files, module, layer);
+      const { factor, source } = await loraScaleOf(files, module, layer, zeroIsRank);
       const change = source === undefined ? 1 : factor / scale;
       if (layers.includes(`${module}.lora_A.weight`)) factors.add(change);
       await read(lora, layer.down, `${module}.lora_A.weight`);

@@ -1,5 +1,12 @@
 /** DWM's own LoRA under everybody's names, and LightX2V's two layouts, on a made-up network, against sums worked out here. */
-import { bytesSource, type Device, DeviceTensor, openSafetensors, writeSafetensors } from '@dwm/core-tensor';
+import {
+  bytesSource,
+  type Device,
+  DeviceTensor,
+  openSafetensors,
+  type SafetensorsTensor,
+  writeSafetensors,
+} from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loraRemarks, type MergedLora, mergeLora } from '../weights/lora.ts';
@@ -34,7 +41,7 @@ const tensor = (shape: number[], seed: number) => ({
 });
 const one = (value: number) => ({ dtype: 'F32' as const, shape: [], data: Float32Array.of(value) });
 
-type Tensors = Record<string, ReturnType<typeof tensor>>;
+type Tensors = Record<string, SafetensorsTensor>;
 
 async function mergedBy(
   tensors: Tensors,
@@ -138,6 +145,10 @@ test('strict refuses what does not cover the network, or finds no place in it', 
   await expect(merge(stray)).rejects.toThrow(/blocks.9.ffn.0.diff_b .*belong.* to nothing/);
   const { merged } = await merge(stray, { strict: false });
   expect(merged.unused).toContain('diffusion_model.blocks.9.ffn.0.diff_b');
+  // What is left out anyway needs no place.
+  const outer = { ...KOHYA, 'diffusion_model.img_emb.emb_pos.diff': tensor([3], 0) };
+  expect((await merge(outer)).merged.unused).toContain('diffusion_model.img_emb.emb_pos.diff');
+  await expect(merge(outer, { outsideBlocks: true })).rejects.toThrow(/emb_pos.diff belong.* to nothing/);
 });
 
 const Q = 'blocks.0.self_attn.q.weight';
@@ -161,6 +172,15 @@ test.each([
   ],
   ['lora_unet_blocks_0_attn1_to_q.lora_down.weight', 'lora_unet_blocks_0_attn1_to_q.lora_up.weight'],
   ['blocks.0.self_attn.q.lora.down.weight', 'blocks.0.self_attn.q.lora.up.weight'],
+  ['lora_unet__blocks.0.self_attn.q.lora_down.weight', 'lora_unet__blocks.0.self_attn.q.lora_up.weight'],
+  [
+    'pipe.dit.blocks.0.self_attn.q.lora_A.default.weight',
+    'pipe.dit.blocks.0.self_attn.q.lora_B.default.weight',
+  ],
+  [
+    'diffusion_model._orig_mod.blocks.0.self_attn.q.lora_down.weight',
+    'diffusion_model._orig_mod.blocks.0.self_attn.q.lora_up.weight',
+  ],
 ])('%s is the layer that it names', async (down, up) => {
   const { merged, after } = await mergeOwn({ [down]: tensor([2, 5], 1), [up]: tensor([3, 2], 2) });
   // Nobody says alpha: it is the rank.
@@ -168,7 +188,7 @@ test.each([
   expect(merged).toMatchObject({ merged: 1, unused: [] });
 });
 
-test('every layer has its own rank and alpha; a zero, or none, stands for the rank', async () => {
+test('every layer has its own rank and alpha, in any float; without one it is the rank', async () => {
   const layer = (name: string, rank: number, [out, into]: number[], [a, b]: number[]) => ({
     [`lora_unet__${name}.lora_down.weight`]: tensor([rank, into], a),
     [`lora_unet__${name}.lora_up.weight`]: tensor([out, rank], b),
@@ -180,13 +200,16 @@ test('every layer has its own rank and alpha; a zero, or none, stands for the ra
     'lora_unet__blocks_1_cross_attn_k_img.alpha': one(0),
     ...layer('blocks_1_ffn_0', 1, [7, 3], [5, 6]),
     ...layer('head_head', 4, [4, 3], [7, 8]),
-    'lora_unet__head_head.alpha': one(0.5),
+    'lora_unet__head_head.alpha': { dtype: 'BF16', shape: [], data: Uint16Array.of(0x3f00) },
   });
   close(after[Q], sum(Q, 2.5, 2, [1, 2]));
-  close(after['blocks.1.cross_attn.k_img.weight'], sum('blocks.1.cross_attn.k_img.weight', 1, 3, [3, 4]));
+  expect(after['blocks.1.cross_attn.k_img.weight']).toEqual(base('blocks.1.cross_attn.k_img.weight'));
   close(after[FFN], sum(FFN, 1, 1, [5, 6]));
   close(after['head.head.weight'], sum('head.head.weight', 0.125, 4, [7, 8]));
   expect(merged).toMatchObject({ merged: 4, unused: [] });
+  expect(loraRemarks(merged).notes).toContain(
+    'LoRA: alpha 0 of rank 3 in 1 layers, as its .alpha tensor says: B·A counts 0 times',
+  );
 });
 
 test('a convolution, and a linear layer saved as one of a single pixel', async () => {
@@ -200,6 +223,24 @@ test('a convolution, and a linear layer saved as one of a single pixel', async (
   close(after[FFN], sum(FFN, 1, 1, [3, 4]));
 });
 
+test('what was made for a patch projection of fewer channels changes the first ones', async () => {
+  const patch = 'patch_embedding.weight';
+  const { after } = await mergeOwn({
+    'lora_unet__patch_embedding.lora_down.weight': tensor([2, 3, 1, 2, 2], 1),
+    'lora_unet__patch_embedding.lora_up.weight': tensor([3, 2, 1, 1, 1], 2),
+    'diffusion_model.patch_embedding.diff': tensor([3, 2, 1, 2, 2], 3),
+  });
+  const [down, up, difference] = [values(24, 1), values(6, 2), values(24, 3)];
+  const want = [...base(patch)].map((w, i) => {
+    const [row, column] = [Math.floor(i / 16), i % 16];
+    const update = [0, 1].reduce((total, r) => total + up[row * 2 + r] * down[r * 12 + column], 0);
+    return w + (column < 12 ? update : 0) + (column < 8 ? difference[row * 8 + column] : 0);
+  });
+  close(after[patch], want);
+  const wide = { 'diffusion_model.patch_embedding.diff': tensor([3, 5, 1, 2, 2], 3) };
+  await expect(mergeOwn(wide)).rejects.toThrow(/patch_embedding.diff.*\[3,\s?4,\s?1,\s?2,\s?2\]/);
+});
+
 test('differences count beside updates, or alone; what belongs to the text encoder is named', async () => {
   const text = Object.fromEntries(
     Array.from({ length: 10 }, (_, i) => [`lora_te_blocks_${i}_attn_q.lora_down.weight`, tensor([1, 2], i)]),
@@ -209,14 +250,16 @@ test('differences count beside updates, or alone; what belongs to the text encod
     'lora_unet__blocks_0_self_attn_q.diff_b': tensor([3], 2),
     'diffusion_model.head.head.diff_b': tensor([4], 3),
     'lora_unet_blocks_0_modulation.diff': tensor([1, 6, 3], 4),
+    'lycoris_blocks_0_self_attn_norm_q.w_norm': tensor([3], 5),
     ...text,
   });
   close(after[Q], plus(Q, 1, 1));
   close(after['blocks.0.self_attn.q.bias'], plus('blocks.0.self_attn.q.bias', 1, 2));
   close(after['head.head.bias'], plus('head.head.bias', 1, 3));
   close(after['blocks.0.modulation'], plus('blocks.0.modulation', 1, 4));
+  close(after['blocks.0.self_attn.norm_q.weight'], plus('blocks.0.self_attn.norm_q.weight', 1, 5));
   const { warnings, notes } = loraRemarks(merged);
-  expect(notes).toEqual(['LoRA: a difference is added to 4 tensors']);
+  expect(notes).toEqual(['LoRA: a difference is added to 5 tensors']);
   expect(warnings).toHaveLength(1);
   expect(warnings[0]).toMatch(
     /^LoRA: lora_te_blocks_0_attn_q.lora_down.weight, .*lora_te_blocks_7_\S+ and 2 others belong to nothing/,

@@ -14,7 +14,7 @@ import type { MergedLora } from '../weights/lora.ts';
 import { diffusersName } from './transformer/names.ts';
 
 /** How files name what belongs to a Wan transformer, and how the original merges it. */
-export const WAN_LORA = { alias: diffusersName, roundsProducts: true } as const;
+export const WAN_LORA = { alias: diffusersName, roundsProducts: true, zeroIsRank: false } as const;
 
 /** How a LoRA for fewer steps is merged. */
 export interface LightX2VOptions {
@@ -29,6 +29,8 @@ export interface LightX2VOptions {
 }
 
 const BLOCK = /^blocks\.(\d+)\./;
+/** A difference outside the blocks, as the file names it. */
+const OUTER_DIFFERENCE = /^(?!(?:diffusion_model\.)?blocks\.).*\.diff(?:_b)?$/;
 
 /**
  * Merges a LightX2V LoRA, after the model's own.
@@ -47,6 +49,7 @@ export async function mergeLightX2V(
     const isPeft = [...lora.tensors.keys()].some((name) => /\.lora_A(\.[^.]+)?\.weight$/.test(name));
     // Of PEFT's layout only the pairs count, without alpha.
     const ignore = (name: string) => isPeft && /\.(alpha|diff|diff_b)$/.test(name);
+    const mayBeLeft = (name: string) => !outsideBlocks && OUTER_DIFFERENCE.test(name);
     return await mergeInto(
       device,
       loaded,
@@ -56,8 +59,9 @@ export async function mergeLightX2V(
         ignore,
         weight: scale,
         takesDifference: (name) => outsideBlocks || BLOCK.test(name),
-        check: ({ layers, unused }) => {
+        check: ({ layers, unused: homeless }) => {
           if (!strict) return;
+          const unused = homeless.filter((name) => !mayBeLeft(name));
           const covered = new Set([...layers.keys()].flatMap((name) => BLOCK.exec(name)?.[1] ?? []));
           const missing = Array.from({ length: blocks }, (_, i) => String(i)).filter((i) => !covered.has(i));
           const fix = 'choose the LoRA made for this network, or pass --no-lightx2v-compat-strict';

@@ -29,7 +29,7 @@ export interface LoraNames {
 export interface NamingOptions {
   /** Another name that files have for a tensor of the network. */
   readonly alias?: (name: string) => string;
-  /** Refuse a file of `.diff` and `.diff_b`, which are added to a weight and to a bias. */
+  /** Refuse a file of `.diff` or `.w_norm`, which are added to a weight, or `.diff_b` or `.b_norm`, to a bias. */
   readonly refusesDifferences?: boolean;
   /** Tensors of the file to pass over. */
   readonly ignore?: (name: string) => boolean;
@@ -59,10 +59,11 @@ const OTHER_KINDS: readonly (readonly [RegExp, string])[] = [
   [/\.lora_embedding_[AB]/, 'LoRA of an embedding'],
   [/\.lora[._](A|B|down|up)(\.[^.]+)?\.bias$/, 'LoRA with a bias'],
 ];
-const DIFFERENCE = /^(?<path>.*)\.diff(?<bias>_b)?$/;
+/** Of whole tensors, and LyCORIS's of norms. */
+const DIFFERENCE = /^(?<path>.*)\.(?:diff|w_norm|(?<bias>diff_b|b_norm))$/;
 
 /** What wrappers of a network put before its names. */
-const WRAPPERS = /^(?:(?:base_model|model|transformer|diffusion_model|unet|module)\.)+/;
+const WRAPPERS = /^(?:(?:base_model|model|transformer|diffusion_model|unet|module|pipe|dit|_orig_mod)\.)+/;
 const KOHYA = /^(?:lora_(?:unet|transformer)|lycoris)[_-]+/;
 /** What PEFT puts into the names of tensors that it wraps, or that it keeps whole. */
 const WRAPPED = /\.(?:base_layer|modules_to_save(?:\.[^.]+)?)(?=\.(?:weight|bias)$)/;

@@ -160,16 +160,21 @@ export interface LoraScale {
   readonly source: string | undefined;
 }
 
-/** @param alphaTensor the layer's own `.alpha`; 0 stands for the rank, as in kohya's tools. */
+/**
+ * @param alphaTensor the layer's own `.alpha`.
+ * @param zeroIsRank an alpha tensor of 0 stands for the rank, as where kohya's tools make a network of a file; else the
+ *   layer counts 0 times, as where a file is merged by the formula.
+ */
 export function loraScale(
   module: string,
   rank: number,
   config: LoraConfig | undefined,
   alphaTensor: number | undefined,
+  zeroIsRank: boolean,
 ): LoraScale {
   const divisor = config?.rankStabilised ? Math.sqrt(rank) : rank;
   if (alphaTensor !== undefined) {
-    const alpha = alphaTensor || rank;
+    const alpha = alphaTensor === 0 && zeroIsRank ? rank : alphaTensor;
     return { alpha, rank, factor: alpha / divisor, source: 'its .alpha tensor' };
   }
   const said = config && layerValue(module, config.alpha, config.alphas);

@@ -195,6 +195,8 @@ export interface MergeOptions extends NamingOptions {
   readonly beside?: number;
   /** Every update counts so many times; 1 unless told. */
   readonly weight?: number;
+  /** What an alpha tensor of 0 stands for, see `loraScale`; the rank unless told. */
+  readonly zeroIsRank?: boolean;
   /** Round B·A, and its multiple, to the dtype of W before it is added, as a merge in that dtype does. */
   readonly roundsProducts?: boolean;
   /** Which differences are added, by the network's name of their tensor; all of them unless told. */
@@ -216,6 +218,7 @@ export async function mergeLora(
   { lora, whole, config }: LoraFiles,
   {
     weight = 1,
+    zeroIsRank,
     roundsProducts = false,
     takesDifference = () => true,
     check,
@@ -245,7 +248,7 @@ export async function mergeLora(
   const merges: LayerMerge[] = [];
   for (const [module, layer] of names.layers) {
     if (onlyAtHand && !parameters.has(`${module}.weight`)) continue;
-    const scale = await loraScaleOf({ lora, config }, module, layer);
+    const scale = await loraScaleOf({ lora, config }, module, layer, zeroIsRank);
     const said = config && layerValue(module, config.rank, config.ranks);
     if (said !== undefined && said !== scale.rank) otherRanks.set(`${said}, not ${scale.rank}`, scale.rank);
     const target = `${module}.weight`;
@@ -288,10 +291,12 @@ export async function loraScaleOf(
   { lora, config }: LoraFiles,
   module: string,
   { down, alpha }: LoraLayer,
+  zeroIsRank = true,
 ): Promise<LoraScale> {
   const [rank = 0] = lora.tensors.get(down)!.shape;
   if (rank === 0) throw new InvalidFileError(lora.name, `${down}: has rank 0`, { field: down });
-  return loraScale(module, rank, config, alpha === undefined ? undefined : await readNumber(lora, alpha));
+  const own = alpha === undefined ? undefined : await readNumber(lora, alpha);
+  return loraScale(module, rank, config, own, zeroIsRank);
 }
 
 /** A tensor that holds one number. */
@@ -329,7 +334,9 @@ async function mergeLayers(
       const { down, up } = layer;
       const { shape: given } = lora.tensors.get(down)!;
       const [rank] = given;
-      const [outputs, ...rest] = target.shape;
+      const [outputs] = target.shape;
+      const narrow = narrower(given, [rank, ...target.shape.slice(1)]);
+      const rest = narrow ? given.slice(1) : target.shape.slice(1);
       const inputs = elementCount(rest);
       // Of a convolution, or of a linear layer that was saved as one of a single pixel.
       const fits = (shape: readonly number[], rows: number, columns: number) =>
@@ -355,8 +362,8 @@ async function mergeLayers(
         },
         'merge',
         ({ weight, a, b, factor: times }) => {
-          const scaled = round(mul(round(matmul(b, a)), times));
-          return cast(add(weight, reshape(scaled, target.shape)), target.dtype);
+          const scaled = reshape(round(mul(round(matmul(b, a)), times)), [outputs, ...rest]);
+          return cast(add(weight, widened(scaled, target.shape)), target.dtype);
         },
       );
       await fillTensor(buffer('a'), lora, down);
@@ -368,6 +375,17 @@ async function mergeLayers(
     rewriter.destroy();
   }
 }
+
+/** Whether a convolution's weight was made for fewer input channels: those of the base, which come first. */
+const narrower = (given: readonly number[], wide: readonly number[]): boolean =>
+  given.length > 2 &&
+  given.length === wide.length &&
+  given[1] < wide[1] &&
+  given.every((size, i) => i === 1 || size === wide[i]);
+
+/** With zeros for the input channels beyond. */
+const widened = (x: Tensor, { 1: channels }: readonly number[]): Tensor =>
+  x.shape[1] === channels ? x : pad(x, 1, 0, channels - x.shape[1]);
 
 /** Puts an update beside the weight of a linear layer of `shape`. */
 async function keepBeside(
@@ -420,14 +438,11 @@ async function addDifference(
 ): Promise<void> {
   const target = parameters.tensors.get(name)!;
   requireWritable(file, name, stored, target);
-  const loaded = await loadParameters(
-    device,
-    file,
-    { [stored]: { shape: target.shape } },
-    { ignore: () => true },
-  );
+  const given = file.tensors.get(stored)!.shape;
+  const shape = narrower(given, target.shape) ? given : target.shape;
+  const loaded = await loadParameters(device, file, { [stored]: { shape } }, { ignore: () => true });
   try {
-    const sum = add(parameter(target), mul(loaded.get(stored), weight));
+    const sum = add(parameter(target), widened(mul(loaded.get(stored), weight), target.shape));
     const { out } = await evaluate(device, { out: cast(sum, target.dtype) });
     parameters.replace(name, out);
   } finally {

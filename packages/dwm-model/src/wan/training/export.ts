@@ -3,6 +3,7 @@ import { type ModelFolder, type SafetensorsDtype, toBfloat16 } from '@dwm/core-t
 import { startFromLora, TRANSFORMER_FILE } from '../../training/export.ts';
 import { PackedLayout } from '../../training/packed.ts';
 import { NON_LORA_FILE } from '../../weights/lora.ts';
+import { WAN_LORA } from '../lora.ts';
 import type { WanLora } from './trainable.ts';
 
 /** File name of a trained LoRA of Wan. */
@@ -98,7 +99,7 @@ export async function startFromWanLora(
     [...parts].map(([name, { shape }]) => [name, shape] as const),
   );
   const all = new PackedLayout(Object.fromEntries(shapes));
-  const { theta, note } = await startFromLora(folder, all, scale);
+  const { theta, note } = await startFromLora(folder, all, scale, WAN_LORA.zeroIsRank);
   const packed = (one: PackedLayout) => {
     const values = new Float32Array(one.length);
     for (const name of one.parts.keys()) one.values(values, name).set(all.values(theta, name));
