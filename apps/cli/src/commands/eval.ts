@@ -5,9 +5,11 @@ import { type Device, DwmError, InvalidArgumentError } from '@dwm/core-tensor';
 import { openNodeDevice, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
 import { DEFAULTS, type Lpips, type LpipsNetwork, onceEach } from '@dwm/dwm-model';
 import { loadLpips } from '@dwm/dwm-model/node';
+import { hasHandWeights } from '@dwm/hands/node';
 import { type Command, Option } from 'commander';
 import { baselines } from '../eval/baselines.ts';
 import { counterfactualTable, modelMethods } from '../eval/counterfactuals.ts';
+import { HandPoints } from '../eval/hand-points.ts';
 import { hasRoom, idleHands } from '../eval/idle-hands.ts';
 import { judge, type Method, type Strip } from '../eval/judge.ts';
 import { type CheckedModel, checkModel, Generator, roundTripMethod } from '../eval/models.ts';
@@ -41,6 +43,7 @@ interface Flags extends WorkerFlags {
   ablations?: true;
   limit?: number;
   lpips?: string;
+  pck: boolean;
   out: string;
   promptSubdir: string;
   followLinks?: true;
@@ -101,6 +104,7 @@ export function addEval(program: Command): void {
     .option('--width <pixels>', 'as height', inSteps(16, 16, 'a multiple of 16'))
     .optionsGroup('Results:')
     .option('--lpips <dir>', 'folder with published LPIPS weights; see docs/evaluation.md')
+    .option('--no-pck', 'do not look for hands in the videos, which takes a network run or two a frame')
     .option('--out <dir>', 'folder for results.json, results.txt and report.html', 'dwm-eval')
     .addOption(workerOption())
     .addHelpText(
@@ -251,9 +255,16 @@ async function evaluate(
   let strips: Strip[] | undefined;
   let device: Device | undefined;
   if (models.length > 0) device = await openTunedDevice(reporter);
-  else if (flags.lpips !== undefined) device = await openNodeDevice();
+  const tracks = flags.pck && files.some(({ handVideo }) => handVideo !== undefined);
+  if (tracks && !hasHandWeights())
+    reporter.say(
+      'hand PCK is left out: the hand tracker has no weights (npm install @svenflow/micro-handpose@0.3.0); --no-pck says nothing of it',
+    );
+  const hasTracker = tracks && hasHandWeights();
+  if (!device && (flags.lpips !== undefined || hasTracker)) device = await openNodeDevice();
   const lpips: ReadonlyMap<LpipsNetwork, Lpips> =
     flags.lpips !== undefined ? await loadLpips(device!, flags.lpips) : new Map();
+  const networks = { lpips, hands: hasTracker ? await HandPoints.load(device!) : undefined };
 
   async function* read(which: readonly ClipFiles[] = files): AsyncGenerator<EvalClip> {
     for (const file of which) {
@@ -270,14 +281,14 @@ async function evaluate(
         files.map(({ name }) => `${method.name} (${results.length}): ${name}`),
         settings,
         signal,
-        (index) => judge(method, read([files[index]]), lpips, () => {}),
+        (index) => judge(method, read([files[index]]), networks, () => {}),
       );
       const clips = parts.flatMap(({ result }) => result.clips);
       results.push(methodResult(method.name, method.kind, clips));
       strips ??= parts.flatMap((part) => part.strips);
       return;
     }
-    const judged = await judge(method, read(), lpips, (done) =>
+    const judged = await judge(method, read(), networks, (done) =>
       reporter.progress(`${method.name}: clip ${done} of ${files.length}`, done === files.length),
     );
     results.push(judged.result);
@@ -360,6 +371,7 @@ async function evaluate(
     else reporter.say('no --model, so no VAE round trip beside the result');
   } finally {
     for (const model of lpips.values()) model.destroy();
+    networks.hands?.destroy();
   }
   const evaluation = {
     settings: {

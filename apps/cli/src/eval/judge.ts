@@ -2,6 +2,7 @@
 import { type Lpips, type LpipsNetwork, scoreClip } from '@dwm/dwm-model';
 import { type Frames, sideBySide } from '@dwm/media/node';
 import { fit } from '../generate/fit.ts';
+import type { HandPoints } from './hand-points.ts';
 import { methodResult } from './summary.ts';
 import type { ClipResult, EvalClip, MethodKind, MethodResult } from './types.ts';
 
@@ -10,6 +11,12 @@ export interface Method {
   readonly name: string;
   readonly kind: MethodKind;
   readonly make: (clip: EvalClip) => Promise<{ name: string; clip: Frames }>;
+}
+
+/** What scores with weights of its own, as far as these are there. */
+export interface Networks {
+  readonly lpips: ReadonlyMap<LpipsNetwork, Lpips>;
+  readonly hands?: HandPoints;
 }
 
 export interface Strip {
@@ -44,7 +51,7 @@ function stripOf(clip: EvalClip, prediction: Frames): Strip {
 export async function judge(
   method: Method,
   clips: AsyncIterable<EvalClip>,
-  lpips: ReadonlyMap<LpipsNetwork, Lpips>,
+  { lpips, hands }: Networks,
   onClip: (done: number) => void,
 ): Promise<{ result: MethodResult; strips: Strip[] }> {
   const results: ClipResult[] = [];
@@ -61,11 +68,13 @@ export async function judge(
     const distances: [string, number][] = [];
     for (const [network, model] of lpips)
       distances.push([LPIPS_KEYS[network], mean(await model.frames(prediction.clip, truth))]);
+    const handPck = await hands?.pck(clip, prediction.clip);
     results.push({
       clip: clip.name,
       ...(clip.action !== undefined && { action: clip.action }),
       ...score,
       ...Object.fromEntries(distances),
+      ...(handPck !== undefined && { handPck }),
     });
     strips.push(stripOf(clip, prediction.clip));
     onClip(results.length);

@@ -44,6 +44,7 @@ export const METRICS = [
   { key: 'gradientEnergy', title: 'its energy', unit: 'of truth', digits: 2, better: 'high' },
   { key: 'flicker', title: 'flicker', unit: '/255', digits: 2, better: 'low' },
   { key: 'handIou', title: 'hand IoU', unit: '', digits: 3, better: 'high' },
+  { key: 'handPck', title: 'hand PCK', unit: 'share', digits: 3, better: 'high' },
 ] as const;
 
 export type MetricKey = (typeof METRICS)[number]['key'];
@@ -54,6 +55,8 @@ export interface ClipResult extends Score {
   readonly lpipsVgg?: number;
   readonly lpipsAlex?: number;
   readonly lpipsSqueeze?: number;
+  /** Share of the hands' points that are where they should be. */
+  readonly handPck?: number | null;
 }
 
 export type Summary = Partial<Record<MetricKey, Interval>>;
