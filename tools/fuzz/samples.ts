@@ -1,5 +1,6 @@
 /** Small valid files of formats that no test helper writes. Made here: nobody's files are kept for this. */
 import { crc32 } from '@dwm/core-tensor';
+import { array } from '../../packages/renderer/src/trajectory/testing.ts';
 
 /** A zip archive whose entries are stored. */
 export function zip(files: Readonly<Record<string, Uint8Array>>): Uint8Array {
@@ -146,6 +147,27 @@ export const egoexoHands = (): Uint8Array => {
   ]);
   return json({ '3': [{ annotation3D: Object.fromEntries(points) }], '33': [{ annotation3D: {} }] });
 };
+
+const fixedCamera = () => ({
+  cam_intr: array([3, 3], [50, 0, 32, 0, 50, 24, 0, 0, 1]),
+  cam_extr: array([4, 4], IDENTITY.flat()),
+});
+
+/** MANO parameters as ARCTIC has them, two frames of a right hand. */
+export const arcticPoses = () => ({
+  ...fixedCamera(),
+  'right.rot': array([2, 3], new Float64Array(6)),
+  'right.pose': array([2, 45], new Float64Array(90)),
+  'right.trans': array([2, 3], [0, 0, 1, 0, 0, 1]),
+  'right.shape': array([10], new Float64Array(10)),
+});
+
+/** As HO-Cap has them, one frame of both hands. */
+export const hocapPoses = () => ({
+  ...fixedCamera(),
+  poses_m: array([2, 1, 51], new Float64Array(102)),
+  betas: array([10], new Float64Array(10)),
+});
 
 export const egoexoCamera = (): Uint8Array => {
   const pose = [

@@ -34,6 +34,7 @@ import {
   importColmapBinary,
   importEgoexo,
   importHamer,
+  importManoNpz,
   importMediapipe,
   importWebxr,
   loadMano,
@@ -48,6 +49,8 @@ import {
   recordingKind,
 } from '@dwm/renderer';
 import { readDatasetList } from '../../apps/cli/src/generate/jobs.ts';
+import { LerobotDataset } from '../../apps/cli/src/lerobot/dataset.ts';
+import { lerobotV3 } from '../../apps/cli/src/lerobot/testing.ts';
 import { readYamlFile } from '../../apps/cli/src/yaml-file.ts';
 import { readLink, writeLink } from '../../apps/web/src/export/link.ts';
 import { writeGguf } from '../../packages/core-tensor/src/gguf/testing.ts';
@@ -248,6 +251,26 @@ const REST = Float64Array.from({ length: 25 * 7 }, (_, i) => {
   const [joint, part] = [Math.floor(i / 7), i % 7];
   return [0.02 * Math.floor(joint / 5), 0.02 * (joint % 5), 0.001 * joint, 0, 0, 0, 1][part];
 });
+
+/** A file of a LeRobot data set, whose others are whole. */
+const lerobot = (path: string, json?: true): Target => {
+  const whole = async () => {
+    const root = dirname(dirname(await onDisk(new Uint8Array(), 'lerobot/meta/x')));
+    await lerobotV3(root);
+    return root;
+  };
+  return {
+    samples: async () => [new Uint8Array(await readFile(join(await whole(), path)))],
+    ...(json && { json }),
+    async read(bytes) {
+      const root = await whole();
+      await writeFile(join(root, path), bytes);
+      const data = await LerobotDataset.open(root);
+      const episode = await data.episode(1);
+      return [episode.video(data.camera(undefined)), await episode.rows(['observation.state', 'timestamp'])];
+    },
+  };
+};
 
 /** A link is text, packed: its inside is damaged, and packed anew. */
 const LINK = '#dwm2=';
@@ -649,5 +672,12 @@ export const TARGETS: Readonly<Record<string, Target>> = {
       await readDatasetList(file, { dataRoot: root, promptSubdir: 'prompts', layout: 'per_sample' });
     },
   },
+  'mano-poses': {
+    samples: async () => [npz(made.arcticPoses()), npz(made.hocapPoses())],
+    read: async (bytes) => importManoNpz({ name: NAME, bytes }, await mano()),
+  },
+  'lerobot-info': lerobot('meta/info.json', true),
+  'lerobot-episodes': lerobot('meta/episodes/chunk-000/file-000.parquet'),
+  'lerobot-data': lerobot('data/chunk-000/file-000.parquet'),
   link: { samples: async () => [await linkInside()], plain: true, read: readLinkInside },
 };

@@ -12,6 +12,8 @@ export interface VideoInfo {
   timestamps: number[];
   /** Seconds that the last frame is shown. */
   lastDuration: number;
+  /** What WebCodecs calls its codec, e.g. `avc1.64001f`; of a folder of pictures, `pictures`. */
+  codec: string;
   /** Width of a pixel in the file by its height; where that is not 1, frames are resampled. */
   pixelAspect: number;
   /** The curve of a picture with more than the usual range of light. */

@@ -191,7 +191,7 @@ class VideoFile implements OpenVideo {
     const { transfer } = await track.getColorSpace();
     const hdr = HDR[String(transfer)];
     const info = {
-      ...{ frames: shown.length, ...upright, fps, timestamps, pixelAspect },
+      ...{ frames: shown.length, ...upright, fps, timestamps, pixelAspect, codec: config.codec },
       lastDuration: lastDuration > 0 ? lastDuration : 1 / fps,
       ...(hdr && { hdr }),
     };

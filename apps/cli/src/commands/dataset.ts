@@ -1,6 +1,7 @@
-/** `dwm dataset split|check`: lists to train, validate and test with, and what clips lack. */
-import { join } from 'node:path';
+/** `dwm dataset split|check|export`: lists to train, validate and test with, what clips lack, other formats. */
+import { basename, dirname, extname, join } from 'node:path';
 import { DwmError, InvalidArgumentError } from '@dwm/core-tensor';
+import { withOutput } from '@dwm/core-tensor/node';
 import {
   checkSamples,
   findVideos,
@@ -12,7 +13,14 @@ import {
   writeSplit,
 } from '@dwm/dwm-model/node';
 import { type Command, Option } from 'commander';
-import { createReporter } from '../report.ts';
+import { exists } from '../generate/files.ts';
+import { readPrompt } from '../generate/inputs.ts';
+import { type Job, readDatasetList } from '../generate/jobs.ts';
+import { interruptible } from '../interrupt.ts';
+import { isLerobot } from '../lerobot/dataset.ts';
+import { type ClipToExport, checkAlike, exportLerobot } from '../lerobot/export.ts';
+import { readTrajectory } from '../render/files.ts';
+import { createReporter, type Reporter } from '../report.ts';
 import { integer, real } from './options.ts';
 
 interface Flags {
@@ -108,6 +116,83 @@ export function addDataset(program: Command): void {
       }
       reporter.result({ valid: valid.length }, `${valid.length} clips, all whole`);
     });
+  addExport(program, dataset);
+}
+
+interface ExportFlags {
+  dataRoot: string;
+  datasetFile: string;
+  out: string;
+  promptSubdir: string;
+  limit?: number;
+  followLinks?: true;
+}
+
+function addExport(program: Command, dataset: Command): void {
+  dataset
+    .command('export')
+    .description('clips, their hands and captions as a data set of LeRobot v3.0')
+    .requiredOption('--data-root <dir>', 'folder that the list is relative to')
+    .requiredOption('--dataset-file <file>', 'list of <sample>/videos/<stem>.mp4, one a line')
+    .requiredOption('--out <dir>', 'folder of the data set, which is not there yet')
+    .option('--prompt-subdir <name>', 'folder of captions beside videos/', 'prompts_rewrite')
+    .option('--limit <n>', 'only the first n clips', integer(1))
+    .option('--follow-links', 'let links of the data root lead out of it')
+    .addHelpText(
+      'after',
+      '\nExample:\n  dwm dataset export --data-root samples --dataset-file samples/dataset.txt --out hands-lerobot',
+    )
+    .action(async (flags: ExportFlags) => {
+      const reporter = createReporter(program.opts().json === true);
+      await interruptible((signal) =>
+        withOutput(flags.out, {}, async () => {
+          if (await isLerobot(flags.out))
+            throw new InvalidArgumentError('out', `${flags.out} is a data set already; name another folder`);
+          const jobs = await readDatasetList(flags.datasetFile, {
+            ...flags,
+            layout: 'per_sample',
+            maxSamples: flags.limit,
+          });
+          const clips = await Promise.all(jobs.map((job) => clipOf(job, reporter)));
+          checkAlike(clips);
+          if (!clips[0].trajectory)
+            reporter.say(
+              'no clip has a trajectory beside it, so the data set has videos and no joints of hands',
+            );
+          const onClip = (done: number) =>
+            reporter.progress(`clip ${done} of ${clips.length}`, done === clips.length);
+          const frames = await exportLerobot(clips, flags.out, onClip, signal);
+          reporter.result(
+            { folder: flags.out, episodes: clips.length, frames },
+            `${flags.out}: ${clips.length} episodes, ${frames} frames, LeRobot v3.0`,
+          );
+        }),
+      );
+    });
+}
+
+/** A clip of a list, with what lies beside it: `dwm prepare` and `dwm synth` put trajectories into two places. */
+async function clipOf(
+  { truth, staticVideo, handVideo, promptFile }: Job,
+  reporter: Reporter,
+): Promise<ClipToExport> {
+  const video = truth!;
+  const sample = dirname(dirname(video));
+  const name = basename(video, extname(video));
+  const places = [join(sample, 'trajectories', `${name}.json`), join(sample, `${name}_trajectory.json`)];
+  const there = await Promise.all([staticVideo, handVideo, promptFile!, ...places].map(exists));
+  const [hasStatic, hasHands, hasCaption] = there;
+  const file = places.find((_, i) => there[3 + i]);
+  if (!hasCaption) reporter.warn(`${video} has no caption ${promptFile}: its task is empty`);
+  return {
+    videos: {
+      interaction: video,
+      ...(hasStatic && { static: staticVideo }),
+      ...(hasHands && { hands: handVideo }),
+    },
+    task: hasCaption ? await readPrompt(promptFile!) : '',
+    ...(file && { trajectory: { file, read: () => readTrajectory(file, {}, reporter) } }),
+  };
 }
 
 async function videosOf({ dataRoot, datasetType }: Flags): Promise<string[]> {

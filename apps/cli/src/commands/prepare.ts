@@ -1,6 +1,6 @@
 /** `dwm prepare`: a video of hands as a sample that `generate` takes. */
 import { readFile } from 'node:fs/promises';
-import { basename, dirname, extname, isAbsolute, join, relative, sep } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { openNodeDevice, whileLocked, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
 import {
@@ -22,6 +22,7 @@ import { readNamedPrompt } from '../generate/inputs.ts';
 import { recordMetadata } from '../generate/outputs.ts';
 import { interruptible } from '../interrupt.ts';
 import { findHands, handReport, type Shown } from '../prepare/found-hands.ts';
+import { type ClipSource, clipSource, type SourceFlags } from '../prepare/source.ts';
 import { cameraMotion } from '../render/camera-motion.ts';
 import { checkHands, drawHands, handCounts } from '../render/clips.ts';
 import { readHands, readTrajectory } from '../render/files.ts';
@@ -47,7 +48,7 @@ import { frameProgress } from '../render/progress.ts';
 import { createReporter, type Reporter } from '../report.ts';
 import { integer, real } from './options.ts';
 
-interface Given extends ClipFlags {
+interface Given extends ClipFlags, SourceFlags {
   inputVideo?: string;
   hands?: string;
   static?: string;
@@ -88,6 +89,12 @@ export function addPrepare(program: Command): void {
       '--static <file>',
       'a video of the scene alone along the same camera path; else the one in ../videos_static, else the first frame',
     )
+    .option(
+      '--from <files...>',
+      'a recording of the hands (what dwm trajectory import takes), with the video beside it; or the folder of a LeRobot data set',
+    )
+    .option('--episode <n>', 'of a LeRobot data set; 0 by default', integer(0))
+    .option('--camera <feature>', 'of a LeRobot data set with several, e.g. observation.images.top')
     .option('--focal <pixels>', "of the video's camera, to find hands; else 60 degrees across", real(1))
     .option('--out <dir>', `folder of samples; a line is added to its dataset.txt (default: ${DEFAULT_OUT})`)
     .option(
@@ -110,11 +117,10 @@ export function addPrepare(program: Command): void {
     )
     .action(async (argument: string | undefined, given: Given) => {
       const reporter = createReporter(program.opts().json === true);
-      const video = argument ?? given.inputVideo;
-      if (video === undefined) throw new InvalidArgumentError('video', 'is required: the video to prepare');
+      const source = await clipSource(argument ?? given.inputVideo, given, reporter);
       const out = given.out ?? (given.dataRoot ? join(given.dataRoot, 'custom_inputs') : DEFAULT_OUT);
       const flags: Flags = { ...given, out };
-      const name = checkName(flags.name ?? basename(video, extname(video)));
+      const name = checkName(flags.name ?? source.name);
       const list = flags.dataRoot === undefined ? undefined : ownList(flags.dataRoot, out, name);
       if (flags.skipExisting && (await exists(join(out, 'videos', `${name}.mp4`)))) {
         reporter.result({ video: join(out, 'videos', `${name}.mp4`) }, `${name} is there already`);
@@ -122,7 +128,7 @@ export function addPrepare(program: Command): void {
       }
       await interruptible((signal) =>
         withOutput(out, { name }, async () => {
-          const { files, ...how } = await prepare(video, name, flags, reporter, signal);
+          const { files, ...how } = await prepare(source, name, flags, reporter, signal);
           if (list) await writeFileAtomic(list.path, `${list.line}\n`);
           const paths = { ...files, ...(list && { list: list.path }) };
           reporter.result({ ...paths, ...how }, Object.values(paths).join('\n'));
@@ -149,7 +155,7 @@ interface Prepared {
 }
 
 async function prepare(
-  video: string,
+  { video, part, caption: known, recorded }: ClipSource,
   stem: string,
   flags: Flags,
   reporter: Reporter,
@@ -158,22 +164,26 @@ async function prepare(
   const { out, fps, frames } = flags;
   if (flags.prompt !== undefined && flags.promptFile !== undefined)
     throw new InvalidArgumentError('prompt', 'expected one kind of prompt, got --prompt and --prompt-file');
-  const prompt = flags.promptFile ? await readNamedPrompt(flags.promptFile) : flags.prompt;
+  if (recorded && flags.hands !== undefined)
+    throw new InvalidArgumentError('hands', `is one too many: ${recorded.file} has the hands`);
+  const prompt = flags.promptFile ? await readNamedPrompt(flags.promptFile) : (flags.prompt ?? known);
   sayIfOdd(flags, reporter);
   const info = await videoInfo(video);
   sayPixels(video, info, reporter);
-  const timestamps = info.timestamps.slice(flags.startFrame);
+  const [begin, end] = framesOfPart(video, info, part);
+  const timestamps = info.timestamps.slice(begin + flags.startFrame, end);
   if (timestamps.length === 0)
-    throw new InvalidArgumentError('start-frame', `${video} has ${info.frames} frames, expected less`);
-  const picked = framesAtRate(timestamps, info.lastDuration, fps, frames).map(
-    (index) => index + flags.startFrame,
+    throw new InvalidArgumentError('start-frame', `${video} has ${end - begin} frames, expected less`);
+  const lastDuration = end < info.frames ? info.timestamps[end] - timestamps.at(-1)! : info.lastDuration;
+  const picked = framesAtRate(timestamps, lastDuration, fps, frames).map(
+    (index) => index + begin + flags.startFrame,
   );
   const plan: Plan = {
-    times: picked.map((index) => info.timestamps[index] - info.timestamps[0]),
+    times: picked.map((index) => info.timestamps[index] - info.timestamps[begin]),
     source: info,
     placement: placementOf(info, flags, flags.resize),
   };
-  const filled = ticksFilled(timestamps, info.lastDuration, fps);
+  const filled = ticksFilled(timestamps, lastDuration, fps);
   if (filled < frames) {
     reporter.warn(
       `${video} fills ${filled} of ${frames} frames at ${fps} a second; its frame ${picked.at(-1)} is repeated for the rest (--frames ${filled} ends with it)`,
@@ -181,11 +191,14 @@ async function prepare(
   }
 
   const scene = flags.static ?? (await sceneBeside(video));
-  if (scene === undefined) await checkStands(video, picked, info.timestamps, flags, reporter);
+  const hasHands = recorded !== undefined || flags.hands !== undefined;
+  if (scene === undefined) await checkStands(video, picked, info.timestamps, hasHands, reporter);
   else if (flags.static === undefined) reporter.say(`static scene: ${scene}`);
   const readScene = scene === undefined ? undefined : await sceneReader(scene, plan, flags, reporter, signal);
   // Hands first: what can be wrong with them should not take a decoded video to be seen.
-  const hands = await handsOf(video, picked, plan, flags, reporter, signal);
+  const hands = recorded
+    ? await drawnHands(recorded, plan, flags, reporter, signal)
+    : await handsOf(video, picked, plan, flags, reporter, signal);
   const clip = await readPlaced(
     video,
     picked,
@@ -227,7 +240,7 @@ async function prepare(
   const { mode, loss } = plan.placement;
   await recordMetadata(join(out, 'metadata.json'), paths.video, {
     video,
-    hands: flags.hands ?? 'found in the video',
+    hands: recorded?.file ?? flags.hands ?? 'found in the video',
     static: scene ?? 'the first frame',
     startFrame: flags.startFrame,
     sourceFrames: picked,
@@ -241,8 +254,25 @@ async function prepare(
   const lost = `${(loss * 100).toFixed(1)}%`;
   const how =
     mode === 'pad' ? `letterboxed, ${lost} of it black` : `centre crop, ${lost} of the video cut off`;
-  reporter.progress(`${frames} frames of ${info.frames}, ${info.width}x${info.height} ${how}`, true);
+  reporter.progress(`${frames} frames of ${end - begin}, ${info.width}x${info.height} ${how}`, true);
   return { files: paths, resize: mode, framesWithHands: hands.counts };
+}
+
+/** The frames of a part of the video: the first, and the first after it. @throws InvalidFileError where none is. */
+function framesOfPart(
+  video: string,
+  { timestamps, fps }: VideoInfo,
+  part: ClipSource['part'],
+): [begin: number, end: number] {
+  if (!part) return [0, timestamps.length];
+  const at = (seconds: number) =>
+    timestamps.filter((time) => time - timestamps[0] < seconds - 0.5 / fps).length;
+  const [begin, end] = [at(part.from), part.to === undefined ? timestamps.length : at(part.to)];
+  if (end > begin) return [begin, end];
+  throw new InvalidFileError(
+    video,
+    `has no frame from ${part.from} to ${part.to} s, where the data set says that the episode is; fetch it again`,
+  );
 }
 
 function sayPixels(path: string, info: VideoInfo, reporter: Reporter): void {
@@ -269,7 +299,7 @@ async function checkStands(
   video: string,
   picked: readonly number[],
   timestamps: readonly number[],
-  { hands }: Flags,
+  hasHands: boolean,
   reporter: Reporter,
 ): Promise<void> {
   const spread = Array.from({ length: COMPARED }, (_, i) =>
@@ -285,7 +315,7 @@ async function checkStands(
     const seconds = (timestamps[frame.index] - timestamps[indices[0]]).toFixed(1);
     const seen = `after ${seconds} s ${Math.round(100 * motion.share)}% of the picture is elsewhere, by ${Math.round(motion.shift * image.width)} pixels or more`;
     const instead = 'take a video from a tripod, or a still stretch of this one (--start-frame, --frames)';
-    if (hands === undefined)
+    if (!hasHands)
       throw new InvalidFileError(
         video,
         `its camera moves: ${seen}; pass a video of the scene alone along the same path (--static) or the hands (--hands), or ${instead}`,
@@ -329,7 +359,13 @@ async function handsOf(
   if (focal !== undefined)
     throw new InvalidArgumentError('focal', 'is of the camera that finds hands; leave it out with --hands');
   return /\.json$/i.test(hands)
-    ? drawnHands(hands, plan, flags, reporter, signal)
+    ? drawnHands(
+        { file: hands, trajectory: await readTrajectory(hands, flags, reporter) },
+        plan,
+        flags,
+        reporter,
+        signal,
+      )
     : filmedHands(hands, plan, flags, reporter, signal);
 }
 
@@ -402,13 +438,12 @@ function placementOfHands(
 const isReady = (rate: number, { fps }: Flags) => Math.abs(rate - fps) < 0.01 * fps;
 
 async function drawnHands(
-  file: string,
+  { file, trajectory: recorded }: NonNullable<ClipSource['recorded']>,
   plan: Plan,
   flags: Flags,
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<HandClip> {
-  const recorded = await readTrajectory(file, flags, reporter);
   const { width, height } = recorded.frames[0].intrinsics;
   const placement = placementOfHands(file, { width, height }, plan, flags);
   const first = recorded.frames[0].seconds;

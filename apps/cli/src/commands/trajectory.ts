@@ -35,14 +35,17 @@ export function addTrajectory(program: Command): void {
   group
     .command('import')
     .description('a recording as a trajectory; its format is found by its content')
-    .argument('<files...>', 'one recording; COLMAP, Ego-Exo4D and HOT3D consist of two files')
+    .argument(
+      '<files...>',
+      'one recording, or the folder of a LeRobot data set; COLMAP, Ego-Exo4D and HOT3D consist of two files',
+    )
     .requiredOption('--out <file>', 'the trajectory to write, .json')
     .addOption(
       new Option('--format <name>', 'insist on a format')
         .choices(['auto', ...Object.keys(RECORDING_FORMATS)])
         .default('auto'),
     )
-    .option('--mano <file>', 'MANO model as .npz: for HaMeR and HOT3D')
+    .option('--mano <file>', 'MANO model as .npz: for HaMeR, HOT3D and other files of MANO parameters')
     .option('--scale <metres>', "of one unit of COLMAP's, which knows no metres", real(1e-9), 1)
     .option('--width <pixels>', 'of recordings that do not say', integer(1, 65536))
     .option('--height <pixels>', 'of recordings that do not say', integer(1, 65536))
@@ -54,6 +57,7 @@ export function addTrajectory(program: Command): void {
     .option('--frames <n>', 'frames of a HaMeR clip, which may end without hands', integer(1))
     .option('--focal <pixels>', "of a headset's camera (Aria, HOT3D); 300 by default", real(1))
     .option('--extrinsics <file>', "JSON of a headset camera's 4x4 matrix, camera (OpenCV) to headset")
+    .option('--episode <n>', 'of a LeRobot data set; 0 by default', integer(0))
     .option('--swap-hands', 'MediaPipe named them as in a mirror')
     .addOption(ignoreDistortionOption())
     .addHelpText(

@@ -18,6 +18,7 @@ import {
   importEgodex,
   importEgoexo,
   importHamer,
+  importManoNpz,
   importMediapipe,
   importWebxr,
   type ManoModel,
@@ -36,6 +37,8 @@ import {
   type Trajectory,
 } from '@dwm/renderer';
 import { readDefaultHand, readEgodexFile } from '@dwm/renderer/node';
+import { isLerobot, LerobotDataset } from '../lerobot/dataset.ts';
+import { episodeTrajectory } from '../lerobot/hands.ts';
 import type { Reporter } from '../report.ts';
 import { withColmapFiles } from './colmap-files.ts';
 import { readBytes, readMano } from './files.ts';
@@ -52,6 +55,8 @@ export interface ImportFlags extends ImportDefaults {
   readonly frames?: number;
   readonly swapHands?: boolean;
   readonly ignoreDistortion?: boolean;
+  /** Of a data set of LeRobot. */
+  readonly episode?: number;
 }
 
 interface Recording {
@@ -65,7 +70,16 @@ export async function importTrajectory(
   paths: readonly string[],
   flags: ImportFlags,
   reporter: Reporter,
-): Promise<{ trajectory: Trajectory; format: RecordingFormat }> {
+): Promise<{ trajectory: Trajectory; format: RecordingFormat | 'lerobot' }> {
+  if (paths.length === 1 && (await isLerobot(paths[0]))) {
+    const data = await LerobotDataset.open(paths[0]);
+    return {
+      trajectory: await episodeTrajectory(data, await data.episode(flags.episode ?? 0)),
+      format: 'lerobot',
+    };
+  }
+  if (flags.episode !== undefined)
+    throw new InvalidArgumentError('episode', `is of a data set of LeRobot, which ${paths[0]} is not`);
   const recordings = new Map<RecordingKind, Recording>();
   for (const path of await withColmapFiles(paths, reporter)) {
     const recording = await readRecording(path, flags.format);
@@ -149,6 +163,8 @@ async function read(
       return importColmap(text('colmap-cameras'), text('colmap-images'), options);
     case 'hamer':
       return importHamer(binary('hamer'), model(), flags);
+    case 'mano':
+      return importManoNpz(binary('mano'), model(), recordings.get('mano-camera'), flags);
     case 'mediapipe':
       return importMediapipe(text('mediapipe'), { ...options, rest: await restHands() });
     case 'egodex':

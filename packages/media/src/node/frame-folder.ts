@@ -75,6 +75,7 @@ export async function openFrameFolder(folder: string, fps: number): Promise<Open
       ...{ frames: files.length, height, width, fps, pixelAspect: 1 },
       timestamps: files.map((_, i) => i / fps),
       lastDuration: 1 / fps,
+      codec: 'pictures',
     },
     frames: (indices) => framesOf(files, first, fps, indices),
     close: () => {},

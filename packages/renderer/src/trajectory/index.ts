@@ -10,7 +10,7 @@ export {
 } from './device-path.ts';
 export { EGODEX_JOINTS, type EgodexEpisode, type EgodexHand, importEgodex } from './egodex.ts';
 export { importEgoexo } from './egoexo.ts';
-export type { TextFile } from './fields.ts';
+export { Field, type TextFile } from './fields.ts';
 export { type HamerOptions, importHamer } from './hamer.ts';
 export { LANDMARK_JOINTS, landmarksToJoints } from './hand-ik.ts';
 export { hot3dTrajectory, readHot3dHands, type TimedHands } from './hot3d.ts';
@@ -21,6 +21,7 @@ export {
   recordingKind,
 } from './kinds.ts';
 export type { LensOptions } from './lens.ts';
+export { importManoNpz } from './mano-npz.ts';
 export {
   importMediapipe,
   isMediapipeResult,

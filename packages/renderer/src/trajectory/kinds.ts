@@ -5,6 +5,7 @@
 
 import { isColmapCameras, isColmapImages } from './colmap-binary.ts';
 import { egoexoKind } from './egoexo.ts';
+import { manoNpzKind } from './mano-npz.ts';
 import { isMediapipeResult } from './mediapipe.ts';
 
 /** A kind of recorded file, as its content tells it. */
@@ -13,6 +14,8 @@ export type RecordingKind =
   | 'webxr'
   | 'mediapipe'
   | 'hamer'
+  | 'mano'
+  | 'mano-camera'
   | 'egodex'
   | 'egoexo-hands'
   | 'egoexo-camera'
@@ -30,6 +33,7 @@ export type RecordingFormat =
   | 'colmap'
   | 'webxr'
   | 'hamer'
+  | 'mano'
   | 'egodex'
   | 'egoexo4d'
   | 'hot3d'
@@ -42,6 +46,7 @@ export const RECORDING_FORMATS: Readonly<Record<RecordingFormat, readonly Record
   colmap: ['colmap-cameras', 'colmap-images', 'colmap-cameras-binary', 'colmap-images-binary'],
   webxr: ['webxr'],
   hamer: ['hamer'],
+  mano: ['mano', 'mano-camera'],
   egodex: ['egodex'],
   egoexo4d: ['egoexo-hands', 'egoexo-camera'],
   hot3d: ['hot3d-hands', 'hot3d-headset'],
@@ -54,7 +59,7 @@ const HDF5 = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a];
 
 /** `undefined` for a file that is none of them. `name` decides nothing but between COLMAP's empty and damaged files. */
 export function recordingKind(name: string, bytes: Uint8Array): RecordingKind | undefined {
-  if (bytes[0] === 0x50 && bytes[1] === 0x4b) return 'hamer';
+  if (bytes[0] === 0x50 && bytes[1] === 0x4b) return manoNpzKind(bytes) ?? 'hamer';
   if (HDF5.every((byte, i) => bytes[i] === byte)) return 'egodex';
   if (/cameras\.bin$/.test(name) || isColmapCameras({ name, bytes })) return 'colmap-cameras-binary';
   if (/images\.bin$/.test(name) || isColmapImages({ name, bytes })) return 'colmap-images-binary';
