@@ -1,6 +1,6 @@
 /** Small valid files of formats that no test helper writes. Made here: nobody's files are kept for this. */
 import { crc32 } from '@dwm/core-tensor';
-import { array } from '../../packages/renderer/src/trajectory/testing.ts';
+import { array, tar } from '../../packages/renderer/src/trajectory/testing.ts';
 
 /** A zip archive whose entries are stored. */
 export function zip(files: Readonly<Record<string, Uint8Array>>): Uint8Array {
@@ -168,6 +168,22 @@ export const hocapPoses = () => ({
   poses_m: array([2, 1, 51], new Float64Array(102)),
   betas: array([10], new Float64Array(10)),
 });
+
+/** A clip of HOT3D-Clips: one frame with a hand, one without. */
+export const hot3dClip = () => {
+  const camera = { T_world_from_camera: { quaternion_wxyz: [1, 0, 0, 0], translation_xyz: [0, 0, 0] } };
+  const frame = (i: number) => ({
+    [`00000${i}.cameras.json`]: json({ '214-1': camera }),
+    [`00000${i}.info.json`]: json({ image_timestamps_ns: { '214-1': i * 33e6 } }),
+  });
+  const mano_pose = { thetas: Array(15).fill(0), wrist_xform: [0, 0, 0, 0, 0, 1] };
+  return tar({
+    ...frame(0),
+    '000000.hands.json': json({ right: { mano_pose } }),
+    ...frame(1),
+    '__hand_shapes.json__': json({ mano: Array(10).fill(0) }),
+  });
+};
 
 export const egoexoCamera = (): Uint8Array => {
   const pose = [

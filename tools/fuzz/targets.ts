@@ -34,6 +34,7 @@ import {
   importColmapBinary,
   importEgoexo,
   importHamer,
+  importHot3dClip,
   importManoNpz,
   importMediapipe,
   importWebxr,
@@ -271,6 +272,8 @@ const lerobot = (path: string, json?: true): Target => {
     },
   };
 };
+
+const PINHOLE = { fx: 50, fy: 50, cx: 32, cy: 24, width: 64, height: 48 };
 
 /** A link is text, packed: its inside is damaged, and packed anew. */
 const LINK = '#dwm2=';
@@ -675,6 +678,10 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   'mano-poses': {
     samples: async () => [npz(made.arcticPoses()), npz(made.hocapPoses())],
     read: async (bytes) => importManoNpz({ name: NAME, bytes }, await mano()),
+  },
+  'hot3d-clip': {
+    samples: async () => [made.hot3dClip()],
+    read: async (bytes) => importHot3dClip({ name: NAME, bytes }, await mano(), PINHOLE),
   },
   'lerobot-info': lerobot('meta/info.json', true),
   'lerobot-episodes': lerobot('meta/episodes/chunk-000/file-000.parquet'),

@@ -18,6 +18,7 @@ import {
   importEgodex,
   importEgoexo,
   importHamer,
+  importHot3dClip,
   importManoNpz,
   importMediapipe,
   importWebxr,
@@ -171,6 +172,10 @@ async function read(
       return importEgodex(await readEgodexFile(binary('egodex').name), await restHands());
     case 'egoexo4d':
       return importEgoexo(text('egoexo-hands'), text('egoexo-camera'), await restHands());
+    case 'hot3d-clips': {
+      const { intrinsics } = await headsetCamera(flags, reporter);
+      return importHot3dClip(binary('hot3d-clip'), model(), intrinsics);
+    }
     case 'aria':
       return deviceTrajectory(readAriaPath(text('aria')), await headsetCamera(flags, reporter), flags.fps);
     case 'hot3d': {

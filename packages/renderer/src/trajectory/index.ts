@@ -14,6 +14,7 @@ export { Field, type TextFile } from './fields.ts';
 export { type HamerOptions, importHamer } from './hamer.ts';
 export { LANDMARK_JOINTS, landmarksToJoints } from './hand-ik.ts';
 export { hot3dTrajectory, readHot3dHands, type TimedHands } from './hot3d.ts';
+export { importHot3dClip } from './hot3d-clip.ts';
 export {
   RECORDING_FORMATS,
   type RecordingFormat,

@@ -5,6 +5,7 @@
 
 import { isColmapCameras, isColmapImages } from './colmap-binary.ts';
 import { egoexoKind } from './egoexo.ts';
+import { isTar } from './hot3d-clip.ts';
 import { manoNpzKind } from './mano-npz.ts';
 import { isMediapipeResult } from './mediapipe.ts';
 
@@ -21,6 +22,7 @@ export type RecordingKind =
   | 'egoexo-camera'
   | 'hot3d-hands'
   | 'hot3d-headset'
+  | 'hot3d-clip'
   | 'aria'
   | 'colmap-cameras'
   | 'colmap-images'
@@ -37,6 +39,7 @@ export type RecordingFormat =
   | 'egodex'
   | 'egoexo4d'
   | 'hot3d'
+  | 'hot3d-clips'
   | 'aria'
   | 'mediapipe';
 
@@ -50,6 +53,7 @@ export const RECORDING_FORMATS: Readonly<Record<RecordingFormat, readonly Record
   egodex: ['egodex'],
   egoexo4d: ['egoexo-hands', 'egoexo-camera'],
   hot3d: ['hot3d-hands', 'hot3d-headset'],
+  'hot3d-clips': ['hot3d-clip'],
   aria: ['aria'],
   mediapipe: ['mediapipe'],
 };
@@ -60,6 +64,7 @@ const HDF5 = [0x89, 0x48, 0x44, 0x46, 0x0d, 0x0a, 0x1a, 0x0a];
 /** `undefined` for a file that is none of them. `name` decides nothing but between COLMAP's empty and damaged files. */
 export function recordingKind(name: string, bytes: Uint8Array): RecordingKind | undefined {
   if (bytes[0] === 0x50 && bytes[1] === 0x4b) return manoNpzKind(bytes) ?? 'hamer';
+  if (isTar(bytes)) return 'hot3d-clip';
   if (HDF5.every((byte, i) => bytes[i] === byte)) return 'egodex';
   if (/cameras\.bin$/.test(name) || isColmapCameras({ name, bytes })) return 'colmap-cameras-binary';
   if (/images\.bin$/.test(name) || isColmapImages({ name, bytes })) return 'colmap-images-binary';

@@ -68,6 +68,19 @@ export function zip(files: Record<string, Uint8Array>, compress = false): Uint8A
   return new Uint8Array(Buffer.concat([...parts, listing, end]));
 }
 
+/** A tar of files by name. */
+export function tar(files: Record<string, Uint8Array>): Uint8Array {
+  const blocks = Object.entries(files).flatMap(([name, data]) => {
+    const header = Buffer.alloc(512);
+    header.write(name, 0);
+    header.write(`${data.length.toString(8).padStart(11, '0')}\0`, 124);
+    header.write('0', 156);
+    header.write('ustar\x0000', 257, 'latin1');
+    return [header, Buffer.from(data), Buffer.alloc(-data.length & 511)];
+  });
+  return new Uint8Array(Buffer.concat([...blocks, Buffer.alloc(1024)]));
+}
+
 /** The bytes with one to four random faults: cut short, flipped, overwritten by extreme numbers, parts doubled. */
 export function damaged(bytes: Uint8Array, random: () => number): Uint8Array {
   let copy = Buffer.from(bytes);

@@ -1,0 +1,77 @@
+import { expect, test } from 'vitest';
+import { fromFieldOfView, placement } from '../camera/index.ts';
+import type { ManoModel } from '../mano/model.ts';
+import { importHot3dClip } from './hot3d-clip.ts';
+import { recordingKind } from './kinds.ts';
+import { tar } from './testing.ts';
+
+/** Components of 2 each. */
+const model = {
+  components: Float64Array.from({ length: 45 * 45 }, (_, i) => (i % 46 === 0 ? 2 : 0)),
+} as ManoModel;
+const pinhole = fromFieldOfView(720, 480, 1.5);
+
+const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
+const hand = (first: number) => ({
+  mano_pose: { thetas: [first, ...Array(14).fill(0)], wrist_xform: [0.1, 0.2, 0.3, 1, 2, 3] },
+});
+const frame = (i: number, hands: object | undefined) => ({
+  [`00000${i}.cameras.json`]: json({
+    '214-1': { T_world_from_camera: { quaternion_wxyz: [1, 0, 0, 0], translation_xyz: [i, 0, 0] } },
+    '1201-1': {},
+  }),
+  [`00000${i}.info.json`]: json({ image_timestamps_ns: { '214-1': 1e12 + i * 33e6 } }),
+  [`00000${i}.image_214-1.jpg`]: Uint8Array.of(0xff, 0xd8),
+  ...(hands && { [`00000${i}.hands.json`]: json(hands) }),
+});
+const shapes = { '__hand_shapes.json__': json({ mano: [1, ...Array(9).fill(0)] }) };
+const clip = (changes: Record<string, Uint8Array> = {}) => ({
+  name: 'clip-000001.tar',
+  bytes: tar({
+    ...frame(0, { left: hand(1), right: hand(2) }),
+    ...frame(1, undefined),
+    ...shapes,
+    ...changes,
+  }),
+});
+
+test('cameras, times and hands of a clip; frames of a test clip have no hands', () => {
+  const { name, bytes } = clip();
+  expect(recordingKind(name, bytes)).toBe('hot3d-clip');
+  const { fps, frames } = importHot3dClip({ name, bytes }, model, pinhole);
+  expect(fps).toBeCloseTo(1 / 0.033, 9);
+  expect(frames.map(({ camera }) => placement(camera).position[0])).toEqual([0, 1]);
+  // OpenCV's y and z point the other way.
+  expect([frames[0].camera.matrix[5], frames[0].camera.matrix[10]]).toEqual([-1, -1]);
+  expect(frames[1].hands).toEqual({ left: null, right: null });
+  const { left, right } = frames[0].hands;
+  expect(right!.mano).toMatchObject({ orient: [0.1, 0.2, 0.3], transl: [1, 2, 3], flat: false });
+  expect([right!.mano!.pose[0], left!.mano!.pose[0]]).toEqual([4, 2]);
+  expect(left!.mano!.orient).toEqual([0.1, -0.2, -0.3]);
+});
+
+test.each<[string, Record<string, Uint8Array>, RegExp]>([
+  [
+    'a camera without its place',
+    { '000001.cameras.json': json({ '214-1': {} }) },
+    /000001\.cameras\.json\.214-1\.T_world_from_camera: missing/,
+  ],
+  ['hands without a shape', { '__hand_shapes.json__': json({}) }, /__hand_shapes\.json__\.mano: missing/],
+  [
+    'times that go back',
+    { '000001.info.json': json({ image_timestamps_ns: { '214-1': 1 } }) },
+    /000001\.info\.json: image_timestamps_ns: expected increasing times/,
+  ],
+])('%s is refused', (_, changes, message) => {
+  expect(() => importHot3dClip(clip(changes), model, pinhole)).toThrow(message);
+});
+
+test('a tar that is cut off, or of something else, is refused', () => {
+  const { name, bytes } = clip();
+  expect(() => importHot3dClip({ name, bytes: bytes.subarray(0, 700) }, model, pinhole)).toThrow(
+    /clip-000001\.tar: its tar is cut off or damaged at byte 0/,
+  );
+  expect(() => importHot3dClip({ name, bytes: tar(shapes) }, model, pinhole)).toThrow(
+    'holds no NNNNNN.cameras.json',
+  );
+});
