@@ -107,7 +107,8 @@ function readTar({ name: file, bytes }: BinaryFile): Map<string, Uint8Array> {
   const entries = new Map<string, Uint8Array>();
   const text = (at: number, size: number) =>
     new TextDecoder('latin1').decode(bytes.subarray(at, at + size)).split('\0', 1)[0];
-  for (let at = 0; at + BLOCK <= bytes.length && bytes[at] !== 0; ) {
+  // A block of zeros is the end.
+  for (let at = 0; bytes[at] !== 0; ) {
     const octal = text(at + 124, 12).trim();
     const size = Number.parseInt(octal, 8);
     const next = at + BLOCK + Math.ceil(size / BLOCK) * BLOCK;
