@@ -157,7 +157,16 @@ const COMMANDS: Record<string, (out: string) => Promise<string[]> | string[]> = 
   },
   'eval of a model': (out) => [
     ...['eval', '--model', GOLDEN, '--data-root', join(folder, 'data')],
-    ...['--dataset-file', join(folder, 'list.txt'), ...CLIP, '--prompt-embeds', EMBEDS, '--no-pck', '--out', out],
+    ...[
+      '--dataset-file',
+      join(folder, 'list.txt'),
+      ...CLIP,
+      '--prompt-embeds',
+      EMBEDS,
+      '--no-pck',
+      '--out',
+      out,
+    ],
   ],
   rank: (out) => [
     ...['rank', '--model', GOLDEN, '--scene', defaultHandPath('right'), ...CLIP, '--prompt-embeds', EMBEDS],
