@@ -26,7 +26,7 @@ export { Random } from './random.ts';
 export { clipOf, FIXED_CAMERA, fault, OPENED, simulate } from './simulate.ts';
 export * from './types.ts';
 export { GENERATOR_VERSION } from './version.ts';
-export { chooseAction, makeWorld } from './world/make-world.ts';
+export { chooseAction, makeWorld, restOf } from './world/make-world.ts';
 export { type Part, partOf } from './world/parts.ts';
 export type { Placement } from './world/solid.ts';
 export type { Body, Grip, Joint, World } from './world/world.ts';

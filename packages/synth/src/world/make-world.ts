@@ -2,6 +2,7 @@
  * A room for an action, from a seed: one main piece of furniture in front of the viewer, the thing that the action is
  * for, and clutter, brought to rest in the physics so that nothing moves or floats in frame 0.
  */
+import { InvalidArgumentError } from '@dwm/core-tensor';
 import type { Vec3 } from '@dwm/renderer';
 import { Bodies } from '../physics/bodies.ts';
 import { Random } from '../random.ts';
@@ -44,11 +45,14 @@ const roomFor = (seed: number, action: Action): Action =>
 /**
  * The same seed, action and parts give the same world. @param asked chosen by the seed where it is left out.
  * @param parts may stand about and be acted on, each as likely as one of our own kinds of things.
+ * @param rest what `restOf` gave for the same world: the physics, which is large, is then not loaded.
+ * @throws InvalidArgumentError where `rest` is of another world.
  */
 export async function makeWorld(
   seed: number,
   asked: Action = chooseAction(Random.fork(seed, 'action')),
   parts: readonly Part[] = [],
+  rest?: readonly number[],
 ): Promise<World> {
   const action = roomFor(seed, asked);
   const random = Random.fork(seed, 'world');
@@ -56,7 +60,7 @@ export async function makeWorld(
   const lights = lighting(random);
   const scene = new SceneBuilder();
   const set = stage(scene, random, colors, action, parts);
-  const bodies = await settled(scene.bodies);
+  const bodies = rest ? atRest(scene.bodies, rest) : await settled(scene.bodies);
   return { seed, action, lights, bodies, scene: scene.scene(`seed ${seed}`, bodies), ...set };
 }
 
@@ -319,4 +323,23 @@ async function settled(bodies: readonly Body[]): Promise<Body[]> {
   } finally {
     physics.destroy();
   }
+}
+
+const isLoose = ({ motion }: Body) => motion === 'loose';
+
+/** Where the loose things of a world came to rest: position and rotation of each, seven numbers a thing. */
+export const restOf = ({ bodies }: World): number[] =>
+  bodies.filter(isLoose).flatMap(({ place }) => [...place.position, ...place.rotation]);
+
+function atRest(bodies: readonly Body[], rest: readonly number[]): Body[] {
+  const count = bodies.filter(isLoose).length;
+  if (rest.length !== 7 * count)
+    throw new InvalidArgumentError('rest', `must have ${7 * count} numbers, got ${rest.length}`);
+  let next = 0;
+  return bodies.map((body) => {
+    if (!isLoose(body)) return body;
+    const [x, y, z, qx, qy, qz, qw] = rest.slice(7 * next, 7 * next + 7);
+    next++;
+    return { ...body, place: { position: [x, y, z], rotation: [qx, qy, qz, qw] } };
+  });
 }
