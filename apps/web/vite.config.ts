@@ -7,11 +7,12 @@ import solid from 'vite-plugin-solid';
 import { basisModule } from './build/basis-module.ts';
 import { contentSecurityPolicy } from './build/content-security-policy.ts';
 import { defaultModel } from './build/default-model.ts';
+import { offline } from './build/offline.ts';
 
 export default defineConfig({
   root: import.meta.dirname,
   base: './',
-  plugins: [basisModule(), solid(), defaultModel(), contentSecurityPolicy()],
+  plugins: [basisModule(), solid(), defaultModel(), offline(), contentSecurityPolicy()],
   // `basisModule` is to see it as it is.
   optimizeDeps: { exclude: ['three'] },
   worker: { format: 'es', plugins: () => [basisModule()] },

@@ -1,16 +1,22 @@
-/** The page's layout: panes on top, and below them what a visitor can do. */
-import { createEffect, createMemo, createSignal, Match, onMount, Show, Switch } from 'solid-js';
-import { TakeAway } from './export/take-away.tsx';
+/** The page's layout: the stage on top, below it rooms to try, what may be asked of the answer, and the settings. */
+import { createEffect, createMemo, createSignal, on, onCleanup, onMount, Show } from 'solid-js';
+import { About } from './about.tsx';
+import { Share } from './export/share.tsx';
 import { DropZone } from './files/drop-zone.tsx';
 import { SourcesPanel } from './files/sources-panel.tsx';
+import { Gallery } from './gallery/gallery.tsx';
 import { createClock } from './panes/clock.ts';
-import { Panes } from './panes/panes.tsx';
 import { isEmpty } from './panes/picture.ts';
 import { Scrubber } from './panes/scrubber.tsx';
+import { SeenByModel } from './panes/seen-by-model.tsx';
 import { GenerateBar } from './run/generate-bar.tsx';
 import { SettingsPanel } from './run/settings-panel.tsx';
 import { Status } from './run/status.tsx';
-import { Editor } from './scene-editor/editor.tsx';
+import { BesideButtons, BesidePanes } from './stage/beside.tsx';
+import { createHand } from './stage/hand.ts';
+import { HandPanel } from './stage/hand-panel.tsx';
+import { Stage } from './stage/stage.tsx';
+import { createBeside } from './state/beside.ts';
 import { createSession } from './state/session.ts';
 import type { DeviceInfo } from './worker/protocol.ts';
 
@@ -23,7 +29,9 @@ const runsOn = ({ name, software }: DeviceInfo) =>
 export function App() {
   const session = createSession();
   const { state } = session;
-  const [acting, setActing] = createSignal(false);
+  const hand = createHand(session);
+  const beside = createBeside(session);
+  const [own, setOwn] = createSignal(false);
   const frames = () => state.scene?.frames ?? 1;
   const fps = () => state.scene?.fps ?? 8;
   const clock = createClock(frames, fps);
@@ -31,40 +39,59 @@ export function App() {
     const { hands } = state;
     return hands ? Array.from({ length: hands.frames }, (_, i) => isEmpty(hands, i)) : [];
   });
-  onMount(() => session.start());
-  createEffect(() => {
-    if (state.phase === 'lost') setActing(false);
+  const busy = () => state.phase !== 'ready' || !!state.run || !!state.task || state.pending > 0;
+  onMount(() => {
+    session.start();
+    addEventListener('keydown', keys);
   });
+  onCleanup(() => removeEventListener('keydown', keys));
+  // An answer is seen from its beginning.
+  createEffect(
+    on(
+      () => state.generated,
+      (made) => made && clock.rewind(),
+      { defer: true },
+    ),
+  );
+  const keys = (event: KeyboardEvent) => {
+    const typing = event.target instanceof Element && event.target.closest('input, textarea, select');
+    if (typing || event.ctrlKey || event.metaKey || event.altKey || event.code !== 'KeyT') return;
+    if (!busy() && beside.able('truth')) beside.toggle('truth');
+  };
 
   return (
     <DropZone session={session}>
       <header>
-        <h1>Dexterous world model</h1>
-        <p>{state.settings?.prompt || 'Move a hand in a room, and watch what it does.'}</p>
+        <h1>Dexterous World Model</h1>
+        <p>Drag a hand in a room. A neural network draws what it does.</p>
       </header>
-      <main aria-busy={state.phase === 'starting' || !!state.task || state.pending > 0}>
+      <main aria-busy={busy() && !state.run} data-phase={state.run ? 'running' : state.phase}>
+        <div class="theatre" classList={{ compared: beside.any() }}>
+          <Stage session={session} hand={hand} clock={clock} />
+          <BesidePanes beside={beside} clock={clock} />
+        </div>
+        <Scrubber clock={clock} frames={frames()} fps={fps()} dropouts={dropouts()} />
         <Status session={session} />
-        <Switch>
-          <Match when={acting() && state.phase === 'ready'}>
-            <Editor session={session} onDone={() => setActing(false)} />
-          </Match>
-          <Match when={true}>
-            <Panes session={session} clock={clock} />
-            <Scrubber clock={clock} frames={frames()} fps={fps()} dropouts={dropouts()} />
-          </Match>
-        </Switch>
-        <GenerateBar session={session} acting={acting()} onAct={setActing} />
+        <div class="buttons">
+          <BesideButtons beside={beside} busy={busy()} />
+          <Share session={session} />
+        </div>
+        <Gallery session={session} onOwn={() => setOwn(true)} />
+        <About />
         <div class="panels">
-          <SourcesPanel session={session} />
-          <SettingsPanel session={session} />
-          <Show when={state.scene}>
-            <TakeAway session={session} />
-          </Show>
+          <SourcesPanel session={session} open={own()} onToggle={setOwn} />
+          <HandPanel session={session} hand={hand} />
+          <details class="panel">
+            <summary>Settings</summary>
+            <SettingsPanel session={session} />
+            <GenerateBar session={session} />
+          </details>
+          <SeenByModel session={session} clock={clock} />
         </div>
       </main>
       <footer>
         <p>
-          Everything runs in this page. Nothing you open or make is sent anywhere.
+          Everything runs in this page.
           <Show when={state.device}>{(device) => <> {runsOn(device())}</>}</Show>
           <Show when={state.model}>
             {(model) => (

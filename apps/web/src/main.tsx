@@ -1,4 +1,5 @@
-/** The page: the app where there is WebGPU, else what to use instead, with a recorded example. */
+/** The page: the app, or, where there is no WebGPU, what to use instead with a recording. */
+import { createSignal, Show } from 'solid-js';
 import { render } from 'solid-js/web';
 import { App } from './app.tsx';
 import { NoWebGpu } from './no-webgpu.tsx';
@@ -9,8 +10,21 @@ async function hasWebGpu(): Promise<boolean> {
   return adapter !== null && adapter !== undefined;
 }
 
-const root = document.getElementById('app')!;
-const supported = await hasWebGpu();
-render(() => (supported ? <App /> : <NoWebGpu />), root);
+// Nothing waits for the answer: a recording plays from the first picture on.
+const [supported, setSupported] = createSignal('gpu' in navigator);
+if (supported()) void hasWebGpu().then(setSupported);
+render(
+  () => (
+    <Show when={supported()} fallback={<NoWebGpu />}>
+      <App />
+    </Show>
+  ),
+  document.getElementById('app')!,
+);
 // A link that is pasted into the address of an open page loads nothing by itself.
 addEventListener('hashchange', () => location.reload());
+// The files that a visit needs are kept once they are there, when nothing waits for the network any more.
+if (import.meta.env.PROD && 'serviceWorker' in navigator)
+  addEventListener('load', () =>
+    setTimeout(() => navigator.serviceWorker.register('service-worker.js').catch(() => {}), 3000),
+  );

@@ -1,10 +1,14 @@
 /** What a visitor without WebGPU sees: which browsers work, and what the page would have shown. */
-import example from './example.mp4';
+import { Recording } from './gallery/recording.tsx';
 
 export function NoWebGpu() {
   return (
     <main class="no-webgpu">
-      <h1>Dexterous world model</h1>
+      <h1>Dexterous World Model</h1>
+      <figure class="pane">
+        <Recording seed={undefined} label="A recording: what the model drew of a hand that pulls a drawer" />
+        <figcaption>A hand takes a drawer, and the model draws what comes of it</figcaption>
+      </figure>
       <p role="alert">
         This browser has no WebGPU here, and the world model runs on nothing else: every picture is computed
         on your own graphics processor.
@@ -22,21 +26,6 @@ export function NoWebGpu() {
         If yours is one of them, open the page over https or on localhost, switch on hardware acceleration in
         the browser's settings, and update the graphics driver.
       </p>
-      <h2>What it does</h2>
-      <figure class="pane">
-        <figcaption>
-          <span>A recorded run: scene, hands, generated</span>
-        </figcaption>
-        <video
-          src={example}
-          controls
-          loop
-          muted
-          autoplay
-          playsinline
-          aria-label="Scene, hands and generated video side by side"
-        />
-      </figure>
     </main>
   );
 }

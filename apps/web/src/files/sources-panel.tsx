@@ -1,5 +1,5 @@
 /** Rooms, files and models to choose from. */
-import { createSignal, For, Show } from 'solid-js';
+import { createEffect, createSignal, For, Show } from 'solid-js';
 import { pickedFiles } from '../model-store/dropped.ts';
 import type { Kept } from '../model-store/opfs.ts';
 import { NumberField } from '../run/number-field.tsx';
@@ -10,15 +10,27 @@ import { takeIn } from './take-in.ts';
 const megabytes = (files: Kept['files']) =>
   `${(files.reduce((sum, { size }) => sum + size, 0) / 1e6).toFixed(1)} MB`;
 
-export function SourcesPanel(props: { session: Session }) {
+export function SourcesPanel(props: { session: Session; open: boolean; onToggle: (open: boolean) => void }) {
   const { session } = props;
   const { state } = session;
+  let panel!: HTMLDetailsElement;
+  // What is opened from elsewhere on the page comes into sight.
+  createEffect(() => {
+    if (props.open) panel.scrollIntoView({ block: 'nearest' });
+  });
   const busy = () => state.phase !== 'ready' || !!state.run || !!state.task;
   const seed = () => (state.roomRef.kind === 'synthetic' ? state.roomRef.seed : DEFAULT_ROOM);
   const useSeed = (next: number) => session.useRoom({ kind: 'synthetic', seed: next });
   return (
-    <details class="panel">
-      <summary>Rooms, files, models</summary>
+    <details
+      class="panel"
+      open={props.open}
+      ref={(element) => {
+        panel = element;
+      }}
+      onToggle={() => props.onToggle(panel.open)}
+    >
+      <summary>Your own room, videos or model</summary>
       <div class="fields">
         <NumberField
           label="Room number"
@@ -29,9 +41,6 @@ export function SourcesPanel(props: { session: Session }) {
           disabled={busy()}
           onChange={useSeed}
         />
-        <button type="button" disabled={busy()} onClick={() => useSeed(seed() + 1)}>
-          Another room
-        </button>
         <Show when={state.videos}>
           <button type="button" disabled={busy()} onClick={() => session.backToRoom()}>
             Back to the room

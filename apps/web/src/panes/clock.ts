@@ -9,6 +9,8 @@ export interface Clock {
   loop(on: boolean): void;
   /** Goes to a frame and stays there. */
   seek(frame: number): void;
+  /** Begins anew; what is paused stays so. */
+  rewind(): void;
 }
 
 export function createClock(frames: Accessor<number>, fps: Accessor<number>): Clock {
@@ -35,6 +37,7 @@ export function createClock(frames: Accessor<number>, fps: Accessor<number>): Cl
       play(on);
     },
     loop,
+    rewind: () => setFrame(0),
     seek(to) {
       play(false);
       setFrame(to);

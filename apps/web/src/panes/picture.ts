@@ -19,12 +19,3 @@ export function isEmpty({ data, width, height }: Clip, frame: number): boolean {
   const size = width * height * 3;
   return data.subarray(frame * size, (frame + 1) * size).every((value) => value === 0);
 }
-
-/** The rightmost of three clips that stand side by side. */
-export function lastThird({ data, width, height, frames, fps }: Clip): Clip {
-  const third = Math.floor(width / 3);
-  const part = new Uint8Array(frames * height * third * 3);
-  for (let row = 0; row < frames * height; row++)
-    part.set(data.subarray((row * width + width - third) * 3, (row + 1) * width * 3), row * third * 3);
-  return { data: part, width: third, height, frames, fps };
-}

@@ -21,57 +21,54 @@ export function SettingsPanel(props: { session: Session }) {
     />
   );
   return (
-    <details class="panel">
-      <summary>Settings</summary>
-      <div class="fields">
-        {number('seed', 'Seed', 1)}
-        {number('steps', 'Steps', 1)}
-        {number('guidance', 'Guidance', 0.5)}
-        {number('width', 'Width, pixels', 16)}
-        {number('height', 'Height, pixels', 16)}
-        {number('frames', 'Frames', 4)}
-        <NumberField
-          label={state.device?.software ? 'Memory, GB' : 'Graphics memory, GB'}
-          value={state.memoryLimit}
-          min={MEMORY.min}
-          max={MEMORY.max}
+    <div class="fields">
+      {number('seed', 'Seed', 1)}
+      {number('steps', 'Steps', 1)}
+      {number('guidance', 'Guidance', 0.5)}
+      {number('width', 'Width, pixels', 16)}
+      {number('height', 'Height, pixels', 16)}
+      {number('frames', 'Frames', 4)}
+      <NumberField
+        label={state.device?.software ? 'Memory, GB' : 'Graphics memory, GB'}
+        value={state.memoryLimit}
+        min={MEMORY.min}
+        max={MEMORY.max}
+        disabled={busy()}
+        onChange={(value) => session.limitMemory(value)}
+      />
+      <label class="check wide">
+        <input
+          type="checkbox"
+          checked={state.settings?.composite ?? false}
           disabled={busy()}
-          onChange={(value) => session.limitMemory(value)}
+          onChange={async (event) => {
+            const input = event.currentTarget;
+            if (!(await session.change({ composite: input.checked })))
+              input.checked = state.settings?.composite ?? false;
+          }}
         />
-        <label class="check wide">
-          <input
-            type="checkbox"
-            checked={state.settings?.composite ?? false}
+        Composite: where nothing changes, the scene's own pixels in place of the model's
+      </label>
+      <Show when={state.model?.takesText}>
+        <label class="wide">
+          What the model is told
+          <textarea
+            rows="2"
+            maxlength="2000"
+            value={state.settings?.prompt}
             disabled={busy()}
-            onChange={async (event) => {
-              const input = event.currentTarget;
-              if (!(await session.change({ composite: input.checked })))
-                input.checked = state.settings?.composite ?? false;
-            }}
+            onChange={(event) => session.say(event.currentTarget.value)}
           />
-          Composite: where nothing changes, the scene's own pixels in place of the model's
         </label>
-        <Show when={state.model?.takesText}>
-          <label class="wide">
-            What the model is told
-            <textarea
-              rows="2"
-              maxlength="2000"
-              value={state.settings?.prompt}
-              disabled={busy()}
-              onChange={(event) => session.say(event.currentTarget.value)}
-            />
-          </label>
-          <p class="hint wide" data-words={state.wordsFrom}>
-            {WORDS_FROM[state.wordsFrom]}{' '}
-            <Show when={state.wordsFrom === 'typed'}>
-              <button type="button" disabled={busy()} onClick={() => session.say(undefined)}>
-                Use the page's words
-              </button>
-            </Show>
-          </p>
-        </Show>
-      </div>
-    </details>
+        <p class="hint wide" data-words={state.wordsFrom}>
+          {WORDS_FROM[state.wordsFrom]}{' '}
+          <Show when={state.wordsFrom === 'typed'}>
+            <button type="button" disabled={busy()} onClick={() => session.say(undefined)}>
+              Use the page's words
+            </button>
+          </Show>
+        </p>
+      </Show>
+    </div>
   );
 }

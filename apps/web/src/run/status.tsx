@@ -1,6 +1,7 @@
-/** What the engine does at the moment, and what went wrong, in one line each. */
+/** What is to be known of what is shown, and what went wrong, in one line each. */
 import { For, Show } from 'solid-js';
 import type { Session } from '../state/session.ts';
+import { Refusal } from './generate-bar.tsx';
 
 export function Status(props: { session: Session }) {
   const { state } = props.session;
@@ -12,20 +13,8 @@ export function Status(props: { session: Session }) {
   };
   return (
     <>
-      <div class="status" role="status" aria-live="polite">
-        <Show when={state.task}>
-          {(task) => (
-            <>
-              <span>{task().what} …</span>
-              <progress max="1" value={task().done} aria-label={task().what} />
-              <button type="button" onClick={() => props.session.cancel()}>
-                Cancel
-              </button>
-            </>
-          )}
-        </Show>
-      </div>
       <For each={[...notes()]}>{(line) => <p class="hint">{line}</p>}</For>
+      <Refusal session={props.session} />
       <Show when={state.error}>
         {(error) => (
           <div class="error" role="alert">

@@ -45,16 +45,25 @@ const HAND_KEYS: Readonly<Record<string, (rigs: Rigs, lens: Intrinsics) => HandR
 
 type Grab = 'hand' | 'ray' | 'turn' | 'orbit' | 'look';
 
-/**
- * Listens on `element`, which shows `lens()` pixels, until the returned function is called.
- * @param change is given what to do with the rigs, whenever something moves. @param onTouch is told when the hand is taken.
- */
+export interface Listeners {
+  /** Given what to do with the rigs, whenever something moves. */
+  change(by: Change): void;
+  /** A pointer takes the hand. */
+  taken(): void;
+  /** No pointer holds it any more. */
+  let(): void;
+  /** A key or the wheel moves it. */
+  nudged(): void;
+  /** Whether a pointer that is over the picture would take the hand. */
+  hovers(on: boolean): void;
+}
+
+/** Listens on `element`, which shows `lens()` pixels, until the returned function is called. */
 export function attachControls(
   element: HTMLElement,
   rigs: () => Rigs,
   lens: () => Intrinsics,
-  change: (by: Change) => void,
-  onTouch: () => void,
+  { change, taken, let: letGo, nudged, hovers }: Listeners,
 ): () => void {
   const pointers = new Map<number, { x: number; y: number; grab: Grab }>();
   const held = new Set<string>();
@@ -66,12 +75,14 @@ export function attachControls(
     return { x: (event.clientX - box.left) * scale, y: (event.clientY - box.top) * scale };
   };
 
-  const grabOf = (event: PointerEvent, x: number, y: number): Grab => {
-    if (event.button === 2) return 'look';
+  const near = (x: number, y: number) => {
     const { camera, hand } = rigs();
     const at = projected(camera, lens(), hand.position);
-    const near = at.depth > 0 && Math.hypot(at.x - x, at.y - y) < REACH * lens().height;
-    if (!near) return 'orbit';
+    return at.depth > 0 && Math.hypot(at.x - x, at.y - y) < REACH * lens().height;
+  };
+  const grabOf = (event: PointerEvent, x: number, y: number): Grab => {
+    if (event.button === 2) return 'look';
+    if (!near(x, y)) return 'orbit';
     return event.shiftKey ? 'ray' : event.altKey ? 'turn' : 'hand';
   };
 
@@ -98,24 +109,28 @@ export function attachControls(
     pointers.set(event.pointerId, { x, y, grab });
     // A second finger makes the gesture one along the ray.
     if (pointers.size === 2) for (const pointer of pointers.values()) pointer.grab = 'ray';
-    if (pointers.size === 2 || (grab !== 'orbit' && grab !== 'look')) onTouch();
+    if (pointers.size === 2 || (grab !== 'orbit' && grab !== 'look')) taken();
     element.setPointerCapture(event.pointerId);
     element.focus();
     event.preventDefault();
   };
   const move = (event: PointerEvent) => {
     const pointer = pointers.get(event.pointerId);
-    if (!pointer) return;
     const { x, y } = toPicture(event);
+    if (pointers.size === 0) hovers(near(x, y));
+    if (!pointer) return;
     const [dx, dy] = [x - pointer.x, y - pointer.y];
     Object.assign(pointer, { x, y });
     const share = 1 / pointers.size;
     change((now) => moves[pointer.grab](now, dx * share, dy * share));
   };
-  const up = (event: PointerEvent) => pointers.delete(event.pointerId);
+  const up = (event: PointerEvent) => {
+    if (pointers.delete(event.pointerId) && pointers.size === 0) letGo();
+  };
+  const leave = () => hovers(false);
   const wheel = (event: WheelEvent) => {
     event.preventDefault();
-    onTouch();
+    nudged();
     const metres = clamp(-event.deltaY / 1500, -0.1, 0.1);
     change(({ camera, hand }) => ({ camera, hand: draggedAlongRay(hand, camera, metres) }));
   };
@@ -145,7 +160,7 @@ export function attachControls(
       event.preventDefault();
     } else if (HAND_KEYS[event.code]) {
       event.preventDefault();
-      onTouch();
+      nudged();
       change((now) => ({ ...now, hand: HAND_KEYS[event.code](now, lens()) }));
     }
   };
@@ -158,6 +173,7 @@ export function attachControls(
     pointermove: move,
     pointerup: up,
     pointercancel: up,
+    pointerleave: leave,
     wheel,
     keydown: keyDown,
     keyup: keyUp,

@@ -1,10 +1,13 @@
 /** The hand that the visitor moves: a wrist in the room, a posture, and how far it is closed. */
-import type { HandPose, HandSide, Intrinsics } from '@dwm/renderer';
+import { type HandPose, type HandSide, type Intrinsics, rotations } from '@dwm/renderer';
 import { angles, poseSkeleton } from '@dwm/synth';
 import { type CameraRig, projected, rayOf } from './camera-rig.ts';
+import { type Guide, handAt, startOf, towards } from './guide.ts';
 import {
   add,
   compose,
+  dot,
+  length,
   lookRotation,
   type Quaternion,
   rotate,
@@ -26,9 +29,22 @@ export interface HandRig {
   readonly posture: Posture;
   /** 0 open, 1 closed. */
   readonly grasp: number;
+  /** Of a hand that holds the room's thing: it says posture, grasp and rotation. */
+  readonly guide?: Guide;
 }
 
-export function handPose({ side, position, rotation, posture, grasp }: HandRig): HandPose {
+/** The hand where it has hold of the room's thing. */
+export const handHolding = (guide: Guide): HandRig => ({
+  guide,
+  side: guide.side,
+  position: startOf(guide),
+  rotation: [0, 0, 0, 1],
+  posture: 'wrap',
+  grasp: 1,
+});
+
+export function handPose({ side, position, rotation, posture, grasp, guide }: HandRig): HandPose {
+  if (guide) return handAt(guide, position);
   const closure = [grasp, grasp, grasp, grasp, grasp] as const;
   return poseSkeleton({ side, size: 1 }, { position, rotation }, angles(posture, closure));
 }
@@ -56,14 +72,24 @@ export function isSeen(hand: HandRig, camera: CameraRig, intrinsics: Intrinsics)
   });
 }
 
-/** Back before the camera, closed as far as it is. */
-export const calledBack = (hand: HandRig, camera: CameraRig): HandRig => ({
-  ...handBefore(camera, hand.side),
-  posture: hand.posture,
-  grasp: hand.grasp,
-});
+/** Back to what it held, or before the camera, closed as far as it is. */
+export const calledBack = ({ guide, side, posture, grasp }: HandRig, camera: CameraRig): HandRig =>
+  guide ? handHolding(guide) : { ...handBefore(camera, side), posture, grasp };
 
-/** Moves in the plane through the hand that faces the camera, by pixels. */
+/** Of the view ray, the share across a thing's way below which the way is seen end on. */
+const LEAST_ACROSS = 0.2;
+/** Times the distance that the plane facing the eye would give. */
+const MOST_STEEP = 3;
+
+/** Normal of the plane that a held thing's hand is dragged in: it has the thing's way in it, and faces the eye else. */
+function planeOf(guide: Guide, ray: Vec3): Vec3 | undefined {
+  const way = rotations.direction(towards(guide));
+  if (!way) return undefined;
+  const across = subtract(ray, scale(way, dot(ray, way)));
+  return length(across) > LEAST_ACROSS * length(ray) ? across : undefined;
+}
+
+/** Moves by pixels: in the plane through the hand that faces the camera, or in which what it holds can go. */
 export function draggedInPlane(
   hand: HandRig,
   camera: CameraRig,
@@ -73,8 +99,15 @@ export function draggedInPlane(
 ): HandRig {
   const { x, y, depth } = projected(camera, intrinsics, hand.position);
   if (!(depth > 0)) return hand;
-  const moved = subtract(rayOf(camera, intrinsics, x + dx, y + dy), rayOf(camera, intrinsics, x, y));
-  return { ...hand, position: add(hand.position, scale(moved, depth)) };
+  const [from, to] = [rayOf(camera, intrinsics, x, y), rayOf(camera, intrinsics, x + dx, y + dy)];
+  const level = scale(subtract(to, from), depth);
+  const normal = hand.guide && planeOf(hand.guide, from);
+  if (!normal) return { ...hand, position: add(hand.position, level) };
+  const moved = subtract(scale(to, (depth * dot(normal, from)) / dot(normal, to)), scale(from, depth));
+  // Towards the plane's horizon a pixel is metres, and beyond it is behind the eye.
+  const most = MOST_STEEP * length(level);
+  if (!(dot(moved, level) > 0)) return hand;
+  return { ...hand, position: add(hand.position, scale(moved, Math.min(1, most / length(moved)))) };
 }
 
 /** Moves along the ray from the eye through the hand, metres; it stays before the eye. */
@@ -85,8 +118,8 @@ export function draggedAlongRay(hand: HandRig, camera: CameraRig, metres: number
   return { ...hand, position: add(camera.position, scale(ray, next / distance)) };
 }
 
-/** Turns the wrist: `roll` about the forearm, `bend` up and down, `swing` sideways, radians, in its own axes. */
+/** Turns the wrist, unless it holds something: `roll` about the forearm, `bend` up and down, `swing` sideways, radians, in its own axes. */
 export function turned(hand: HandRig, roll: number, bend: number, swing: number): HandRig {
   const change = compose(turn([0, 0, 1], roll), compose(turn([1, 0, 0], bend), turn([0, 1, 0], swing)));
-  return { ...hand, rotation: compose(hand.rotation, change) };
+  return hand.guide ? hand : { ...hand, rotation: compose(hand.rotation, change) };
 }

@@ -5,10 +5,9 @@
 import type { Trajectory } from '@dwm/renderer';
 import { batch } from 'solid-js';
 import { createStore, unwrap } from 'solid-js/store';
-import example from '../example.mp4';
 import { onGrid, readLink, type Shared } from '../export/link.ts';
+import { GALLERY } from '../gallery/rooms.ts';
 import type { ModelFiles, ModelRef } from '../model-store/sources.ts';
-import { lastThird } from '../panes/picture.ts';
 import { begin, type History, push, redo, undo } from '../scene-editor/history.ts';
 import { type CallOptions, EngineClient, EngineError } from '../worker/client.ts';
 import type {
@@ -30,7 +29,7 @@ import { memoryLimit } from './memory-limit.ts';
 import { fitted, startingTrajectory } from './trajectories.ts';
 import type { WordsFrom } from './words.ts';
 
-export const DEFAULT_ROOM = 1_000_000;
+export const DEFAULT_ROOM = GALLERY[0].seed;
 
 /** Videos of the visitor's, and what a text file beside them says of them. */
 export interface OwnVideos {
@@ -68,10 +67,17 @@ export interface State {
   readonly videos?: OwnVideos;
   readonly run?: GenerateProgress;
   readonly preview?: Clip;
-  /** A run from the build, of the motion that the page begins with. */
-  readonly recorded?: { readonly of: Trajectory; readonly video: Clip };
+  /** The shaders of a first run are being made, while nothing else is asked for. */
+  readonly warming: boolean;
+  /** The room that is being opened. */
+  readonly opening?: RoomRef;
+  /** Counts the engines there were: each needs a canvas of its own. */
+  readonly engines: number;
   readonly generated?: Calls['generate']['result'] & { readonly of: Settings };
 }
+
+const whenIdle = (work: () => void) =>
+  'requestIdleCallback' in window ? requestIdleCallback(work, { timeout: 2000 }) : setTimeout(work, 500);
 
 const words = (error: unknown) => (error instanceof Error ? error.message : String(error));
 const hasCode = (error: unknown, code: string) => error instanceof EngineError && error.code === code;
@@ -91,7 +97,9 @@ export function createSession() {
     wordsFrom: 'none',
     memoryLimit: memoryLimit(true),
     pending: 0,
-    roomRef: { kind: 'synthetic', seed: DEFAULT_ROOM },
+    warming: false,
+    engines: 1,
+    roomRef: { kind: 'synthetic', seed: DEFAULT_ROOM, exact: true },
   });
   let engine = new EngineClient();
   let modelRef: ModelRef = { kind: 'default', base: new URL('models/default/', document.baseURI).href };
@@ -100,6 +108,7 @@ export function createSession() {
   let stop = new AbortController();
   let queue: Promise<unknown> = Promise.resolve();
   let drawing: AbortController | undefined;
+  let warming: AbortController | undefined;
   /** The motion whose clips are shown. */
   let drawn: History<Trajectory> | undefined;
 
@@ -120,6 +129,7 @@ export function createSession() {
 
   /** One after the other. What is asked for counts from now on, so nothing runs with what it is about to change. */
   function inTurn<T>(work: (before: boolean) => Promise<T>): Promise<T> {
+    warming?.abort();
     set({ pending: state.pending + 1 });
     const turn = queue
       .then((before) => work(before !== false))
@@ -165,6 +175,7 @@ export function createSession() {
   function renew(): void {
     engine.close();
     engine = new EngineClient();
+    set({ engines: state.engines + 1 });
     watch(engine);
   }
   watch(engine);
@@ -187,9 +198,10 @@ export function createSession() {
     trajectory: Trajectory,
     planned: Trajectory | undefined,
     room: RoomInfo,
+    asPlanned = trajectory === planned,
   ): Promise<{ text: string; from: WordsFrom }> {
     if (state.wordsFrom === 'typed') return { text: now().settings!.prompt, from: 'typed' };
-    if (trajectory === planned && room.caption) return { text: room.caption, from: 'room' };
+    if (asPlanned && room.caption) return { text: room.caption, from: 'room' };
     busy('Looking at what the hand does');
     const told = await call('describe', { trajectory });
     return told === undefined ? { text: '', from: 'none' } : { text: told, from: 'motion' };
@@ -198,6 +210,15 @@ export function createSession() {
   /** A room with the motion it is given, or its own, at a size. The page changes once all of it is there. */
   async function openRoom(ref: RoomRef, settings: Settings, history?: History<Trajectory>): Promise<void> {
     busy('Building the room');
+    set({ opening: ref });
+    try {
+      await build(ref, settings, history);
+    } finally {
+      set({ opening: undefined });
+    }
+  }
+
+  async function build(ref: RoomRef, settings: Settings, history?: History<Trajectory>): Promise<void> {
     const room = await call('openRoom', { room: ref, settings });
     const own = onGrid(fitted(startingTrajectory(room, settings), settings));
     const given = history?.present;
@@ -252,13 +273,6 @@ export function createSession() {
     return videos ? openVideos(videos, settings) : openRoom(roomRef, settings, ownMotions());
   };
 
-  /** The recorded run of the first room stands in until the visitor makes one. */
-  async function showRecorded(): Promise<void> {
-    const file = new File([await (await fetch(example)).blob()], 'example.mp4');
-    const all = await engine.call('readVideo', file);
-    set({ recorded: { of: now().motions!.present, video: lastThird(all) } });
-  }
-
   const planFor = (settings: Settings, gigabytes = state.memoryLimit) =>
     call('plan', { settings, limit: gigabytes * 1e9 });
 
@@ -269,7 +283,10 @@ export function createSession() {
   };
 
   /** A newer motion makes an older drawing void; one that is not drawn is taken back. */
-  function changeMotion(change: (history: History<Trajectory>) => History<Trajectory>): Promise<boolean> {
+  function changeMotion(
+    change: (history: History<Trajectory>) => History<Trajectory>,
+    asPlanned?: boolean,
+  ): Promise<boolean> {
     const before = now().motions;
     if (!before || state.run || state.phase !== 'ready') return Promise.resolve(false);
     let after: History<Trajectory>;
@@ -293,7 +310,7 @@ export function createSession() {
       try {
         const trajectory = after.present;
         const clips = await draw(trajectory);
-        const told = await wordsFor(trajectory, planned, room!);
+        const told = await wordsFor(trajectory, planned, room!, asPlanned);
         drawn = after;
         set({
           ...clips,
@@ -357,6 +374,25 @@ export function createSession() {
     }
   }
 
+  /** A run whose picture nobody sees: the first one makes the shaders, which takes far longer than to run them. */
+  function warmUp(): void {
+    const { scene, hands, settings, plan, device } = now();
+    // In software the run itself takes longest, and takes the processor from the page.
+    if (device?.software || state.pending > 0 || state.phase !== 'ready') return;
+    if (!scene || !hands || !settings || !plan?.fits) return;
+    const mine = new AbortController();
+    warming = mine;
+    set({ warming: true });
+    queue = engine
+      .call('generate', { scene, hands, settings: { ...settings, steps: 1 } }, { signal: mine.signal })
+      // Whatever fails here fails again where somebody waits for it.
+      .then(
+        () => true,
+        () => true,
+      )
+      .finally(() => set({ warming: false }));
+  }
+
   /** What a link asks for. A broken link leaves the page to begin as without one. */
   const sharedNow = () =>
     readLink(location.hash).catch((error) => {
@@ -386,8 +422,8 @@ export function createSession() {
       } else if (!shared) await openRoom(now().roomRef, model.settings);
       await planRun();
       set({ phase: 'ready', task: undefined });
-      if (!again && !shared) await showRecorded();
       if (shared && state.plan?.fits && playsAtOnce(shared.settings, model.settings)) await generate();
+      else if (!again) whenIdle(warmUp);
     } catch (error) {
       if (state.phase !== 'lost')
         set({
@@ -453,6 +489,23 @@ export function createSession() {
         await openVideos(videos, now().settings!);
         await planRun();
       }),
+    /** Work on the engine that changes nothing here; in turn with the rest, and ended by Cancel. */
+    aside: async <T>(what: string, work: (engineCall: typeof call) => Promise<T>): Promise<T | undefined> => {
+      let made: T | undefined;
+      await attempt(async () => {
+        busy(what);
+        made = await work(call);
+      });
+      return made;
+    },
+    /** What the model makes of a motion, drawn at once. @param asPlanned it does what the room's words say. */
+    answer: async (trajectory: Trajectory, asPlanned = false): Promise<boolean> => {
+      const fits = (history: History<Trajectory>) =>
+        push(history, onGrid(fitted(trajectory, now().settings!)));
+      if (!(await changeMotion(fits, asPlanned))) return false;
+      await generate();
+      return state.generated !== undefined;
+    },
     useMotion: (trajectory: Trajectory) =>
       changeMotion((history) => push(history, onGrid(fitted(trajectory, now().settings!)))),
     undo: () => changeMotion(undo),

@@ -14,6 +14,8 @@ export interface OpenPage {
   readonly page: Page;
   /** Requests that left the page's origin, policy violations and errors of the page. */
   readonly complaints: string[];
+  /** Files of the page that were fetched, once each, below its path. */
+  readonly fetched: readonly string[];
 }
 
 export interface TraceEvent {
@@ -66,12 +68,15 @@ export class PageServer {
     page.on('console', (message) => {
       if (message.type() === 'error') complaints.push(message.text());
     });
+    const fetched: string[] = [];
     own.on('request', (request) => {
       const url = request.url();
+      const [name] = url.slice((this.#server.origin + PATH).length).split(/[?#]/);
+      if (url.startsWith(this.#server.origin + PATH) && !fetched.includes(name)) fetched.push(name);
       if (!url.startsWith(this.#server.origin) && !/^(blob|data):/.test(url)) complaints.push(`asked ${url}`);
     });
     await page.goto(this.#server.origin + PATH + hash);
-    return { page, complaints };
+    return { page, complaints, fetched };
   }
 
   /** Begins a record of every task of the page's threads. */

@@ -63,6 +63,8 @@ export interface RoomInfo {
   readonly trajectory?: Trajectory;
   /** Of rooms that come without, so that a camera can be put somewhere. */
   readonly bounds?: Bounds;
+  /** The frames of its trajectory in which the hand does what the room is for, holding on to it. */
+  readonly acts?: { readonly from: number; readonly to: number };
   /** What the hands do, in words. */
   readonly caption: string;
   /** What of its file the pictures do not show, a line each. */
@@ -125,8 +127,10 @@ export interface Calls {
   condition: Call<{ readonly trajectory: Trajectory }, Conditioning, { readonly done: number }>;
   /** What hands do to the room, in words; undefined in rooms that nobody can simulate. */
   describe: Call<{ readonly trajectory: Trajectory }, string | undefined>;
-  /** All frames of a video. */
-  readVideo: Call<File, Clip>;
+  /** What the simulator says that hands do here, in a picture a few times the model's. */
+  truth: Call<{ readonly trajectory: Trajectory; readonly larger: number }, Clip>;
+  /** The same hands, held back until they touch nothing. */
+  apart: Call<{ readonly trajectory: Trajectory }, Trajectory>;
   /** The visitor's two videos as a run takes them, and what was taken, a line each. */
   readVideos: Call<
     { readonly scene: File; readonly hands: File; readonly settings: Settings; readonly model?: string },

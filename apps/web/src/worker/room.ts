@@ -7,6 +7,7 @@ import {
   type Bounds,
   ClipReadback,
   combineScenes,
+  type HandPose,
   HandRenderer,
   type Hands,
   type LightRig,
@@ -25,20 +26,25 @@ import {
   SplatRenderer,
   SplatScene,
   type Trajectory,
+  type TrajectoryFrame,
   type View,
   worldBounds,
 } from '@dwm/renderer';
 import {
   captionOf,
+  clipOf,
   FIXED_CAMERA,
   fault,
+  forearmsFor,
   handScene,
   makeWorld,
+  PassRenderer,
   planAction,
   Random,
   runHands,
   type World,
 } from '@dwm/synth';
+import { GALLERY } from '../gallery/rooms.ts';
 import type { DroppedFile } from '../model-store/dropped.ts';
 import { ROOM_TRIES } from '../state/limits.ts';
 import { decodeImage } from './decode-image.ts';
@@ -58,6 +64,29 @@ const JOINTS = 25;
 /** All vertices in one point: nothing is drawn. */
 const GONE = Float64Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
 
+const standsStill = (seed: number) => Random.fork(seed, 'clip').chance(FIXED_CAMERA);
+
+function enlarged({ intrinsics, ...frame }: TrajectoryFrame, by: number): TrajectoryFrame {
+  const { fx, fy, cx, cy, width, height } = intrinsics;
+  const lens = { fx: by * fx, fy: by * fy, cx: by * cx, cy: by * cy, width: by * width, height: by * height };
+  return { ...frame, intrinsics: lens };
+}
+
+/** Metres towards the eye, tried one after the other. */
+const HELD_BACK = [0.12, 0.2, 0.3];
+
+function heldBack(frame: TrajectoryFrame, metres: number): TrajectoryFrame {
+  const { matrix } = frame.camera;
+  const moved = (hand: HandPose | null): HandPose | null => {
+    if (!hand?.joints) return hand;
+    const joints = hand.joints.slice();
+    for (let at = 0; at < joints.length; at += 7)
+      for (let axis = 0; axis < 3; axis++) joints[at + axis] += metres * matrix[4 * axis + 2];
+    return { ...hand, joints };
+  };
+  return { ...frame, hands: { left: moved(frame.hands.left), right: moved(frame.hands.right) } };
+}
+
 /** A simulated clip's room, with the motion that was planned for it. */
 async function simulated(
   { seed, exact }: Extract<RoomRef, { kind: 'synthetic' }>,
@@ -67,13 +96,20 @@ async function simulated(
   for (let tried = seed; tried < seed + ROOM_TRIES; tried++) {
     await messagesIn();
     signal.throwIfAborted();
-    const world = await makeWorld(tried);
-    const fixedCamera = Random.fork(tried, 'clip').chance(FIXED_CAMERA);
-    const plan = planAction(world, { width, height, frames, fps, fixedCamera });
+    // What lies about in these was brought to rest before, so the physics is not needed.
+    const known = GALLERY.find(({ seed: number }) => number === tried);
+    const world = await makeWorld(tried, undefined, undefined, known?.rest);
+    const plan = planAction(world, { width, height, frames, fps, fixedCamera: standsStill(tried) });
     // Seeds whose motion does not work out are passed over.
-    if (!exact && fault(world, plan, await runHands(world, plan.acting))) continue;
-    const { acting: trajectory, caption } = plan;
-    const info = { name: `Room ${tried}`, seed: tried, trajectory, caption };
+    if (!exact && !known && fault(world, plan, await runHands(world, plan.acting))) continue;
+    const { acting: trajectory, caption, actingFrames } = plan;
+    const info = {
+      name: known?.name ?? `Room ${tried}`,
+      seed: tried,
+      trajectory,
+      caption,
+      ...(actingFrames.length > 1 && { acts: { from: actingFrames[0], to: actingFrames.at(-1)! } }),
+    };
     return { info, world, meshes: world.scene, lights: world.lights };
   }
   throw new DwmError(
@@ -186,6 +222,42 @@ export class Room {
   async describe(trajectory: Trajectory): Promise<string | undefined> {
     if (!this.#world) return undefined;
     return captionOf(this.#world, trajectory, await runHands(this.#world, trajectory));
+  }
+
+  /**
+   * The simulator along the same hands, in a picture `larger` times the model's.
+   * @throws DwmError in rooms that nobody can simulate.
+   */
+  async truth(trajectory: Trajectory, larger: number): Promise<Clip> {
+    const world = this.#simulated();
+    const run = await runHands(world, trajectory);
+    const acting = { ...trajectory, frames: trajectory.frames.map((frame) => enlarged(frame, larger)) };
+    const plan = { action: world.action, caption: '', acting, forearms: forearmsFor(world, acting) };
+    const renderer = new PassRenderer(this.#device);
+    try {
+      const { interaction } = await renderer.render(clipOf(world, plan, run, standsStill(world.seed)));
+      // A copy: the other passes are in the same memory.
+      return { ...interaction, data: interaction.data.slice() };
+    } finally {
+      renderer.destroy();
+    }
+  }
+
+  /** The same hands, held back towards the eye until they touch nothing. @throws DwmError where there is no such way. */
+  async apart(trajectory: Trajectory): Promise<Trajectory> {
+    const world = this.#simulated();
+    for (const metres of HELD_BACK) {
+      const moved = { ...trajectory, frames: trajectory.frames.map((frame) => heldBack(frame, metres)) };
+      const { contacts } = await runHands(world, moved);
+      if (contacts.length === 0) return moved;
+    }
+    throw new DwmError('no-way', 'this motion touches something wherever it is made; move the hand less far');
+  }
+
+  #simulated(): World {
+    if (!this.#world)
+      throw new DwmError('no-simulator', 'only the made-up rooms can be simulated; choose one of them');
+    return this.#world;
   }
 
   get hasSplats(): boolean {

@@ -63,7 +63,8 @@ serve({
     }
   },
   describe: async ({ trajectory }) => ready(room, 'room').describe(trajectory),
-  readVideo: async (file) => (await import('@dwm/media')).readVideo(file),
+  truth: async ({ trajectory, larger }) => ready(room, 'room').truth(trajectory, larger),
+  apart: async ({ trajectory }) => ready(room, 'room').apart(trajectory),
   async readVideos(asked, { report, signal }) {
     const { defaults } = ready(model, 'model').pipeline.family;
     return (await import('./read-videos.ts')).readVideos(asked, defaults, signal, report);

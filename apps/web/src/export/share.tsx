@@ -7,7 +7,7 @@ import type { Clip } from '../worker/protocol.ts';
 import { writeLink } from './link.ts';
 import { save } from './save.ts';
 
-export function TakeAway(props: { session: Session }) {
+export function Share(props: { session: Session }) {
   const { session } = props;
   const { state } = session;
   const [link, setLink] = createSignal<string>();
@@ -51,9 +51,9 @@ export function TakeAway(props: { session: Session }) {
     });
   const blocked = () => working() || !!state.run || !!state.task;
   return (
-    <details class="panel">
-      <summary>Take away</summary>
-      <div class="buttons">
+    <details class="menu">
+      <summary>Share</summary>
+      <div class="sheet">
         <button type="button" disabled={blocked()} onClick={video('mp4', 'video/mp4')}>
           Video (mp4)
         </button>

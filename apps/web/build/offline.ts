@@ -1,0 +1,39 @@
+/** Builds the service worker, with the names of the files that it keeps. */
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import type { Plugin } from 'vite';
+
+const SOURCE = join(import.meta.dirname, '../src/offline/service-worker.ts');
+const PUBLIC = ['icon.svg', 'icon-192.png', 'icon-512.png', 'app.webmanifest'];
+/** Fetched by every visit. */
+const FIRST = /^(index\.html|assets\/(index|worker)-[^/]*\.(js|css)|assets\/[^/]*\.webp)$/;
+
+export function offline(): Plugin {
+  return {
+    name: 'offline',
+    apply: 'build',
+    enforce: 'post',
+    buildStart() {
+      this.emitFile({ type: 'chunk', id: SOURCE, fileName: 'service-worker.js' });
+    },
+    generateBundle: {
+      order: 'post',
+      handler(_, bundle) {
+        const all = [
+          ...new Set([
+            'index.html',
+            ...PUBLIC,
+            ...Object.keys(bundle).filter((name) => !/^(models\/|service-worker)/.test(name)),
+          ]),
+        ].sort();
+        const first = all.filter((name) => FIRST.test(name) || PUBLIC.includes(name));
+        // Files are named after their content, and the page is asked for anew at each visit.
+        const version = createHash('sha256').update(all.join('\n')).digest('hex').slice(0, 12);
+        const worker = bundle['service-worker.js'];
+        if (worker?.type !== 'chunk' || !worker.code.includes('__BUILD__'))
+          this.error('src/offline/service-worker.ts: has no place for the list of files');
+        worker.code = worker.code.replace('__BUILD__', JSON.stringify({ version, first, all }));
+      },
+    },
+  };
+}

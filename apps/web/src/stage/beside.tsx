@@ -1,0 +1,57 @@
+/** The buttons that put something beside the answer, and what they put there. */
+import { For, Show } from 'solid-js';
+import type { Clock } from '../panes/clock.ts';
+import { ASIDES, type Aside, type Beside } from '../state/beside.ts';
+import { Picture } from './picture.tsx';
+
+const BUTTONS: Readonly<Record<Aside, string>> = {
+  truth: 'Simulator beside it (T)',
+  apart: 'Same hand, touching nothing',
+  words: 'Same hand, other words',
+};
+
+export function BesideButtons(props: { beside: Beside; busy: boolean }) {
+  return (
+    <For each={ASIDES}>
+      {(aside) => (
+        <button
+          type="button"
+          aria-pressed={props.beside.state.shown[aside] !== undefined}
+          disabled={props.busy || !props.beside.able(aside)}
+          onClick={() => props.beside.toggle(aside)}
+        >
+          {BUTTONS[aside]}
+        </button>
+      )}
+    </For>
+  );
+}
+
+export function BesidePanes(props: { beside: Beside; clock: Clock }) {
+  const labels = (): Record<Aside, string> => ({
+    truth: 'The simulator, the same hand',
+    apart: 'The model, the same hand held back: it touches nothing',
+    words: `The model, the same hand, told “${props.beside.words}”`,
+  });
+  return (
+    <Show when={props.beside.any()}>
+      <div class="beside">
+        <For each={ASIDES.filter((aside) => props.beside.state.shown[aside])}>
+          {(aside) => (
+            <figure>
+              <div class="picture">
+                <Picture
+                  name={aside}
+                  label={labels()[aside]}
+                  clip={props.beside.state.shown[aside]}
+                  frame={props.clock.frame()}
+                />
+              </div>
+              <figcaption>{labels()[aside]}</figcaption>
+            </figure>
+          )}
+        </For>
+      </div>
+    </Show>
+  );
+}

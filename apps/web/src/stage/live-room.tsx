@@ -1,0 +1,41 @@
+/** The room with the hand in it, drawn by the worker at the screen's resolution into a canvas of the page's. */
+import type { Intrinsics, TrajectoryFrame } from '@dwm/renderer';
+import { onMount } from 'solid-js';
+import { unwrap } from 'solid-js/store';
+import type { Session } from '../state/session.ts';
+
+/** Pixels of the picture's longer side; a software device draws a part of them. */
+const LONGEST = { hardware: 1280, software: 480 };
+
+/** A run's lens for a picture of the screen's size. */
+export function liveLens(own: Intrinsics, software: boolean): Intrinsics {
+  const scale = (software ? LONGEST.software : LONGEST.hardware) / Math.max(own.width, own.height);
+  const [width, height] = [Math.round(own.width * scale), Math.round(own.height * scale)];
+  return { fx: own.fx * scale, fy: own.fy * scale, cx: own.cx * scale, cy: own.cy * scale, width, height };
+}
+
+/** @param onReady is given what draws a frame; its promise is kept once the picture is there. */
+export function LiveRoom(props: {
+  session: Session;
+  onReady: (look: (frame: TrajectoryFrame) => Promise<void>) => void;
+}) {
+  let canvas!: HTMLCanvasElement;
+  onMount(() => {
+    const engine = props.session.engine();
+    const offscreen = canvas.transferControlToOffscreen();
+    engine
+      .call('attachView', offscreen, { transfer: [offscreen] })
+      .then(() => props.onReady((frame) => engine.call('look', { frame: unwrap(frame) })))
+      .catch((error) => props.session.complain(error));
+  });
+  return (
+    <canvas
+      ref={canvas}
+      class="live"
+      width="480"
+      height="320"
+      role="img"
+      aria-label="The room with the hand"
+    />
+  );
+}

@@ -1,0 +1,55 @@
+/** A drag as a motion: what the hand and the eye did while the hand was held, fitted to a run's length. */
+import type { Trajectory } from '@dwm/renderer';
+import { cameraPose } from '../scene-editor/camera-rig.ts';
+import type { Rigs } from '../scene-editor/controls.ts';
+import { fittedTo, guidedMotion, progress } from '../scene-editor/guide.ts';
+import { frameOf } from '../scene-editor/recorder.ts';
+
+export interface Drag {
+  /** At the run's rate. */
+  readonly samples: readonly Rigs[];
+  /** The eye is where the room's own motion has it. */
+  readonly ownCamera: boolean;
+}
+
+/** @param planned the room's own motion: its lens, rate and length, and, of a hand that holds on, its approach. */
+export function motionOf({ samples, ownCamera }: Drag, planned: Trajectory): Trajectory {
+  const { guide } = samples[0].hand;
+  const { frames, fps } = planned;
+  const taken = fittedTo(samples, frames.length);
+  if (!guide)
+    return { fps, frames: taken.map((rigs, i) => frameOf(rigs, frames[i].intrinsics, frames[i].seconds)) };
+  const motion = guidedMotion(
+    guide,
+    planned,
+    samples.map(({ hand }) => hand.position),
+  );
+  if (ownCamera) return motion;
+  return {
+    fps,
+    frames: motion.frames.map((frame, i) => ({ ...frame, camera: cameraPose(taken[i].camera) })),
+  };
+}
+
+/** Shares of the way, and metres off it, within which a drag does what the room's caption says. */
+const ENOUGH = 0.4;
+const NEAR = 0.1;
+
+/** Whether a drag does what the room's own motion does, so that the room's words are right for it. */
+export function doesAsPlanned({ samples }: Drag): boolean {
+  const { guide, position } = samples.at(-1)!.hand;
+  if (!guide) return false;
+  const { along, off } = progress(guide, position);
+  return along > ENOUGH && off < NEAR + 0.3 * Math.max(0, along - 1);
+}
+
+/** Metres below which a hand was taken and put back. */
+const STILL = 0.01;
+
+export function hasMoved({ samples }: Drag): boolean {
+  const [first] = samples;
+  return samples.some(({ hand }) => {
+    const apart = hand.position.map((value, i) => value - first.hand.position[i]);
+    return Math.hypot(...apart) > STILL || hand.rotation.some((q, i) => q !== first.hand.rotation[i]);
+  });
+}

@@ -1,0 +1,222 @@
+/**
+ * The one stage. First a recording plays; then the room is there with the hand to take; then what the model draws of
+ * what the hand did. Whoever takes the hand is back in the room: there is nothing to switch.
+ */
+import type { TrajectoryFrame } from '@dwm/renderer';
+import { createEffect, createSignal, Match, on, onCleanup, Show, Switch } from 'solid-js';
+import { Recording } from '../gallery/recording.tsx';
+import { GALLERY } from '../gallery/rooms.ts';
+import type { Clock } from '../panes/clock.ts';
+import { attachControls } from '../scene-editor/controls.ts';
+import { isSeen } from '../scene-editor/hand-rig.ts';
+import type { Session } from '../state/session.ts';
+import { Call } from './call.tsx';
+import type { Hand } from './hand.ts';
+import { LiveRoom, liveLens } from './live-room.tsx';
+import { Picture } from './picture.tsx';
+import { doing, done } from './run-words.ts';
+
+type Showing = 'recording' | 'room' | 'answer';
+
+export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
+  const { session, hand } = props;
+  const { state } = session;
+  const [look, setLook] = createSignal<(frame: TrajectoryFrame) => Promise<void>>();
+  const [seen, setSeen] = createSignal(false);
+  const [hovered, setHovered] = createSignal(false);
+  let surface!: HTMLDivElement;
+
+  const ready = () => state.phase === 'ready';
+  const answer = () => state.preview ?? state.generated?.video;
+  const showing = (): Showing => {
+    if (state.opening) return 'recording';
+    if (answer() && (!hand.inRoom() || state.preview)) return 'answer';
+    return ready() && seen() ? 'room' : 'recording';
+  };
+  /** What plays until the room is there: the room's own recording where there is one. */
+  const recording = () => {
+    const { opening, roomRef } = state;
+    const ref = opening ?? roomRef;
+    return ref.kind === 'synthetic' ? ref.seed : undefined;
+  };
+  const lens = () => liveLens(state.motions!.present.frames[0].intrinsics, state.device?.software ?? true);
+  const able = () =>
+    ready() && !state.run && !state.task && state.pending === 0 && !state.videos && hand.rigs() !== undefined;
+
+  // The worker of before is gone with its canvas.
+  createEffect(
+    on(
+      () => state.engines,
+      () => {
+        setLook(undefined);
+        setSeen(false);
+      },
+    ),
+  );
+  let asked = 0;
+  createEffect(() => {
+    const draw = look();
+    if (!draw || !ready() || !hand.rigs() || !state.room) return;
+    hand.tracked();
+    if (asked !== 0) return;
+    // Many movements come between two pictures: the newest is drawn.
+    asked = requestAnimationFrame(() => {
+      asked = 0;
+      draw(hand.frame(lens())).then(
+        () => setSeen(true),
+        (error) => session.complain(error),
+      );
+    });
+  });
+  onCleanup(() => cancelAnimationFrame(asked));
+
+  const listen = (element: HTMLDivElement) => {
+    const taken = () => {
+      if (!hand.tracked()) hand.gesture.begin();
+    };
+    const attached = attachControls(element, () => hand.rigs()!, lens, {
+      change: hand.change,
+      taken,
+      let: () => hand.gesture.end(),
+      nudged: () => {
+        if (!hand.tracked()) hand.gesture.nudged();
+      },
+      hovers: setHovered,
+    });
+    onCleanup(attached);
+  };
+  // Before the controls see it: who takes the hand leaves the answer for the room.
+  const enters = (event: Event) => {
+    if (!able()) event.stopImmediatePropagation();
+    else hand.enter();
+  };
+  const keys = (event: KeyboardEvent) => {
+    if (event.code === 'KeyH' && !event.ctrlKey && !event.metaKey) hand.callBack();
+  };
+  const away = () =>
+    showing() === 'room' && !hand.tracked() && !isSeen(hand.rigs()!.hand, hand.rigs()!.camera, lens());
+  const size = () => {
+    const clip = answer();
+    return clip ? `${clip.width} × ${clip.height} pixels` : '';
+  };
+  const task = () => {
+    const { room } = state;
+    const known = GALLERY.find(({ seed }) => seed === room?.seed);
+    return known ? `Drag the hand: ${known.name.toLowerCase()}` : 'Drag the hand, then let go';
+  };
+
+  return (
+    <div class="stage" data-showing={showing()}>
+      <div
+        class="surface"
+        ref={(element) => {
+          surface = element;
+          for (const name of ['pointerdown', 'wheel', 'keydown'])
+            element.addEventListener(name, (event) => {
+              if (name !== 'keydown' || moves(event as KeyboardEvent)) enters(event);
+            });
+          listen(element);
+        }}
+        tabindex="0"
+        role="application"
+        aria-label="The room. Arrow keys drag the hand, Page Up and Page Down move it away and near, Z and X turn it, G grasps, W A S D walk, Q and E go down and up, H brings the hand back. Let go of the keys, and the model draws what the hand did."
+        onKeyDown={keys}
+      >
+        <Show when={ready() && state.engines} keyed>
+          {(_) => <LiveRoom session={session} onReady={(draw) => setLook(() => draw)} />}
+        </Show>
+        <Recording
+          seed={recording()}
+          label="A recording: what the model drew of a hand before"
+          class="recording"
+          shown={showing() === 'recording'}
+        />
+        <div class="answer" classList={{ shown: showing() === 'answer' }}>
+          <Picture name="generated" label="Generated" clip={answer()} frame={props.clock.frame()} />
+        </div>
+        <Show when={showing() === 'room' && able() && !hand.held() && !hand.tracked() && !away()}>
+          <Call rigs={hand.rigs()!} lens={lens()} hovered={hovered()} />
+        </Show>
+        <span class="tag">
+          <Switch fallback="The room, as any renderer draws it">
+            <Match when={showing() === 'recording'}>A recording: drawn by the model before</Match>
+            <Match when={showing() === 'answer'}>Drawn by the model: {size()}</Match>
+          </Switch>
+        </span>
+        <Show when={away()}>
+          <button
+            type="button"
+            class="away"
+            on:pointerdown={(event) => event.stopPropagation()}
+            onClick={hand.callBack}
+          >
+            The hand is out of view: bring it back
+          </button>
+        </Show>
+        <div class="say" role="status" aria-live="polite">
+          <Switch fallback={<span>{task()}</span>}>
+            <Match when={state.run}>
+              {(run) => (
+                <>
+                  <span>{doing(run())}</span>
+                  <progress max="1" value={done(run())} aria-label="Progress of the run" />
+                  <button
+                    type="button"
+                    on:pointerdown={(event) => event.stopPropagation()}
+                    onClick={() => session.cancel()}
+                  >
+                    Cancel
+                  </button>
+                </>
+              )}
+            </Match>
+            <Match when={state.phase === 'lost' || state.phase === 'failed'}>
+              <span>Stopped</span>
+            </Match>
+            <Match when={state.task}>
+              {(busy) => (
+                <>
+                  <span>{busy().what} …</span>
+                  <progress max="1" value={busy().done} aria-label={busy().what} />
+                  <button
+                    type="button"
+                    on:pointerdown={(event) => event.stopPropagation()}
+                    onClick={() => session.cancel()}
+                  >
+                    Cancel
+                  </button>
+                </>
+              )}
+            </Match>
+            <Match when={!ready() || state.pending > 0}>
+              <span>Getting ready …</span>
+            </Match>
+            <Match when={hand.held()}>
+              <span>Let go, and the model draws what happens</span>
+            </Match>
+            <Match when={showing() === 'answer'}>
+              <button
+                type="button"
+                class="main"
+                on:pointerdown={(event) => event.stopPropagation()}
+                disabled={!able()}
+                onClick={() => {
+                  hand.enter();
+                  surface.focus();
+                }}
+              >
+                Take the hand again
+              </button>
+            </Match>
+          </Switch>
+        </div>
+      </div>
+      <p class="warming">
+        <Show when={state.warming}>Preparing the model's shaders, the first time only …</Show>
+      </p>
+    </div>
+  );
+}
+
+const MOVING = /^(Arrow|Page|Key[WASDQEZXG]$)/;
+const moves = ({ code, ctrlKey, metaKey }: KeyboardEvent) => !ctrlKey && !metaKey && MOVING.test(code);
