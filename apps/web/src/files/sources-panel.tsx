@@ -41,11 +41,6 @@ export function SourcesPanel(props: { session: Session; open: boolean; onToggle:
           disabled={busy()}
           onChange={useSeed}
         />
-        <Show when={state.videos}>
-          <button type="button" disabled={busy()} onClick={() => session.backToRoom()}>
-            Back to the room
-          </button>
-        </Show>
         <label class="wide">
           Open files: a scene (.glb, .ply, .spz, .splat), a trajectory (.json), or two videos with a caption
           (.txt)

@@ -52,7 +52,7 @@ export interface Listeners {
   taken(): void;
   /** No pointer holds it any more. */
   let(): void;
-  /** A key or the wheel moves it. */
+  /** A key moves it. */
   nudged(): void;
   /** Whether a pointer that is over the picture would take the hand. */
   hovers(on: boolean): void;
@@ -129,8 +129,9 @@ export function attachControls(
   };
   const leave = () => hovers(false);
   const wheel = (event: WheelEvent) => {
+    // Who holds nothing scrolls the page.
+    if (![...pointers.values()].some(({ grab }) => grab === 'hand')) return;
     event.preventDefault();
-    nudged();
     const metres = clamp(-event.deltaY / 1500, -0.1, 0.1);
     change(({ camera, hand }) => ({ camera, hand: draggedAlongRay(hand, camera, metres) }));
   };

@@ -3,14 +3,14 @@
 export interface Gesture {
   /** The hand was taken; nothing where it is held already. */
   begin(): void;
-  /** The hand was let go, or, of keys and the wheel, is still for a while. */
+  /** The hand was let go, or, by keys, is still for a while. */
   end(): void;
-  /** By keys and the wheel: the hand is let go when none comes any more. */
+  /** By keys: the hand is let go when none comes any more. */
   nudged(): void;
   stop(): void;
 }
 
-/** Milliseconds after the last key or turn of the wheel. */
+/** Milliseconds after the last key. */
 const IDLE = 900;
 /** Longer motions are played faster; nobody means to drag this long. */
 const MOST_SECONDS = 20;

@@ -27,10 +27,12 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
   let surface!: HTMLDivElement;
 
   const ready = () => state.phase === 'ready';
-  const answer = () => state.preview ?? state.generated?.video;
+  const made = () => state.preview ?? state.generated?.video;
+  /** The visitor's own video is no room to move in. */
+  const answer = () => made() ?? (state.videos ? state.scene : undefined);
   const showing = (): Showing => {
     if (state.opening) return 'recording';
-    if (answer() && (!hand.inRoom() || state.preview)) return 'answer';
+    if (answer() && (!hand.inRoom() || state.preview || state.videos)) return 'answer';
     return ready() && seen() ? 'room' : 'recording';
   };
   /** What plays until the room is there: the room's own recording where there is one. */
@@ -95,6 +97,11 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
   };
   const away = () =>
     showing() === 'room' && !hand.tracked() && !isSeen(hand.rigs()!.hand, hand.rigs()!.camera, lens());
+  /** A motion that nothing was made of yet: it was opened, or its run was cancelled. */
+  const waits = () => {
+    const { motions, planned, videos, generated, scene } = state;
+    return !generated && !!scene && (!!videos || (!!motions && motions.present !== planned));
+  };
   const size = () => {
     const clip = answer();
     return clip ? `${clip.width} × ${clip.height} pixels` : '';
@@ -111,10 +118,10 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
         class="surface"
         ref={(element) => {
           surface = element;
-          for (const name of ['pointerdown', 'wheel', 'keydown'])
-            element.addEventListener(name, (event) => {
-              if (name !== 'keydown' || moves(event as KeyboardEvent)) enters(event);
-            });
+          element.addEventListener('pointerdown', enters);
+          element.addEventListener('keydown', (event) => {
+            if (moves(event)) enters(event);
+          });
           listen(element);
         }}
         tabindex="0"
@@ -193,6 +200,26 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
             </Match>
             <Match when={hand.held()}>
               <span>Let go, and the model draws what happens</span>
+            </Match>
+            <Match when={waits() && state.plan?.fits}>
+              <button
+                type="button"
+                class="main"
+                on:pointerdown={(event) => event.stopPropagation()}
+                onClick={() => session.generate()}
+              >
+                Draw what this hand does
+              </button>
+            </Match>
+            <Match when={state.videos}>
+              <button
+                type="button"
+                class="main"
+                on:pointerdown={(event) => event.stopPropagation()}
+                onClick={() => session.backToRoom()}
+              >
+                Back to the room
+              </button>
             </Match>
             <Match when={showing() === 'answer'}>
               <button
