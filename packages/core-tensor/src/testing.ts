@@ -2,6 +2,8 @@
 
 import { watchPrograms } from './tune/before-use.ts';
 
+export { type GgufTensor, toGguf, writeGguf } from './gguf/testing.ts';
+
 /** Starts to count the distinct kernels for matrix units in the programs that are compiled; tells how many. */
 export function countMatrixKernels(): () => number {
   const seen = new Set<string>();

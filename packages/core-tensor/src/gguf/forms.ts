@@ -22,6 +22,8 @@ export interface GgmlType {
   readonly weight: BlockForm;
   readonly scales: BlockForm;
   readonly offsets?: BlockForm;
+  /** What the blocks stand for. */
+  readonly floats: BlockForm;
 }
 
 type PerBlock = (block: Uint8Array, at: number, out: Uint8Array, to: number) => void;
@@ -131,12 +133,42 @@ function type(
   values: { groups?: number; scale?: PerGroup; offset?: PerGroup } = {},
 ): GgmlType {
   const { groups = 1, scale, offset } = values;
+  const weight = weightForm(bytes, dtype === 'I4' ? elements / 2 : elements, unpack);
   return {
-    ...{ elements, bytes, groups, dtype, hasOffsets: offset !== undefined },
+    ...{ elements, bytes, groups, dtype, weight, hasOffsets: offset !== undefined },
     scaleDtype: scale ? 'F32' : 'F16',
-    weight: weightForm(bytes, dtype === 'I4' ? elements / 2 : elements, unpack),
     scales: scale ? groupForm(bytes, groups, scale) : firstHalf(bytes),
     ...(offset && { offsets: groupForm(bytes, groups, offset) }),
+    floats: floatForm(weight, elements, groups, scale ?? half, offset ?? (() => 0)),
+  };
+}
+
+/** Scale times number, plus offset. */
+function floatForm(
+  { stored, made, unpack }: BlockForm,
+  elements: number,
+  groups: number,
+  scale: PerGroup,
+  offset: PerGroup,
+): BlockForm {
+  const perGroup = elements / groups;
+  const isHalved = made < elements;
+  return {
+    ...{ stored, made: 4 * elements },
+    unpack(blocks, out) {
+      const numbers = new Uint8Array((blocks.length / stored) * made);
+      unpack(blocks, numbers);
+      const values = new Float32Array(out.buffer, out.byteOffset, out.byteLength / 4);
+      for (let i = 0; i < values.length; i += perGroup) {
+        const at = Math.floor(i / elements) * stored;
+        const group = (i % elements) / perGroup;
+        const [times, plus] = [scale(blocks, at, group), offset(blocks, at, group)];
+        for (let e = i; e < i + perGroup; e++) {
+          const number = isHalved ? (numbers[e >> 1] << (28 - 4 * (e & 1))) >> 28 : (numbers[e] << 24) >> 24;
+          values[e] = times * number + plus;
+        }
+      }
+    },
   };
 }
 

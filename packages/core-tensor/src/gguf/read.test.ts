@@ -137,6 +137,17 @@ describe('blocks', () => {
     const most = Math.max(...want.map(Math.abs));
     for (const [i, value] of got.entries()) expect(Math.abs(value - want[i])).toBeLessThan(1e-6 * most);
     expect((await checkpoint.readTensor('first')).data).toEqual(Float32Array.of(1, 2, 3));
+
+    const { floats, ...entry } = checkpoint.tensors.get('x.weight')!;
+    const plain = checkpoint.withTensors(new Map([['x', { ...entry, dtype: 'F32', form: floats! }]]));
+    const close = (data: ArrayLike<number>, wanted: readonly number[]) => {
+      expect(data.length).toBe(wanted.length);
+      for (const [i, value] of wanted.entries()) expect(Math.abs(data[i] - value)).toBeLessThan(1e-6 * most);
+    };
+    close(toFloat32(await plain.readTensor('x')), want);
+    const row = perRow * elements;
+    const picked = [3, 0, 3].flatMap((at) => want.slice(at * row, (at + 1) * row));
+    close(toFloat32(await plain.readRows('x', [3, 0, 3])), picked);
   });
 
   test('a model folder may have one in place of safetensors', async () => {

@@ -203,14 +203,14 @@ function entriesOf(
   const quantized = GGML_QUANTIZED.get(type);
   if (!quantized)
     return fail(`tensor ${quote(name)} is of ggml's type ${type}; those that are read are ${GGML_READ}`);
-  const { elements, bytes, groups, dtype, scaleDtype, weight, scales, offsets } = quantized;
+  const { elements, bytes, groups, dtype, scaleDtype, weight, scales, offsets, floats } = quantized;
   const [rows, k] = shape;
   if (shape.length !== 2 || k % elements !== 0)
     return fail(`tensor ${quote(name)} has shape [${shape}], expected rows of a multiple of ${elements}`);
   const range = { begin, end: begin + ((rows * k) / elements) * bytes, file };
   const grouped = [rows, (k / elements) * groups];
   return [
-    [name, { ...range, dtype, shape, form: weight }],
+    [name, { ...range, dtype, shape, form: weight, floats }],
     [`${name}_scale`, { ...range, dtype: scaleDtype, shape: grouped, form: scales }],
     ...(offsets
       ? [

@@ -1,4 +1,6 @@
 /** GGUF files for tests. */
+import { toFloat16, toFloat32 } from '../safetensors/convert.ts';
+import type { SafetensorsTensor } from '../safetensors/dtypes.ts';
 
 export interface GgufTensor {
   readonly name: string;
@@ -12,6 +14,27 @@ export interface GgufTensor {
 export type GgufValue = string | number | readonly number[];
 
 const ALIGNMENT = 32;
+
+/** As Q8_0: blocks of 32 elements of a row, a scale in f16 before them. */
+function q8(values: Float32Array): Uint8Array {
+  const out = new Uint8Array((values.length / 32) * 34);
+  for (let from = 0, to = 0; from < values.length; from += 32, to += 34) {
+    const block = values.subarray(from, from + 32);
+    const scale = toFloat16(Float32Array.of(Math.max(...block.map(Math.abs)) / 127));
+    const [rounded] = toFloat32({ dtype: 'F16', data: scale });
+    out.set(new Uint8Array(scale.buffer), to);
+    for (const [i, value] of block.entries())
+      out[to + 2 + i] = rounded === 0 ? 0 : Math.round(value / rounded);
+  }
+  return out;
+}
+
+/** A tensor as F32, or as Q8_0. */
+export function toGguf(name: string, tensor: SafetensorsTensor, quantized: boolean): GgufTensor {
+  const values = toFloat32(tensor);
+  const data = quantized ? q8(values) : new Uint8Array(values.slice().buffer);
+  return { name, shape: tensor.shape, type: quantized ? 8 : 0, data };
+}
 
 /** Numbers are u32, lists of them i32. */
 export function writeGguf(

@@ -61,12 +61,16 @@ export class Checkpoint {
    */
   async inOneNaming(): Promise<Checkpoint> {
     try {
-      const tensors = inOneNaming(this.tensors, this.name);
-      return new Checkpoint(this.name, tensors, [...this.#sources.values()], this.metadata);
+      return this.withTensors(inOneNaming(this.tensors, this.name));
     } catch (error) {
       await this.close();
       throw error;
     }
+  }
+
+  /** The same files, with other names or readings of what is in them. */
+  withTensors(tensors: ReadonlyMap<string, TensorEntry>): Checkpoint {
+    return new Checkpoint(this.name, tensors, [...this.#sources.values()], this.metadata);
   }
 
   /**
@@ -138,18 +142,16 @@ export class Checkpoint {
   async readRows(name: string, rows: readonly number[]): Promise<SafetensorsTensor> {
     const { entry, source } = this.#locate(name);
     const { dtype, form } = entry;
-    if (form) {
-      throw new InvalidFileError(this.name, `tensor ${quote(name)} is quantized; rows cannot be read of it`, {
-        tensor: name,
-      });
-    }
     const rest = entry.shape.slice(1);
     const row = byteLength(dtype, rest)!;
+    // Blocks are parts of rows.
+    const stored = form ? (row / form.made) * form.stored : row;
     const bytes = new Uint8Array(row * rows.length);
     const whole = entry.strides && (await this.readTensor(name)).data;
     for (const [i, at] of rows.entries()) {
       const into = bytes.subarray(i * row, (i + 1) * row);
       if (whole) into.set(new Uint8Array(whole.buffer, whole.byteOffset + at * row, row));
+      else if (form) form.unpack(await source.read(entry.begin + at * stored, stored), into);
       else await source.read(entry.begin + at * row, row, into);
     }
     return { dtype, shape: [rows.length, ...rest], data: typedArray(dtype, bytes) };

@@ -24,6 +24,8 @@ export interface TensorEntry {
   readonly strides?: readonly number[];
   /** Where the file's bytes are of another form, how they become the tensor's. */
   readonly form?: BlockForm;
+  /** Of a quantized tensor, how the file's bytes become what it stands for, in F32. */
+  readonly floats?: BlockForm;
   /** Name of the file that holds it. */
   readonly file: string;
 }

@@ -1,7 +1,8 @@
 /** T5 with its tokenizer; padding is attended to. */
-import { type Device, type ModelFolder, openCheckpoint, subfolder } from '@dwm/core-tensor';
+import { type Device, type ModelFolder, subfolder } from '@dwm/core-tensor';
 import type { LoadProgress, TextReader, TextWeights } from '../families/family.ts';
 import { readT5Config } from '../text-encoder/config.ts';
+import { openEncoder } from '../text-encoder/llama-names.ts';
 import { loadTextReader, loadTokenizer } from '../text-encoder/text-reader.ts';
 import { readJson } from '../weights/config.ts';
 import { firstThere } from '../weights/model-files.ts';
@@ -11,7 +12,7 @@ import { T5_TOKENIZERS } from './files.ts';
 export async function openT5(folder: ModelFolder) {
   const { json, file } = await readJson(folder, 'text_encoder/config.json');
   const config = readT5Config(json, file);
-  return { config, checkpoint: await openCheckpoint(subfolder(folder, 'text_encoder'), 'model') };
+  return { config, checkpoint: await openEncoder(subfolder(folder, 'text_encoder'), 'model') };
 }
 
 /** @returns nothing where the folder has no text encoder. */

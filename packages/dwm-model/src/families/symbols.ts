@@ -1,5 +1,6 @@
 /** Weights that are names and shapes only, for plans. */
 import {
+  type Checkpoint,
   type DeviceCaps,
   type DType,
   InvalidArgumentError,
@@ -7,7 +8,6 @@ import {
   input,
   isPacked,
   type ModelFolder,
-  openCheckpoint,
   type Plan,
   type Precision,
   planProgram,
@@ -18,6 +18,7 @@ import {
   trace,
 } from '@dwm/core-tensor';
 import { readT5Config, type T5Config } from '../text-encoder/config.ts';
+import { openEncoder } from '../text-encoder/llama-names.ts';
 import { isT5Outer, t5BlockPrefix, t5Encoder, t5Parameters } from '../text-encoder/network.ts';
 import { specBytes } from '../weights/block-stream.ts';
 import { readJson } from '../weights/config.ts';
@@ -46,9 +47,9 @@ export async function storedAs(
   base: string,
   stored?: (name: string) => string,
 ): Promise<StoredAs> {
-  let checkpoint: Awaited<ReturnType<typeof openCheckpoint>>;
+  let checkpoint: Checkpoint;
   try {
-    checkpoint = await openCheckpoint(folder, base);
+    checkpoint = await openEncoder(folder, base);
   } catch (error) {
     if (error instanceof InvalidFileError) return allIn('bf16');
     throw error;

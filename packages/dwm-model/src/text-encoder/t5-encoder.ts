@@ -6,7 +6,6 @@ import {
   type DeviceTensor,
   InvalidArgumentError,
   type ModelFolder,
-  openCheckpoint,
   type Precision,
   type Program,
   spec,
@@ -16,6 +15,7 @@ import {
 import { readJson } from '../weights/config.ts';
 import { loadParameters, type Parameters } from '../weights/parameters.ts';
 import { readT5Config, type T5Config } from './config.ts';
+import { openEncoder } from './llama-names.ts';
 import { t5Encoder, t5Parameters, tokenTables } from './network.ts';
 
 /** One row each, or all in one array. */
@@ -53,7 +53,7 @@ export class T5Encoder {
   ): Promise<T5Encoder> {
     const { json, file } = await readJson(folder, 'config.json');
     const config = readT5Config(json, file);
-    const checkpoint = await openCheckpoint(folder, 'model');
+    const checkpoint = await openEncoder(folder, 'model');
     try {
       return await T5Encoder.fromCheckpoint(device, config, checkpoint, options);
     } finally {

@@ -9,13 +9,13 @@ import {
   type Checkpoint,
   InvalidArgumentError,
   InvalidFileError,
-  openCheckpoint,
   type SafetensorsDtype,
   toFloat16,
   toFloat32,
 } from '@dwm/core-tensor';
 import { openDirectory, saveSafetensors, type TensorToSave, withOutput } from '@dwm/core-tensor/node';
 import { familyOf } from '../../families/index.ts';
+import { openEncoder } from '../../text-encoder/llama-names.ts';
 import { type QuantizedRows, quantizeInt4, quantizeInt8 } from '../../weights/quantize.ts';
 import { GROUP_SIZE, type QuantizedDtype, quantizedAs } from '../../weights/quantized.ts';
 import { checkApart } from '../training/model-folder.ts';
@@ -72,7 +72,7 @@ export async function quantizeModel(
   return withOutput(out, {}, async () => {
     const made: QuantizedNetwork[] = [];
     for (const base of new Set(bases.values())) {
-      const checkpoint = await openCheckpoint(folder, base);
+      const checkpoint = await openEncoder(folder, base);
       try {
         const file = `${base}.safetensors`;
         await mkdir(dirname(join(out, file)), { recursive: true });
