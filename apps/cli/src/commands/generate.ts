@@ -15,6 +15,7 @@ import {
   knowsOnly,
   loraBytes,
   loraRemarks,
+  type Mask,
   type ModelFamily,
   PLAN_DEVICES,
   type PlanTarget,
@@ -164,6 +165,10 @@ type Asked = Given & {
   readonly promptSubdir: string;
   /** Where the data root is one over the network. */
   readonly remote?: RemoteRoot;
+  /** The type of the model, where it knows no hands. */
+  readonly withoutHands?: string;
+  /** Only the first frame of the static video is seen. */
+  readonly firstFrameOnly: boolean;
 };
 
 type Flags = Asked & RunSettings & { readonly negativePrompt: string; readonly tiling: boolean };
@@ -363,11 +368,15 @@ async function generate(
   const root = given.dataRoot ?? experiment.dataRoot;
   const listed = given.datasetFile ?? given.video;
   const opened = listed === undefined ? undefined : await openDataRoot(root, listed, signal);
+  const modelPath = model && (await modelFolder(model));
+  const family = await familyOfModel(modelPath ?? defaultModel);
+  const withoutHands = family.typesWithoutHands?.find((type) => type === experiment.type);
   const asked: Asked = {
     ...given,
+    ...{ withoutHands, firstFrameOnly: experiment.conditioning === 'i2v' },
     ...(opened && { remote: opened.remote, [given.datasetFile ? 'datasetFile' : 'video']: opened.list }),
     ...Object.fromEntries(sizes),
-    model: model && (await modelFolder(model)),
+    model: modelPath,
     loras,
     dataRoot: opened?.remote.folder ?? root,
     promptSubdir: given.promptSubdir ?? experiment.promptSubdir ?? 'prompts_rewrite',
@@ -379,7 +388,6 @@ async function generate(
   };
   if (asked.video !== undefined) asked.video = await belowRoot(asked.video, asked.dataRoot);
   checkFlags(asked);
-  const family = await familyOfModel(asked.model ?? defaultModel);
   const worker = asked.datasetFile
     ? workerFrom(asked, asked.outputDir!, 'generate', reporter, cutsOf(asked))
     : undefined;
@@ -438,6 +446,9 @@ async function generateAll(
     seed: asked.seed === 0 && defaults.zeroIsUnseeded ? chanceSeed(reporter, worker) : asked.seed,
   };
   if (family.tellsDefaults) reporter.say(settingsLine(family, flags));
+  if (flags.withoutHands) reporter.say(`${flags.withoutHands} knows no hands: no hand video is used`);
+  if (flags.firstFrameOnly)
+    reporter.say('training.conditioning_mode i2v: of the static video only the first frame is seen');
   const tuned = await openFineTuned(flags.loras, experiment.mode);
   const folder = withTransformer(base, tuned);
   const embeds = flags.promptEmbeds ? await readPromptEmbeds(flags.promptEmbeds) : undefined;
@@ -473,7 +484,8 @@ async function generateAll(
     return typeof own === 'string' && promptPrefix ? `${promptPrefix} ${own}`.trim() : own;
   };
   const read = async (job: Job): Promise<ReadClip> => {
-    const videos = await readVideos(job, { frames: flags.numFrames, fps: flags.fps }, defaults.takes);
+    const found = await readVideos(job, { frames: flags.numFrames, fps: flags.fps }, defaults.takes);
+    const videos = flags.withoutHands ? { ...found, ...ablateVideos(found, 'no-hands') } : found;
     const said = reportClip(videos, job, flags, family, reporter);
     return { videos, said, prompt: await promptOf(job) };
   };
@@ -629,7 +641,8 @@ function reportClip(
     const remark = pixelRemark(job[name], sources[name]);
     if (remark) reporter.say(remark);
   }
-  for (const warning of warnings) reporter.warn(warning);
+  const noHands = flags.withoutHands && handWarning(handCoverage(handVideo));
+  for (const warning of warnings) if (warning !== noHands) reporter.warn(warning);
   return warnings;
 }
 
@@ -672,6 +685,15 @@ async function distilledLora(flags: Flags, { lightx2v = {} }: Experiment) {
 const SMALL_TILES = { tileSampleMinHeight: 96, tileSampleMinWidth: 120 };
 
 const PROMPTS = ['prompt', 'promptFile', 'promptEmbeds', 'useEmptyPrompts'] as const;
+
+/** A mask that hides all frames but the first. */
+function laterFrames({
+  numFrames: frames,
+  height,
+  width,
+}: Pick<RunSettings, 'numFrames' | 'height' | 'width'>): Mask {
+  return { frames, height, width, data: new Uint8Array(frames * height * width).fill(255, height * width) };
+}
 
 /** Flags as they are typed. */
 const flagName = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
@@ -755,12 +777,13 @@ async function listJobs(
     layout: flags.datasetOutputLayout,
     maxSamples: flags.maxSamples,
   });
-  const jobs = flags.ablate === 'shuffled-hands' ? shuffleHands(all) : all;
-  const own = shareOf(jobs, share, defaults.chunkRemainder).map((job) => ({
+  const own = flags.ablate === 'shuffled-hands' ? shuffleHands(all) : all;
+  const jobs = flags.withoutHands ? own.map((job) => ({ ...job, handVideo: job.staticVideo })) : own;
+  const named = shareOf(jobs, share, defaults.chunkRemainder).map((job) => ({
     ...job,
     name: outputStem(flags, job.name),
   }));
-  return { jobs: own, total: jobs.length };
+  return { jobs: named, total: jobs.length };
 }
 
 /** The caption beside a trajectory, `<trajectory>.txt`; without one the hands alone tell what happens. */
@@ -774,7 +797,8 @@ async function captionOfTrajectory(trajectory: string, reporter: Reporter): Prom
 async function oneJob(flags: Asked, reporter: Reporter): Promise<Job> {
   const beside = flags.video ? jobOfVideo(flags.video, flags, 0, '') : undefined;
   const staticVideo = flags.scene?.[0] ?? flags.staticVideo ?? beside?.staticVideo;
-  const handVideo = flags.trajectory ?? flags.handVideo ?? beside?.handVideo;
+  const handVideo =
+    flags.trajectory ?? (flags.withoutHands ? staticVideo : (flags.handVideo ?? beside?.handVideo));
   if (!staticVideo || !handVideo) {
     const missing = staticVideo ? 'hands' : 'static';
     throw new InvalidArgumentError(
@@ -853,7 +877,8 @@ async function generateClip(
   await beforeUse.tune(device, estimate);
   const planned = estimate().bytes;
   // Hands that were taken away on purpose are no news.
-  const known = new Set([...said, ...(flags.ablate ? [handWarning(handCoverage(videos.handVideo))] : [])]);
+  const handless = flags.ablate ?? flags.withoutHands;
+  const known = new Set([...said, ...(handless ? [handWarning(handCoverage(videos.handVideo))] : [])]);
   const started = performance.now();
   const kept = `${job.name}_latents.safetensors`;
   const denoised = flags.resume && (await exists(kept)) ? await readLatents(kept) : undefined;
@@ -861,6 +886,7 @@ async function generateClip(
   const generation = pipeline.generate({
     ...settings,
     ...videos,
+    ...(flags.firstFrameOnly && { mask: laterFrames(settings) }),
     prompt,
     draws,
     denoised,
@@ -892,6 +918,8 @@ async function generateClip(
     precision: flags.precision,
     model: flags.model,
     ablate: flags.ablate,
+    withoutHands: flags.withoutHands,
+    firstFrameOnly: flags.firstFrameOnly || undefined,
     lora: loraRecord(flags.loras),
     lightx2vLora: flags.lightx2vLoraPath,
     loraScales: pipeline.lora?.scales,

@@ -13,6 +13,8 @@ export interface Experiment {
   /** `pipeline.type`: which kind of model. */
   readonly type?: string;
   readonly mode?: ExperimentFile['training']['mode'];
+  /** Whether the static video is seen, or only its first frame. */
+  readonly conditioning?: ExperimentFile['training']['conditioning_mode'];
   readonly baseModel?: string;
   readonly loraAlpha?: number;
   readonly dataRoot?: string;
@@ -64,6 +66,7 @@ export async function readExperiment(
     file,
     type: pipeline.type,
     mode: training.mode,
+    conditioning: training.conditioning_mode,
     baseModel: model.base_model_name_or_path ?? pipeline.base_model_name_or_path,
     loraAlpha: of('training', 'lora_alpha', training.lora_alpha),
     dataRoot: of('data', 'data_root', data.data_root),

@@ -225,6 +225,8 @@ export interface ModelFamily {
   readonly name: string;
   /** What `pipeline.type` of an experiment file says for it. */
   readonly pipelineTypes: readonly string[];
+  /** Those of them whose networks know no hands: they generate without, and are not trained here. */
+  readonly typesWithoutHands?: readonly string[];
   readonly defaults: FamilyDefaults;
   /** Why these options cannot be used, by option. */
   readonly lacks: Readonly<Partial<Record<UnknownOption, string>>>;

@@ -146,8 +146,8 @@ const training = z.strictObject({
    * first rows of the text take their place. `zeros` is what it generates with.
    */
   clip_features: z.enum(['none', 'zeros']).default('none'),
-  /** Wan: the condition beside the noisy latents; DWM's alone is trained. */
-  conditioning_mode: z.literal('dwm').default('dwm'),
+  /** Wan: all of the static video is seen, or only its first frame, which generates but is not trained here. */
+  conditioning_mode: z.enum(['dwm', 'i2v']).default('dwm'),
   lora_target_modules: z.array(z.string()).default(['to_q', 'to_k', 'to_v', 'to_out.0']),
   /** Regular expressions that a name must match from its start. */
   trainable_parameter_patterns: z.array(z.string()).default([]),

@@ -68,7 +68,8 @@ export const WAN: ModelFamily = {
     ...{ tiling: false, readsTiling: false, takes: 'first', fit: 'letterbox', chunkRemainder: 'first' },
   },
   tellsDefaults: true,
-  pipelineTypes: ['wan2.1_fun_inp_hand_concat'],
+  pipelineTypes: ['wan2.1_fun_inp_hand_concat', 'wan2.1_fun_inp'],
+  typesWithoutHands: ['wan2.1_fun_inp'],
   padsText: true,
   lacks: {
     strength: 'Wan has no start from the static video; leave it at 1',
@@ -104,16 +105,18 @@ export const WAN: ModelFamily = {
       async fit({ config: base, parameters }, trained) {
         // An inpainting base of 36 channels becomes DWM's network of 52 with zero weights for the hands.
         const expected = dwmChannels(base.outChannels);
-        const wanted = trained ?? expected;
+        const plain = expected - base.outChannels;
+        // A patch projection that was trained without hands is merged into the first channels.
+        const wanted = trained === undefined || trained === plain ? expected : trained;
         let config = base;
-        if (base.inChannels === expected - base.outChannels) {
+        if (base.inChannels === plain) {
           await widenChannels(device, parameters, PATCH_WEIGHT, wanted - base.inChannels);
           config = { ...base, inChannels: wanted };
         }
         if (config.inChannels !== expected) {
           throw new InvalidFileError(
             file,
-            `in_channels: DWM needs ${expected} channels (or an inpainting base of ${expected - base.outChannels}), got ${config.inChannels}`,
+            `in_channels: DWM needs ${expected} channels (or an inpainting base of ${plain}), got ${config.inChannels}`,
             { field: 'in_channels' },
           );
         }

@@ -1,11 +1,13 @@
 /** Where a Wan model's parts lie: in Wan's own layout, in diffusers', or in DWM's mixture of them. */
-import type { ModelFolder } from '@dwm/core-tensor';
+import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
 import { readJson } from '../weights/config.ts';
 import { firstThere, ModelFileList } from '../weights/model-files.ts';
 import { isWanConfig, readWanConfig, type WanConfig } from './transformer/config.ts';
 import { WAN_VAE_FILES } from './vae/vae.ts';
 
 const WEIGHTS = 'diffusion_pytorch_model';
+/** Latent channels of Wan 2.2's 5B. */
+const WAN_22_CHANNELS = 48;
 const OPTIONAL = [
   'model_index.json',
   'generation.json',
@@ -43,7 +45,15 @@ export async function readWanTransformer(
 ): Promise<{ path: string; config: WanConfig; file: string }> {
   const path = await transformerPath(folder);
   const { json, file } = await readJson(folder, `${path}config.json`);
-  return { path, config: readWanConfig(json, file), file };
+  const config = readWanConfig(json, file);
+  if (config.outChannels === WAN_22_CHANNELS) {
+    throw new InvalidFileError(
+      file,
+      `out_dim: ${WAN_22_CHANNELS} latent channels are of Wan 2.2, which only has its VAE here; take Wan 2.1 Fun InP (out_dim 16)`,
+      { field: 'out_dim' },
+    );
+  }
+  return { path, config, file };
 }
 
 /** @throws InvalidFileError that names every file that is missing. */

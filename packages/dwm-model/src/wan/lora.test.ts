@@ -237,6 +237,15 @@ test('what was made for a patch projection of fewer channels changes the first o
     return w + (column < 12 ? update : 0) + (column < 8 ? difference[row * 8 + column] : 0);
   });
   close(after[patch], want);
+  const whole = await mergeOwn({
+    'patch_embedding.weight': tensor([3, 3, 1, 2, 2], 5),
+    'lora_unet__head_head.lora_down.weight': tensor([1, 3], 6),
+    'lora_unet__head_head.lora_up.weight': tensor([4, 1], 7),
+  });
+  const trained = values(36, 5);
+  expect([...whole.after[patch]]).toEqual(
+    Array.from({ length: 48 }, (_, i) => (i % 16 < 12 ? trained[Math.floor(i / 16) * 12 + (i % 16)] : 0)),
+  );
   const wide = { 'diffusion_model.patch_embedding.diff': tensor([3, 5, 1, 2, 2], 3) };
   await expect(mergeOwn(wide)).rejects.toThrow(/patch_embedding.diff.*\[3,\s?4,\s?1,\s?2,\s?2\]/);
 });

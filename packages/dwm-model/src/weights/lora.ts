@@ -468,10 +468,16 @@ async function replaceWhole(
 ): Promise<void> {
   for (const [name, stored] of names) {
     const target = parameters.tensors.get(name)!;
-    const { shape } = target;
     requireWritable(file, name, stored, target);
+    const given = file.tensors.get(stored)!.shape;
+    const shape = narrower(given, target.shape) ? given : target.shape;
     const loaded = await loadParameters(device, file, { [stored]: { shape } }, { ignore: () => true });
-    parameters.replace(name, loaded.tensors.get(stored)!);
+    if (shape === target.shape) parameters.replace(name, loaded.tensors.get(stored)!);
+    else {
+      const wide = cast(widened(loaded.get(stored), target.shape), target.dtype);
+      const { out } = await evaluate(device, { out: wide }).finally(() => loaded.destroy());
+      parameters.replace(name, out);
+    }
   }
 }
 

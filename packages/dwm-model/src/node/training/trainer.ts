@@ -23,7 +23,7 @@ import {
   writeFileAtomic,
   writeProblem,
 } from '@dwm/core-tensor/node';
-import { checkPipelineType, familyOf } from '../../families/index.ts';
+import { checkPipelineType, familyOf, type ModelFamily } from '../../families/index.ts';
 import { DwmPipeline } from '../../pipeline/pipeline.ts';
 import type { ExperimentConfig } from '../../training/config.ts';
 import { firstNotFinite } from '../../training/debug-nan.ts';
@@ -250,6 +250,7 @@ class Session {
       const folder = await openDirectory(model);
       const family = await familyOf(folder);
       checkPipelineType(family, model, config.pipeline.type, options.experimentFile);
+      checkTrained(family, config);
       const loading = (part: string, done: number, total: number) =>
         report({ kind: 'loading', part, done, total });
       const task = await trainingOf(family, model).openTask({
@@ -576,5 +577,25 @@ async function restore(
   report({ kind: 'note', text: `going on after step ${state.step} from ${path}` });
   if (state.seed !== training.seed) {
     report({ kind: 'warning', text: `seed ${training.seed} differs from ${state.seed} of the run so far` });
+  }
+}
+
+/** @throws InvalidArgumentError for what clips are generated with here, and not trained. */
+function checkTrained(
+  { pipelineTypes, typesWithoutHands = [] }: ModelFamily,
+  { pipeline: { type }, training }: ExperimentConfig,
+): void {
+  if (training.conditioning_mode !== 'dwm') {
+    throw new InvalidArgumentError(
+      'training.conditioning_mode',
+      `${training.conditioning_mode} is for generating; expected dwm to train`,
+    );
+  }
+  if (type !== undefined && typesWithoutHands.includes(type)) {
+    const trained = pipelineTypes.filter((other) => !typesWithoutHands.includes(other));
+    throw new InvalidArgumentError(
+      'pipeline.type',
+      `${type} knows no hands, and is for generating; expected ${trained.join(' or ')} to train`,
+    );
   }
 }

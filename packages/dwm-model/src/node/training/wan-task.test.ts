@@ -314,6 +314,12 @@ test('clips that latents do not cover are named, each with the multiple that wou
 });
 
 test.each([
+  [
+    'the first frame alone',
+    { conditioning_mode: 'i2v' },
+    {},
+    'training.conditioning_mode: i2v is for generating; expected dwm to train',
+  ],
   ['another mode', { mode: 'full' }, {}, 'training.mode: Wan is trained in mode lora or sft, got full'],
   [
     'a loss of its own',

@@ -10,7 +10,12 @@ const patchSize = z
   .default([1, 2, 2]);
 
 const nativeSchema = z.object({
-  model_type: z.enum(['t2v', 'i2v']).default('t2v'),
+  model_type: z
+    .enum(['t2v', 'i2v'], {
+      error: ({ input }) =>
+        `expected i2v or t2v, of Wan 2.1 Fun InP, got ${JSON.stringify(input)}; VACE and Wan 2.2 are not supported`,
+    })
+    .default('t2v'),
   patch_size: patchSize,
   text_len: positive.default(512),
   /** Channels of the base; `in_channels` are those of the network in the file, DWM's hands included. */
