@@ -194,7 +194,9 @@ const videoFeature = ({ width, height, codec }: VideoInfo, fps: number) => ({
   info: {
     ...{ 'video.height': height, 'video.width': width, 'video.fps': fps, 'video.channels': 3 },
     'video.codec': CODECS.find(([pattern]) => pattern.test(codec))?.[1] ?? codec,
-    ...{ 'video.pix_fmt': 'yuv420p', 'video.is_depth_map': false, has_audio: false },
+    'video.is_depth_map': false,
+    // These profiles of H.264 have 8 bits and halved chroma; of others it is not known.
+    ...(/^avc[13]\.(42|4d|64)/i.test(codec) && { 'video.pix_fmt': 'yuv420p' }),
   },
 });
 

@@ -116,7 +116,7 @@ test('a folder of samples becomes a data set of v3.0, field by field, and comes 
   ]);
   expect(features[cameras[0]]).toMatchObject({
     ...{ dtype: 'video', shape: [16, 32, 3], names: ['height', 'width', 'channels'] },
-    info: { 'video.codec': 'h264', 'video.fps': 10, 'video.pix_fmt': 'yuv420p', has_audio: false },
+    info: { 'video.codec': 'h264', 'video.fps': 10, 'video.pix_fmt': 'yuv420p' },
   });
   expect(features['observation.state'].shape).toEqual([features['observation.state'].names.length]);
 
