@@ -166,6 +166,11 @@ async function prepare(
     throw new InvalidArgumentError('prompt', 'expected one kind of prompt, got --prompt and --prompt-file');
   if (recorded && flags.hands !== undefined)
     throw new InvalidArgumentError('hands', `is one too many: ${recorded.file} has the hands`);
+  if (recorded && flags.focal !== undefined)
+    throw new InvalidArgumentError(
+      'focal',
+      `is of the camera that finds hands, and ${recorded.file} has the hands`,
+    );
   const prompt = flags.promptFile ? await readNamedPrompt(flags.promptFile) : (flags.prompt ?? known);
   sayIfOdd(flags, reporter);
   const info = await videoInfo(video);

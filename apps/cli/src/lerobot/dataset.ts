@@ -114,7 +114,7 @@ export class LerobotDataset {
     const problem = new Promise<never>((_, reject) => {
       stream.on('error', (error) => reject(new InvalidFileError(path, fileProblem(error))));
     });
-    const found = await Promise.race([lineOf(stream, path, index), problem]);
+    const found = await Promise.race([lineOf(stream, path, index), problem]).finally(() => stream.destroy());
     const places = {
       episode_chunk: Math.floor(index / this.#info.get('chunks_size').positive()),
       episode_index: index,

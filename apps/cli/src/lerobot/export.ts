@@ -76,7 +76,7 @@ export async function exportLerobot(
   const tasks = [...new Set(clips.map(({ task }) => task))];
   const totals = new Map<string, Stats>();
   let first: { readonly info: VideoInfo; readonly fps: number } | undefined;
-  let features: Record<string, object> = {};
+  let features: Record<string, object> | undefined;
   let frames = 0;
   let rows: EpisodeRow[] = [];
   let files = 0;
@@ -122,7 +122,7 @@ export async function exportLerobot(
       totals.set(key, totals.has(key) ? mergeStats(totals.get(key)!, value) : value);
     rows.push({ index, frames: length, from: frames, task: clip.task, seconds: length / first.fps, stats });
     frames += length;
-    features = {
+    features ??= {
       ...Object.fromEntries(names.map((name, i) => [cameraKey(name), videoFeature(infos[i], first!.fps)])),
       ...Object.fromEntries(
         hands.map(({ key, names: parts }) => [

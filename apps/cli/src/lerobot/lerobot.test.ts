@@ -17,6 +17,7 @@ import { type AsyncBuffer, parquetMetadataAsync, parquetReadObjects } from 'hypa
 import { afterAll, expect, test, vi } from 'vitest';
 import { addDataset } from '../commands/dataset.ts';
 import { addPrepare } from '../commands/prepare.ts';
+import { addTrajectory } from '../commands/trajectory.ts';
 import { LerobotDataset } from './dataset.ts';
 import { episodeTrajectory } from './hands.ts';
 import { lerobotV2, lerobotV3, TASKS } from './testing.ts';
@@ -154,8 +155,12 @@ test('a folder of samples becomes a data set of v3.0, field by field, and comes 
     Array(3).fill('number'),
   );
 
-  const data = await LerobotDataset.open(at('out'));
-  const back = await episodeTrajectory(data, await data.episode(1));
+  const imported = ['trajectory', 'import', at('out'), '--episode', '1', '--out', at('T.json')];
+  await expect(run(addTrajectory, ...imported, '--format', 'webxr')).rejects.toThrow(
+    'is a LeRobot data set, not webxr; leave --format out',
+  );
+  await run(addTrajectory, ...imported);
+  const back = readTransforms({ name: 'T', text: await readFile(at('T.json'), 'utf8') });
   const path = join(root, 'b_trajectory.json');
   const { frames } = readTransforms({ name: path, text: await readFile(path, 'utf8') });
   expect(back.frames.map(({ hands }) => hands.left !== null)).toEqual([true, false, true, true]);

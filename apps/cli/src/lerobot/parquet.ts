@@ -76,7 +76,7 @@ export async function rowsWhere(
  */
 async function checkPages(path: string, file: AsyncBuffer, { meta_data }: ColumnChunk): Promise<void> {
   if (!meta_data) return;
-  const begin = Number(meta_data.dictionary_page_offset ?? meta_data.data_page_offset);
+  const begin = Number(meta_data.dictionary_page_offset || meta_data.data_page_offset);
   const bytes = await file.slice(begin, begin + Number(meta_data.total_compressed_size));
   const reader = { view: new DataView(bytes), offset: 0 };
   const most = Math.min(Number(meta_data.num_values), MOST_VALUES);

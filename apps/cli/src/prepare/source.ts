@@ -16,6 +16,7 @@ export interface SourceFlags {
   episode?: number;
   camera?: string;
   mano?: string;
+  ignoreDistortion?: true;
 }
 
 export interface ClipSource {
@@ -63,7 +64,8 @@ export async function clipSource(
     );
   // Recordings without times have a frame for each of the video's.
   const { fps, width, height } = await videoInfo(beside);
-  const options = { format: 'auto' as const, mano: flags.mano, fps, width, height };
+  const { mano, ignoreDistortion } = flags;
+  const options = { format: 'auto' as const, mano, ignoreDistortion, fps, width, height };
   const { trajectory } = await importTrajectory(from, options, reporter);
   return { video: beside, name: nameOf(beside), recorded: { file: first, trajectory } };
 }

@@ -73,6 +73,8 @@ export async function importTrajectory(
   reporter: Reporter,
 ): Promise<{ trajectory: Trajectory; format: RecordingFormat | 'lerobot' }> {
   if (paths.length === 1 && (await isLerobot(paths[0]))) {
+    if (flags.format !== 'auto')
+      throw new InvalidFileError(paths[0], `is a LeRobot data set, not ${flags.format}; leave --format out`);
     const data = await LerobotDataset.open(paths[0]);
     return {
       trajectory: await episodeTrajectory(data, await data.episode(flags.episode ?? 0)),
@@ -165,7 +167,7 @@ async function read(
     case 'hamer':
       return importHamer(binary('hamer'), model(), flags);
     case 'mano':
-      return importManoNpz(binary('mano'), model(), recordings.get('mano-camera'), flags);
+      return importManoNpz(binary('mano'), model(), recordings.get('mano-camera'), options);
     case 'mediapipe':
       return importMediapipe(text('mediapipe'), { ...options, rest: await restHands() });
     case 'egodex':

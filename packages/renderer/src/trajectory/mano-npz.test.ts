@@ -156,6 +156,11 @@ test.each<[string, Record<string, ArrayToSave>, RegExp]>([
     },
     /rh__pose_coeffs\[0\]\[0\]: expected a quaternion/,
   ],
+  [
+    'a lens that bends the picture',
+    { ...camera(), ...tacoHand(), dist8: array([8], [0.5, 0, 0, 0, 0, 0, 0, 0]) },
+    /hands\.npz: dist8: its lens moves points by up to .* --ignore-distortion/,
+  ],
   ['hands of nobody', camera(), /has hands of no known data set; it holds cam_intr, cam_extr/],
 ])('%s is refused', async (_, arrays, message) => {
   await expect(importManoNpz(file(arrays), model)).rejects.toThrow(message);

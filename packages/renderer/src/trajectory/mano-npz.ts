@@ -10,7 +10,8 @@
  * the wrist, the others the model's origin. Left hands are given for a left model; ours is the right one mirrored.
  *
  * The camera, OpenCV axes, world to camera, is in the same file or in one of its own: `intrinsics` [3, 3] with
- * `R_k_cam_np` [N, 3, 3] and `T_k_cam_np` [N, 3, 1] (ARCTIC), or `cam_intr` [3, 3] with `cam_extr` [N, 4, 4] or [4, 4].
+ * `R_k_cam_np` [N, 3, 3] and `T_k_cam_np` [N, 3, 1] (ARCTIC), or `cam_intr` [3, 3] with `cam_extr` [N, 4, 4] or [4, 4];
+ * the lens, where there is one, is OpenCV's `dist8`: k1 k2 p1 p2 k3 k4 k5 k6.
  */
 import { type BinaryFile, InvalidFileError } from '@dwm/core-tensor';
 import type { Intrinsics } from '../camera/intrinsics.ts';
@@ -18,6 +19,7 @@ import { inverted, type Pose, withAxes, worldToCamera } from '../camera/pose.ts'
 import { toAxisAngle, unit } from '../camera/rotation.ts';
 import type { ManoModel } from '../mano/model.ts';
 import { type HandSide, type ManoParams, manoRestJoints, pcaToPose } from '../mano/pose.ts';
+import { LensCheck, type LensOptions, openCvLens } from './lens.ts';
 import { type NpyArray, type NpzFile, openNpz, shapedArray } from './npy.ts';
 import { type HandPose, type ImportDefaults, SIDES, type Trajectory } from './types.ts';
 
@@ -189,7 +191,7 @@ export async function importManoNpz(
   file: BinaryFile,
   model: ManoModel,
   cameraFile: BinaryFile = file,
-  options: ImportDefaults = {},
+  options: ImportDefaults & LensOptions = {},
 ): Promise<Trajectory> {
   const npz = await openNpz(file);
   const tracks = await Promise.all(SIDES.map((side) => trackOf(npz, side, model)));
@@ -235,7 +237,7 @@ async function trackOf(npz: NpzFile, side: HandSide, model: ManoModel): Promise<
 async function readCamera(
   npz: NpzFile,
   frames: number,
-  options: ImportDefaults,
+  options: ImportDefaults & LensOptions,
 ): Promise<{ intrinsics: Intrinsics; camera: (frame: number) => Pose<'opengl'> }> {
   const isArctic = npz.arrays.includes('R_k_cam_np');
   if (!isArctic && !npz.arrays.includes('cam_extr'))
@@ -252,6 +254,13 @@ async function readCamera(
       npz.name,
       `${isArctic ? 'intrinsics' : 'cam_intr'}: expected focal lengths and a centre inside the picture, in pixels`,
     );
+  const intrinsics = { fx, fy, cx, cy, width, height };
+  if (npz.arrays.includes('dist8')) {
+    const [k1, k2, p1, p2, ...k] = (await shapedArray(npz, 'dist8', [8])).data;
+    const lenses = new LensCheck(npz.name, options);
+    lenses.check(intrinsics, openCvLens({ k: [k1, k2, ...k], p: [p1, p2] }), 'dist8');
+    lenses.report();
+  }
   const rows = isArctic ? await arcticRows(npz, frames) : await matrixRows(npz, frames);
   const camera = (frame: number) => {
     const pose = inverted(worldToCamera('opencv', rows(frame)));
@@ -262,7 +271,7 @@ async function readCamera(
       );
     return withAxes(pose, 'opengl');
   };
-  return { intrinsics: { fx, fy, cx, cy, width, height }, camera };
+  return { intrinsics, camera };
 }
 
 async function arcticRows(npz: NpzFile, frames: number) {
