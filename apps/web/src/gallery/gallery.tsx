@@ -8,7 +8,10 @@ export function Gallery(props: { session: Session; onOwn: () => void }) {
   const { session } = props;
   const { state } = session;
   const busy = () => state.phase !== 'ready' || !!state.run || !!state.task;
-  const current = () => (state.roomRef.kind === 'synthetic' ? state.roomRef.seed : undefined);
+  const current = () => {
+    const ref = state.opening ?? state.roomRef;
+    return ref.kind === 'synthetic' ? ref.seed : undefined;
+  };
   return (
     <section class="gallery" aria-label="Rooms to try">
       <h2>Rooms to try</h2>

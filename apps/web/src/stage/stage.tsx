@@ -55,6 +55,10 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
       },
     ),
   );
+  // A room is chosen further down the page.
+  createEffect(() => {
+    if (state.opening) surface.scrollIntoView({ block: 'nearest' });
+  });
   let asked = 0;
   createEffect(() => {
     const draw = look();
