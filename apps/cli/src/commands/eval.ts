@@ -88,7 +88,7 @@ export function addEval(program: Command): void {
     .option('--guidance-scale <g>', 'classifier-free guidance, off at 1; likewise', real(0))
     .addOption(compositeOption())
     .addOption(noCompositeOption())
-    .option('--seed <n>', 'the place of the clip is added', integer(0), DEFAULTS.seed)
+    .option('--seed <n>', 'the place of the clip is added (Wan: all the same)', integer(0), DEFAULTS.seed)
     .option('--prompt-subdir <name>', 'folder of captions beside videos/', 'prompts_rewrite')
     .option('--prompt-embeds <file>', 'safetensors with embeddings, in place of captions')
     .addOption(

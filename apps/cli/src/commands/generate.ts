@@ -135,6 +135,8 @@ interface Given extends Partial<RunSettings>, DrawFlags, WorkerFlags, ShortcutFl
   followLinks?: true;
   datasetOutputLayout: 'flat' | 'per_sample';
   maxSamples?: number;
+  shuffleDataset?: boolean;
+  shuffleSeed?: number;
   skipExisting?: true;
   chunkId?: number;
   numChunks?: number;
@@ -257,6 +259,9 @@ export function addGenerate(program: Command, defaultModel = DEFAULT_MODEL): voi
         .default('flat'),
     )
     .option('--max-samples <n>', 'only the first n clips', integer(1))
+    .option('--shuffle-dataset', "the list in NumPy's random order, before --max-samples and shares")
+    .option('--no-shuffle-dataset', 'as it is (default)')
+    .option('--shuffle-seed <n>', 'of that order (default: --seed)', integer(0))
     .option('--skip-existing', 'leave clips alone whose video is there already')
     .option('--shard-rank <r>', 'this process of --num-shards (else RANK or LOCAL_RANK)', integer(0))
     .option('--num-shards <n>', 'deal the clips out to n processes (else WORLD_SIZE)', integer(1))
@@ -776,6 +781,7 @@ async function listJobs(
     followLinks: flags.followLinks,
     layout: flags.datasetOutputLayout,
     maxSamples: flags.maxSamples,
+    shuffleSeed: flags.shuffleDataset ? (flags.shuffleSeed ?? flags.seed) : undefined,
   });
   const own = flags.ablate === 'shuffled-hands' ? shuffleHands(all) : all;
   const jobs = flags.withoutHands ? own.map((job) => ({ ...job, handVideo: job.staticVideo })) : own;

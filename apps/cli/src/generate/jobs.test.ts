@@ -113,6 +113,12 @@ describe('readDatasetList', () => {
     const list = Array.from({ length: 7 }, (_, i) => `s/videos/${i}.mp4`).join('\n');
     expect((await read(list, { maxSamples: 3 })).map(({ name }) => name)).toEqual(['0', '1', '2']);
     expect(await read(list, { maxSamples: 30 })).toHaveLength(7);
+    const shuffled = await read(list, { maxSamples: 3, shuffleSeed: 42 });
+    expect(shuffled.map(({ name, index }) => [name, index])).toEqual([
+      ['3', 0],
+      ['2', 1],
+      ['6', 2],
+    ]);
   });
 
   test.each([

@@ -7,6 +7,7 @@ import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { InvalidArgumentError, InvalidFileError, quote } from '@dwm/core-tensor';
 import { fileProblem, reach, readRegularText } from '@dwm/core-tensor/node';
 import { whole } from '../work/place.ts';
+import { numpyOrder } from './numpy-order.ts';
 
 /** One clip to generate. */
 export interface Job {
@@ -61,6 +62,8 @@ export interface ListOptions extends Folders {
   readonly dataRoot: string;
   readonly layout: 'flat' | 'per_sample';
   readonly maxSamples?: number;
+  /** Clips in NumPy's random order of this seed; as they stand where left out. A clip's `index` is its place then. */
+  readonly shuffleSeed?: number;
   /** Links may lead out of the data root. */
   readonly followLinks?: boolean;
 }
@@ -123,7 +126,9 @@ export async function readDatasetList(file: string, options: ListOptions): Promi
     jobs.push(job);
   }
   if (jobs.length === 0) throw new InvalidFileError(list, `lists no clips; ${PROBLEM}, one a line`);
-  return jobs.slice(0, options.maxSamples ?? jobs.length);
+  const { shuffleSeed, maxSamples = jobs.length } = options;
+  const order = shuffleSeed === undefined ? jobs : numpyOrder(shuffleSeed, jobs.length).map((i) => jobs[i]);
+  return order.slice(0, maxSamples).map((job, index) => ({ ...job, index }));
 }
 
 export interface Shard {
