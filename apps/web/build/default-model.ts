@@ -13,7 +13,8 @@ const ROOT = resolve(import.meta.dirname, '../../..');
 const TRAINED = join(ROOT, 'models/dwm-tiny');
 const RANDOM = join(ROOT, 'packages/dwm-model/tests/golden/pipeline_e2e');
 const PARTS = ['transformer', 'vae', 'scheduler', 'text_encoder', 'tokenizer'];
-const PREFIX = 'models/default/';
+/** Where the page finds the default model. */
+export const PREFIX = 'models/default/';
 
 /** The folder that the page will load. */
 export const modelFolder = () => (existsSync(join(TRAINED, 'transformer/config.json')) ? TRAINED : RANDOM);

@@ -97,7 +97,7 @@ async function motionOf(
 }
 
 /** Adds up in the page how far things moved by themselves. */
-const SHIFTS = `var shifted = 0;
+const SHIFTS = `globalThis.shifted = 0;
   new PerformanceObserver((list) => {
     for (const { value, hadRecentInput } of list.getEntries()) if (!hadRecentInput) shifted += value;
   }).observe({ type: 'layout-shift', buffered: true });`;
@@ -201,6 +201,9 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       const { page, complaints } = open;
       const recording = page.locator('img.recording.shown');
       await recording.evaluate((image: HTMLImageElement) => image.decode());
+      // Nothing is there to be taken yet.
+      await page.mouse.move(400, 300);
+      await page.mouse.move(420, 320);
       await picture(page, '1-first-visit');
       await page.locator('[data-showing=room] .call').waitFor({ timeout: PATIENCE });
       await picture(page, '2-room');
@@ -291,7 +294,8 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       await page.context().setOffline(true);
       await page.reload();
       await page.locator('[data-showing=room] .call').waitFor({ timeout: PATIENCE });
-      expect(complaints).toEqual([]);
+      // The browser itself reports what was asked of the network in vain.
+      expect(complaints.filter((line) => !line.startsWith('Failed to load resource'))).toEqual([]);
       await page.context().setOffline(false);
     },
     WHOLE_TEST,

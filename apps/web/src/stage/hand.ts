@@ -40,17 +40,19 @@ export function createHand(session: Session) {
     ),
   );
 
+  /** Back to what it held, or before the eye. */
+  const callBack = () => setRigs((now) => now && { ...now, hand: calledBack(now.hand, now.camera) });
   const enter = () => {
     if (inRoom()) return;
     setInRoom(true);
-    setRigs((now) => now && { ...now, hand: calledBack(now.hand, now.camera) });
+    callBack();
   };
   const answer = (samples: readonly Rigs[]) => {
     setHeld(false);
     const drag: Drag = { samples, ownCamera: samples.every(({ camera }) => camera === ownCamera) };
     if (hasMoved(drag))
       void session.answer(motionOf(drag, unwrap(state).planned!), doesAsPlanned(drag)).then((answered) => {
-        if (!answered) enter();
+        if (!answered) callBack();
       });
     else if (state.generated) setInRoom(false);
   };
@@ -73,8 +75,7 @@ export function createHand(session: Session) {
     enter,
     gesture,
     change: (by: Change) => setRigs((now) => now && by(now)),
-    /** Back to what it held, or before the eye. */
-    callBack: () => setRigs((now) => now && { ...now, hand: calledBack(now.hand, now.camera) }),
+    callBack,
     /** What is seen: the followed hands where there are any, else the one that is dragged. */
     frame(intrinsics: Intrinsics) {
       const now = rigs()!;

@@ -30,8 +30,14 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
   const made = () => state.preview ?? state.generated?.video;
   /** The visitor's own video is no room to move in. */
   const answer = () => made() ?? (state.videos ? state.scene : undefined);
+  /** A room of the gallery is on its way: its own recording is there at once. */
+  const comes = () => {
+    const { opening, room } = state;
+    const seed = opening?.kind === 'synthetic' ? opening.seed : undefined;
+    return seed !== room?.seed && GALLERY.some((known) => known.seed === seed);
+  };
   const showing = (): Showing => {
-    if (state.opening) return 'recording';
+    if (comes()) return 'recording';
     if (answer() && (!hand.inRoom() || state.preview || state.videos)) return 'answer';
     return ready() && seen() ? 'room' : 'recording';
   };
@@ -123,6 +129,10 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
         ref={(element) => {
           surface = element;
           element.addEventListener('pointerdown', enters);
+          // Over the recording there is nothing to take.
+          element.addEventListener('pointermove', (event) => {
+            if (!hand.rigs()) event.stopImmediatePropagation();
+          });
           element.addEventListener('keydown', (event) => {
             if (moves(event)) enters(event);
           });
