@@ -143,6 +143,20 @@ test('of two hands that are taken for the same one, the less sure is the other',
   expect(left.every((hand, i) => hand === pictures[i][1])).toBe(true);
 });
 
+test('a hand whose side the network does not know is of the side that its arm comes from', () => {
+  const hand = seen(bent(seeded(7)), 'right');
+  // Wrist and middle knuckle; the arm comes from below, and from the left or the right.
+  const from = (x: number) => ({
+    ...{ ...hand, sideCertainty: 0.55 },
+    points: hand.points.map((point, i) =>
+      i === 0 ? ([x, 240] as const) : i === 9 ? ([300, 200] as const) : point,
+    ),
+  });
+  const sideOf = (one: SeenHand) => (handTracks([[one], [one], [one]]).right[0] ? 'right' : 'left');
+  expect([sideOf(from(340)), sideOf(from(260))]).toEqual(['right', 'left']);
+  expect(sideOf({ ...from(260), sideCertainty: 0.95 })).toBe('right');
+});
+
 test('what flashes up once, unsurely, is no hand', () => {
   const flash = { ...seen(bent(seeded(7)), 'right'), presence: 0.6 };
   expect(handTracks([[], [flash], []]).right.every((hand) => hand === undefined)).toBe(true);

@@ -76,10 +76,22 @@ function chained(pictures: readonly (readonly SeenHand[])[]): Chain[] {
 const isHand = ({ seen }: Chain): boolean =>
   seen.size >= FEWEST || [...seen.values()].some(({ presence }) => presence > 0.8);
 
-/** Above zero for a right hand. */
+/** What an arm that comes straight from the side weighs, where a network that is certain weighs 0.5. */
+const ARM = 0.2;
+
+/**
+ * Above zero for a right hand. One's own right arm comes from the right, which decides where the network is unsure: the
+ * model's pictures are seen from the head whose hands these are.
+ */
 const vote = ({ seen }: Chain): number =>
   [...seen.values()].reduce(
-    (sum, { side, sideCertainty, presence }) =>
-      sum + (side === 'right' ? 1 : -1) * presence * (sideCertainty - 0.5),
+    (sum, { side, sideCertainty, presence, points }) =>
+      sum + presence * ((side === 'right' ? 1 : -1) * (sideCertainty - 0.5) + ARM * fromRight(points)),
     0,
   );
+
+/** -1 to 1: which way the wrist lies from the middle knuckle. */
+function fromRight(points: SeenHand['points']): number {
+  const [x, y] = [points[0][0] - points[9][0], points[0][1] - points[9][1]];
+  return x / Math.max(1e-9, Math.hypot(x, y));
+}
