@@ -7,7 +7,7 @@ import { PREFIX } from './default-model.ts';
 const SOURCE = join(import.meta.dirname, '../src/offline/service-worker.ts');
 const PUBLIC = ['icon.svg', 'icon-192.png', 'icon-512.png', 'app.webmanifest'];
 /** Fetched by every visit. */
-const FIRST = /^(index\.html|assets\/(index|worker)-[^/]*\.(js|css)|assets\/[^/]*\.webp)$/;
+const FIRST = /^(index\.html|assets\/(index|worker|webxr)-[^/]*\.(js|css)|assets\/[^/]*\.webp)$/;
 
 export function offline(): Plugin {
   return {
