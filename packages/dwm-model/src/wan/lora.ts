@@ -30,7 +30,7 @@ export interface LightX2VOptions {
 
 const BLOCK = /^blocks\.(\d+)\./;
 /** A difference outside the blocks, as the file names it. */
-const OUTER_DIFFERENCE = /^(?!(?:diffusion_model\.)?blocks\.).*\.diff(?:_b)?$/;
+const OUTER_DIFFERENCE = /^(?!.*\bblocks\.\d).*\.diff(?:_b)?$/;
 
 /**
  * Merges a LightX2V LoRA, after the model's own.

@@ -335,8 +335,7 @@ async function mergeLayers(
       const { shape: given } = lora.tensors.get(down)!;
       const [rank] = given;
       const [outputs] = target.shape;
-      const narrow = narrower(given, [rank, ...target.shape.slice(1)]);
-      const rest = narrow ? given.slice(1) : target.shape.slice(1);
+      const [, ...rest] = narrower(given, [rank, ...target.shape.slice(1)]) ? given : target.shape;
       const inputs = elementCount(rest);
       // Of a convolution, or of a linear layer that was saved as one of a single pixel.
       const fits = (shape: readonly number[], rows: number, columns: number) =>
