@@ -1,8 +1,9 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { seeded } from '@dwm/core-tensor/testing';
 import { frameAt, readVideo, writeVideo } from '@dwm/media/node';
+import { fromFieldOfView, placedCamera, writeTransforms } from '@dwm/renderer';
 import { Command } from 'commander';
 import { afterAll, expect, test, vi } from 'vitest';
 import { addPrepare } from '../commands/prepare.ts';
@@ -65,4 +66,35 @@ test('a camera that moves is refused where hands are to be found, unless the sce
   await expect(
     prepare(at('moving.mp4'), '--hands', at('none.mp4'), '--static', at('short.mp4')),
   ).rejects.toThrow(/short\.mp4: ends before frame 4 of 6/);
+});
+
+test('a recording brings its hands, and the video beside it', async () => {
+  await writeVideo(at('take.mp4'), film(0));
+  // A flat hand half a metre ahead, fingers up.
+  const joints = Float64Array.from({ length: 175 }, (_, i) => {
+    const [joint, part] = [Math.floor(i / 7), i % 7];
+    const [finger, bone] =
+      joint === 0 ? [2, 0] : joint < 5 ? [0, joint] : [Math.floor(joint / 5), (joint % 5) + 1];
+    return [0.02 * (finger - 2), 0.03 * bone - 0.05, -0.5, 0, 0, 0, 1][part];
+  });
+  const camera = placedCamera('opengl', [0, 0, 0], [0, 0, 0, 1]);
+  const frames = Array.from({ length: 6 }, (_, i) => ({
+    ...{ seconds: i / 8, intrinsics: fromFieldOfView(160, 96, 1), camera },
+    hands: { left: null, right: i < 3 ? { joints } : null },
+  }));
+  writeFileSync(at('take.json'), writeTransforms({ fps: 8, frames }));
+  await prepare('--from', at('take.json'));
+  const hands = await readVideo(at('out/videos_hands/take.mp4'));
+  const drawn = [1, 5].map((i) => frameAt(hands, i).data.filter((value) => value > 60).length > 100);
+  expect(drawn).toEqual([true, false]);
+});
+
+test('what does not go with a recording is named', async () => {
+  await expect(prepare('--from', at('lost.json'))).rejects.toThrow(
+    /lost\.mp4: is not there, the video of .*lost\.json/,
+  );
+  await expect(prepare(at('lost.mp4'), '--episode', '1')).rejects.toThrow(
+    'episode: is of a LeRobot data set (--from FOLDER with meta/info.json), got 1',
+  );
+  await expect(prepare()).rejects.toThrow('video: is required: the video to prepare, or --from');
 });
