@@ -37,23 +37,27 @@ async function stateOf(work: WorkFolder) {
   });
   const working = await work.working(items);
   const logs = await work.logs();
+  const idOf = ({ host, pid }: { host: string; pid: number }) => `${host}-${pid}`;
+  // Those at their first item have no log yet.
+  for (const one of working) if (!logs.has(idOf(one))) logs.set(idOf(one), []);
   const workers = [...logs].map(([process, finished]) => {
     const seconds = finished.reduce((sum, one) => sum + one.seconds, 0);
-    const now = working.find(({ host, pid }) => `${host}-${pid}` === process);
+    const now = working.find((one) => idOf(one) === process);
     return {
       process,
       place: finished.at(-1)?.worker,
       done: finished.length,
       secondsEach: finished.length > 0 ? seconds / finished.length : undefined,
       now: now?.name,
+      ended: now?.ended ?? false,
     };
   });
   // Of those that are at work; one that is at its first item is taken for a mean one.
   const known = workers.flatMap(({ secondsEach }) => secondsEach ?? []);
   const usual = known.reduce((sum, value) => sum + value, 0) / known.length;
-  const rate = working.reduce((sum, { host, pid }) => {
-    const own = workers.find(({ process }) => process === `${host}-${pid}`)?.secondsEach;
-    return sum + 1 / (own ?? usual);
+  const rate = working.reduce((sum, one) => {
+    const own = workers.find(({ process }) => process === idOf(one))?.secondsEach;
+    return one.ended ? sum : sum + 1 / (own ?? usual);
   }, 0);
   const left = items.length - done - failed.filter(({ tries }) => tries.length > 2).length;
   return {
@@ -75,10 +79,11 @@ function stateText(state: State): string {
   const pace =
     perMinute === undefined ? '' : `, ${perMinute.toPrecision(3)} a minute, ${clock(etaSeconds!)} left`;
   return [
-    `${command} in ${folder}: ${done} of ${total} done, ${working.length} in work, ${failed.length} failed${pace}`,
-    ...workers.map(({ process, place, done, secondsEach, now }) => {
+    `${command} in ${folder}: ${done} of ${total} done, ${working.filter(({ ended }) => !ended).length} in work, ${failed.length} failed${pace}`,
+    ...workers.map(({ process, place, done, secondsEach, now, ended }) => {
       const each = secondsEach === undefined ? '' : `, ${secondsEach.toPrecision(3)} s each`;
-      return `  ${process}${place ? ` (${place})` : ''}: ${done} done${each}${now ? `, at ${now}` : ''}`;
+      const at = now && (ended ? `, ended at ${now}, which waits to be taken over` : `, at ${now}`);
+      return `  ${process}${place ? ` (${place})` : ''}: ${done} done${each}${at ?? ''}`;
     }),
     ...failed.map(
       ({ name, tries }) =>

@@ -102,18 +102,21 @@ test('what another machine has is left to it, until it has been silent for two m
   const work = new WorkFolder(folder, 'test');
   const held = (await work.take(items[1]))!;
   const [name] = await leases();
-  const text = (await readFile(join(folder, '.dwm-work/test', name), 'utf8')).replace(
-    /"host":"[^"]*"/,
-    '"host":"other 1"',
-  );
+  const path = join(folder, '.dwm-work/test', name);
+  expect(await work.working(items)).toMatchObject([{ name: 'b', pid: process.pid, ended: false }]);
+  const mine = await readFile(path, 'utf8');
+  await writeFile(path, mine.replace(`"pid":${process.pid}`, '"pid":4194303'));
+  expect(await work.working(items)).toMatchObject([{ name: 'b', ended: true }]);
+  await writeFile(path, mine);
+  const text = mine.replace(/"host":"[^"]*"/, '"host":"other 1"');
   await held.release();
-  await writeFile(join(folder, '.dwm-work/test', name), text);
+  await writeFile(path, text);
   const controller = new AbortController();
   const stopped = each(make, { signal: controller.signal });
   setTimeout(() => controller.abort(), 300);
   await expect(stopped).rejects.toThrow(/abort/i);
   await expect(readFile(join(folder, 'b.txt'))).rejects.toThrow();
-  await utimes(join(folder, '.dwm-work/test', name), new Date(), new Date(Date.now() - 200_000));
+  await utimes(path, new Date(), new Date(Date.now() - 200_000));
   expect(await each(make)).toBe(1);
   expect(await leases()).toEqual([]);
 });

@@ -8,7 +8,7 @@ import { appendFile, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { isObject } from '@dwm/core-tensor';
-import { type Lock, tryLock, writeFileAtomic } from '@dwm/core-tensor/node';
+import { isAlive, type Lock, tryLock, writeFileAtomic } from '@dwm/core-tensor/node';
 
 /** One item of work. */
 export interface Item {
@@ -36,6 +36,8 @@ export interface Working {
   readonly pid: number;
   readonly host: string;
   readonly since: string;
+  /** A process of this machine that has ended: the item waits to be taken over. */
+  readonly ended: boolean;
 }
 
 const FOLDER = '.dwm-work';
@@ -169,7 +171,7 @@ export class WorkFolder {
     return logs;
   }
 
-  /** Who works on what, dead processes included until their item is taken over. */
+  /** Who works on what, ended processes included until their item is taken over. */
   async working(items: readonly Item[]): Promise<Working[]> {
     const names = new Map(items.map(({ name, file }) => [`${keyOf(file)}.lease`, name]));
     const found: Working[] = [];
@@ -177,9 +179,10 @@ export class WorkFolder {
       const holder = await read(join(this.#path, file));
       const name = names.get(file);
       if (name === undefined || !isObject(holder)) continue;
-      const { pid, host, since } = holder;
-      if (typeof pid === 'number' && typeof host === 'string' && typeof since === 'string')
-        found.push({ name, pid, host: host.split(' ')[0], since });
+      const { pid, host, since, started } = holder;
+      if (typeof pid !== 'number' || typeof host !== 'string' || typeof since !== 'string') continue;
+      const ended = isAlive({ pid, host, started: typeof started === 'string' ? started : '' }) === false;
+      found.push({ name, pid, host: host.split(' ')[0], since, ended });
     }
     return found;
   }
