@@ -135,8 +135,10 @@ function ofTasks(env: Environment): { rank: number; worldSize: number | undefine
   const worldSize = whole(env, COUNT, 1)!;
   const first = whole(env, 'SLURM_ARRAY_TASK_MIN') ?? 0;
   const last = whole(env, 'SLURM_ARRAY_TASK_MAX') ?? Number.POSITIVE_INFINITY;
-  if (id < first || id > last)
-    throw new InvalidArgumentError(ID, `expected ${first} to ${last}, which the array has, got ${id}`);
+  if (id < first || id > last) {
+    const range = Number.isFinite(last) ? `${first} to ${last}` : `${first} and more`;
+    throw new InvalidArgumentError(ID, `expected ${range}, which the array has, got ${id}`);
+  }
   const rank = (id - first) / (whole(env, 'SLURM_ARRAY_TASK_STEP', 1) ?? 1);
   return Number.isInteger(rank) && rank < worldSize
     ? { rank, worldSize }
