@@ -5,7 +5,7 @@
  */
 export interface Interval {
   readonly bytes: number;
-  /** First and last step at which the bytes are in use. */
+  /** First and last dispatch that has the bytes in use. */
   readonly start: number;
   readonly end: number;
 }

@@ -163,18 +163,19 @@ export function planProgram(
     }
   };
 
-  const lowered = steps.map((step, at) => {
+  // Bytes are in use from the first dispatch that binds them to the last: a step of several frees what it has read.
+  let time = 0;
+  const lowered = steps.map((step) => {
     const lowering = lowerStep(step, target);
     for (const watch of watchers) watch({ step, target, receipt: lowering.receipt });
-    const scratchItems = lowering.scratch.map((bytes) => items.push({ bytes, start: at, end: at }) - 1);
+    const unused = { start: Number.POSITIVE_INFINITY, end: Number.NEGATIVE_INFINITY };
+    const scratchItems = lowering.scratch.map((bytes) => items.push({ bytes, ...unused }) - 1);
     for (const tensor of step.outputs) {
       if (outputIndex.has(tensor)) continue;
-      itemOf.set(tensor, items.push({ bytes: tensorBytes(tensor), start: at, end: at }) - 1);
+      itemOf.set(tensor, items.push({ bytes: tensorBytes(tensor), ...unused }) - 1);
     }
     for (const { tensor } of step.inputs) {
-      const item = itemOf.get(tensor);
-      if (item !== undefined) items[item].end = at;
-      else if (!outputIndex.has(tensor)) externals.add(tensor);
+      if (!itemOf.has(tensor) && !outputIndex.has(tensor)) externals.add(tensor);
     }
     const place = (operand: Dispatch['operands'][number]) => {
       if (operand.source === 'scratch') {
@@ -189,6 +190,13 @@ export function planProgram(
       return { item: itemOf.get(tensor), tensor, start: 0, bytes: tensorBytes(tensor) };
     };
     for (const { operands } of lowering.dispatches) {
+      for (const operand of operands) {
+        const { item } = place(operand);
+        if (item === undefined) continue;
+        items[item].start = Math.min(items[item].start, time);
+        items[item].end = Math.max(items[item].end, time);
+      }
+      time++;
       for (const reader of operands.filter((operand) => operand.access === 'read')) {
         for (const writer of operands.filter((operand) => operand.access === 'read_write')) {
           const [a, b] = [place(reader).item, place(writer).item];

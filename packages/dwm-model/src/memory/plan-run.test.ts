@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { openDirectory } from '@dwm/core-tensor/node';
 import { expect, test } from 'vitest';
 import type { ModelShapes } from '../families/family.ts';
-import { readModelShapes } from '../pipeline/plan-model.ts';
-import { planDevice } from './devices.ts';
+import { planBlockDenoiser } from '../pipeline/block-denoiser.ts';
+import { publishedShapes, readModelShapes } from '../pipeline/plan-model.ts';
+import { planDevice, planningDevice } from './devices.ts';
 import { planRun, type RunNeeds } from './plan-run.ts';
 
 const tiny = join(import.meta.dirname, '../../../../models/dwm-tiny');
@@ -54,4 +55,19 @@ test('LoRAs beside the weights count by their files, one that is merged by its l
   expect(bytes(shapes, 1)).toBe(plan(shapes, Number.POSITIVE_INFINITY).bytes);
   expect(bytes(shapes, 2) - bytes(shapes, 1)).toBe(1e6);
   expect(bytes(int8, 1)).toBe(plan(int8, Number.POSITIVE_INFINITY).bytes + 1e6);
+});
+
+test('half precision takes no more beside the weights of the 5B than full, and below 1.6 GB', async () => {
+  const { stacked, vae } = publishedShapes('5B');
+  const device = planningDevice(planDevice('h200'));
+  const { network, weights, shapes } = stacked();
+  const latent = vae(device, 'f32').latentSize({ frames: 49, height: 480, width: 720 });
+  const [f32, f16] = (['f32', 'f16'] as const).map((precision) => {
+    const size = { latent, textLength: 226, guided: true, twoPasses: true };
+    const { begin, block, end } = planBlockDenoiser(device, network, weights, shapes.block, size, precision);
+    return Math.max(...[begin, block, end].map(({ plan: { memory } }) => memory.arena));
+  });
+  expect(f16).toBeLessThan(1.6e9);
+  // The scales of the rows, at the most.
+  expect(f16).toBeLessThan(1.01 * f32);
 });

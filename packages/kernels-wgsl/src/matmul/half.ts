@@ -170,28 +170,29 @@ ${kernel.code}`;
       const batchB = sharedB ? 0 : b;
       const fromB = sourceB(batchB, columnStart, columnEnd);
       const stagedOnce = sharedB && b > 0 && columnPieces.length === 1;
-      if (!stagedOnce) {
-        dispatches.push(
-          stageHalf(
-            {
-              source: fromB.operand,
-              dtype: dtypeB,
-              at: fromB.at,
-              rows: columnEnd - columnStart,
-              k,
-              pitch,
-              strideRow: transposeB ? k : 1,
-              strideStep: transposeB ? 1 : n,
-              half: temporary(HALF_B, 'read_write'),
-              scales: temporary(SCALE_B, 'read_write'),
-              ...(spec.scaledB && {
-                scaling: { ...spec.scaledB, firstRow: columnStart, operands: scaleOperands(spec) },
-              }),
-            },
-            caps,
-          ),
-        );
-      }
+      // Staged after A, which is then no longer needed as it was: B may take its place.
+      let stageB = stagedOnce
+        ? []
+        : [
+            stageHalf(
+              {
+                source: fromB.operand,
+                dtype: dtypeB,
+                at: fromB.at,
+                rows: columnEnd - columnStart,
+                k,
+                pitch,
+                strideRow: transposeB ? k : 1,
+                strideStep: transposeB ? 1 : n,
+                half: temporary(HALF_B, 'read_write'),
+                scales: temporary(SCALE_B, 'read_write'),
+                ...(spec.scaledB && {
+                  scaling: { ...spec.scaledB, firstRow: columnStart, operands: scaleOperands(spec) },
+                }),
+              },
+              caps,
+            ),
+          ];
       for (const [rowStart, rowEnd] of rowPieces) {
         const fromA = sourceA(b, rowStart, rowEnd);
         const out = outWindow(b, rowStart, rowEnd);
@@ -213,6 +214,7 @@ ${kernel.code}`;
             },
             caps,
           ),
+          ...stageB,
           {
             label: `matmul/${kernel.label}`,
             wgsl: code,
@@ -239,6 +241,7 @@ ${kernel.code}`;
             ),
           },
         );
+        stageB = [];
       }
     }
   }
