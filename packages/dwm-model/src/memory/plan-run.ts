@@ -196,7 +196,9 @@ export function planRun(model: ModelShapes, target: PlanTarget, needs: RunNeeds)
       ({ dtype, bytes: own, fileBytes, makingSeconds }) =>
         `${dtype} weights, which take ${amountOf(own)} (dwm quantize --dtype ${dtype} makes ${amountOf(fileBytes)} of files in about ${Math.ceil(makingSeconds / 60)} min)`,
     ),
-    ...(needs.precision === 'f16' ? ['--precision f32, which takes less here'] : []),
+    ...(needs.precision === 'f16' && 'plan' in choose(model, target, { ...needs, precision: 'f32' })
+      ? ['--precision f32, which fits']
+      : []),
   ];
   throw new RunTooLargeError(
     `${target.name}: ${stage} needs ${amount}, but the budget is ${amountOf(target.budget)}${limit}; ${remedies.length > 0 ? `choose ${remedies.join(', or ')}` : 'choose a smaller model'}`,
