@@ -41,7 +41,7 @@ await writeSample('y');
 const list = join(root, 'list.txt');
 writeFileSync(list, 'a/videos/x.mp4\na/videos/y.mp4\n');
 // Nobody's hands are in these pictures, and to look for them takes a while.
-const data = ['--data-root', root, '--dataset-file', list, '--no-pck'];
+const data = ['--data-root', root, '--dataset-file', list];
 const out = join(root, 'out');
 
 test('a list of predictions, with baselines, in every form of result', async () => {

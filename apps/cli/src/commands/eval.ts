@@ -43,7 +43,7 @@ interface Flags extends WorkerFlags {
   ablations?: true;
   limit?: number;
   lpips?: string;
-  pck: boolean;
+  pck?: boolean;
   out: string;
   promptSubdir: string;
   followLinks?: true;
@@ -104,6 +104,7 @@ export function addEval(program: Command): void {
     .option('--width <pixels>', 'as height', inSteps(16, 16, 'a multiple of 16'))
     .optionsGroup('Results:')
     .option('--lpips <dir>', 'folder with published LPIPS weights; see docs/evaluation.md')
+    .option('--pck', 'look for hands in the videos; on a GPU this is done anyway')
     .option('--no-pck', 'do not look for hands in the videos, which takes a network run or two a frame')
     .option('--out <dir>', 'folder for results.json, results.txt and report.html', 'dwm-eval')
     .addOption(workerOption())
@@ -158,6 +159,19 @@ async function clipsOf(flags: Flags, reporter: Reporter, signal: AbortSignal): P
   if (opened) await fetchJobs(opened.remote, jobs, reporter);
   // The folder that a clip would have: its stem, or its path where another one has that stem too.
   return Promise.all(jobs.map((job) => filesOfJob({ ...job, name: dirname(job.name) })));
+}
+
+/** Whether hands are looked for: on the processor only where that is wanted, as it takes seconds a frame. */
+function tracksHands({ pck }: Flags, { caps }: Device, reporter: Reporter): boolean {
+  if (pck === undefined && caps.adapter.kind === 'software') {
+    reporter.say('hand PCK is left out without a GPU, as it takes seconds a frame; --pck has it');
+    return false;
+  }
+  if (hasHandWeights()) return true;
+  reporter.say(
+    'hand PCK is left out: the hand tracker has no weights (npm install @svenflow/micro-handpose@0.3.0); --no-pck says nothing of it',
+  );
+  return false;
 }
 
 /** The scored video of each clip, by the clip's name. */
@@ -255,16 +269,12 @@ async function evaluate(
   let strips: Strip[] | undefined;
   let device: Device | undefined;
   if (models.length > 0) device = await openTunedDevice(reporter);
-  const tracks = flags.pck && files.some(({ handVideo }) => handVideo !== undefined);
-  if (tracks && !hasHandWeights())
-    reporter.say(
-      'hand PCK is left out: the hand tracker has no weights (npm install @svenflow/micro-handpose@0.3.0); --no-pck says nothing of it',
-    );
-  const hasTracker = tracks && hasHandWeights();
-  if (!device && (flags.lpips !== undefined || hasTracker)) device = await openNodeDevice();
+  const mayTrack = flags.pck !== false && files.some(({ handVideo }) => handVideo !== undefined);
+  if (!device && (flags.lpips !== undefined || mayTrack)) device = await openNodeDevice();
+  const pck = mayTrack && tracksHands(flags, device!, reporter);
   const lpips: ReadonlyMap<LpipsNetwork, Lpips> =
     flags.lpips !== undefined ? await loadLpips(device!, flags.lpips) : new Map();
-  const networks = { lpips, hands: hasTracker ? await HandPoints.load(device!) : undefined };
+  const networks = { lpips, hands: pck ? await HandPoints.load(device!) : undefined };
 
   async function* read(which: readonly ClipFiles[] = files): AsyncGenerator<EvalClip> {
     for (const file of which) {
@@ -273,7 +283,7 @@ async function evaluate(
     }
   }
   const { worker: _, out: __, ...asked } = flags;
-  const settings = worker && [asked, await contentsOfAll(flags, files, predictions, models)];
+  const settings = worker && [{ ...asked, pck }, await contentsOfAll(flags, files, predictions, models)];
   const score = async (method: Method) => {
     const since = performance.now();
     if (worker) {
