@@ -20,6 +20,9 @@ import { createBeside } from './state/beside.ts';
 import { createSession } from './state/session.ts';
 import type { DeviceInfo } from './worker/protocol.ts';
 
+/** Fields in which a letter is a letter. */
+const TYPED_INTO = 'input:not([type=range], [type=checkbox]), textarea, select';
+
 /** A processor that draws what a graphics processor should is no graphics processor. */
 const runsOn = ({ name, software }: DeviceInfo) =>
   software
@@ -54,7 +57,7 @@ export function App() {
     ),
   );
   const keys = (event: KeyboardEvent) => {
-    const typing = event.target instanceof Element && event.target.closest('input, textarea, select');
+    const typing = event.target instanceof Element && event.target.closest(TYPED_INTO);
     if (typing || event.ctrlKey || event.metaKey || event.altKey || event.code !== 'KeyT') return;
     if (!busy() && beside.able('truth')) beside.toggle('truth');
   };

@@ -281,7 +281,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       await room.press('ArrowUp');
       await page.locator('[data-words=motion]').waitFor({ state: 'attached', timeout: PATIENCE });
       await generated(page);
-      expect(await page.getByText(/^Told: /).textContent()).toMatch(/The right hand .*\./);
+      expect(await page.getByText(/^Told: /).textContent()).toMatch(/The (left|right) hand .*\./);
       const box = (await room.boundingBox())!;
       await page.mouse.move(box.x + 20, box.y + 20);
       await page.mouse.down({ button: 'right' });

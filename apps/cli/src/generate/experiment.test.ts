@@ -33,6 +33,7 @@ test("reads what inference needs; an override changes it; what is left out is th
   expect(await read(YAML)).toEqual({
     file: join(folder, 'dwm.yaml'),
     mode: 'lora',
+    conditioning: 'dwm',
     baseModel: 'alibaba-pai/CogVideoX-Fun-V1.1-5b-InP',
     dataRoot: '/data',
     loraAlpha: 64,

@@ -18,7 +18,8 @@ export function Share(props: { session: Session }) {
     on(
       () => [state.roomRef, state.settings, state.motions, state.videos, state.wordsFrom],
       async () => {
-        if (!location.hash.startsWith('#dwm')) return;
+        // Until its room is there, a link is all that says which.
+        if (!state.room || !location.hash.startsWith('#dwm')) return;
         setLink(undefined);
         const shared = session.shared();
         const mine = ++turn;
