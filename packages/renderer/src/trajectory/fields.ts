@@ -11,6 +11,7 @@ export interface TextFile {
   readonly text: string;
 }
 
+/** A value of a JSON file, and where it is; what is read of it is checked. */
 export class Field {
   readonly file: string;
   /** E.g. `frames[3].hands.left`; empty for the whole file. */
