@@ -72,9 +72,13 @@ export function isSeen(hand: HandRig, camera: CameraRig, intrinsics: Intrinsics)
   });
 }
 
-/** Back to what it held, or before the camera, closed as far as it is. */
-export const calledBack = ({ guide, side, posture, grasp }: HandRig, camera: CameraRig): HandRig =>
-  guide ? handHolding(guide) : { ...handBefore(camera, side), posture, grasp };
+/** Back to what it held, where that is in view, else before the camera, closed as far as it is. */
+export function calledBack(hand: HandRig, camera: CameraRig, intrinsics: Intrinsics): HandRig {
+  const { guide, side, posture, grasp } = hand;
+  const holding = guide && handHolding(guide);
+  if (holding && isSeen(holding, camera, intrinsics)) return holding;
+  return { ...handBefore(camera, side), posture, grasp };
+}
 
 /** Of the view ray, the share across a thing's way below which the way is seen end on. */
 const LEAST_ACROSS = 0.2;

@@ -4,7 +4,14 @@ import { describe, expect, test, vi } from 'vitest';
 import { GALLERY } from '../gallery/rooms.ts';
 import { projected, rigOf } from '../scene-editor/camera-rig.ts';
 import { fittedTo, guideOf, handAt, progress, startOf, towards } from '../scene-editor/guide.ts';
-import { draggedInPlane, handBefore, handHolding, handPose } from '../scene-editor/hand-rig.ts';
+import {
+  calledBack,
+  draggedInPlane,
+  handBefore,
+  handHolding,
+  handPose,
+  isSeen,
+} from '../scene-editor/hand-rig.ts';
 import { add, length, scale, subtract, type Vec3 } from '../scene-editor/vectors.ts';
 import { createGesture } from './gesture.ts';
 import { doesAsPlanned, hasMoved, motionOf } from './motion-of.ts';
@@ -20,6 +27,19 @@ describe('in every room of the gallery', async () => {
       const acts = { from: actingFrames[0], to: actingFrames.at(-1)! };
       return { name, seed, rest, acting, guide: guideOf({ trajectory: acting, acts }) };
     }),
+  );
+
+  test.each(rooms)(
+    '$name: a hand that is called back is in view, whichever way the eye looks',
+    ({ acting, guide }) => {
+      const camera = rigOf(acting.frames[guide!.approach.length].camera);
+      const lens = fromFieldOfView(960, 640, 1.2);
+      const held = handHolding(guide!);
+      expect(calledBack({ ...held, position: [9, 9, 9] }, camera, lens)).toEqual(held);
+      const away = { ...camera, yaw: camera.yaw + 2 };
+      expect(isSeen(held, away, lens)).toBe(false);
+      expect(isSeen(calledBack(held, away, lens), away, lens)).toBe(true);
+    },
   );
 
   test.each(rooms)(

@@ -41,7 +41,10 @@ export function createHand(session: Session) {
   );
 
   /** Back to what it held, or before the eye. */
-  const callBack = () => setRigs((now) => now && { ...now, hand: calledBack(now.hand, now.camera) });
+  const callBack = () => {
+    const lens = unwrap(state).motions?.present.frames[0].intrinsics;
+    setRigs((now) => (now && lens ? { ...now, hand: calledBack(now.hand, now.camera, lens) } : now));
+  };
   const enter = () => {
     if (inRoom()) return;
     setInRoom(true);
