@@ -26,5 +26,11 @@ addEventListener('hashchange', () => location.reload());
 // The files that a visit needs are kept once they are there, when nothing waits for the network any more.
 if (import.meta.env.PROD && 'serviceWorker' in navigator)
   addEventListener('load', () =>
-    setTimeout(() => navigator.serviceWorker.register('service-worker.js').catch(() => {}), 3000),
+    setTimeout(async () => {
+      try {
+        await navigator.serviceWorker.register('service-worker.js');
+      } catch (error) {
+        console.warn(`The page will not open without a network: ${error}`);
+      }
+    }, 3000),
   );
