@@ -354,7 +354,9 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       await button(page, 'Generate').click();
       await generated(page);
       const made = page.locator('canvas[data-picture=generated]');
-      expect(await made.evaluate((canvas: HTMLCanvasElement) => canvas.width)).toBe(SMALL.width + 16);
+      await expect
+        .poll(() => made.evaluate((canvas: HTMLCanvasElement) => canvas.width))
+        .toBe(SMALL.width + 16);
       await change(page, 'Width, pixels', SMALL.width);
       await ready(page);
       const scene = await framesOf(page, 'scene', SMALL.frames);
