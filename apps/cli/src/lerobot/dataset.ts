@@ -8,11 +8,11 @@
  *   videos/…mp4                                    likewise
  */
 import { createReadStream } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
-import { isAbsolute, join, relative } from 'node:path';
+import { readdir, readFile, realpath } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { InvalidArgumentError, InvalidFileError, quote } from '@dwm/core-tensor';
-import { fileProblem } from '@dwm/core-tensor/node';
+import { fileProblem, hubBlobs, reach } from '@dwm/core-tensor/node';
 import { Field } from '@dwm/renderer';
 import { exists } from '../generate/files.ts';
 import { type Row, rowsWhere } from './parquet.ts';
@@ -32,7 +32,7 @@ export interface Episode {
   /** What is done, in words; empty where the data set does not say. */
   readonly task: string;
   /** The part of a file that shows it from one camera. */
-  video(camera: string): VideoPart;
+  video(camera: string): Promise<VideoPart>;
   /** Its frames, of the columns asked for. */
   rows(columns: readonly string[]): Promise<Row[]>;
 }
@@ -123,8 +123,11 @@ export class LerobotDataset {
       index,
       frames: count(found.get('length')),
       task: taskOf(found.get('tasks')),
-      video: (camera) => ({ path: this.#path('video_path', { ...places, video_key: camera }), from: 0 }),
-      rows: (columns) => this.#rows(this.#path('data_path', places), index, columns),
+      video: async (camera) => ({
+        path: await this.#path('video_path', { ...places, video_key: camera }),
+        from: 0,
+      }),
+      rows: async (columns) => this.#rows(await this.#path('data_path', places), index, columns),
     };
   }
 
@@ -147,12 +150,12 @@ export class LerobotDataset {
         index,
         frames: count(field('length')),
         task: taskOf(field('tasks')),
-        video: (camera) => {
+        video: async (camera) => {
           const names = ofVideo(camera);
           const [from, to] = names.slice(2).map((name) => field(name).number());
-          return { path: this.#path('video_path', { ...places(names), video_key: camera }), from, to };
+          return { path: await this.#path('video_path', { ...places(names), video_key: camera }), from, to };
         },
-        rows: (columns) => this.#rows(this.#path('data_path', places(own)), index, columns),
+        rows: async (columns) => this.#rows(await this.#path('data_path', places(own)), index, columns),
       };
     }
     throw new InvalidFileError(
@@ -169,18 +172,16 @@ export class LerobotDataset {
     );
   }
 
-  /** A path that `info.json` has as a format of Python's. */
-  #path(key: string, values: Readonly<Record<string, string | number>>): string {
+  /** A path that `info.json` has as a format of Python's. @throws InvalidFileError for one that leaves the folder. */
+  async #path(key: string, values: Readonly<Record<string, string | number>>): Promise<string> {
     const format = this.#info.get(key);
     const path = format.text().replace(/\{(\w+)(?::0?(\d)d)?\}/g, (_, name, digits) => {
       const value = Object.hasOwn(values, name) ? values[name] : undefined;
       if (value === undefined) throw format.error(`a path made of ${Object.keys(values).join(', ')}`);
       return String(value).padStart(Number(digits ?? 0), '0');
     });
-    const below = relative(this.folder, join(this.folder, path));
-    if (isAbsolute(path) || below.startsWith('..') || path.includes('\0'))
-      throw format.error('a path below the data set');
-    return join(this.folder, path);
+    const alsoInto = hubBlobs(await realpath(this.folder));
+    return reach(path, { root: this.folder, file: this.#info.file, field: key, alsoInto });
   }
 }
 

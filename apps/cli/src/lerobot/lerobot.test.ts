@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { seeded } from '@dwm/core-tensor/testing';
@@ -238,7 +238,7 @@ test.each<[string, (info: Record<string, unknown>) => void, RegExp]>([
   [
     'a path that leads out',
     (info) => Object.assign(info, { data_path: '../../x' }),
-    /data_path: .* expected a path below/,
+    /data_path "\.\.\/\.\.\/x" leads out by "\.\."; expected a relative path below/,
   ],
   [
     'a path of other parts',
@@ -255,4 +255,14 @@ test.each<[string, (info: Record<string, unknown>) => void, RegExp]>([
   await writeFile(path, JSON.stringify(info));
   const read = async () => (await (await LerobotDataset.open(root)).episode(0)).rows(['timestamp']);
   await expect(read()).rejects.toThrow(message);
+});
+
+test('a link leads no further than the data set', async () => {
+  const root = at('linked');
+  await lerobotV3(root);
+  const file = join(root, 'data/chunk-000/file-000.parquet');
+  await rename(file, at('elsewhere.parquet'));
+  await symlink(at('elsewhere.parquet'), file);
+  const { rows } = await (await LerobotDataset.open(root)).episode(0);
+  await expect(rows(['timestamp'])).rejects.toThrow(/data_path .* links to .*elsewhere\.parquet, outside/);
 });

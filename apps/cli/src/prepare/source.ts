@@ -73,7 +73,7 @@ export async function clipSource(
 async function lerobotSource(folder: string, { episode = 0, camera }: SourceFlags): Promise<ClipSource> {
   const data = await LerobotDataset.open(folder);
   const found = await data.episode(episode);
-  const { path, ...part } = found.video(data.camera(camera));
+  const { path, ...part } = await found.video(data.camera(camera));
   return {
     video: path,
     name: `episode_${String(episode).padStart(6, '0')}`,

@@ -7,17 +7,22 @@ import { fileProblem, openPath } from './path-source.ts';
 import { reach } from './reach.ts';
 
 /**
- * Opens a model folder. Links may point anywhere inside it. A snapshot in the Hugging Face cache
- * (`models--x--y/snapshots/<commit>`) consists of links to its sibling `blobs`, which are therefore let in.
+ * Where links of a folder may lead besides itself: a snapshot in the Hugging Face cache
+ * (`models--x--y/snapshots/<commit>`) consists of links to its sibling `blobs`.
+ * @param root free of links.
+ */
+export const hubBlobs = (root: string): string[] =>
+  basename(dirname(root)) === 'snapshots' ? [join(dirname(dirname(root)), 'blobs')] : [];
+
+/**
+ * Opens a model folder. Links may point anywhere inside it, and to where a hub's snapshot keeps its files.
  * @throws InvalidFileError if there is no such folder.
  */
 export async function openDirectory(path: string): Promise<ModelFolder> {
   const root = await realpath(path).catch((error) => {
     throw new InvalidFileError(path, fileProblem(error));
   });
-  const repository = dirname(dirname(root));
-  const alsoInto = basename(dirname(root)) === 'snapshots' ? [join(repository, 'blobs')] : [];
-
+  const alsoInto = hubBlobs(root);
   return {
     name: path,
     async open(relativePath) {
