@@ -3,7 +3,7 @@
  * what the hand did. Whoever takes the hand is back in the room: there is nothing to switch.
  */
 import type { TrajectoryFrame } from '@dwm/renderer';
-import { createEffect, createSignal, Match, on, onCleanup, Show, Switch } from 'solid-js';
+import { createEffect, createSignal, type JSX, Match, on, onCleanup, Show, Switch } from 'solid-js';
 import { Recording } from '../gallery/recording.tsx';
 import { GALLERY } from '../gallery/rooms.ts';
 import type { Clock } from '../panes/clock.ts';
@@ -165,30 +165,20 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
           </Switch>
         </span>
         <Show when={away()}>
-          <button
-            type="button"
-            class="away"
-            on:pointerdown={(event) => event.stopPropagation()}
-            onClick={hand.callBack}
-          >
+          <StageButton class="away" onClick={hand.callBack}>
             The hand is out of view: bring it back
-          </button>
+          </StageButton>
         </Show>
         <div class="say" role="status" aria-live="polite">
           <Switch fallback={<span>{task()}</span>}>
             <Match when={state.run}>
               {(run) => (
-                <>
-                  <span>{doing(run())}</span>
-                  <progress max="1" value={done(run())} aria-label="Progress of the run" />
-                  <button
-                    type="button"
-                    on:pointerdown={(event) => event.stopPropagation()}
-                    onClick={() => session.cancel()}
-                  >
-                    Cancel
-                  </button>
-                </>
+                <Working
+                  what={doing(run())}
+                  part={done(run())}
+                  label="Progress of the run"
+                  onCancel={session.cancel}
+                />
               )}
             </Match>
             <Match when={state.phase === 'lost' || state.phase === 'failed'}>
@@ -196,17 +186,12 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
             </Match>
             <Match when={state.task}>
               {(busy) => (
-                <>
-                  <span>{busy().what} …</span>
-                  <progress max="1" value={busy().done} aria-label={busy().what} />
-                  <button
-                    type="button"
-                    on:pointerdown={(event) => event.stopPropagation()}
-                    onClick={() => session.cancel()}
-                  >
-                    Cancel
-                  </button>
-                </>
+                <Working
+                  what={`${busy().what} …`}
+                  part={busy().done}
+                  label={busy().what}
+                  onCancel={session.cancel}
+                />
               )}
             </Match>
             <Match when={!ready() || state.pending > 0}>
@@ -216,30 +201,18 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
               <span>Let go, and the model draws what happens</span>
             </Match>
             <Match when={waits() && state.plan?.fits}>
-              <button
-                type="button"
-                class="main"
-                on:pointerdown={(event) => event.stopPropagation()}
-                onClick={() => session.generate()}
-              >
+              <StageButton class="main" onClick={() => session.generate()}>
                 Draw what this hand does
-              </button>
+              </StageButton>
             </Match>
             <Match when={state.videos}>
-              <button
-                type="button"
-                class="main"
-                on:pointerdown={(event) => event.stopPropagation()}
-                onClick={() => session.backToRoom()}
-              >
+              <StageButton class="main" onClick={() => session.backToRoom()}>
                 Back to the room
-              </button>
+              </StageButton>
             </Match>
             <Match when={showing() === 'answer'}>
-              <button
-                type="button"
+              <StageButton
                 class="main"
-                on:pointerdown={(event) => event.stopPropagation()}
                 disabled={!able()}
                 onClick={() => {
                   hand.enter();
@@ -247,7 +220,7 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
                 }}
               >
                 Take the hand again
-              </button>
+              </StageButton>
             </Match>
           </Switch>
         </div>
@@ -256,6 +229,37 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
         <Show when={state.warming}>Preparing the model's shaders, the first time only …</Show>
       </p>
     </div>
+  );
+}
+
+/** A button on the stage: pressing it takes no hand. */
+function StageButton(props: {
+  class?: string;
+  disabled?: boolean;
+  onClick: () => void;
+  children: JSX.Element;
+}) {
+  return (
+    <button
+      type="button"
+      class={props.class}
+      disabled={props.disabled}
+      on:pointerdown={(event) => event.stopPropagation()}
+      onClick={() => props.onClick()}
+    >
+      {props.children}
+    </button>
+  );
+}
+
+/** What is under way, how much of it is done, and what ends it. */
+function Working(props: { what: string; part: number; label: string; onCancel: () => void }) {
+  return (
+    <>
+      <span>{props.what}</span>
+      <progress max="1" value={props.part} aria-label={props.label} />
+      <StageButton onClick={props.onCancel}>Cancel</StageButton>
+    </>
   );
 }
 
