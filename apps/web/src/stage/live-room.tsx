@@ -1,5 +1,5 @@
 /** The room with the hand in it, drawn by the worker at the screen's resolution into a canvas of the page's. */
-import type { Intrinsics, TrajectoryFrame } from '@dwm/renderer';
+import { enlargedIntrinsics, type Intrinsics, type TrajectoryFrame } from '@dwm/renderer';
 import { onMount } from 'solid-js';
 import { unwrap } from 'solid-js/store';
 import type { Session } from '../state/session.ts';
@@ -10,8 +10,8 @@ const LONGEST = { hardware: 1280, software: 480 };
 /** A run's lens for a picture of the screen's size. */
 export function liveLens(own: Intrinsics, software: boolean): Intrinsics {
   const scale = (software ? LONGEST.software : LONGEST.hardware) / Math.max(own.width, own.height);
-  const [width, height] = [Math.round(own.width * scale), Math.round(own.height * scale)];
-  return { fx: own.fx * scale, fy: own.fy * scale, cx: own.cx * scale, cy: own.cy * scale, width, height };
+  const { width, height, ...lens } = enlargedIntrinsics(own, scale);
+  return { ...lens, width: Math.round(width), height: Math.round(height) };
 }
 
 /** @param onReady is given what draws a frame; its promise is kept once the picture is there. */

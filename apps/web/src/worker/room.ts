@@ -7,6 +7,7 @@ import {
   type Bounds,
   ClipReadback,
   combineScenes,
+  enlargedIntrinsics,
   type HandPose,
   HandRenderer,
   type Hands,
@@ -65,12 +66,6 @@ const JOINTS = 25;
 const GONE = Float64Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
 
 const standsStill = (seed: number) => Random.fork(seed, 'clip').chance(FIXED_CAMERA);
-
-function enlarged({ intrinsics, ...frame }: TrajectoryFrame, by: number): TrajectoryFrame {
-  const { fx, fy, cx, cy, width, height } = intrinsics;
-  const lens = { fx: by * fx, fy: by * fy, cx: by * cx, cy: by * cy, width: by * width, height: by * height };
-  return { ...frame, intrinsics: lens };
-}
 
 /** Metres towards the eye, tried one after the other. */
 const HELD_BACK = [0.12, 0.2, 0.3];
@@ -231,7 +226,13 @@ export class Room {
   async truth(trajectory: Trajectory, larger: number): Promise<Clip> {
     const world = this.#simulated();
     const run = await runHands(world, trajectory);
-    const acting = { ...trajectory, frames: trajectory.frames.map((frame) => enlarged(frame, larger)) };
+    const acting = {
+      ...trajectory,
+      frames: trajectory.frames.map((frame) => ({
+        ...frame,
+        intrinsics: enlargedIntrinsics(frame.intrinsics, larger),
+      })),
+    };
     const plan = { action: world.action, caption: '', acting, forearms: forearmsFor(world, acting) };
     const renderer = new PassRenderer(this.#device);
     try {

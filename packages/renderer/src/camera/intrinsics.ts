@@ -25,6 +25,11 @@ export function fromFieldOfView(
   return { fx, fy, cx: width / 2, cy: height / 2, width, height };
 }
 
+/** The same view in a picture `by` times the size, which need not be whole. */
+export function enlargedIntrinsics({ fx, fy, cx, cy, width, height }: Intrinsics, by: number): Intrinsics {
+  return { fx: by * fx, fy: by * fy, cx: by * cx, cy: by * cy, width: by * width, height: by * height };
+}
+
 /**
  * The projection to WebGPU's clip space, [4, 4] by columns: from OpenGL camera axes (metres) to x right, y up in
  * [-1, 1] and depth 0 at `near`, 1 at `far` (metres along the axis). Follows from u = cx + fx X / -Z,
