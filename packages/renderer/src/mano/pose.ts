@@ -70,6 +70,10 @@ export function pcaToPose(model: ManoModel, coefficients: ArrayLike<number>): Fl
   return pose;
 }
 
+/** Axis-angles [3 n] of one hand as those of the other: of a left model's, as ours has them. */
+export const mirroredAngles = (angles: ArrayLike<number>): number[] =>
+  Array.from(angles, (value, i) => (i % 3 === 0 ? value : -value));
+
 /** The shaped rest mesh T' [778, 3]. */
 function shapedMesh(model: ManoModel, betas: ArrayLike<number>): Float64Array {
   return model.template.map((x, i) => {

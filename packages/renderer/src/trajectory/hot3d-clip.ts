@@ -14,7 +14,7 @@ import { type BinaryFile, InvalidFileError } from '@dwm/core-tensor';
 import type { Intrinsics } from '../camera/intrinsics.ts';
 import { placedCamera, withAxes } from '../camera/pose.ts';
 import type { ManoModel } from '../mano/model.ts';
-import { type HandSide, pcaToPose } from '../mano/pose.ts';
+import { type HandSide, mirroredAngles, pcaToPose } from '../mano/pose.ts';
 import { Field } from './fields.ts';
 import { type HandPose, meanFps, type Trajectory } from './types.ts';
 
@@ -97,9 +97,10 @@ function readHand(
     );
   const given = field.get('mano_pose');
   const [rx, ry, rz, ...transl] = given.get('wrist_xform').numbers(6);
-  const mirror = side === 'left' ? -1 : 1;
+  const turn = [rx, ry, rz];
+  const orient = side === 'left' ? mirroredAngles(turn) : turn;
   const pose = pcaToPose(model, given.get('thetas').numbers(15));
-  return { mano: { orient: [rx, mirror * ry, mirror * rz], pose, betas, transl, flat: false } };
+  return { mano: { orient, pose, betas, transl, flat: false } };
 }
 
 /** Small files of a tar, by name; larger ones are passed over. @throws InvalidFileError where it is damaged. */

@@ -7,7 +7,7 @@ import { InvalidFileError } from '@dwm/core-tensor';
 import { samplePath } from '../camera/path.ts';
 import { toAxisAngle } from '../camera/rotation.ts';
 import type { ManoModel } from '../mano/model.ts';
-import { type HandSide, type ManoParams, pcaToPose } from '../mano/pose.ts';
+import { type HandSide, type ManoParams, mirroredAngles, pcaToPose } from '../mano/pose.ts';
 import { cameraOnDevice, type DeviceCamera, type DevicePath } from './device-path.ts';
 import { Field, type TextFile } from './fields.ts';
 import { type HandPose, type Hands, meanFps, type Trajectory } from './types.ts';
@@ -72,11 +72,10 @@ function readHand(
   if (field.absent) return null;
   if (!betas) throw field.get('betas').error('10 shape numbers in at least one hand of the file');
   const wrist = field.get('wrist_xform');
-  const [x, y, z] = toAxisAngle(wrist.get('q_wxyz').quaternionWxyz());
-  const mirror = side === 'left' ? -1 : 1;
+  const orient = toAxisAngle(wrist.get('q_wxyz').quaternionWxyz());
   const pose = pcaToPose(model, field.get('pose').numbers(PCA_COEFFICIENTS)).map((v, i) => v + model.mean[i]);
   const mano: ManoParams = {
-    orient: [x, mirror * y, mirror * z],
+    orient: side === 'left' ? mirroredAngles(orient) : orient,
     pose,
     betas,
     transl: wrist.get('t_xyz').numbers(3),

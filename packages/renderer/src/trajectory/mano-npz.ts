@@ -18,7 +18,7 @@ import type { Intrinsics } from '../camera/intrinsics.ts';
 import { inverted, type Pose, withAxes, worldToCamera } from '../camera/pose.ts';
 import { toAxisAngle, unit } from '../camera/rotation.ts';
 import type { ManoModel } from '../mano/model.ts';
-import { type HandSide, type ManoParams, manoRestJoints, pcaToPose } from '../mano/pose.ts';
+import { type HandSide, type ManoParams, manoRestJoints, mirroredAngles, pcaToPose } from '../mano/pose.ts';
 import { LensCheck, type LensOptions, openCvLens } from './lens.ts';
 import { type NpyArray, type NpzFile, openNpz, shapedArray } from './npy.ts';
 import { type HandPose, type ImportDefaults, SIDES, type Trajectory } from './types.ts';
@@ -138,7 +138,7 @@ const hocap: Track = async (npz, side, model) => {
       if (numbers.every((value) => value === -1)) return undefined;
       // A left model's components are the right one's, mirrored.
       const pose = pcaToPose(model, numbers.subarray(3, 48));
-      return [...numbers.subarray(0, 3), ...(side === 'left' ? mirrored(pose) : pose)];
+      return [...numbers.subarray(0, 3), ...(side === 'left' ? mirroredAngles(pose) : pose)];
     },
     place: (i) => at(i).subarray(48),
     betas: () => betas.data,
@@ -155,14 +155,10 @@ const LAYOUTS: readonly Track[] = [
   hocap,
 ];
 
-/** Axis-angles of the other hand. */
-const mirrored = (angles: ArrayLike<number>): number[] =>
-  Array.from(angles, (value, i) => (i % 3 === 0 ? value : -value));
-
 function toParams(track: HandTrack, frame: number, side: HandSide, model: ManoModel): ManoParams | undefined {
   const given = track.angles(frame);
   if (!given) return undefined;
-  const angles = side === 'left' ? mirrored(given) : Array.from(given);
+  const angles = side === 'left' ? mirroredAngles(given) : Array.from(given);
   const [betas, place] = [track.betas(frame), track.place(frame)];
   const rest = track.wristPlaced ? manoRestJoints(model, betas) : [0, 0, 0];
   const wrist = [side === 'left' ? -rest[0] : rest[0], rest[1], rest[2]];
