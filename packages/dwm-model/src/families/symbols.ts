@@ -8,6 +8,7 @@ import {
   input,
   isPacked,
   type ModelFolder,
+  openCheckpoint,
   type Plan,
   type Precision,
   planProgram,
@@ -40,16 +41,18 @@ export const allIn =
 
 /**
  * As a checkpoint's headers have them; bf16, as models are published, what is not there.
- * @param stored the file's name of a weight, where it is another than the network's.
+ * @param own `stored`: the file's name of a weight, where it is another than the network's; `open`: where files have
+ *   names that need one of their own.
  */
 export async function storedAs(
   folder: ModelFolder,
   base: string,
-  stored?: (name: string) => string,
+  own: { readonly stored?: (name: string) => string; readonly open?: typeof openCheckpoint } = {},
 ): Promise<StoredAs> {
+  const { stored, open = openCheckpoint } = own;
   let checkpoint: Checkpoint;
   try {
-    checkpoint = await openEncoder(folder, base);
+    checkpoint = await open(folder, base);
   } catch (error) {
     if (error instanceof InvalidFileError) return allIn('bf16');
     throw error;
@@ -167,7 +170,7 @@ export async function textShapes(
   if (!(await folder.exists('text_encoder/config.json'))) return () => ({});
   const { json, file } = await readJson(folder, 'text_encoder/config.json');
   const config = readT5Config(json, file);
-  const stored = await storedAs(subfolder(folder, 'text_encoder'), 'model');
+  const stored = await storedAs(subfolder(folder, 'text_encoder'), 'model', { open: openEncoder });
   return (dtype) => ({ text: textStack(config, quantized(stored, dtype)) });
 }
 

@@ -162,7 +162,9 @@ export const WAN: ModelFamily = {
     const channels = Math.max(base.inChannels, dwmChannels(base.outChannels));
     const config = { ...base, inChannels: channels, layers: 1 };
     const wholeConfig = { ...config, layers: base.layers };
-    const asFiled = await storedAs(folder, `${path}diffusion_pytorch_model`, wanStoredName(base));
+    const asFiled = await storedAs(folder, `${path}diffusion_pytorch_model`, {
+      stored: wanStoredName(base),
+    });
     const { weights: vaeWeights, config: vae } = await openWanVae(await vaeFolder(folder));
     await vaeWeights.close();
     const vaeStored =
