@@ -332,25 +332,8 @@ async function mergeLayers(
     for (const { target, layer, factor } of sorted) {
       const round = (x: Tensor) => (roundsProducts ? cast(x, target.dtype) : x);
       const { down, up } = layer;
-      const { shape: given } = lora.tensors.get(down)!;
-      const [rank] = given;
-      const [outputs] = target.shape;
-      const [, ...rest] = narrower(given, [rank, ...target.shape.slice(1)]) ? given : target.shape;
+      const { rank, outputs, rest } = productShape(lora, target, layer);
       const inputs = elementCount(rest);
-      // Of a convolution, or of a linear layer that was saved as one of a single pixel.
-      const fits = (shape: readonly number[], rows: number, columns: number) =>
-        shape.length > 2 && shape[0] === rows && elementCount(shape.slice(1)) === columns;
-      const storedUp = lora.tensors.get(up)!.shape;
-      const specs: ParameterSpecs = {
-        [down]: { shape: fits(given, rank, inputs) ? given : [rank, inputs] },
-        [up]: { shape: fits(storedUp, outputs, rank) ? storedUp : [outputs, rank] },
-      };
-      checkNames(
-        lora,
-        specs,
-        (name) => name,
-        () => true,
-      );
       const dtypeOf = (name: string) => storedDtype(lora.tensors.get(name)!.dtype)!;
       const { buffer, run } = await rewriter.rewriting(
         {
@@ -374,6 +357,36 @@ async function mergeLayers(
     rewriter.destroy();
   }
 }
+
+/**
+ * B·A of a layer: [outputs, rank] by [rank, …rest], for all input channels of W or for fewer.
+ * @throws InvalidFileError where the file has other shapes.
+ */
+function productShape(lora: Checkpoint, target: DeviceTensor, { down, up }: LoraLayer) {
+  const [given, storedUp] = [down, up].map((name) => lora.tensors.get(name)!.shape);
+  const [rank] = given;
+  const [outputs] = target.shape;
+  const [, ...rest] = ownShape(given, [rank, ...target.shape.slice(1)]);
+  // Of a convolution, or of a linear layer that was saved as one of a single pixel.
+  const fits = (shape: readonly number[], rows: number, columns: number) =>
+    shape.length > 2 && shape[0] === rows && elementCount(shape.slice(1)) === columns;
+  const inputs = elementCount(rest);
+  const specs: ParameterSpecs = {
+    [down]: { shape: fits(given, rank, inputs) ? given : [rank, inputs] },
+    [up]: { shape: fits(storedUp, outputs, rank) ? storedUp : [outputs, rank] },
+  };
+  checkNames(
+    lora,
+    specs,
+    (name) => name,
+    () => true,
+  );
+  return { rank, outputs, rest };
+}
+
+/** The shape that a file has a weight of `wide` shape in: its own where it was made for fewer input channels. */
+const ownShape = (given: readonly number[], wide: readonly number[]): readonly number[] =>
+  narrower(given, wide) ? given : wide;
 
 /** Whether a convolution's weight was made for fewer input channels: those of the base, which come first. */
 const narrower = (given: readonly number[], wide: readonly number[]): boolean =>
@@ -437,8 +450,7 @@ async function addDifference(
 ): Promise<void> {
   const target = parameters.tensors.get(name)!;
   requireWritable(file, name, stored, target);
-  const given = file.tensors.get(stored)!.shape;
-  const shape = narrower(given, target.shape) ? given : target.shape;
+  const shape = ownShape(file.tensors.get(stored)!.shape, target.shape);
   const loaded = await loadParameters(device, file, { [stored]: { shape } }, { ignore: () => true });
   try {
     const sum = add(parameter(target), widened(mul(loaded.get(stored), weight), target.shape));
@@ -468,8 +480,7 @@ async function replaceWhole(
   for (const [name, stored] of names) {
     const target = parameters.tensors.get(name)!;
     requireWritable(file, name, stored, target);
-    const given = file.tensors.get(stored)!.shape;
-    const shape = narrower(given, target.shape) ? given : target.shape;
+    const shape = ownShape(file.tensors.get(stored)!.shape, target.shape);
     const loaded = await loadParameters(device, file, { [stored]: { shape } }, { ignore: () => true });
     if (shape === target.shape) parameters.replace(name, loaded.tensors.get(stored)!);
     else {
