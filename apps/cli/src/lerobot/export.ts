@@ -216,7 +216,8 @@ async function pictureStats(path: string, frames: number): Promise<Stats> {
   const running = new RunningStats(3);
   for await (const frame of decodeFrames(path, { indices })) {
     const { width, height } = frame;
-    const step = Math.max(width, height) < 300 ? 1 : Math.floor((width > height ? width : height) / 150);
+    const longest = Math.max(width, height);
+    const step = longest < 300 ? 1 : Math.floor(longest / 150);
     const rgb = await frame.rgb();
     for (let y = 0; y < height; y += step)
       for (let x = 0; x < width; x += step) running.add(rgb, 3 * (y * width + x));
