@@ -41,7 +41,8 @@ await writeSample('y');
 const list = join(root, 'list.txt');
 writeFileSync(list, 'a/videos/x.mp4\na/videos/y.mp4\n');
 // Nobody's hands are in these pictures, and to look for them takes a while.
-const data = ['--data-root', root, '--dataset-file', list];
+const clips = ['--data-root', root, '--dataset-file', list];
+const data = [...clips, '--no-pck'];
 const out = join(root, 'out');
 
 test('a list of predictions, with baselines, in every form of result', async () => {
@@ -67,6 +68,21 @@ test('a list of predictions, with baselines, in every form of result', async () 
   );
   expect(readFileSync(join(out, 'methods.txt'), 'utf8')).toMatch(/== pred ==\nVideos: 2\nPSNR: \d+\.\d{4} /);
 }, 120_000);
+
+test('hands are looked for on the processor where it is asked, and only there', async () => {
+  const args = ['eval', ...clips, '--pred', join(root, 'a/pred'), '--limit', '1', '--num-frames', '1'];
+  const pred = async (more: readonly string[], env: Record<string, string>) => {
+    const ran = await dwm([...args, '--out', join(root, 'pck'), ...more], { env });
+    expect(ran.code, ran.stderr).toBe(0);
+    const { methods } = JSON.parse(readFileSync(join(root, 'pck/results.json'), 'utf8'));
+    return { said: ran.stdout + ran.stderr, clip: methods[0].clips[0] };
+  };
+  const { said, clip } = await pred([], { DWM_ADAPTER: 'swiftshader' });
+  expect(said).toContain('hand PCK is left out without a GPU');
+  expect(clip).not.toHaveProperty('handPck');
+  // Nobody's hands are in these pictures.
+  expect((await pred(['--pck'], {})).clip.handPck).toBeNull();
+}, 240_000);
 
 test.skipIf(!findChromium())(
   `the report opens and asks for nothing (${NO_CHROMIUM})`,
