@@ -59,6 +59,15 @@ describe('withOutput', () => {
     await withOutput(dir, { name: 'x'.repeat(250) }, async () => {});
   });
 
+  test('however many folders a process holds, it listens to its end once', async () => {
+    const before = process.listenerCount('exit');
+    const within = async (depth: number): Promise<void> => {
+      expect(process.listenerCount('exit')).toBe(before);
+      if (depth > 0) await withOutput(join(dir, `${depth}`), {}, () => within(depth - 1));
+    };
+    await within(12);
+  });
+
   test('an error is passed on, and the folder is free again; one that stays empty goes', async () => {
     const folder = join(dir, 'new/and/newer');
     const failed = withOutput(folder, {}, () => Promise.reject(new Error('broken')));
