@@ -112,7 +112,6 @@ test('when a wait fails because of an earlier mistake, the mistake is what is th
 test('destroying a device under a pending map rejects the wait, and all later ones', async () => {
   const device = await open();
   const buffer = device.createBuffer(256, 0x1 | 0x8, 'staging');
-  const started = performance.now();
   const map = rejection(device.wait(buffer.gpu.mapAsync(GPUMapMode.READ)));
   const never = rejection(device.wait(new Promise(() => {})));
   device.destroy();
@@ -120,7 +119,6 @@ test('destroying a device under a pending map rejects the wait, and all later on
     expect(error).toBeInstanceOf(DeviceLostError);
     expect(error).toMatchObject({ reason: 'destroyed', details: { allocatedBytes: 256 } });
   }
-  expect(performance.now() - started).toBeLessThan(5000);
   expect(() => device.createBuffer(4, STORAGE, 'late')).toThrow(DeviceLostError);
 });
 

@@ -275,7 +275,6 @@ describe('readHeader on 2,000 mutated files', () => {
     const random = seeded(20240607);
     let refused = 0;
     let longestRead = 0;
-    const started = performance.now();
     for (let i = 0; i < 2000; i++) {
       const bytes = mutate(random);
       const inner = bytesSource('m.safetensors', bytes);
@@ -304,7 +303,6 @@ describe('readHeader on 2,000 mutated files', () => {
       }
     }
     expect(longestRead).toBeLessThan(1000);
-    expect(performance.now() - started).toBeLessThan(5000);
     // Both outcomes must occur, or the mutations test nothing.
     expect(refused).toBeGreaterThan(1000);
     expect(refused).toBeLessThan(2000);

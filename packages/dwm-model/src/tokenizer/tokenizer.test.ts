@@ -318,12 +318,12 @@ describe.skipIf(!existsSync(tokenizerDir))('T5 v1.1 (skipped, no shared data)', 
     expect(fromJson[0].vocabSize).toBe(32_100);
   });
 
-  it('takes 10,000 words and one word of 100,000 letters in well under a second', () => {
+  it('takes 10,000 words and one word of 100,000 letters in under a second of processor time', () => {
     const tokenizer = T5Tokenizer.fromSpieceModel(load(), 'spiece.model');
     for (const text of ['my right hand grasps the yellow cushion and '.repeat(1_250), 'a'.repeat(100_000)]) {
-      const start = performance.now();
+      const before = process.cpuUsage();
       const { ids, tokenCount, truncated } = tokenizer.encode(text);
-      expect(performance.now() - start).toBeLessThan(1_000);
+      expect(process.cpuUsage(before).user).toBeLessThan(1_000_000);
       expect(ids.length).toBe(226);
       expect(ids[225]).toBe(1);
       expect(tokenCount).toBeGreaterThan(10_000);
