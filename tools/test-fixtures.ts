@@ -22,7 +22,7 @@ interface Job {
   readonly run: () => Promise<Check[]>;
 }
 
-const kernels = countMatrixKernels();
+let matrixKernels = () => 0;
 const counts = { passed: 0, failed: 0, skipped: 0 };
 
 interface Options {
@@ -155,7 +155,10 @@ async function main(): Promise<boolean> {
 
   let device: Promise<Device> | undefined;
   const openDevice = () => {
-    device ??= openNodeDevice();
+    device ??= openNodeDevice().then((opened) => {
+      matrixKernels = countMatrixKernels(opened);
+      return opened;
+    });
     return device;
   };
   const jobs: Job[] = [];
@@ -195,8 +198,8 @@ async function main(): Promise<boolean> {
 
   for (const [i, job] of jobs.entries()) await run(job, `[${i + 1}/${jobs.length}]`);
   const adapter = (await device)?.caps.adapter;
-  if (kernels() > 0)
-    console.log(`${kernels()} matrix kernels ran on ${adapter?.description || adapter?.device}`);
+  if (matrixKernels() > 0)
+    console.log(`${matrixKernels()} matrix kernels ran on ${adapter?.description || adapter?.device}`);
   (await device)?.destroy();
   return jobs.length > 0;
 }

@@ -11,7 +11,6 @@ import {
   onKernelsCompiled,
   selfTestOnFirstUse,
   tuneOnFirstUse,
-  verdictsOf,
 } from '@dwm/core-tensor';
 import { loadTuning, openNodeDevice, saveTuning } from '@dwm/core-tensor/node';
 import type { Reporter } from './report.ts';
@@ -58,7 +57,7 @@ export async function openTunedDevice(
   });
   const warn = (line: string) => reporter.warn(line);
   const selfTest = (save?: () => Promise<void>) => {
-    if (forced) verdictsOf(caps).clear();
+    if (forced) device.decisions.verdicts.clear();
     else
       selfTestOnFirstUse(device, {
         save,
@@ -71,12 +70,12 @@ export async function openTunedDevice(
     return device;
   }
   const resumed = run !== undefined && existsSync(run);
-  await loadTuning(caps, { path: resumed ? run : undefined, warn });
+  await loadTuning(device, { path: resumed ? run : undefined, warn });
   const save = async () => {
-    if (!resumed) await saveTuning(caps, { warn });
-    if (run !== undefined) await saveTuning(caps, { path: run, warn });
+    if (!resumed) await saveTuning(device, { warn });
+    if (run !== undefined) await saveTuning(device, { path: run, warn });
   };
-  if (run !== undefined && !resumed) await saveTuning(caps, { path: run, warn });
+  if (run !== undefined && !resumed) await saveTuning(device, { path: run, warn });
   selfTest(save);
   if (seconds === 0) return device;
   tuneOnFirstUse(device, {

@@ -8,7 +8,6 @@ import {
   type Peaks,
   type Precision,
   selfTestOnFirstUse,
-  verdictsOf,
 } from '@dwm/core-tensor';
 import { GOLDEN, type GoldenCheck, worstOf } from './golden.ts';
 import { filled, kernelWork, NETWORK_BYTES, network, type Work } from './work.ts';
@@ -150,7 +149,7 @@ export async function runReport(device: Device, options: ReportOptions): Promise
     seconds: elapsed(),
     device: caps,
     peaks: best,
-    selfTest: Object.fromEntries(verdictsOf(caps)),
+    selfTest: Object.fromEntries(device.decisions.verdicts),
     golden,
     work: work.map((result) => withShareOfPeak(result, best)),
   };

@@ -3,14 +3,13 @@ export {
   axisSamples,
   bytesOf,
   type Choice,
-  choicesOf,
+  Decisions,
   type DType,
-  decisionCount,
   elementCount,
   isPacked,
+  type KernelTarget,
   philox4x32,
   randomReference,
-  verdictsOf,
 } from '@dwm/kernels-wgsl';
 export * from './device/browser.ts';
 export type { DeviceCaps, LimitOverrides, SubgroupMatrixConfig } from './device/caps.ts';

@@ -26,7 +26,7 @@ test('a chain of pointwise ops on views is one dispatch', async () => {
   const fn = ({ x, y }: Record<'x' | 'y', import('./index.ts').Tensor>) => ({
     out: silu(add(mul(permute(y, [1, 0]), x), slice(repeat(x, 0, 2, true), 0, 2, 3))),
   });
-  const plan = planProgram(trace(inputs, fn), device.caps);
+  const plan = planProgram(trace(inputs, fn), device);
   expect(plan.dispatches.length).toBe(1);
   const program = await compile(device, inputs, fn);
   const x = Float32Array.from({ length: 60 }, Math.random);
@@ -102,7 +102,7 @@ test('a kernel reads an aligned part of a larger tensor where it lies', async ()
   const fn = ({ packed, x }: Record<'packed' | 'x', import('./index.ts').Tensor>) => ({
     y: matmul(x, reshape(slice(packed, 0, 128, 64), [8, 8])),
   });
-  expect(planProgram(trace(inputs, fn), device.caps).dispatches.length).toBe(1);
+  expect(planProgram(trace(inputs, fn), device).dispatches.length).toBe(1);
   const program = await compile(device, inputs, fn);
   const packed = Float32Array.from({ length: 192 }, (_, i) => (i < 128 ? Number.NaN : i - 128));
   const { y } = await program.run({ packed, x: new Float32Array(24).fill(1) });

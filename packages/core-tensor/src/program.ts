@@ -355,8 +355,8 @@ export async function compile<I extends Record<string, TensorSpec>, O extends Re
   precision: Precision = 'f32',
 ): Promise<Program<I, O>> {
   const outputs = trace(inputs, fn);
-  const plan = () => planProgram(outputs, device.caps, precision);
-  await beforeUse.tune(device, plan);
+  const plan = () => planProgram(outputs, device, precision);
+  await beforeUse.tune(device, () => [plan()]);
   return Program.create(device, plan(), inputs);
 }
 
@@ -377,7 +377,7 @@ export async function evaluate<O extends Record<string, Tensor>>(
   outputs: O,
   precision: Precision = 'f32',
 ): Promise<{ [K in keyof O]: DeviceTensor }> {
-  const plan = planProgram(outputs, device.caps, precision);
+  const plan = planProgram(outputs, device, precision);
   const program = await Program.create<Record<string, never>, O>(device, plan, {});
   try {
     await program.run({});

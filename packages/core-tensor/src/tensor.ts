@@ -4,11 +4,11 @@
  */
 import {
   type Access,
-  type DeviceCaps,
   type DType,
   type Expression,
   elementCount,
   type Fusion,
+  type KernelTarget,
   type Lowering,
 } from '@dwm/kernels-wgsl';
 import type { DeviceTensor } from './device-tensor.ts';
@@ -73,8 +73,7 @@ export type ViewMap =
     };
 
 /** What a program is planned for. */
-export interface Target {
-  readonly caps: DeviceCaps;
+export interface Target extends KernelTarget {
   /** `f16` lets matmul, convolution and attention multiply in f16, scaled against overflow; sums stay in f32. */
   readonly precision: Precision;
 }

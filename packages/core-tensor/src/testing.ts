@@ -1,13 +1,14 @@
 /** What the tests and benchmarks of every package share: repeatable random numbers and the project's error measure. */
 
+import type { Device } from './device/device.ts';
 import { watchPrograms } from './tune/before-use.ts';
 
 export { type GgufTensor, toGguf, writeGguf } from './gguf/testing.ts';
 
-/** Starts to count the distinct kernels for matrix units in the programs that are compiled; tells how many. */
-export function countMatrixKernels(): () => number {
+/** Starts to count the distinct kernels for matrix units in the programs of a device; tells how many. */
+export function countMatrixKernels(device: Device): () => number {
   const seen = new Set<string>();
-  watchPrograms(({ dispatches }) => {
+  watchPrograms(device, ({ dispatches }) => {
     for (const { wgsl } of dispatches) if (wgsl.includes('subgroupMatrixMultiplyAccumulate')) seen.add(wgsl);
   });
   return () => seen.size;

@@ -1,19 +1,26 @@
 import { expect, test } from 'vitest';
-import type { DeviceCaps } from './caps.ts';
-import { choicesOf, decisionCount, verdictsOf } from './decisions.ts';
+import { Decisions } from './decisions.ts';
 
 test('every decision counts, also one that takes the place of another', () => {
-  const [caps, other] = [{} as DeviceCaps, {} as DeviceCaps];
-  const counts = [decisionCount(caps)];
-  const count = () => counts.push(decisionCount(caps));
-  choicesOf(caps).set('matmul m=8', { variant: 'lanes' });
+  const decisions = new Decisions();
+  const counts = [decisions.changes];
+  const count = () => counts.push(decisions.changes);
+  decisions.choices.set('matmul m=8', { variant: 'lanes' });
   count();
-  choicesOf(caps).set('matmul m=8', { variant: 'staged' });
+  decisions.choices.set('matmul m=8', { variant: 'staged' });
   count();
-  verdictsOf(caps).set('matmul matrix', null);
+  decisions.verdicts.set('matmul matrix', null);
   count();
-  choicesOf(caps).clear();
+  decisions.choices.clear();
   count();
   expect(counts).toEqual([...new Set(counts)].sort((a, b) => a - b));
-  expect(decisionCount(other)).toBe(0);
+});
+
+test('a copy goes its own way', () => {
+  const decisions = new Decisions();
+  decisions.choices.set('matmul m=8', { variant: 'lanes' });
+  const copy = new Decisions(decisions);
+  copy.choices.set('matmul m=8', { variant: 'staged' });
+  expect(decisions.choices.get('matmul m=8')).toEqual({ variant: 'lanes' });
+  expect(copy.choices.get('matmul m=8')).toEqual({ variant: 'staged' });
 });

@@ -1,12 +1,10 @@
 /**
- * What is decided of a device's kernels, consulted by every family when it lowers.
+ * What is decided of a device's kernels, consulted by every family when it lowers (`KernelTarget`).
  *
  * A choice of a variant holds for a class of shapes: sizes above 16 equal when rounded up to powers of two, all else
  * the same. A verdict is of a kernel: some drivers compute kernels for matrix units, or in f16, wrongly, or rightly
  * only once, and what someone with the device found so (`Trial`) is left out of every choice.
  */
-import type { DeviceCaps } from './caps.ts';
-
 /** Values of a variant's parameters (tile sizes and the like); plain numbers, so that a choice can be kept as JSON. */
 export type Tuning = Readonly<Record<string, number>>;
 
@@ -42,32 +40,25 @@ class Counted<T> extends Map<string, T> {
   }
 }
 
-interface Decisions {
-  readonly choices: Counted<Choice | null>;
-  readonly verdicts: Counted<string | null>;
-}
+/** What is decided of a device's kernels, to be read and added to. */
+export class Decisions {
+  readonly choices: Choices;
+  readonly verdicts: Verdicts;
+  readonly #changes: () => number;
 
-const byDevice = new WeakMap<DeviceCaps, Decisions>();
-
-function decisionsOf(caps: DeviceCaps): Decisions {
-  let decisions = byDevice.get(caps);
-  if (!decisions) {
-    decisions = { choices: new Counted(), verdicts: new Counted() };
-    byDevice.set(caps, decisions);
+  /** @param from what is known already. */
+  constructor(from: { readonly choices?: Choices; readonly verdicts?: Verdicts } = {}) {
+    const choices = new Counted(from.choices);
+    const verdicts = new Counted(from.verdicts);
+    this.choices = choices;
+    this.verdicts = verdicts;
+    this.#changes = () => choices.changes + verdicts.changes;
   }
-  return decisions;
-}
 
-/** The choices of the device with these caps, to be read and added to. */
-export const choicesOf = (caps: DeviceCaps): Choices => decisionsOf(caps).choices;
-
-/** The verdicts on the device with these caps, to be read and added to. */
-export const verdictsOf = (caps: DeviceCaps): Verdicts => decisionsOf(caps).verdicts;
-
-/** Rises with every decision: a plan made under another count may not be the plan of today. */
-export function decisionCount(caps: DeviceCaps): number {
-  const { choices, verdicts } = decisionsOf(caps);
-  return choices.changes + verdicts.changes;
+  /** Rises with every decision: a plan made under another count may not be the plan of today. */
+  get changes(): number {
+    return this.#changes();
+  }
 }
 
 /** E.g. `matmul matrix side=2 config=1`. */

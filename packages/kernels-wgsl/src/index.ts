@@ -31,12 +31,10 @@ export * from './conv/shapes.ts';
 export * from './conv/weight-gradient.ts';
 export {
   type Choices,
-  choicesOf,
   classOf,
-  decisionCount,
+  Decisions,
   kernelName,
   type Verdicts,
-  verdictsOf,
 } from './decisions.ts';
 export * from './depthwise/depthwise.ts';
 export * from './depthwise/reference.ts';

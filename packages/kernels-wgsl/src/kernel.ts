@@ -5,11 +5,18 @@
  * Binding 0 of group 0 is the uniform `params` (left out when `uniforms` is empty); operand k is binding k + 1.
  */
 import type { DeviceCaps } from './caps.ts';
-import { type Choice, choicesOf, classOf, kernelName, type Tuning, verdictsOf } from './decisions.ts';
+import { type Choice, classOf, type Decisions, kernelName, type Tuning } from './decisions.ts';
 import type { DType } from './dtype.ts';
 import { UnsupportedError } from './errors.ts';
 
 export type { Choice, Tuning } from './decisions.ts';
+
+/** What a kernel is lowered for. */
+export interface KernelTarget {
+  readonly caps: DeviceCaps;
+  /** Of the device's kernels; without it every family takes its default. */
+  readonly decisions?: Decisions | undefined;
+}
 
 /** A range of bytes of one of the op's tensors, bound as a storage buffer. */
 export interface Operand {
@@ -107,21 +114,20 @@ export function choose<Spec extends object>(
   family: string,
   variants: readonly Variant<Spec>[],
   spec: Spec,
-  caps: DeviceCaps,
+  { caps, decisions }: KernelTarget,
   problemOf?: (spec: Spec) => TrialProblem<Spec>,
 ): { variant: Variant<Spec>; tuning: Tuning | undefined; receipt: Receipt } {
-  const verdicts = verdictsOf(caps);
   const nameOf = ({ name }: Variant<Spec>, tuning?: Tuning) => kernelName(family, { variant: name, tuning });
   const tuningsOf = (variant: Variant<Spec>) =>
     (variant.candidates?.(spec, caps) ?? [undefined]).filter(
-      (tuning) => !verdicts.get(nameOf(variant, tuning)),
+      (tuning) => !decisions?.verdicts.get(nameOf(variant, tuning)),
     );
   const applying = variants.filter(
     (candidate) => candidate.applies(spec, caps) && tuningsOf(candidate).length > 0,
   );
   if (applying.length === 0) throw new UnsupportedError(`no kernel variant takes ${JSON.stringify(spec)}`);
   const key = classOf(family, spec);
-  const choice = choicesOf(caps).get(key);
+  const choice = decisions?.choices.get(key);
   const wanted = choice && applying.find(({ name }) => name === choice.variant);
   const tuned = wanted && tuningsOf(wanted).some((tuning) => sameTuning(tuning, choice.tuning));
   const variant = tuned ? wanted : applying[0];
@@ -137,7 +143,7 @@ export function choose<Spec extends object>(
     const known = variants.filter((other) => !other.suspect && other.applies(plain, caps))[0];
     return { inputs, outputs, suspect: variant.lower(small, caps, tuning), plain: known.lower(plain, caps) };
   };
-  const untried = variant.suspect && problemOf && !verdicts.has(nameOf(variant, tuning));
+  const untried = variant.suspect && problemOf && !decisions?.verdicts.has(nameOf(variant, tuning));
   const receipt: Receipt = {
     ...{ family, variant: variant.name, tuning, reason, spec, key, alternatives },
     ...(untried && { trial }),
@@ -150,11 +156,11 @@ export function lowerChosen<Spec extends object>(
   family: string,
   variants: readonly Variant<Spec>[],
   spec: Spec,
-  caps: DeviceCaps,
+  target: KernelTarget,
   problemOf?: (spec: Spec) => TrialProblem<Spec>,
 ): Lowering {
-  const { variant, tuning, receipt } = choose(family, variants, spec, caps, problemOf);
-  return { ...variant.lower(spec, caps, tuning), receipt };
+  const { variant, tuning, receipt } = choose(family, variants, spec, target, problemOf);
+  return { ...variant.lower(spec, target.caps, tuning), receipt };
 }
 
 /**

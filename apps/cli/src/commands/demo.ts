@@ -127,7 +127,7 @@ async function generateBoth(
   const generate = async ({ passes }: DrawnClip) => {
     const { staticVideo, handVideo, interaction: truth } = passes;
     const run = { ...settings, staticVideo, handVideo, prompt };
-    await beforeUse.tune(device, () => pipeline.estimate(run));
+    await beforeUse.tune(device, () => pipeline.estimate(run).plans);
     const onProgress = generationProgress(reporter);
     const made = await pipeline.generate({
       ...{ ...run, signal, onProgress },

@@ -1,6 +1,6 @@
 /** `dwm doctor`: what this machine can run, how fast, and what is missing. */
 
-import { verdictsOf } from '@dwm/core-tensor';
+import { Decisions } from '@dwm/core-tensor';
 import { doctorReport, loadTuning, tuneCachePath } from '@dwm/core-tensor/node';
 import { codecs, installWebCodecs } from '@dwm/media/node';
 import type { Command } from 'commander';
@@ -13,8 +13,12 @@ export function addDoctor(program: Command): void {
     const report = await doctorReport();
     await installWebCodecs();
     const video = await codecs();
-    const decided = await loadTuning(report.device, { warn: (line) => reporter.warn(line) });
-    const kernels = { decided, file: tuneCachePath(), tried: Object.fromEntries(verdictsOf(report.device)) };
+    const decisions = new Decisions();
+    const decided = await loadTuning(
+      { caps: report.device, decisions },
+      { warn: (line) => reporter.warn(line) },
+    );
+    const kernels = { decided, file: tuneCachePath(), tried: Object.fromEntries(decisions.verdicts) };
     reporter.result({ ...report, kernels, codecs: video }, describe(report, kernels, video));
   });
 }

@@ -555,8 +555,9 @@ async function openPipeline(
 ): Promise<{ device: Device; pipeline: DwmPipeline }> {
   const budget = flags.memory === undefined ? undefined : parseBytes(flags.memory);
   const device = await openTunedDevice(reporter, undefined, budget);
-  const { caps, memory } = device;
-  const plan = planFor({ name: caps.adapter.description || caps.adapter.device, caps, budget: memory.limit });
+  const { caps, decisions, memory } = device;
+  const name = caps.adapter.description || caps.adapter.device;
+  const plan = planFor({ name, caps, decisions, budget: memory.limit });
   reporter.say(planLine(plan));
   for (const line of await quantizedLines(plan, flags.model!)) reporter.say(line);
   const pipeline = await DwmPipeline.load(device, folder, {
@@ -880,7 +881,7 @@ async function generateClip(
     ...shortcutsOf(flags),
   };
   const estimate = () => pipeline.estimate({ ...settings, ...videos, prompt });
-  await beforeUse.tune(device, estimate);
+  await beforeUse.tune(device, () => estimate().plans);
   const planned = estimate().bytes;
   // Hands that were taken away on purpose are no news.
   const handless = flags.ablate ?? flags.withoutHands;

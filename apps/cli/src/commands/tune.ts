@@ -1,7 +1,6 @@
 /** `dwm tune`: measures the kernels' variants at a model's shapes on this device, and keeps the fastest. */
 import {
   type Choice,
-  choicesOf,
   type Device,
   type ModelFolder,
   questionsOf,
@@ -95,11 +94,11 @@ async function run(flags: Flags, reporter: Reporter, signal: AbortSignal): Promi
     const adapter = caps.adapter.description || caps.adapter.device;
     reporter.say(adapter);
     if (flags.reset) {
-      await resetTuning(caps, { warn });
+      await resetTuning(device, { warn });
       reporter.result({ adapter, reset: true }, `${tuneCachePath()}: nothing is kept of this device`);
       return;
     }
-    await loadTuning(caps, { warn });
+    await loadTuning(device, { warn });
     const models: [ModelShapes, PlanSize][] = [];
     const usual = SIZES[caps.adapter.kind];
     const size = (own: Partial<RunSettings>): PlanSize => ({
@@ -130,18 +129,14 @@ async function measure(
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<void> {
-  const choices = choicesOf(device.caps);
-  const plan = () => {
-    for (const [model, size] of models) planModel(device, model, size, precision);
-    return undefined;
-  };
+  const plan = () => models.flatMap(([model, size]) => planModel(device, model, size, precision));
   // What is computed wrongly is not worth a measurement.
   await selfTest(device, plan, {
     onLeftOut: (kernel, why) =>
       reporter.warn(`this driver computes ${kernel} wrongly (${why}); it is left out`),
   });
-  const asked = questionsOf(plan);
-  const questions = again ? asked : asked.filter(({ key }) => !choices.get(key));
+  const asked = questionsOf(plan());
+  const questions = again ? asked : asked.filter(({ key }) => !device.decisions.choices.get(key));
   const begun = performance.now();
   const tuned = await tune(device, questions, {
     budgetMs: budget * 1000,
@@ -149,7 +144,7 @@ async function measure(
     onProgress: (progress) =>
       reporter.progress(progressLine(progress, (performance.now() - begun) / 1000, budget)),
   });
-  await saveTuning(device.caps, { warn: (line) => reporter.warn(line) });
+  await saveTuning(device, { warn: (line) => reporter.warn(line) });
   const counts = {
     known: asked.length - questions.length,
     unmeasured: questions.length - tuned.length,

@@ -3,6 +3,7 @@
  * of line; here they become typed errors, thrown at the next wait. Every wait goes through `wait`, which
  * also rejects when the device is lost: a lost device otherwise leaves some of its promises unsettled.
  */
+import { Decisions } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError } from '../errors.ts';
 import { type DeviceCaps, deviceDescriptor, type LimitOverrides, readCaps } from './caps.ts';
 import { DeviceLostError, GpuValidationError, OutOfMemoryError } from './errors.ts';
@@ -67,6 +68,8 @@ export class DeviceBuffer implements Filled {
 export class Device {
   readonly gpu: GPUDevice;
   readonly caps: DeviceCaps;
+  /** Of its kernels; programs are planned by it. */
+  readonly decisions = new Decisions();
   readonly memory: DeviceMemory;
   readonly traffic: DeviceTraffic = { uploads: 0, uploadedBytes: 0, downloads: 0, downloadedBytes: 0 };
   /** Resolves, and never rejects, when the device is gone; `destroy` counts. */

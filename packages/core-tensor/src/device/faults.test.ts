@@ -36,7 +36,7 @@ async function sliced(shape: readonly number[], on: Device = device): Promise<Jo
     const double = (y: Tensor) => matmul(y, parameter(twice));
     return { y: double(double(double(double(x)))) };
   });
-  const plan = planProgram(outputs, on.caps);
+  const plan = planProgram(outputs, on);
   const dispatches = plan.dispatches.map((each) => ({ ...each, cost: { flops: 1e13, bytes: 1e13 } }));
   expect(dispatches.length).toBeGreaterThan(3);
   const program = await Program.build<Inputs, { y: Tensor }>(on, { ...plan, dispatches }, inputs);

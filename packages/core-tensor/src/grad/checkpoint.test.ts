@@ -58,8 +58,8 @@ test.each([
   ['every block', stack(recomputed), 1.2],
   ['two levels', nested, 1.4],
 ])('%s: less than 45% of the memory, the same bits', async (_, model, work) => {
-  const plain = planProgram(trace(inputs, step(stack(block))), device.caps);
-  const frugal = planProgram(trace(inputs, step(model)), device.caps);
+  const plain = planProgram(trace(inputs, step(stack(block))), device);
+  const frugal = planProgram(trace(inputs, step(model)), device);
   expect(frugal.memory.arena / plain.memory.arena).toBeLessThan(0.45);
   expect(frugal.cost.flops / plain.cost.flops).toBeLessThan(work);
   const want = await runOp(device, inputs, { x }, step(stack(block)));

@@ -122,7 +122,7 @@ test('the gradients of a matmul copy nothing', () => {
           const [da, db] = grad(total(mul(matmul(a, b, { transposeA, transposeB }), g)), [a, b]);
           return { da, db };
         }),
-        device.caps,
+        device,
       );
       const labels = plan.dispatches.map(({ label }) => label);
       expect(labels.every((label) => label.startsWith('matmul') || label.startsWith('pointwise'))).toBe(true);
@@ -234,7 +234,7 @@ function work(wrt: readonly (keyof typeof mlpInputs)[]) {
     );
     return { loss, ...Object.fromEntries(gradients.map((g, k) => [`d${k}`, g])) };
   });
-  const { dispatches } = planProgram(outputs, device.caps);
+  const { dispatches } = planProgram(outputs, device);
   return dispatches.filter(({ label }) => label.startsWith('matmul')).length;
 }
 
@@ -262,7 +262,7 @@ test('what broadcasting spreads over many rows is not kept', async () => {
   };
   // Every layer keeps the product and the activation, and neither the scales nor the scales plus one.
   const kept = rows * width * 4 * 2 * layers;
-  expect(planProgram(trace(inputs, fn), device.caps).memory.arena).toBeLessThan(kept * 1.3);
+  expect(planProgram(trace(inputs, fn), device).memory.arena).toBeLessThan(kept * 1.3);
   const errors = await checkGradients(device, inputs, normals(inputs), ({ x, a, b }) =>
     silu(mul(x, add(ops.splitAt([rows, width], 0, 40, a, b), 1))),
   );
@@ -318,7 +318,7 @@ test('f16 multiplication needs no loss scaling: gradients far below f16 are as e
     const loss = total(mul(mul(ops.linear(t.x, t.w), t.g), 1e-9));
     return { dw: grad(loss, [t.w])[0] };
   });
-  const plan = planProgram(outputs, caps, 'f16');
+  const plan = planProgram(outputs, { caps }, 'f16');
   const program = await Program.create<typeof inputs, typeof outputs>(device, plan, inputs);
   const half = await (await program.run(values)).dw.read();
   program.destroy();

@@ -2,6 +2,7 @@
  * `DWM_TRACE=kernels`: prints, before a program first runs, the kernel of each dispatch: which variant, why, and its
  * share of the step's floating-point operations and bytes, which it reads and writes at the least.
  */
+import type { Device } from '../device/device.ts';
 import type { PlannedDispatch } from '../plan/plan.ts';
 import { watchPrograms } from '../tune/before-use.ts';
 
@@ -20,10 +21,10 @@ function receiptLine({ label, receipt, cost }: PlannedDispatch): string {
   return `kernel ${label} (${reason}: ${[variant, ...values].join(' ')}) ${key.slice(family.length + 1)}: ${work}`;
 }
 
-/** Each line once. Returns what ends it. */
-export function traceKernels(print: (line: string) => void): () => void {
+/** Of the programs of a device, each line once. Returns what ends it. */
+export function traceKernels(device: Device, print: (line: string) => void): () => void {
   const seen = new Set<string>();
-  return watchPrograms(({ dispatches }) => {
+  return watchPrograms(device, ({ dispatches }) => {
     for (const dispatch of dispatches) {
       const line = receiptLine(dispatch);
       if (seen.has(line)) continue;

@@ -6,14 +6,15 @@
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { type Choice, choicesOf, type DeviceCaps, verdictsOf } from '@dwm/kernels-wgsl';
+import type { Choice, DeviceCaps } from '@dwm/kernels-wgsl';
+import type { Device } from '../device/device.ts';
 import { writeFileAtomic } from './files/atomic-write.ts';
 
 /** Raised when variants or classes change so much that old measurements mean nothing. */
 const VERSION = 2;
 
 type Decided = Record<string, Choice | null>;
-/** As in `verdictsOf`. */
+/** `Verdicts` as JSON. */
 type Tried = Record<string, string | null>;
 
 interface TuneFile {
@@ -69,6 +70,9 @@ async function readTuneFile(path: string, warn: (line: string) => void): Promise
   return EMPTY;
 }
 
+/** A device by what its file is about. */
+type DecidedDevice = Pick<Device, 'caps' | 'decisions'>;
+
 /** Where measured choices are kept. */
 export interface TuneFileOptions {
   readonly path?: string;
@@ -83,40 +87,39 @@ const silent = () => {};
  * @returns how many classes of shapes that are.
  */
 export async function loadTuning(
-  caps: DeviceCaps,
+  { caps, decisions }: DecidedDevice,
   { path = tuneCachePath(), warn = silent }: TuneFileOptions = {},
 ): Promise<number> {
   const { devices, verdicts = {} } = await readTuneFile(path, warn);
   const decided = Object.entries(devices[deviceKey(caps)] ?? {});
-  const choices = choicesOf(caps);
-  for (const [key, choice] of decided) choices.set(key, choice);
-  const known = verdictsOf(caps);
-  for (const [kernel, verdict] of Object.entries(verdicts[deviceKey(caps)] ?? {})) known.set(kernel, verdict);
+  for (const [key, choice] of decided) decisions.choices.set(key, choice);
+  for (const [kernel, verdict] of Object.entries(verdicts[deviceKey(caps)] ?? {}))
+    decisions.verdicts.set(kernel, verdict);
   return decided.length;
 }
 
 /** Adds this device's choices and verdicts to the file, atomically. */
 export async function saveTuning(
-  caps: DeviceCaps,
+  { caps, decisions }: DecidedDevice,
   { path = tuneCachePath(), warn = silent }: TuneFileOptions = {},
 ): Promise<void> {
   const { devices, verdicts = {} } = await readTuneFile(path, warn);
   const key = deviceKey(caps);
   await write(path, {
-    devices: { ...devices, [key]: { ...devices[key], ...Object.fromEntries(choicesOf(caps)) } },
-    verdicts: { ...verdicts, [key]: { ...verdicts[key], ...Object.fromEntries(verdictsOf(caps)) } },
+    devices: { ...devices, [key]: { ...devices[key], ...Object.fromEntries(decisions.choices) } },
+    verdicts: { ...verdicts, [key]: { ...verdicts[key], ...Object.fromEntries(decisions.verdicts) } },
   });
 }
 
 /** Forgets what the file has of this device, and what is in use now. */
 export async function resetTuning(
-  caps: DeviceCaps,
+  { caps, decisions }: DecidedDevice,
   { path = tuneCachePath(), warn = silent }: TuneFileOptions = {},
 ): Promise<void> {
   const { devices, verdicts = {} } = await readTuneFile(path, warn);
   const others = <T>({ [deviceKey(caps)]: _, ...rest }: Record<string, T>) => rest;
-  choicesOf(caps).clear();
-  verdictsOf(caps).clear();
+  decisions.choices.clear();
+  decisions.verdicts.clear();
   await write(path, { devices: others(devices), verdicts: others(verdicts) });
 }
 

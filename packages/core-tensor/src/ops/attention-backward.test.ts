@@ -72,7 +72,7 @@ async function runGradients(
     const [dq, dk, dv, dbias] = applyVjp(out, [g, h]);
     return { dq, dk, dv, ...(bias && { dbias }) } as Record<string, Tensor>;
   });
-  const plan = planProgram(outputs, caps);
+  const plan = planProgram(outputs, { caps });
   const program = await Program.create<typeof inputs, typeof outputs>(on, plan, inputs);
   for (const tensor of Object.values(program.outputs)) {
     tensor.write(new Float32Array(elementCount(tensor.shape)).fill(Number.NaN));
@@ -185,7 +185,7 @@ test('what is not needed is not computed', () => {
     expect(applyVjp(out, [g], [false, false, false])).toEqual([]);
     const [dq, ...others] = applyVjp(out, [g], [true, false, false]);
     expect(others.every((gradient) => gradient === undefined)).toBe(true);
-    const { dispatches } = planProgram({ dq: dq! }, device.caps);
+    const { dispatches } = planProgram({ dq: dq! }, device);
     expect(dispatches.map(({ label }) => label.split(':')[0])).toEqual([
       'attention',
       'attentionStatistics',

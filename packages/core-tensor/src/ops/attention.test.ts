@@ -72,7 +72,7 @@ async function runAttention(
     const both = attentionWithLse(q, k, v, { scale, ...options });
     return { out: both[0], lse: both[1] };
   });
-  const plan = planProgram(outputs, caps);
+  const plan = planProgram(outputs, { caps });
   const program = await Program.create<typeof inputs, typeof outputs>(on, plan, inputs);
   for (const tensor of Object.values(program.outputs)) {
     tensor.write(new Float32Array(elementCount(tensor.shape)).fill(Number.NaN));
@@ -198,7 +198,7 @@ test('a model-sized program is cut into slices of work and into bindings', () =>
   const tokens = spec([1, 17776, 48, 64]);
   const outputs = trace({ q: tokens, k: tokens, v: tokens }, ({ q, k, v }) => ({ out: attention(q, k, v) }));
   const limits = { ...device.caps.limits, maxStorageBufferBindingSize: 2 ** 27, maxBufferSize: 2 ** 31 };
-  const { dispatches, cost } = planProgram(outputs, { ...gpuCaps, limits });
+  const { dispatches, cost } = planProgram(outputs, { caps: { ...gpuCaps, limits } });
   expect(cost.flops).toBe(4 * 17776 ** 2 * 48 * 64);
   for (const { bindings } of dispatches) {
     for (const { byteLength } of bindings) expect(byteLength).toBeLessThanOrEqual(2 ** 27);

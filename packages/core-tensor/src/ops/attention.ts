@@ -91,7 +91,7 @@ export function attentionWithLse(
       name: 'attention',
       products: 2,
       vjp: vjpOf(spec),
-      lower: ({ caps, precision }) => lowerAttention({ ...spec, halfPrecision: precision === 'f16' }, caps),
+      lower: (target) => lowerAttention({ ...spec, halfPrecision: target.precision === 'f16' }, target),
     },
     spec,
     inputs,
@@ -158,7 +158,7 @@ const vjpOf =
           {
             name: 'attentionBackwardQueries',
             products: 3,
-            lower: ({ caps }) => lowerAttentionBackward(spec, 'query', caps),
+            lower: (target) => lowerAttentionBackward(spec, 'query', target),
           },
           spec,
           masked,
@@ -171,7 +171,7 @@ const vjpOf =
             {
               name: 'attentionBackwardKeys',
               products: 4,
-              lower: ({ caps }) => lowerAttentionBackward(spec, 'key', caps),
+              lower: (target) => lowerAttentionBackward(spec, 'key', target),
             },
             spec,
             read,

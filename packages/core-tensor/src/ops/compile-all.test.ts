@@ -88,7 +88,7 @@ async function compiles(
   caps: DeviceCaps,
   precision: Precision,
 ): Promise<number> {
-  const { dispatches } = planProgram(outputs, caps, precision);
+  const { dispatches } = planProgram(outputs, { caps }, precision);
   await Promise.all(dispatches.map((dispatch) => compileOne(dispatch, caps)));
   return dispatches.length;
 }

@@ -90,7 +90,7 @@ test.each([5, 8])('the variants without shared loads, shape %i', async (k) => {
   const outputs = trace(inputs, (t) => gradients(shape, t as Operands));
   const program = await Program.create<typeof inputs, typeof outputs>(
     device,
-    planProgram(outputs, caps),
+    planProgram(outputs, { caps }),
     inputs,
   );
   const results = await program.run(values as never);
@@ -139,7 +139,7 @@ test('work beyond one binding is cut into windows of frames; bf16 weights', {
     const weight = new Float32Array(Uint32Array.from(bits, (half) => half << 16).buffer);
     const fn = (t: Record<string, Tensor>) => gradients(shape, t as Operands);
     const halves = { ...inputs, weight: spec(inputs.weight.shape, 'bf16') };
-    expect(planProgram(trace(halves, fn), small.caps).dispatches.length).toBeGreaterThan(12);
+    expect(planProgram(trace(halves, fn), small).dispatches.length).toBeGreaterThan(12);
     const got = await runOp(small, halves, { ...values, weight: bits } as never, fn as never);
     check(shape, { ...values, weight }, got);
   }
@@ -152,11 +152,11 @@ test('what is not needed is not computed', () => {
     const y = conv3d(t.x, t.weight, { padding: shape.padding, cache: t.cache });
     expect(applyVjp(y, [t.g], [false, false, false])).toEqual([]);
     const [dx] = applyVjp(y, [t.g], [true, false, false]);
-    const { dispatches } = planProgram({ dx: dx! }, device.caps);
+    const { dispatches } = planProgram({ dx: dx! }, device);
     expect(dispatches.some(({ label }) => label.includes('weight gradient'))).toBe(false);
     const [none, dweight] = applyVjp(y, [t.g], [false, true, false]);
     expect(none).toBeUndefined();
-    expect(planProgram({ dweight: dweight! }, device.caps).dispatches.length).toBe(4);
+    expect(planProgram({ dweight: dweight! }, device).dispatches.length).toBe(4);
     return { dx: dx! };
   });
 });

@@ -52,16 +52,16 @@ export function recordConv(
       // The operands, or in a frame cut by rows the weight and a frame for each tap; the output, the scales of f16.
       bindings: Math.max(inputs.length, 1 + geometry.kernel[0]) + 2,
       vjp: vjpOf(geometry),
-      lower: ({ caps, precision }, epilogue) =>
+      lower: (target, epilogue) =>
         lowerConv(
           {
             ...geometry,
             weightDtype: weight.dtype,
-            precision: caps.features.f16 ? precision : 'f32',
+            precision: target.caps.features.f16 ? target.precision : 'f32',
             outputDtype: epilogue?.dtype ?? 'f32',
             fusion: epilogue?.fusion ?? identity(shape),
           },
-          caps,
+          target,
         ),
     },
     inputs,

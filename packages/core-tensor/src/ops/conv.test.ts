@@ -142,7 +142,7 @@ test.each([3, 9, 10, 17, 18].map((i) => [nameOf(CONV_SHAPES[i]), CONV_SHAPES[i]]
     const inputs = operandsOf(shape);
     const values = valuesOf(inputs, 9);
     const { out } = await runOp(device, inputs, values as never, (t) => ({
-      out: recorded(shape, t as Operands, (spec) => lowerConv(spec, asHardware(device.caps))),
+      out: recorded(shape, t as Operands, (spec) => lowerConv(spec, { caps: asHardware(device.caps) })),
     }));
     expect(relativeError(out, convReference(shape, values.x, values.weight, values.cache))).toBeLessThan(
       1e-6,
@@ -364,7 +364,7 @@ describe('a device with small bindings', async () => {
     const outputs = trace(inputs, ({ x, weight, cache }) => ({
       out: conv3d(x, weight, { padding: same, cache }),
     }));
-    const { dispatches } = planProgram(outputs, caps);
+    const { dispatches } = planProgram(outputs, { caps });
     expect(dispatches.length).toBe(9);
     for (const { bindings } of dispatches)
       for (const { byteLength } of bindings) expect(byteLength).toBeLessThanOrEqual(2 ** 27);
@@ -374,7 +374,7 @@ describe('a device with small bindings', async () => {
     const plan = (x: number[], weight: number[]) =>
       planProgram(
         trace({ x: spec(x), weight: spec(weight) }, (t) => ({ out: conv3d(t.x, t.weight) })),
-        small.caps,
+        small,
       );
     expect(() => plan([1, 1, 2, 4100, 4], [1, 1, 3, 4, 4])).toThrow(/rows of 65600 .*bindings of 65536/);
     expect(() => plan([1, 1, 4, 4, 64], [1, 3, 3, 64, 64])).toThrow(/weight of 147456 bytes/);

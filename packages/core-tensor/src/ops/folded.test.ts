@@ -63,7 +63,7 @@ async function results(plan: Plan, inputs: EveryOp['inputs']): Promise<Uint8Arra
 function foldedPlan({ make }: EveryOp, from: DeviceCaps, precision: Precision, limits: readonly number[]) {
   for (const limit of limits) {
     try {
-      return { limit, plan: planProgram(make(), narrow(from, limit), precision) };
+      return { limit, plan: planProgram(make(), { caps: narrow(from, limit) }, precision) };
     } catch (error) {
       expect(error).toBeInstanceOf(PlanTooLargeError);
     }
@@ -94,7 +94,7 @@ test.each(Object.keys(KINDS))('%s', { timeout: 400_000 }, async (kind) => {
   let deep = 0;
   for (const [name, op] of Object.entries(EVERY_OP)) {
     if (LIKE_ANOTHER.test(name)) continue;
-    const whole = planProgram(op.make(), from, precision);
+    const whole = planProgram(op.make(), { caps: from }, precision);
     const want = await results(whole, op.inputs);
     const { limit, plan } = foldedPlan(op, from, precision, [2, 3, 5, 7, 13, 29]);
     const changed = plan.dispatches.filter(
@@ -123,7 +123,7 @@ test('matmul of more rows than 65,535 tiles hold', { timeout: 200_000 }, async (
 
 test('what cannot be folded is refused by the planner, with the step and its size', () => {
   const { make } = EVERY_OP['elementwise, whole blocks'];
-  expect(() => planProgram(make(), narrow(caps, 1))).toThrow(
+  expect(() => planProgram(make(), { caps: narrow(caps, 1) })).toThrow(
     /of shape \[64,512\]: .* workgroups, but this device runs at most 1 x 1 x 1; use tiling or a smaller size/,
   );
 });

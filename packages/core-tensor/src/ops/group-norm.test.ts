@@ -42,7 +42,7 @@ test('activation and modulation fuse with the application', async () => {
   const fn = (t: Record<keyof typeof inputs, Tensor>) => ({
     out: silu(add(mul(groupNorm(t.x, { groups: 32, eps, gamma: t.gamma, beta: t.beta }), t.y), t.b)),
   });
-  const labels = planProgram(trace(inputs, fn), device.caps).dispatches.map(({ label }) => label);
+  const labels = planProgram(trace(inputs, fn), device).dispatches.map(({ label }) => label);
   expect(labels).toEqual([
     'groupStatistics: groupNorm/partials x1',
     'groupStatistics: groupNorm/merge',
@@ -88,7 +88,7 @@ test('x beyond one binding is cut; bf16 input', async () => {
   ] as const) {
     const inputs = { x: spec([3, 19, 100, 12], dtype) };
     const fn = (t: { x: Tensor }) => groupStatistics(t.x, { groups: 3, eps });
-    const { dispatches } = planProgram(trace(inputs, fn), small.caps);
+    const { dispatches } = planProgram(trace(inputs, fn), small);
     expect(dispatches.filter(({ label }) => label.includes('partials')).length).toBeGreaterThan(2);
     const { mean, scale, shift } = await runOp(small, inputs, { x: data }, fn);
     const y = Float64Array.from(values, (value, i) => {

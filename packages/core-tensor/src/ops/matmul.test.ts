@@ -64,7 +64,7 @@ test('epilogue: bias, activation, gate and residual are one dispatch', async () 
   const fn = (t: { [K in keyof typeof inputs]: Tensor }) => ({
     out: add(t.residual, mul(t.gate, geluTanh(add(matmul(t.x, t.w, { transposeB: true }), t.bias)))),
   });
-  expect(planProgram(trace(inputs, fn), device.caps).dispatches.length).toBe(1);
+  expect(planProgram(trace(inputs, fn), device).dispatches.length).toBe(1);
   const { out } = await runOp(device, inputs, values, fn);
   const acc = matmulReference(
     { batch: 1, m: batch * m, n, k, transposeA: false, transposeB: true, sharedB: true },
@@ -131,7 +131,7 @@ test.each(['f32', 'f16'] as const)(
     const fn = (t: { [K in keyof typeof inputs]: Tensor }) => ({
       out: add(add(matmul(t.a, t.b, { transposeB: true }), t.bias), t.residual),
     });
-    expect(planProgram(trace(inputs, fn), small.caps, precision).dispatches.length).toBeGreaterThan(6);
+    expect(planProgram(trace(inputs, fn), small, precision).dispatches.length).toBeGreaterThan(6);
     const { out } = await runOp(small, inputs, { a, b, bias, residual }, fn, precision);
     const acc = matmulReference(
       { batch: 1, m, n, k, transposeA: false, transposeB: true, sharedB: true },

@@ -55,15 +55,15 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
       },
       epilogue: true,
       bindings: 5,
-      lower: ({ caps, precision }, epilogue) =>
+      lower: (target, epilogue) =>
         lowerMatmul(
           {
             ...{ batch, m, n, k, transposeA, transposeB, sharedB },
             ...{ dtypeA: a.dtype, dtypeB: b.dtype, dtypeOut: epilogue?.dtype ?? 'f32' },
-            halfPrecision: precision === 'f16',
+            halfPrecision: target.precision === 'f16',
             epilogue: epilogue?.fusion,
           },
-          caps,
+          target,
         ),
       vjp: ({ gradients: [g], needed }) => [
         needed[0] ? gradientOfA(a, b, g!, transposeA, transposeB) : undefined,
@@ -140,16 +140,16 @@ export function quantizedMatmul(x: Tensor, stored: Tensor, scales: Tensor, offse
       epilogue: true,
       // Of the kernels in f16: staged rows of both and their scales, and the output.
       bindings: 5,
-      lower: ({ caps, precision }, epilogue) =>
+      lower: (target, epilogue) =>
         lowerMatmul(
           {
             ...{ batch: 1, m, n, k, transposeA: false, transposeB: true, sharedB: true },
             ...{ dtypeA: x.dtype, dtypeB: stored.dtype, dtypeOut: epilogue?.dtype ?? 'f32' },
             scaledB: { groupSize, dtype: scales.dtype, offsets: offsets !== undefined },
-            halfPrecision: precision === 'f16',
+            halfPrecision: target.precision === 'f16',
             epilogue: epilogue?.fusion,
           },
-          caps,
+          target,
         ),
     },
     inputs,

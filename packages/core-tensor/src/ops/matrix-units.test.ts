@@ -11,7 +11,6 @@ import {
   CONV_VARIANTS,
   type ConvShape,
   type ConvSpec,
-  choicesOf,
   convOutputShape,
   convReference,
   elementCount,
@@ -42,7 +41,7 @@ const { features, adapter } = device.caps;
 const has = features.subgroupMatrixConfigs.some(
   ({ componentType, resultComponentType }) => componentType === 'f16' && resultComponentType === 'f32',
 );
-const kernels = countMatrixKernels();
+const kernels = countMatrixKernels(device);
 if (!has) console.log(`skipped, no device with matrix units: ${adapter.description || adapter.device}`);
 
 const BOUND = 2e-3;
@@ -59,7 +58,7 @@ async function run<I extends Record<string, TensorSpec>, O extends Record<string
   on = device,
 ): Promise<{ [K in keyof O]: Float32Array }> {
   const outputs = trace(inputs, fn);
-  const plan = planProgram(outputs, on.caps, 'f16');
+  const plan = planProgram(outputs, on, 'f16');
   for (const family of families) {
     const own = plan.dispatches.flatMap(({ receipt }) =>
       receipt?.family === family ? [receipt.variant] : [],
@@ -156,9 +155,8 @@ describe.skipIf(!has)('on matrix units', { timeout: 300_000 }, () => {
     wanted: (tuning: Tuning) => boolean,
     fn: () => Promise<void>,
   ): Promise<void> {
-    const choices = choicesOf(device.caps);
-    const receipt = planProgram(outputs, device.caps, 'f16').dispatches.find((each) => each.receipt)!
-      .receipt!;
+    const choices = device.decisions.choices;
+    const receipt = planProgram(outputs, device, 'f16').dispatches.find((each) => each.receipt)!.receipt!;
     const tile = receipt
       .alternatives()
       .find(({ variant, tuning }) => variant === 'matrix' && wanted(tuning!));

@@ -142,7 +142,7 @@ test.each([
   expect((await runOp(device, inputs, values, fn)).out).toEqual(out);
 
   const small = await openNodeDevice({ limits: { maxStorageBufferBindingSize: 1 << 17 } });
-  expect(planProgram(trace(inputs, fn), small.caps).dispatches.length).toBeGreaterThan(
+  expect(planProgram(trace(inputs, fn), small).dispatches.length).toBeGreaterThan(
     elementCount(shape) > 1 << 15 ? 1 : 0,
   );
   expect((await runOp(small, inputs, values, fn)).out).toEqual(out);
@@ -181,7 +181,7 @@ test.each([
     y: add(mul(geluTanh(slice(t.x, 0, offset, count)), t.scale), t.half),
   });
   if (cpuLanes(device.caps) > 0) {
-    const { dispatches } = planProgram(trace(inputs, fn), device.caps);
+    const { dispatches } = planProgram(trace(inputs, fn), device);
     expect(dispatches.map(({ label }) => label)).toEqual([`pointwise: pointwise/${variant} x4`]);
   }
   const { y } = await runOp(device, inputs, { x, scale: new Float32Array([1.5]), half }, fn);
@@ -220,7 +220,7 @@ test('what is only stored is not written: neither cast to, nor a view of it laid
   const plan = (view: (x: Tensor) => Tensor) =>
     planProgram(
       trace({ x: spec([6, 8], 'i8') }, ({ x }) => ({ out: view(x) })),
-      device.caps,
+      device,
     );
   for (const view of [
     (x: Tensor) => cast(add(cast(x, 'f32'), 1), 'e4m3'),

@@ -34,7 +34,11 @@ test.each(REDUCE_SHAPES)('$shape over $dims', async ({ shape, dims }) => {
   const inputs = { x: spec(shape) };
   const caps = { ...device.caps, adapter: { ...device.caps.adapter, kind: 'hardware' as const } };
   const teams = trace(inputs, (t) => ({ sum: sum(t.x, dims), absMax: absMax(t.x, dims) }));
-  const program = await Program.create<typeof inputs, typeof teams>(device, planProgram(teams, caps), inputs);
+  const program = await Program.create<typeof inputs, typeof teams>(
+    device,
+    planProgram(teams, { caps }),
+    inputs,
+  );
   const byTeams = await program.run({ x });
   expect(relativeError(await byTeams.sum.read(), got.sum)).toBeLessThanOrEqual(1e-6);
   expect([...(await byTeams.absMax.read())]).toEqual([...got.absMax]);
@@ -68,7 +72,7 @@ test('x beyond one binding is cut; bf16 input', async () => {
   const cut = new Float32Array(Uint32Array.from(bits, (half) => half << 16).buffer);
   const inputs = { x: spec(shape), half: spec(shape, 'bf16') };
   const fn = (t: Record<'x' | 'half', Tensor>) => ({ y: sum(t.x, [1]), z: mean(t.half, [0, 1]) });
-  expect(planProgram(trace(inputs, fn), small.caps).dispatches.length).toBeGreaterThan(12);
+  expect(planProgram(trace(inputs, fn), small).dispatches.length).toBeGreaterThan(12);
   const { y, z } = await runOp(small, inputs, { x, half: bits }, fn);
   expect(relativeError(y, reduceReference(x, shape, [1], 'sum'))).toBeLessThanOrEqual(1e-6);
   expect(relativeError(z, reduceReference(cut, shape, [0, 1], 'mean'))).toBeLessThanOrEqual(1e-6);
@@ -85,7 +89,7 @@ test('columns beyond one binding are cut, and so are results', async () => {
     const inputs = { x: spec(shape) };
     const x = randomNormals(elementCount(shape), seeded(shape[1]));
     const fn = (t: { x: Tensor }) => ({ y: mean(t.x, [1]), z: max(t.x, [1]) });
-    expect(planProgram(trace(inputs, fn), small.caps).dispatches.length).toBeGreaterThan(8);
+    expect(planProgram(trace(inputs, fn), small).dispatches.length).toBeGreaterThan(8);
     const { y, z } = await runOp(small, inputs, { x }, fn);
     expect(relativeError(y, reduceReference(x, shape, [1], 'mean'))).toBeLessThanOrEqual(1e-6);
     expect([...z]).toEqual([...reduceReference(x, shape, [1], 'max')]);
@@ -126,7 +130,7 @@ test('what else is read is stored once; a view of it is not copied', async () =>
     const chosen = slice(permute(x, [1, 0, 2]), 0, 2, 3);
     return { twice, a: sum(twice, [1]), b: sum(chosen, [0, 2]), c: sum(neg(slice(x, 2, 1, 2)), [2]) };
   };
-  const labels = planProgram(trace(inputs, fn), device.caps).dispatches.map(({ label }) => label);
+  const labels = planProgram(trace(inputs, fn), device).dispatches.map(({ label }) => label);
   expect(labels.filter((label) => label.startsWith('pointwise')).length).toBe(1);
   const x = randomNormals(192, seeded(13));
   const got = await runOp(device, inputs, { x }, fn);

@@ -31,7 +31,7 @@ test.each(ROTARY_SHAPES)(
       plain: rotary(t.x, t.cos, t.sin, shape.firstRow),
       fused: add(mul(rotary(t.x, t.cos, t.sin, shape.firstRow), 0.25), t.x),
     });
-    expect(planProgram(trace(inputs, fn), device.caps).dispatches.length).toBe(2);
+    expect(planProgram(trace(inputs, fn), device).dispatches.length).toBe(2);
     const { plain, fused } = await runOp(device, inputs, values, fn);
     const want = rotaryReference(values.x, values.cos, values.sin, shape);
     expect(relativeError(plain, want)).toBeLessThanOrEqual(1e-7);
@@ -47,7 +47,7 @@ test.each([6, 8])('x beyond one binding is cut, heads of %i', async (headDim) =>
   const shape = { batch: 2, rows: 31, heads: 5, headDim, firstRow: 4 };
   const { inputs, values } = example(shape);
   const fn = (t: Record<'x' | 'cos' | 'sin', Tensor>) => ({ y: rotary(t.x, t.cos, t.sin, 4) });
-  expect(planProgram(trace(inputs, fn), small.caps).dispatches.length).toBeGreaterThan(3);
+  expect(planProgram(trace(inputs, fn), small).dispatches.length).toBeGreaterThan(3);
   const { y } = await runOp(small, inputs, values, fn);
   expect(relativeError(y, rotaryReference(values.x, values.cos, values.sin, shape))).toBeLessThanOrEqual(
     1e-7,

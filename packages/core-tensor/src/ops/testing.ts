@@ -17,7 +17,7 @@ export async function runOp<I extends Record<string, TensorSpec>, O extends Reco
   fn: (inputs: { [K in keyof I]: Tensor }) => O,
   precision: Precision = 'f32',
 ): Promise<{ [K in keyof O]: HostData }> {
-  const plan = planProgram(trace(inputs, fn), device.caps, precision);
+  const plan = planProgram(trace(inputs, fn), device, precision);
   const program = await Program.create<I, O>(device, plan, inputs);
   for (const output of Object.values(program.outputs)) poison(output);
   await program.run(values);

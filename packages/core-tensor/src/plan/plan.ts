@@ -5,6 +5,7 @@
 import {
   type DeviceCaps,
   type Dispatch,
+  type KernelTarget,
   type Lowering,
   offsetAlignment,
   type Receipt,
@@ -55,6 +56,8 @@ export interface PlanMemory {
 
 /** A graph as dispatches over an arena: everything is known before it runs. */
 export interface Plan {
+  /** What was lowered, and by which choice of kernels. */
+  readonly steps: readonly LoweredStep[];
   readonly dispatches: readonly PlannedDispatch[];
   readonly slabs: readonly number[];
   readonly outputs: ReadonlyMap<string, TensorSpec>;
@@ -82,21 +85,6 @@ export interface LoweredStep {
   readonly step: Step;
   readonly target: Target;
   readonly receipt: Receipt | undefined;
-}
-
-const watchers = new Set<(lowered: LoweredStep) => void>();
-
-/** The steps that are lowered while `plan` runs. */
-export function collectSteps(plan: () => void): LoweredStep[] {
-  const collected: LoweredStep[] = [];
-  const watch = (lowered: LoweredStep) => collected.push(lowered);
-  watchers.add(watch);
-  try {
-    plan();
-  } finally {
-    watchers.delete(watch);
-  }
-  return collected;
 }
 
 /**
@@ -127,10 +115,13 @@ function lowerStep(step: Step, target: Target): Lowering {
   }
 }
 
-/** The plan of a graph for a device: dispatches, memory and cost. Nothing is allocated. */
+/**
+ * The plan of a graph: dispatches, memory and cost. Nothing is allocated.
+ * @param device its capabilities, and what is decided of its kernels.
+ */
 export function planProgram(
   outputs: Readonly<Record<string, Tensor>>,
-  caps: DeviceCaps,
+  { caps, decisions }: KernelTarget,
   precision: Precision = 'f32',
 ): Plan {
   const names = Object.keys(outputs);
@@ -138,7 +129,7 @@ export function planProgram(
   const outputIndex = new Map(holders.map((tensor, index) => [tensor, index]));
 
   const { limits } = caps;
-  const target: Target = { caps, precision };
+  const target: Target = { caps, decisions, precision };
   for (const { name, outputs: tensors } of steps) {
     for (const tensor of tensors) {
       if (tensorBytes(tensor) <= limits.maxBufferSize) continue;
@@ -167,7 +158,6 @@ export function planProgram(
   let time = 0;
   const lowered = steps.map((step) => {
     const lowering = lowerStep(step, target);
-    for (const watch of watchers) watch({ step, target, receipt: lowering.receipt });
     const unused = { start: Number.POSITIVE_INFINITY, end: Number.NEGATIVE_INFINITY };
     const scratchItems = lowering.scratch.map((bytes) => items.push({ bytes, ...unused }) - 1);
     for (const tensor of step.outputs) {
@@ -255,6 +245,7 @@ export function planProgram(
     uniforms,
   };
   return {
+    steps: lowered.map(({ step, lowering: { receipt } }) => ({ step, target, receipt })),
     dispatches,
     slabs: arena.slabs,
     outputs: new Map(names.map((name) => [name, outputs[name]])),

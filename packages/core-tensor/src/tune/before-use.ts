@@ -1,35 +1,49 @@
 /**
- * What happens before a program runs for the first time: its suspect kernels are tried, its kernels may be tuned, and
- * traces hear of it.
+ * What happens on a device before a program runs for the first time: its suspect kernels are tried, its kernels may be
+ * tuned, and traces hear of it.
  */
 import type { Device } from '../device/device.ts';
 import type { Plan } from '../plan/plan.ts';
 
+/** Plans programs: anew, or as planned before where nothing was decided since. */
+export type Planning = () => readonly Plan[];
+
 export interface FirstUse {
-  /** Decides the classes of shapes that are planned while `plan` runs. */
-  tune(plan: () => void): Promise<void>;
+  /** Decides the classes of shapes in the plans. */
+  tune(plan: Planning): Promise<void>;
   /** Makes the choices of a plan final. */
   settle(plan: Plan): Promise<void>;
 }
 
-/** Plans programs, and gives back those plans that it may have made before. */
-export type Planning = () => readonly Plan[] | undefined;
+interface Customs {
+  firstUse?: FirstUse;
+  selfTest?: (plan: Planning) => Promise<void>;
+  readonly watchers: Set<(plan: Plan) => void>;
+}
 
-const firstUses = new WeakMap<Device, FirstUse>();
-const selfTests = new WeakMap<Device, (plan: Planning) => Promise<void>>();
-const watchers = new Set<(plan: Plan) => void>();
+const byDevice = new WeakMap<Device, Customs>();
+
+function customsOf(device: Device): Customs {
+  let customs = byDevice.get(device);
+  if (!customs) {
+    customs = { watchers: new Set() };
+    byDevice.set(device, customs);
+  }
+  return customs;
+}
 
 export const setFirstUse = (device: Device, firstUse: FirstUse): void => {
-  firstUses.set(device, firstUse);
+  customsOf(device).firstUse = firstUse;
 };
 
 /** `test` tries the suspect kernels of the plans that `plan` makes. */
 export const setSelfTest = (device: Device, test: (plan: Planning) => Promise<void>): void => {
-  selfTests.set(device, test);
+  customsOf(device).selfTest = test;
 };
 
-/** Calls `watch` with the plan of every program that is compiled; returns what ends it. */
-export function watchPrograms(watch: (plan: Plan) => void): () => void {
+/** Calls `watch` with the plan of every program of a device; returns what ends it. */
+export function watchPrograms(device: Device, watch: (plan: Plan) => void): () => void {
+  const { watchers } = customsOf(device);
   watchers.add(watch);
   return () => watchers.delete(watch);
 }
@@ -38,23 +52,20 @@ export function watchPrograms(watch: (plan: Plan) => void): () => void {
 export const beforeUse = {
   /** Tries the suspect kernels of the plans; does nothing without `selfTestOnFirstUse` for this device. */
   async prove(device: Device, plan: Planning): Promise<void> {
-    await selfTests.get(device)?.(plan);
+    await customsOf(device).selfTest?.(plan);
   },
   /** `prove`, and tuning; without `tuneOnFirstUse` for this device that does nothing. */
-  async tune(device: Device, plan: () => void): Promise<void> {
-    const planning = () => {
-      plan();
-      return undefined;
-    };
-    await beforeUse.prove(device, planning);
-    const firstUse = firstUses.get(device);
+  async tune(device: Device, plan: Planning): Promise<void> {
+    await beforeUse.prove(device, plan);
+    const { firstUse } = customsOf(device);
     if (!firstUse) return;
     // What is wrong was not measured; what is the fastest now may be untried.
     await firstUse.tune(plan);
-    await beforeUse.prove(device, planning);
+    await beforeUse.prove(device, plan);
   },
   async settle(device: Device, plan: Plan): Promise<void> {
-    await firstUses.get(device)?.settle(plan);
+    const { firstUse, watchers } = customsOf(device);
+    await firstUse?.settle(plan);
     for (const watch of watchers) watch(plan);
   },
 };

@@ -4,15 +4,14 @@
  * default rule, and so is what is compiled unseen: a choice never changes within a run, nor, because decisions are
  * kept before they are used, between a run and the one that resumes it.
  */
-import { choicesOf } from '@dwm/kernels-wgsl';
 import type { Device } from '../device/device.ts';
 import type { Plan } from '../plan/plan.ts';
-import { type FirstUse, setFirstUse } from './before-use.ts';
+import { type FirstUse, type Planning, setFirstUse } from './before-use.ts';
 import { questionsOf, type Tuned, type TuneOptions, tune } from './tune.ts';
 
 /** How new shapes are tuned at their first use. */
 export interface FirstUseOptions extends Omit<TuneOptions, 'signal'> {
-  /** Keeps `choicesOf(device.caps)`. */
+  /** Keeps `device.decisions.choices`. */
   readonly save: () => Promise<void>;
   /** Hears what was measured, and how many classes keep their default unmeasured. */
   readonly onTuned?: (tuned: readonly Tuned[], unmeasured: number) => void;
@@ -36,23 +35,23 @@ class TuneOnFirstUse implements FirstUse {
     this.#leftMs = options.budgetMs;
   }
 
-  tune(plan: () => void): Promise<void> {
+  tune(plan: Planning): Promise<void> {
     const turn = this.#queue.then(() => this.#tune(plan));
     this.#queue = turn.catch(() => {});
     return turn;
   }
 
   async settle({ dispatches }: Plan): Promise<void> {
-    const choices = choicesOf(this.#device.caps);
+    const { choices } = this.#device.decisions;
     const before = choices.size;
     for (const { receipt } of dispatches)
       if (receipt?.reason === 'default' && !choices.has(receipt.key)) choices.set(receipt.key, null);
     if (choices.size > before) await this.#options.save();
   }
 
-  async #tune(plan: () => void): Promise<void> {
-    const choices = choicesOf(this.#device.caps);
-    const questions = questionsOf(plan).filter(({ key }) => !choices.has(key));
+  async #tune(plan: Planning): Promise<void> {
+    const { choices } = this.#device.decisions;
+    const questions = questionsOf(plan()).filter(({ key }) => !choices.has(key));
     if (questions.length === 0) return;
     const { now = () => performance.now(), save, onTuned } = this.#options;
     const start = now();

@@ -2,7 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
-  type DeviceCaps,
+  Decisions,
+  type KernelTarget,
   kernelName,
   type Lowering,
   lowerChosen,
@@ -12,7 +13,6 @@ import {
   matmulReference,
   type TrialProblem,
   type Variant,
-  verdictsOf,
 } from '@dwm/kernels-wgsl';
 import { afterEach, expect, test } from 'vitest';
 import { loadTuning, openNodeDevice, resetTuning, saveTuning } from '../node/index.ts';
@@ -33,7 +33,7 @@ const want = matmulReference(
 );
 
 afterEach(() => {
-  verdictsOf(device.caps).clear();
+  device.decisions.verdicts.clear();
   setSelfTest(device, async () => {});
 });
 
@@ -87,8 +87,8 @@ async function product(
       {
         ...{ kind: 'kernel' as const, name: 'product', cost: { flops: 1, bytes: 1 } },
         ...{ epilogue: false, bindings: 3 },
-        lower: ({ caps }: { caps: DeviceCaps }) =>
-          lowerChosen('product', [...variants, plain], matmulSpec, caps, problemOf),
+        lower: (target: KernelTarget) =>
+          lowerChosen('product', [...variants, plain], matmulSpec, target, problemOf),
       },
       [a, b],
       [spec([m, n])],
@@ -116,7 +116,7 @@ test.each([wrong, notCompiling, nothing, onceOnly])(
     expect(leftOut).toHaveLength(1);
     expect(leftOut[0]).toMatch(new RegExp(`^product ${variant.name}: (relative error|.*nonsense)`));
     if (variant === onceOnly) expect(leftOut[0]).toContain('in a later run');
-    expect([...verdictsOf(device.caps).keys()]).toEqual([`product ${variant.name}`, 'product right']);
+    expect([...device.decisions.verdicts.keys()]).toEqual([`product ${variant.name}`, 'product right']);
     // Once a driver: what is known is neither tried nor kept again.
     const before = saves;
     expect((await product([variant, right])).variant).toBe('right');
@@ -141,18 +141,19 @@ test('where every suspect fails the plain kernel is left', async () => {
 test('verdicts are kept beside the choices, by device, and forgotten with them', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'dwm-verdicts-'));
   const path = join(folder, 'tune.json');
-  verdictsOf(device.caps).set('matmul matrix side=2 config=1', 'relative error 0.5 in a later run');
-  verdictsOf(device.caps).set('matmul half', null);
-  await saveTuning(device.caps, { path });
-  const again = { ...device.caps };
+  device.decisions.verdicts.set('matmul matrix side=2 config=1', 'relative error 0.5 in a later run');
+  device.decisions.verdicts.set('matmul half', null);
+  await saveTuning(device, { path });
+  const again = { caps: device.caps, decisions: new Decisions() };
   await loadTuning(again, { path });
-  expect(verdictsOf(again)).toEqual(verdictsOf(device.caps));
-  const other = { ...device.caps, adapter: { ...device.caps.adapter, description: 'another driver' } };
+  expect(again.decisions.verdicts).toEqual(device.decisions.verdicts);
+  const adapter = { ...device.caps.adapter, description: 'another driver' };
+  const other = { caps: { ...device.caps, adapter }, decisions: new Decisions() };
   await loadTuning(other, { path });
-  expect(verdictsOf(other).size).toBe(0);
+  expect(other.decisions.verdicts.size).toBe(0);
   await resetTuning(again, { path });
   await loadTuning(again, { path });
-  expect(verdictsOf(again).size).toBe(0);
+  expect(again.decisions.verdicts.size).toBe(0);
   await rm(folder, { recursive: true });
 });
 
@@ -168,8 +169,8 @@ test('the f16 kernels of this device are right, in every layout', async (context
         {
           ...{ kind: 'kernel' as const, name: 'matmul', cost: { flops: 1, bytes: 1 } },
           ...{ epilogue: false, bindings: 5 },
-          lower: ({ caps }: { caps: DeviceCaps }) =>
-            lowerMatmul({ ...matmulSpec, batch: 2, sharedB: false, halfPrecision: true }, caps),
+          lower: (target: KernelTarget) =>
+            lowerMatmul({ ...matmulSpec, batch: 2, sharedB: false, halfPrecision: true }, target),
         },
         [a, b],
         [spec([2, m, n])],
@@ -179,5 +180,5 @@ test('the f16 kernels of this device are right, in every layout', async (context
   );
   const { receipt } = program.plan.dispatches.find((each) => each.receipt)!;
   program.destroy();
-  expect(verdictsOf(device.caps).get(kernelName('matmul', receipt!))).toBeNull();
+  expect(device.decisions.verdicts.get(kernelName('matmul', receipt!))).toBeNull();
 });

@@ -9,12 +9,11 @@ import {
   type Lowering,
   type Trial,
   type TrialTensor,
-  verdictsOf,
 } from '@dwm/kernels-wgsl';
 import type { Device } from '../device/device.ts';
 import { DeviceLostError } from '../device/errors.ts';
 import { DeviceTensor } from '../device-tensor.ts';
-import { collectSteps, type Plan, planProgram } from '../plan/plan.ts';
+import { planProgram } from '../plan/plan.ts';
 import { Program, trace } from '../program.ts';
 import { toBfloat16, toFloat16 } from '../safetensors/convert.ts';
 import { type HostData, parameter, record, spec, type Tensor } from '../tensor.ts';
@@ -23,7 +22,7 @@ import { type Planning, setSelfTest } from './before-use.ts';
 
 /** Options of `selfTestOnFirstUse`. */
 export interface SelfTestOptions {
-  /** Keeps `verdictsOf(device.caps)`, before a program relies on them. */
+  /** Keeps `device.decisions.verdicts`, before a program relies on them. */
   readonly save?: () => Promise<void>;
   /** Hears of each kernel that is left out from now on, and why. */
   readonly onLeftOut?: (kernel: string, why: string) => void;
@@ -44,19 +43,14 @@ export function selfTestOnFirstUse(device: Device, options: SelfTestOptions = {}
 }
 
 /**
- * Tries the suspect kernels of what is planned while `plan` runs, of the plans it gives back, which it may have made
- * before, and of those that come in place of what fails, until none is untried.
+ * Tries the suspect kernels of the plans that `plan` gives, and of those that come in place of what fails, until none is
+ * untried.
  */
 export async function selfTest(device: Device, plan: Planning, options: SelfTestOptions = {}): Promise<void> {
-  const verdicts = verdictsOf(device.caps);
+  const { verdicts } = device.decisions;
   for (;;) {
     const untried = new Map<string, () => Trial>();
-    let planned: readonly Plan[] = [];
-    const steps = collectSteps(() => {
-      planned = plan() ?? [];
-    });
-    const known = planned.flatMap(({ dispatches }) => dispatches.map(({ receipt }) => receipt));
-    for (const receipt of [...steps.map(({ receipt }) => receipt), ...known]) {
+    for (const { receipt } of plan().flatMap(({ steps }) => steps)) {
       const kernel = receipt?.trial && kernelName(receipt.family, receipt);
       if (kernel && !verdicts.has(kernel)) untried.set(kernel, receipt.trial!);
     }
@@ -123,7 +117,7 @@ function build(
   });
   return Program.build<Record<string, never>, Record<string, Tensor>>(
     device,
-    planProgram(outputs, device.caps),
+    planProgram(outputs, device),
     {},
   );
 }

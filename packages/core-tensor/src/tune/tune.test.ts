@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Choice, choicesOf, classOf } from '@dwm/kernels-wgsl';
+import { type Choice, classOf, Decisions } from '@dwm/kernels-wgsl';
 import { afterEach, expect, test } from 'vitest';
 import { loadTuning, openNodeDevice, resetTuning, saveTuning } from '../node/index.ts';
 import { traceKernels } from '../node/trace-kernels.ts';
@@ -19,10 +19,10 @@ import { type Question, questionsOf, tune } from './tune.ts';
 const device = await openNodeDevice();
 const inputs = { a: spec([40, 64]), b: spec([48, 64]), c: spec([48]) };
 const outputs = () => trace(inputs, (t) => ({ out: silu(add(matmul(t.a, t.b, { transposeB: true }), t.c)) }));
-const plan = (caps = device.caps) => planProgram(outputs(), caps);
+const plan = () => planProgram(outputs(), device);
 
 afterEach(() => {
-  choicesOf(device.caps).clear();
+  device.decisions.choices.clear();
   setFirstUse(device, { tune: async () => {}, settle: async () => {} });
 });
 
@@ -46,7 +46,7 @@ async function temporary(use: (path: string) => Promise<void>): Promise<void> {
 /** What a trace says of the one dispatch of the program. */
 async function traced(): Promise<string> {
   const lines: string[] = [];
-  const stop = traceKernels((line) => lines.push(line));
+  const stop = traceKernels(device, (line) => lines.push(line));
   for (let i = 0; i < 2; i++) (await Program.create(device, plan(), inputs)).destroy();
   stop();
   expect(lines).toHaveLength(1);
@@ -70,7 +70,7 @@ test('classes: sizes in powers of two, small ones exact, what is fused left out'
 });
 
 test('whichever candidate is the fastest is chosen and planned', async () => {
-  const [all, ...more] = questionsOf(plan);
+  const [all, ...more] = questionsOf([plan()]);
   const question = {
     ...all,
     alternatives: all.alternatives.filter((_, i, { length }) => i < 2 || i === length - 1),
@@ -81,7 +81,7 @@ test('whichever candidate is the fastest is chosen and planned', async () => {
   expect(await traced()).toContain('(default: ');
   const { alternatives } = question;
   for (const fastest of [alternatives[1], alternatives[alternatives.length - 1], alternatives[0]]) {
-    choicesOf(device.caps).clear();
+    device.decisions.choices.clear();
     const [tuned] = await tune(device, [question], { budgetMs: 60_000, time: clockOf(fastest) });
     expect(tuned.choice).toEqual(fastest);
     expect(tuned.ms).toBe(1);
@@ -92,11 +92,11 @@ test('whichever candidate is the fastest is chosen and planned', async () => {
 });
 
 test('every candidate computes the same', async () => {
-  const [question] = questionsOf(plan);
+  const [question] = questionsOf([plan()]);
   const wave = (count: number) => Float32Array.from({ length: count }, (_, i) => Math.sin(i));
   const results = [];
   for (const choice of question.alternatives) {
-    choicesOf(device.caps).set(question.key, choice);
+    device.decisions.choices.set(question.key, choice);
     const program = await Program.create(device, plan(), inputs);
     const { out } = await program.run({ a: wave(40 * 64), b: wave(48 * 64), c: wave(48) });
     results.push(await out.read());
@@ -107,7 +107,7 @@ test('every candidate computes the same', async () => {
 });
 
 test('what is close to the default loses to it', async () => {
-  const [question] = questionsOf(plan);
+  const [question] = questionsOf([plan()]);
   const time = async (choice: Choice) => (name(choice) === name(question.alternatives[0]) ? 10 : 9.7);
   const [tuned] = await tune(device, [question], { budgetMs: 60_000, time });
   expect(tuned.choice).toEqual(question.alternatives[0]);
@@ -121,9 +121,9 @@ test('the budget: heaviest first, nothing begun after it, nothing that cannot fi
         small: matmul(t.a, t.b, { transposeB: true }),
         out: matmul(t.large, t.b, { transposeB: true }),
       })),
-      device.caps,
+      device,
     );
-  const questions = questionsOf(both);
+  const questions = questionsOf([both()]);
   expect(questions.map(({ key }) => key.match(/ m=(\d+)/)![1])).toEqual(['128', '64']);
   let clock = 0;
   const options = {
@@ -148,18 +148,18 @@ test('measures with a real clock; convolution and attention too where they have 
         conv: conv3d(t.x, t.w),
         attention: attention(t.q, t.q, t.q),
       })),
-      device.caps,
+      device,
     );
-  for (const question of [...questionsOf(plan), ...questionsOf(network)]) {
+  for (const question of [...questionsOf([plan()]), ...questionsOf([network()])]) {
     const [tuned] = await tune(device, [question], { budgetMs: 5000 });
     expect(tuned.ms).toBeLessThanOrEqual(tuned.defaultMs);
     expect(tuned.defaultMs).toBeGreaterThan(0);
-    expect(choicesOf(device.caps).get(question.key)).toEqual(tuned.choice);
+    expect(device.decisions.choices.get(question.key)).toEqual(tuned.choice);
   }
 });
 
 test('on first use: decided and saved before the program runs, never twice', async () => {
-  const [question] = questionsOf(plan);
+  const [question] = questionsOf([plan()]);
   const fastest = question.alternatives[1];
   const saved: (Choice | null | undefined)[] = [];
   const heard: [number, number][] = [];
@@ -167,7 +167,7 @@ test('on first use: decided and saved before the program runs, never twice', asy
     budgetMs: 60_000,
     time: clockOf(fastest),
     save: async () => {
-      saved.push(choicesOf(device.caps).get(question.key));
+      saved.push(device.decisions.choices.get(question.key));
     },
     onTuned: (tuned, unmeasured) => heard.push([tuned.length, unmeasured]),
   });
@@ -181,8 +181,8 @@ test('on first use: decided and saved before the program runs, never twice', asy
 });
 
 test('on first use: without budget, and for programs compiled from a plan, the default is decided', async () => {
-  const [question] = questionsOf(plan);
-  const choices = choicesOf(device.caps);
+  const [question] = questionsOf([plan()]);
+  const choices = device.decisions.choices;
   let saves = 0;
   const save = async () => void saves++;
   tuneOnFirstUse(device, { budgetMs: 0, save });
@@ -201,20 +201,21 @@ test('on first use: without budget, and for programs compiled from a plan, the d
 
 test('the file: round trip, by device, and reset', () =>
   temporary(async (path) => {
-    const [question] = questionsOf(plan);
-    const choices = choicesOf(device.caps);
+    const [question] = questionsOf([plan()]);
+    const choices = device.decisions.choices;
     choices.set(question.key, question.alternatives[1]).set('conv other=1', null);
-    await saveTuning(device.caps, { path });
-    const again = { ...device.caps };
+    await saveTuning(device, { path });
+    const again = { caps: device.caps, decisions: new Decisions() };
     expect(await loadTuning(again, { path })).toBe(2);
-    expect(choicesOf(again)).toEqual(choices);
+    expect(again.decisions.choices).toEqual(choices);
 
-    const other = { ...device.caps, adapter: { ...device.caps.adapter, description: 'another driver' } };
+    const adapter = { ...device.caps.adapter, description: 'another driver' };
+    const other = { caps: { ...device.caps, adapter }, decisions: new Decisions() };
     expect(await loadTuning(other, { path })).toBe(0);
-    choicesOf(other).set('kept', null);
+    other.decisions.choices.set('kept', null);
     await saveTuning(other, { path });
     await resetTuning(again, { path });
-    expect(choicesOf(again).size).toBe(0);
+    expect(again.decisions.choices.size).toBe(0);
     expect(await loadTuning(again, { path })).toBe(0);
     expect(await loadTuning(other, { path })).toBe(1);
   }));
@@ -234,27 +235,27 @@ test.each([
     const path = join(nested, '../..', 'tune.json');
     await writeFile(path, text);
     const lines: string[] = [];
-    expect(await loadTuning(device.caps, { path, warn: (line) => lines.push(line) })).toBe(0);
+    expect(await loadTuning(device, { path, warn: (line) => lines.push(line) })).toBe(0);
     expect(lines).toEqual([`${path}: is damaged and ignored; kernels are tuned anew`]);
-    choicesOf(device.caps).set('matmul', null);
-    await saveTuning(device.caps, { path });
+    device.decisions.choices.set('matmul', null);
+    await saveTuning(device, { path });
     expect(JSON.parse(await readFile(path, 'utf8')).version).toBe(2);
-    expect(await loadTuning(device.caps, { path, warn: (line) => lines.push(line) })).toBe(1);
+    expect(await loadTuning(device, { path, warn: (line) => lines.push(line) })).toBe(1);
     expect(lines).toHaveLength(1);
   }),
 );
 
 test('a choice that does not fit is ignored', () => {
-  const [{ key, alternatives }] = questionsOf(plan);
-  choicesOf(device.caps).set(key, { variant: 'of an older version' });
+  const [{ key, alternatives }] = questionsOf([plan()]);
+  device.decisions.choices.set(key, { variant: 'of an older version' });
   expect(plan().dispatches[0].receipt?.reason).toBe('default');
-  choicesOf(device.caps).set(key, { variant: alternatives[0].variant, tuning: { rows: 3 } });
+  device.decisions.choices.set(key, { variant: alternatives[0].variant, tuning: { rows: 3 } });
   expect(plan().dispatches[0].receipt?.reason).toBe('default');
 });
 
 test('a trace names the kernel of every dispatch, of families with one kernel too', async () => {
   const lines: string[] = [];
-  const stop = traceKernels((line) => lines.push(line));
+  const stop = traceKernels(device, (line) => lines.push(line));
   const program = await compile(device, { x: spec([5, 8]) }, ({ x }) => ({ out: silu(x) }));
   stop();
   expect(lines).toHaveLength(program.plan.dispatches.length);

@@ -3,11 +3,11 @@
  * fused work included, with each variant that applies and its best few candidates, in turns (A B C A B C); those
  * that fall behind drop out. The one with the least time is kept; least, because other work only ever adds time.
  */
-import { type Choice, choicesOf, elementCount, type Receipt } from '@dwm/kernels-wgsl';
+import { type Choice, Decisions, elementCount, type Receipt } from '@dwm/kernels-wgsl';
 import type { Device } from '../device/device.ts';
 import { DeviceLostError } from '../device/errors.ts';
 import { DeviceTensor } from '../device-tensor.ts';
-import { collectSteps, type LoweredStep, planProgram } from '../plan/plan.ts';
+import { type LoweredStep, type Plan, planProgram } from '../plan/plan.ts';
 import { Program, trace } from '../program.ts';
 import { parameter, record, spec, type Tensor, type TensorSpec } from '../tensor.ts';
 
@@ -73,10 +73,10 @@ const PACE = {
   hardware: { flopsPerMs: 2e9, bytesPerMs: 2e8 },
 };
 
-/** The open questions of what is planned while `plan` runs, one a class, the heaviest step first. */
-export function questionsOf(plan: () => void): Question[] {
+/** The open questions of plans, one a class, the heaviest step first. */
+export function questionsOf(plans: readonly Plan[]): Question[] {
   const byKey = new Map<string, Question>();
-  for (const lowered of collectSteps(plan)) {
+  for (const lowered of plans.flatMap(({ steps }) => steps)) {
     const { receipt } = lowered;
     if (!receipt || receipt.reason === 'only') continue;
     const { key, family } = receipt;
@@ -99,7 +99,7 @@ function foremost({ alternatives }: Receipt): Choice[] {
 }
 
 /**
- * Measures each question that fits in the budget and keeps the answer in `choicesOf(device.caps)`.
+ * Measures each question that fits in the budget and keeps the answer in `device.decisions`.
  */
 export async function tune(
   device: Device,
@@ -118,7 +118,7 @@ export async function tune(
     if (now() + onceMs * (alternatives.length + ROUNDS) > clock.end) continue;
     const result = await measure(device, question, clock, options.time);
     if (!result) continue;
-    choicesOf(device.caps).set(key, result.choice);
+    device.decisions.choices.set(key, result.choice);
     tuned.push({ key, family, defaultChoice: alternatives[0], ...result });
   }
   return tuned;
@@ -206,14 +206,13 @@ async function trial(
   choice: Choice,
   inputs: readonly DeviceTensor[],
 ): Promise<Contender['program'] | undefined> {
-  const caps = { ...target.caps };
-  for (const [known, decided] of choicesOf(target.caps)) choicesOf(caps).set(known, decided);
-  choicesOf(caps).set(key, choice);
+  const decisions = new Decisions(target.decisions);
+  decisions.choices.set(key, choice);
   const outputs = trace({}, () => {
     const tensors = record(
       {
         ...{ kind: 'kernel', name: 'tune', cost: step.cost, epilogue: false, bindings: inputs.length + 2 },
-        lower: () => step.lower({ ...target, caps }),
+        lower: () => step.lower({ ...target, decisions }),
       },
       inputs.map(parameter),
       step.outputs,
@@ -223,7 +222,7 @@ async function trial(
   try {
     return await Program.build<Record<string, never>, Record<string, Tensor>>(
       device,
-      planProgram(outputs, target.caps),
+      planProgram(outputs, target),
       {},
     );
   } catch (error) {

@@ -1,12 +1,12 @@
 /** Weights that are names and shapes only, for plans. */
 import {
   type Checkpoint,
-  type DeviceCaps,
   type DType,
   InvalidArgumentError,
   InvalidFileError,
   input,
   isPacked,
+  type KernelTarget,
   type ModelFolder,
   openCheckpoint,
   type Plan,
@@ -152,7 +152,7 @@ export const textStack = (config: T5Config, stored: StoredAs) => ({
 export function planTextBlock(
   { config, stored }: Pick<NonNullable<ModelShapes['text']>, 'config' | 'stored'>,
   ids: readonly [batch: number, tokens: number],
-  caps: DeviceCaps,
+  device: KernelTarget,
   precision: Precision,
 ): Plan {
   const one = { ...config, blocks: 1 };
@@ -160,7 +160,7 @@ export function planTextBlock(
   const graph = trace({ ids: spec(ids, 'u32') }, (given) => ({
     out: t5Encoder(one, weights, given.ids).out,
   }));
-  return planProgram(graph, caps, precision);
+  return planProgram(graph, device, precision);
 }
 
 /** Of a text encoder in diffusers' layout, where there is one, as it is or quantized. */

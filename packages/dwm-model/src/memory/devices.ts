@@ -1,7 +1,13 @@
 /**
  * Devices that a run can be planned for without having one: what they report to WebGPU, their memory and their pace.
  */
-import { type Device, type DeviceCaps, InvalidArgumentError } from '@dwm/core-tensor';
+import {
+  Decisions,
+  type Device,
+  type DeviceCaps,
+  InvalidArgumentError,
+  type KernelTarget,
+} from '@dwm/core-tensor';
 
 /** How fast a device is expected to be. */
 export interface Pace {
@@ -12,9 +18,8 @@ export interface Pace {
 }
 
 /** What a plan is made for. */
-export interface PlanTarget {
+export interface PlanTarget extends KernelTarget {
   readonly name: string;
-  readonly caps: DeviceCaps;
   /** Bytes that a run may take on the device; Infinity where nobody knows. */
   readonly budget: number;
   readonly pace?: Pace | undefined;
@@ -125,8 +130,8 @@ export function planDevice(name: string): PlanTarget {
 }
 
 /** What planning asks of a device: nothing is allocated on it. */
-export const planningDevice = ({ caps, budget }: PlanTarget): Device =>
-  ({ caps, memory: { allocated: 0, peak: 0, buffers: 0, limit: budget } }) as unknown as Device;
+export const planningDevice = ({ caps, decisions = new Decisions(), budget }: PlanTarget): Device =>
+  ({ caps, decisions, memory: { allocated: 0, peak: 0, buffers: 0, limit: budget } }) as unknown as Device;
 
 const UNITS: Readonly<Record<string, number>> = {
   '': 1,

@@ -512,7 +512,7 @@ function planText(
 ): TextPlan {
   const { config, stored, shapes } = text;
   const batch = guided ? 2 : 1;
-  const whole = planTextBlock(text, [batch, tokens], device.caps, precision);
+  const whole = planTextBlock(text, [batch, tokens], device, precision);
   const state = {
     x: spec([batch, tokens, config.width]),
     ...(!config.tablePerBlock && { bias: spec([1, config.heads, tokens, tokens]) }),

@@ -6,6 +6,7 @@ import {
   beforeUse,
   type Device,
   DeviceTensor,
+  type KernelTarget,
   type Plan,
   type Precision,
   Program,
@@ -44,6 +45,8 @@ export interface BlockDenoiserPlan {
   readonly end: Part;
   /** Of two passes. */
   readonly combine: Part | undefined;
+  /** Of all of them. */
+  readonly plans: readonly Plan[];
   readonly state: Named<TensorSpec>;
   /** A block as `runBlocks` takes it. */
   readonly run: BlockFunction;
@@ -60,7 +63,7 @@ export interface BlockDenoiserPlan {
  * @param weights of a block, by their name in it.
  */
 export function planBlockDenoiser(
-  device: Pick<Device, 'caps'>,
+  device: KernelTarget,
   network: DenoisingNetwork,
   outer: Weights,
   weights: Readonly<Named<TensorSpec>>,
@@ -75,7 +78,7 @@ export function planBlockDenoiser(
   const uploads = { ...network.told, inputScale: spec([1]) };
   const toPart = (inputs: Named<TensorSpec>, run: (given: Named<Tensor>) => Named<Tensor>): Part => ({
     inputs,
-    plan: planProgram(trace(inputs, run), device.caps, precision),
+    plan: planProgram(trace(inputs, run), device, precision),
   });
 
   const begin = toPart(
@@ -111,6 +114,7 @@ export function planBlockDenoiser(
   const answers = (1 + passes) * specBytes({ answer });
   return {
     ...{ begin, block, end, combine, state, run, passes },
+    plans: [begin, block, end, ...(combine ? [combine] : [])].map(({ plan }) => plan),
     bytes:
       specBytes(fixed) +
       (passes - 1) * specBytes({ text: fixed.text }) +
@@ -153,7 +157,7 @@ export class BlockDenoiser {
   ): Promise<BlockDenoiser> {
     const plan = () =>
       planBlockDenoiser(device, network, outer, blocks.specs(blocks.blocks - 1), shape, precision);
-    await beforeUse.tune(device, plan);
+    await beforeUse.tune(device, () => plan().plans);
     return new BlockDenoiser(device, network, blocks, plan(), condition, text, calls, precision, cache);
   }
 

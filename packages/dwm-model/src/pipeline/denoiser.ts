@@ -118,7 +118,7 @@ export class Denoiser {
   /** The plan of a run, before anything is allocated. */
   static plan(device: Device, network: DenoisingNetwork, shape: DenoiserShape, precision: Precision): Plan {
     const graph = trace(signature(network, shape), predict(network, shape));
-    return planProgram(graph, device.caps, precision);
+    return planProgram(graph, device, precision);
   }
 
   /**

@@ -13,6 +13,7 @@ import {
   InvalidArgumentError,
   type ModelFolder,
   mul,
+  type Plan,
   type Precision,
   parameter,
 } from '@dwm/core-tensor';
@@ -31,7 +32,7 @@ import type { Scheduler, SchedulerName } from '../schedulers/index.ts';
 import { DeviceSteps } from '../schedulers/on-device.ts';
 import type { ClipCodec, LatentSize } from '../vae/index.ts';
 import { decodeVideo } from '../video/codec.ts';
-import { displayed, toBytes, toDevice, transferBytes, videosBeside } from '../video/transfer.ts';
+import { displayed, planTransfer, toBytes, toDevice, videosBeside } from '../video/transfer.ts';
 import { checkVideo, type DeviceVideo, type Latents, type Video, type VideoSize } from '../video/video.ts';
 import { type Blocks, blocksAtHand } from '../weights/blocks.ts';
 import { type GivenLoras, type MergedLora, weighLora } from '../weights/lora.ts';
@@ -258,15 +259,21 @@ export class DwmPipeline {
     const shape = { latent, textLength, guided: guidanceScale > 1, cache: cacheKind(options) };
     const videos = videosBeside(size, composite);
     const { encodeTiling = tiling, decodeTiling = tiling } = this.#memory;
+    const resizes = [staticVideo, handVideo].map((clip) => planTransfer(this.device, clip, size, fit));
+    const encode = this.vae.estimateEncode(size, { tiling: encodeTiling });
+    const denoise = this.#planDenoise(shape);
+    const decode = this.vae.estimateDecode(latent, { tiling: decodeTiling });
     const stages = {
-      resize: Math.max(
-        ...[staticVideo, handVideo].map((clip) => transferBytes(this.device, clip, size, fit)),
-      ),
-      encode: videos.encode + this.vae.estimateEncode(size, { tiling: encodeTiling }).bytes,
-      denoise: videos.denoise + this.#denoiseBytes(shape),
-      decode: videos.decode + this.vae.estimateDecode(latent, { tiling: decodeTiling }).bytes,
+      resize: Math.max(...resizes.map(({ bytes }) => bytes)),
+      encode: videos.encode + encode.bytes,
+      denoise: videos.denoise + denoise.bytes,
+      decode: videos.decode + decode.bytes,
     };
-    return { bytes: this.device.memory.allocated + Math.max(...Object.values(stages)), stages };
+    return {
+      bytes: this.device.memory.allocated + Math.max(...Object.values(stages)),
+      stages,
+      plans: [...resizes.map(({ plan }) => plan), ...[encode, denoise, decode].flatMap(({ plans }) => plans)],
+    };
   }
 
   /**
@@ -619,17 +626,19 @@ export class DwmPipeline {
   }
 
   /** Bytes of a step beside what is on the device already. */
-  #denoiseBytes(shape: DenoiserShape & { readonly cache: CacheKind | undefined }): number {
+  #planDenoise(
+    shape: DenoiserShape & { readonly cache: CacheKind | undefined },
+  ): Pick<MemoryEstimate, 'bytes' | 'plans'> {
     const { device, network, precision } = this;
     const { parameters, stream } = this.#transformer;
     if (!stream && !shape.cache) {
-      const { memory } = Denoiser.plan(device, network, shape, precision);
-      return memory.total - memory.parameters;
+      const plan = Denoiser.plan(device, network, shape, precision);
+      return { bytes: plan.memory.total - plan.memory.parameters, plans: [plan] };
     }
     const { twoPasses } = this.#memory;
     const blocks = this.#blocks;
     const weights = blocks.specs(blocks.blocks - 1);
-    const { bytes } = planBlockDenoiser(
+    const { bytes, plans } = planBlockDenoiser(
       device,
       network,
       parameters,
@@ -637,7 +646,7 @@ export class DwmPipeline {
       { ...shape, twoPasses },
       precision,
     );
-    return bytes + (stream?.slotBytes ?? 0);
+    return { bytes: bytes + (stream?.slotBytes ?? 0), plans };
   }
 
   /** @throws InvalidArgumentError where an option is asked for that this family has no meaning for. */
@@ -703,6 +712,8 @@ export interface MemoryEstimate {
   readonly bytes: number;
   /** What each stage needs beside the weights. */
   readonly stages: Readonly<Record<'resize' | 'encode' | 'denoise' | 'decode', number>>;
+  /** Of all that it runs but the text encoder, for `beforeUse.tune`. */
+  readonly plans: readonly Plan[];
 }
 
 const shapeOf = ({ frames, channels, height, width }: LatentSize) => [1, frames, channels, height, width];

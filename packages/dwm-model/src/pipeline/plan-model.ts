@@ -2,7 +2,7 @@
  * Plans everything that `generate` runs for a model from its configuration alone: no weight is read, nothing is
  * allocated. For tuning, which wants the shapes of the kernels, and for what a machine could run.
  */
-import type { Device, ModelFolder, Precision } from '@dwm/core-tensor';
+import type { Device, ModelFolder, Plan, Precision } from '@dwm/core-tensor';
 import { cogVideoXShapes } from '../cogvideox/family.ts';
 import type { ModelShapes } from '../families/family.ts';
 import { familyOf } from '../families/index.ts';
@@ -44,12 +44,14 @@ export function planModel(
   { network, vae, text, tiling }: ModelShapes,
   size: PlanSize,
   precision: Precision,
-): void {
+): Plan[] {
   const tokens = network.textTokens;
-  if (text) planTextBlock(text, [size.guided ? 2 : 1, tokens], device.caps, precision);
   const clips = vae(device, precision);
-  clips.estimateEncode(size, { tiling });
   const latent = clips.latentSize(size);
-  clips.estimateDecode(latent, { tiling });
-  Denoiser.plan(device, network, { latent, textLength: tokens, guided: size.guided }, precision);
+  return [
+    ...(text ? [planTextBlock(text, [size.guided ? 2 : 1, tokens], device, precision)] : []),
+    ...clips.estimateEncode(size, { tiling }).plans,
+    ...clips.estimateDecode(latent, { tiling }).plans,
+    Denoiser.plan(device, network, { latent, textLength: tokens, guided: size.guided }, precision),
+  ];
 }

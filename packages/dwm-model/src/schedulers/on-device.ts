@@ -42,7 +42,7 @@ function planStep(device: Device, { combinations }: StepRecipe, shape: readonly 
     }
     return Object.fromEntries([...written].map((slot) => [slot, values[slot]]));
   });
-  return { inputs, plan: planProgram(graph, device.caps) };
+  return { inputs, plan: planProgram(graph, device) };
 }
 
 /** The tensors of a run, from its first latents to its last. */

@@ -8,6 +8,7 @@ import {
   elementCount,
   evaluate,
   InvalidArgumentError,
+  type Plan,
   parameter,
   slice,
 } from '@dwm/core-tensor';
@@ -56,6 +57,8 @@ export interface VaeEstimate {
   readonly flops: number;
   /** Most device memory at a time, the result included, weights and the input aside. */
   readonly bytes: number;
+  /** Of its stretches, each tile's. */
+  readonly plans: readonly Plan[];
 }
 
 /** Sizes that a VAE works with. */
@@ -248,6 +251,7 @@ export abstract class ClipCodec {
       const largest = Math.max(...tiles.map(({ size }) => size));
       return [[largest, tiles.reduce((sum, { size }) => sum + size, 0) / largest]];
     };
+    const plans: Plan[] = [];
     let flops = 0;
     let most = 0;
     let ofRows = 0;
@@ -259,15 +263,16 @@ export abstract class ClipCodec {
         result = outShapeOf(planned);
         ofRow += across * bytesOf(result);
         for (const { plan, bytes } of planned) {
+          plans.push(plan);
           flops += down * across * plan.cost.flops;
           most = Math.max(most, bytes + bytesOf(result));
         }
       }
       ofRows = Math.max(ofRows, ofRow);
     }
-    if (rows.tiles.length * columns.tiles.length === 1) return { flops, bytes: most };
+    if (rows.tiles.length * columns.tiles.length === 1) return { flops, bytes: most, plans };
     const whole = bytesOf(sized(result, made, rows.covered, columns.covered));
-    return { flops, bytes: Math.max(most + 2 * ofRows + whole, 2 * whole) };
+    return { flops, bytes: Math.max(most + 2 * ofRows + whole, 2 * whole), plans };
   }
 
   /**

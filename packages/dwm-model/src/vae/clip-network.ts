@@ -9,7 +9,6 @@ import {
   bytesOf,
   type Device,
   DeviceTensor,
-  decisionCount,
   elementCount,
   type Plan,
   PlanTooLargeError,
@@ -163,8 +162,8 @@ export class ClipNetwork {
     keepsCaches = true,
   ): PlannedStretch {
     // Kernels that were decided since make another plan.
-    const { caps } = this.#device;
-    const key = `${shape}, ${caches ? 'next' : 'first'}, ${keepsCaches}, ${decisionCount(caps)}`;
+    const { decisions } = this.#device;
+    const key = `${shape}, ${caches ? 'next' : 'first'}, ${keepsCaches}, ${decisions.changes}`;
     let planned = this.#plans.get(key);
     if (planned) return planned;
     const inputs = { ...caches, clip: spec(shape) };
@@ -179,7 +178,7 @@ export class ClipNetwork {
         return { clip: this.#network(passage, clip), ...(keepsCaches && passage.nextCaches) };
       },
     );
-    const plan = planProgram(outputs, this.#device.caps, this.#precision);
+    const plan = planProgram(outputs, this.#device, this.#precision);
     const { clip, ...next } = outputs;
     const nextSpecs = Object.fromEntries(
       Object.entries(next).map(([name, { shape, dtype }]) => [name, { shape, dtype }]),

@@ -11,6 +11,7 @@ import {
   maximum,
   minimum,
   mul,
+  type Plan,
   pad,
   parameter,
   planProgram,
@@ -89,16 +90,21 @@ const groupOf = (from: VideoSize, to: VideoSize): number =>
     : from.frames;
 
 /** Most bytes on the device while a video of one size is made into one of another, the result included. */
-export function transferBytes(device: Device, from: VideoSize, to: VideoSize, fit?: Fit): number {
+export function planTransfer(
+  device: Device,
+  from: VideoSize,
+  to: VideoSize,
+  fit?: Fit,
+): { readonly bytes: number; readonly plan: Plan } {
   const frames = groupOf(from, to);
   const size = from.frames === to.frames ? { ...to, frames } : to;
   const x = spec(shapeOf({ ...from, frames }), 'u8');
-  const { memory } = planProgram(
+  const plan = planProgram(
     trace({ x }, (given) => ({ video: unit(resized(given.x, size, fit)) })),
-    device.caps,
+    device,
   );
   const whole = frames < from.frames ? 4 * to.frames * to.height * to.width * 3 : 0;
-  return memory.total + whole;
+  return { bytes: plan.memory.total + whole, plan };
 }
 
 /** Bytes of the videos on the device beside a stage: the static one stays for its compositing. */

@@ -6,6 +6,7 @@ import {
   type Device,
   type DeviceTensor,
   InvalidArgumentError,
+  type KernelTarget,
   type Plan,
   type Precision,
   Program,
@@ -36,7 +37,7 @@ export interface PlannedBlock {
 
 /** @param weights shape and dtype by name within the block. @param prefix of block 0. */
 export function planBlock(
-  device: Pick<Device, 'caps'>,
+  device: KernelTarget,
   block: BlockFunction,
   prefix: string,
   weights: Readonly<Record<string, TensorSpec>>,
@@ -59,7 +60,7 @@ export function planBlock(
     const states = Object.fromEntries(Object.keys(state).map((name) => [name, given[STATE + name]]));
     return { x: block(own, states as Record<string, Tensor> & { x: Tensor }) };
   });
-  return { inputs, plan: planProgram(outputs, device.caps, precision) };
+  return { inputs, plan: planProgram(outputs, device, precision) };
 }
 
 /** Bytes that a program allocates itself: what it is given are others'. */

@@ -13,8 +13,8 @@
  * that broadcasts to [batch, heads, queries, keys], mask u32 [batch, keys], lse [batch, heads, queries].
  * Inputs in that order, absent ones left out; outputs out and lse are f32.
  */
-import { cpuLanes, type DeviceCaps } from '../caps.ts';
-import { type Lowering, lowerChosen, type TrialProblem, type Variant } from '../kernel.ts';
+import { cpuLanes } from '../caps.ts';
+import { type KernelTarget, type Lowering, lowerChosen, type TrialProblem, type Variant } from '../kernel.ts';
 import { elementCount } from '../pointwise/access.ts';
 import { matrixAttention } from './matrix.ts';
 import { type AttentionSpec, lowerForward } from './pieces.ts';
@@ -56,8 +56,8 @@ export const ATTENTION_VARIANTS: readonly Variant<AttentionSpec>[] = [
  * Attention by the variant that was chosen for the class of `spec`, else by the first that applies: inputs q,
  * k, v, then bias and mask.
  */
-export const lowerAttention = (spec: AttentionSpec, caps: DeviceCaps): Lowering =>
-  lowerChosen('attention', ATTENTION_VARIANTS, spec, caps, problemOf);
+export const lowerAttention = (spec: AttentionSpec, target: KernelTarget): Lowering =>
+  lowerChosen('attention', ATTENTION_VARIANTS, spec, target, problemOf);
 
 /** More queries than the largest tile has, and keys that end within a block. */
 function problemOf(spec: AttentionSpec): TrialProblem<AttentionSpec> {

@@ -17,7 +17,7 @@
 import { cpuLanes, type DeviceCaps } from '../caps.ts';
 import { bytesOf } from '../dtype.ts';
 import { WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
-import { type Lowering, lowerChosen, read, type Variant, write } from '../kernel.ts';
+import { type KernelTarget, type Lowering, lowerChosen, read, type Variant, write } from '../kernel.ts';
 import { elementCount } from '../pointwise/access.ts';
 import {
   type Bound,
@@ -141,8 +141,8 @@ const ATTENTION_SWEEP_VARIANTS: readonly Variant<SweepSpec>[] = [
 ];
 
 /** dq (own 'query'), or dk and dv (own 'key'). */
-export const lowerAttentionBackward = (spec: AttentionSpec, own: SweepSide, caps: DeviceCaps): Lowering =>
-  lowerChosen('attention backward', ATTENTION_SWEEP_VARIANTS, { ...spec, own }, caps);
+export const lowerAttentionBackward = (spec: AttentionSpec, own: SweepSide, target: KernelTarget): Lowering =>
+  lowerChosen('attention backward', ATTENTION_SWEEP_VARIANTS, { ...spec, own }, target);
 
 /**
  * dbias: one invocation an element, which goes through what it is broadcast along, in order. A sum's inner

@@ -24,6 +24,7 @@ import { TooLargeError, UnsupportedError } from '../errors.ts';
 import { lineGrid } from '../grid.ts';
 import {
   type Dispatch,
+  type KernelTarget,
   type Lowering,
   lowerChosen,
   read,
@@ -45,14 +46,14 @@ import { CONV_FIELDS, type ConvTile, convCode, convLanes, sourceNames, WIDEST_KE
  * inputs x, weight, the cache where there is one, the epilogue's.
  * @throws UnsupportedError for a kernel that no variant takes.
  */
-export function lowerConv(spec: ConvSpec, caps: DeviceCaps): Lowering {
+export function lowerConv(spec: ConvSpec, target: KernelTarget): Lowering {
   if (spec.kernel[0] > 1 && spec.upsample.time > 1) {
     throw new UnsupportedError('up-sampling in time needs a kernel of one frame');
   }
   if (spec.kernel[2] > WIDEST_KERNEL) {
     throw new UnsupportedError(`a kernel of width ${spec.kernel[2]} is wider than ${WIDEST_KERNEL}`);
   }
-  return lowerChosen('conv', CONV_VARIANTS, spec, caps, problemOf);
+  return lowerChosen('conv', CONV_VARIANTS, spec, target, problemOf);
 }
 
 /** More pixels than the largest tile has rows, and steps that end within one. */

@@ -7,8 +7,7 @@
  *     dot-rows   GPUs, at most 8 rows
  *     staged     GPUs in f32, and the fallback everywhere
  */
-import type { DeviceCaps } from '../caps.ts';
-import { type Lowering, lowerChosen, type TrialProblem, type Variant } from '../kernel.ts';
+import { type KernelTarget, type Lowering, lowerChosen, type TrialProblem, type Variant } from '../kernel.ts';
 import { dotRows } from './dot-rows.ts';
 import { half } from './half.ts';
 import { lanes } from './lanes.ts';
@@ -23,8 +22,8 @@ export const MATMUL_VARIANTS: readonly Variant<MatmulSpec>[] = [matrix, half, la
  * The product by the variant that was chosen for the class of `spec`, else by the first that applies: inputs a and
  * b, the scales and offsets that `scaledB` says, then the epilogue's.
  */
-export const lowerMatmul = (spec: MatmulSpec, caps: DeviceCaps): Lowering =>
-  lowerChosen('matmul', MATMUL_VARIANTS, spec, caps, problemOf);
+export const lowerMatmul = (spec: MatmulSpec, target: KernelTarget): Lowering =>
+  lowerChosen('matmul', MATMUL_VARIANTS, spec, target, problemOf);
 
 /** More rows and columns than the largest tile has, and a K that ends within a step. */
 function problemOf(spec: MatmulSpec): TrialProblem<MatmulSpec> {

@@ -36,9 +36,6 @@ export const INSTALL: Record<AdapterName, string> = {
 // thereafter; and every instance has threads of its own.
 const instances = new Map<string, GPU>();
 
-// Here, as every program opens a device: bundlers leave out a file that is only there for what it does.
-if (process.env.DWM_TRACE?.split(',').includes('kernels')) traceKernels((line) => console.error(line));
-
 /** For a program that minds how Dawn is asked for an adapter. */
 export const adapterRequests = {
   /** Around each question, in which Dawn's C++ writes to standard error. */
@@ -58,7 +55,10 @@ export async function openNodeDevice(options: NodeOpenOptions = {}): Promise<Dev
   const adapter = await (name === undefined ? findAdapter(wanted, flags) : namedAdapter(name, flags));
   const software = adapter.info.isFallbackAdapter ?? false;
   if (software) pollPatiently();
-  return openAdapter(adapter, options, software ? softwareMemoryLimit() : undefined);
+  const device = await openAdapter(adapter, options, software ? softwareMemoryLimit() : undefined);
+  if (process.env.DWM_TRACE?.split(',').includes('kernels'))
+    traceKernels(device, (line) => console.error(line));
+  return device;
 }
 
 function adapterFromEnvironment(): AdapterName | undefined {
