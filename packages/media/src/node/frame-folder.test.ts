@@ -47,6 +47,11 @@ test('frames are read by their numbers, and what is hidden is left out', async (
   expect(seen).toEqual([0, 90, 90, 110]);
 });
 
+test('names without numbers are in the order of their letters', async () => {
+  const folder = await folderOf('letters', ['b.png', 'a.png', 'c2.png']);
+  expect((await frameFiles(folder)).map((path) => basename(path))).toEqual(['a.png', 'b.png', 'c2.png']);
+});
+
 test('kinds that are mixed, missing or not read are named', async () => {
   const mixed = await folderOf('mixed', ['1.png', '2.png']);
   writeFileSync(join(mixed, '3.jpeg'), 'x');
@@ -56,16 +61,12 @@ test('kinds that are mixed, missing or not read are named', async () => {
   const some = await folderOf('some', ['1.png', '2.png']);
   for (const name of ['3.tif', '4.TIF']) writeFileSync(join(some, name), 'x');
   await expect(readVideo(some)).rejects.toThrow(/some: holds 2 PNG and 2 \.tif pictures, expected/);
-  const series = await folderOf('series', [
-    'rgb_1.png',
-    'rgb_02.png',
-    'depth_1.png',
-    'depth_2.png',
-    'last.png',
-  ]);
-  await expect(readVideo(series)).rejects.toThrow(
+  const depths = await folderOf('series', ['rgb_1.png', 'rgb_02.png', 'depth_1.png', 'depth_2.png']);
+  await expect(readVideo(depths)).rejects.toThrow(
     /holds several series of pictures \(2 "depth_\*", 2 "rgb_\*"\), expected the frames of one video/,
   );
+  const cover = await folderOf('cover', ['1.png', '2.png', 'cover.png']);
+  await expect(readVideo(cover)).rejects.toThrow(/\(2 "\*", 1 "cover"\), expected the frames of one video/);
   const tiff = join(place, 'tiff');
   mkdirSync(tiff);
   await expect(readVideo(tiff)).rejects.toThrow(

@@ -38,10 +38,9 @@ export async function frameFiles(folder: string): Promise<string[]> {
       `holds ${counts} pictures, expected frames of one kind; move the others out`,
     );
   }
-  const series = [...tally(names.map((name) => basename(name, extname(name)).replace(/\d+/g, '*')))].filter(
-    ([, count]) => count > 1,
-  );
-  if (series.length > 1) {
+  // Names without numbers in common are one series, by their letters.
+  const series = [...tally(names.map((name) => basename(name, extname(name)).replace(/\d+/g, '*')))];
+  if (series.length > 1 && series.length < names.length) {
     const shown = series.slice(0, 3).map(([name, count]) => `${count} ${quote(name)}`);
     throw new InvalidFileError(
       folder,
