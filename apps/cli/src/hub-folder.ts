@@ -1,9 +1,9 @@
 /** Where a model that is called by its hub id lies on this machine. */
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { isObject } from '@dwm/core-tensor';
-import { writeFileAtomic } from '@dwm/core-tensor/node';
+import { readRegularText, writeFileAtomic } from '@dwm/core-tensor/node';
 
 /** What `dwm download` leaves in a folder: which model it is. */
 const RECORD = '.dwm-model.json';
@@ -14,7 +14,7 @@ export async function recordModel(folder: string, model: { id: string; commit: s
 
 async function isRecorded(folder: string, id: string): Promise<boolean> {
   try {
-    const found: unknown = JSON.parse(await readFile(join(folder, RECORD), 'utf8'));
+    const found: unknown = JSON.parse(await readRegularText(join(folder, RECORD)));
     return isObject(found) && found.id === id;
   } catch {
     return false;

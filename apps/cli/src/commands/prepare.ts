@@ -1,8 +1,13 @@
 /** `dwm prepare`: a video of hands as a sample that `generate` takes. */
-import { readFile } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
-import { openNodeDevice, whileLocked, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
+import {
+  openNodeDevice,
+  readRegularText,
+  whileLocked,
+  withOutput,
+  writeFileAtomic,
+} from '@dwm/core-tensor/node';
 import {
   contactSheet,
   decodeFrames,
@@ -571,7 +576,7 @@ function repeated(frame: Uint8Array, times: number): Uint8Array {
 async function addLine(path: string, line: string): Promise<void> {
   // Other clips may be on their way into the folder.
   await whileLocked(path, async () => {
-    const before = await readFile(path, 'utf8').catch((error) => {
+    const before = await readRegularText(path).catch((error) => {
       if (error.code === 'ENOENT') return '';
       throw error;
     });

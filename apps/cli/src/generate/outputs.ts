@@ -2,7 +2,7 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isObject } from '@dwm/core-tensor';
-import { saveSafetensors, whileLocked, writeFileAtomic } from '@dwm/core-tensor/node';
+import { readRegularText, saveSafetensors, whileLocked, writeFileAtomic } from '@dwm/core-tensor/node';
 import type { Generated } from '@dwm/dwm-model';
 import { contactSheet, type Frames, writePng, writeVideo } from '@dwm/media/node';
 import { compare } from './comparison.ts';
@@ -108,7 +108,7 @@ export async function recordRun(file: string, run: Readonly<Record<string, unkno
 /** What is recorded so far. A damaged record is replaced: the clips themselves are whole. */
 async function readRecord(file: string): Promise<Record<string, unknown>> {
   try {
-    const found: unknown = JSON.parse(await readFile(file, 'utf8'));
+    const found: unknown = JSON.parse(await readRegularText(file));
     return isObject(found) ? { ...found, clips: isObject(found.clips) ? found.clips : undefined } : {};
   } catch {
     return {};

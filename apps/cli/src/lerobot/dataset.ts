@@ -8,11 +8,11 @@
  *   videos/…mp4                                    likewise
  */
 import { createReadStream } from 'node:fs';
-import { readdir, readFile, realpath } from 'node:fs/promises';
+import { readdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { InvalidArgumentError, InvalidFileError, quote } from '@dwm/core-tensor';
-import { fileProblem, hubBlobs, reach } from '@dwm/core-tensor/node';
+import { fileProblem, hubBlobs, openPath, reach, readRegularText } from '@dwm/core-tensor/node';
 import { Field } from '@dwm/renderer';
 import { exists } from '../generate/files.ts';
 import { type Row, rowsWhere } from './parquet.ts';
@@ -65,7 +65,7 @@ export class LerobotDataset {
   /** @throws InvalidFileError naming the field that is not as the format has it. */
   static async open(folder: string): Promise<LerobotDataset> {
     const path = join(folder, 'meta', 'info.json');
-    const text = await readFile(path, 'utf8').catch((error) => {
+    const text = await readRegularText(path).catch((error) => {
       throw new InvalidFileError(path, fileProblem(error));
     });
     return new LerobotDataset(folder, Field.parse({ name: path, text }));
@@ -110,6 +110,7 @@ export class LerobotDataset {
 
   async #episodeOfLine(index: number): Promise<Episode> {
     const path = join(this.folder, 'meta', 'episodes.jsonl');
+    await (await openPath(path)).close?.();
     const stream = createReadStream(path, 'utf8');
     const problem = new Promise<never>((_, reject) => {
       stream.on('error', (error) => reject(new InvalidFileError(path, fileProblem(error))));

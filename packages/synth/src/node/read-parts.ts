@@ -1,8 +1,9 @@
 /** The folder of a user's parts: every .glb in it, in the order of their names. */
 import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InvalidFileError } from '@dwm/core-tensor';
+import { readRegularFile } from '@dwm/core-tensor/node';
 import { readGltf } from '@dwm/renderer';
 import { type Part, partOf } from '../world/parts.ts';
 
@@ -26,7 +27,7 @@ export async function readParts(folder: string, warn?: (line: string) => void): 
   const parts: FilePart[] = [];
   for (const file of files) {
     const path = join(folder, file);
-    const bytes = await readFile(path).catch(() => {
+    const bytes = await readRegularFile(path).catch(() => {
       throw new InvalidFileError(path, 'cannot be read, expected a file; check it');
     });
     const part = partOf(await readGltf(bytes, { name: path, warn }), file);

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseExperiment } from '../../training/config.ts';
 import { prepareTrainingClip, scriptFrames, trainingFrames } from '../../training/data/training-clip.ts';
 import { checkpointName, listCheckpoints } from './checkpoint.ts';
-import { readDataset, readDatasets } from './dataset.ts';
+import { checkFiles, readDataset, readDatasets } from './dataset.ts';
 import { encodeFiles, writeFailures } from './encode.ts';
 import { type EncodeJob, jobsOfFolders, jobsOfSamples, MODALITIES, shardJobs } from './encode-jobs.ts';
 import { readMoments } from './encoded.ts';
@@ -117,6 +117,16 @@ test('clips match by their lines, in several lists; lists without one in common 
   await writeFile(join(folder, 'strange.txt'), lines('y'));
   await expect(readDatasets(withMatches('strange.txt'))).rejects.toThrow(
     /strange\.txt: has no clip of .*pulls\.txt; clips match by their lines/,
+  );
+});
+
+test('a clip may be a folder of frames, a caption may not', async () => {
+  const path = join(folder, 'root/s/videos');
+  await writeFile(join(folder, 'one.txt'), 's/videos/x.mp4\n');
+  const [sample] = await readDataset(join(folder, 'one.txt'), config('one.txt').data);
+  await checkFiles([sample], () => ({ videos: [path] }), 'x');
+  await expect(checkFiles([sample], () => ({ files: [path] }), 'add it')).rejects.toThrow(
+    's/videos: no such file; add it',
   );
 });
 

@@ -100,6 +100,8 @@ export async function readDatasets(
 /** What a run asks for of a sample. */
 export interface Needs {
   readonly files?: readonly string[];
+  /** Or folders of frames. */
+  readonly videos?: readonly string[];
   /** Without extension. */
   readonly encoded?: readonly string[];
 }
@@ -114,12 +116,17 @@ export async function checkFiles(
   needs: (sample: Sample) => Needs,
   hint: string,
 ): Promise<void> {
+  const entry = (path: string) => stat(path).catch(() => undefined);
   const missing: string[] = [];
   let total = 0;
   for (const sample of samples) {
-    const { files = [], encoded = [] } = needs(sample);
-    total += files.length + encoded.length;
-    for (const path of files) if (!(await stat(path).catch(() => undefined))?.isFile()) missing.push(path);
+    const { files = [], videos = [], encoded = [] } = needs(sample);
+    total += files.length + videos.length + encoded.length;
+    for (const path of files) if (!(await entry(path))?.isFile()) missing.push(path);
+    for (const path of videos) {
+      const found = await entry(path);
+      if (!found?.isFile() && !found?.isDirectory()) missing.push(path);
+    }
     for (const path of encoded) if (!(await encodedFile(path))) missing.push(`${path}.safetensors (or .pt)`);
   }
   if (missing.length === 0) return;

@@ -61,7 +61,7 @@ export async function decoderTask(context: TaskContext): Promise<TrainingTask> {
       `the decoder learns from ${SAMPLE_FRAMES} k + 1 frames, got ${size.frames}`,
     );
   }
-  const videos = ({ video, static: still }: Sample) => ({ files: [video, still] });
+  const videos = ({ video, static: still }: Sample) => ({ videos: [video, still] });
   await context.files.check(videos, 'add it, or take the clip out of its list');
 
   const vae = await CogVideoXVae.load(device, subfolder(folder, 'vae'), {

@@ -11,7 +11,7 @@ import { encodeValues, fileLatents } from '../../video/codec.ts';
 import type { Video, VideoSize } from '../../video/video.ts';
 import type { ClipName, Sample } from './dataset.ts';
 import type { Encoded } from './encoded.ts';
-import { hashFile, hashOf, hashWeights } from './fingerprint.ts';
+import { hashOf, hashVideo, hashWeights } from './fingerprint.ts';
 
 /** Decodes some frames of a video: those that `choose` picks, given how many there are. */
 export type ReadClip = (path: string, choose: (frames: number) => readonly number[]) => Promise<Video>;
@@ -75,7 +75,7 @@ export class TrainingEncoder {
     const { model, size } = this.#options;
     this.#vaeHash ??= hashWeights(join(model, 'vae'));
     const settings = JSON.stringify({ size, tiling, loader: 1 });
-    return hashOf(await hashFile(video), await this.#vaeHash, settings);
+    return hashOf(await hashVideo(video), await this.#vaeHash, settings);
   }
 
   /** The frames of a sample's clip that training takes, as they are in the file. Throws as `checkLength` does. */

@@ -73,10 +73,10 @@ export class ExampleLoader {
         const unencoded: Sample[] = [];
         for (const sample of samples) if (!(await encodedFile(sample.latents[which]))) unencoded.push(sample);
         const hint = 'there are no latents of it either; run dwm encode first';
-        await checkFiles(unencoded, (sample) => ({ files: [sample[which]] }), hint);
+        await checkFiles(unencoded, (sample) => ({ videos: [sample[which]] }), hint);
       }
     } else {
-      const clips = (sample: Sample) => ({ files: CLIPS.map((which) => sample[which]) });
+      const clips = (sample: Sample) => ({ videos: CLIPS.map((which) => sample[which]) });
       await checkFiles(samples, clips, 'add it, or take the clip out of its list');
     }
     if (!hasTextEncoder) {

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, open, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readFile, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -66,4 +66,20 @@ test('hashes of large files that have settled are remembered on disk; a damaged 
   await large(path, 4);
   expect(await (await fresh()).hashFile(path)).not.toBe(hash);
   vi.useRealTimers();
+});
+
+test('a folder of frames is known by their names and contents; what is no file is refused', async () => {
+  const { hashVideo } = await fresh();
+  const frames = join(folder, 'frames');
+  await mkdir(join(frames, 'inner'), { recursive: true });
+  for (const name of ['1.png', '2.png']) await writeFile(join(frames, name), name);
+  const first = await hashVideo(frames);
+  await writeFile(join(frames, '.hidden'), 'x');
+  expect(await hashVideo(frames)).toBe(first);
+  await rename(join(frames, '1.png'), join(frames, '3.png'));
+  expect(await hashVideo(frames)).not.toBe(first);
+  await expect(hashVideo('/dev/null')).rejects.toThrow('/dev/null: is not a regular file');
+  await rm(join(frames, '2.png'));
+  await symlink('inner', join(frames, '2.png'));
+  await expect(hashVideo(frames)).rejects.toThrow(/2\.png: is a folder, expected a file/);
 });

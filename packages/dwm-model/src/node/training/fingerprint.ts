@@ -35,6 +35,12 @@ export async function hashFile(path: string): Promise<string> {
   const info = await stat(path, { bigint: true }).catch((error: NodeJS.ErrnoException) => {
     throw new InvalidFileError(path, error.code === 'ENOENT' ? 'no such file' : fileProblem(error));
   });
+  // Reading from a pipe waits for ever.
+  if (!info.isFile())
+    throw new InvalidFileError(
+      path,
+      info.isDirectory() ? 'is a folder, expected a file' : 'is not a regular file',
+    );
   const version = `${info.size} ${info.ino} ${info.mtimeNs} ${info.ctimeNs}`;
   const place = resolve(path);
   const remember = info.size >= WORTH_REMEMBERING;
@@ -53,11 +59,26 @@ export async function hashFile(path: string): Promise<string> {
   return entry.hash;
 }
 
+/** Of a video: a file, or a folder of frames, whose order their names say. @throws InvalidFileError as `hashFile`. */
+export async function hashVideo(path: string): Promise<string> {
+  if (!(await stat(path).catch(() => undefined))?.isDirectory()) return hashFile(path);
+  const entries = await readdir(path, { withFileTypes: true });
+  const frames = entries.filter((entry) => !entry.name.startsWith('.') && !entry.isDirectory());
+  return hashFiles(
+    path,
+    frames.map(({ name }) => name),
+  );
+}
+
 /** Of a folder of weights, with their configs and vocabularies. */
 export async function hashWeights(folder: string): Promise<string> {
-  const names = (await readdir(folder)).filter((name) => /\.(safetensors|json|model)$/.test(name)).sort();
+  const names = (await readdir(folder)).filter((name) => /\.(safetensors|json|model)$/.test(name));
+  return hashFiles(folder, names);
+}
+
+async function hashFiles(folder: string, names: readonly string[]): Promise<string> {
   const parts: string[] = [];
-  for (const name of names) parts.push(name, await hashFile(join(folder, name)));
+  for (const name of [...names].sort()) parts.push(name, await hashFile(join(folder, name)));
   return hashOf(...parts);
 }
 

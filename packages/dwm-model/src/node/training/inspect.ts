@@ -114,7 +114,7 @@ async function sampleLoader({ config, folder, family, readClip, order }: Setting
         (sample) =>
           encoded
             ? { encoded: [...CLIPS.map((which) => sample.latents[which]), sample.promptEmbeds] }
-            : { files: CLIPS.map((which) => sample[which]) },
+            : { videos: CLIPS.map((which) => sample[which]) },
         encoded ? 'run dwm encode first' : 'add it, or take the clip out of its list',
       ),
     async look(position) {

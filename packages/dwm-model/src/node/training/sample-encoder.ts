@@ -13,7 +13,7 @@ import type { Modality } from './encode-jobs.ts';
 import type { Encoded } from './encoded.ts';
 import type { ReadyClip } from './encoder.ts';
 import type { Encodes, EncodingPart } from './family-training.ts';
-import { hashFile, hashOf } from './fingerprint.ts';
+import { hashFile, hashOf, hashVideo } from './fingerprint.ts';
 import { checkMultiples, type EncodingScript, type ScriptOptions } from './script-encoder.ts';
 
 /** Keeps the draws apart from those of training. */
@@ -42,7 +42,7 @@ export class SampleEncoder implements EncodingScript {
 
   async clipKey(video: string, firstFrame = false): Promise<string> {
     const what = firstFrame ? 'first frame 1' : 'sample 1';
-    return hashOf(await hashFile(video), await this.#hash('vae'), what);
+    return hashOf(await hashVideo(video), await this.#hash('vae'), what);
   }
 
   async readClip(video: string): Promise<ReadyClip> {

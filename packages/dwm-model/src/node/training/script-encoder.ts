@@ -12,7 +12,7 @@ import { readJson } from '../../weights/config.ts';
 import type { Modality } from './encode-jobs.ts';
 import type { Encoded } from './encoded.ts';
 import type { ReadClip, ReadyClip } from './encoder.ts';
-import { hashFile, hashOf, hashWeights } from './fingerprint.ts';
+import { hashOf, hashVideo, hashWeights } from './fingerprint.ts';
 
 export interface ScriptOptions {
   readonly model: string;
@@ -78,7 +78,7 @@ export class ScriptEncoder implements EncodingScript {
 
   async #key(video: string, settings: string): Promise<string> {
     this.#vaeHash ??= hashWeights(join(this.#options.model, 'vae'));
-    return hashOf(await hashFile(video), await this.#vaeHash, settings);
+    return hashOf(await hashVideo(video), await this.#vaeHash, settings);
   }
 
   async readClip(video: string): Promise<ReadyClip> {

@@ -38,7 +38,7 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
   const { training, data } = context.config;
   const { seed } = training;
   const size = trainingSize(context.config);
-  const clipsOf = (sample: Sample) => ({ files: CLIPS.map((which) => sample[which]) });
+  const clipsOf = (sample: Sample) => ({ videos: CLIPS.map((which) => sample[which]) });
   await checkFiles(datasets.flat(), clipsOf, 'add it, or take the clip out of its list');
   const vae = await CogVideoXVae.load(device, subfolder(folder, 'vae'), {
     onProgress: (done, total) => context.loading('vae', done, total),

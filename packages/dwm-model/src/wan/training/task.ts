@@ -207,7 +207,7 @@ async function checkInputs({ config, files, folder, family }: TaskContext): Prom
     );
     return;
   }
-  const clips = (sample: Sample) => ({ files: [sample.video, sample.static, sample.hand] });
+  const clips = (sample: Sample) => ({ videos: [sample.video, sample.static, sample.hand] });
   await files.check(clips, 'add it, or take the clip out of its list');
   if (await family.hasText(folder)) {
     await files.check(({ prompt }) => ({ files: [prompt] }), 'write the caption of the clip into it');
