@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { beforeUse, type Device } from '@dwm/core-tensor';
 import { withOutput } from '@dwm/core-tensor/node';
-import { DwmPipeline } from '@dwm/dwm-model';
+import { familyOf } from '@dwm/dwm-model';
 import { contactSheet, sideBySide, writePng, writeVideo } from '@dwm/media/node';
 import { type Action, LEAVES_ALL, LEFT_TO_PHYSICS, ROOMS } from '@dwm/synth';
 import { FIRST_TEST_SEED } from '@dwm/synth/node';
@@ -15,16 +15,18 @@ import { demoScores, scoreTable } from '../demo/scores.ts';
 import { type DrawnClip, simulatedPair } from '../demo/simulated-pair.ts';
 import { type ChosenModel, DEFAULT_MODEL, madeFor, openDefaultModel } from '../generate/default-model.ts';
 import { outputPaths, writeClip } from '../generate/outputs.ts';
-import { generationProgress, loadingProgress } from '../generate/progress.ts';
+import { generationProgress } from '../generate/progress.ts';
 import { interruptible } from '../interrupt.ts';
+import { needsOf, openPipeline } from '../memory/open-pipeline.ts';
 import { clock, createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
-import { integer } from './options.ts';
+import { integer, memoryOption } from './options.ts';
 
 interface Flags {
   out: string;
   seed: number;
   action: Action;
+  memory?: number;
 }
 
 /** @param model the folder of the model that is shown. */
@@ -38,6 +40,7 @@ export function addDemo(program: Command, model = DEFAULT_MODEL): void {
         .choices(SHOWN)
         .default('pull-drawer'),
     )
+    .addOption(memoryOption())
     .action(async (flags: Flags) => {
       const reporter = createReporter(program.opts().json === true);
       await interruptible((signal) => withOutput(flags.out, {}, () => demo(flags, model, reporter, signal)));
@@ -53,7 +56,7 @@ async function demo(flags: Flags, path: string, reporter: Reporter, signal: Abor
   const started = performance.now();
   const model = await openDefaultModel(path);
   reporter.say(`the model is ${madeFor(model)}`);
-  const device = await openTunedDevice(reporter);
+  const device = await openTunedDevice(reporter, undefined, flags.memory);
   try {
     const { seed, acting, idle } = await simulatedPair(device, flags, model.settings, reporter, signal);
     const { action, caption } = acting.clip;
@@ -117,13 +120,15 @@ async function demo(flags: Flags, path: string, reporter: Reporter, signal: Abor
 /** Every clip's hands in the room, under one caption. */
 async function generateBoth(
   device: Device,
-  { folder, settings }: ChosenModel,
+  { path, folder, settings }: ChosenModel,
   prompt: string,
   clips: readonly [DrawnClip, DrawnClip],
   reporter: Reporter,
   signal: AbortSignal,
 ) {
-  const pipeline = await DwmPipeline.load(device, folder, { onProgress: loadingProgress(reporter, signal) });
+  const family = await familyOf(folder);
+  const planned = { path, folder, shapes: await family.shapes(folder), needs: needsOf(family, settings) };
+  const pipeline = await openPipeline(device, planned, {}, reporter, signal);
   const generate = async ({ passes }: DrawnClip) => {
     const { staticVideo, handVideo, interaction: truth } = passes;
     const run = { ...settings, staticVideo, handVideo, prompt };

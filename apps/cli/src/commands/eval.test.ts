@@ -140,7 +140,7 @@ test('without hands dwm-tiny gives the static video to the pixel, unless told no
   const unlike = async (composite?: boolean) => {
     const { signal } = new AbortController();
     const model = await checkModel(DEFAULT_MODEL, { seed: 1, composite });
-    const generator = await Generator.load(device, model, createReporter(true), signal);
+    const generator = await Generator.load(device, model, still, createReporter(true), signal);
     const made = await generator.generate(still, black, { prompt: '', seedOffset: 0 });
     generator.pipeline.destroy();
     return made.clip.data.filter((value, i) => value !== still.data[i]).length;

@@ -29,7 +29,7 @@ import { openTunedDevice } from '../tuning.ts';
 import { VERSION } from '../version.ts';
 import { type Worker, type WorkerFlags, workerFrom, workerOption } from '../work/claim.ts';
 import { contentsOf, contentsOfModel } from '../work/contents.ts';
-import { compositeOption, inSteps, integer, noCompositeOption, real } from './options.ts';
+import { compositeOption, inSteps, integer, memoryOption, noCompositeOption, real } from './options.ts';
 
 interface Flags extends WorkerFlags {
   dataRoot?: string;
@@ -57,6 +57,7 @@ interface Flags extends WorkerFlags {
   numFrames?: number;
   height?: number;
   width?: number;
+  memory?: number;
 }
 
 /** One caption for all clips, which says nothing. */
@@ -102,6 +103,7 @@ export function addEval(program: Command): void {
     .option('--num-frames <n>', 'bring clips to this length', inSteps(1, 4, '4k + 1 frames'))
     .option('--height <pixels>', 'and this size; else their own', inSteps(16, 16, 'a multiple of 16'))
     .option('--width <pixels>', 'as height', inSteps(16, 16, 'a multiple of 16'))
+    .addOption(memoryOption())
     .optionsGroup('Results:')
     .option('--lpips <dir>', 'folder with published LPIPS weights; see docs/evaluation.md')
     .option('--pck', 'look for hands in the videos; on a GPU this is done anyway')
@@ -264,11 +266,13 @@ async function evaluate(
 
   const models: CheckedModel[] = [];
   for (const path of flags.model) models.push(await checkModel(path, flags));
+  // Clips of a list have one size.
+  const planned = models.length > 0 ? (await readEvalClip(files[0], size, warn)).truth : undefined;
 
   const results: MethodResult[] = [];
   let strips: Strip[] | undefined;
   let device: Device | undefined;
-  if (models.length > 0) device = await openTunedDevice(reporter);
+  if (models.length > 0) device = await openTunedDevice(reporter, undefined, flags.memory);
   const mayTrack = flags.pck !== false && files.some(({ handVideo }) => handVideo !== undefined);
   if (!device && (flags.lpips !== undefined || mayTrack)) device = await openNodeDevice();
   const pck = mayTrack && tracksHands(flags, device!, reporter);
@@ -343,7 +347,7 @@ async function evaluate(
     if (predictions) await score(predictionsMethod(flags, predictions, size, warn));
     let roundTrip: MethodResult | undefined;
     for (const model of models) {
-      const generator = await Generator.load(device!, model, reporter, signal);
+      const generator = await Generator.load(device!, model, planned!, reporter, signal);
       sampling[model.path] = generator.sampling;
       try {
         const { embeds } = generator;

@@ -1,14 +1,14 @@
 /** `dwm generate`: conditioning videos and a prompt in, interaction videos out; one clip or a whole list. */
 import { rm } from 'node:fs/promises';
 import { basename, dirname, extname, join, relative } from 'node:path';
-import { beforeUse, type Device, InvalidArgumentError, type ModelFolder } from '@dwm/core-tensor';
+import { beforeUse, type Device, InvalidArgumentError } from '@dwm/core-tensor';
 import { checkOutput, openPath, withOutput } from '@dwm/core-tensor/node';
 import {
   checkCache,
   checkPipelineType,
   clipReport,
   DEFAULTS,
-  DwmPipeline,
+  type DwmPipeline,
   type GenerateOptions,
   handCoverage,
   handWarning,
@@ -18,10 +18,7 @@ import {
   type Mask,
   type ModelFamily,
   PLAN_DEVICES,
-  type PlanTarget,
-  parseBytes,
   planRun,
-  type RunPlan,
   type RunSettings,
   UndecodedError,
 } from '@dwm/dwm-model';
@@ -71,11 +68,12 @@ import {
   shareName,
   writeClip,
 } from '../generate/outputs.ts';
-import { generationProgress, loadingProgress } from '../generate/progress.ts';
+import { generationProgress } from '../generate/progress.ts';
 import { readVariants } from '../generate/variants.ts';
 import { modelFolder } from '../hub-folder.ts';
 import { interruptible } from '../interrupt.ts';
-import { planLine, planTable, quantizedLines } from '../memory/table.ts';
+import { needsOf, openPipeline, type PlannedModel } from '../memory/open-pipeline.ts';
+import { planTable } from '../memory/table.ts';
 import { planTarget } from '../memory/target.ts';
 import { fetchJobs, openDataRoot } from '../remote/data-roots.ts';
 import type { RemoteRoot } from '../remote/remote-root.ts';
@@ -155,7 +153,7 @@ interface Given extends Partial<RunSettings>, DrawFlags, WorkerFlags, ShortcutFl
   lightx2vLoraScale?: number;
   lightx2vCompatMode?: 'auto' | 'force_compat' | 'off';
   lightx2vCompatStrict?: boolean;
-  memory?: string;
+  memory?: number;
   dryRun?: true;
   device?: string;
   resume?: true;
@@ -466,23 +464,19 @@ async function generateAll(
   const shortcuts = shortcutsOf(flags);
   const cache = checkCache(shapes.stacked().network, flags.numInferenceSteps, shortcuts);
   const needs = {
-    ...{ numFrames: flags.numFrames, height: flags.height, width: flags.width },
-    ...{ numInferenceSteps: flags.numInferenceSteps, guided: flags.guidanceScale > 1 },
-    ...{ precision: flags.precision, tiling: flags.tiling },
+    ...needsOf(family, flags, flags.precision, embeds),
     ...(tuned.loras.length > 0 && {
       loras: { count: tuned.loras.length, bytes: await loraBytes(tuned.loras) },
     }),
-    ...{ composite: flags.composite, cache, cfgSkipRatio: shortcuts.cfgSkipRatio },
-    encodesText: !embeds || (flags.guidanceScale > 1 && !embeds.negative),
-    ...(embeds && { textTokens: family.padsText ? undefined : embeds.tokens }),
+    ...{ tiling: flags.tiling, cache, cfgSkipRatio: shortcuts.cfgSkipRatio },
   };
   if (flags.dryRun) {
     const plan = planRun(shapes, await planTarget(flags), needs);
     reporter.result(plan, await planTable(plan, model));
     return;
   }
-  const planFor = (target: PlanTarget) => planRun(shapes, target, needs);
-  const opening = () => openPipeline(flags, folder, tuned, experiment, planFor, reporter, signal);
+  const planned = { path: model, folder, shapes, needs };
+  const opening = () => openModelOf(flags, planned, tuned, experiment, reporter, signal);
   const promptOf = async (job: Job) => {
     const own = prompt ?? (await captionOf(job));
     const { promptPrefix } = flags;
@@ -544,30 +538,22 @@ async function generateAll(
 }
 
 /** The model on its device, with what there is to say about its LoRA. */
-async function openPipeline(
+async function openModelOf(
   flags: Flags,
-  folder: ModelFolder,
+  planned: PlannedModel,
   tuned: Awaited<ReturnType<typeof openFineTuned>>,
   experiment: Experiment,
-  planFor: (target: PlanTarget) => RunPlan,
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<{ device: Device; pipeline: DwmPipeline }> {
-  const budget = flags.memory === undefined ? undefined : parseBytes(flags.memory);
-  const device = await openTunedDevice(reporter, undefined, budget);
-  const { caps, decisions, memory } = device;
-  const name = caps.adapter.description || caps.adapter.device;
-  const plan = planFor({ name, caps, decisions, budget: memory.limit });
-  reporter.say(planLine(plan));
-  for (const line of await quantizedLines(plan, flags.model!)) reporter.say(line);
-  const pipeline = await DwmPipeline.load(device, folder, {
-    memory: flags.resume ? { ...plan.choice, decodeTiling: SMALL_TILES } : plan.choice,
+  const device = await openTunedDevice(reporter, undefined, flags.memory);
+  const options = {
+    ...(flags.resume && { decodeTiling: SMALL_TILES }),
     lora: tuned.loras,
-    precision: flags.precision,
     distilled: await distilledLora(flags, experiment),
     network: { fps: flags.modelFps },
-    onProgress: loadingProgress(reporter, signal),
-  });
+  };
+  const pipeline = await openPipeline(device, planned, options, reporter, signal);
   if (pipeline.distilled) {
     const { merged, differences, unused } = pipeline.distilled;
     reporter.say(

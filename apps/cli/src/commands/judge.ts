@@ -13,9 +13,10 @@ import { CAPTIONS, type Captions } from '../judge/captions.ts';
 import { JUDGEMENTS } from '../judge/judgements.ts';
 import { Setup } from '../judge/setup.ts';
 import { SEARCH } from '../plan/search.ts';
+import { clipSize } from '../rank/clip-options.ts';
 import { createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
-import { integer } from './options.ts';
+import { integer, memoryOption } from './options.ts';
 
 interface Flags {
   model: string;
@@ -27,6 +28,7 @@ interface Flags {
   numInferenceSteps?: number;
   population?: number;
   rounds?: number;
+  memory?: number;
   elite?: number;
   out: string;
 }
@@ -54,6 +56,7 @@ Example:
           .choices(CAPTIONS)
           .default('own'),
       )
+      .addOption(memoryOption())
       .option('--oracle', 'the simulator answers in place of the model: the ceiling')
       .option('--out <dir>', 'keeps the result of every room, and verdict.json', 'runs/judge');
     if (name === 'plan') {
@@ -78,9 +81,9 @@ async function run(name: Name, flags: Flags, reporter: Reporter, signal: AbortSi
   const key = createHash('sha256').update(JSON.stringify([asked, hashes]));
   const folder = join(out, `${name}-${key.digest('hex').slice(0, 12)}`);
   const judge = async () => {
-    const device = await openTunedDevice(reporter);
+    const device = await openTunedDevice(reporter, undefined, flags.memory);
     try {
-      const generator = await Generator.load(device, model, reporter, signal);
+      const generator = await Generator.load(device, model, clipSize({}, model.settings), reporter, signal);
       const setup = new Setup(device, generator, flags.oracle === true, flags.noise, signal);
       try {
         const from = performance.now();

@@ -20,7 +20,7 @@ import {
 
 interface Flags extends ShortcutFlags {
   model?: string;
-  memory?: string;
+  memory?: number;
   numFrames?: number;
   height?: number;
   width?: number;

@@ -1,6 +1,6 @@
 /** Parsers of option values, with errors that name the option and what it takes; options that commands share. */
 import { InvalidArgumentError as SettingError } from '@dwm/core-tensor';
-import type { GenerateOptions } from '@dwm/dwm-model';
+import { type GenerateOptions, parseBytes } from '@dwm/dwm-model';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
 export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -43,7 +43,7 @@ export const memoryOption = (): Option =>
   new Option(
     '--memory <bytes>',
     'what the run may take on the device, e.g. 12GB: the fastest way within it is chosen',
-  );
+  ).argParser((text) => parseBytes(text));
 
 export const compositeOption = (): Option =>
   new Option(

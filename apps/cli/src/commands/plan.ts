@@ -175,8 +175,8 @@ async function plan(flags: Flags, reporter: Reporter, signal: AbortSignal): Prom
   const { settings } = model;
   const size = clipSize(flags, settings);
   const files = flags.synth === undefined ? await readSceneFiles(flags, size, reporter) : undefined;
-  const device = await openTunedDevice(reporter);
-  const generator = await Generator.load(device, model, reporter, signal);
+  const device = await openTunedDevice(reporter, undefined, flags.memory);
+  const generator = await Generator.load(device, model, size, reporter, signal);
   try {
     const task = files
       ? await sceneTask(files, flags.target, device, reporter, signal)
@@ -189,6 +189,7 @@ async function plan(flags: Flags, reporter: Reporter, signal: AbortSignal): Prom
     const { numInferenceSteps, guidanceScale } = settings;
     state = await searchPath(device, generator.pipeline, task, state, {
       ...{ population, rounds, elite, seeds, seed, prompt, numInferenceSteps, guidanceScale, signal },
+      distance: generator.distance(),
       onClip: (round, done, total) => {
         const clips = (round - firstRound) * total + done;
         const left = ((performance.now() - begun) / clips) * ((rounds - firstRound) * total - clips);

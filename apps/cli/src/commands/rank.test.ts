@@ -104,6 +104,10 @@ test('wrong input is one line', async () => {
       ['--goal', goal, '--candidates', pull, elsewhere],
       /elsewhere\.json has another camera path than .*pull\.json/,
     ],
+    [
+      ['--goal', goal, '--candidates', pull, '--memory', '1MB'],
+      /: denoise needs \d.* MB at least, but the budget is 1\.0 MB; choose --memory \d+MB/,
+    ],
   ];
   for (const [args, message] of cases) {
     const ran = await dwm(['rank', '--scene', scene, ...args, ...model, ...small, '--out', join(root, 'no')]);

@@ -6,7 +6,6 @@ import { openDirectory, withOutput, writeFileAtomic } from '@dwm/core-tensor/nod
 import {
   type Candidate,
   ClipModel,
-  latentDistance,
   lpipsDistance,
   type MetricClip,
   type Ranked,
@@ -160,10 +159,10 @@ async function rank(
     files.push(await readClipFiles({ ...flags, ...size, trajectory }, reporter, undefined, files[0]?.scene));
   const trajectories = files.map(({ trajectory }) => trajectory);
   checkCameras(flags.candidates, trajectories);
-  const device = await openTunedDevice(reporter);
+  const device = await openTunedDevice(reporter, undefined, flags.memory);
   // Before the model, which may take minutes: it may not be what it should.
   const words = flags.goalText ? await openTextGoal(device, flags, reporter) : undefined;
-  const generator = await Generator.load(device, model, reporter, signal);
+  const generator = await Generator.load(device, model, size, reporter, signal);
   try {
     const goal = words ?? picture!;
     const staticVideo = await drawScene(device, files[0], reporter, { signal });
@@ -185,7 +184,7 @@ async function rank(
     const options = {
       numInferenceSteps: settings.numInferenceSteps,
       guidanceScale: settings.guidanceScale,
-      distance: network ? lpipsDistance(network) : latentDistance(pipeline.vae),
+      distance: network ? lpipsDistance(network) : generator.distance(),
       signal,
       onWarning: (line: string) => reporter.warn(line),
     };

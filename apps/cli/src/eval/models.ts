@@ -1,12 +1,24 @@
 /** A model folder as methods of an evaluation: its clips, its ablations, and how well its VAE can show the truth. */
 import { basename, resolve } from 'node:path';
 import { type Device, evaluate, type ModelFolder, type Precision } from '@dwm/core-tensor';
-import { DwmPipeline, encodeVideo, onceEach, type RunSettings, toBytes } from '@dwm/dwm-model';
+import {
+  type Distance,
+  type DwmPipeline,
+  encodeVideo,
+  familyOf,
+  latentDistance,
+  type ModelShapes,
+  onceEach,
+  type RunNeeds,
+  type RunSettings,
+  toBytes,
+  type VideoSize,
+} from '@dwm/dwm-model';
 import type { Frames } from '@dwm/media/node';
 import { checkText } from '../generate/check.ts';
 import { openWholeModel } from '../generate/default-model.ts';
 import { readPrompt, readPromptEmbeds, type TextEmbeds } from '../generate/inputs.ts';
-import { loadingProgress } from '../generate/progress.ts';
+import { needsOf, openPipeline } from '../memory/open-pipeline.ts';
 import type { Reporter } from '../report.ts';
 import type { Method } from './judge.ts';
 
@@ -28,6 +40,9 @@ export interface CheckedModel {
   /** The model's own, with the flags' in their place where given. */
   readonly settings: RunSettings;
   readonly embeds: TextEmbeds | undefined;
+  readonly shapes: ModelShapes;
+  /** Of clips of the model's own size. */
+  readonly needs: RunNeeds;
 }
 
 /** @throws InvalidFileError for a folder that is not a whole model, or one that cannot read the prompt. */
@@ -41,7 +56,10 @@ export async function checkModel(path: string, flags: SamplingFlags): Promise<Ch
   } = flags;
   await checkText(folder, embeds, guidanceScale > 1);
   const settings = { ...own, numInferenceSteps, guidanceScale, composite };
-  return { path, folder, flags, settings, embeds };
+  const family = await familyOf(folder);
+  const shapes = await family.shapes(folder);
+  const needs = needsOf(family, settings, flags.precision, embeds);
+  return { path, folder, flags, settings, embeds, shapes, needs };
 }
 
 /** A loaded model and how it is asked. */
@@ -64,22 +82,31 @@ export class Generator {
     this.#warn = onceEach((line) => reporter.warn(`${this.name}: ${line}`));
   }
 
+  /**
+   * @param size of the clips that are planned for.
+   * @throws as `openPipeline`.
+   */
   static async load(
     device: Device,
     model: CheckedModel,
+    { frames: numFrames, height, width }: VideoSize,
     reporter: Reporter,
     signal: AbortSignal,
   ): Promise<Generator> {
-    const { precision } = model.flags;
-    const onProgress = loadingProgress(reporter, signal);
-    const pipeline = await DwmPipeline.load(device, model.folder, { precision, onProgress });
-    return new Generator(model, pipeline, reporter, signal);
+    const planned = { ...model, needs: { ...model.needs, numFrames, height, width } };
+    return new Generator(model, await openPipeline(device, planned, {}, reporter, signal), reporter, signal);
   }
 
   /** How clips are made, whatever their size. */
   get sampling(): Pick<RunSettings, 'numInferenceSteps' | 'guidanceScale' | 'composite'> {
     const { numInferenceSteps, guidanceScale, composite } = this.settings;
     return { numInferenceSteps, guidanceScale, composite };
+  }
+
+  /** Of outcomes to a goal, in the latent space of the model. */
+  distance(): Distance {
+    const { vae, memory } = this.pipeline;
+    return latentDistance(vae, memory.encodeTiling);
   }
 
   /** What every clip goes with in place of its caption, where that was given. */
@@ -111,11 +138,12 @@ export class Generator {
 
   /** The truth encoded and decoded: what a perfect model would be scored. */
   async roundTrip(clip: Frames): Promise<Frames> {
-    const { vae, device, family } = this.pipeline;
-    const options = { tiling: family.defaults.tiling, signal: this.#signal };
-    const posterior = await encodeVideo(vae, clip, options);
+    const { vae, device, family, memory } = this.pipeline;
+    const { encodeTiling = family.defaults.tiling, decodeTiling = family.defaults.tiling } = memory;
+    const signal = this.#signal;
+    const posterior = await encodeVideo(vae, clip, { tiling: encodeTiling, signal });
     const { mode } = await evaluate(device, { mode: posterior.mode() }).finally(() => posterior.destroy());
-    const video = await vae.decode(mode, options).finally(() => mode.destroy());
+    const video = await vae.decode(mode, { tiling: decodeTiling, signal }).finally(() => mode.destroy());
     const shown = await toBytes(video).finally(() => video.destroy());
     return cut({ ...shown, fps: clip.fps }, clip.frames);
   }

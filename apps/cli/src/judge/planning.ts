@@ -29,7 +29,7 @@ export async function planRoom(
     setup.model,
     task,
     startSearch(),
-    { ...setup.sampling, ...search, prompt: caption },
+    { ...setup.sampling, ...search, prompt: caption, distance: setup.generator.distance() },
     ({ handVideo, trajectory }) =>
       setup.oracle?.know(handVideo, async () => {
         const plan = { action: world.action, caption, acting: trajectory };

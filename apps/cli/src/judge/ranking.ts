@@ -38,7 +38,7 @@ export async function rankRoom(
     handVideo: handVideos[i],
     prompt: captionFor(captions, room.clips[i].caption, right.caption),
   }));
-  const distance = setup.distance();
+  const distance = setup.generator.distance();
   const scene = { staticVideo, prompt: '' };
   const ranked = await rankActions(setup.model, scene, candidates, goal, { ...setup.sampling, distance });
   await writePng(sheet, rankingSheet(ranked, candidates, staticVideo, goal));

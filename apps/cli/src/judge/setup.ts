@@ -1,6 +1,6 @@
 /** What every judgement needs, opened once: the model, the renderers, and the oracle in the model's place if wanted. */
 import type { Device } from '@dwm/core-tensor';
-import { latentDistance, type MetricClip, type WorldModel } from '@dwm/dwm-model';
+import type { MetricClip, WorldModel } from '@dwm/dwm-model';
 import { PosedHands, renderHandClip } from '@dwm/renderer';
 import { decodeImage } from '@dwm/renderer/node';
 import { type ClipSize, drawEnd, handScene, type SimulatedClip, type Unusable } from '@dwm/synth';
@@ -38,8 +38,6 @@ export class Setup {
   get sampling() {
     return { ...this.generator.sampling, seed: this.seed, signal: this.signal };
   }
-
-  readonly distance = (): ReturnType<typeof latentDistance> => latentDistance(this.generator.pipeline.vae);
 
   /** All passes of a clip, or what is wrong with them. The oracle knows what comes of its hands. */
   async draw(clip: SimulatedClip): Promise<ClipPasses | Unusable> {

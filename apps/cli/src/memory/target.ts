@@ -1,7 +1,7 @@
 /** What a plan is made for: a device that is named, or the one of this machine. */
 import { measureFlops } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
-import { type PlanTarget, parseBytes, planDevice } from '@dwm/dwm-model';
+import { type PlanTarget, planDevice } from '@dwm/dwm-model';
 
 /** Share of the measured peak that a run reaches: docs/performance.md has it for the kernels. */
 const SHARE_OF_PEAK = 0.4;
@@ -9,13 +9,18 @@ const SHARE_OF_PEAK = 0.4;
 const LOAD_GBPS = 1;
 
 /**
- * @param given `--device`, a name or the number of a device of this machine, and `--memory`.
- * @throws InvalidArgumentError for a device that is not known, or a memory that is no number of bytes.
+ * @param given `--device`, a name or the number of a device of this machine, and `--memory`, in bytes.
+ * @throws InvalidArgumentError for a device that is not known.
  */
-export async function planTarget(given: { device?: string; memory?: string }): Promise<PlanTarget> {
-  const budget = given.memory === undefined ? undefined : parseBytes(given.memory);
-  if (given.device !== undefined && !/^\d+$/.test(given.device)) {
-    const named = planDevice(given.device);
+export async function planTarget({
+  device: given,
+  memory: budget,
+}: {
+  readonly device?: string;
+  readonly memory?: number;
+}): Promise<PlanTarget> {
+  if (given !== undefined && !/^\d+$/.test(given)) {
+    const named = planDevice(given);
     return { ...named, budget: budget ?? named.budget };
   }
   const device = await openNodeDevice({ memoryLimit: budget });

@@ -4,7 +4,6 @@ import {
   type Candidate,
   type CemState,
   type Latents,
-  latentDistance,
   type MetricClip,
   type Ranked,
   type RankOptions,
@@ -30,7 +29,7 @@ export interface Task {
 /** Paths a round, rounds, and paths that the next round is drawn around: a few minutes on two cores with a small model. */
 export const SEARCH = { population: 16, rounds: 3, elite: 4 } as const;
 
-export interface SearchOptions extends Omit<RankOptions, 'distance' | 'onClip'> {
+export interface SearchOptions extends Omit<RankOptions, 'onClip'> {
   readonly population: number;
   readonly rounds: number;
   readonly elite: number;
@@ -69,7 +68,6 @@ export async function searchPath(
   try {
     staticLatents = await model.encodeStatic(staticVideo, staticVideo, options.signal);
     const scene = { staticVideo, staticLatents, prompt: prompt ?? '' };
-    const distance = latentDistance(model.vae);
     let searched = state;
     while (searched.round < rounds) {
       const { round } = searched;
@@ -84,7 +82,6 @@ export async function searchPath(
         }
         const ranked = await rankActions(model, scene, candidates, goal, {
           ...ranking,
-          distance,
           onClip: (done, total) => onClip?.(round, done, total),
         });
         found = { ranked, candidates };

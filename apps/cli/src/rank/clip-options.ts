@@ -1,7 +1,7 @@
 /** Options of commands that make clips to compare: the model's own settings hold wherever one is left out. */
 import type { RunSettings } from '@dwm/dwm-model';
 import type { Command } from 'commander';
-import { inSteps, integer, real } from '../commands/options.ts';
+import { inSteps, integer, memoryOption, real } from '../commands/options.ts';
 
 export interface ClipFlags {
   numInferenceSteps?: number;
@@ -9,6 +9,7 @@ export interface ClipFlags {
   numFrames?: number;
   height?: number;
   width?: number;
+  memory?: number;
 }
 
 export const withClipOptions = (command: Command): Command =>
@@ -17,7 +18,8 @@ export const withClipOptions = (command: Command): Command =>
     .option('--guidance-scale <g>', 'classifier-free guidance; likewise', real(0))
     .option('--num-frames <n>', 'likewise, 4k + 1', inSteps(1, 4, '4k + 1 frames'))
     .option('--height <pixels>', 'likewise', inSteps(16, 16, 'a multiple of 16'))
-    .option('--width <pixels>', 'likewise', inSteps(16, 16, 'a multiple of 16'));
+    .option('--width <pixels>', 'likewise', inSteps(16, 16, 'a multiple of 16'))
+    .addOption(memoryOption());
 
 /** Frames, pixels and rate of the clips. */
 export const clipSize = (flags: ClipFlags & { fps?: number }, own: RunSettings) => ({

@@ -126,12 +126,13 @@ export class DwmPipeline {
   /** The transformer as the denoiser sees it. */
   readonly network: DenoisingNetwork;
   readonly precision: Precision;
+  /** How the device's memory is used. */
+  readonly memory: MemoryChoice;
   /** What was merged, where there was a LoRA. */
   readonly lora: MergedLora | undefined;
   /** What was merged of a LoRA for fewer steps, where there was one. */
   readonly distilled: MergedLora | undefined;
   readonly #transformer: LoadedTransformer;
-  readonly #memory: MemoryChoice;
   readonly #text: TextReader | undefined;
 
   private constructor(parts: Parts) {
@@ -143,7 +144,7 @@ export class DwmPipeline {
     this.vae = vae;
     const { feedForwardParts } = parts.memory;
     this.network = family.network(transformer, { feedForwardParts, ...parts.networkOptions });
-    this.#memory = parts.memory;
+    this.memory = parts.memory;
     this.precision = precision;
     this.lora = transformer.lora;
     this.distilled = distilled;
@@ -258,7 +259,7 @@ export class DwmPipeline {
     const textLength = this.#textRows(typeof prompt === 'string' ? undefined : prompt.tokens);
     const shape = { latent, textLength, guided: guidanceScale > 1, cache: cacheKind(options) };
     const videos = videosBeside(size, composite);
-    const { encodeTiling = tiling, decodeTiling = tiling } = this.#memory;
+    const { encodeTiling = tiling, decodeTiling = tiling } = this.memory;
     const resizes = [staticVideo, handVideo].map((clip) => planTransfer(this.device, clip, size, fit));
     const encode = this.vae.estimateEncode(size, { tiling: encodeTiling });
     const denoise = this.#planDenoise(shape);
@@ -284,7 +285,7 @@ export class DwmPipeline {
     checkSize(size, this.vae.shape, this.network);
     checkVideo('static', clip);
     const { fit, tiling: usual } = this.family.defaults;
-    const tiling = this.#memory.encodeTiling ?? usual;
+    const tiling = this.memory.encodeTiling ?? usual;
     const video = await toDevice(this.device, clip, size, fit);
     try {
       const posterior = await this.vae.encode(video, { tiling, signal });
@@ -342,7 +343,7 @@ export class DwmPipeline {
   async condition(options: GenerateOptions): Promise<Conditions> {
     const { settings, size, latent, draws, guided, needsStart } = this.#settle(options);
     const { staticLatents, signal, composite } = settings;
-    const tiling = this.#memory.encodeTiling ?? settings.tiling;
+    const tiling = this.memory.encodeTiling ?? settings.tiling;
     const report = options.onProgress ?? (() => {});
     const onWarning = onceEach(options.onWarning ?? ((line) => console.warn(line)));
     for (const line of videoRemarks(options.staticVideo, options.handVideo, size.frames)) onWarning(line);
@@ -471,7 +472,7 @@ export class DwmPipeline {
   ): Promise<DeviceVideo> {
     const settings = { ...this.family.defaults, ...this.settings, ...defined(options) };
     const { signal, composite, onWarning } = settings;
-    const tiling = this.#memory.decodeTiling ?? settings.tiling;
+    const tiling = this.memory.decodeTiling ?? settings.tiling;
     const { vae } = this;
     options.onProgress?.({ stage: 'decode', done: 0 });
     const decodes = composite ? 2 : 1;
@@ -605,7 +606,7 @@ export class DwmPipeline {
     const { device, network, precision } = this;
     const { parameters: outer, stream } = this.#transformer;
     if (!stream && !cache) return Denoiser.create(device, network, shape, condition, rows, calls, precision);
-    const { twoPasses } = this.#memory;
+    const { twoPasses } = this.memory;
     return BlockDenoiser.create(
       device,
       network,
@@ -635,7 +636,7 @@ export class DwmPipeline {
       const plan = Denoiser.plan(device, network, shape, precision);
       return { bytes: plan.memory.total - plan.memory.parameters, plans: [plan] };
     }
-    const { twoPasses } = this.#memory;
+    const { twoPasses } = this.memory;
     const blocks = this.#blocks;
     const weights = blocks.specs(blocks.blocks - 1);
     const { bytes, plans } = planBlockDenoiser(

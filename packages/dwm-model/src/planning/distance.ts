@@ -8,7 +8,7 @@
  * no change at all, and its direction is right.
  */
 import { changedRegion, type Lpips, type MetricClip } from '../metrics/index.ts';
-import type { ClipCodec } from '../vae/index.ts';
+import type { ClipCodec, VaeOptions } from '../vae/index.ts';
 import { encodeVideo, type FileLatents, fileLatents } from '../video/codec.ts';
 
 /** What a goal asks of a scene, single frames [1, height, width, 3]. */
@@ -45,10 +45,16 @@ export function lpipsDistance(lpips: Lpips): Distance {
   return async (outcome, wanted) => (await lpips.frames(within(outcome, wanted), wanted.goal))[0];
 }
 
-/** @param vae of the model, whose sizes the pictures must fit. */
-export function latentDistance(vae: Pick<ClipCodec, 'device' | 'encode'>): Distance {
+/**
+ * @param vae of the model, whose sizes the pictures must fit.
+ * @param tiling of the pictures; whole ones where left out.
+ */
+export function latentDistance(
+  vae: Pick<ClipCodec, 'device' | 'encode'>,
+  tiling?: VaeOptions['tiling'],
+): Distance {
   const encode = async (frame: MetricClip): Promise<FileLatents> => {
-    const posterior = await encodeVideo(vae, frame);
+    const posterior = await encodeVideo(vae, frame, { tiling });
     return fileLatents(vae.device, posterior.mode()).finally(() => posterior.destroy());
   };
   const known = new WeakMap<WantedChange, Promise<{ from: Float32Array; to: Float32Array }>>();
