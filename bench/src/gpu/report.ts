@@ -48,7 +48,7 @@ function workRow(result: WorkResult): string[] {
 
 /** A page of Markdown, whose heading is the device. */
 export function reportPage(result: DeviceReport): string {
-  const { device, peaks, selfTest, golden, work, date, seconds } = result;
+  const { device, peaks, selfTest, golden, work, paper, date, seconds } = result;
   const { adapter, features } = device;
   const matrices = features.subgroupMatrixConfigs.map(
     ({ M, N, K, componentType, resultComponentType }) =>
@@ -86,6 +86,19 @@ export function reportPage(result: DeviceReport): string {
     ...table(
       ['work', 'size', 'precision', 'of real', 'time', 'TFLOPS', 'GB/s', 'FLOP/byte', 'of peak', 'kernels'],
       work.map(workRow),
+    ),
+    '',
+    'On paper, the real sizes by the kernels that this device takes: operations, and bytes between memory and caches, of',
+    'which 64 workgroups that run together load each once.',
+    '',
+    ...table(
+      ['work', 'size', 'precision', 'kernel', 'GFLOP', 'MB', 'FLOP/byte'],
+      paper.flatMap(({ name, size, precision, kernels }) =>
+        kernels.map(({ kernel, flops, bytes, flopsPerByte }) => [
+          ...[name, size, precision, kernel],
+          ...[flops / 1e9, bytes / 1e6, flopsPerByte].map(number),
+        ]),
+      ),
     ),
     '',
     'At the real size, at these rates:',

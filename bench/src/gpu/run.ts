@@ -4,10 +4,17 @@ import {
   type Device,
   DeviceLostError,
   type DeviceTensor,
+  input,
+  type KernelWork,
   measurePeaks,
   type Peaks,
+  PlanTooLargeError,
   type Precision,
+  parameter,
+  planProgram,
   selfTestOnFirstUse,
+  trace,
+  workByKernel,
 } from '@dwm/core-tensor';
 import { GOLDEN, type GoldenCheck, worstOf } from './golden.ts';
 import { filled, kernelWork, NETWORK_BYTES, network, type Work } from './work.ts';
@@ -44,6 +51,14 @@ export interface WorkResult {
   readonly reason?: string;
 }
 
+/** Work at its real size, as this device's kernels would do it. */
+export interface PaperResult {
+  readonly name: string;
+  readonly size: string;
+  readonly precision: Precision;
+  readonly kernels: readonly KernelWork[];
+}
+
 export interface DeviceReport {
   readonly date: string;
   readonly seconds: number;
@@ -53,6 +68,7 @@ export interface DeviceReport {
   readonly selfTest: Readonly<Record<string, string | null>>;
   readonly golden: readonly GoldenResult[];
   readonly work: readonly WorkResult[];
+  readonly paper: readonly PaperResult[];
 }
 
 export interface ReportOptions {
@@ -152,7 +168,28 @@ export async function runReport(device: Device, options: ReportOptions): Promise
     selfTest: Object.fromEntries(device.decisions.verdicts),
     golden,
     work: work.map((result) => withShareOfPeak(result, best)),
+    paper: onPaper(device, precisions.at(-1)!),
   };
+}
+
+/** What the real sizes compute and move; of those left out, a tensor is larger than this device's buffers. */
+function onPaper(device: Device, precision: Precision): PaperResult[] {
+  const whole = { flops: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY };
+  return [...kernelWork(whole), network(1, whole.flops)].flatMap(({ name, size, inputs, weights, run }) => {
+    const outputs = trace({ ...inputs }, (given) => ({
+      out: run(
+        given,
+        Object.fromEntries(Object.entries(weights).map(([key, own]) => [key, input(key, own)])),
+      ),
+    }));
+    try {
+      const plan = planProgram(outputs, device, precision);
+      return [{ name, size, precision, kernels: workByKernel([{ plan, times: 1 }]) }];
+    } catch (error) {
+      if (error instanceof PlanTooLargeError) return [];
+      throw error;
+    }
+  });
 }
 
 const better = (a: Peaks, b: Peaks): Peaks => ({
@@ -185,13 +222,18 @@ async function goldenResult(
 
 async function measureWork(
   device: Device,
-  { inputs: specs, weights: make, run }: Work,
+  { inputs: specs, weights: given, run }: Work,
   precision: Precision,
 ): Promise<Partial<WorkResult>> {
   const made: { destroy(): void }[] = [];
   try {
-    const weights = make(device);
-    made.push(...Object.values(weights));
+    const weights = Object.fromEntries(
+      Object.entries(given).map(([name, { shape, dtype, size }]) => {
+        const tensor = filled(device, shape, dtype, size);
+        made.push(tensor);
+        return [name, parameter(tensor)];
+      }),
+    );
     const inputs = Object.fromEntries(
       Object.entries(specs).map(([name, { shape, dtype }]) => [name, filled(device, shape, dtype, 1)]),
     ) as Record<string, DeviceTensor>;

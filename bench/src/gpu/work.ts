@@ -12,12 +12,11 @@ import {
   elementCount,
   groupNorm,
   linear,
-  parameter,
   spec,
   type Tensor,
   type TensorSpec,
 } from '@dwm/core-tensor';
-import { Parameters, publishedTransformer, transformer, transformerParameters } from '@dwm/dwm-model';
+import { publishedTransformer, transformer, transformerParameters } from '@dwm/dwm-model';
 
 /** One thing to run, at its real size or smaller. */
 export interface Work {
@@ -27,10 +26,14 @@ export interface Work {
   /** Of the real size, in floating-point operations. */
   readonly share: number;
   readonly inputs: Readonly<Record<string, TensorSpec>>;
-  /** Weights, made when the work is begun. */
-  weights(device: Device): Readonly<Record<string, DeviceTensor>>;
-  run(inputs: Readonly<Record<string, Tensor>>, weights: Readonly<Record<string, DeviceTensor>>): Tensor;
+  readonly weights: Readonly<Record<string, Weight>>;
+  run(inputs: Readonly<Record<string, Tensor>>, weights: Readonly<Record<string, Tensor>>): Tensor;
 }
+
+/** A weight, and the size of its numbers. */
+export type Weight = TensorSpec & { readonly size: number };
+
+const weight = (shape: readonly number[], dtype: DType, size: number): Weight => ({ shape, dtype, size });
 
 /** Tokens of 49 frames of 480x720, and of text. */
 const TOKENS = 17_776;
@@ -64,11 +67,8 @@ const layer = (what: string, k: number, n: number, allowed: number): Work => {
     size: `${m} x ${k} x ${n}`,
     share: m / TOKENS,
     inputs: { x: spec([m, k]) },
-    weights: (device) => ({
-      weight: filled(device, [n, k], 'bf16', 1 / Math.sqrt(k)),
-      bias: filled(device, [n], 'f32', 1),
-    }),
-    run: ({ x }, { weight, bias }) => linear(x, parameter(weight), parameter(bias)),
+    weights: { weight: weight([n, k], 'bf16', 1 / Math.sqrt(k)), bias: weight([n], 'f32', 1) },
+    run: ({ x }, own) => linear(x, own.weight, own.bias),
   };
 };
 
@@ -80,7 +80,7 @@ function attend(allowed: number): Work {
     size: `${tokens} tokens, ${HEADS} heads of ${HEAD_DIM}`,
     share: (tokens / TOKENS) ** 2,
     inputs: { q: spec(shape), k: spec(shape), v: spec(shape) },
-    weights: () => ({}),
+    weights: {},
     run: ({ q, k, v }) => attention(q, k, v),
   };
 }
@@ -99,15 +99,12 @@ function convolve(channels: number, down: number, allowed: number): Work {
       x: spec([1, frames, height, width, channels]),
       cache: spec([1, 2, height, width, channels]),
     },
-    weights: (device) => ({
-      weight: filled(device, [3, 3, 3, channels, channels], 'bf16', 1 / Math.sqrt(27 * channels)),
-      bias: filled(device, [channels], 'f32', 1),
-    }),
-    run: ({ x, cache }, { weight, bias }) =>
-      add(
-        conv3d(x, parameter(weight), { cache, padding: { top: 1, bottom: 1, left: 1, right: 1 } }),
-        parameter(bias),
-      ),
+    weights: {
+      weight: weight([3, 3, 3, channels, channels], 'bf16', 1 / Math.sqrt(27 * channels)),
+      bias: weight([channels], 'f32', 1),
+    },
+    run: ({ x, cache }, own) =>
+      add(conv3d(x, own.weight, { cache, padding: { top: 1, bottom: 1, left: 1, right: 1 } }), own.bias),
   };
 }
 
@@ -120,12 +117,8 @@ function normalise(allowedBytes: number): Work {
     size: `${frames} x ${height} x ${width} x ${channels}`,
     share: (height * width) / (240 * 360),
     inputs: { x: spec([1, frames, height, width, channels]) },
-    weights: (device) => ({
-      gamma: filled(device, [channels], 'f32', 1),
-      beta: filled(device, [channels], 'f32', 1),
-    }),
-    run: ({ x }, { gamma, beta }) =>
-      groupNorm(x, { groups: 32, eps: 1e-6, gamma: parameter(gamma), beta: parameter(beta) }),
+    weights: { gamma: weight([channels], 'f32', 1), beta: weight([channels], 'f32', 1) },
+    run: ({ x }, own) => groupNorm(x, { groups: 32, eps: 1e-6, ...own }),
   };
 }
 
@@ -166,15 +159,14 @@ export function network(layers: number, allowed: number): Work {
       text: spec([1, TEXT, config.text_embed_dim]),
       time: spec([1, config.innerDim]),
     },
-    weights: (device) =>
-      Object.fromEntries(
-        Object.entries(transformerParameters(config)).map(([name, { shape }]) => [
-          name,
-          filled(device, shape, 'bf16', shape.length > 1 ? 1 / Math.sqrt(elementCount(shape.slice(1))) : 0.3),
-        ]),
-      ),
-    run: ({ hidden, text, time }, weights) =>
-      transformer(config, new Parameters(new Map(Object.entries(weights))), { hidden, text, time }),
+    weights: Object.fromEntries(
+      Object.entries(transformerParameters(config)).map(([name, { shape }]) => [
+        name,
+        weight(shape, 'bf16', shape.length > 1 ? 1 / Math.sqrt(elementCount(shape.slice(1))) : 0.3),
+      ]),
+    ),
+    run: ({ hidden, text, time }, own) =>
+      transformer(config, { get: (name) => own[name], has: (name) => name in own }, { hidden, text, time }),
   };
 }
 

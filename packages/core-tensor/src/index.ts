@@ -76,6 +76,7 @@ export {
   PlanTooLargeError,
   planProgram,
 } from './plan/plan.ts';
+export { type KernelWork, workByKernel } from './plan/work-by-kernel.ts';
 export * from './program.ts';
 export * from './safetensors/index.ts';
 export { type HostData, spec, type TensorSpec } from './spec.ts';

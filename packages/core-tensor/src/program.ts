@@ -189,7 +189,7 @@ export class Program<I extends Record<string, TensorSpec>, O extends Record<stri
     const verdicts: Promise<Error | undefined>[] = [];
     const inFlight: Promise<void>[] = [];
     const budget = SLICE[device.caps.adapter.kind];
-    const total = this.plan.cost.flops + this.plan.cost.bytes;
+    const total = this.#steps.reduce((sum, { dispatch: { cost } }) => sum + cost.flops + cost.bytes, 0);
     let finished = 0;
     let at = 0;
     let told: Error | undefined;

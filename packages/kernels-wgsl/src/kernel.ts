@@ -30,6 +30,13 @@ export interface Operand {
   readonly byteLength?: number;
 }
 
+/** What a kernel does, counted on paper. */
+export interface Work {
+  readonly flops: number;
+  /** Between memory and the caches: `traffic.ts`. */
+  readonly bytes: number;
+}
+
 /** One compute pass's call: code, operands, uniforms, grid. */
 export interface Dispatch {
   /** Family, variant and tile, e.g. `matmul/tiled 64x64x16`. */
@@ -40,6 +47,8 @@ export interface Dispatch {
   /** 32-bit words of the uniform struct, in declaration order. Floats go through `f32Bits`. */
   readonly uniforms: readonly number[];
   readonly workgroups: readonly [number, number, number];
+  /** Where left out, an equal share of the op's. */
+  readonly work?: Work;
 }
 
 /** What an op becomes: dispatches in order, and the buffers between them. */

@@ -1,6 +1,6 @@
 /**
  * `DWM_TRACE=kernels`: prints, before a program first runs, the kernel of each dispatch: which variant, why, and its
- * share of the step's floating-point operations and bytes, which it reads and writes at the least.
+ * floating-point operations and the bytes that pass between memory and the caches, counted on paper.
  */
 import type { Device } from '../device/device.ts';
 import type { PlannedDispatch } from '../plan/plan.ts';

@@ -126,6 +126,8 @@ const PRODUCTS: readonly Product[] = [
   // Few rows of many, and the other way round.
   { batch: 1, m: 10, n: 300, k: 64 },
   { batch: 1, m: 300, n: 3, k: 100 },
+  // Bands of tiles, of which the last is lower.
+  { batch: 1, m: 310, n: 35, k: 40 },
 ];
 
 describe.skipIf(!has)('on matrix units', { timeout: 300_000 }, () => {

@@ -35,7 +35,7 @@ export interface PlannedBinding {
 /** A dispatch with its operands in their places. */
 export interface PlannedDispatch extends Pick<Dispatch, 'label' | 'wgsl' | 'uniforms' | 'workgroups'> {
   readonly bindings: readonly PlannedBinding[];
-  /** Share of the step's work that this dispatch does. */
+  /** FLOPs, and bytes that pass between memory and the caches; an equal share of the step's where no kernel says. */
   readonly cost: Cost;
   /** Which variant this is and why; undefined where the family has one kernel. */
   readonly receipt: Receipt | undefined;
@@ -202,7 +202,7 @@ export function planProgram(
   let uniforms = 0;
   const dispatches = lowered.flatMap(({ step, lowering, place }) => {
     const share = lowering.dispatches.length;
-    const cost = { flops: step.cost.flops / share, bytes: step.cost.bytes / share };
+    const equal = { flops: step.cost.flops / share, bytes: step.cost.bytes / share };
     return lowering.dispatches.map((dispatch): PlannedDispatch => {
       if (dispatch.uniforms.length > 0) uniforms += uniformStride(caps, dispatch.uniforms.length);
       const bindings = dispatch.operands.map((operand): PlannedBinding => {
@@ -223,7 +223,7 @@ export function planProgram(
               : { kind: 'external', tensor: tensor! };
         return { location, access: operand.access, byteOffset: start + within, byteLength: length };
       });
-      const { label, uniforms: words, workgroups } = dispatch;
+      const { label, uniforms: words, workgroups, work: cost = equal } = dispatch;
       const name = `${step.name}: ${label}`;
       return {
         ...{ label: name, uniforms: words, workgroups, bindings, cost, receipt: lowering.receipt },

@@ -1,5 +1,6 @@
 /** What a plan says of weights that a run does not have: quantized ones, and LoRAs. */
 import { join } from 'node:path';
+import { type Precision, workByKernel } from '@dwm/core-tensor';
 import { openDirectory } from '@dwm/core-tensor/node';
 import { expect, test } from 'vitest';
 import type { ModelShapes } from '../families/family.ts';
@@ -57,17 +58,54 @@ test('LoRAs beside the weights count by their files, one that is merged by its l
   expect(bytes(int8, 1)).toBe(plan(int8, Number.POSITIVE_INFINITY).bytes + 1e6);
 });
 
-test('half precision takes no more beside the weights of the 5B than full, and below 1.6 GB', async () => {
+/** A block and what is around it of the 5B, for 49 frames of 480x720. */
+function planned(device: string, precision: Precision) {
   const { stacked, vae } = publishedShapes('5B');
-  const device = planningDevice(planDevice('h200'));
+  const target = planningDevice(planDevice(device));
   const { network, weights, shapes } = stacked();
-  const latent = vae(device, 'f32').latentSize({ frames: 49, height: 480, width: 720 });
-  const [f32, f16] = (['f32', 'f16'] as const).map((precision) => {
-    const size = { latent, textLength: 226, guided: true, twoPasses: true };
-    const { begin, block, end } = planBlockDenoiser(device, network, weights, shapes.block, size, precision);
-    return Math.max(...[begin, block, end].map(({ plan: { memory } }) => memory.arena));
-  });
+  const latent = vae(target, 'f32').latentSize({ frames: 49, height: 480, width: 720 });
+  const size = { latent, textLength: 226, guided: true, twoPasses: true };
+  return planBlockDenoiser(target, network, weights, shapes.block, size, precision);
+}
+const half = planned('h200', 'f16');
+
+test('half precision takes no more beside the weights of the 5B than full, and below 1.6 GB', () => {
+  const [f32, f16] = [planned('h200', 'f32'), half].map(({ begin, block, end }) =>
+    Math.max(...[begin, block, end].map(({ plan: { memory } }) => memory.arena)),
+  );
   expect(f16).toBeLessThan(1.6e9);
   // The scales of the rows, at the most.
   expect(f16).toBeLessThan(1.01 * f32);
+});
+
+/** What an H200 computes in f16, by what its memory moves. */
+const RIDGE = 200;
+
+test.each([
+  ['h200', half],
+  ['m3', planned('m3', 'f16')],
+])("by the tiles of %s, the 5B's large products and attention are not bound by memory", (_, { block }) => {
+  const [tokens, width] = [17776, 3072];
+  const kernels = workByKernel([{ plan: block.plan, times: 1 }]).filter(({ flops }) => flops > 1e12);
+  expect(kernels.map(({ kernel }) => kernel.split(' ').slice(0, 2).join(' '))).toEqual([
+    'matmul+: matmul/matrix',
+    'attention: attention/matrix',
+  ]);
+  expect(kernels.map(({ flops }) => flops)).toEqual([2 * tokens * 12 * width ** 2, 4 * tokens ** 2 * width]);
+  for (const { kernel, flopsPerByte, bytes } of kernels) {
+    expect(flopsPerByte, kernel).toBeGreaterThan(RIDGE);
+    // In f16, each operand at least once.
+    expect(bytes).toBeGreaterThan(2 * 4 * tokens * width);
+  }
+});
+
+test('a plan tells what the kernels of a step compute and move', async () => {
+  const { kernels, stages } = plan(
+    await readModelShapes(await openDirectory(tiny)),
+    Number.POSITIVE_INFINITY,
+  );
+  const { teraflops } = stages.find(({ stage }) => stage === 'denoise')!;
+  const all = kernels.reduce((sum, { flops }) => sum + flops, 0);
+  expect(all / ((1e12 * teraflops) / needs.numInferenceSteps)).toBeCloseTo(1, 1);
+  for (const { bytes, flops, flopsPerByte } of kernels) expect(flopsPerByte).toBe(flops / bytes);
 });

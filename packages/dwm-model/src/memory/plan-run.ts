@@ -13,10 +13,12 @@
 import {
   DwmError,
   InvalidArgumentError,
+  type KernelWork,
   type Plan,
   PlanTooLargeError,
   type Precision,
   spec,
+  workByKernel,
 } from '@dwm/core-tensor';
 import type { ModelShapes, StackShapes } from '../families/family.ts';
 import { isQuantizedStack, planTextBlock } from '../families/symbols.ts';
@@ -82,6 +84,8 @@ export interface RunPlan {
   readonly size: RunSize;
   readonly choice: MemoryChoice;
   readonly stages: readonly PlannedStage[];
+  /** What the kernels of a denoising step compute and move. */
+  readonly kernels: readonly KernelWork[];
   /** Most bytes on the device at a time. */
   readonly bytes: number;
   /** Of loading what stays. */
@@ -340,16 +344,18 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
     choice: MemoryChoice;
     bytes: number;
     kept: number;
+    planned: BlockDenoiserPlan;
     flops: number;
     reads: number;
     chosen: string;
   };
   const ways: Way[] = [];
-  if (resident && model.vaeBytes + transformerBytes + videos.denoise + resident.bytes <= budget) {
+  if (inBlocks && resident && model.vaeBytes + transformerBytes + videos.denoise + resident.bytes <= budget) {
     ways.push({
       ...{
         choice: ALL_RESIDENT,
         bytes: videos.denoise + resident.bytes,
+        planned: inBlocks,
         flops: resident.flops,
         kept: transformerBytes,
         reads: 0,
@@ -379,6 +385,7 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
           choice: { text: 'come in blocks', twoPasses, residentBlocks: stays, feedForwardParts: parts },
           bytes: own + (away > 0 ? Math.min(away, 2) * stack.blockBytes + mergeBytes : 0),
           kept: stack.outerBytes + stays * stack.blockBytes,
+          planned,
           flops: planned.flops,
           reads: away * stack.blockBytes,
           chosen: `${away === 0 ? 'all' : stays} of ${stack.blocks} blocks stay${away > 0 ? ', the others are streamed' : ''}${twoPasses ? ', guidance in two passes' : ''}${parts > 1 ? `, feed-forward in ${parts} parts` : ''}${skips}`,
@@ -470,6 +477,7 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
       size: { numFrames, height, width, numInferenceSteps, guided },
       choice,
       stages: planned,
+      kernels: kernelsOfStep(way.planned, stack.blocks),
       bytes: stays + Math.max(...planned.map(({ own }) => own)),
       loads: stays,
       ...(seconds !== undefined && { seconds }),
@@ -492,6 +500,18 @@ function residentBytes(
     bytes: inputs + ownBytes(plan) + more * block.plan.memory.uniforms,
     flops: plan.cost.flops + more * block.plan.cost.flops,
   };
+}
+
+function kernelsOfStep(
+  { begin, block, end, combine, passes }: BlockDenoiserPlan,
+  blocks: number,
+): KernelWork[] {
+  return workByKernel([
+    { plan: begin.plan, times: passes },
+    { plan: block.plan, times: passes * blocks },
+    { plan: end.plan, times: passes },
+    ...(combine ? [{ plan: combine.plan, times: 1 }] : []),
+  ]);
 }
 
 interface TextPlan {

@@ -8,6 +8,7 @@ import { byteLength, bytesOf, type DType } from '../dtype.ts';
 import { lineGrid } from '../grid.ts';
 import { type Dispatch, f32Bits, type Lowering, read, scratch, write } from '../kernel.ts';
 import { enables, load } from '../storage.ts';
+import { TOGETHER } from '../traffic.ts';
 import {
   type Bound,
   biasBound,
@@ -158,6 +159,9 @@ export interface TokenWork {
   first?(piece: Piece): boolean;
 }
 
+/** What blocks of rows go through, by whose rows they are. */
+const WALKED = { query: ['k', 'v'], key: ['q', 'g', 'statistics'] };
+
 /** The dispatches of `kernel` over all of `spec`. */
 export function lowerPieces(
   spec: AttentionSpec,
@@ -175,12 +179,17 @@ export function lowerPieces(
   const code = `${kernel.enables}\n${prelude(spec, bounds, caps)}${kernel.main(split)}`;
   const tokenStride = (heads * headDim) / 4;
   const dispatches = pieces.flatMap((owned) =>
-    others.map((range) => {
+    others.map((range): Dispatch => {
       const piece = { ...owned, [other]: range };
       const windows = bounds.map((bound) => boundWindow(bound, piece, caps));
       const blocks = Math.ceil(size(piece[work.own]) / kernel.rows);
       const workgroups = work.workgroups?.(piece) ?? blocks * size(piece.head) * size(piece.batch);
       const first = work.first?.(piece) ?? range[0] === 0;
+      const scores = [piece.batch, piece.head, piece.query, piece.key].map(size).reduce((a, b) => a * b);
+      const walks = Math.ceil(blocks / TOGETHER);
+      const bytes = bounds.map(
+        ({ name }, k) => windows[k].byteLength * (WALKED[work.own].includes(name) ? walks : 1),
+      );
       return {
         label: `attention/${kernel.label}`,
         wgsl: code,
@@ -200,6 +209,12 @@ export function lowerPieces(
           ...bounds.map((bound, k) => (bound.range(piece)[0] - windows[k].firstElement) / bound.lanes),
         ],
         workgroups: lineGrid(workgroups, caps),
+        ...(work.products > 0 && {
+          work: {
+            flops: 2 * work.products * headDim * scores,
+            bytes: bytes.reduce((a, b) => a + b),
+          },
+        }),
       };
     }),
   );

@@ -35,6 +35,7 @@ import {
 } from '../kernel.ts';
 import { elementCount } from '../pointwise/access.ts';
 import { emitFusion, identity } from '../pointwise/fusion.ts';
+import { resultBytes } from '../traffic.ts';
 import { type ConvSpec, convOutputShape } from './geometry.ts';
 import { matrixConv } from './matrix.ts';
 import { convPieces } from './pieces.ts';
@@ -216,6 +217,14 @@ export function lowerTiled(spec: ConvSpec, tile: ConvTile, caps: DeviceCaps): Lo
       ],
       uniforms: [...CONV_FIELDS.map((field) => fields[field]), ...sources.map(({ at }) => at), ...uniforms],
       workgroups: lineGrid(groupsPerFrame * (end - start), caps),
+      work: {
+        flops: 2 * (elements[1] - elements[0]) * inChannels * elementCount(kernel),
+        // Taps that overlap, and the weight, come from the cache.
+        bytes:
+          byteLength(elementCount(kernel) * inChannels * outChannels, staged.weightDtype) +
+          sources.reduce((sum, { window }) => sum + window.byteLength, 0) +
+          resultBytes(elements[1] - elements[0], staged.outputDtype, windows),
+      },
     };
   });
   return { dispatches: [...staging.dispatches, ...main], scratch: staging.scratch };

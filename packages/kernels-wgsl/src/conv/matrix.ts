@@ -22,6 +22,7 @@ import { stageHalf } from '../matmul/stage-half.ts';
 import { elementCount } from '../pointwise/access.ts';
 import { emitFusion, type FusedCode, offsetAlignment } from '../pointwise/fusion.ts';
 import { declare, enables, store } from '../storage.ts';
+import { loadedBytes, resultBytes } from '../traffic.ts';
 import { type ConvSpec, convOutputShape } from './geometry.ts';
 import { convPieces } from './pieces.ts';
 import { SCALES, STAGED_WEIGHT, stageScale, stageX } from './staging.ts';
@@ -105,8 +106,11 @@ export function lowerMatrixConv(spec: ConvSpec, caps: DeviceCaps, build: MatrixB
     const { windows, uniforms } = fused.windows(...piece.elements);
     const [firstPixel, endPixel] = piece.elements.map((element) => element / outChannels);
     const columnTiles = Math.ceil(outChannels / tile.columns);
+    const pixels = endPixel - firstPixel;
+    const rowTiles = Math.ceil(pixels / tile.rows);
+    const sourceBytes = piece.sources.reduce((sum, { window }) => sum + window.byteLength, 0);
     const fields: Record<(typeof FIELDS)[number], number> = {
-      ...{ firstPixel, pixels: endPixel - firstPixel, columnTiles },
+      ...{ firstPixel, pixels, columnTiles },
       ...{
         inFrames: frames,
         outFrames,
@@ -135,7 +139,14 @@ export function lowerMatrixConv(spec: ConvSpec, caps: DeviceCaps, build: MatrixB
         write(0, piece.out),
       ],
       uniforms: [...FIELDS.map((field) => fields[field]), ...piece.sources.map(({ at }) => at), ...uniforms],
-      workgroups: lineGrid(columnTiles * Math.ceil((endPixel - firstPixel) / tile.rows), caps),
+      workgroups: lineGrid(columnTiles * rowTiles, caps),
+      work: {
+        flops: 2 * pixels * outChannels * k,
+        // Taps that overlap come from the cache.
+        bytes:
+          loadedBytes({ tiles: [rowTiles, columnTiles], bytes: [sourceBytes, weightBytes], band: 1 }) +
+          resultBytes(pixels * outChannels, spec.outputDtype, windows),
+      },
     };
   });
   return {

@@ -10,7 +10,7 @@
  */
 
 import type { DeviceCaps } from '../caps.ts';
-import { byteLength } from '../dtype.ts';
+import { byteLength, bytesOf } from '../dtype.ts';
 import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Dispatch, read, scratch } from '../kernel.ts';
@@ -155,6 +155,7 @@ export function stageScale(spec: ConvSpec, caps: DeviceCaps): { dispatches: Disp
         operands: [read(input, bound), scratch(PARTIAL, 'read_write')],
         uniforms: [start, end, -firstElement >>> 0, perGroup, partials],
         workgroups: lineGrid(groups, caps),
+        work: { flops: 2 * (end - start), bytes: 4 * (end - start) },
       });
       partials += groups;
     }
@@ -165,6 +166,7 @@ export function stageScale(spec: ConvSpec, caps: DeviceCaps): { dispatches: Disp
     operands: [scratch(PARTIAL, 'read'), scratch(SCALES, 'read_write')],
     uniforms: [partials],
     workgroups: [1, 1, 1],
+    work: { flops: partials, bytes: 4 * partials },
   });
   return { dispatches, partial: byteLength(partials, 'u32') };
 }
@@ -181,6 +183,10 @@ export function stageHalves(spec: ConvSpec, caps: DeviceCaps): { dispatches: Dis
     operands: [read(1), scratch(SCALES, 'read_write'), scratch(STAGED_WEIGHT, 'read_write')],
     uniforms: [rows, outChannels],
     workgroups: lineGrid(Math.ceil(outChannels / 16), caps),
+    work: {
+      flops: 3 * rows * outChannels,
+      bytes: rows * outChannels * (bytesOf(spec.weightDtype) + bytesOf('f16')),
+    },
   });
   return {
     dispatches,
@@ -230,6 +236,7 @@ export function stageX(
         ],
         uniforms: [(end - start) / 8, (start - firstElement) / 4],
         workgroups: lineGrid(Math.ceil((end - start) / 8 / WORKGROUP), caps),
+        work: { flops: end - start, bytes: 6 * (end - start) },
       }),
     ),
   );

@@ -13,11 +13,12 @@
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
-import { byteLength } from '../dtype.ts';
+import { byteLength, bytesOf } from '../dtype.ts';
 import { foldGrid, lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { type Dispatch, type Lowering, read, scratch, write } from '../kernel.ts';
 import { emitFusion, identity } from '../pointwise/fusion.ts';
 import { declare, enables, type Lanes, store } from '../storage.ts';
+import { loadedBytes, resultBytes } from '../traffic.ts';
 import { matmulPieces } from './pieces.ts';
 import { inputCount, type MatmulSpec, scalingCode } from './spec.ts';
 
@@ -113,7 +114,12 @@ ${kernel.code}`;
     const outStart = batchStart * m * n + rows[0] * n;
     const outEnd = (batchStart + batchCount - 1) * m * n + rows[1] * n;
     const { windows, uniforms } = fused.windows(outStart, outEnd);
-    const tiles = ([from, to]: readonly [number, number], size: number) => Math.ceil((to - from) / size);
+    const [height, width] = [rows[1] - rows[0], columns[1] - columns[0]];
+    const [down, across] = [Math.ceil(height / kernel.rows), Math.ceil(width / kernel.columns)];
+    const loaded = loadedBytes({
+      ...{ tiles: [down, across], band: 1 },
+      bytes: [height * k * bytesOf(dtypeA), width * k * bytesOf(dtypeB)],
+    });
     return {
       label: `matmul/${kernel.label} ${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}${splits > 1 ? ` split ${splits}` : ''}`,
       wgsl: code,
@@ -130,10 +136,11 @@ ${kernel.code}`;
         ...[part, batchCount, 0, 0],
         ...uniforms,
       ],
-      workgroups: foldGrid(
-        [tiles(columns, kernel.columns), tiles(rows, kernel.rows), batchCount * splits],
-        caps,
-      ),
+      workgroups: foldGrid([across, down, batchCount * splits], caps),
+      work: {
+        flops: 2 * batchCount * height * width * k,
+        bytes: batchCount * loaded + resultBytes(splits * batchCount * height * width, dtypeOut, windows),
+      },
     };
   });
   if (splits === 1) return { dispatches, scratch: [] };
@@ -174,5 +181,9 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
     operands: [scratch(0, 'read'), ...windows.map((w, i) => read(inputCount(spec) + i, w)), write(0)],
     uniforms: [count, splits, ...uniforms],
     workgroups: lineGrid(groups, caps),
+    work: {
+      flops: splits * count,
+      bytes: byteLength(splits * count, 'f32') + resultBytes(count, dtypeOut, windows),
+    },
   };
 }

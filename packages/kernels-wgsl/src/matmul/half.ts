@@ -21,6 +21,7 @@ import { type Dispatch, type Lowering, type Operand, read, type Variant, write }
 import { splitRange, windowOf } from '../pointwise/access.ts';
 import { emitFusion, identity, largestWindow, offsetAlignment } from '../pointwise/fusion.ts';
 import { declare, enables, store } from '../storage.ts';
+import { loadedBytes, resultBytes } from '../traffic.ts';
 import { STEP } from './matrix-tile.ts';
 import { inputCount, type MatmulSpec } from './spec.ts';
 import { stageHalf } from './stage-half.ts';
@@ -30,6 +31,8 @@ export interface HalfKernel {
   readonly label: string;
   readonly rows: number;
   readonly columns: number;
+  /** Tiles go down a band of so many before they go on to the next column. */
+  readonly band: number;
   readonly enables: string;
   /** WGSL element type of `a` and `b`. */
   readonly element: string;
@@ -56,6 +59,7 @@ const PLAIN: HalfKernel = {
   label: 'half',
   rows: 32,
   columns: 32,
+  band: 1,
   enables: '',
   element: 'vec4<f16>',
   code: wgsl`
@@ -198,6 +202,8 @@ ${kernel.code}`;
         const out = outWindow(b, rowStart, rowEnd);
         const outStart = b * m * n + rowStart * n;
         const { windows, uniforms } = fused.windows(outStart, outStart + (rowEnd - rowStart) * n);
+        const [rows, columns] = [rowEnd - rowStart, columnEnd - columnStart];
+        const tiles = [Math.ceil(rows / kernel.rows), Math.ceil(columns / kernel.columns)] as const;
         dispatches.push(
           stageHalf(
             {
@@ -227,18 +233,19 @@ ${kernel.code}`;
               write(0, out),
             ],
             uniforms: [
-              ...[rowStart, rowEnd - rowStart, columnStart, columnEnd - columnStart],
+              ...[rowStart, rows, columnStart, columns],
               ...[m, n, pitch, b, -out.firstElement >>> 0],
               ...uniforms,
             ],
-            workgroups: foldGrid(
-              [
-                Math.ceil((columnEnd - columnStart) / kernel.columns),
-                Math.ceil((rowEnd - rowStart) / kernel.rows),
-                1,
-              ],
-              caps,
-            ),
+            workgroups: foldGrid([tiles[1], tiles[0], 1], caps),
+            work: {
+              flops: 2 * rows * columns * k,
+              bytes:
+                loadedBytes({
+                  ...{ tiles, band: kernel.band },
+                  bytes: [byteLength(rows * pitch, 'f16'), byteLength(columns * pitch, 'f16')],
+                }) + resultBytes(rows * columns, dtypeOut, windows),
+            },
           },
         );
         stageB = [];

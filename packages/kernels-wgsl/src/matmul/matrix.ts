@@ -1,6 +1,9 @@
 /**
  * Matmul in f16 on the matrix units of a GPU: the staged rows of `half.ts`, multiplied by the tile of
  * `matrix-tile.ts`. Rows beyond the end are clamped; rows are zero beyond K.
+ *
+ * Tiles go down a band of rows before they go on to the next column: those that run together make a square, whose rows
+ * and columns are the fewest.
  */
 import { WORKGROUP_INDEX } from '../grid.ts';
 import type { Variant } from '../kernel.ts';
@@ -13,6 +16,9 @@ import {
   matrixTiles,
 } from './matrix-tile.ts';
 import type { MatmulSpec } from './spec.ts';
+
+/** Tiles of a band: a square of 8 x 8 run together (`traffic.ts`). */
+const BAND = 8;
 
 export const matrix: Variant<MatmulSpec> = {
   name: 'matrix',
@@ -36,9 +42,15 @@ export function matrixMatmul(build: MatrixBuild): HalfKernel {
     b: source('b', 'column', 'params.columns'),
     start: (rows, columns) => `let tile = ${WORKGROUP_INDEX};
   let columnTiles = (params.columns + ${columns - 1}u) / ${columns}u;
-  let row = tile / columnTiles * ${rows}u; let column = tile % columnTiles * ${columns}u;`,
+  let rowTiles = (params.rows + ${rows - 1}u) / ${rows}u;
+  let firstRow = tile / (${BAND}u * columnTiles) * ${BAND}u;
+  let within = tile % (${BAND}u * columnTiles);
+  // The last band may be lower; a surplus workgroup of a folded grid is below all rows.
+  let band = clamp(rowTiles - min(firstRow, rowTiles), 1u, ${BAND}u);
+  let row = (firstRow + within % band) * ${rows}u;
+  let column = within / band * ${columns}u;`,
     steps: 'params.pitch',
     unseen: 'min(params.batch, 1u)',
   });
-  return { ...kernel, element: 'vec4<u32>' };
+  return { ...kernel, element: 'vec4<u32>', band: BAND };
 }

@@ -13,7 +13,7 @@
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
-import type { DType } from '../dtype.ts';
+import { bytesOf, type DType } from '../dtype.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import type { Dispatch, Operand } from '../kernel.ts';
 import { declare, enables, load } from '../storage.ts';
@@ -41,6 +41,7 @@ export function stageHalf(spec: StageSpec, caps: DeviceCaps): Dispatch {
   const { scaling } = spec;
   const apart = spec.scales !== undefined;
   const stored = load('x', spec.dtype, 'e', caps);
+  const bytes = spec.rows * (spec.k * bytesOf(spec.dtype) + spec.pitch * bytesOf('f16'));
   const code = wgsl`${enables([spec.dtype, 'f16'], caps)}
 struct Params { at: u32, rows: u32, k: u32, pitch: u32, strideRow: u32, strideStep: u32, firstRow: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -100,5 +101,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
       scaling?.firstRow ?? 0,
     ],
     workgroups: lineGrid(spec.rows, caps),
+    // Its magnitude, whether it is the largest, and its product with the scale.
+    work: { flops: 3 * spec.rows * spec.k, bytes },
   };
 }
