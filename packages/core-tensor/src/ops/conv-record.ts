@@ -93,7 +93,7 @@ const vjpOf =
           },
           epilogue: false,
           bindings: 3,
-          lower: ({ caps }) => lowerConvWeightGradient(geometry, caps),
+          lower: (target) => lowerConvWeightGradient(geometry, target),
         },
         inputs,
         [{ shape: weight.shape, dtype: 'f32' }],

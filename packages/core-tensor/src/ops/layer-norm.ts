@@ -63,7 +63,7 @@ function normalize(name: string, x: Tensor, { eps, gamma, beta }: LayerNormOptio
       epilogue: true,
       bindings: 2 + affine.length,
       vjp: vjpOf(name, spec),
-      lower: ({ caps }, epilogue) => lowerLayerNorm({ ...spec, epilogue }, caps),
+      lower: (target, epilogue) => lowerLayerNorm({ ...spec, epilogue }, target),
     },
     [x, ...affine],
     [{ shape: x.shape, dtype: 'f32' }],

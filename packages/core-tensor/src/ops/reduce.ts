@@ -64,8 +64,8 @@ function reduceMiddle(reduction: Reduction, x: Tensor, rows: number, length: num
       epilogue: false,
       bindings: 2,
       prologue: true,
-      lower: ({ caps }, _, source = denseSource(count, x.dtype)) =>
-        lowerReduce({ rows, length, inner, reduction, source }, caps),
+      lower: (target, _, source = denseSource(count, x.dtype)) =>
+        lowerReduce({ rows, length, inner, reduction, source }, target),
       vjp: ({ inputs: [whole], outputs: [out], gradients: [g] }) => {
         const along = (tensor: Tensor) => reshape(tensor, [rows, 1, inner]);
         if (reduction === 'sum') return [broadcastTo(along(g!), whole.shape)];

@@ -1,17 +1,21 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Choice, classOf, Decisions } from '@dwm/kernels-wgsl';
+import { type Choice, classOf, Decisions, elementCount } from '@dwm/kernels-wgsl';
 import { afterEach, expect, test } from 'vitest';
+import { grad } from '../grad/grad.ts';
 import { loadTuning, openNodeDevice, resetTuning, saveTuning } from '../node/index.ts';
 import { traceKernels } from '../node/trace-kernels.ts';
 import { attention } from '../ops/attention.ts';
 import { conv3d } from '../ops/conv.ts';
+import { layerNorm } from '../ops/layer-norm.ts';
 import { matmul } from '../ops/matmul.ts';
-import { add, silu } from '../ops/pointwise.ts';
+import { add, mul, silu } from '../ops/pointwise.ts';
+import { sum } from '../ops/reduce.ts';
 import { spec } from '../ops/testing.ts';
 import { planProgram } from '../plan/plan.ts';
 import { compile, Program, trace } from '../program.ts';
+import type { Tensor, TensorSpec } from '../tensor.ts';
 import { setFirstUse } from './before-use.ts';
 import { tuneOnFirstUse } from './first-use.ts';
 import { type Question, questionsOf, tune } from './tune.ts';
@@ -91,17 +95,41 @@ test('whichever candidate is the fastest is chosen and planned', async () => {
   expect(await traced()).toContain('(tuned: ');
 });
 
-test('every candidate computes the same', async () => {
-  const [question] = questionsOf([plan()]);
-  const wave = (count: number) => Float32Array.from({ length: count }, (_, i) => Math.sin(i));
+const normalized = { x: spec([21, 132]), gamma: spec([132]) };
+const convolved = { x: spec([1, 3, 5, 6, 9]), w: spec([2, 1, 1, 9, 10]), g: spec([1, 3, 5, 6, 10]) };
+
+test.each<[family: string, Record<string, TensorSpec>, () => Record<string, Tensor>]>([
+  ['matmul', inputs, outputs],
+  [
+    'layerNorm',
+    normalized,
+    () => trace(normalized, (t) => ({ out: layerNorm(t.x, { eps: 1e-5, gamma: t.gamma }) })),
+  ],
+  [
+    'conv weight gradient',
+    convolved,
+    () =>
+      trace(convolved, ({ x, w, g }) => ({ out: grad(sum(mul(conv3d(x, w), g), [0, 1, 2, 3, 4]), [w])[0] })),
+  ],
+])('every candidate computes the same: %s', async (family, specs, make) => {
+  const planned = () => planProgram(make(), device);
+  const question = questionsOf([planned()]).find((each) => each.family === family);
+  const values = Object.fromEntries(
+    Object.entries(specs).map(([input, { shape }]) => [
+      input,
+      Float32Array.from({ length: elementCount(shape) }, (_, i) => Math.sin(i)),
+    ]),
+  );
   const results = [];
-  for (const choice of question.alternatives) {
-    device.decisions.choices.set(question.key, choice);
-    const program = await Program.create(device, plan(), inputs);
-    const { out } = await program.run({ a: wave(40 * 64), b: wave(48 * 64), c: wave(48) });
+  for (const choice of question!.alternatives) {
+    device.decisions.choices.set(question!.key, choice);
+    const program = await Program.create<typeof specs, Record<string, Tensor>>(device, planned(), specs);
+    expect(program.plan.steps.map(({ receipt }) => receipt?.variant)).toContain(choice.variant);
+    const { out } = await program.run(values);
     results.push(await out.read());
     program.destroy();
   }
+  expect(results.length).toBeGreaterThan(1);
   for (const result of results)
     for (let i = 0; i < result.length; i++) expect(result[i]).toBeCloseTo(results[0][i], 4);
 });

@@ -10,8 +10,8 @@
  * whose products it sums in registers over a run of output rows, P pixels a step; `merge` adds up the runs in
  * order. Runs are short enough to keep f32 sums accurate and, where the weight is small, many enough to fill
  * the device.
- * Where invocations of a subgroup run in lanes of a CPU (`share` > 0), lanes take neighbouring input channels,
- * each loads other channels of g, and broadcasts hand them round.
+ * Variants: `lanes`, where invocations of a subgroup run in lanes of a CPU (`share` > 0), which take neighbouring input
+ * channels, each load other channels of g, and hand them round by broadcasts; else `tiled`. Their parameters are C and N.
  * Host: x, g or a cache longer than a binding are cut into runs of whole output frames, each of which adds to
  * what is there; the frames that one output frame reads, and the weight, must fit in one binding.
  */
@@ -21,7 +21,17 @@ import { cpuLanes, type DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';
 import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
-import { type Dispatch, type Lowering, read, scratch, write } from '../kernel.ts';
+import {
+  type Dispatch,
+  type KernelTarget,
+  type Lowering,
+  lowerChosen,
+  read,
+  scratch,
+  type Tuning,
+  type Variant,
+  write,
+} from '../kernel.ts';
 import { elementCount, splitRange, type Window, windowOf } from '../pointwise/access.ts';
 import { offsetAlignment } from '../pointwise/fusion.ts';
 import { declare, type Lanes } from '../storage.ts';
@@ -67,18 +77,53 @@ const FIELDS = [
   'atG',
 ] as const;
 
-/** The gradient of the weight, f32: inputs x, the gradient of the result, the cache where there is one. */
-export function lowerConvWeightGradient(shape: ConvShape, caps: DeviceCaps): Lowering {
+/** Lanes that share loads of g; 0 where there are none. */
+const sharing = (caps: DeviceCaps): number => ([4, 8].includes(cpuLanes(caps)) ? cpuLanes(caps) : 0);
+
+/** Output channels of an invocation: the wanted ones, or fewer where a pixel of g has fewer. */
+const outputsOf = ({ outChannels }: ConvShape, ...wanted: readonly number[]): number[] => [
+  ...new Set(wanted.map((outputs) => Math.min(outputs, Math.ceil(outChannels / 4) * 4))),
+];
+
+const tileOf = (tuning?: Tuning): Omit<Tile, 'share'> => ({
+  channels: tuning!.channels,
+  outputs: tuning!.outputs,
+});
+
+const CONV_WEIGHT_GRADIENT_VARIANTS: readonly Variant<ConvShape>[] = [
+  {
+    name: 'lanes',
+    applies: (_, caps) => sharing(caps) > 0,
+    candidates(shape, caps) {
+      const channels = shape.inChannels > sharing(caps) ? 2 : 1;
+      return outputsOf(shape, 16, 8).map((outputs) => ({ channels, outputs }));
+    },
+    lower: (shape, caps, tuning) => lowerTile(shape, { ...tileOf(tuning), share: sharing(caps) }, caps),
+  },
+  {
+    name: 'tiled',
+    applies: () => true,
+    candidates(shape) {
+      const channels = shape.inChannels % 4 === 0 ? 4 : 1;
+      return outputsOf(shape, 8, 4).map((outputs) => ({ channels, outputs }));
+    },
+    lower: (shape, caps, tuning) => lowerTile(shape, { ...tileOf(tuning), share: 0 }, caps),
+  },
+];
+
+/**
+ * The gradient of the weight, f32, by the variant that was chosen for the class of `shape`, else by the first that
+ * applies: inputs x, the gradient of the result, the cache where there is one.
+ */
+export const lowerConvWeightGradient = (shape: ConvShape, target: KernelTarget): Lowering =>
+  lowerChosen('conv weight gradient', CONV_WEIGHT_GRADIENT_VARIANTS, shape, target);
+
+function lowerTile(shape: ConvShape, tile: Tile, caps: DeviceCaps): Lowering {
   const { batch, frames, height, width, inChannels, outChannels, kernel, cached, upsample } = shape;
   const [, outFrames, outHeight, outWidth] = convOutputShape(shape);
   const [kt, kh, kw] = kernel;
   const last = kt - 1;
-  const share = [4, 8].includes(cpuLanes(caps)) ? cpuLanes(caps) : 0;
-  const wide = Math.ceil(outChannels / 4) * 4;
-  const tile: Tile =
-    share > 0
-      ? { channels: inChannels > share ? 2 : 1, outputs: Math.min(16, wide), share }
-      : { channels: inChannels % 4 === 0 ? 4 : 1, outputs: Math.min(8, wide), share };
+  const { share } = tile;
 
   const count = elementCount(kernel) * inChannels * outChannels;
   const alignment = offsetAlignment(caps);

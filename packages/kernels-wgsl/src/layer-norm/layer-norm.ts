@@ -17,7 +17,17 @@ import type { DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';
 import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
-import { type Dispatch, f32Bits, type Lowering, type Operand, read, write } from '../kernel.ts';
+import {
+  type Dispatch,
+  f32Bits,
+  type KernelTarget,
+  type Lowering,
+  lowerChosen,
+  type Operand,
+  read,
+  type Variant,
+  write,
+} from '../kernel.ts';
 import { splitRange, type Window, windowOf } from '../pointwise/access.ts';
 import {
   emitFusion,
@@ -52,14 +62,33 @@ export interface LayerNormSpec {
   readonly epilogue?: Epilogue;
 }
 
-/** Output [rows, channels]: inputs x, then gamma and beta where given, the epilogue's. */
-export function lowerLayerNorm(spec: LayerNormSpec, caps: DeviceCaps): Lowering {
+/** What a variant is made of: the epilogue, also where the spec has none, the channels of a step, and the tile. */
+function partsOf(spec: LayerNormSpec, caps: DeviceCaps): [Epilogue, Lanes, RowTile] {
   const { rows, channels } = spec;
   const epilogue = spec.epilogue ?? { fusion: identity([rows * channels]), dtype: 'f32' as const };
   const lanes: Lanes = channels % 4 === 0 && takesFourLanes(epilogue.fusion) ? 4 : 1;
-  const tile = rowTile(channels / lanes, caps);
-  return { scratch: [], dispatches: (tile.subgroup ? vectors : teams)(spec, epilogue, lanes, tile, caps) };
+  return [epilogue, lanes, rowTile(channels / lanes, caps)];
 }
+
+const LAYER_NORM_VARIANTS: readonly Variant<LayerNormSpec>[] = [
+  {
+    name: 'vectors',
+    applies: (spec, caps) => partsOf(spec, caps)[2].subgroup,
+    lower: (spec, caps) => ({ scratch: [], dispatches: vectors(spec, ...partsOf(spec, caps), caps) }),
+  },
+  {
+    name: 'teams',
+    applies: () => true,
+    lower: (spec, caps) => ({ scratch: [], dispatches: teams(spec, ...partsOf(spec, caps), caps) }),
+  },
+];
+
+/**
+ * Layer normalization by the variant that was chosen for the class of `spec`, else by the first that applies.
+ * Output [rows, channels]: inputs x, then gamma and beta where given, the epilogue's.
+ */
+export const lowerLayerNorm = (spec: LayerNormSpec, target: KernelTarget): Lowering =>
+  lowerChosen('layerNorm', LAYER_NORM_VARIANTS, spec, target);
 
 /** One subgroup a workgroup, which takes rows of one outer index of the epilogue. */
 function vectors(

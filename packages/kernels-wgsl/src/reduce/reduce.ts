@@ -14,7 +14,16 @@ import type { DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';
 import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
-import { type Dispatch, f32Bits, type Lowering, scratch, write } from '../kernel.ts';
+import {
+  type Dispatch,
+  f32Bits,
+  type KernelTarget,
+  type Lowering,
+  lowerChosen,
+  scratch,
+  type Variant,
+  write,
+} from '../kernel.ts';
 import { splitRange } from '../pointwise/access.ts';
 import { declare } from '../storage.ts';
 import { lowerColumns } from './columns.ts';
@@ -24,10 +33,14 @@ import type { ReduceSpec } from './spec.ts';
 
 const CHUNK = 1024;
 
+const REDUCE_VARIANTS: readonly Variant<ReduceSpec>[] = [
+  { name: 'rows', applies: ({ inner }) => inner === 1, lower: lowerRows },
+  { name: 'columns', applies: ({ inner }) => inner > 1, lower: lowerColumns },
+];
+
 /** Output [rows], f32: inputs are the operands of the source's expression. */
-export function lowerReduce(spec: ReduceSpec, caps: DeviceCaps): Lowering {
-  return spec.inner === 1 ? lowerRows(spec, caps) : lowerColumns(spec, caps);
-}
+export const lowerReduce = (spec: ReduceSpec, target: KernelTarget): Lowering =>
+  lowerChosen('reduce', REDUCE_VARIANTS, spec, target);
 
 function lowerRows(spec: ReduceSpec, caps: DeviceCaps): Lowering {
   const dispatches: Dispatch[] = [];
