@@ -64,6 +64,8 @@ test.skipIf(process.platform === 'win32')('--prompt-file may be a pipe', async (
   const command = 'echo "A hand waves." | "$0" "$@" --prompt-file /dev/stdin';
   const { status, stderr } = spawnSync('bash', ['-c', command, DWM, ...run], { encoding: 'utf8' });
   expect(status, stderr).toBe(0);
+  // A dry run has all checks of a run.
+  expect(stderr).toMatch(/^9 of 9 frames at their own speed, .*; hands in/m);
 });
 
 test('the golden run from PNG frames: the pixels of the original, twice the same bits, a record that repeats it', async () => {

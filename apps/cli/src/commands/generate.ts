@@ -470,11 +470,12 @@ async function generateAll(
     }),
     ...{ tiling: flags.tiling, cache, cfgSkipRatio: shortcuts.cfgSkipRatio },
   };
-  if (flags.dryRun) {
+  const tellPlan = async () => {
     const plan = planRun(shapes, await planTarget(flags), needs);
     reporter.result(plan, await planTable(plan, model));
-    return;
-  }
+  };
+  // Clips that are shared or fetched are looked at by whoever makes them.
+  if (flags.dryRun && (worker || flags.remote)) return tellPlan();
   const planned = { path: model, folder, shapes, needs };
   const opening = () => openModelOf(flags, planned, tuned, experiment, reporter, signal);
   const promptOf = async (job: Job) => {
@@ -511,6 +512,7 @@ async function generateAll(
   const first = drawn ? { prompt: await promptOf(todo[0]) } : await read(todo[0]);
   const limit = drawn && knowsOnly(basename(flags.model ?? ''));
   if (limit) reporter.say(limit);
+  if (flags.dryRun) return tellPlan();
 
   const { device, pipeline } = await opening();
   const run = {

@@ -59,6 +59,6 @@ export async function planTable(plan: RunPlan, model: string): Promise<string> {
       .trimEnd(),
   );
   const guided = run.guided ? ', guided' : '';
-  const title = `${run.numFrames} frames of ${run.width}x${run.height}, ${run.numInferenceSteps} steps${guided}, on ${device}`;
+  const title = `${run.numFrames} frames of ${run.width}x${run.height}, ${run.numInferenceSteps} ${run.numInferenceSteps === 1 ? 'step' : 'steps'}${guided}, on ${device}`;
   return [title, ...lines, ...(await quantizedLines(plan, model)), planLine(plan)].join('\n');
 }
