@@ -2,18 +2,19 @@
 import { basename, dirname, extname, join } from 'node:path';
 import { InvalidArgumentError } from '@dwm/core-tensor';
 import { checkOutput, withOutput } from '@dwm/core-tensor/node';
-import { DwmPipeline, DwmStream, familyOf, NotCausalError } from '@dwm/dwm-model';
-import { contactSheet, type Frames, writePng, writeVideo } from '@dwm/media/node';
+import { clipReport, DwmPipeline, DwmStream, familyOf, NotCausalError } from '@dwm/dwm-model';
+import { contactSheet, writePng, writeVideo } from '@dwm/media/node';
 import { type Command, Option } from 'commander';
 import { checkText } from '../generate/check.ts';
 import { chooseModel, DEFAULT_MODEL } from '../generate/default-model.ts';
 import { exists } from '../generate/files.ts';
-import { readClip, readNamedPrompt, readPrompt, readPromptEmbeds } from '../generate/inputs.ts';
+import { readNamedPrompt, readPrompt, readPromptEmbeds } from '../generate/inputs.ts';
 import { jobOfVideo } from '../generate/jobs.ts';
 import { recordMetadata } from '../generate/outputs.ts';
 import { loadingProgress } from '../generate/progress.ts';
 import { interruptible } from '../interrupt.ts';
 import { atSize } from '../live/at-size.ts';
+import { readPair } from '../live/read-pair.ts';
 import { type LiveRates, runLive } from '../live/run.ts';
 import { drawVideos, readClipFiles } from '../render/clips.ts';
 import { type DrawFlags, drawOptions, handGlbOption, manoOption } from '../render/options.ts';
@@ -163,6 +164,7 @@ async function live(
           },
         )
       : await readPair(files, fps, flags.numFrames);
+  if ('staticVideo' in clips) tellClip(clips, { height, width }, reporter);
   const pathFrames = 'staticVideo' in clips ? clips.handVideo.frames : clips.trajectory.frames.length;
   await withOutput(dirname(out), { name: basename(out, '.mp4') }, async () => {
     await checkOutput(dirname(out), pathFrames * flags.repeat * height * width * PIXEL_BYTES);
@@ -259,34 +261,16 @@ function filesOf(flags: Flags): Files {
   return { static: still, hands, ...(beside && { caption: beside.promptFile }) };
 }
 
-/** Static video and hands of the same length, at `fps`. */
-async function readPair(
-  files: { readonly static: string; readonly hands: string },
-  fps: number,
-  frames: number | undefined,
-): Promise<{ staticVideo: Frames; handVideo: Frames }> {
-  const [staticVideo, handVideo] = await Promise.all([
-    readClip(files.static, fps),
-    readClip(files.hands, fps),
-  ]);
-  const count = frames ?? handVideo.frames;
-  if (count > handVideo.frames) {
-    throw new InvalidArgumentError(
-      'num-frames',
-      `${files.hands} has ${handVideo.frames} frames, fewer than ${count}; pass --num-frames ${handVideo.frames} or less`,
-    );
-  }
-  const cut = (video: Frames) => ({
-    ...{ ...video, frames: Math.min(count, video.frames) },
-    data: video.data.subarray(0, Math.min(count, video.frames) * video.height * video.width * 3),
-  });
-  if (staticVideo.frames !== 1 && staticVideo.frames < count) {
-    throw new InvalidArgumentError(
-      'static',
-      `${files.static} has ${staticVideo.frames} frames and ${files.hands} ${count}; give a static video as long, or one of a single frame for a camera that stands`,
-    );
-  }
-  return { staticVideo: cut(staticVideo), handVideo: cut(handVideo) };
+/** What is used of the videos, and what is odd about them. */
+function tellClip(
+  { handVideo, sources }: Awaited<ReturnType<typeof readPair>>,
+  size: { readonly height: number; readonly width: number },
+  reporter: Reporter,
+): void {
+  const aim = { ...size, numFrames: handVideo.frames, fps: handVideo.fps };
+  const { line, warnings } = clipReport(sources, handVideo, aim);
+  reporter.say(line);
+  for (const warning of warnings) reporter.warn(warning);
 }
 
 async function promptOf(flags: Flags, caption: string | undefined, reporter: Reporter): Promise<string> {
