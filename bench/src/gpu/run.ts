@@ -45,7 +45,7 @@ export interface WorkResult {
   readonly intensity?: number;
   /** Time at the measured peak of what bounds it, by the time it took. */
   readonly percentOfPeak?: number;
-  /** Variants that ran, e.g. `matmul matrix side=4 config=0`. */
+  /** Variants that ran, e.g. `matmul matrix side=4 buffers=2 config=0 splits=1`. */
   readonly kernels?: readonly string[];
   /** Why it was not measured. */
   readonly reason?: string;

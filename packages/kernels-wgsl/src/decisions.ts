@@ -61,7 +61,7 @@ export class Decisions {
   }
 }
 
-/** E.g. `matmul matrix side=2 config=1`. */
+/** E.g. `matmul matrix side=2 buffers=2 config=1 splits=1`. */
 export const kernelName = (family: string, { variant, tuning }: Choice): string =>
   [family, variant, ...Object.entries(tuning ?? {}).map(([name, value]) => `${name}=${value}`)].join(' ');
 

@@ -6,6 +6,10 @@ import type { DeviceCaps } from './caps.ts';
 import { lowerTiled } from './conv/conv.ts';
 import { type ConvSpec, convOutputShape } from './conv/geometry.ts';
 import type { ConvTile } from './conv/tile.ts';
+import { lowerHalf } from './matmul/half.ts';
+import { matrixMatmul } from './matmul/matrix.ts';
+import { matrixKernel } from './matmul/matrix-tile.ts';
+import type { MatmulSpec } from './matmul/spec.ts';
 import { identity } from './pointwise/fusion.ts';
 
 const caps = {
@@ -52,4 +56,19 @@ test.each([
   const size = { M: 8, N: 8, K: 8 };
   const { enables, main } = matrixAttentionKernel(heads, { subgroups: 2, keys: 32 }, size, 32, emulate);
   await expect(enables + main(split)).toMatchFileSnapshot(`__snapshots__/attention-matrix-${name}.wgsl`);
+});
+
+test.each([
+  ['one-buffer', 1, 1],
+  ['two-buffers-in-parts', 2, 4],
+] as const)('matmul on matrix units, %s', async (name, buffers, splits) => {
+  const product: MatmulSpec = {
+    ...{ batch: 1, m: 40, n: 50, k: 100, transposeA: false, transposeB: true, sharedB: true },
+    ...{ dtypeA: 'f32', dtypeB: 'bf16', dtypeOut: 'f32', halfPrecision: true, epilogue: undefined },
+  };
+  const kernel = matrixMatmul((sources) =>
+    matrixKernel({ side: 1, buffers }, { M: 8, N: 8, K: 8 }, 32, false, sources),
+  );
+  const { dispatches } = lowerHalf(product, caps, kernel, splits);
+  await expect(dispatches[2].wgsl).toMatchFileSnapshot(`__snapshots__/matmul-matrix-${name}.wgsl`);
 });

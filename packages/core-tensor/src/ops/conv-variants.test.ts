@@ -74,7 +74,9 @@ async function errorOf(
 const emulated =
   (caps: DeviceCaps = device.caps): Lower =>
   (convSpec) =>
-    lowerMatrixConv(convSpec, caps, (sources) => matrixKernel(1, { M: 16, N: 16, K: 16 }, 32, true, sources));
+    lowerMatrixConv(convSpec, caps, (sources) =>
+      matrixKernel({ side: 1, buffers: 1 }, { M: 16, N: 16, K: 16 }, 32, true, sources),
+    );
 
 /** These capabilities, but of a GPU without subgroups. */
 const gpuCaps: DeviceCaps = {

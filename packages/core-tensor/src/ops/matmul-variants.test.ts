@@ -164,20 +164,23 @@ test('staged 128 x 128', async () => {
 });
 
 test.for([
-  { side: 1, config: { M: 16, N: 16, K: 16 } },
-  { side: 1, config: { M: 16, N: 8, K: 16 } },
-  { side: 1, config: { M: 8, N: 16, K: 16 } },
-  { side: 2, config: { M: 8, N: 8, K: 8 } },
-])('matrix kernel without matrix units: side $side, $config', async ({ side, config }, { skip }) => {
-  if (!device.caps.features.f16) skip('the adapter has no f16');
-  const kernel = matrixMatmul((sources) => matrixKernel(side, config, 32, true, sources));
-  // Few, because lavapipe takes seconds to compile it for each width.
-  for (const [transposeA, transposeB] of TRANSPOSES.slice(0, 3)) {
-    const shape = { batch: 2, m: 35, n: 31, k: 65, transposeA, transposeB };
-    const error = await errorOf(shape, (matmulSpec) => lowerHalf(matmulSpec, device.caps, kernel));
-    expect(error).toBeLessThan(2e-3);
-  }
-});
+  { side: 1, buffers: 1, splits: 1, config: { M: 16, N: 16, K: 16 } },
+  { side: 1, buffers: 2, splits: 2, config: { M: 16, N: 8, K: 16 } },
+  { side: 1, buffers: 2, splits: 1, config: { M: 8, N: 16, K: 16 } },
+  { side: 2, buffers: 1, splits: 3, config: { M: 8, N: 8, K: 8 } },
+] as const)(
+  'matrix kernel without matrix units: side $side, buffers $buffers, $config',
+  async ({ side, buffers, config }, { skip }) => {
+    if (!device.caps.features.f16) skip('the adapter has no f16');
+    const kernel = matrixMatmul((sources) => matrixKernel({ side, buffers }, config, 32, true, sources));
+    // Few, because lavapipe takes seconds to compile it for each width.
+    for (const [transposeA, transposeB] of TRANSPOSES.slice(0, 3)) {
+      const shape = { batch: 2, m: 35, n: 31, k: 65, transposeA, transposeB };
+      const error = await errorOf(shape, (matmulSpec) => lowerHalf(matmulSpec, device.caps, kernel));
+      expect(error).toBeLessThan(2e-3);
+    }
+  },
+);
 
 test('200 random shapes', async () => {
   const upTo = (most: number) => 1 + Math.floor(random() ** 2 * most);
@@ -272,7 +275,9 @@ describe.each(['i8', 'i4', 'e4m3', 'e5m2'] as const)('weights in %s', (dtype) =>
       }
       // lavapipe takes seconds to compile it: once.
       if (!halfPrecision || dtype !== 'i4' || m < 9 || !device.caps.features.f16) continue;
-      const kernel = matrixMatmul((sources) => matrixKernel(1, { M: 8, N: 8, K: 8 }, 32, true, sources));
+      const kernel = matrixMatmul((sources) =>
+        matrixKernel({ side: 1, buffers: 1 }, { M: 8, N: 8, K: 8 }, 32, true, sources),
+      );
       expect(await lower(lowerHalf(matmulSpec, device.caps, kernel)), 'matrix').toBeLessThan(5e-3);
     }
   });

@@ -157,14 +157,14 @@ describe.skipIf(!has)('on matrix units', { timeout: 300_000 }, () => {
     wanted: (tuning: Tuning) => boolean,
     fn: () => Promise<void>,
   ): Promise<void> {
-    const choices = device.decisions.choices;
     const receipt = planProgram(outputs, device, 'f16').dispatches.find((each) => each.receipt)!.receipt!;
     const tile = receipt
       .alternatives()
       .find(({ variant, tuning }) => variant === 'matrix' && wanted(tuning!));
-    choices.set(receipt.key, tile!);
+    expect(tile).toBeDefined();
+    for (const of of [device, unchecked]) of.decisions.choices.set(receipt.key, tile!);
     await fn();
-    choices.delete(receipt.key);
+    for (const of of [device, unchecked]) of.decisions.choices.delete(receipt.key);
   }
 
   test('matmul: the largest tile', async () => {
@@ -175,6 +175,26 @@ describe.skipIf(!has)('on matrix units', { timeout: 300_000 }, () => {
       ({ side }) => side === 4,
       async () => expect(await matmulError({ batch: 1, m, n, k })).toBeLessThan(BOUND),
     );
+  });
+
+  test.each([
+    ['two buffers', 2, 1, [1, 33, 64, 200]],
+    ['parts of K', 1, 2, [1100]],
+    ['two buffers, parts of K', 2, 4, [2100]],
+  ] as const)('matmul: %s', async (_, buffers, splits, steps) => {
+    for (const [i, k] of steps.entries()) {
+      const [batch, m, n] = [2, 35, 19 + (k % 7)];
+      const outputs = trace({ a: spec([batch, m, k]), b: spec([batch, k, n]) }, ({ a, b }) => ({
+        out: matmul(a, b),
+      }));
+      const check = async () =>
+        expect(await matmulError({ batch, m, n, k }, i % 2 ? unchecked : device)).toBeLessThan(BOUND);
+      await withTile(
+        outputs,
+        (own) => own.side === 1 && own.buffers === buffers && own.splits === splits,
+        check,
+      );
+    }
   });
 
   test('matmul: what follows in the kernel', async () => {

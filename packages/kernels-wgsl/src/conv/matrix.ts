@@ -200,7 +200,7 @@ function matrixConvCode(
     start: (rows, columns) => `let tile = ${WORKGROUP_INDEX};
   let row = tile / params.columnTiles * ${rows}u;
   let column = tile % params.columnTiles * ${columns}u;`,
-    steps: 'params.pitch',
+    steps: ['0u', 'params.pitch'],
     unseen: 'min(params.k, 1u)',
   });
   const scalesAt = 2 + sources.length;

@@ -38,6 +38,13 @@ export interface TileKernel {
   readonly code: string;
 }
 
+/** Workgroups that fill a large GPU. */
+export const ENOUGH_TILES = 256;
+
+/** Parts of K that make so few tiles fill a GPU, none shorter than 512 steps. */
+export const splitsOf = (tiles: number, k: number): number =>
+  Math.max(1, Math.min(8, Math.floor(ENOUGH_TILES / tiles), Math.floor(k / 512)));
+
 /** Whether the parts of K can be scratch: everything in one piece. */
 export function maySplit(spec: MatmulSpec, splits: number, caps: DeviceCaps): boolean {
   const limit = caps.limits.maxStorageBufferBindingSize;
@@ -145,7 +152,7 @@ ${kernel.code}`;
   });
   if (splits === 1) return { dispatches, scratch: [] };
   return {
-    dispatches: [...dispatches, addParts(spec, splits, caps)],
+    dispatches: [...dispatches, addParts(spec, splits, 0, caps)],
     scratch: [byteLength(splits * batch * m * n, 'f32')],
   };
 }
@@ -153,7 +160,7 @@ ${kernel.code}`;
 const ADD_WORKGROUP = 64;
 
 /** out[i] = epilogue(sum over parts of scratch[part, i]), parts in ascending order. */
-function addParts(spec: MatmulSpec, splits: number, caps: DeviceCaps): Dispatch {
+export function addParts(spec: MatmulSpec, splits: number, index: number, caps: DeviceCaps): Dispatch {
   const { batch, m, n, dtypeOut } = spec;
   const count = batch * m * n;
   const epilogue = spec.epilogue ?? identity([count]);
@@ -178,7 +185,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   ${store('out', dtypeOut, 'i', 'fused(i, sum)', caps)}
 }
 `,
-    operands: [scratch(0, 'read'), ...windows.map((w, i) => read(inputCount(spec) + i, w)), write(0)],
+    operands: [scratch(index, 'read'), ...windows.map((w, i) => read(inputCount(spec) + i, w)), write(0)],
     uniforms: [count, splits, ...uniforms],
     workgroups: lineGrid(groups, caps),
     work: {

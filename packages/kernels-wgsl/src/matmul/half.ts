@@ -4,9 +4,14 @@
  *
  *     out[m, n] = epilogue( scaleA[m] · scaleB[n] · sum over k of halfA[m, k] · halfB[n, k] )
  *
- * A kernel supplies `fn main` for a tile of staged rows (`a`) and columns (`b`), in a grid
- * (columns, rows), which may be folded. Its indices count from the piece's first row and column; it calls `finish(row, column, sum)` for each, which
- * ignores what lies outside. Rows are whole in 16-byte words up to `params.pitch`.
+ * A kernel supplies `fn main` for a tile of staged rows (`a`) and columns (`b`), in a grid (columns, rows, parts of K),
+ * which may be folded. Its indices count from the piece's first row and column. It calls
+ *
+ *     shareOf(index, tiles) -> Share     the tile of `tiles`, and its steps [k, kEnd), multiples of 32
+ *     finish(row, column, sum)           epilogue and store; ignores what lies outside
+ *
+ * Rows are whole in 16-byte words up to `params.pitch`. With parts of K, their sums are scratch, and a second pass
+ * adds them up in order.
  *
  * `half` is the kernel without matrix units: 4 x 4 outputs an invocation, 8 x 8 invocations.
  * Host: staged rows are cut so that each piece fits in a binding; the scratch holds one batch at a time.
@@ -22,6 +27,7 @@ import { splitRange, windowOf } from '../pointwise/access.ts';
 import { emitFusion, identity, largestWindow, offsetAlignment } from '../pointwise/fusion.ts';
 import { declare, enables, store } from '../storage.ts';
 import { loadedBytes, resultBytes } from '../traffic.ts';
+import { addParts, maySplit } from './frame.ts';
 import { STEP } from './matrix-tile.ts';
 import { inputCount, type MatmulSpec } from './spec.ts';
 import { stageHalf } from './stage-half.ts';
@@ -44,6 +50,7 @@ const HALF_A = 0;
 const SCALE_A = 1;
 const HALF_B = 2;
 const SCALE_B = 3;
+const PARTS = 4;
 
 export const half: Variant<MatmulSpec> = {
   name: 'half',
@@ -65,15 +72,15 @@ const PLAIN: HalfKernel = {
   code: wgsl`
 @compute @workgroup_size(8, 8)
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_id) id: vec3<u32>) {
-  let tile = ${WORKGROUP_INDEX};
   let columnTiles = (params.columns + 31u) / 32u;
-  let row = tile / columnTiles * 32u + id.y * 4u;
-  let column = tile % columnTiles * 32u + id.x * 4u;
+  let share = shareOf(${WORKGROUP_INDEX}, columnTiles * ((params.rows + 31u) / 32u));
+  let row = share.tile / columnTiles * 32u + id.y * 4u;
+  let column = share.tile % columnTiles * 32u + id.x * 4u;
   if (row >= params.rows || column >= params.columns) { return; }
   let quads = params.pitch / 4u;
   ${four((i) => `let a${i} = min(row + ${i}u, params.rows - 1u) * quads; let b${i} = min(column + ${i}u, params.columns - 1u) * quads;`)}
   ${four((r) => `var acc${r} = vec4<f32>();`)}
-  for (var q = 0u; q < quads; q++) {
+  for (var q = share.k / 4u; q < share.kEnd / 4u; q++) {
     ${four((i) => `let x${i} = vec4<f32>(a[a${i} + q]); let y${i} = vec4<f32>(b[b${i} + q]);`)}
     ${four((r) => `acc${r} += vec4<f32>(${FOUR.map((c) => `dot(x${r}, y${c})`).join(', ')});`)}
   }
@@ -86,19 +93,33 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_id) id: vec3<u32>) {
 const scaleOperands = (spec: MatmulSpec): Operand[] =>
   Array.from({ length: inputCount(spec) - 2 }, (_, i) => read(2 + i));
 
-/** The product by `kernel` over operands staged as f16 rows: inputs as `lowerMatmul`'s. */
-export function lowerHalf(spec: MatmulSpec, caps: DeviceCaps, kernel: HalfKernel): Lowering {
+const pitchOf = (k: number) => Math.ceil(k / STEP) * STEP;
+
+/** Whether the parts of K can be scratch: everything, staged rows too, in one piece. */
+export const maySplitHalf = (spec: MatmulSpec, splits: number, caps: DeviceCaps): boolean =>
+  maySplit(spec, splits, caps) &&
+  byteLength(Math.max(spec.m, spec.n) * pitchOf(spec.k), 'f16') <= caps.limits.maxStorageBufferBindingSize;
+
+/**
+ * The product by `kernel` over operands staged as f16 rows: inputs as `lowerMatmul`'s.
+ * @param splits parts of K, at the most; more than 1 only if `maySplitHalf`.
+ */
+export function lowerHalf(spec: MatmulSpec, caps: DeviceCaps, kernel: HalfKernel, splits = 1): Lowering {
   const { batch, m, n, k, transposeA, transposeB, sharedB, dtypeA, dtypeB, dtypeOut } = spec;
   const limit = caps.limits.maxStorageBufferBindingSize;
   const alignment = offsetAlignment(caps);
   const epilogue = spec.epilogue ?? identity([batch, m, n]);
-  const fused = emitFusion(epilogue, 5, dtypeOut, 1, caps);
-  const pitch = Math.ceil(k / STEP) * STEP;
+  const inParts = splits > 1;
+  const [inner, dtypeInner] = inParts ? [identity([m * n]), 'f32' as const] : [epilogue, dtypeOut];
+  const fused = emitFusion(inner, 5, dtypeInner, 1, caps);
+  const pitch = pitchOf(k);
+  const part = Math.ceil(pitch / splits / STEP) * STEP;
+  const parts = Math.ceil(pitch / part);
 
-  const code = wgsl`${enables([dtypeOut, 'f16', ...epilogue.operands.map((o) => o.dtype)], caps)}${kernel.enables}
+  const code = wgsl`${enables([dtypeInner, 'f16', ...inner.operands.map((o) => o.dtype)], caps)}${kernel.enables}
 struct Params {
   rowStart: u32, rows: u32, columnStart: u32, columns: u32,
-  m: u32, n: u32, pitch: u32, batch: u32, atOut: u32,
+  m: u32, n: u32, pitch: u32, batch: u32, atOut: u32, part: u32, parts: u32, batches: u32,
   ${fused.fields}
 }
 @group(0) @binding(0) var<uniform> params: Params;
@@ -107,13 +128,31 @@ ${declare(2, 'scaleA', 'f32', 'read', caps)}
 @group(0) @binding(3) var<storage, read> b: array<${kernel.element}>;
 ${declare(4, 'scaleB', 'f32', 'read', caps)}
 ${fused.declarations}
-${declare(5 + epilogue.operands.length, 'out', dtypeOut, 'read_write', caps)}
+${declare(5 + inner.operands.length, 'out', dtypeInner, 'read_write', caps)}
 ${fused.code}
+struct Share { tile: u32, k: u32, kEnd: u32 }
+#if ${inParts}
+var<private> partOfK: u32;
+fn shareOf(index: u32, tiles: u32) -> Share {
+  let nth = index / tiles;
+  partOfK = nth;
+  // A surplus workgroup of a folded grid has no steps.
+  let k = min(nth * params.part, params.pitch);
+  return Share(index % tiles, k, min(k + params.part, params.pitch));
+}
+#else
+fn shareOf(index: u32, tiles: u32) -> Share { return Share(index, 0u, params.pitch); }
+#endif
 fn finish(row: u32, column: u32, sum: f32) {
   if (row >= params.rows || column >= params.columns) { return; }
+#if ${inParts}
+  if (partOfK >= params.parts) { return; }
+  out[((partOfK * params.batches + params.batch) * params.m + row) * params.n + column] = sum * scaleA[row] * scaleB[column];
+#else
   let i = (params.batch * params.m + params.rowStart + row) * params.n + params.columnStart + column;
   let o = params.atOut + i;
   ${store('out', dtypeOut, 'o', 'fused(i, sum * scaleA[row] * scaleB[column])', caps)}
+#endif
 }
 ${kernel.code}`;
   const tooLarge = () =>
@@ -230,21 +269,21 @@ ${kernel.code}`;
               temporary(HALF_B, 'read'),
               temporary(SCALE_B, 'read'),
               ...windows.map((w, i) => read(inputCount(spec) + i, w)),
-              write(0, out),
+              inParts ? temporary(PARTS, 'read_write') : write(0, out),
             ],
             uniforms: [
               ...[rowStart, rows, columnStart, columns],
-              ...[m, n, pitch, b, -out.firstElement >>> 0],
+              ...[m, n, pitch, b, -out.firstElement >>> 0, part, parts, batch],
               ...uniforms,
             ],
-            workgroups: foldGrid([tiles[1], tiles[0], 1], caps),
+            workgroups: foldGrid([tiles[1], tiles[0], parts], caps),
             work: {
               flops: 2 * rows * columns * k,
               bytes:
                 loadedBytes({
                   ...{ tiles, band: kernel.band },
                   bytes: [byteLength(rows * pitch, 'f16'), byteLength(columns * pitch, 'f16')],
-                }) + resultBytes(rows * columns, dtypeOut, windows),
+                }) + resultBytes(parts * rows * columns, dtypeInner, windows),
             },
           },
         );
@@ -254,6 +293,7 @@ ${kernel.code}`;
   }
   const longest = (pieces: [number, number][]) => Math.max(...pieces.map(([start, end]) => end - start));
   const [mostRows, mostColumns] = [longest(rowPieces), longest(columnPieces)];
+  if (inParts) dispatches.push(addParts(spec, parts, PARTS, caps));
   return {
     dispatches,
     scratch: [
@@ -261,6 +301,7 @@ ${kernel.code}`;
       byteLength(mostRows, 'f32'),
       byteLength(mostColumns * pitch, 'f16'),
       byteLength(mostColumns, 'f32'),
+      ...(inParts ? [byteLength(parts * batch * m * n, 'f32')] : []),
     ],
   };
 }

@@ -4,8 +4,12 @@
  * A workgroup is 2 x 2 subgroups; each keeps `side` x `side` matrices of M x N sums, so the tile is 2·side·M rows
  * by 2·side·N columns. It walks K by 32 steps that pass through workgroup memory:
  *
- *     tileA[row][32 steps], tileB[column][32 steps]     8 halves a vec4<u32>
+ *     tileA[row][32 steps], tileB[column][32 steps]     8 halves a vec4<u32>, and one of padding: 8 lines that are
+ *                                                       loaded together then lie in different banks
  *     sums[i][j] += left(rows i of A) · right(columns j of B, stored by columns)
+ *
+ * With two `buffers` the next steps are loaded into registers while these are multiplied, and then into the other
+ * tile: no loads are waited for, and one barrier is enough. With one, loads and products take turns.
  *
  * Then each subgroup writes a matrix of sums at a time to its patch of workgroup memory, from where its lanes
  * store it: loads and stores of matrices know no edges, ordinary ones do. Where the words of A and B come from is
@@ -23,12 +27,15 @@ import { fragments, halfConfigs, type MatrixSize } from './fragments.ts';
 /** Steps of K that are staged at once: K is padded to multiples. */
 export const STEP = 32;
 const SUBGROUPS = 4;
-/** vec4<u32> words of a tile row. */
+/** vec4<u32> words of a tile row, and from row to row. */
 const WORDS = STEP / 8;
+const PITCH = WORDS + 1;
 
 export interface MatrixTile extends Tuning {
   /** Matrices of a subgroup, in rows and in columns. */
   readonly side: number;
+  /** Tiles of each operand in workgroup memory. */
+  readonly buffers: 1 | 2;
   /** Index in caps.features.subgroupMatrixConfigs. */
   readonly config: number;
 }
@@ -48,8 +55,8 @@ export interface MatrixSources {
   readonly b: MatrixSource;
   /** Statements that define the tile's first `row` and `column` from `workgroup` and `grid`. */
   start(rows: number, columns: number): string;
-  /** Expression of the length of K, a multiple of 32. */
-  readonly steps: string;
+  /** Expressions of the first step and of the end, multiples of 32. */
+  readonly steps: readonly [from: string, end: string];
   /** Expression that is 0 or 1, which no compiler knows. */
   readonly unseen: string;
 }
@@ -65,9 +72,9 @@ export interface MatrixKernel {
 /** Makes the kernel of one tile for its sources. */
 export type MatrixBuild = (sources: MatrixSources) => MatrixKernel;
 
-const fits = ({ side, config }: MatrixTile, caps: DeviceCaps): boolean => {
+const fits = ({ side, config, buffers }: MatrixTile, caps: DeviceCaps): boolean => {
   const { M, N } = caps.features.subgroupMatrixConfigs[config];
-  const bytes = 2 * side * (M + N) * WORDS * 16 + SUBGROUPS * M * N * 4;
+  const bytes = buffers * 2 * side * (M + N) * PITCH * 16 + SUBGROUPS * M * N * 4;
   return bytes <= caps.limits.maxComputeWorkgroupStorageSize;
 };
 
@@ -79,18 +86,20 @@ export function matrixTiles(rows: number, columns: number, caps: DeviceCaps): Ma
   if (SUBGROUPS * known.lanes > caps.limits.maxComputeInvocationsPerWorkgroup) return [];
   const small = Math.min(rows, columns);
   const sides = small >= 512 ? [4, 2, 1] : small > 64 ? [2, 4, 1] : [1, 2];
+  // On a CPU no load is under way while something else is done.
+  const buffers = caps.adapter.kind === 'hardware' ? ([2, 1] as const) : ([1, 2] as const);
   return halfConfigs(subgroupMatrixConfigs, STEP)
-    .flatMap((config) => sides.map((side) => ({ side, config })))
+    .flatMap((config) => buffers.flatMap((count) => sides.map((side) => ({ side, buffers: count, config }))))
     .filter((tile) => fits(tile, caps));
 }
 
 /** The kernel of one of `matrixTiles`. */
 export const matrixBuild =
-  ({ side, config }: MatrixTile, caps: DeviceCaps): MatrixBuild =>
+  ({ config, ...tile }: MatrixTile, caps: DeviceCaps): MatrixBuild =>
   (sources) => {
     const subgroups = knownSubgroups(caps)!;
     const size = caps.features.subgroupMatrixConfigs[config];
-    const kernel = matrixKernel(side, size, subgroups.lanes, false, sources);
+    const kernel = matrixKernel(tile, size, subgroups.lanes, false, sources);
     return {
       ...kernel,
       enables: subgroups.enables + kernel.enables,
@@ -107,7 +116,7 @@ const times = (n: number, line: (i: number) => string): string =>
  * @param emulate plain code in place of matrices, for adapters without matrix units.
  */
 export function matrixKernel(
-  side: number,
+  { side, buffers }: Pick<MatrixTile, 'side' | 'buffers'>,
   size: MatrixSize,
   lanes: number,
   emulate: boolean,
@@ -120,25 +129,50 @@ export function matrixKernel(
   const each = (line: (i: number, j: number) => string) => times(side, (i) => times(side, (j) => line(i, j)));
   const unit = fragments(size, lanes, emulate && sources.unseen);
   const product = unit.product(
-    { name: 'tileA', stride: WORDS },
-    { name: 'tileB', stride: WORDS, byColumns: true },
+    { name: 'tileA', stride: PITCH },
+    { name: 'tileB', stride: PITCH, byColumns: true },
   );
   const stride = threads / WORDS;
-  const lines = (source: MatrixSource, count: number) =>
-    times(Math.ceil(count / stride), (n) => source.line(n, `(index / ${WORDS}u + ${n * stride}u)`));
-  const stage = (tile: string, source: MatrixSource, count: number) =>
-    times(Math.ceil(count / stride), (n) => {
-      const put = `${tile}[index + ${n * threads}u] = ${source.word(n, 'wordK')};`;
-      return (n + 1) * stride > count ? `if (index + ${n * threads}u < ${count * WORDS}u) { ${put} }` : put;
-    });
+  const both = [
+    { tile: 'tileA', name: 'a', source: sources.a, count: rows },
+    { tile: 'tileB', name: 'b', source: sources.b, count: columns },
+  ];
+  type Operand = (typeof both)[number];
+  /** A statement for each word that an invocation has of a step. */
+  const words = (statement: (of: Operand, n: number) => string) =>
+    both.map((of) => times(Math.ceil(of.count / stride), (n) => statement(of, n))).join('\n');
+  const line = (n: number) => `(index / ${WORDS}u + ${n * stride}u)`;
+  /** Into workgroup memory; not every invocation has a last word. */
+  const put = (of: Operand, n: number, value: string, buffer = '') => {
+    const at = `${of.tile}[${buffer && `${buffer} * ${of.count * PITCH}u + `}place + ${n * stride * PITCH}u] = ${value};`;
+    return (n + 1) * stride > of.count ? `if (${line(n)} < ${of.count}u) { ${at} }` : at;
+  };
+  /** The words of the steps from `k` on. */
+  const load = (k: string, statement: (of: Operand, n: number, word: string) => string) =>
+    `let wordK = ${k} + index % ${WORDS}u * 8u;
+    ${both.map(({ source }) => source.step?.('wordK') ?? '').join('\n')}
+    ${words((of, n) => statement(of, n, of.source.word(n, 'wordK')))}`;
+  const [from, end] = sources.steps;
+  const own = (tile: 'A' | 'B', line: string, s: number) => {
+    const first = buffers === 2 ? `buffer * ${(tile === 'A' ? rows : columns) * PITCH}u + ` : '';
+    return `${first}(${line}) * ${PITCH}u + ${(s * K) / 8}u`;
+  };
+  const multiply = times(
+    STEP / K,
+    (s) => `{
+      ${times(side, (i) => `let x${i} = ${product.left(own('A', `ownRow + ${i * M}u`, s))};`)}
+      ${times(side, (j) => `let y${j} = ${product.right(own('B', `ownColumn + ${j * N}u`, s))};`)}
+      ${each((i, j) => product.multiply(`x${i}`, `y${j}`, `sum${i}_${j}`))}
+    }`,
+  );
   return {
     label: `matrix${emulate ? ' emulated' : ''} ${rows}x${columns} of ${M}x${N}x${K}`,
     rows,
     columns,
     enables: unit.enables,
     code: wgsl`
-var<workgroup> tileA: array<vec4<u32>, ${rows * WORDS}>;
-var<workgroup> tileB: array<vec4<u32>, ${columns * WORDS}>;
+var<workgroup> tileA: array<vec4<u32>, ${buffers * rows * PITCH}>;
+var<workgroup> tileB: array<vec4<u32>, ${buffers * columns * PITCH}>;
 var<workgroup> patches: array<f32, ${SUBGROUPS * M * N}>;
 ${product.code}
 @compute @workgroup_size(${threads})
@@ -148,26 +182,36 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) index: u32) {
   let lane = index % ${lanes}u;
   let ownRow = subgroup / 2u * ${side * M}u;
   let ownColumn = subgroup % 2u * ${side * N}u;
-  ${lines(sources.a, rows)}
-  ${lines(sources.b, columns)}
+  let place = index / ${WORDS}u * ${PITCH}u + index % ${WORDS}u;
+  ${words(({ source }, n) => source.line(n, line(n)))}
   ${each((i, j) => `var sum${i}_${j} = ${unit.zero};`)}
-  for (var k = 0u; k < ${sources.steps}; k += ${STEP}u) {
-    let wordK = k + index % ${WORDS}u * 8u;
-    ${sources.a.step?.('wordK') ?? ''}
-    ${sources.b.step?.('wordK') ?? ''}
-    ${stage('tileA', sources.a, rows)}
-    ${stage('tileB', sources.b, columns)}
-    workgroupBarrier();
-    ${times(
-      STEP / K,
-      (s) => `{
-      ${times(side, (i) => `let x${i} = ${product.left(`(ownRow + ${i * M}u) * ${WORDS}u + ${(s * K) / 8}u`)};`)}
-      ${times(side, (j) => `let y${j} = ${product.right(`(ownColumn + ${j * N}u) * ${WORDS}u + ${(s * K) / 8}u`)};`)}
-      ${each((i, j) => product.multiply(`x${i}`, `y${j}`, `sum${i}_${j}`))}
-    }`,
-    )}
+#if ${buffers === 2}
+  if (${from} < ${end}) {
+    ${load(from, put)}
+  }
+  workgroupBarrier();
+  for (var k = ${from}; k < ${end}; k += ${STEP}u) {
+    let buffer = (k - ${from}) / ${STEP}u % 2u;
+    let more = k + ${STEP}u < ${end};
+    ${words(({ name }, n) => `var ${name}${n}: vec4<u32>;`)}
+    if (more) {
+      ${load(`k + ${STEP}u`, ({ name }, n, word) => `${name}${n} = ${word};`)}
+    }
+    ${multiply}
+    if (more) {
+      let other = 1u - buffer;
+      ${words((of, n) => put(of, n, `${of.name}${n}`, 'other'))}
+    }
     workgroupBarrier();
   }
+#else
+  for (var k = ${from}; k < ${end}; k += ${STEP}u) {
+    ${load('k', put)}
+    workgroupBarrier();
+    ${multiply}
+    workgroupBarrier();
+  }
+#endif
   ${each(
     (i, j) => `${unit.store('patches', `subgroup * ${M * N}u`, N, `sum${i}_${j}`)}
   workgroupBarrier();

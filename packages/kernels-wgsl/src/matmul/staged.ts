@@ -19,7 +19,7 @@ import type { DType } from '../dtype.ts';
 import { WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import type { Tuning, Variant } from '../kernel.ts';
 import { type Lanes, load } from '../storage.ts';
-import { lowerTiles, maySplit, type TileKernel } from './frame.ts';
+import { ENOUGH_TILES, lowerTiles, maySplit, splitsOf, type TileKernel } from './frame.ts';
 import type { MatmulSpec } from './spec.ts';
 
 interface StagedTile extends Tuning {
@@ -32,9 +32,6 @@ interface StagedTile extends Tuning {
 
 const THREADS = 256;
 const bytes = ({ side, step }: StagedTile) => 2 * step * (4 * side + 1) * 16;
-
-/** Workgroups that fill a large GPU. */
-const ENOUGH_TILES = 256;
 
 function candidates(spec: MatmulSpec, caps: DeviceCaps): StagedTile[] {
   const count = (side: number) =>
@@ -55,7 +52,7 @@ function candidates(spec: MatmulSpec, caps: DeviceCaps): StagedTile[] {
       ];
   return order
     .map(([side, step]) => {
-      const wanted = Math.min(8, Math.floor(ENOUGH_TILES / count(side)), Math.floor(spec.k / 512));
+      const wanted = splitsOf(count(side), spec.k);
       return { side, step, splits: wanted > 1 && maySplit(spec, wanted, caps) ? wanted : 1 };
     })
     .filter((tile) => bytes(tile) <= caps.limits.maxComputeWorkgroupStorageSize);
