@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '@dwm/core-tensor';
+import { DwmError, InvalidArgumentError } from '@dwm/core-tensor';
 import { Command } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { namingOption, ownNames } from './option-names.ts';
@@ -49,11 +49,23 @@ describe('errors name options', () => {
     ['render', 'frames', '--frames: is 3'],
     ['render', 'numFrames', '--frames: is 3'],
     ['generate', 'num-frames', '--num-frames: is 3'],
+    ['generate', 'teaCache.relL1Thresh', '--teacache-rel-l1-thresh: is 3'],
     ['trajectory import', 'out', '--out: is 3'],
     ['render', 'joints', 'joints: is 3'],
     ['render', '--out', '--out: is 3'],
   ])('dwm %s, %s', (line, field, message) => {
     const error = namingOption(program, line.split(' '), new InvalidArgumentError(field, 'is 3'));
     expect(error).toMatchObject({ message, details: { field } });
+  });
+
+  it.each([
+    ['generate', 'a.json: choose `numFrames: 9` `height: 96`', 'a.json: choose --num-frames 9 `height: 96`'],
+    ['generate', 'numFrames.json: give `handVideo`', 'numFrames.json: give --hand-video'],
+    ['render', 'a.json: give `handVideo`', 'a.json: give `handVideo`'],
+    ['generate', 'take `quantize: int4`', 'take dwm quantize --dtype int4'],
+    ['generate', '`vulkaninfo --summary` says', '`vulkaninfo --summary` says'],
+  ])('dwm %s, in a message: %s', (line, said, message) => {
+    const error = namingOption(program, line.split(' '), new DwmError('kind', said, { file: 'a.json' }));
+    expect(error).toMatchObject({ message, code: 'kind', details: { file: 'a.json' } });
   });
 });

@@ -1,5 +1,5 @@
 /** One thing has one option in all commands, and each name that a command gives it is taken by every other. */
-import { InvalidArgumentError } from '@dwm/core-tensor';
+import { DwmError, InvalidArgumentError } from '@dwm/core-tensor';
 import type { Command } from 'commander';
 
 /** Names of the same thing. Where a command has both (the file and the folder of `dwm generate`), each keeps its own. */
@@ -48,17 +48,50 @@ export function ownNames(program: Command, args: readonly string[]): string[] {
   });
 }
 
-/** `error` with the option in place of the argument that it names, where the command that was called has that option. */
+/** Settings of the library whose options have other names. */
+const SETTINGS: Readonly<Record<string, string>> = {
+  outDir: '--out',
+  distilled: '--lightx2v-lora-path',
+  'distilled.scale': '--lightx2v-lora-scale',
+  'distilled.strict': '--lightx2v-compat-strict',
+  'teaCache.relL1Thresh': '--teacache-rel-l1-thresh',
+  'teaCache.numSkipStartSteps': '--teacache-num-skip-start-steps',
+  'teaCache.coefficients': '--teacache-coefficients',
+};
+
+/**
+ * `error` with options in place of the library's settings, where the command that was called has them: of the field that
+ * an InvalidArgumentError names, and of what any message has in backticks (`guidanceScale: 1`, `distilled.strict: false`).
+ */
 export function namingOption(program: Command, args: readonly string[], error: unknown): unknown {
-  if (!(error instanceof InvalidArgumentError)) return error;
-  const field = String(error.details.field);
-  const name = `--${field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  if (!(error instanceof DwmError)) return error;
   let command = program;
   for (const arg of args) command = command.commands.find((one) => one.name() === arg) ?? command;
-  const same = SAME.find((names) => names.includes(name)) ?? [];
-  const option = [name, ...same].find((candidate) => namesOf(command).includes(candidate));
-  if (option === undefined || !error.message.startsWith(`${field}: `)) return error;
-  return new InvalidArgumentError(option, error.message.slice(field.length + 2), { ...error.details });
+  const known = namesOf(command);
+  const optionOf = (setting: string): string | undefined => {
+    const dashed = setting.replaceAll('.', '-').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    const name = SETTINGS[setting] ?? `--${dashed}`;
+    const same = SAME.find((names) => names.includes(name)) ?? [];
+    return [name, ...same].find((candidate) => known.includes(candidate));
+  };
+  const inOptions = (text: string) =>
+    text.replace(/`([a-zA-Z][\w.]*)(?:: ([^`]+))?`/g, (whole, setting: string, value?: string) => {
+      if (setting === 'quantize') return `dwm quantize --dtype ${value}`;
+      const option = optionOf(setting);
+      if (option === undefined) return whole;
+      if (value === 'false') return option.replace('--', '--no-');
+      return value === undefined ? option : `${option} ${value}`;
+    });
+  const field = String(error.details.field);
+  const option = error instanceof InvalidArgumentError ? optionOf(field) : undefined;
+  if (option !== undefined && error.message.startsWith(`${field}: `))
+    return new InvalidArgumentError(option, inOptions(error.message.slice(field.length + 2)), {
+      ...error.details,
+    });
+  const message = inOptions(error.message);
+  return message === error.message
+    ? error
+    : new DwmError(error.code, message, error.details, { cause: error });
 }
 
 /** Every name of its options; commander calls the first of two long names the short one. */

@@ -111,7 +111,7 @@ test('what a link leads to out of the data root is not asked about', async () =>
   const ask = (...more: string[]) => run('--rewrite', '--data-root', data, ...more);
   for (const how of [[], ['--worker', '0/1']])
     await expect(ask(...how)).rejects.toThrow(
-      /file "scene\/act\/prompts\/1\.txt" links to .*pass --follow-links/,
+      /file "scene\/act\/prompts\/1\.txt" links to .*set `followLinks`/,
     );
   expect(questions).toHaveLength(0);
   await ask('--follow-links');

@@ -131,7 +131,7 @@ test('what render cannot do is one line, and nothing is written', async () => {
     /frames: 20 frames at 8 a second last 2\.38 s, and .*T\.json only 1\.13 s: pass --frames 10, or a higher --fps/,
   );
   await expect(render('c', '--scene-up', 'w')).rejects.toThrow(/--scene-up.*expected x, y, z, -x/);
-  await expect(render('c', ...SMALL, '--fit', 'crop', '--width', '4096')).rejects.toThrow(/use --fit scale/);
+  await expect(render('c', ...SMALL, '--fit', 'crop', '--width', '4096')).rejects.toThrow(/set `fit: scale`/);
   await expect(render('c', '--name', '../c')).rejects.toThrow(/name: expected a plain file name/);
   await expect(render('c', '--mano', trajectory)).rejects.toThrow(/T\.json/);
   writeFileSync(at('hand.json'), '{"frames": [{"time": 1, "view": {}}]}');

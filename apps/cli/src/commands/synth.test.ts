@@ -29,7 +29,7 @@ test('wrong options are one line that says what is expected', async () => {
     [['--actions', 'pull'], /^error: --actions: expected some of pull-drawer, .*, got "pull"$/],
     [['--frames', '16'], /^error: option '--frames <n>'.*4 k \+ 1 frames/],
     [['--width', '95'], /^error: option '--width <pixels>'.*an even number of pixels/],
-    [['--parts', 'absent'], /^error: absent: no such folder; check the path given to --parts$/],
+    [['--parts', 'absent'], /^error: absent: no such folder; check the path of --parts$/],
     [['--fixed-camera', '2'], /^error: option '--fixed-camera <share>'.*from 0 to 1/],
     [
       ['--seed', '999999'],

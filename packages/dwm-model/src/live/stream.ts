@@ -124,7 +124,7 @@ export class DwmStream {
     const guidance = options.guidanceScale ?? usual.guidanceScale;
     if (guidance > 1) {
       throw new InvalidArgumentError(
-        'guidance-scale',
+        'guidanceScale',
         `a live run has no guidance, but this is ${guidance}; pass 1, for a model that was trained to go without`,
       );
     }
@@ -132,7 +132,7 @@ export class DwmStream {
     const textLength = text.length / network.textWidth;
     if (!Number.isInteger(textLength) || textLength < 1)
       throw new InvalidArgumentError(
-        'prompt-embeds',
+        'promptEmbeds',
         `expected rows of ${network.textWidth}, got ${text.length} values`,
       );
     const { height, width } = scene;

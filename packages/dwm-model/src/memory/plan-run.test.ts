@@ -45,7 +45,7 @@ test('what quantized weights alone make fit is refused with the way to them', as
     throw new Error(`${budget} should be too little`);
   };
   const { message } = refused(0.95 * refused(1e5).details.neededBytes);
-  expect(message).toMatch(/int4 weights.*dwm quantize --dtype int4 makes \S+ MB of files in about 1 min/);
+  expect(message).toMatch(/int4 weights.*`quantize: int4` makes \S+ MB of files in about 1 min/);
 });
 
 test('LoRAs beside the weights count by their files, one that is merged by its largest layer', async () => {

@@ -192,16 +192,16 @@ export function planRun(model: ModelShapes, target: PlanTarget, needs: RunNeeds)
   const remedies = [
     ...(Number.isFinite(bytes)
       ? [
-          `--memory ${bytes < 1e9 ? `${Math.ceil(bytes / 1e6)}MB` : `${Math.ceil(bytes / 1e8) / 10}GB`} where the device has it`,
+          `\`memory: ${bytes < 1e9 ? `${Math.ceil(bytes / 1e6)}MB` : `${Math.ceil(bytes / 1e8) / 10}GB`}\` where the device has it`,
         ]
       : []),
     ...(smaller ? [smaller] : []),
     ...quantizedRuns(model, target, needs).map(
       ({ dtype, bytes: own, fileBytes, makingSeconds }) =>
-        `${dtype} weights, which take ${amountOf(own)} (dwm quantize --dtype ${dtype} makes ${amountOf(fileBytes)} of files in about ${Math.ceil(makingSeconds / 60)} min)`,
+        `${dtype} weights, which take ${amountOf(own)} (\`quantize: ${dtype}\` makes ${amountOf(fileBytes)} of files in about ${Math.ceil(makingSeconds / 60)} min)`,
     ),
     ...(needs.precision === 'f16' && 'plan' in choose(model, target, { ...needs, precision: 'f32' })
-      ? ['--precision f32, which fits']
+      ? ['`precision: f32`, which fits']
       : []),
   ];
   throw new RunTooLargeError(
@@ -258,8 +258,8 @@ function smallerRun(model: ModelShapes, target: PlanTarget, needs: RunNeeds): st
     const pixels = (of: RunSize) => of.numFrames * of.height * of.width;
     if (pixels(all) >= pixels(needs)) continue;
     if ('plan' in choose(model, target, all)) {
-      const picture = 'height' in size ? ` --height ${all.height} --width ${all.width}` : '';
-      return `--num-frames ${all.numFrames}${picture}`;
+      const picture = 'height' in size ? ` \`height: ${all.height}\` \`width: ${all.width}\`` : '';
+      return `\`numFrames: ${all.numFrames}\`${picture}`;
     }
   }
   return undefined;

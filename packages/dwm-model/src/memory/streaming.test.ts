@@ -68,7 +68,7 @@ test.each([0.9, 0.75, 0.6])(
 test('what no way fits is refused before anything is allocated, with what would fit', async () => {
   const before = device.memory.allocated;
   const refused = planned(3e6);
-  await expect(refused).rejects.toThrow(/needs .* MB at least, but the budget is 3.0 MB; choose --memory /);
+  await expect(refused).rejects.toThrow(/needs .* MB at least, but the budget is 3.0 MB; choose `memory: /);
   expect(device.memory.allocated).toBe(before);
 });
 

@@ -19,7 +19,7 @@ export function checkSize(
   { patch, framePatch }: DenoisingNetwork,
 ): void {
   if (!Number.isInteger(frames) || frames < 1 || (frames - 1) % 4 !== 0)
-    throw new InvalidArgumentError('num-frames', `expected 4k + 1 frames (1, 5, … 49), got ${frames}`);
+    throw new InvalidArgumentError('numFrames', `expected 4k + 1 frames (1, 5, … 49), got ${frames}`);
   const unit = ratio * patch;
   for (const [name, value] of [
     ['height', height],
@@ -33,14 +33,14 @@ export function checkSize(
   const values = frames * height * width * 3;
   if (values > MOST_VALUES) {
     throw new InvalidArgumentError(
-      'num-frames',
+      'numFrames',
       `${frames} frames of ${width}x${height} take ${((values * 4) / 1e9).toFixed(1)} GB, expected at most ${((MOST_VALUES * 4) / 1e9).toFixed(1)} GB; take fewer frames or a smaller picture`,
     );
   }
   const latentFrames = (frames - 1) / temporalRatio + 1;
   if (latentFrames % framePatch !== 0) {
     throw new InvalidArgumentError(
-      'num-frames',
+      'numFrames',
       `this model takes latent frames ${framePatch} at a time; expected ${temporalRatio * (Math.ceil(latentFrames / framePatch) * framePatch - 1) + 1} frames, got ${frames}`,
     );
   }
@@ -58,9 +58,9 @@ export function checkOptions({
   if (!Number.isSafeInteger(seed) || seed < 0)
     throw new InvalidArgumentError('seed', `expected a whole number from 0 to 2^53 - 1, got ${seed}`);
   if (!Number.isFinite(guidanceScale) || guidanceScale < 0)
-    throw new InvalidArgumentError('guidance-scale', `expected a number from 0 up, got ${guidanceScale}`);
+    throw new InvalidArgumentError('guidanceScale', `expected a number from 0 up, got ${guidanceScale}`);
   if (!(cfgSkipRatio >= 0 && cfgSkipRatio <= 1))
-    throw new InvalidArgumentError('cfg-skip-ratio', `expected a number from 0 to 1, got ${cfgSkipRatio}`);
+    throw new InvalidArgumentError('cfgSkipRatio', `expected a number from 0 to 1, got ${cfgSkipRatio}`);
   checkVideo('static', staticVideo);
   checkVideo('hands', handVideo);
   if (typeof mask === 'object') checkVideo('mask', mask, 1);

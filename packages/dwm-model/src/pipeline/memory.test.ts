@@ -1,5 +1,7 @@
-/** What a plan says about memory, against what the device was asked for. */
+/** What a plan says about memory, against what the device was asked for, and what a run holds on the host. */
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { type Device, DeviceTensor, toFloat32 } from '@dwm/core-tensor';
 import { openDirectory, openNodeDevice, readSafetensors } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -96,4 +98,49 @@ test.each([
   const { bytes } = pipeline.estimate(options);
   expectWithin(bytes, weights + (await peakOf(() => pipeline.generate(options))));
   pipeline.destroy();
+});
+
+test('the host, of 49 x 480 x 720: the result and the latents beside the videos, each crossing once', {
+  timeout: 240_000,
+}, async () => {
+  setFlagsFromString('--expose-gc');
+  const collect: () => void = runInNewContext('gc');
+  const held = () => {
+    collect();
+    return process.memoryUsage().arrayBuffers;
+  };
+  const [frames, height, width] = [49, 480, 720];
+  const clip = 3 * frames * height * width;
+  const latents = 4 * 13 * 16 * (height / 8) * (width / 8);
+  // It runs nothing, so that size costs little: what it counts as finite is said here.
+  const nothing = await openNodeDevice({ adapter: 'null' });
+  const read = nothing.read.bind(nothing);
+  let peak = 0;
+  nothing.read = async (source, ...range) => {
+    const bytes = await read(source, ...range);
+    if (source.label === 'counts') {
+      const counts = new Float32Array(bytes);
+      counts.fill(counts.length === frames * height ? 3 * width : (height / 8) * (width / 8));
+    }
+    peak = Math.max(peak, held());
+    return bytes;
+  };
+  const pipeline = await DwmPipeline.load(nothing, await openDirectory(golden));
+  const video = () => ({ data: new Uint8Array(clip).fill(1), frames, height, width });
+  const options = {
+    ...{ staticVideo: video(), handVideo: video(), numFrames: frames, height, width, numInferenceSteps: 1 },
+    prompt: { prompt: new Float32Array(8 * 32), negative: new Float32Array(8 * 32), tokens: 8 },
+  };
+  const before = held();
+  const { data } = await pipeline.generate(options);
+  expect(data.length).toBe(clip);
+  expect(peak - before).toBeGreaterThan(clip);
+  expect(peak - before).toBeLessThan(clip + 2 * latents);
+  const { uploadedBytes, downloadedBytes } = nothing.traffic;
+  // Beside the videos two draws of noise, text and tables; beside the result the latents and counts of what is finite.
+  expect(uploadedBytes).toBeGreaterThan(2 * clip);
+  expect(uploadedBytes).toBeLessThan(2 * clip + 3 * latents);
+  expect(downloadedBytes).toBeGreaterThan(clip + latents);
+  expect(downloadedBytes).toBeLessThan(clip + 1.1 * latents);
+  nothing.destroy();
 });

@@ -415,8 +415,8 @@ describe('a run', () => {
   });
 
   test.each<[string, Partial<GenerateOptions>, string]>([
-    ['10 frames', { numFrames: 10 }, 'num-frames: expected 4k + 1 frames (1, 5, … 49), got 10'],
-    ['0 frames', { numFrames: 0 }, 'num-frames: expected 4k + 1'],
+    ['10 frames', { numFrames: 10 }, 'numFrames: expected 4k + 1 frames (1, 5, … 49), got 10'],
+    ['0 frames', { numFrames: 0 }, 'numFrames: expected 4k + 1'],
     ['height 40', { height: 40 }, 'height: expected a multiple of 16, got 40'],
     ['width 0', { width: 0 }, 'width: expected a multiple of 16, got 0'],
     ['seed -1', { seed: -1 }, 'seed: expected a whole number from 0 to 2^53 - 1, got -1'],
@@ -436,7 +436,7 @@ describe('a run', () => {
     [
       'frames that are no number',
       { numFrames: Number.NaN },
-      'num-frames: expected 4k + 1 frames (1, 5, … 49), got NaN',
+      'numFrames: expected 4k + 1 frames (1, 5, … 49), got NaN',
     ],
     ['-1 steps', { numInferenceSteps: -1 }, 'got -1'],
     ['half a step', { numInferenceSteps: 0.5 }, 'got 0.5'],
@@ -444,7 +444,7 @@ describe('a run', () => {
     [
       'guidance that is no number',
       { guidanceScale: Number.NaN },
-      'guidance-scale: expected a number from 0 up, got NaN',
+      'guidanceScale: expected a number from 0 up, got NaN',
     ],
     ['no strength', { strength: 0 }, 'strength: expected a number in (0, 1], got 0'],
     ['a strength of NaN', { strength: Number.NaN }, 'strength: expected a number in (0, 1], got NaN'],

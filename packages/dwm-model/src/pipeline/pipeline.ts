@@ -179,7 +179,7 @@ export class DwmPipeline {
       let distilled: MergedLora | undefined;
       if (options.distilled) {
         if (!family.mergeDistilled)
-          throw new InvalidArgumentError('lightx2v-lora-path', `there is no such LoRA for ${family.name}`);
+          throw new InvalidArgumentError('distilled', `there is no such LoRA for ${family.name}`);
         distilled = await family.mergeDistilled(device, transformer, options.distilled);
       }
       const networkOptions = options.network;
@@ -230,7 +230,7 @@ export class DwmPipeline {
     if (!this.#text) {
       throw new InvalidArgumentError(
         'prompt',
-        'this model folder has no text_encoder; pass prompt embeddings instead (--prompt-embeds)',
+        'this model folder has no text_encoder; pass embeddings instead (`promptEmbeds`)',
       );
     }
     return this.#text.encode(prompts, this.maxPromptTokens, this.precision);
@@ -671,14 +671,14 @@ export class DwmPipeline {
     const { tokens } = prompt;
     if (prompt.prompt.length !== tokens * dim) {
       throw new InvalidArgumentError(
-        'prompt-embeds',
+        'promptEmbeds',
         `prompt_embeds: expected [1, ${tokens}, ${dim}] for this model, got ${prompt.prompt.length} values`,
       );
     }
     const rowsOfText = this.#textRows(tokens);
     if (rowsOfText < tokens) {
       throw new InvalidArgumentError(
-        'prompt-embeds',
+        'promptEmbeds',
         `prompt_embeds: this model reads ${rowsOfText} tokens at most, got ${tokens}`,
       );
     }
@@ -692,15 +692,15 @@ export class DwmPipeline {
     const low = prompt.negative ?? (this.#text ? await this.encodePrompts([negative]) : undefined);
     if (!low) {
       throw new InvalidArgumentError(
-        'prompt-embeds',
-        'negative_prompt_embeds is missing, which guidance above 1 needs; add it or pass --guidance-scale 1',
+        'promptEmbeds',
+        'negative_prompt_embeds is missing, which guidance above 1 needs; add it, or set `guidanceScale: 1`',
       );
     }
     // Encoded here they have all their rows already.
     if (!prompt.negative && this.family.padsText) return padded(low, prompt.prompt);
     if (low.length !== prompt.prompt.length) {
       throw new InvalidArgumentError(
-        'prompt-embeds',
+        'promptEmbeds',
         `negative_prompt_embeds: expected ${prompt.prompt.length} values as in prompt_embeds, got ${low.length}`,
       );
     }

@@ -53,14 +53,14 @@ test('the steps of TeaCache: the sum of changes starts anew where it was calcula
 
 test('options out of range are refused by name', () => {
   const settle = (options: object) => () => settleTeaCache({ ...tea, ...options }, resident.network, 4);
-  expect(settle({ relL1Thresh: -1 })).toThrow('teacache-rel-l1-thresh: expected a number from 0 up, got -1');
+  expect(settle({ relL1Thresh: -1 })).toThrow('teaCache.relL1Thresh: expected a number from 0 up, got -1');
   expect(settle({ numSkipStartSteps: 5 })).toThrow(
     'expected a whole number from 1 to the 4 steps of the run',
   );
-  expect(settle({ coefficients: undefined })).toThrow('teacache-coefficients: are known for the published');
+  expect(settle({ coefficients: undefined })).toThrow('teaCache.coefficients: are known for the published');
   expect(settle({ coefficients: [Number.NaN] })).toThrow('expected numbers, highest power first');
   expect(() => cacheKind({ teaCache: tea, firstBlockCache: { threshold: 1 } })).toThrow('choose one');
-  expect(() => cacheKind({ firstBlockCache: { threshold: -1 } })).toThrow('first-block-cache-threshold');
+  expect(() => cacheKind({ firstBlockCache: { threshold: -1 } })).toThrow('firstBlockCache.threshold');
   const short = { ...resident.network, blocks: 1 };
   expect(() => checkCache(short, 3, { firstBlockCache: { threshold: 1 } })).toThrow(
     'this model has 1; leave',

@@ -36,11 +36,11 @@ export const CACHE_TENSORS: Readonly<Record<CacheKind, number>> = { teacache: 1,
  */
 export function cacheKind({ teaCache, firstBlockCache }: CacheOptions): CacheKind | undefined {
   if (teaCache && firstBlockCache)
-    throw new InvalidArgumentError('first-block-cache-threshold', 'goes without TeaCache; choose one');
+    throw new InvalidArgumentError('firstBlockCache.threshold', 'goes without TeaCache; choose one');
   const threshold = firstBlockCache?.threshold ?? 0;
   if (!Number.isFinite(threshold) || threshold < 0) {
     throw new InvalidArgumentError(
-      'first-block-cache-threshold',
+      'firstBlockCache.threshold',
       `expected a number from 0 up, got ${threshold}`,
     );
   }
@@ -61,7 +61,7 @@ export function checkCache(
   if (kind === 'teacache') settleTeaCache(options.teaCache!, network, steps);
   if (kind === 'first-block' && network.blocks < 2) {
     throw new InvalidArgumentError(
-      'first-block-cache-threshold',
+      'firstBlockCache.threshold',
       `needs blocks behind the first, and this model has ${network.blocks}; leave it out`,
     );
   }

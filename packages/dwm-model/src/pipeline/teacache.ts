@@ -36,27 +36,24 @@ export function settleTeaCache(
 ): SettledTeaCache {
   const numSkipStartSteps = start ?? Math.min(SKIP_START_STEPS, steps);
   if (!Number.isFinite(relL1Thresh) || relL1Thresh < 0)
-    throw new InvalidArgumentError(
-      'teacache-rel-l1-thresh',
-      `expected a number from 0 up, got ${relL1Thresh}`,
-    );
+    throw new InvalidArgumentError('teaCache.relL1Thresh', `expected a number from 0 up, got ${relL1Thresh}`);
   if (!Number.isInteger(numSkipStartSteps) || numSkipStartSteps < 1 || numSkipStartSteps > steps) {
     throw new InvalidArgumentError(
-      'teacache-num-skip-start-steps',
+      'teaCache.numSkipStartSteps',
       `expected a whole number from 1 to the ${steps} steps of the run, got ${numSkipStartSteps}`,
     );
   }
-  if (!teaCache) throw new InvalidArgumentError('teacache-rel-l1-thresh', 'this model knows no TeaCache');
+  if (!teaCache) throw new InvalidArgumentError('teaCache.relL1Thresh', 'this model knows no TeaCache');
   const coefficients = own ?? teaCache.coefficients;
   if (!coefficients) {
     throw new InvalidArgumentError(
-      'teacache-coefficients',
-      'are known for the published models only; give those of this one, or take --first-block-cache-threshold, which needs none',
+      'teaCache.coefficients',
+      'are known for the published models only; give those of this one, or take `firstBlockCache.threshold`, which needs none',
     );
   }
   if (coefficients.length === 0 || !coefficients.every(Number.isFinite)) {
     throw new InvalidArgumentError(
-      'teacache-coefficients',
+      'teaCache.coefficients',
       `expected numbers, highest power first, got [${coefficients}]`,
     );
   }

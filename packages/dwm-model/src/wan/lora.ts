@@ -43,7 +43,7 @@ export async function mergeLightX2V(
   { scale = 1, strict = true, outsideBlocks = false, blocks }: LightX2VOptions,
 ): Promise<MergedLora> {
   if (!Number.isFinite(scale))
-    throw new InvalidArgumentError('lightx2v-lora-scale', `expected a number, got ${scale}`);
+    throw new InvalidArgumentError('distilled.scale', `expected a number, got ${scale}`);
   const lora = await openSafetensors(source);
   try {
     const isPeft = [...lora.tensors.keys()].some((name) => /\.lora_A(\.[^.]+)?\.weight$/.test(name));
@@ -64,7 +64,7 @@ export async function mergeLightX2V(
           const unused = homeless.filter((name) => !mayBeLeft(name));
           const covered = new Set([...layers.keys()].flatMap((name) => BLOCK.exec(name)?.[1] ?? []));
           const missing = Array.from({ length: blocks }, (_, i) => String(i)).filter((i) => !covered.has(i));
-          const fix = 'choose the LoRA made for this network, or pass --no-lightx2v-compat-strict';
+          const fix = 'choose the LoRA made for this network, or set `distilled.strict: false`';
           if (missing.length > 0) {
             throw new InvalidFileError(
               lora.name,

@@ -44,7 +44,7 @@ function weightsFolder(): string {
   }
   throw new DwmError(
     'missing-package',
-    `the hand tracker's weights are not installed: npm install ${PACKAGE}@0.3.0, or give the hands yourself (--hands)`,
+    `the hand tracker's weights are not installed: npm install ${PACKAGE}@0.3.0, or give the hands yourself (\`hands\`)`,
     { package: PACKAGE },
   );
 }

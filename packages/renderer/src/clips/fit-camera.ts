@@ -32,7 +32,7 @@ export function fitCamera(
   if (fit === 'crop' && !fits) {
     throw new InvalidArgumentError(
       'fit',
-      `${width}x${height} cannot be cut out of the trajectory's ${camera.width}x${camera.height}; use --fit scale, or a smaller --width and --height`,
+      `${width}x${height} cannot be cut out of the trajectory's ${camera.width}x${camera.height}; set \`fit: scale\`, or a smaller \`width\` and \`height\``,
     );
   }
   const narrowed = fit === 'auto' && lost > MOST_SCALED_AWAY ? (WIDEST * width) / camera.fx : 0;

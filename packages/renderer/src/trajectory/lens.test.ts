@@ -188,12 +188,12 @@ test.each(Object.keys(models).filter((model) => !usable.includes(model)))(
   },
 );
 
-test('more distortion than a little needs --ignore-distortion, and is said', () => {
+test('more distortion than a little needs ignoreDistortion, and is said', () => {
   const cameras: TextFile = { name: 'cameras.txt', text: '1 OPENCV 720 480 500 500 360 240 0.1 0 0 0\n' };
   const images: TextFile = { name: 'images.txt', text: '1 1 0 0 0 0 0 2 1 a.png\n\n' };
   // 0.7488 is r^2 of a corner at (0.72, 0.48); its pinhole distance is 432.6 pixels, the diagonal 865.3.
   expect(() => importColmap(cameras, images)).toThrow(
-    /cameras\.txt: line 1: its lens moves points by up to 32 pixels, 3\.7% of the picture's diagonal, expected at most 1%: .*--ignore-distortion/,
+    /cameras\.txt: line 1: its lens moves points by up to 32 pixels, 3\.7% of the picture's diagonal, expected at most 1%: .*`ignoreDistortion`/,
   );
   const lines: string[] = [];
   const { frames } = importColmap(cameras, images, {
@@ -201,7 +201,7 @@ test('more distortion than a little needs --ignore-distortion, and is said', () 
     warn: (line) => lines.push(line),
   });
   expect(frames[0].intrinsics).toEqual({ fx: 500, fy: 500, cx: 360, cy: 240, width: 720, height: 480 });
-  expect(lines).toEqual([expect.stringMatching(/moves points by up to 32 pixels.*\(--ignore-distortion\)$/)]);
+  expect(lines).toEqual([expect.stringMatching(/moves points by up to 32 pixels.*as was asked for$/)]);
 });
 
 test('damaged binary models end in one line', () => {

@@ -26,7 +26,7 @@ const GRID = 33;
 export const UNDISTORT = 'undistort the images to a pinhole first (colmap image_undistorter does)';
 
 /** What a reader says of a camera that sees more than a plane can hold. */
-export const FISHEYE = `a pinhole camera; ${UNDISTORT}, --ignore-distortion is of no help with it`;
+export const FISHEYE = `a pinhole camera; ${UNDISTORT}, \`ignoreDistortion\` is of no help with it`;
 
 /**
  * OpenCV's lens: radial = (1 + k1 r^2 + k2 r^4 + k3 r^6) / (1 + k4 r^2 + k5 r^4 + k6 r^6), and tangential p1, p2. All are 0 if left out.
@@ -102,7 +102,7 @@ export class LensCheck {
     if (share > SMALL && !this.#options.ignoreDistortion) {
       throw new InvalidFileError(
         this.#file,
-        `${where}: its lens ${describe(shift, share)}, expected at most ${percent(SMALL)}: ${UNDISTORT}, or take its pinhole part with --ignore-distortion`,
+        `${where}: its lens ${describe(shift, share)}, expected at most ${percent(SMALL)}: ${UNDISTORT}, or take its pinhole part with \`ignoreDistortion\``,
         { where, pixels: shift, share, maxShare: SMALL },
       );
     }
@@ -114,7 +114,7 @@ export class LensCheck {
     if (!this.#worst) return;
     const { shift, share, where } = this.#worst;
     const { ignoreDistortion, warn = console.warn } = this.#options;
-    const why = share > SMALL && ignoreDistortion ? ' (--ignore-distortion)' : '';
+    const why = share > SMALL && ignoreDistortion ? ', as was asked for' : '';
     warn(
       `${this.#file}: ${where}: its lens ${describe(shift, share)}; that is left out and its pinhole part used${why}`,
     );

@@ -159,7 +159,7 @@ test.each<[string, Record<string, ArrayToSave>, RegExp]>([
   [
     'a lens that bends the picture',
     { ...camera(), ...tacoHand(), dist8: array([8], [0.5, 0, 0, 0, 0, 0, 0, 0]) },
-    /hands\.npz: dist8: its lens moves points by up to .* --ignore-distortion/,
+    /hands\.npz: dist8: its lens moves points by up to .* `ignoreDistortion`/,
   ],
   ['hands of nobody', camera(), /has hands of no known data set; it holds cam_intr, cam_extr/],
 ])('%s is refused', async (_, arrays, message) => {

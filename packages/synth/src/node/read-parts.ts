@@ -19,7 +19,7 @@ export interface FilePart extends Part {
  */
 export async function readParts(folder: string, warn?: (line: string) => void): Promise<FilePart[]> {
   const names = await readdir(folder).catch(() => {
-    throw new InvalidFileError(folder, 'no such folder; check the path given to --parts');
+    throw new InvalidFileError(folder, 'no such folder; check the path of `parts`');
   });
   const files = names.filter((name) => /\.glb$/i.test(name)).sort();
   if (files.length === 0)

@@ -455,7 +455,7 @@ describe('a hostile server', () => {
     hub.tree = (entries) => [...entries, { type: 'file', path, size: 1, oid: 'a'.repeat(40) }];
     const error = await errorOf(downloadModel(MODEL_ID, { outDir }));
     expect(error.message).toContain(problem);
-    expect(error.message).toContain('--include');
+    expect(error.message).toContain('`include`');
     expect(error.message).not.toMatch(/[\p{Cc}\p{Cf}\p{Cs}]/u);
     expect(await filesOnDisk()).toEqual([]);
     await download();

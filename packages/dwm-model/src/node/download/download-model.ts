@@ -95,7 +95,7 @@ function checkNames(id: string, files: readonly HubFile[]): void {
   const paths = files.map(({ path }) => path);
   const problem = paths.map(nameProblem).find((found) => found !== undefined) ?? clash(paths);
   if (problem)
-    throw new DownloadError('hub-answer', `${id}: ${problem}; name the wanted files with --include`);
+    throw new DownloadError('hub-answer', `${id}: ${problem}; name the wanted files with \`include\``);
 }
 
 function select(files: HubFile[], include: readonly string[] | undefined): HubFile[] {

@@ -62,7 +62,7 @@ export async function fetchFile(request: FileRequest): Promise<void> {
     root: outDir,
     file: outDir,
     field: `a file of ${id},`,
-    fix: 'remove the link, or choose another --out',
+    fix: 'remove the link, or choose another `outDir`',
   };
   const parent = posix.dirname(file.path);
   const folder = parent === '.' ? outDir : await reach(parent, at);

@@ -58,7 +58,7 @@ export async function quantizeModel(
 ): Promise<QuantizedNetwork[]> {
   const { groupSize = GROUP_SIZE } = options;
   if (![32, 64, 128].includes(groupSize))
-    throw new InvalidArgumentError('group-size', `expected 32, 64 or 128, got ${groupSize}`);
+    throw new InvalidArgumentError('groupSize', `expected 32, 64 or 128, got ${groupSize}`);
   await checkApart('out', out, model);
   const folder = await openDirectory(model);
   const files = await (await familyOf(folder)).files(folder);

@@ -70,7 +70,7 @@ test.each([
   await writeFile(join(folder, 'linked.txt'), `linked-${which}/videos/x.mp4\n`);
   const { data } = config('linked.txt');
   await expect(readDataset(join(folder, 'linked.txt'), data)).rejects.toThrow(
-    /line 1 .* links to .*outside.*; copy the file into the data root, or pass --follow-links/,
+    /line 1 .* links to .*outside.*; copy the file into the data root, or set `followLinks`/,
   );
   const followed = await readDataset(join(folder, 'linked.txt'), { ...data, follow_links: true });
   expect(followed.map(({ name }) => name)).toEqual([`linked-${which}/videos/x.mp4`]);
@@ -310,7 +310,7 @@ test.skipIf(process.platform === 'win32').each([
   const walk = (follow?: boolean) =>
     jobsOfFolders(join(place, 'root'), 'trumans', ['videos'], 'prompts', PLAIN, follow);
   await expect(walk()).rejects.toThrow(
-    /file "scene\/action\/vid.*" links to .*elsewhere.*, outside .*root; copy what it links to, or pass --follow-links/,
+    /file "scene\/action\/vid.*" links to .*elsewhere.*, outside .*root; copy what it links to, or set `followLinks`/,
   );
   expect(await walk(true)).toHaveLength(1);
 });

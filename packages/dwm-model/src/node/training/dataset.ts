@@ -54,7 +54,7 @@ export async function readDataset(
         file,
         field,
         followLinks: data.follow_links,
-        fix: 'copy the file into the data root, or pass --follow-links',
+        fix: 'copy the file into the data root, or set `followLinks`',
       });
     await inRoot(line);
     const video = join(root, line);

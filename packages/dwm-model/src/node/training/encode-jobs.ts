@@ -54,7 +54,7 @@ async function foldersIn(path: string): Promise<string[]> {
       path,
       isAddress(path)
         ? 'is an address, expected a folder of this machine; copy it to one first'
-        : `${fileProblem(error)}; check --data-root`,
+        : `${fileProblem(error)}; check \`dataRoot\``,
     );
   });
   return entries
@@ -85,7 +85,7 @@ export async function filesIn(folder: string, extension: string): Promise<string
 
 /** @throws InvalidFileError for a path below `root` that a link leads out of it, unless links are followed. */
 export async function checkInside(root: string, path: string, followLinks = false): Promise<void> {
-  const fix = 'copy what it links to, or pass --follow-links';
+  const fix = 'copy what it links to, or set `followLinks`';
   const below = relative(root, path).replaceAll(sep, '/');
   await reach(below, { root, file: root, field: 'file', followLinks, fix });
 }

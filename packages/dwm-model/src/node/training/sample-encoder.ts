@@ -117,7 +117,7 @@ export class SampleEncoder implements EncodingScript {
       );
       if (text) return text;
       throw new InvalidArgumentError(
-        '--modalities',
+        'modalities',
         `${folder.name} has no text encoder; leave prompts out, or download the whole model`,
       );
     });

@@ -152,7 +152,7 @@ function checkShares(
   if (steps % count === 0) return;
   throw new InvalidArgumentError(
     'training.gradient_accumulation_steps',
-    `${count} processes share the micro-batches of a step, expected a multiple of ${count}, got ${steps}; for ${steps} of ${size} samples on each, as the original has it: --override training.gradient_accumulation_steps=${steps * count}`,
+    `${count} processes share the micro-batches of a step, expected a multiple of ${count}, got ${steps}; for ${steps} of ${size} samples on each, as the original has it: \`override: training.gradient_accumulation_steps=${steps * count}\``,
   );
 }
 
@@ -180,7 +180,7 @@ async function trainOn(options: TrainOptions): Promise<TrainResult> {
 
 /** Says what there is to go on from. */
 function diskFull(error: unknown, folder: string, saved: string | undefined): unknown {
-  const kept = saved ? `${saved} is kept, --resume latest goes on from it` : 'there is no checkpoint yet';
+  const kept = saved ? `${saved} is kept, \`resume: latest\` goes on from it` : 'there is no checkpoint yet';
   return error instanceof WriteError
     ? new WriteError('disk-full', `${error.message}; ${kept}`, { checkpoint: saved })
     : writeProblem(error, folder, kept);
