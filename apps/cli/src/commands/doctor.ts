@@ -1,9 +1,21 @@
 /** `dwm doctor`: what this machine can run, how fast, and what is missing. */
 
-import { Decisions } from '@dwm/core-tensor';
+import { Decisions, DwmError } from '@dwm/core-tensor';
 import { doctorReport, loadTuning, tuneCachePath } from '@dwm/core-tensor/node';
+import {
+  DEFAULTS,
+  familyOf,
+  type ModelShapes,
+  planRun,
+  publishedShapes,
+  type RunSettings,
+} from '@dwm/dwm-model';
 import { codecs, installWebCodecs } from '@dwm/media/node';
 import type { Command } from 'commander';
+import { openDefaultModel } from '../generate/default-model.ts';
+import { needsOf } from '../memory/open-pipeline.ts';
+import { planLine } from '../memory/table.ts';
+import { planTarget } from '../memory/target.ts';
 import { createReporter, size } from '../report.ts';
 
 export function addDoctor(program: Command): void {
@@ -19,14 +31,35 @@ export function addDoctor(program: Command): void {
       { warn: (line) => reporter.warn(line) },
     );
     const kernels = { decided, file: tuneCachePath(), tried: Object.fromEntries(decisions.verdicts) };
-    reporter.result({ ...report, kernels, codecs: video }, describe(report, kernels, video));
+    const runs = await plannedRuns();
+    reporter.result({ ...report, kernels, codecs: video, runs }, describe(report, kernels, video, runs));
   });
+}
+
+/** What a clip takes here, of the default model and of the published 5B, each at its own size. */
+async function plannedRuns(): Promise<Record<string, string>> {
+  const target = await planTarget({});
+  const { folder, settings } = await openDefaultModel();
+  const family = await familyOf(folder);
+  const line = (shapes: ModelShapes, own: Partial<RunSettings>) => {
+    try {
+      return planLine(planRun(shapes, target, needsOf(family, { composite: false, ...DEFAULTS, ...own })));
+    } catch (error) {
+      if (error instanceof DwmError) return error.message;
+      throw error;
+    }
+  };
+  return {
+    'a clip of dwm-tiny': line(await family.shapes(folder), settings),
+    'a clip of the 5B': line(publishedShapes('5B'), {}),
+  };
 }
 
 function describe(
   { device, peaks, adapters, system, missing }: Awaited<ReturnType<typeof doctorReport>>,
   kernels: { decided: number; file: string; tried: Record<string, string | null> },
   video: Awaited<ReturnType<typeof codecs>>,
+  runs: Readonly<Record<string, string>>,
 ): string {
   const { adapter, features, limits } = device;
   const lines: [string, string][] = [
@@ -74,6 +107,7 @@ function describe(
       `${codec} ${task}`,
       works ? 'works' : `no: ${reason}`,
     ]),
+    ...Object.entries(runs),
     ...missing.map(({ what, effect, fix }): [string, string] => [`missing: ${what}`, `${effect}; ${fix}`]),
   ];
   const width = Math.max(...lines.map(([name]) => name.length));

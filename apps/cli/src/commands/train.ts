@@ -1,9 +1,11 @@
 /** `dwm train`: an experiment file in, checkpoints out; stopped and resumed at any time. */
 import { join } from 'node:path';
 import { InvalidArgumentError } from '@dwm/core-tensor';
+import { PLAN_DEVICES } from '@dwm/dwm-model';
 import {
   type InspectedBatches,
   inspectBatches,
+  planTraining,
   type ReadClip,
   type TrainEvent,
   train,
@@ -11,16 +13,19 @@ import {
 import { type Command, Option } from 'commander';
 import { stringify } from 'yaml';
 import { openModel } from '../generate/check.ts';
+import { byteProgress } from '../generate/progress.ts';
 import { interruptible } from '../interrupt.ts';
+import { planLine, trainingTable } from '../memory/table.ts';
+import { planTarget } from '../memory/target.ts';
 import { aloneText, type Joined, joinJob, leaveJob, ofRank, reporterOfRank } from '../mpi/job.ts';
 import { withLocalData } from '../remote/data-roots.ts';
-import { clock, createReporter, type Reporter, size } from '../report.ts';
+import { clock, createReporter, type Reporter } from '../report.ts';
 import { ClipReader } from '../train/clip-reader.ts';
 import { MODES, type Mode, readTrainingExperiment } from '../train/experiment.ts';
 import { writeReconstructions } from '../train/reconstructions.ts';
 import { validate } from '../train/validation.ts';
 import { openTunedDevice } from '../tuning.ts';
-import { integer } from './options.ts';
+import { integer, memoryOption } from './options.ts';
 
 interface Flags {
   wire?: 'f32' | 'bf16';
@@ -34,6 +39,9 @@ interface Flags {
   followLinks?: true;
   resume?: string;
   debugNan?: true;
+  memory?: number;
+  dryRun?: true;
+  device?: string;
 }
 
 export function addTrain(program: Command): void {
@@ -50,6 +58,11 @@ export function addTrain(program: Command): void {
     )
     .option('--save-initial-checkpoints', 'write checkpoint-0 before the first step')
     .option('--print-config-only', 'check the experiment, say how it is understood, and end')
+    .addOption(memoryOption())
+    .option(
+      '--dry-run',
+      `check the experiment, say what the training takes on the device, and end; --device may be ${PLAN_DEVICES.join(', ')}`,
+    )
     .option('--test-dataloader', 'read the first batches, say what is in them, and end')
     .option('--test-dataloader-samples <n>', 'how many of them', integer(1), 4)
     .option('--follow-links', 'let links of the data root lead out of it')
@@ -71,7 +84,8 @@ Example:
     )
     .action(async (given: string | undefined, flags: Flags) => {
       const joined = await joinJob();
-      await ofRank(joined, () => run(given, flags, joined, program.opts().json === true));
+      const { json, device } = program.opts();
+      await ofRank(joined, () => run(given, { ...flags, device }, joined, json === true));
     });
 }
 
@@ -93,8 +107,15 @@ async function run(
     reporter.result(asked, stringify(asked));
     return;
   }
+  const base = asked.model.base_model_name_or_path;
+  if (flags.dryRun) {
+    const folder = await openModel(base, 'model.base_model_name_or_path');
+    const plan = await planTraining(asked, folder, await planTarget(flags));
+    reporter.result(plan, trainingTable(plan));
+    return;
+  }
   const config = await interruptible((signal) => withLocalData(asked, reporter, signal));
-  await openModel(config.model.base_model_name_or_path, 'model.base_model_name_or_path');
+  await openModel(base, 'model.base_model_name_or_path');
   const clips = new ClipReader((line) => reporter.say(line));
   const read: ReadClip = (path, choose) => clips.read(path, choose);
   if (flags.testDataloader) {
@@ -111,7 +132,7 @@ async function run(
       debugNan: flags.debugNan,
       signal,
       ...(peers && { peers, wire: { bf16: flags.wire === 'bf16' } }),
-      openDevice: () => openTunedDevice(reporter, join(output, 'tune.json')),
+      openDevice: () => openTunedDevice(reporter, join(output, 'tune.json'), flags.memory),
       readClip: read,
       validate: async (pipeline, samples, step) => {
         reporter.progress(`step ${step}: making ${samples.length} validation videos`);
@@ -125,7 +146,7 @@ async function run(
       reconstructions: async (clips, step) => {
         reporter.say(`reconstructions: ${await writeReconstructions(output, clips, step)}`);
       },
-      onEvent: (event) => show(event, reporter),
+      onEvent: showing(reporter),
     }),
   ).finally(() => clips.close());
   if (joined) leaveJob(joined);
@@ -158,17 +179,20 @@ function batchesText({ clips, batches, first }: InspectedBatches): string {
   return lines.join('\n');
 }
 
-function show(event: TrainEvent, reporter: Reporter): void {
-  if (event.kind === 'note') reporter.say(event.text);
-  else if (event.kind === 'warning') reporter.warn(event.text);
-  else if (event.kind === 'checkpoint') reporter.say(`saved ${event.path}`);
-  else if (event.kind === 'loading')
-    reporter.progress(`loading the ${event.part}: ${size(event.done)} of ${size(event.total)}`);
-  else {
-    const { step, steps, loss, lr, norm, samplesPerSecond, etaSeconds } = event;
-    reporter.progress(
-      `step ${step} of ${steps}, loss ${loss.toPrecision(4)}, lr ${lr.toExponential(2)}, gradient ${norm.toPrecision(3)}, ${samplesPerSecond.toPrecision(3)} samples/s, ${clock(etaSeconds)} left`,
-      step === steps,
-    );
-  }
+function showing(reporter: Reporter): (event: TrainEvent) => void {
+  const bytes = byteProgress(reporter);
+  return (event) => {
+    if (event.kind === 'note') reporter.say(event.text);
+    else if (event.kind === 'plan') reporter.say(planLine(event.plan));
+    else if (event.kind === 'warning') reporter.warn(event.text);
+    else if (event.kind === 'checkpoint') reporter.say(`saved ${event.path}`);
+    else if (event.kind === 'loading') bytes(`loading the ${event.part}`, event.done, event.total);
+    else {
+      const { step, steps, loss, lr, norm, samplesPerSecond, etaSeconds } = event;
+      reporter.progress(
+        `step ${step} of ${steps}, loss ${loss.toPrecision(4)}, lr ${lr.toExponential(2)}, gradient ${norm.toPrecision(3)}, ${samplesPerSecond.toPrecision(3)} samples/s, ${clock(etaSeconds)} left`,
+        step === steps,
+      );
+    }
+  };
 }

@@ -1,18 +1,19 @@
 /** A plan of memory as lines: a table of its stages, and in the last line whether and how it fits. */
-import type { RunPlan } from '@dwm/dwm-model';
+import type { PlannedStage, RunPlan } from '@dwm/dwm-model';
+import type { TrainingPlan } from '@dwm/dwm-model/node';
 import { exists } from '../generate/files.ts';
 import { clock, size } from '../report.ts';
 
 const gb = (bytes: number) => (bytes / 1e9).toFixed(bytes < 1e8 ? 4 : 2);
 
 /** E.g. `fits in 11.93 GB of 12.0 GB: 33 of 42 blocks stay, the others are streamed; about 21:08`. */
-export function planLine({ bytes, budget, stages, seconds }: RunPlan): string {
+export function planLine({ bytes, budget, stages, seconds }: RunPlan | TrainingPlan): string {
   const of = Number.isFinite(budget)
     ? ` of ${size(budget)}`
     : ', the memory of this device is not known (--memory)';
-  const denoise = stages.find(({ stage }) => stage === 'denoise')!;
+  const main = stages.find(({ stage }) => stage === 'denoise' || stage === 'step')!;
   const time = seconds === undefined ? '' : `; about ${clock(seconds)}`;
-  return `memory: ${size(bytes)}${of}: ${denoise.chosen}${time}`;
+  return `memory: ${size(bytes)}${of}: ${main.chosen}${time}`;
 }
 
 /**
@@ -35,6 +36,19 @@ export async function quantizedLines({ quantized = [] }: RunPlan, model: string)
 /** @param model the folder of the model that is planned. */
 export async function planTable(plan: RunPlan, model: string): Promise<string> {
   const { size: run, device, stages } = plan;
+  const guided = run.guided ? ', guided' : '';
+  const title = `${run.numFrames} frames of ${run.width}x${run.height}, ${run.numInferenceSteps} ${run.numInferenceSteps === 1 ? 'step' : 'steps'}${guided}, on ${device}`;
+  return [title, ...stageLines(stages), ...(await quantizedLines(plan, model)), planLine(plan)].join('\n');
+}
+
+/** Likewise of a training. */
+export function trainingTable(plan: TrainingPlan): string {
+  const { mode, samples, numFrames, width, height, steps } = plan.size;
+  const title = `mode ${mode}: ${steps} steps of ${samples} samples, ${numFrames} frames of ${width}x${height}, on ${plan.device}`;
+  return [title, ...stageLines(plan.stages), planLine(plan)].join('\n');
+}
+
+function stageLines(stages: readonly PlannedStage[]): string[] {
   const rows = [
     ['stage', 'stays GB', 'own GB', 'sum GB', 'TFLOP', 'read GB', 'time', 'chosen'],
     ...stages.map(({ stage, stays, own, teraflops, reads, seconds, chosen }) => [
@@ -50,7 +64,7 @@ export async function planTable(plan: RunPlan, model: string): Promise<string> {
   ];
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   const last = rows[0].length - 1;
-  const lines = rows.map((row) =>
+  return rows.map((row) =>
     row
       .map((cell, column) =>
         column === 0 || column === last ? cell.padEnd(widths[column]) : cell.padStart(widths[column]),
@@ -58,7 +72,4 @@ export async function planTable(plan: RunPlan, model: string): Promise<string> {
       .join('  ')
       .trimEnd(),
   );
-  const guided = run.guided ? ', guided' : '';
-  const title = `${run.numFrames} frames of ${run.width}x${run.height}, ${run.numInferenceSteps} ${run.numInferenceSteps === 1 ? 'step' : 'steps'}${guided}, on ${device}`;
-  return [title, ...lines, ...(await quantizedLines(plan, model)), planLine(plan)].join('\n');
 }

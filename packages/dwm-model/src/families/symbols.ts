@@ -1,6 +1,7 @@
 /** Weights that are names and shapes only, for plans. */
 import {
   type Checkpoint,
+  type DeviceTensor,
   type DType,
   InvalidArgumentError,
   InvalidFileError,
@@ -97,6 +98,14 @@ export class Symbols extends Parameters {
   constructor(specs: Readonly<Record<string, TensorSpec>>) {
     super(new Map());
     this.#specs = specs;
+  }
+
+  /** Their names, shapes and dtypes: there are no values. */
+  override get tensors(): ReadonlyMap<string, DeviceTensor> {
+    return new Map(Object.entries(this.#specs)) as ReadonlyMap<string, TensorSpec> as ReadonlyMap<
+      string,
+      DeviceTensor
+    >;
   }
 
   override get(name: string): Tensor {

@@ -61,7 +61,8 @@ export interface RunNeeds extends RunSize {
   readonly cfgSkipRatio?: number | undefined;
 }
 
-export type StageName = 'text' | 'encode' | 'denoise' | 'decode';
+/** The last three are a training's. */
+export type StageName = 'text' | 'encode' | 'denoise' | 'decode' | 'step' | 'checkpoint' | 'validation';
 
 /** What one stage of a run takes; sizes in bytes. */
 export interface PlannedStage {
@@ -117,7 +118,7 @@ export class RunTooLargeError extends DwmError {
 }
 
 /** Gigabytes, or megabytes of what is small. */
-const amountOf = (bytes: number) =>
+export const amountOf = (bytes: number) =>
   bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
 
 /** Tiles of the VAE in pixels, from the usual half of 480x720 down; multiples of 48 rows and 40 columns add up. */

@@ -78,7 +78,11 @@ export interface InpaintRules extends Omit<BatchRules, 'handDropout' | 'noHands'
 }
 
 /** Shapes of a batch, by the names of `makeInpaintBatch`. */
-export function inpaintSpecs(count: number, rules: InpaintRules, tokens: number): Record<string, TensorSpec> {
+export function inpaintSpecs(
+  count: number,
+  rules: Pick<InpaintRules, 'config' | 'size'>,
+  tokens: number,
+): Record<string, TensorSpec> {
   const { hand: _, ...specs } = batchSpecs(count, rules, tokens);
   const { frames, height, width } = rules.size;
   return { ...specs, mask: spec([count, frames, 1, height, width]) };

@@ -15,13 +15,18 @@ import {
   grad,
   type HostData,
   InvalidArgumentError,
+  type KernelTarget,
   mul,
+  type Plan,
+  type Precision,
   type Program,
+  planProgram,
   reshape,
   slice,
   spec,
   type Tensor,
   type TensorSpec,
+  trace,
   where,
 } from '@dwm/core-tensor';
 import type { Tap } from '../transformer/index.ts';
@@ -101,6 +106,106 @@ function clippedPart(gradient: Tensor, length: number, most: number): { gradient
   return { gradient: concat([first, slice(gradient, 0, length, all - length)], 0), norm };
 }
 
+/** One of a step's programs, before it is compiled. */
+interface Traced<O extends Tensors = Tensors> {
+  readonly inputs: Specs;
+  readonly fn: (given: Tensors) => O;
+  readonly precision: Precision;
+}
+
+/** What a step consists of. */
+function programsOf<I extends Record<string, TensorSpec>>(
+  trainable: Trainable,
+  { inputs, loss }: LossFunction<I>,
+  options: TrainStepOptions,
+) {
+  const { optimizer, maxGradNorm, microBatches = 1, emaDecay, halfPrecision = false, peers } = options;
+  const { layout } = trainable;
+  const { clippedLength = layout.length } = options;
+  const flat = spec([layout.length]);
+  const one = spec([1]);
+  const losses = spec([microBatches]);
+  const gradient: Traced<{ loss: Tensor; gradient: Tensor }> = {
+    inputs: { ...inputs, theta: flat, ...(halfPrecision && { scale: one }) },
+    fn: (given) => {
+      const { weights, trained } = trainable.bind(given.theta);
+      const value = loss(weights, given as { [K in keyof I]: Tensor });
+      const gradients = grad(halfPrecision ? mul(value, given.scale) : value, [...trained.values()]);
+      const byName = new Map([...trained.keys()].map((name, i) => [name, gradients[i]]));
+      return { loss: reshape(value, [1]), gradient: layout.pack(byName) };
+    },
+    precision: halfPrecision ? 'f16' : 'f32',
+  };
+  const accumulate: Traced<{ sum: Tensor; losses: Tensor }> | undefined =
+    microBatches > 1 && !peers
+      ? {
+          inputs: { sum: flat, gradient: flat, losses, loss: one, isFirst: one, place: losses },
+          fn: (x) => ({
+            sum: add(where(x.isFirst, 0, x.sum), mul(x.gradient, 1 / microBatches)),
+            losses: where(x.place, x.loss, x.losses),
+          }),
+          precision: 'f32',
+        }
+      : undefined;
+  const averaged: Specs = emaDecay === undefined ? {} : { ema: flat };
+  const states = { theta: flat, ...optimizer.state, ...averaged };
+  const update: Traced = {
+    inputs: { ...states, gradient: flat, losses, scalars: spec([2 + optimizer.scalarCount]) },
+    fn: ({ theta, ema, gradient: scaled, losses: all, scalars, ...state }) => {
+      const unscaled = halfPrecision ? mul(scaled, slice(scalars, 0, 0, 1)) : scaled;
+      const { gradient: g, norm } = clippedPart(unscaled, clippedLength, maxGradNorm);
+      const own = slice(scalars, 0, 2, optimizer.scalarCount);
+      const next = optimizer.update(theta, state, g, own);
+      const results: Tensors = { theta: next.theta, ...next.state };
+      if (ema) {
+        const share = slice(scalars, 0, 1, 1);
+        results.ema = add(mul(ema, add(mul(share, -1), 1)), mul(next.theta, share));
+      }
+      results[STATS] = concat([norm, all], 0);
+      return results;
+    },
+    precision: 'f32',
+  };
+  /** What the step holds beside its programs: the batch, and the sums over micro-batches. */
+  const held: readonly TensorSpec[] = [
+    ...Object.values<TensorSpec>(inputs),
+    ...(accumulate ? [flat, losses] : []),
+  ];
+  return { gradient, accumulate, update, flat, losses, held };
+}
+
+/** Bytes of a step's programs, by their plans, and of what it holds beside them. */
+function stepBytes(plans: readonly Plan[], held: readonly TensorSpec[]): number {
+  const own = plans.reduce((sum, { memory }) => sum + memory.total - memory.parameters - memory.inputs, 0);
+  return own + held.reduce((sum, { shape, dtype }) => sum + elementCount(shape) * bytesOf(dtype), 0);
+}
+
+/** What a step takes: bytes beside the weights that stay frozen, and the FLOPs of all its micro-batches. */
+export interface StepPlan {
+  readonly bytes: number;
+  readonly flops: number;
+}
+
+/**
+ * Plans a step; nothing is allocated.
+ * @throws PlanTooLargeError when the device's limits do not hold it.
+ */
+export function planTrainStep<I extends Record<string, TensorSpec>>(
+  device: KernelTarget,
+  trainable: Trainable,
+  loss: LossFunction<I>,
+  options: TrainStepOptions,
+): StepPlan {
+  const { gradient, accumulate, update, held } = programsOf(trainable, loss, options);
+  const planned = ({ inputs, fn, precision }: Traced) => planProgram(trace(inputs, fn), device, precision);
+  const [ofGradient, ofUpdate] = [planned(gradient), planned(update)];
+  const plans = [ofGradient, ofUpdate, ofUpdate, ...(accumulate ? [planned(accumulate)] : [])];
+  return {
+    bytes: stepBytes(plans, held),
+    flops: (options.microBatches ?? 1) * ofGradient.cost.flops + ofUpdate.cost.flops,
+  };
+}
+
 export class TrainStep<I extends Record<string, TensorSpec>> {
   readonly trainable: Trainable;
   readonly #options: TrainStepOptions;
@@ -108,7 +213,7 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
   readonly #gradient: Program<Specs, { loss: Tensor; gradient: Tensor }>;
   readonly #accumulate: Program<Specs, { sum: Tensor; losses: Tensor }> | undefined;
   readonly #updates: readonly [Program<Specs, Tensors>, Program<Specs, Tensors>];
-  readonly #batch: readonly TensorSpec[];
+  readonly #held: readonly TensorSpec[];
   readonly #average: { readonly sum: DeviceTensor; readonly losses: DeviceTensor } | undefined;
   /** Where several processes share a step. */
   readonly #shared: GradientSum | undefined;
@@ -121,7 +226,7 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
     scale: LossScale | undefined;
     gradient: Program<Specs, { loss: Tensor; gradient: Tensor }>;
     accumulate: Program<Specs, { sum: Tensor; losses: Tensor }> | undefined;
-    batch: readonly TensorSpec[];
+    held: readonly TensorSpec[];
     average: { sum: DeviceTensor; losses: DeviceTensor } | undefined;
     shared: GradientSum | undefined;
     updates: readonly [Program<Specs, Tensors>, Program<Specs, Tensors>];
@@ -131,7 +236,7 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
     this.#scale = parts.scale;
     this.#gradient = parts.gradient;
     this.#accumulate = parts.accumulate;
-    this.#batch = parts.batch;
+    this.#held = parts.held;
     this.#average = parts.average;
     this.#shared = parts.shared;
     this.#updates = parts.updates;
@@ -140,80 +245,36 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
   static async create<I extends Record<string, TensorSpec>>(
     device: Device,
     trainable: Trainable,
-    { inputs, loss }: LossFunction<I>,
+    loss: LossFunction<I>,
     options: TrainStepOptions,
   ): Promise<TrainStep<I>> {
-    const { optimizer, maxGradNorm, microBatches = 1, emaDecay, halfPrecision = false } = options;
-    const { clippedLength = trainable.layout.length, peers } = options;
-    const { layout } = trainable;
-    const flat = spec([layout.length]);
-    const one = spec([1]);
+    const { microBatches = 1, emaDecay, halfPrecision = false, peers } = options;
+    const traced = programsOf(trainable, loss, options);
+    const { flat, losses, held } = traced;
+    const compiled = <O extends Tensors>({ inputs, fn, precision }: Traced<O>) =>
+      compile<Specs, O>(device, inputs, fn, precision);
     const scale = halfPrecision ? new LossScale() : undefined;
-    const gradient = await compile<Specs, { loss: Tensor; gradient: Tensor }>(
-      device,
-      { ...inputs, theta: flat, ...(scale && { scale: one }) },
-      (given) => {
-        const { weights, trained } = trainable.bind(given.theta);
-        const value = loss(weights, given as { [K in keyof I]: Tensor });
-        const gradients = grad(scale ? mul(value, given.scale) : value, [...trained.values()]);
-        const byName = new Map([...trained.keys()].map((name, i) => [name, gradients[i]]));
-        return { loss: reshape(value, [1]), gradient: layout.pack(byName) };
-      },
-      halfPrecision ? 'f16' : 'f32',
-    );
-    const many = microBatches > 1 && !peers;
-    const losses = spec([microBatches]);
-    const accumulate = many
-      ? await compile<Specs, { sum: Tensor; losses: Tensor }>(
-          device,
-          { sum: flat, gradient: flat, losses, loss: one, isFirst: one, place: losses },
-          (x) => ({
-            sum: add(where(x.isFirst, 0, x.sum), mul(x.gradient, 1 / microBatches)),
-            losses: where(x.place, x.loss, x.losses),
-          }),
-        )
-      : undefined;
-    const averaged: Specs = emaDecay === undefined ? {} : { ema: flat };
-    const scalarCount = 2 + optimizer.scalarCount;
-    const states = { theta: flat, ...optimizer.state, ...averaged };
-    const compileUpdate = () =>
-      compile<Specs, Tensors>(
-        device,
-        { ...states, gradient: flat, losses, scalars: spec([scalarCount]) },
-        ({ theta, ema, gradient: scaled, losses: all, scalars, ...state }) => {
-          const unscaled = scale ? mul(scaled, slice(scalars, 0, 0, 1)) : scaled;
-          const { gradient: g, norm } = clippedPart(unscaled, clippedLength, maxGradNorm);
-          const own = slice(scalars, 0, 2, optimizer.scalarCount);
-          const next = optimizer.update(theta, state, g, own);
-          const results: Tensors = { theta: next.theta, ...next.state };
-          if (ema) {
-            const share = slice(scalars, 0, 1, 1);
-            results.ema = add(mul(ema, add(mul(share, -1), 1)), mul(next.theta, share));
-          }
-          results[STATS] = concat([norm, all], 0);
-          return results;
-        },
-      );
-    const updates = [await compileUpdate(), await compileUpdate()] as const;
+    const gradient = await compiled(traced.gradient);
+    const accumulate = traced.accumulate && (await compiled(traced.accumulate));
+    const updates = [await compiled(traced.update), await compiled(traced.update)] as const;
     const initial = await trainable.initial();
     updates[0].outputs.theta.write(initial);
     if (emaDecay !== undefined) updates[0].outputs.ema.write(initial);
-    const average = many
+    const average = accumulate
       ? {
           sum: new DeviceTensor(device, flat, 'gradient sum'),
           losses: new DeviceTensor(device, losses, 'losses'),
         }
       : undefined;
     const shared =
-      peers && (await GradientSum.create(device, peers, layout.length, microBatches, options.wire));
-    const batch = Object.values<TensorSpec>(inputs);
+      peers && (await GradientSum.create(device, peers, trainable.layout.length, microBatches, options.wire));
     return new TrainStep({
       trainable,
       options,
       scale,
       gradient,
       accumulate,
-      batch,
+      held,
       average,
       shared,
       updates,
@@ -227,17 +288,11 @@ export class TrainStep<I extends Record<string, TensorSpec>> {
 
   /** Bytes that the device holds for training, by the programs' plans: all but weights that stay frozen. */
   get plannedBytes(): number {
-    const bytes = (tensors: readonly TensorSpec[]) =>
-      tensors.reduce((sum, { shape, dtype }) => sum + elementCount(shape) * bytesOf(dtype), 0);
-    const programs = [this.#gradient, this.#accumulate, ...this.#updates].filter(
-      (program) => program !== undefined,
+    const programs = [this.#gradient, this.#accumulate, ...this.#updates];
+    return stepBytes(
+      programs.flatMap((program) => program?.plan ?? []),
+      this.#held,
     );
-    const own = programs.reduce(
-      (sum, { plan: { memory } }) => sum + memory.total - memory.parameters - memory.inputs,
-      0,
-    );
-    // Inputs are bound where they are, but for the batch, which comes from the host.
-    return own + bytes(this.#batch) + bytes(this.#average ? Object.values(this.#average) : []);
   }
 
   /** Packed weights as they are trained. Another tensor after every step. */

@@ -30,7 +30,7 @@ import { mergeLightX2V, WAN_LORA } from './lora.ts';
 import { wanNetwork } from './network.ts';
 import { loadUmt5, openUmt5 } from './text.ts';
 import type { WanConfig } from './transformer/config.ts';
-import { loadWanTransformer, wanStoredName } from './transformer/load.ts';
+import { loadWanTransformer, wanStoredName, withHeaders } from './transformer/load.ts';
 import { PATCH_WEIGHT, wanBlockPrefix, wanParameters } from './transformer/parameters.ts';
 import { wanSpatialRatio, wanTemporalRatio } from './vae/config.ts';
 import { wanVaeParameters } from './vae/parameters.ts';
@@ -39,7 +39,7 @@ import { openWanVae, WAN_VAE_FILES, WanVae } from './vae/vae.ts';
 type Loaded = LoadedTransformer<WanConfig>;
 
 /** Of DWM's input for C latent channels: noisy C, mask 4, static C, hands C; its inpainting base has no hands. */
-const dwmChannels = (latent: number) => 3 * latent + 4;
+export const dwmChannels = (latent: number) => 3 * latent + 4;
 
 /** The original's sampler, from its pipeline file. */
 const SCHEDULER = {
@@ -158,7 +158,8 @@ export const WAN: ModelFamily = {
     );
   },
   async shapes(folder) {
-    const { path, config: base } = await readWanTransformer(folder);
+    const { path, config: read } = await readWanTransformer(folder);
+    const base = await withHeaders(read, folder, path);
     const channels = Math.max(base.inChannels, dwmChannels(base.outChannels));
     const config = { ...base, inChannels: channels, layers: 1 };
     const wholeConfig = { ...config, layers: base.layers };

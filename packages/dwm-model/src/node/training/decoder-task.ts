@@ -15,11 +15,14 @@ import {
   type Tensor,
   where,
 } from '@dwm/core-tensor';
+import type { LoadedTransformer } from '../../families/family.ts';
+import { allIn, Symbols, storedAs } from '../../families/symbols.ts';
 import { changedRegion, regionPsnr, sharpness } from '../../metrics/index.ts';
 import { valuesPsnr } from '../../metrics/psnr.ts';
 import { loadTransformer } from '../../pipeline/load-transformer.ts';
 import type { DwmPipeline } from '../../pipeline/pipeline.ts';
-import { batchSpecs, makeBatch } from '../../training/data/batch.ts';
+import type { ExperimentConfig } from '../../training/config.ts';
+import { type BatchRules, batchSpecs, makeBatch } from '../../training/data/batch.ts';
 import { decoderObjective } from '../../training/decoder-objective.ts';
 import {
   discriminatorParameters,
@@ -28,24 +31,42 @@ import {
 } from '../../training/discriminator.ts';
 import { wholeNetwork } from '../../training/export.ts';
 import { dwmObjective, type ObjectiveInputs } from '../../training/objective.ts';
+import type { LossFunction } from '../../training/train-step.ts';
 import { fullTrainable } from '../../training/trainable.ts';
-import { CogVideoXVae, SAMPLE_FRAMES, vaeParameters } from '../../vae/index.ts';
+import { type TransformerConfig, transformerParameters } from '../../transformer/index.ts';
+import {
+  CogVideoXVae,
+  latentSize,
+  readVaeConfig,
+  SAMPLE_FRAMES,
+  type VaeConfig,
+  vaeParameters,
+} from '../../vae/index.ts';
+import type { VideoSize } from '../../video/video.ts';
 import { Parameters } from '../../weights/parameters.ts';
 import { ClipStore } from './clip-store.ts';
 import type { Sample } from './dataset.ts';
 import { openExamples } from './dwm-examples.ts';
-import { refuseCausal } from './dwm-task.ts';
+import { describedTransformer, refuseCausal } from './dwm-task.ts';
 import type { ModelFiles } from './model-folder.ts';
 import { batchOrder } from './order.ts';
 import { trainingSize } from './size.ts';
-import type { Batch, Reconstruction, TaskContext, TrainingTask } from './task.ts';
+import type {
+  Batch,
+  Inputs,
+  PlanContext,
+  PlannedTask,
+  Reconstruction,
+  TaskContext,
+  TrainingTask,
+} from './task.ts';
 import { pictureName, reconstruct, shownSamples, signedValues, trainedVae } from './trained-vae.ts';
 
 const KEY = 0x44454330;
 const WEIGHTS = 'vae/diffusion_pytorch_model.safetensors';
 
-export async function decoderTask(context: TaskContext): Promise<TrainingTask> {
-  const { config: experiment, device, folder, datasets, matched, shows, loading } = context;
+/** @throws InvalidArgumentError for what cannot be. @returns the size of the clips. */
+function checkSettings(experiment: ExperimentConfig): VideoSize {
   const { training } = experiment;
   const size = trainingSize(experiment);
   for (const key of ['no_hands_prob', 'hand_dropout_prob'] as const) {
@@ -61,6 +82,90 @@ export async function decoderTask(context: TaskContext): Promise<TrainingTask> {
       `the decoder learns from ${SAMPLE_FRAMES} k + 1 frames, got ${size.frames}`,
     );
   }
+  return size;
+}
+
+const hasJudge = ({ training }: ExperimentConfig): boolean =>
+  training.decoder_adversarial_weight > 0 || training.decoder_feature_weight > 0;
+
+const isTrained = (name: string): boolean => name.startsWith('decoder.') || isDiscriminator(name);
+
+function graphOf(
+  experiment: ExperimentConfig,
+  {
+    vae,
+    transformer,
+  }: { readonly vae: VaeConfig; readonly transformer: LoadedTransformer<TransformerConfig> },
+  rules: Pick<BatchRules, 'config' | 'size'>,
+  tokens: number,
+) {
+  const { training } = experiment;
+  const size = trainingSize(experiment);
+  /** What the transformer says, or the truth where `generated` is 0; as the decoder takes it. */
+  function latentsOf(inputs: Readonly<Record<string, Tensor>>): Tensor {
+    const given = inputs as unknown as ObjectiveInputs;
+    const said =
+      training.decoder_generated_prob > 0
+        ? where(
+            reshape(inputs.generated, [-1, 1, 1, 1, 1]),
+            dwmObjective(transformer.config, transformer.parameters, vae.scaling_factor, given).x0,
+            given.video,
+          )
+        : given.video;
+    return permute(mul(said, 1 / vae.scaling_factor), [0, 1, 3, 4, 2]);
+  }
+  const inputsOf = (count: number, rows: number) => ({
+    ...batchSpecs(count, rules, rows),
+    generated: spec([count]),
+  });
+  const clipSpec = spec([training.batch_size, size.frames, size.height, size.width, 3]);
+  const loss: LossFunction<Inputs> = {
+    inputs: { ...inputsOf(training.batch_size, tokens), clip: clipSpec, still: clipSpec },
+    loss: (weights, { clip, still, ...inputs }) =>
+      decoderObjective(
+        vae,
+        weights,
+        { latents: latentsOf(inputs), clip, still },
+        {
+          changeWeight: training.change_weight,
+          gradientWeight: training.vae_gradient_weight,
+          contrastWeight: training.decoder_contrast_weight,
+          featureWeight: training.decoder_feature_weight,
+          adversarialWeight: training.decoder_adversarial_weight,
+        },
+      ).loss,
+  };
+  return { latentsOf, inputsOf, loss };
+}
+
+/** The task from configurations and headers; @throws as `decoderTask` for what these tell. */
+export async function planDecoderTask({ config: experiment, folder }: PlanContext): Promise<PlannedTask> {
+  checkSettings(experiment);
+  const path = subfolder(folder, 'vae');
+  const vae = await readVaeConfig(path);
+  const ofVae = (await storedAs(path, 'diffusion_pytorch_model'))(vaeParameters(vae));
+  const judge = hasJudge(experiment) ? allIn('f32')(discriminatorParameters()) : {};
+  const { config, stored } = await describedTransformer(folder);
+  refuseCausal(config, 'decoder', folder);
+  const size = latentSize(vae, trainingSize(experiment));
+  const all = new Symbols({ ...ofVae, ...judge });
+  const symbols = (of: TransformerConfig) => new Symbols(stored(transformerParameters(of)));
+  return {
+    weightBytes: all.bytes + symbols(config).bytes,
+    blocks: config.num_layers,
+    step(blocks) {
+      const part = { ...config, num_layers: blocks };
+      const networks = { vae, transformer: { config: part, parameters: symbols(part) } };
+      const { loss } = graphOf(experiment, networks, { config: part, size }, config.max_text_seq_length);
+      return { trainable: fullTrainable(all, isTrained), loss };
+    },
+  };
+}
+
+export async function decoderTask(context: TaskContext): Promise<TrainingTask> {
+  const { config: experiment, device, folder, datasets, matched, shows, loading } = context;
+  const { training } = experiment;
+  const size = checkSettings(experiment);
   const videos = ({ video, static: still }: Sample) => ({ videos: [video, still] });
   await context.files.check(videos, 'add it, or take the clip out of its list');
 
@@ -83,36 +188,19 @@ export async function decoderTask(context: TaskContext): Promise<TrainingTask> {
   const order = batchOrder(experiment, datasets, matched);
   const clips = new ClipStore(device, context.readClip, size);
 
-  const judges = training.decoder_adversarial_weight > 0 || training.decoder_feature_weight > 0;
   const shapes = discriminatorParameters();
-  const drawn = judges ? initialDiscriminator(training.seed) : new Map<string, Float32Array>();
+  const drawn = hasJudge(experiment) ? initialDiscriminator(training.seed) : new Map<string, Float32Array>();
   const discriminator = [...drawn].map(
     ([name, values]) => [name, DeviceTensor.from(device, values, shapes[name].shape, 'f32', name)] as const,
   );
   const all = new Parameters(new Map([...vae.parameters.tensors, ...discriminator]));
   const isDecoder = (name: string) => name.startsWith('decoder.');
-  const trainable = fullTrainable(all, (name) => isDecoder(name) || isDiscriminator(name));
+  const trainable = fullTrainable(all, isTrained);
   const encoder = fullTrainable(vae.parameters, (name) => !isDecoder(name));
   const kept = wholeNetwork(encoder.layout, await encoder.initial(), specs);
 
-  /** What the transformer says, or the truth where `generated` is 0; as the decoder takes it. */
-  function latentsOf(inputs: Readonly<Record<string, Tensor>>): Tensor {
-    const given = inputs as unknown as ObjectiveInputs;
-    const said =
-      training.decoder_generated_prob > 0
-        ? where(
-            reshape(inputs.generated, [-1, 1, 1, 1, 1]),
-            dwmObjective(transformer.config, transformer.parameters, config.scaling_factor, given).x0,
-            given.video,
-          )
-        : given.video;
-    return permute(mul(said, 1 / config.scaling_factor), [0, 1, 3, 4, 2]);
-  }
-
-  const inputsOf = (count: number, tokens: number) => ({
-    ...batchSpecs(count, examples.rules, tokens),
-    generated: spec([count]),
-  });
+  const networks = { vae: config, transformer };
+  const { latentsOf, inputsOf, loss } = graphOf(experiment, networks, examples.rules, examples.tokens);
 
   const files = (theta: Float32Array): ModelFiles => {
     const trained = wholeNetwork(trainable.layout, theta, specs);
@@ -121,30 +209,10 @@ export async function decoderTask(context: TaskContext): Promise<TrainingTask> {
   };
 
   const pixels = size.frames * size.height * size.width * 3;
-  const clipSpec = spec([training.batch_size, size.frames, size.height, size.width, 3]);
 
   return {
     trainable,
-    loss: {
-      inputs: {
-        ...inputsOf(training.batch_size, examples.tokens),
-        clip: clipSpec,
-        still: clipSpec,
-      },
-      loss: (weights, { clip, still, ...inputs }) =>
-        decoderObjective(
-          config,
-          weights,
-          { latents: latentsOf(inputs), clip, still },
-          {
-            changeWeight: training.change_weight,
-            gradientWeight: training.vae_gradient_weight,
-            contrastWeight: training.decoder_contrast_weight,
-            featureWeight: training.decoder_feature_weight,
-            adversarialWeight: training.decoder_adversarial_weight,
-          },
-        ).loss,
-    },
+    loss,
 
     async batch(position): Promise<Batch> {
       const count = training.batch_size;

@@ -4,11 +4,12 @@
  * own before them, or what it made of those itself. Mode `inpaint`: the prior that all start from, on the videos and the
  * static videos of the same triplets.
  */
-import { type Device, InvalidFileError, type ModelFolder, openCheckpoint } from '@dwm/core-tensor';
-import { loadTransformer } from '../../pipeline/load-transformer.ts';
+import { type Device, InvalidFileError, type ModelFolder, openCheckpoint, subfolder } from '@dwm/core-tensor';
+import { Symbols, storedAs } from '../../families/symbols.ts';
+import { dwmChannels, loadTransformer } from '../../pipeline/load-transformer.ts';
 import type { DwmPipeline } from '../../pipeline/pipeline.ts';
 import type { ExperimentConfig } from '../../training/config.ts';
-import { batchSpecs, makeBatch } from '../../training/data/batch.ts';
+import { type BatchRules, batchSpecs, makeBatch } from '../../training/data/batch.ts';
 import { causalBatchSpecs, makeCausalBatch } from '../../training/data/causal-batch.ts';
 import {
   applyTrained,
@@ -21,6 +22,7 @@ import {
 } from '../../training/export.ts';
 import { type InpaintRules, inpaintSpecs, makeInpaintBatch } from '../../training/inpaint.ts';
 import { dwmObjective, type ObjectiveInputs } from '../../training/objective.ts';
+import type { LossFunction } from '../../training/train-step.ts';
 import { fullTrainable, loraTrainable, type Trainable } from '../../training/trainable.ts';
 import {
   checkCausal,
@@ -28,23 +30,24 @@ import {
   type TransformerConfig,
   transformerParameters,
 } from '../../transformer/index.ts';
+import { latentSize, readVaeConfig } from '../../vae/index.ts';
 import { readJson } from '../../weights/config.ts';
 import { LORA_FILE, NON_LORA_FILE, widenChannels } from '../../weights/lora.ts';
-import { loadParameters, type Parameters } from '../../weights/parameters.ts';
+import { loadParameters, type Parameters, type StoredAs } from '../../weights/parameters.ts';
 import { requireTrainable } from '../../weights/quantized.ts';
 import { openExamples } from './dwm-examples.ts';
 import type { ModelFiles } from './model-folder.ts';
-import type { Batch, TaskContext, TrainingTask } from './task.ts';
+import { trainingSize } from './size.ts';
+import type { Batch, Inputs, PlanContext, PlannedTask, TaskContext, TrainingTask } from './task.ts';
 
 const CONFIG = 'transformer/config.json';
 
 export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
   const { config, device, folder, shows, loading } = context;
   const { training } = config;
-  const settings = training.custom_settings;
-  const isPrior = training.mode === 'inpaint';
+  const isPrior = isPriorMode(training);
   const onProgress = (done: number, total: number) => loading('transformer', done, total);
-  const isCausal = training.mode === 'causal' || training.mode === 'self_forcing';
+  const isCausal = isCausalMode(training);
   const read = isPrior
     ? await loadPrior(device, folder, onProgress)
     : await loadTransformer(device, folder, undefined, onProgress);
@@ -90,20 +93,7 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
 
   return {
     trainable,
-    loss: {
-      inputs: inpaint
-        ? inpaintSpecs(training.batch_size, inpaint, tokens)
-        : isCausal
-          ? causalBatchSpecs(training.batch_size, rules, tokens)
-          : batchSpecs(training.batch_size, rules, tokens),
-      loss: (weights, inputs, tap) =>
-        dwmObjective(loaded.config, weights, rules.scalingFactor, inputs as unknown as ObjectiveInputs, {
-          recompute: settings.gradient_checkpointing,
-          ...(!isPrior && { changeWeight: training.change_weight, huberC: training.huber_c }),
-          ...(training.mode === 'self_forcing' && { ownPasses: training.self_forcing_passes }),
-          ...(tap && { tap }),
-        }).loss,
-    },
+    loss: lossOf(config, rules, tokens),
 
     async batch(position): Promise<Batch> {
       const loaded = await examples.load(position);
@@ -135,6 +125,63 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
 
     async finish(theta) {
       return files((await theta.read()) as Float32Array);
+    },
+  };
+}
+
+const isPriorMode = ({ mode }: ExperimentConfig['training']) => mode === 'inpaint';
+const isCausalMode = ({ mode }: ExperimentConfig['training']) => mode === 'causal' || mode === 'self_forcing';
+
+/** The objective of a mode on batches of `tokens` rows of text. */
+function lossOf(
+  { training }: ExperimentConfig,
+  rules: Pick<BatchRules, 'config' | 'size' | 'scalingFactor'>,
+  tokens: number,
+): LossFunction<Inputs> {
+  const specs = isPriorMode(training) ? inpaintSpecs : isCausalMode(training) ? causalBatchSpecs : batchSpecs;
+  return {
+    inputs: specs(training.batch_size, rules, tokens),
+    loss: (weights, inputs, tap) =>
+      dwmObjective(rules.config, weights, rules.scalingFactor, inputs as unknown as ObjectiveInputs, {
+        recompute: training.custom_settings.gradient_checkpointing,
+        ...(!isPriorMode(training) && { changeWeight: training.change_weight, huberC: training.huber_c }),
+        ...(training.mode === 'self_forcing' && { ownPasses: training.self_forcing_passes }),
+        ...(tap && { tap }),
+      }).loss,
+  };
+}
+
+/** A transformer, with channels for hands unless it is the prior, and what its weights are. */
+export async function describedTransformer(
+  folder: ModelFolder,
+  isPrior = false,
+): Promise<{ config: TransformerConfig; stored: StoredAs }> {
+  const { json, file } = await readJson(folder, CONFIG);
+  const read = readTransformerConfig(json, file);
+  const config = isPrior ? read : { ...read, in_channels: dwmChannels(read.out_channels) };
+  return { config, stored: await storedAs(folder, 'transformer/diffusion_pytorch_model') };
+}
+
+/** The task from configurations and headers; @throws as `dwmTask` for what these tell. */
+export async function planDwmTask({ config, folder }: PlanContext): Promise<PlannedTask> {
+  const { training } = config;
+  const { config: read, stored } = await describedTransformer(folder, isPriorMode(training));
+  if (!isCausalMode(training)) refuseCausal(read, training.mode, folder);
+  const network = isCausalMode(training) ? causalConfig(read, config, folder) : read;
+  const whole = new Symbols(stored(transformerParameters(network)));
+  requireTrainable(whole, folder.name);
+  const vae = await readVaeConfig(subfolder(folder, 'vae'));
+  const size = latentSize(vae, trainingSize(config));
+  return {
+    weightBytes: whole.bytes,
+    blocks: network.num_layers,
+    step(blocks) {
+      const part = { ...network, num_layers: blocks };
+      const rules = { config: part, size, scalingFactor: vae.scaling_factor };
+      return {
+        trainable: trainedPart(config, new Symbols(stored(transformerParameters(part)))),
+        loss: lossOf(config, rules, network.max_text_seq_length),
+      };
     },
   };
 }
@@ -195,13 +242,9 @@ function causalConfig(
   return checkCausal({ ...config, causal }, file);
 }
 
-async function trainableOf(
-  { training }: ExperimentConfig,
-  base: Parameters,
-  { loraStart, warn }: TaskContext,
-): Promise<Trainable> {
+function trainedPart({ training }: ExperimentConfig, base: Parameters): Trainable {
   if (training.mode !== 'lora') return fullTrainable(base);
-  const trainable = loraTrainable(base, {
+  return loraTrainable(base, {
     rank: training.lora_rank,
     alpha: training.lora_alpha,
     targetModules: training.lora_target_modules,
@@ -209,7 +252,16 @@ async function trainableOf(
     frozenPatterns: training.frozen_parameter_patterns,
     seed: training.seed,
   });
-  if (!loraStart) return trainable;
+}
+
+async function trainableOf(
+  config: ExperimentConfig,
+  base: Parameters,
+  { loraStart, warn }: TaskContext,
+): Promise<Trainable> {
+  const { training } = config;
+  const trainable = trainedPart(config, base);
+  if (training.mode !== 'lora' || !loraStart) return trainable;
   const scale = training.lora_alpha / training.lora_rank;
   const { theta, note } = await startFromLora(loraStart, trainable.layout, scale);
   if (note) warn(note);

@@ -1,7 +1,7 @@
 /** What a family that is trained says of its training. */
 import type { ModelFolder } from '@dwm/core-tensor';
 import type { ModelFamily } from '../../families/index.ts';
-import type { TaskContext, TrainingTask } from './task.ts';
+import type { PlanContext, PlannedTask, TaskContext, TrainingTask } from './task.ts';
 
 /** The networks that `dwm encode` uses. */
 export type EncodingPart = 'vae' | 'text';
@@ -22,6 +22,8 @@ export interface FamilyTraining {
   readonly family: ModelFamily;
   /** Makes what the experiment trains, with everything that can be wrong found first. */
   openTask(context: TaskContext): Promise<TrainingTask>;
+  /** The same for a plan: nothing but configurations and headers is read. */
+  planTask(context: PlanContext): Promise<PlannedTask>;
   readonly encodes: Encodes;
   /** What the folders of latents and embeddings end in that are made beside clips. */
   readonly encodedSuffix: string;

@@ -37,6 +37,7 @@ export { mixWeights } from './mix-weights.ts';
 export { initializeModel } from './model-folder.ts';
 export { noiseToHands } from './one-step.ts';
 export { allSamples } from './order.ts';
+export { planTraining, type TrainingPlan } from './plan-training.ts';
 export { promptOf } from './prompt.ts';
 export { trainingSize } from './size.ts';
 export {

@@ -79,13 +79,34 @@ export type OptimizerSettings = Pick<
   'beta1' | 'beta2' | 'epsilon' | 'weight_decay' | 'max_grad_norm'
 >;
 
-export interface TrainingTask {
+/** What a step trains, and by which loss. */
+export interface TrainedStep {
   readonly trainable: Trainable;
   /** Settings that count in place of the experiment's. */
   readonly fixed?: OptimizerSettings;
   /** Elements of the packed weights, from the start, whose gradient is clipped; all if left out. */
   readonly clippedLength?: number;
   readonly loss: LossFunction<Inputs>;
+}
+
+/** What the plan of a training is made from: an experiment and its base model. */
+export interface PlanContext {
+  readonly config: ExperimentConfig;
+  readonly folder: ModelFolder;
+  readonly family: ModelFamily;
+}
+
+/** A task as configurations and headers tell it, with weights that have no values. */
+export interface PlannedTask {
+  /** Bytes of the networks that stay on the device throughout. */
+  readonly weightBytes: number;
+  /** Of the network that is trained, all alike; 1 where it has none. */
+  readonly blocks: number;
+  /** With so many of its blocks. */
+  step(blocks: number): TrainedStep;
+}
+
+export interface TrainingTask extends TrainedStep {
   /** The micro-batch whose first sample is the run's `position`-th. Never asked for two at a time. */
   batch(position: number): Promise<Batch>;
   /** What a checkpoint holds for others to read. */

@@ -29,12 +29,6 @@ import type { ExperimentConfig } from '../../training/config.ts';
 import { firstNotFinite } from '../../training/debug-nan.ts';
 import { lrFactor } from '../../training/learning-rate.ts';
 import { type LossPoint, lossPlot } from '../../training/loss-plot.ts';
-import {
-  adamw8bitOptimizer,
-  adamwOptimizer,
-  type Optimizer,
-  sgdOptimizer,
-} from '../../training/optimizer.ts';
 import { gatherNumbers, type Peers, type WireOptions } from '../../training/peers.ts';
 import { NotFiniteError, TrainStep } from '../../training/train-step.ts';
 import type { Trainable } from '../../training/trainable.ts';
@@ -53,7 +47,9 @@ import { type ReadClip, readCaption } from './encoder.ts';
 import { EventLog } from './event-log.ts';
 import { initializeModel, linkFiles, writeFiles, writeModel } from './model-folder.ts';
 import { allSamples, batchOrder } from './order.ts';
+import { planTraining, type TrainingPlan } from './plan-training.ts';
 import { Prefetch } from './prefetch.ts';
+import { stepOptions } from './step-options.ts';
 import type { Batch, Inputs, Shows, TrainingFiles, TrainingTask } from './task.ts';
 import { trainingOf } from './trainings.ts';
 
@@ -61,6 +57,7 @@ import { trainingOf } from './trainings.ts';
 export type TrainEvent =
   | { readonly kind: 'note'; readonly text: string }
   | { readonly kind: 'warning'; readonly text: string }
+  | { readonly kind: 'plan'; readonly plan: TrainingPlan }
   | { readonly kind: 'loading'; readonly part: string; readonly done: number; readonly total: number }
   | {
       readonly kind: 'step';
@@ -251,6 +248,10 @@ class Session {
       const family = await familyOf(folder);
       checkPipelineType(family, model, config.pipeline.type, options.experimentFile);
       checkTrained(family, config);
+      const { caps, decisions, memory } = device;
+      const name = caps.adapter.description || caps.adapter.device;
+      const target = { name, caps, decisions, budget: memory.limit - memory.allocated };
+      report({ kind: 'plan', plan: await planTraining(config, folder, target) });
       const loading = (part: string, done: number, total: number) =>
         report({ kind: 'loading', part, done, total });
       const task = await trainingOf(family, model).openTask({
@@ -265,13 +266,8 @@ class Session {
         warn: (text) => report({ kind: 'warning', text }),
       });
       const step = await TrainStep.create(device, task.trainable, task.loss, {
-        optimizer: optimizerOf({ ...training, ...task.fixed }, task.trainable.layout.length),
-        maxGradNorm: task.fixed?.max_grad_norm ?? training.max_grad_norm,
-        ...(task.clippedLength !== undefined && { clippedLength: task.clippedLength }),
-        microBatches: training.gradient_accumulation_steps,
+        ...stepOptions(config, task),
         ...(options.peers && { peers: options.peers, wire: options.wire }),
-        ...(training.ema_decay !== null && { emaDecay: training.ema_decay }),
-        halfPrecision: training.custom_settings.mixed_precision === 'fp16',
       });
       const stateBytes = Object.values(step.stateSpecs).reduce(
         (sum, { shape }) => sum + 4 * elementCount(shape),
@@ -526,13 +522,6 @@ function trainingFiles(samples: readonly Sample[]): TrainingFiles {
     embeds: async (path, dim) => (await readEmbeds(await file(path), dim)).values,
     caption: readCaption,
   };
-}
-
-function optimizerOf(training: ExperimentConfig['training'], length: number): Optimizer {
-  const { optimizer, beta1, beta2, epsilon: eps, weight_decay: weightDecay } = training;
-  if (optimizer === 'sgd') return sgdOptimizer(weightDecay);
-  const rates = { beta1, beta2, eps, weightDecay };
-  return optimizer === 'adamw8bit' ? adamw8bitOptimizer(length, rates) : adamwOptimizer(length, rates);
 }
 
 const shapesOf = (trainable: Trainable): Record<string, readonly number[]> =>

@@ -4,6 +4,7 @@
  */
 import {
   type DeviceTensor,
+  elementCount,
   evaluate,
   InvalidArgumentError,
   philox4x32,
@@ -11,12 +12,23 @@ import {
   spec,
   subfolder,
 } from '@dwm/core-tensor';
+import { Symbols, storedAs } from '../../families/symbols.ts';
 import { valuesPsnr } from '../../metrics/psnr.ts';
+import type { ExperimentConfig } from '../../training/config.ts';
 import { MixedSampler } from '../../training/data/sampler.ts';
 import { wholeNetwork } from '../../training/export.ts';
+import type { LossFunction } from '../../training/train-step.ts';
 import { fullTrainable } from '../../training/trainable.ts';
 import { vaeObjective } from '../../training/vae-objective.ts';
-import { CogVideoXVae, latentSize, SAMPLE_FRAMES, spatialRatio, vaeParameters } from '../../vae/index.ts';
+import {
+  CogVideoXVae,
+  latentSize,
+  readVaeConfig,
+  SAMPLE_FRAMES,
+  spatialRatio,
+  type VaeConfig,
+  vaeParameters,
+} from '../../vae/index.ts';
 import { encodeVideo } from '../../video/codec.ts';
 import type { Video } from '../../video/video.ts';
 import { readJson } from '../../weights/config.ts';
@@ -24,7 +36,15 @@ import { ClipStore } from './clip-store.ts';
 import { CLIPS, checkFiles, type Sample } from './dataset.ts';
 import type { ModelFiles } from './model-folder.ts';
 import { trainingSize } from './size.ts';
-import type { Batch, Reconstruction, TaskContext, TrainingTask } from './task.ts';
+import type {
+  Batch,
+  Inputs,
+  PlanContext,
+  PlannedTask,
+  Reconstruction,
+  TaskContext,
+  TrainingTask,
+} from './task.ts';
 import { pictureName, reconstruct, shownSamples, signedValues, trainedVae } from './trained-vae.ts';
 
 const KEYS = { choices: 0x56414530, noise: 0x56414531 };
@@ -32,6 +52,62 @@ const WEIGHTS = 'vae/diffusion_pytorch_model.safetensors';
 const CONFIG = 'vae/config.json';
 /** Clips that the scaling factor is measured on. */
 const SCALED_CLIPS = 48;
+
+const isFrozenIn =
+  ({ training }: ExperimentConfig) =>
+  (name: string): boolean =>
+    training.vae_freeze_encoder && name.startsWith('encoder.');
+
+/** Frames, height and width of what is learned from. @throws InvalidArgumentError for sizes that the VAE does not take. */
+function cropOf(experiment: ExperimentConfig, config: VaeConfig): readonly [number, number, number] {
+  const { training } = experiment;
+  const size = trainingSize(experiment);
+  const [frames, height, width] = training.vae_crop ?? [size.frames, size.height, size.width];
+  const ratio = spatialRatio(config);
+  // Other numbers of frames come back from the decoder as more than went in.
+  const fits = (frames - 1) % SAMPLE_FRAMES === 0 && height % ratio === 0 && width % ratio === 0;
+  if (!fits || frames > size.frames || height > size.height || width > size.width) {
+    throw new InvalidArgumentError(
+      training.vae_crop ? 'training.vae_crop' : 'data buckets',
+      `the VAE learns from ${SAMPLE_FRAMES} k + 1 frames and multiples of ${ratio} pixels, at most [${size.frames}, ${size.height}, ${size.width}]; got [${frames}, ${height}, ${width}]`,
+    );
+  }
+  return [frames, height, width];
+}
+
+function lossOf(experiment: ExperimentConfig, config: VaeConfig): LossFunction<Inputs> {
+  const { training } = experiment;
+  const [frames, height, width] = cropOf(experiment, config);
+  const latent = latentSize(config, { frames, height, width });
+  return {
+    inputs: {
+      video: spec([training.batch_size, frames, height, width, 3]),
+      noise: spec([training.batch_size, latent.frames, latent.height, latent.width, latent.channels]),
+    },
+    loss: (weights, { video, noise }) =>
+      vaeObjective(
+        config,
+        weights,
+        { video, noise },
+        {
+          distance: training.vae_loss,
+          klWeight: training.vae_kl_weight,
+          gradientWeight: training.vae_gradient_weight,
+        },
+      ).loss,
+  };
+}
+
+/** The task from configurations and headers; @throws as `vaeTask` for what these tell. */
+export async function planVaeTask({ config: experiment, folder }: PlanContext): Promise<PlannedTask> {
+  const path = subfolder(folder, 'vae');
+  const config = await readVaeConfig(path);
+  const base = new Symbols((await storedAs(path, 'diffusion_pytorch_model'))(vaeParameters(config)));
+  const isFrozen = isFrozenIn(experiment);
+  const trainable = fullTrainable(base, (name) => !isFrozen(name));
+  const step = () => ({ trainable, loss: lossOf(experiment, config) });
+  return { weightBytes: base.bytes, blocks: 1, step };
+}
 
 export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
   const { device, datasets, shows, folder } = context;
@@ -46,24 +122,14 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
   const { config } = vae;
   const specs = vaeParameters(config);
   const json = (await readJson(folder, CONFIG)).json as object;
-  const isFrozen = (name: string) => training.vae_freeze_encoder && name.startsWith('encoder.');
+  const isFrozen = isFrozenIn(context.config);
   const trainable = fullTrainable(vae.parameters, (name) => !isFrozen(name));
   const frozen = fullTrainable(vae.parameters, isFrozen);
   const frozenTensors = wholeNetwork(frozen.layout, await frozen.initial(), specs);
 
-  const [frames, height, width] = training.vae_crop ?? [size.frames, size.height, size.width];
-  const ratio = spatialRatio(config);
-  // Other numbers of frames come back from the decoder as more than went in.
-  const fits = (frames - 1) % SAMPLE_FRAMES === 0 && height % ratio === 0 && width % ratio === 0;
-  if (!fits || frames > size.frames || height > size.height || width > size.width) {
-    throw new InvalidArgumentError(
-      training.vae_crop ? 'training.vae_crop' : 'data buckets',
-      `the VAE learns from ${SAMPLE_FRAMES} k + 1 frames and multiples of ${ratio} pixels, at most [${size.frames}, ${size.height}, ${size.width}]; got [${frames}, ${height}, ${width}]`,
-    );
-  }
-  const latent = latentSize(config, { frames, height, width });
-  const noiseShape = [latent.frames, latent.height, latent.width, latent.channels];
-  const noiseCount = noiseShape.reduce((a, b) => a * b);
+  const [frames, height, width] = cropOf(context.config, config);
+  const loss = lossOf(context.config, config);
+  const noiseCount = elementCount(loss.inputs.noise.shape.slice(1));
   const clips = new ClipStore(device, context.readClip, size);
   const sampler = new MixedSampler(
     seed,
@@ -123,23 +189,7 @@ export async function vaeTask(context: TaskContext): Promise<TrainingTask> {
 
   return {
     trainable,
-    loss: {
-      inputs: {
-        video: spec([training.batch_size, frames, height, width, 3]),
-        noise: spec([training.batch_size, ...noiseShape]),
-      },
-      loss: (weights, { video, noise }) =>
-        vaeObjective(
-          config,
-          weights,
-          { video, noise },
-          {
-            distance: training.vae_loss,
-            klWeight: training.vae_kl_weight,
-            gradientWeight: training.vae_gradient_weight,
-          },
-        ).loss,
-    },
+    loss,
     batch,
     files: (theta) => files(theta, json),
 

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import {
+  type Device,
   randomReference,
   readTorchFile,
   type SafetensorsTensor,
@@ -110,11 +111,21 @@ const config = (
 
 test('stopped and resumed, the bits are those of a run never stopped; the files are kohya’s', async () => {
   const told: string[] = [];
+  let planned = 0;
+  let opened: Device | undefined;
   const whole = await train({
     ...tinyOptions(config('whole')),
-    onEvent: (event) => event.kind === 'warning' && told.push(event.text),
+    async openDevice() {
+      opened = await openNodeDevice();
+      return opened;
+    },
+    onEvent(event) {
+      if (event.kind === 'warning') told.push(event.text);
+      if (event.kind === 'plan') planned = event.plan.bytes;
+    },
   });
   expect(whole).toMatchObject({ step: 4, stopped: false });
+  expect(Math.abs(opened!.memory.peak / planned - 1)).toBeLessThan(0.05);
   expect(told.join()).toContain(
     'Wan is trained with beta2 0.999, weight_decay 0.01, whatever the experiment says',
   );

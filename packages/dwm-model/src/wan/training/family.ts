@@ -5,7 +5,7 @@ import { firstThere } from '../../weights/model-files.ts';
 import { WAN } from '../family.ts';
 import { UMT5_FILES } from '../files.ts';
 import { WAN_VAE_FILES } from '../vae/vae.ts';
-import { wanTask } from './task.ts';
+import { planWanTask, wanTask } from './task.ts';
 
 /** Wan's own file, or those of diffusers' folder. */
 async function partFiles(folder: ModelFolder, part: EncodingPart): Promise<readonly string[]> {
@@ -18,6 +18,7 @@ async function partFiles(folder: ModelFolder, part: EncodingPart): Promise<reado
 export const WAN_TRAINING: FamilyTraining = {
   family: WAN,
   openTask: wanTask,
+  planTask: planWanTask,
   encodes: { kind: 'samples', files: partFiles },
   encodedSuffix: '_wan',
   firstFrameFolder: 'fun_inp_i2v_latents_wan',

@@ -4,26 +4,37 @@
  */
 import { type Device, InvalidArgumentError, InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
 import type { ModelFamily } from '../../families/family.ts';
+import { Symbols, storedAs } from '../../families/symbols.ts';
 import type { Sample } from '../../node/training/dataset.ts';
 import type { ModelFiles } from '../../node/training/model-folder.ts';
 import { trainingSize } from '../../node/training/size.ts';
-import type { TaskContext, TrainingTask } from '../../node/training/task.ts';
+import type {
+  Inputs,
+  PlanContext,
+  PlannedTask,
+  TaskContext,
+  TrainingTask,
+} from '../../node/training/task.ts';
 import type { DwmPipeline } from '../../pipeline/pipeline.ts';
 import { FlowMatchEulerDiscreteScheduler } from '../../schedulers/flow-euler.ts';
 import type { ExperimentConfig } from '../../training/config.ts';
 import type { Turn } from '../../training/data/batch-order.ts';
 import { applyTrained, emptyParameters } from '../../training/export.ts';
+import type { LossFunction } from '../../training/train-step.ts';
 import { fullTrainable, type Trainable } from '../../training/trainable.ts';
 import { readJson } from '../../weights/config.ts';
 import type { Parameters } from '../../weights/parameters.ts';
 import { requireTrainable } from '../../weights/quantized.ts';
+import { dwmChannels } from '../family.ts';
 import { readWanTransformer } from '../files.ts';
 import type { WanConfig } from '../transformer/config.ts';
+import { wanStoredName, withHeaders } from '../transformer/load.ts';
+import { wanParameters } from '../transformer/parameters.ts';
 import { makeWanBatch, type WanBatchRules, type WanExample, wanBatchSpecs } from './batch.ts';
 import { encodeWanClips } from './clips.ts';
 import { startFromWanLora, WAN_LORA_FILE, wanLoraFiles, wanWholeFiles } from './export.ts';
 import { type WanObjectiveInputs, wanObjective } from './objective.ts';
-import { isReached, wanLoraTrainable } from './trainable.ts';
+import { isReached, type WanLora, wanLoraTrainable } from './trainable.ts';
 
 /** Fixed in the original's code, whatever the experiment says. */
 const FIXED = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, max_grad_norm: 1 } as const;
@@ -87,15 +98,7 @@ export async function wanTask(context: TaskContext): Promise<TrainingTask> {
     trainable,
     fixed: FIXED,
     ...(clippedLength !== undefined && { clippedLength }),
-    loss: {
-      inputs: wanBatchSpecs(training.batch_size, rules),
-      loss: (weights, inputs, tap) =>
-        wanObjective(network, weights, inputs as unknown as WanObjectiveInputs, {
-          recompute: training.custom_settings.gradient_checkpointing,
-          clipFeatures: training.clip_features,
-          ...(tap && { tap }),
-        }).loss,
-    },
+    loss: lossOf(config, rules),
 
     async batch(position) {
       const examples: WanExample[] = [];
@@ -120,6 +123,58 @@ export async function wanTask(context: TaskContext): Promise<TrainingTask> {
   };
 }
 
+/** The objective on batches of one size. */
+function lossOf(
+  { training }: ExperimentConfig,
+  rules: Pick<WanBatchRules, 'config' | 'size'>,
+): LossFunction<Inputs> {
+  return {
+    inputs: wanBatchSpecs(training.batch_size, rules),
+    loss: (weights, inputs, tap) =>
+      wanObjective(rules.config, weights, inputs as unknown as WanObjectiveInputs, {
+        recompute: training.custom_settings.gradient_checkpointing,
+        clipFeatures: training.clip_features,
+        ...(tap && { tap }),
+      }).loss,
+  };
+}
+
+/** The low-rank updates of mode `lora`. */
+const updatesOf = ({ training }: ExperimentConfig, base: Parameters): WanLora =>
+  wanLoraTrainable(base, {
+    rank: training.lora_rank,
+    alpha: training.lora_alpha,
+    trainablePatterns: training.trainable_parameter_patterns,
+    clipFeatures: training.clip_features,
+    seed: training.seed,
+  });
+
+/** A task from configurations and headers; @throws as `wanTask` for what these tell. */
+export async function planWanTask({ config, folder, family }: PlanContext): Promise<PlannedTask> {
+  const { training } = config;
+  checkSettings(config, () => {});
+  const { path, config: given } = await readWanTransformer(folder);
+  const read = await withHeaders(given, folder, path);
+  const network = { ...read, inChannels: Math.max(read.inChannels, dwmChannels(read.outChannels)) };
+  const stored = await storedAs(folder, `${path}diffusion_pytorch_model`, { stored: wanStoredName(read) });
+  const whole = new Symbols(stored(wanParameters(network)));
+  requireTrainable(whole, folder.name);
+  const size = await family.latentSize(folder, trainingSize(config));
+  return {
+    weightBytes: whole.bytes,
+    blocks: network.layers,
+    step(blocks) {
+      const part = { ...network, layers: blocks };
+      const base = new Symbols(stored(wanParameters(part)));
+      const loss = lossOf(config, { config: part, size });
+      if (training.mode === 'sft')
+        return { fixed: FIXED, loss, trainable: fullTrainable(base, isReached(training.clip_features)) };
+      const trainable = updatesOf(config, base);
+      return { fixed: FIXED, loss, trainable, clippedLength: trainable.lowRankLength };
+    },
+  };
+}
+
 interface Trained {
   readonly trainable: Trainable;
   readonly clippedLength?: number;
@@ -127,17 +182,9 @@ interface Trained {
 }
 
 /** Mode `lora`. */
-async function updatesTrained(
-  { config: { training }, loraStart, warn }: TaskContext,
-  base: Parameters,
-): Promise<Trained> {
-  const lora = wanLoraTrainable(base, {
-    rank: training.lora_rank,
-    alpha: training.lora_alpha,
-    trainablePatterns: training.trainable_parameter_patterns,
-    clipFeatures: training.clip_features,
-    seed: training.seed,
-  });
+async function updatesTrained({ config, loraStart, warn }: TaskContext, base: Parameters): Promise<Trained> {
+  const { training } = config;
+  const lora = updatesOf(config, base);
   const start =
     loraStart && (await startFromWanLora(loraStart, lora, training.lora_alpha / training.lora_rank));
   if (start?.note) warn(start.note);

@@ -1,5 +1,11 @@
 /** A Wan transformer's weights onto a device, under Wan's names whichever the file has. */
-import type { Checkpoint, Device } from '@dwm/core-tensor';
+import {
+  type Checkpoint,
+  type Device,
+  InvalidFileError,
+  type ModelFolder,
+  openCheckpoint,
+} from '@dwm/core-tensor';
 import { type LoadedBlocks, loadBlocks } from '../../weights/load-blocks.ts';
 import type { WanConfig } from './config.ts';
 import { diffusersName } from './names.ts';
@@ -14,6 +20,19 @@ export function withWeights(config: WanConfig, checkpoint: Pick<Checkpoint, 'ten
   if (!config.imageBranch) return config;
   const norm = checkpoint.tensors.get(wanStoredName(config)(IMAGE_NORM));
   return norm?.shape.length === 1 ? { ...config, imageDim: norm.shape[0] } : config;
+}
+
+/** `withWeights` of a folder's headers, where the weights are there. @param path of the transformer in it. */
+export async function withHeaders(config: WanConfig, folder: ModelFolder, path: string): Promise<WanConfig> {
+  let checkpoint: Checkpoint;
+  try {
+    checkpoint = await openCheckpoint(folder, `${path}diffusion_pytorch_model`);
+  } catch (error) {
+    if (error instanceof InvalidFileError) return config;
+    throw error;
+  }
+  await checkpoint.close();
+  return withWeights(config, checkpoint);
 }
 
 /**
