@@ -2,8 +2,8 @@
  * The matmul family: its variants, from the most to the least special. `spec.ts` has the maths and the layout.
  *
  *     matrix     f16 on matrix units
- *     half       f16 without them
  *     lanes      CPU adapters: lanes of a vector are columns
+ *     half       f16 without matrix units; a CPU takes halves apart one by one
  *     dot-rows   GPUs, at most 8 rows
  *     staged     GPUs in f32, and the fallback everywhere
  */
@@ -16,7 +16,7 @@ import { inputCount, type MatmulSpec, scaleCount } from './spec.ts';
 import { staged } from './staged.ts';
 
 /** All ways to multiply; the first that applies is the default. */
-export const MATMUL_VARIANTS: readonly Variant<MatmulSpec>[] = [matrix, half, lanes, dotRows, staged];
+export const MATMUL_VARIANTS: readonly Variant<MatmulSpec>[] = [matrix, lanes, half, dotRows, staged];
 
 /**
  * The product by the variant that was chosen for the class of `spec`, else by the first that applies: inputs a and
