@@ -110,6 +110,7 @@ export class LerobotDataset {
 
   async #episodeOfLine(index: number): Promise<Episode> {
     const path = join(this.folder, 'meta', 'episodes.jsonl');
+    // Refuses a pipe, on which reading waits for ever.
     await (await openPath(path)).close?.();
     const stream = createReadStream(path, 'utf8');
     const problem = new Promise<never>((_, reject) => {

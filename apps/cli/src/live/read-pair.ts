@@ -21,7 +21,11 @@ export async function readPair(
   frames: number | undefined,
 ): Promise<Pair> {
   const read = async (path: string) => {
-    const clip = await readVideo(path, { folderFps: fps, indices: (info) => indicesAtRate(info, fps) });
+    const clip = await readVideo(path, {
+      folderFps: fps,
+      // One picture stays one, however long it is shown.
+      indices: (info) => (info.frames === 1 ? [0] : indicesAtRate(info, fps)),
+    });
     return { ...clip, fps };
   };
   const [staticVideo, handVideo] = await Promise.all([read(files.static), read(files.hands)]);

@@ -38,7 +38,7 @@ export async function frameFiles(folder: string): Promise<string[]> {
       `holds ${counts} pictures, expected frames of one kind; move the others out`,
     );
   }
-  // Names without numbers in common are one series, by their letters.
+  // Where every name is a series of its own, their letters say the order.
   const series = [...tally(names.map((name) => basename(name, extname(name)).replace(/\d+/g, '*')))];
   if (series.length > 1 && series.length < names.length) {
     const shown = series.slice(0, 3).map(([name, count]) => `${count} ${quote(name)}`);
