@@ -1,6 +1,8 @@
 export { projected } from './camera/head.ts';
 export { captionOf } from './caption/caption-of.ts';
 export { tryingCaption } from './caption/words.ts';
+export { clipOf } from './clip-of.ts';
+export { fault, OPENED } from './fault.ts';
 export { handScene } from './hands/hand-scene.ts';
 export { drawEnd, endOf } from './judging/end.ts';
 export {
@@ -23,7 +25,7 @@ export { clearanceOf, gripRotation, withdrawn, wristAt } from './motion/wrist.ts
 export { type ClipPasses, PassRenderer, passesProblem } from './passes/index.ts';
 export { type HandsRun, runHands } from './physics/run-hands.ts';
 export { Random } from './random.ts';
-export { clipOf, FIXED_CAMERA, fault, OPENED, simulate } from './simulate.ts';
+export { FIXED_CAMERA, simulate } from './simulate.ts';
 export * from './types.ts';
 export { GENERATOR_VERSION } from './version.ts';
 export { chooseAction, makeWorld, restOf } from './world/make-world.ts';

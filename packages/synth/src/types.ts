@@ -87,10 +87,19 @@ export interface Contact {
   readonly part: string;
 }
 
+/** What hands do from a frame on. */
+export interface Act {
+  readonly action: Action;
+  readonly from: number;
+}
+
 /** A clip before it is drawn. */
 export interface SimulatedClip {
   readonly seed: number;
+  /** The first one, where there are several. */
   readonly action: Action;
+  /** In an episode, all of them in order. */
+  readonly acts?: readonly Act[];
   /** What the room is made for where that is not the action. */
   readonly room?: Action;
   /** One sentence in English: what the hands do. */
@@ -138,4 +147,6 @@ export interface ClipSettings {
   /** What the room is made for where that is not what the hands do. */
   readonly room?: Action;
   readonly fixedCamera?: boolean;
+  /** Above one, an episode: the seed chooses what follows the first. */
+  readonly acts?: number;
 }

@@ -33,6 +33,7 @@ interface Flags extends WorkerFlags {
   fps: number;
   actions?: Action[];
   rooms?: Action[];
+  acts: number;
   fixedCamera?: number;
   parts?: string;
   workers: number;
@@ -72,6 +73,12 @@ export function addSynth(program: Command): void {
       '--rooms <names>',
       'rooms for these actions, whatever the hands do; the same seeds have the same rooms',
       readActions('rooms'),
+    )
+    .option(
+      '--acts <n>',
+      'actions of a clip, one after the other; what follows the first is chosen by how it left the room',
+      integer(1, 64),
+      1,
     )
     .option('--fixed-camera <share>', 'share of clips whose camera does not move; else a quarter', real(0, 1))
     .option('--parts <dir>', 'folder of .glb files; what is in them may stand in the rooms too')
@@ -139,7 +146,7 @@ async function synth(
     onClip: ({ clips, kept, count, seconds, rejected }) => {
       const rate = (clips - kept) / seconds;
       reporter.progress(
-        `${clips} of ${count} clips, ${rate.toFixed(2)} a second, ${rejected} rejected, ${clock((count - clips) / Math.max(rate, 1e-6))} left`,
+        `${clips} of ${count} clips, ${rate.toFixed(2)} a second, ${rejected} rejected${rate > 0 ? `, ${clock((count - clips) / rate)} left` : ''}`,
         clips === count,
       );
     },

@@ -1,12 +1,14 @@
 /** What hands may do in one made-up room, along one camera path, each run in the physics. */
 import { type HandPose, SIDES, type Trajectory } from '@dwm/renderer';
+import { clipOf } from '../clip-of.ts';
+import { fault } from '../fault.ts';
 import { forearmsFor, type Plan, type PlanSettings, planAction } from '../motion/plan-action.ts';
 import { angles, OPEN } from '../motion/posture.ts';
 import { poseSkeleton, wristOf } from '../motion/skeleton.ts';
 import { blend, minimumJerk } from '../motion/timeline.ts';
 import { runHands } from '../physics/run-hands.ts';
 import { Random } from '../random.ts';
-import { clipOf, FIXED_CAMERA, fault } from '../simulate.ts';
+import { FIXED_CAMERA } from '../simulate.ts';
 import type { SimulatedClip } from '../types.ts';
 import { makeWorld } from '../world/make-world.ts';
 import { anotherOf, findBody, isJoint, type World } from '../world/world.ts';

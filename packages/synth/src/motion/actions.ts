@@ -145,7 +145,7 @@ function moveJoint(world: World, body: Body, random: Random): HandsPlan {
   const handle = placePoint(placeAt(body, 0), grip.point)[0];
   const natural: HandSide = handle > 0 ? 'right' : 'left';
   const side = motion.kind === 'prismatic' ? (random.chance(0.65) ? 'right' : 'left') : natural;
-  const model = handOf(side, random);
+  const model = handOf(world, side, random);
   // A hand on a door's handle turns less than the door does.
   const follow = motion.kind === 'revolute' ? random.uniform(0.45, 0.65) : 1;
   const first = gripRotation(model, grip, placeAt(body, 0));
@@ -166,7 +166,7 @@ function moveJoint(world: World, body: Body, random: Random): HandsPlan {
 function pushDrawer(world: World, body: Body, random: Random): HandsPlan {
   const { motion } = body;
   if (!isJoint(motion)) return touchNothing(world, body, random);
-  const model = handOf(random.chance(0.65) ? 'right' : 'left', random);
+  const model = handOf(world, random.chance(0.65) ? 'right' : 'left', random);
   const forward = direction([
     (model.side === 'right' ? -1 : 1) * random.uniform(0, 0.35),
     1,
@@ -197,7 +197,7 @@ function pushDrawer(world: World, body: Body, random: Random): HandsPlan {
 /** The palm slides over the front of what is shut, past its handle, and takes hold of nothing. */
 function graze(world: World, body: Body, random: Random): HandsPlan {
   if (!isJoint(body.motion)) return touchNothing(world, body, random);
-  const model = handOf(random.chance(0.65) ? 'right' : 'left', random);
+  const model = handOf(world, random.chance(0.65) ? 'right' : 'left', random);
   const out = model.side === 'right' ? 1 : -1;
   const handle = random.pick(body.grips);
   const grip: Grip = { ...handle, posture: 'flat', radius: 0 };
@@ -244,7 +244,7 @@ const WAYS: readonly (readonly [Vec3, number])[] = [
 function tryDrawer(world: World, random: Random): HandsPlan {
   const body = random.pick(world.bodies.filter(({ motion, grips }) => isJoint(motion) && grips.length > 0));
   const grip = random.pick(body.grips);
-  const model = handOf(random.chance(0.65) ? 'right' : 'left', random);
+  const model = handOf(world, random.chance(0.65) ? 'right' : 'left', random);
   const held = wristAt(model, grip, placeAt(body, 0));
   const jitter = (most: number): Vec3 => [0, 1, 2].map(() => random.uniform(-most, most)) as unknown as Vec3;
   const axis = random.weighted(WAYS);
@@ -328,7 +328,7 @@ function carry(world: World, body: Body, random: Random): HandsPlan {
   const place = firstPlace(body);
   const goal = world.goal!;
   const side: HandSide = place.position[0] > 0 ? 'right' : 'left';
-  const model = handOf(side, random);
+  const model = handOf(world, side, random);
   const grip = sideGrip(world, random.pick(body.grips), place, model, random);
   const wrist = wristAt(model, grip, WORLD);
   const along = carriedBy(carryPath(place.position, goal, random), wrist);
@@ -358,7 +358,7 @@ function carryWithBoth(world: World, body: Body, random: Random): HandsPlan {
   const goal = world.goal!;
   const [halfWidth, halfHeight] = halfExtents(body.solids[0].shape);
   const path = carryPath(place.position, goal, random);
-  const size = random.uniform(0.92, 1.12);
+  const { size } = handOf(world, 'right', random);
   const timing = shares(random);
   const hands = Object.fromEntries(
     SIDES.map((side) => {
@@ -393,7 +393,7 @@ function pour(world: World, body: Body, random: Random): HandsPlan {
   const from = place.position;
   const goal = world.goal!;
   const side: HandSide = from[0] > 0 ? 'right' : 'left';
-  const model = handOf(side, random);
+  const model = handOf(world, side, random);
   const out = side === 'right' ? 1 : -1;
   const grip = sideGrip(world, random.pick(body.grips), place, model, random);
   const wrist = wristAt(model, grip, WORLD);
@@ -440,7 +440,7 @@ function push(world: World, body: Body, over: boolean, random: Random): HandsPla
   const goal = world.goal!;
   const way = direction(subtract(goal, from))!;
   const side: HandSide = way[0] < 0 ? 'right' : 'left';
-  const model = handOf(side, random);
+  const model = handOf(world, side, random);
   const { solids } = body;
   const top = Math.max(...solids.map(({ shape, position }) => position[1] + halfExtents(shape)[1]));
   const level = over ? Math.max(0.06, top * 0.9) : Math.max(0.052 * model.size, Math.min(0.07, top * 0.6));
@@ -476,7 +476,7 @@ function push(world: World, body: Body, over: boolean, random: Random): HandsPla
 /** A hand that comes near, waves or waits, and goes back. */
 function touchNothing(world: World, body: Body, random: Random): HandsPlan {
   const side: HandSide = random.chance(0.65) ? 'right' : 'left';
-  const model = handOf(side, random);
+  const model = handOf(world, side, random);
   const out = side === 'right' ? 1 : -1;
   const grip = body.grips[0];
   const thing = grip ? placePoint(firstPlace(body), grip.point) : firstPlace(body).position;

@@ -21,10 +21,11 @@ export interface HandsPlan {
   readonly caption: string;
 }
 
-export const handOf = (side: HandSide, random: Random): HandModel => ({
-  side,
-  size: random.uniform(0.92, 1.12),
-});
+/** Of the person whom the world has, else of anybody. */
+export function handOf({ handSize }: World, side: HandSide, random: Random): HandModel {
+  const size = random.uniform(0.92, 1.12);
+  return { side, size: handSize ?? size };
+}
 export const still =
   <T>(value: T) =>
   () =>

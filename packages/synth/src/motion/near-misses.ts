@@ -113,7 +113,7 @@ export function letGo(world: World, plan: HandsPlan, random: Random): HandsPlan 
 
 /** From place to place before the furniture, at times closing, as somebody moves a hand with a mouse; it touches nothing. */
 export function wander(world: World, random: Random): HandsPlan {
-  const model = handOf(random.chance(0.65) ? 'right' : 'left', random);
+  const model = handOf(world, random.chance(0.65) ? 'right' : 'left', random);
   const out = model.side === 'right' ? 1 : -1;
   const body = findBody(world, world.actor);
   const grip = body.grips[0];

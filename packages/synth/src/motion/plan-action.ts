@@ -9,11 +9,13 @@ import { Random } from '../random.ts';
 import { type Action, FIRST_TEST_SEED, type Forearm } from '../types.ts';
 import { hsv } from '../world/look.ts';
 import type { Color } from '../world/mesh.ts';
+import type { Placement } from '../world/solid.ts';
 import type { World } from '../world/world.ts';
 import { planHands } from './actions.ts';
 import { elbowOf, shoulderOf } from './arm.ts';
+import type { HandsPlan } from './hand-plan.ts';
 import { poseSkeleton, wristOf } from './skeleton.ts';
-import { phaseAt } from './timeline.ts';
+import { blend, phaseAt } from './timeline.ts';
 
 /** Size, length and rate of the clip that an action is planned for. */
 export interface PlanSettings {
@@ -67,25 +69,48 @@ export function planAction(world: World, settings: PlanSettings): Plan {
   const seconds = Array.from({ length: frames }, (_, i) => i / fps);
   const look = Random.fork(world.seed, 'camera');
   const camera = headPath(look, world, { ...settings, seconds, fixed: settings.fixedCamera });
-  const { hands, caption } = isDeserted(world, settings)
+  const plan = isDeserted(world, settings)
     ? { hands: {}, caption: DESERTED }
     : planHands(world, action, random);
+  const { hands, actingFrames } = handFrames(plan, frames);
+  const acting = {
+    fps,
+    frames: seconds.map((time, i) => ({
+      ...{ seconds: time, intrinsics: camera.intrinsics, camera: camera.poses[i], hands: hands[i] },
+    })),
+  };
+  return { action, caption: plan.caption, acting, forearms: forearmsFor(world, acting), actingFrames };
+}
 
+/** Frames in which a hand goes from where it is to where its next act would have it. */
+const JOINING = 3;
+
+/**
+ * A plan's hands in so many frames, and in which of them they act.
+ * @param from wrists in the frame before, where there is one.
+ */
+export function handFrames(
+  { hands }: Pick<HandsPlan, 'hands'>,
+  frames: number,
+  from: Readonly<Partial<Record<HandSide, Placement>>> = {},
+): { readonly hands: readonly Hands[]; readonly actingFrames: readonly number[] } {
   const actingFrames: number[] = [];
-  const all = seconds.map((time, i) => {
+  const all = Array.from({ length: frames }, (_, i) => {
     const part = frames > 1 ? i / (frames - 1) : 0;
     const now: Record<HandSide, Hands[HandSide]> = { left: null, right: null };
     for (const side of SIDES) {
       const hand = hands[side];
       if (!hand) continue;
       const { phase, u } = phaseAt(hand.phases, part);
-      now[side] = poseSkeleton(hand.model, phase.wrist(u), phase.fingers(u));
+      const wrist = phase.wrist(u);
+      const before = i < JOINING - 1 && from[side];
+      const place = before ? blend(before, wrist, (i + 1) / JOINING) : wrist;
+      now[side] = poseSkeleton(hand.model, place, phase.fingers(u));
       if (phase.acts && actingFrames.at(-1) !== i) actingFrames.push(i);
     }
-    return { seconds: time, intrinsics: camera.intrinsics, camera: camera.poses[i], hands: now };
+    return now;
   });
-  const acting = { fps, frames: all };
-  return { action, caption, acting, forearms: forearmsFor(world, acting), actingFrames };
+  return { hands: all, actingFrames };
 }
 
 /** The arms of whoever lives in the world, behind the hands of any trajectory. */

@@ -112,6 +112,9 @@ test('a folder made with other options, and seeds that run into the other split,
     await expect(writeDataset(options(root, { count: 1, workers: 1 }))).rejects.toThrow(
       /actions: .* was made with \["touch-nothing"\]/,
     );
+    await expect(writeDataset(options(root, { acts: 3 }))).rejects.toThrow(
+      'acts: 3 acts need 36 frames or more, got 9; ask for fewer acts or more frames',
+    );
     await expect(writeDataset(options(root, { split: 'train', seed: 999_999, count: 2 }))).rejects.toThrow(
       /pass the last training seed, 999999/,
     );

@@ -37,7 +37,7 @@ const rounded = (values: ArrayLike<number>): number[] =>
   Array.from(values, (value) => Math.round(value * 1e6) / 1e6 + 0);
 
 export function stateLog(clip: SimulatedClip): StateLog {
-  const { seed, action, room, caption, fixedCamera, moving, trajectory, acting, contacts } = clip;
+  const { seed, action, acts, room, caption, fixedCamera, moving, trajectory, acting, contacts } = clip;
   return {
     seed,
     action,
@@ -46,7 +46,7 @@ export function stateLog(clip: SimulatedClip): StateLog {
     fixedCamera,
     fps: trajectory.fps,
     frames: acting.frames.map(({ hands }, frame) => ({
-      action,
+      action: acts?.findLast(({ from }) => from <= frame)?.action ?? action,
       objects: Object.fromEntries(moving.map((part) => [part.name, objectState(part, frame)])),
       contacts: contacts
         .filter((contact) => contact.frame === frame)

@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DwmError, InvalidArgumentError } from '@dwm/core-tensor';
 import { readJsonFile, writeFileAtomic } from '@dwm/core-tensor/node';
+import { SHORTEST_ACT } from '../episode.ts';
 import { Random } from '../random.ts';
 import { type Action, type ClipSettings, FIRST_TEST_SEED } from '../types.ts';
 import { GENERATOR_VERSION } from '../version.ts';
@@ -35,6 +36,8 @@ export interface DatasetOptions {
   readonly actions?: readonly Action[];
   /** What rooms are made for, where that is not what the hands do: folders of the same rooms and seeds match. */
   readonly rooms?: readonly Action[];
+  /** Actions of a clip, one after the other; one by default. */
+  readonly acts?: number;
   /** Share of clips with a fixed camera; the simulation's own by default. */
   readonly fixedCamera?: number;
   /** Folder of .glb files that may stand in the rooms beside our own things. */
@@ -108,6 +111,12 @@ export async function writeDataset(options: DatasetOptions): Promise<DatasetRepo
       `${count} clips from ${options.seed} on pass the last training seed, ${FIRST_TEST_SEED - 1}; start lower`,
     );
   }
+  const { acts = 1, frames } = options;
+  if (frames < acts * SHORTEST_ACT && acts > 1)
+    throw new InvalidArgumentError(
+      'acts',
+      `${acts} acts need ${acts * SHORTEST_ACT} frames or more, got ${frames}; ask for fewer acts or more frames`,
+    );
   const version = await checkSettings(root, options);
   const known = await knownResults(root);
   if (version !== GENERATOR_VERSION && !isWhole(known, first, count)) {
@@ -241,6 +250,7 @@ export function clipSettings(
     fps,
     actions,
     rooms,
+    acts,
     fixedCamera,
   }: Omit<DatasetOptions, 'root' | 'split' | 'seed' | 'count'>,
 ): ClipSettings {
@@ -253,6 +263,7 @@ export function clipSettings(
     fps,
     ...(action && { action }),
     ...(rooms && { room: Random.fork(seed, 'room').pick(rooms) }),
+    ...(acts !== undefined && { acts }),
     ...(fixedCamera !== undefined && { fixedCamera: fixed < fixedCamera }),
   };
 }
@@ -273,7 +284,7 @@ function isWhole(known: ReadonlyMap<number, ClipResult>, first: number, count: n
  * @returns the version of the generator that made the folder.
  */
 async function checkSettings(root: string, options: DatasetOptions): Promise<number> {
-  const { split, width, height, frames, fps, actions, rooms, fixedCamera } = options;
+  const { split, width, height, frames, fps, actions, rooms, acts = 1, fixedCamera } = options;
   const path = join(root, 'synth.json');
   const parts = options.parts === undefined ? undefined : await readParts(options.parts, options.warn);
   const now = {
@@ -284,12 +295,19 @@ async function checkSettings(root: string, options: DatasetOptions): Promise<num
     fps,
     actions: actions ?? 'all',
     rooms: rooms ?? 'own',
+    acts,
     fixedCamera: fixedCamera ?? 'default',
     parts: parts ? Object.fromEntries(parts.map(({ name, sha256 }) => [name, sha256])) : 'none',
   };
   // Folders of version 1 do not say so.
   const before: Record<string, unknown> | undefined = existsSync(path)
-    ? { version: 1, parts: 'none', rooms: 'own', ...(await readJsonFile(path, 'description of the clips')) }
+    ? {
+        version: 1,
+        parts: 'none',
+        rooms: 'own',
+        acts: 1,
+        ...(await readJsonFile(path, 'description of the clips')),
+      }
     : undefined;
   if (!before) {
     await writeFileAtomic(path, `${JSON.stringify({ version: GENERATOR_VERSION, ...now }, null, 2)}\n`);

@@ -6,12 +6,13 @@ import {
   type LightRig,
   type Matrix,
   matrices,
+  placement,
   type Quaternion,
   rotations,
   type Scene,
   type Vec3,
 } from '@dwm/renderer';
-import type { Action } from '../types.ts';
+import type { Action, MovingPart } from '../types.ts';
 import type { Placement, Solid } from './solid.ts';
 
 /** How far a body on a joint may move: metres along the axis, or radians about it at the anchor. */
@@ -77,6 +78,8 @@ export interface World {
   /** Where the viewer's head may be, and what it looks at. */
   readonly eye: Vec3;
   readonly focus: Vec3;
+  /** Of the person's hands, by the hand at rest; each motion's own where it is absent. */
+  readonly handSize?: number;
 }
 
 /** Whether a body moves on a joint. */
@@ -101,6 +104,18 @@ export const firstPlace = (body: Body): Placement =>
 
 export const worldMatrix = ({ position, rotation }: Placement): Matrix =>
   matrices.compose(position, rotation);
+
+/** The room as it is in a frame of what happened in it. */
+export function worldAt(world: World, moving: readonly MovingPart[], frame: number): World {
+  const bodies = world.bodies.map((body): Body => {
+    const part = moving.find(({ name }) => name === body.name);
+    if (!part) return body;
+    if (isJoint(body.motion)) return { ...body, motion: { ...body.motion, opening: part.opening![frame] } };
+    const matrix = part.worlds[frame];
+    return { ...body, place: placement({ axes: 'opengl', direction: 'camera-to-world', matrix }) };
+  });
+  return { ...world, bodies };
+}
 
 /** The body of this name. */
 export function findBody(world: World, name: string): Body {
