@@ -1,7 +1,7 @@
-export { Articulation, FREEDOMS, type Posture } from './fit/articulation.ts';
+export { Articulation, type Posture } from './fit/articulation.ts';
 export { type FittedHand, fitHand } from './fit/fit-hand.ts';
 export { fitVideo, type HandRecord, type VideoHands } from './fit/fit-video.ts';
-export { handTracks, LONGEST_GAP, type Track } from './fit/tracks.ts';
+export { handTracks, type Track } from './fit/tracks.ts';
 export * from './networks/weights.ts';
 export * from './tracker/hand-tracker.ts';
 export type { Picture, Point2, SeenHand } from './tracker/types.ts';

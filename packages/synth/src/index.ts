@@ -4,7 +4,7 @@ export { tryingCaption } from './caption/words.ts';
 export { clipOf } from './clip-of.ts';
 export { fault, OPENED } from './fault.ts';
 export { handScene } from './hands/hand-scene.ts';
-export { drawEnd, endOf } from './judging/end.ts';
+export { drawEnd } from './judging/end.ts';
 export {
   CANDIDATES,
   type CandidateName,
@@ -18,10 +18,10 @@ export {
   type Unusable,
 } from './judging/rooms.ts';
 export { forearmsFor, type Plan, type PlanSettings, planAction } from './motion/plan-action.ts';
-export { angles, type Closure, closeUntilContact, HAND_POSTURES, mixAngles, OPEN } from './motion/posture.ts';
-export { boneFrame, type HandAngles, type HandModel, poseSkeleton, wristOf } from './motion/skeleton.ts';
+export { angles, type Closure, closeUntilContact, mixAngles, OPEN } from './motion/posture.ts';
+export { type HandAngles, type HandModel, poseSkeleton, wristOf } from './motion/skeleton.ts';
 export { blend, minimumJerk, throughPlaces } from './motion/timeline.ts';
-export { clearanceOf, gripRotation, withdrawn, wristAt } from './motion/wrist.ts';
+export { clearanceOf, withdrawn, wristAt } from './motion/wrist.ts';
 export { type ClipPasses, PassRenderer, passesProblem } from './passes/index.ts';
 export { type HandsRun, runHands } from './physics/run-hands.ts';
 export { Random } from './random.ts';
@@ -32,4 +32,4 @@ export { chooseAction, makeWorld, restOf } from './world/make-world.ts';
 export { type Part, partOf } from './world/parts.ts';
 export type { Placement } from './world/solid.ts';
 export type { Body, Grip, Joint, World } from './world/world.ts';
-export { anotherOf, findBody, firstPlace, isJoint } from './world/world.ts';
+export { findBody, firstPlace, isJoint } from './world/world.ts';
