@@ -1,5 +1,5 @@
 /** Self-attention of q, k, v [1, tokens, heads, headDim], scaled by 1 / sqrt(headDim). */
-import { attentionReference } from '@dwm/kernels-wgsl';
+import { attentionReference } from '@dwm/kernels-wgsl/testing';
 import { type Family, sampleOf } from './workload.ts';
 
 export interface Attention {

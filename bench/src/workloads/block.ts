@@ -3,7 +3,7 @@
  * normalized queries and keys, gate, residual; norm, modulation, feed-forward with tanh-GELU, gate, residual.
  * Left out of the network's own: rotary positions, and the second set of modulations for text.
  */
-import { attentionReference, layerNormReference, matmulReference } from '@dwm/kernels-wgsl';
+import { attentionReference, layerNormReference, matmulReference } from '@dwm/kernels-wgsl/testing';
 import { LAYER_NORM_EPS } from './layer-norm.ts';
 import { type Arrays, type Family, type Shape, sampleOf } from './workload.ts';
 

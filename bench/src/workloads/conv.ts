@@ -2,7 +2,7 @@
  * Convolutions of the VAE: x [1, frames, height, width, in] with a weight [kt, 3, 3, in, out] and a bias, zeros
  * around each frame. With kt = 3 it looks back at the kt - 1 frames in `cache`; with kt = 1 it is conv2d.
  */
-import { convReference } from '@dwm/kernels-wgsl';
+import { convReference } from '@dwm/kernels-wgsl/testing';
 import { type Arrays, type Family, sampleOf } from './workload.ts';
 
 export interface Conv {

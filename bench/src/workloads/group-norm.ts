@@ -1,5 +1,5 @@
 /** Group normalization of x [1, positions, channels] with scale and offset. */
-import { groupNormReference } from '@dwm/kernels-wgsl';
+import { groupNormReference } from '@dwm/kernels-wgsl/testing';
 import { type Family, sampleOf } from './workload.ts';
 
 export interface GroupNorm {

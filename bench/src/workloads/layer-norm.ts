@@ -1,5 +1,5 @@
 /** Layer normalization of x [rows, channels] with scale and offset. */
-import { layerNormReference } from '@dwm/kernels-wgsl';
+import { layerNormReference } from '@dwm/kernels-wgsl/testing';
 import { type Family, sampleOf } from './workload.ts';
 
 export interface LayerNorm {

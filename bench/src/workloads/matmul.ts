@@ -2,7 +2,7 @@
  * Matrix products: a [m, k] times b [k, n]; or, as a linear layer of the network, times a weight b stored [n, k],
  * plus a bias [n].
  */
-import { matmulReference } from '@dwm/kernels-wgsl';
+import { matmulReference } from '@dwm/kernels-wgsl/testing';
 import { type Family, sampleOf } from './workload.ts';
 
 export interface Matmul {

@@ -2,7 +2,7 @@
  * One residual block of the VAE on x [1, frames, height, width, channels]: twice group norm, SiLU and a causal
  * 3x3x3 convolution, and x added. Frames before the first are the first repeated.
  */
-import { convReference, groupNormReference } from '@dwm/kernels-wgsl';
+import { convReference, groupNormReference } from '@dwm/kernels-wgsl/testing';
 import { GROUP_NORM_EPS } from './group-norm.ts';
 import type { Family, Shape } from './workload.ts';
 

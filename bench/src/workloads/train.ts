@@ -13,7 +13,7 @@ import {
   layerNormBackwardReference,
   layerNormReference,
   matmulReference,
-} from '@dwm/kernels-wgsl';
+} from '@dwm/kernels-wgsl/testing';
 import { normals } from '../random.ts';
 import { blockFamily, HEAD_DIM, QK_EPS } from './block.ts';
 import { LAYER_NORM_EPS } from './layer-norm.ts';

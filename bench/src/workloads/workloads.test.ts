@@ -2,7 +2,7 @@
 import type { Device } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import { seeded } from '@dwm/core-tensor/testing';
-import { convReference } from '@dwm/kernels-wgsl';
+import { convReference } from '@dwm/kernels-wgsl/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { kernelCase } from '../case.ts';
 import { measure } from '../measure.ts';

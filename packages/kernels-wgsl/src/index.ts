@@ -1,6 +1,4 @@
 export * from './adamw8bit/adamw8bit.ts';
-export * from './adamw8bit/reference.ts';
-export * from './adamw8bit/shapes.ts';
 export * from './attention/attention.ts';
 export {
   lowerAttentionBackward,
@@ -9,12 +7,8 @@ export {
 } from './attention/backward.ts';
 export { lowerMatrixAttention } from './attention/matrix.ts';
 export { matrixAttentionKernel } from './attention/matrix-kernel.ts';
-export * from './attention/reference.ts';
-export * from './attention/shapes.ts';
 export { cpuLanes, type DeviceCaps, type SubgroupMatrixConfig } from './caps.ts';
 export * from './concat/concat.ts';
-export * from './concat/reference.ts';
-export * from './concat/shapes.ts';
 export * from './conv/adjoint-weight.ts';
 export { CONV_VARIANTS, lowerConv } from './conv/conv.ts';
 export {
@@ -26,8 +20,6 @@ export {
   type Upsample,
 } from './conv/geometry.ts';
 export { lowerMatrixConv } from './conv/matrix.ts';
-export * from './conv/reference.ts';
-export * from './conv/shapes.ts';
 export * from './conv/weight-gradient.ts';
 export {
   type Choices,
@@ -37,30 +29,21 @@ export {
   type Verdicts,
 } from './decisions.ts';
 export * from './depthwise/depthwise.ts';
-export * from './depthwise/reference.ts';
-export * from './depthwise/shapes.ts';
+export { type DepthwiseShape, depthwiseOutputShape } from './depthwise/shapes.ts';
 export * from './dtype.ts';
 export * from './embedding/backward.ts';
 export * from './embedding/embedding.ts';
-export * from './embedding/reference.ts';
-export * from './embedding/shapes.ts';
 export * from './errors.ts';
 export { foldGrid, lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from './grid.ts';
 export * from './group-norm/group-norm.ts';
-export * from './group-norm/reference.ts';
-export * from './group-norm/shapes.ts';
 export * from './kernel.ts';
 export * from './layer-norm/backward.ts';
 export * from './layer-norm/layer-norm.ts';
-export * from './layer-norm/reference.ts';
-export * from './layer-norm/shapes.ts';
 export { fragments } from './matmul/fragments.ts';
 export { lowerHalf } from './matmul/half.ts';
 export * from './matmul/matmul.ts';
 export { matrixMatmul } from './matmul/matrix.ts';
 export { matrixKernel } from './matmul/matrix-tile.ts';
-export * from './matmul/reference.ts';
-export * from './matmul/shapes.ts';
 export type { MatmulSpec, Scaling } from './matmul/spec.ts';
 export {
   type Access,
@@ -96,17 +79,12 @@ export {
 export * from './pointwise/pointwise.ts';
 export { philox4x32 } from './random/philox.ts';
 export * from './random/random.ts';
-export * from './random/reference.ts';
-export * from './random/shapes.ts';
+export { randomReference } from './random/reference.ts';
 export * from './reduce/reduce.ts';
-export * from './reduce/reference.ts';
-export * from './reduce/shapes.ts';
 export { denseSource } from './reduce/source.ts';
 export type { ReduceSpec, Reduction } from './reduce/spec.ts';
 export * from './resize/backward.ts';
-export * from './resize/reference.ts';
 export * from './resize/resize.ts';
-export * from './resize/shapes.ts';
 export {
   axisSamples,
   type ResizeMode,
@@ -114,10 +92,6 @@ export {
   resizeTable,
   type Sample,
 } from './resize/table.ts';
-export * from './rotary/reference.ts';
 export * from './rotary/rotary.ts';
-export * from './rotary/shapes.ts';
-export * from './softmax/reference.ts';
-export * from './softmax/shapes.ts';
 export * from './softmax/softmax.ts';
 export { declare, load, store, storesSingly } from './storage.ts';

@@ -1,10 +1,5 @@
-import {
-  ADAMW8BIT_COUNTS,
-  adamw8bitReference,
-  decodeMoments,
-  MOMENT_BLOCK,
-  momentValue,
-} from '@dwm/kernels-wgsl';
+import { MOMENT_BLOCK } from '@dwm/kernels-wgsl';
+import { ADAMW8BIT_COUNTS, adamw8bitReference, decodeMoments, momentValue } from '@dwm/kernels-wgsl/testing';
 import { expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';

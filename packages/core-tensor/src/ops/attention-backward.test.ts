@@ -1,11 +1,10 @@
+import { type DeviceCaps, elementCount } from '@dwm/kernels-wgsl';
 import {
   ATTENTION_SHAPES,
   type AttentionShape,
   attentionBackwardReference,
   attentionReference,
-  type DeviceCaps,
-  elementCount,
-} from '@dwm/kernels-wgsl';
+} from '@dwm/kernels-wgsl/testing';
 import { expect, test } from 'vitest';
 import type { Device } from '../device/device.ts';
 import { openNodeDevice } from '../node/index.ts';

@@ -4,15 +4,14 @@
  */
 import {
   ATTENTION_VARIANTS,
-  type AttentionShape,
   type AttentionSpec,
-  attentionReference,
   type DeviceCaps,
   elementCount,
   type Lowering,
   lowerMatrixAttention,
   matrixAttentionKernel,
 } from '@dwm/kernels-wgsl';
+import { type AttentionShape, attentionReference } from '@dwm/kernels-wgsl/testing';
 import { expect, test } from 'vitest';
 import type { Device } from '../device/device.ts';
 import { openNodeDevice } from '../node/index.ts';

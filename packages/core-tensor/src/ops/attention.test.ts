@@ -1,11 +1,5 @@
-import {
-  ATTENTION_SHAPES,
-  type AttentionShape,
-  attentionReference,
-  type DeviceCaps,
-  type DType,
-  elementCount,
-} from '@dwm/kernels-wgsl';
+import { type DeviceCaps, type DType, elementCount } from '@dwm/kernels-wgsl';
+import { ATTENTION_SHAPES, type AttentionShape, attentionReference } from '@dwm/kernels-wgsl/testing';
 import { expect, test } from 'vitest';
 import type { Device } from '../device/device.ts';
 import { openNodeDevice } from '../node/index.ts';

@@ -1,4 +1,5 @@
-import { CONCAT_SHAPES, concatReference, elementCount } from '@dwm/kernels-wgsl';
+import { elementCount } from '@dwm/kernels-wgsl';
+import { CONCAT_SHAPES, concatReference } from '@dwm/kernels-wgsl/testing';
 import { expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';

@@ -1,12 +1,5 @@
-import {
-  CONV_SHAPES,
-  type ConvShape,
-  convBackwardReference,
-  convOutputShape,
-  convReference,
-  type DeviceCaps,
-  elementCount,
-} from '@dwm/kernels-wgsl';
+import { type ConvShape, convOutputShape, type DeviceCaps, elementCount } from '@dwm/kernels-wgsl';
+import { CONV_SHAPES, convBackwardReference, convReference } from '@dwm/kernels-wgsl/testing';
 import { afterAll, expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';

@@ -7,7 +7,6 @@ import {
   type ConvShape,
   type ConvSpec,
   convOutputShape,
-  convReference,
   type DeviceCaps,
   elementCount,
   identity,
@@ -15,6 +14,7 @@ import {
   lowerMatrixConv,
   matrixKernel,
 } from '@dwm/kernels-wgsl';
+import { convReference } from '@dwm/kernels-wgsl/testing';
 import { expect, test } from 'vitest';
 import type { Device } from '../device/device.ts';
 import { openNodeDevice } from '../node/index.ts';

@@ -1,14 +1,13 @@
 import {
-  CONV_SHAPES,
   type ConvShape,
   type ConvSpec,
   convOutputShape,
-  convReference,
   type DeviceCaps,
   elementCount,
   identity,
   lowerConv,
 } from '@dwm/kernels-wgsl';
+import { CONV_SHAPES, convReference } from '@dwm/kernels-wgsl/testing';
 import { afterAll, describe, expect, test } from 'vitest';
 import {
   add,

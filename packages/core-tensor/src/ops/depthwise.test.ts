@@ -1,4 +1,5 @@
-import { DEPTHWISE_SHAPES, depthwiseReference, elementCount } from '@dwm/kernels-wgsl';
+import { elementCount } from '@dwm/kernels-wgsl';
+import { DEPTHWISE_SHAPES, depthwiseReference } from '@dwm/kernels-wgsl/testing';
 import { afterAll, expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';

@@ -1,4 +1,4 @@
-import { EMBEDDING_SHAPES, embeddingBackwardReference, embeddingReference } from '@dwm/kernels-wgsl';
+import { EMBEDDING_SHAPES, embeddingBackwardReference, embeddingReference } from '@dwm/kernels-wgsl/testing';
 import { expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';

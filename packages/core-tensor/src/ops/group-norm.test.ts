@@ -1,4 +1,4 @@
-import { GROUP_NORM_SHAPES, groupNormBackwardReference, groupNormReference } from '@dwm/kernels-wgsl';
+import { GROUP_NORM_SHAPES, groupNormBackwardReference, groupNormReference } from '@dwm/kernels-wgsl/testing';
 import { expect, test } from 'vitest';
 import { grad } from '../grad/grad.ts';
 import { openNodeDevice } from '../node/index.ts';

@@ -1,4 +1,4 @@
-import { LAYER_NORM_SHAPES, layerNormBackwardReference, layerNormReference } from '@dwm/kernels-wgsl';
+import { LAYER_NORM_SHAPES, layerNormBackwardReference, layerNormReference } from '@dwm/kernels-wgsl/testing';
 import { expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';

@@ -8,16 +8,14 @@ import {
   type Fusion,
   type Lowering,
   lowerHalf,
-  MATMUL_SHAPES,
   MATMUL_VARIANTS,
   type MatmulSpec,
-  matmulReference,
   matrixKernel,
   matrixMatmul,
   type PackedDType,
-  scaledReference,
   type Tuning,
 } from '@dwm/kernels-wgsl';
+import { MATMUL_SHAPES, matmulReference, scaledReference } from '@dwm/kernels-wgsl/testing';
 import { describe, expect, test } from 'vitest';
 import { grad } from '../grad/grad.ts';
 import { openNodeDevice } from '../node/index.ts';

@@ -1,4 +1,5 @@
-import { fusionReference, MATMUL_SHAPES, matmulReference } from '@dwm/kernels-wgsl';
+import { fusionReference } from '@dwm/kernels-wgsl';
+import { MATMUL_SHAPES, matmulReference } from '@dwm/kernels-wgsl/testing';
 import { describe, expect, test } from 'vitest';
 import type { Device } from '../device/device.ts';
 import { openNodeDevice } from '../node/index.ts';

@@ -6,19 +6,21 @@
 import {
   ATTENTION_VARIANTS,
   type AttentionSpec,
-  attentionBackwardReference,
-  attentionReference,
   CONV_VARIANTS,
   type ConvShape,
   type ConvSpec,
   convOutputShape,
-  convReference,
   elementCount,
   MATMUL_VARIANTS,
   type MatmulSpec,
-  matmulReference,
   type Tuning,
 } from '@dwm/kernels-wgsl';
+import {
+  attentionBackwardReference,
+  attentionReference,
+  convReference,
+  matmulReference,
+} from '@dwm/kernels-wgsl/testing';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Device } from '../device/device.ts';
 import { grad } from '../grad/grad.ts';

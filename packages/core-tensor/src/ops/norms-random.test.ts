@@ -1,5 +1,5 @@
 /** Layer, root-mean-square and group norm at random odd shapes against float64. `DWM_SEED` changes the shapes. */
-import { groupNormReference, layerNormReference } from '@dwm/kernels-wgsl';
+import { groupNormReference, layerNormReference } from '@dwm/kernels-wgsl/testing';
 import { expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
 import { randomNormals, relativeError, seeded } from '../testing.ts';

@@ -1,4 +1,5 @@
-import { philox4x32, RANDOM_COUNTS, randomReference } from '@dwm/kernels-wgsl';
+import { philox4x32, randomReference } from '@dwm/kernels-wgsl';
+import { RANDOM_COUNTS } from '@dwm/kernels-wgsl/testing';
 import { expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';

@@ -1,4 +1,5 @@
-import { elementCount, REDUCE_SHAPES, type Reduction, reduceReference } from '@dwm/kernels-wgsl';
+import { elementCount, type Reduction } from '@dwm/kernels-wgsl';
+import { REDUCE_SHAPES, reduceReference } from '@dwm/kernels-wgsl/testing';
 import { describe, expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';

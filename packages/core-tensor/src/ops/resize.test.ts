@@ -1,10 +1,5 @@
-import {
-  axisSamples,
-  elementCount,
-  RESIZE_SHAPES,
-  resizeBackwardReference,
-  resizeReference,
-} from '@dwm/kernels-wgsl';
+import { axisSamples, elementCount } from '@dwm/kernels-wgsl';
+import { RESIZE_SHAPES, resizeBackwardReference, resizeReference } from '@dwm/kernels-wgsl/testing';
 import { expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';

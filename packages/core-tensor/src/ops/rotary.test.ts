@@ -1,4 +1,4 @@
-import { ROTARY_SHAPES, type RotaryShape, rotaryReference } from '@dwm/kernels-wgsl';
+import { ROTARY_SHAPES, type RotaryShape, rotaryReference } from '@dwm/kernels-wgsl/testing';
 import { expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';

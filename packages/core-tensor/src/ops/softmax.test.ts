@@ -1,11 +1,6 @@
 /** Softmax and its gradient against float64; `DWM_SEED` changes the random shapes. */
-import {
-  type DeviceCaps,
-  lowerSoftmax,
-  SOFTMAX_SHAPES,
-  softmaxBackwardReference,
-  softmaxReference,
-} from '@dwm/kernels-wgsl';
+import { type DeviceCaps, lowerSoftmax } from '@dwm/kernels-wgsl';
+import { SOFTMAX_SHAPES, softmaxBackwardReference, softmaxReference } from '@dwm/kernels-wgsl/testing';
 import { expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';

@@ -10,10 +10,10 @@ import {
   lowerMatmul,
   MATMUL_VARIANTS,
   type MatmulSpec,
-  matmulReference,
   type TrialProblem,
   type Variant,
 } from '@dwm/kernels-wgsl';
+import { matmulReference } from '@dwm/kernels-wgsl/testing';
 import { afterEach, expect, test } from 'vitest';
 import { loadTuning, openNodeDevice, resetTuning, saveTuning } from '../node/index.ts';
 import { compile } from '../program.ts';
