@@ -32,4 +32,4 @@ export { chooseAction, makeWorld, restOf } from './world/make-world.ts';
 export { type Part, partOf } from './world/parts.ts';
 export type { Placement } from './world/solid.ts';
 export type { Body, Grip, Joint, World } from './world/world.ts';
-export { findBody, firstPlace, isJoint } from './world/world.ts';
+export { anotherOf, findBody, firstPlace, isJoint } from './world/world.ts';
