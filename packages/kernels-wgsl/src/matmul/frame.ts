@@ -159,7 +159,10 @@ ${kernel.code}`;
 
 const ADD_WORKGROUP = 64;
 
-/** out[i] = epilogue(sum over parts of scratch[part, i]), parts in ascending order. */
+/**
+ * out[i] = epilogue(sum over parts of scratch[part, i]), parts in ascending order.
+ * @param index of that scratch.
+ */
 export function addParts(spec: MatmulSpec, splits: number, index: number, caps: DeviceCaps): Dispatch {
   const { batch, m, n, dtypeOut } = spec;
   const count = batch * m * n;

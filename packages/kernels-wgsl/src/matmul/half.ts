@@ -37,7 +37,7 @@ export interface HalfKernel {
   readonly label: string;
   readonly rows: number;
   readonly columns: number;
-  /** Tiles go down a band of so many before they go on to the next column. */
+  /** Of `loadedBytes`. */
   readonly band: number;
   readonly enables: string;
   /** WGSL element type of `a` and `b`. */

@@ -144,8 +144,8 @@ export function matrixKernel(
   const line = (n: number) => `(index / ${WORDS}u + ${n * stride}u)`;
   /** Into workgroup memory; not every invocation has a last word. */
   const put = (of: Operand, n: number, value: string, buffer = '') => {
-    const at = `${of.tile}[${buffer && `${buffer} * ${of.count * PITCH}u + `}place + ${n * stride * PITCH}u] = ${value};`;
-    return (n + 1) * stride > of.count ? `if (${line(n)} < ${of.count}u) { ${at} }` : at;
+    const set = `${of.tile}[${buffer && `${buffer} * ${of.count * PITCH}u + `}place + ${n * stride * PITCH}u] = ${value};`;
+    return (n + 1) * stride > of.count ? `if (${line(n)} < ${of.count}u) { ${set} }` : set;
   };
   /** The words of the steps from `k` on. */
   const load = (k: string, statement: (of: Operand, n: number, word: string) => string) =>
@@ -153,15 +153,15 @@ export function matrixKernel(
     ${both.map(({ source }) => source.step?.('wordK') ?? '').join('\n')}
     ${words((of, n) => statement(of, n, of.source.word(n, 'wordK')))}`;
   const [from, end] = sources.steps;
-  const own = (tile: 'A' | 'B', line: string, s: number) => {
-    const first = buffers === 2 ? `buffer * ${(tile === 'A' ? rows : columns) * PITCH}u + ` : '';
-    return `${first}(${line}) * ${PITCH}u + ${(s * K) / 8}u`;
-  };
+  /** Where a matrix of step `s` starts, from the first of its lines on. */
+  const at = ({ count }: Operand, first: string, s: number) =>
+    `${buffers === 2 ? `buffer * ${count * PITCH}u + ` : ''}(${first}) * ${PITCH}u + ${(s * K) / 8}u`;
+  const [left, right] = both;
   const multiply = times(
     STEP / K,
     (s) => `{
-      ${times(side, (i) => `let x${i} = ${product.left(own('A', `ownRow + ${i * M}u`, s))};`)}
-      ${times(side, (j) => `let y${j} = ${product.right(own('B', `ownColumn + ${j * N}u`, s))};`)}
+      ${times(side, (i) => `let x${i} = ${product.left(at(left, `ownRow + ${i * M}u`, s))};`)}
+      ${times(side, (j) => `let y${j} = ${product.right(at(right, `ownColumn + ${j * N}u`, s))};`)}
       ${each((i, j) => product.multiply(`x${i}`, `y${j}`, `sum${i}_${j}`))}
     }`,
   );
