@@ -76,7 +76,7 @@ export function namingOption(program: Command, args: readonly string[], error: u
   };
   const inOptions = (text: string) =>
     text.replace(/`([a-zA-Z][\w.]*)(?:: ([^`]+))?`/g, (whole, setting: string, value?: string) => {
-      if (setting === 'quantize') return `dwm quantize --dtype ${value}`;
+      if (setting === 'quantize' && value) return `dwm quantize --dtype ${value}`;
       const option = optionOf(setting);
       if (option === undefined) return whole;
       if (value === 'false') return option.replace('--', '--no-');

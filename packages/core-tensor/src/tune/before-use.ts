@@ -15,35 +15,35 @@ export interface FirstUse {
   settle(plan: Plan): Promise<void>;
 }
 
-interface Customs {
+interface Hooks {
   firstUse?: FirstUse;
   selfTest?: (plan: Planning) => Promise<void>;
   readonly watchers: Set<(plan: Plan) => void>;
 }
 
-const byDevice = new WeakMap<Device, Customs>();
+const byDevice = new WeakMap<Device, Hooks>();
 
-function customsOf(device: Device): Customs {
-  let customs = byDevice.get(device);
-  if (!customs) {
-    customs = { watchers: new Set() };
-    byDevice.set(device, customs);
+function hooksOf(device: Device): Hooks {
+  let hooks = byDevice.get(device);
+  if (!hooks) {
+    hooks = { watchers: new Set() };
+    byDevice.set(device, hooks);
   }
-  return customs;
+  return hooks;
 }
 
 export const setFirstUse = (device: Device, firstUse: FirstUse): void => {
-  customsOf(device).firstUse = firstUse;
+  hooksOf(device).firstUse = firstUse;
 };
 
 /** `test` tries the suspect kernels of the plans that `plan` makes. */
 export const setSelfTest = (device: Device, test: (plan: Planning) => Promise<void>): void => {
-  customsOf(device).selfTest = test;
+  hooksOf(device).selfTest = test;
 };
 
 /** Calls `watch` with the plan of every program of a device; returns what ends it. */
 export function watchPrograms(device: Device, watch: (plan: Plan) => void): () => void {
-  const { watchers } = customsOf(device);
+  const { watchers } = hooksOf(device);
   watchers.add(watch);
   return () => watchers.delete(watch);
 }
@@ -52,19 +52,19 @@ export function watchPrograms(device: Device, watch: (plan: Plan) => void): () =
 export const beforeUse = {
   /** Tries the suspect kernels of the plans; does nothing without `selfTestOnFirstUse` for this device. */
   async prove(device: Device, plan: Planning): Promise<void> {
-    await customsOf(device).selfTest?.(plan);
+    await hooksOf(device).selfTest?.(plan);
   },
   /** `prove`, and tuning; without `tuneOnFirstUse` for this device that does nothing. */
   async tune(device: Device, plan: Planning): Promise<void> {
     await beforeUse.prove(device, plan);
-    const { firstUse } = customsOf(device);
+    const { firstUse } = hooksOf(device);
     if (!firstUse) return;
     // What is wrong was not measured; what is the fastest now may be untried.
     await firstUse.tune(plan);
     await beforeUse.prove(device, plan);
   },
   async settle(device: Device, plan: Plan): Promise<void> {
-    const { firstUse, watchers } = customsOf(device);
+    const { firstUse, watchers } = hooksOf(device);
     await firstUse?.settle(plan);
     for (const watch of watchers) watch(plan);
   },
