@@ -75,7 +75,7 @@ const emulated =
   (caps: DeviceCaps = device.caps): Lower =>
   (convSpec) =>
     lowerMatrixConv(convSpec, caps, (sources) =>
-      matrixKernel({ side: 1, buffers: 1 }, { M: 16, N: 16, K: 16 }, 32, true, sources),
+      matrixKernel({ side: 1, buffers: 2 }, { M: 16, N: 16, K: 16 }, 32, true, sources),
     );
 
 /** These capabilities, but of a GPU without subgroups. */
