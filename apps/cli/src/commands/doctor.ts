@@ -45,7 +45,8 @@ async function plannedRuns(): Promise<Record<string, string>> {
     try {
       return planLine(planRun(shapes, target, needsOf(family, { composite: false, ...DEFAULTS, ...own })));
     } catch (error) {
-      if (error instanceof DwmError) return error.message;
+      // What would make it fit, dwm memory says.
+      if (error instanceof DwmError) return error.message.split('; ')[0];
       throw error;
     }
   };

@@ -66,7 +66,7 @@ test('what does not fit is refused with what fits, before any weight is read', a
   const { bytes } = await planTraining(config, folder, planDevice('h200'));
   const target = { ...planDevice('h200'), budget: 0.9 * bytes };
   await expect(planTraining(config, folder, target)).rejects.toThrow(
-    /^h200: training needs \S+ MB, but the budget is \S+ MB; choose --override training\..*, which takes \S+ MB$/,
+    /^h200: training needs \S+ MB, but the budget is \S+ MB; choose `override: training\..*`, which takes \S+ MB$/,
   );
   await expect(planTraining(config, folder, { ...target, budget: 1e4 })).rejects.toThrow(
     /choose a smaller model, or a device with more memory$/,

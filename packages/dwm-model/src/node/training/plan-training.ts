@@ -66,7 +66,7 @@ export async function planTraining(
     const made = await attempt(lighter, folder, target);
     if (!('plan' in made && fits(made.plan))) continue;
     const encoded = overrides.some((one) => one.includes('load_tensors')) ? ', after dwm encode' : '';
-    remedy = `choose --override ${overrides.join(' ')}, which takes ${amountOf(made.plan.bytes)}${encoded}`;
+    remedy = `choose \`override: ${overrides.join(' ')}\`, which takes ${amountOf(made.plan.bytes)}${encoded}`;
     break;
   }
   throw new RunTooLargeError(`${target.name}: training ${why}; ${remedy}`, {
