@@ -1,10 +1,12 @@
 /** The sentences of captions. Models are trained on these words, so a motion of anybody's is described in them too. */
-import { type HandSide, SIDES } from '@dwm/renderer';
+import { type HandSide, SIDES, type Vec3 } from '@dwm/renderer';
 import { type Body, isJoint } from '../world/world.ts';
 
 /** What is done: a verb as "they" have it, and the rest. */
 export type Deed = readonly [verb: string, rest: string];
 export type Way = 'left' | 'right';
+
+export const wayTo = (from: Vec3, goal: Vec3): Way => (goal[0] > from[0] ? 'right' : 'left');
 
 /** "The right hand picks up the red cup and puts it down." */
 export function say(sides: readonly HandSide[], ...deeds: readonly Deed[]): string {

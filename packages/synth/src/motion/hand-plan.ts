@@ -26,6 +26,12 @@ export function handOf({ handSize }: World, side: HandSide, random: Random): Han
   const size = random.uniform(0.92, 1.12);
   return { side, size: handSize ?? size };
 }
+
+/** Most people take the right one. */
+export const anySide = (random: Random): HandSide => (random.chance(0.65) ? 'right' : 'left');
+/** To the hand's own side along x. */
+export const outOf = (side: HandSide): 1 | -1 => (side === 'right' ? 1 : -1);
+
 export const still =
   <T>(value: T) =>
   () =>
@@ -43,7 +49,7 @@ export function restPlace(world: World, model: HandModel, random: Random): Place
   const ahead = direction(subtract(focus, eye))!;
   const right = rightOf(eye, focus);
   const up = cross(right, ahead);
-  const out = side === 'right' ? 1 : -1;
+  const out = outOf(side);
   const position = [
     scale(ahead, random.uniform(0.3, 0.37)),
     scale(right, out * random.uniform(0.12, 0.19)),

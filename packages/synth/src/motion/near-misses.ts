@@ -9,12 +9,14 @@ import type { Random } from '../random.ts';
 import { type Placement, placePoint } from '../world/solid.ts';
 import { findBody, firstPlace, type World } from '../world/world.ts';
 import {
+  anySide,
   clearOf,
   type HandPlan,
   type HandsPlan,
   handOf,
   mixEvenly,
   oneHand,
+  outOf,
   restPlace,
 } from './hand-plan.ts';
 import { angles, OPEN } from './posture.ts';
@@ -113,8 +115,8 @@ export function letGo(world: World, plan: HandsPlan, random: Random): HandsPlan 
 
 /** From place to place before the furniture, at times closing, as somebody moves a hand with a mouse; it touches nothing. */
 export function wander(world: World, random: Random): HandsPlan {
-  const model = handOf(world, random.chance(0.65) ? 'right' : 'left', random);
-  const out = model.side === 'right' ? 1 : -1;
+  const model = handOf(world, anySide(random), random);
+  const out = outOf(model.side);
   const body = findBody(world, world.actor);
   const grip = body.grips[0];
   const thing = grip ? placePoint(firstPlace(body), grip.point) : firstPlace(body).position;

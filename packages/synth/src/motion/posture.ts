@@ -3,7 +3,7 @@
  * by closing until the finger touches.
  */
 import { rotations, type Vec3 } from '@dwm/renderer';
-import { distanceTo, type Placement, type Solid } from '../world/solid.ts';
+import { distanceTo, IN_PLACE, type Placement, type Solid } from '../world/solid.ts';
 import type { PostureName } from '../world/world.ts';
 import {
   FINGER_JOINTS,
@@ -121,12 +121,11 @@ export function holdPoint(posture: PostureName, radius: number): Vec3 {
 /** The middle between the tips of thumb and first two fingers when they are as far apart as what is between them is thick. */
 function betweenTips(radius: number): Vec3 {
   const model: HandModel = { side: 'right', size: 1 };
-  const wrist: Placement = { position: [0, 0, 0], rotation: [0, 0, 0, 1] };
   for (let step = 0; ; step++) {
     const closure = step / 24;
     const { joints, radii } = poseSkeleton(
       model,
-      wrist,
+      IN_PLACE,
       angles('pinch', [closure, closure, closure, closure, closure]),
     );
     const opposite = rotations.lerp(jointAt(joints, 9), jointAt(joints, 14), 0.5);

@@ -1,5 +1,6 @@
 /** A hand's motion in phases: each has its share of time, a wrist path and finger angles, both over 0 to 1. */
 import { rotations, splinePath } from '@dwm/renderer';
+import type { Random } from '../random.ts';
 import type { Placement } from '../world/solid.ts';
 import type { HandAngles } from './skeleton.ts';
 
@@ -10,6 +11,17 @@ export interface Phase {
   readonly fingers: (u: number) => HandAngles;
   /** The hand does what the action is about. */
   readonly acts?: boolean;
+}
+
+export type Shares = readonly [approach: number, close: number, act: number, open: number, leave: number];
+
+/** Shares of the clip for approach, closing, acting, opening and going back, a little different every time. */
+export function shares(random: Random): Shares {
+  const approach = random.uniform(0.26, 0.32);
+  const close = 0.075;
+  const act = random.uniform(0.33, 0.4);
+  const open = 0.07;
+  return [approach, close, act, open, 1 - approach - close - act - open];
 }
 
 /** From rest to rest with the least jerk (Flash and Hogan, 1985). */

@@ -4,7 +4,7 @@
  */
 import type RAPIER from '@dimforge/rapier3d-compat';
 import { type Quaternion, rotations, type Vec3 } from '@dwm/renderer';
-import type { Placement, Shape } from '../world/solid.ts';
+import { IN_PLACE, type Placement, type Shape } from '../world/solid.ts';
 import { type Body, firstPlace, isJoint, type Joint, placeAt, type World } from '../world/world.ts';
 import { loadEngine } from './engine.ts';
 
@@ -156,8 +156,7 @@ export class Bodies {
     if (motion === 'loose') desc.setLinearDamping(0.3).setAngularDamping(0.8);
     else desc.setGravityScale(0);
     const rigid = physics.createRigidBody(desc);
-    const at: Placement = { position: [0, 0, 0], rotation: [0, 0, 0, 1] };
-    this.#collide(body, rigid, at, isJoint(motion) ? PART_GROUPS : LOOSE_GROUPS);
+    this.#collide(body, rigid, IN_PLACE, isJoint(motion) ? PART_GROUPS : LOOSE_GROUPS);
     if (isJoint(motion)) this.#hinge(body, base, rigid);
     return rigid;
   }

@@ -3,11 +3,9 @@
  * normals, in linear colours a vertex, so one material serves a whole body.
  */
 import type { Primitive, Vec3 } from '@dwm/renderer';
-import { type Placement, placePoint } from './solid.ts';
+import { IN_PLACE, type Placement, placePoint } from './solid.ts';
 
 export type Color = readonly [number, number, number];
-
-const IN_PLACE: Placement = { position: [0, 0, 0], rotation: [0, 0, 0, 1] };
 
 export class MeshBuilder {
   readonly #positions: number[] = [];

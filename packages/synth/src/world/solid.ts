@@ -18,6 +18,9 @@ export interface Placement {
   readonly rotation: Quaternion;
 }
 
+/** Neither moved nor turned. */
+export const IN_PLACE: Placement = { position: [0, 0, 0], rotation: [0, 0, 0, 1] };
+
 /** A shape placed in its body's frame. */
 export interface Solid extends Placement {
   readonly shape: Shape;
