@@ -19,8 +19,8 @@ import { reportHtml } from '../eval/report-html.ts';
 import { actionTables, methodResult, resultsText, table } from '../eval/summary.ts';
 import type { EvalClip, MethodResult } from '../eval/types.ts';
 import { exists } from '../generate/files.ts';
-import { readPrompt } from '../generate/inputs.ts';
 import { readDatasetList } from '../generate/jobs.ts';
+import { captionOf } from '../generate/prompts.ts';
 import { interruptible } from '../interrupt.ts';
 import { CAPTIONS, type Captions, captionFor } from '../judge/captions.ts';
 import { fetchJobs, openDataRoot } from '../remote/data-roots.ts';
@@ -328,16 +328,11 @@ async function evaluate(
           );
           return hands;
         };
-  const captionOf = async (index: number) => {
-    const { promptFile } = files[index];
-    // A caption that is not there is the empty prompt, as dwm generate has it.
-    return promptFile !== undefined && (await exists(promptFile)) ? readPrompt(promptFile) : '';
-  };
   /** The next caption of the list that says something else. */
   const wrongCaption = async (index: number) => {
-    const own = await captionOf(index);
+    const own = await captionOf(files[index]);
     for (let k = 1; k < files.length; k++) {
-      const other = await captionOf((index + k) % files.length);
+      const other = await captionOf(files[(index + k) % files.length]);
       if (other !== own) return other;
     }
     return undefined;
@@ -352,7 +347,7 @@ async function evaluate(
       try {
         const { embeds } = generator;
         const promptOf = async ({ index }: EvalClip) =>
-          embeds ?? captionFor(flags.captions, await captionOf(index), VAGUE);
+          embeds ?? captionFor(flags.captions, await captionOf(files[index]), VAGUE);
         const varied = flags.ablations && !embeds && flags.captions === 'own';
         const differ = varied && (await wrongCaption(0)) !== undefined;
         const states = await Promise.all(files.map(({ truth }) => stateOf(truth)));
