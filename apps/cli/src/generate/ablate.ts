@@ -8,7 +8,7 @@ export const ABLATIONS = ['no-hands', 'no-static', 'shuffled-hands'] as const;
 export type Ablation = (typeof ABLATIONS)[number];
 
 /** The clip's first frame in place of every frame. */
-function frozen(clip: Frames): Frames {
+export function frozen(clip: Frames): Frames {
   const data = new Uint8Array(clip.data.length);
   const first = frameAt(clip, 0).data;
   for (let f = 0; f < clip.frames; f++) data.set(first, f * first.length);
