@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, extname, join, relative } from 'node:path';
 import { DwmError, InvalidArgumentError } from '@dwm/core-tensor';
 import { isDiskFull, WriteError, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
-import { checkInside, filesIn, LAYOUTS, type Layout, sampleFolders } from '@dwm/dwm-model/node';
+import { checkInside, clipsIn, filesIn, LAYOUTS, type Layout, sampleFolders } from '@dwm/dwm-model/node';
 import { readVideo } from '@dwm/media/node';
 import { type Command, Option } from 'commander';
 import { ask, type Endpoint, EndpointError, type Message } from '../caption/endpoint.ts';
@@ -257,7 +257,7 @@ async function captionTasks(flags: Flags, instructions: string, reporter: Report
   const to = flags.outputFolderName ?? (third ? 'prompts_aux' : 'prompts');
   const tasks: Task[] = [];
   for (const folder of await sampleFolders(flags.dataRoot, flags.datasetType)) {
-    for (const source of await filesIn(join(folder, from), '.mp4')) {
+    for (const source of await clipsIn(join(folder, from))) {
       const stem = basename(source, extname(source));
       tasks.push({
         source,

@@ -70,7 +70,10 @@ export function addEval(program: Command): void {
     .option('--data-root <dir>', 'folder, or https:// or s3:// address, that the list is relative to')
     .option('--dataset-file <file>', 'list of <sample>/videos/<stem>.mp4, one a line')
     .option('--limit <n>', 'only the first n clips', integer(1))
-    .option('--pred <dir>', 'videos to score: <stem>.mp4, as dwm generate --output-dir writes them')
+    .option(
+      '--pred <dir>',
+      'videos to score: <stem>.mp4, as dwm generate --output-dir writes them, or folders of frames <stem>/',
+    )
     .option('--follow-links', 'let links of the data root lead out of it')
     .optionsGroup('One pair:')
     .option('--pred-video <file>', 'the video to score')
@@ -190,10 +193,14 @@ async function findPredictions(flags: Flags, clips: readonly ClipFiles[]): Promi
       const [wanted, flag] = flags.predVideo
         ? [flags.predVideo, '--pred-video']
         : [join(flags.pred!, `${name}.mp4`), '--pred'];
-      throw new DwmError('missing-file', `${wanted}: no such file; expected the video of ${name} (${flag})`, {
-        file: paths[0],
-        looked: paths,
-      });
+      throw new DwmError(
+        'missing-file',
+        `${wanted}: no such file; expected the video of ${name}, or a folder of its frames (${flag})`,
+        {
+          file: paths[0],
+          looked: paths,
+        },
+      );
     }
     files.set(name, path);
   }

@@ -25,6 +25,10 @@ test('predictions are looked for by the names of both', () => {
     'a_videos_1_0.mp4',
     '1.mp4',
     '1/1.mp4',
+    'a_videos_1',
+    'a_videos_1_0',
+    '1/1',
+    '1',
   ]);
   // Never by a stem that another clip has too.
   expect(predictionNames('a/videos/1.mp4', 'a/1')).toEqual([
@@ -32,5 +36,9 @@ test('predictions are looked for by the names of both', () => {
     'a_videos_1_0.mp4',
     'a/1.mp4',
     'a/1/1.mp4',
+    'a_videos_1',
+    'a_videos_1_0',
+    'a/1/1',
+    'a/1',
   ]);
 });

@@ -13,15 +13,18 @@ export interface Pair {
 }
 
 /**
- * Names below the folder of predictions, the first that is there: the original's, then those of `dwm generate`.
+ * Names below the folder of predictions, the first that is there: the original's, then those of `dwm generate`, and
+ * of each as a folder of frames.
  * @param own the clip's name among those of its list: its stem, or its path where another clip has that stem too.
  */
 export function predictionNames(truth: string, own: string): string[] {
   const flat = truth.replaceAll('/', '_');
   const extension = extname(flat);
   const root = flat.slice(0, flat.length - extension.length);
-  const names = [flat, `${root}_0${extension}`, `${own}.mp4`, `${own}/${basename(own)}.mp4`];
-  return [...new Set(names)];
+  const files = [flat, `${root}_0${extension}`, `${own}.mp4`, `${own}/${basename(own)}.mp4`];
+  // Last of all the folder of `dwm generate`, which holds other pictures too.
+  const folders = [root, `${root}_0`, `${own}/${basename(own)}`, own];
+  return [...new Set([...files, ...folders])];
 }
 
 const mean = (values: readonly number[]) => values.reduce((sum, x) => sum + x, 0) / values.length;

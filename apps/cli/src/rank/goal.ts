@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import type { MetricClip } from '@dwm/dwm-model';
+import { VIDEO_ENDINGS } from '@dwm/dwm-model/node';
 import { readImage, readVideo } from '@dwm/media/node';
 import { fit } from '../generate/fit.ts';
 import type { Reporter } from '../report.ts';
@@ -22,7 +23,7 @@ export async function readGoal(
     const image = await readImage(path);
     return fit({ ...image, frames: 1, fps: 1 }, { ...size, frames: 1, fps: 1 });
   }
-  if (!folder && !['.mp4', '.m4v', '.mov', '.webm', '.mkv'].includes(extension)) {
+  if (!folder && !VIDEO_ENDINGS.includes(extension)) {
     throw new InvalidFileError(
       path,
       'is no goal: expected a .png, .jpg or .webp picture, or a video or folder of frames whose last ones count',

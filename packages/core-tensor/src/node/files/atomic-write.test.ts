@@ -22,6 +22,12 @@ test('a failed write keeps no temporary file', async () => {
   mkdirSync(join(place, 'taken'));
   await expect(writeFileAtomic(join(place, 'taken'), 'x')).rejects.toThrow();
   expect(readdirSync(place)).toEqual(['taken']);
+  const broken = (function* () {
+    yield Uint8Array.of(1);
+    throw new Error('broken');
+  })();
+  await expect(writeFileAtomic(join(place, 'new/newer/x'), broken)).rejects.toThrow('broken');
+  expect(readdirSync(place)).toEqual(['taken']);
 });
 
 test('a program killed while writing leaves the old file or the new one, whole', async () => {

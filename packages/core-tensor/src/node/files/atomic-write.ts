@@ -3,8 +3,9 @@
  * training run killed in the middle of a checkpoint thus leaves the last good one.
  */
 import { mkdir, open, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { refuseAddress, writeProblem } from './disk.ts';
+import { removeEmpty } from './remove-empty.ts';
 import { temporaryPath } from './temporary.ts';
 
 /** Flushes a folder's entries, so that a rename survives a power cut, where the system can (not on Windows). */
@@ -20,7 +21,7 @@ async function syncDirectory(path: string): Promise<void> {
 
 /**
  * Writes bytes, UTF-8 text, or pieces one after another to `path`, making its folder where needed. If anything
- * fails, `path` is left as it was and no partial file remains.
+ * fails, `path` is left as it was, and neither a partial file nor a folder made for it remains.
  * @throws WriteError for a full disk and whatever else the file system has against it.
  */
 export async function writeFileAtomic(
@@ -30,8 +31,9 @@ export async function writeFileAtomic(
   refuseAddress(path);
   const pieces = typeof content === 'string' || content instanceof Uint8Array ? [content] : content;
   const temporary = temporaryPath(path);
+  let made: string | undefined;
   try {
-    await mkdir(dirname(path), { recursive: true });
+    made = await mkdir(dirname(path), { recursive: true });
     const handle = await open(temporary, 'wx');
     try {
       try {
@@ -48,6 +50,7 @@ export async function writeFileAtomic(
     }
     await syncDirectory(dirname(path));
   } catch (error) {
+    if (made) await removeEmpty(resolve(dirname(path)), resolve(made));
     throw writeProblem(error, path, 'nothing of it was written, finished files are kept');
   }
 }

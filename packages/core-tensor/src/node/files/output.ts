@@ -1,8 +1,9 @@
 /** Having a folder to oneself while writing to it. */
-import { mkdir, rmdir } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { basename, dirname, resolve } from 'node:path';
 import { checkOutput, writeProblem } from './disk.ts';
-import { lock, lockFile } from './lock.ts';
+import { type Lock, lock, lockFile } from './lock.ts';
+import { removeEmpty } from './remove-empty.ts';
 import { sweepTemporary } from './temporary.ts';
 
 /** How an output folder is claimed. */
@@ -25,17 +26,19 @@ export async function withOutput<T>(
 ): Promise<T> {
   await checkOutput(folder, bytes);
   const file = lockFile(folder, name);
-  const { held, made } = await (async () => {
-    const made = await mkdir(folder, { recursive: true });
-    return { made, held: await lock(file, folder) };
-  })().catch((error) => {
-    throw writeProblem(error, folder, 'nothing was begun');
-  });
+  let made: string | undefined;
+  let held: Lock | undefined;
   try {
+    try {
+      made = await mkdir(folder, { recursive: true });
+      held = await lock(file, folder);
+    } catch (error) {
+      throw writeProblem(error, folder, 'nothing was begun');
+    }
     await sweepTemporary(folder, name === undefined ? undefined : 0);
     return await work();
   } finally {
-    await held.release();
+    await held?.release();
     if (made) await removeEmpty(resolve(folder), resolve(made));
   }
 }
@@ -77,16 +80,5 @@ export async function withSharedOutput<T>(folder: string, work: () => Promise<T>
     return await work();
   } finally {
     await sweepTemporary(folder);
-  }
-}
-
-/** Removes `folder` and those above it up to `top`, as far as they are empty. */
-async function removeEmpty(folder: string, top: string): Promise<void> {
-  for (let at = folder; at.startsWith(top); at = dirname(at)) {
-    const removed = await rmdir(at).then(
-      () => true,
-      () => false,
-    );
-    if (!removed) return;
   }
 }

@@ -3,8 +3,9 @@
  * The layout is that of compressed-tensors: `weight` in I8 with `weight_scale` for each row, or `weight_packed` with
  * `weight_scale` for each group and `weight_shape`.
  */
-import { copyFile, mkdir, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
   type Checkpoint,
   InvalidArgumentError,
@@ -13,7 +14,13 @@ import {
   toFloat16,
   toFloat32,
 } from '@dwm/core-tensor';
-import { openDirectory, saveSafetensors, type TensorToSave, withOutput } from '@dwm/core-tensor/node';
+import {
+  openDirectory,
+  saveSafetensors,
+  type TensorToSave,
+  withOutput,
+  writeFileAtomic,
+} from '@dwm/core-tensor/node';
 import { familyOf } from '../../families/index.ts';
 import { openEncoder } from '../../text-encoder/llama-names.ts';
 import { type QuantizedRows, quantizeInt4, quantizeInt8 } from '../../weights/quantize.ts';
@@ -75,7 +82,6 @@ export async function quantizeModel(
       const checkpoint = await openEncoder(folder, base);
       try {
         const file = `${base}.safetensors`;
-        await mkdir(dirname(join(out, file)), { recursive: true });
         made.push(await quantizeFile(checkpoint, join(out, file), { ...options, groupSize }, file));
       } finally {
         await checkpoint.close();
@@ -84,8 +90,7 @@ export async function quantizeModel(
     for (const file of files) {
       if (bases.has(file)) continue;
       options.signal?.throwIfAborted();
-      await mkdir(dirname(join(out, file)), { recursive: true });
-      await copyFile(join(model, file), join(out, file));
+      await writeFileAtomic(join(out, file), createReadStream(join(model, file)));
     }
     return made;
   });

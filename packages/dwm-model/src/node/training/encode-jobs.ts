@@ -1,8 +1,9 @@
 /** What there is to encode: the files of dataset lists, or of the folders of a data root, as the original's script walks them. */
 import { readdir } from 'node:fs/promises';
-import { basename, extname, join, relative, sep } from 'node:path';
+import { join, relative, sep } from 'node:path';
 import { InvalidFileError } from '@dwm/core-tensor';
 import { fileProblem, isAddress, reach } from '@dwm/core-tensor/node';
+import { clipsIn, stemOf } from './clips-in.ts';
 import type { ClipName, Sample } from './dataset.ts';
 import type { FamilyTraining } from './family-training.ts';
 
@@ -116,8 +117,9 @@ export async function jobsOfFolders(
   for (const modality of modalities) {
     const [from, to] = places[modality];
     for (const folder of folders) {
-      for (const source of await filesIn(join(folder, from), modality === 'prompts' ? '.txt' : '.mp4')) {
-        const targetIn = (name: string) => join(folder, name, basename(source, extname(source)));
+      const inside = join(folder, from);
+      for (const source of modality === 'prompts' ? await filesIn(inside, '.txt') : await clipsIn(inside)) {
+        const targetIn = (name: string) => join(folder, name, stemOf(source));
         const job = { modality, source, target: targetIn(to) };
         const alone =
           modality === 'videos' && firstFrameFolder !== undefined

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { PythonRandom } from '../../training/data/python-random.ts';
+import { jobsOfFolders } from './encode-jobs.ts';
 import { checkSamples, findVideos, relativeTo, splitDataset, writeSplit } from './split.ts';
 
 let root: string;
@@ -64,6 +65,29 @@ test('lists are those of the original: by action, or by clip', () => {
     val: { length: 1 },
   });
   expect(splitDataset([], 'taste_rob', OPTIONS)).toEqual({ train: [], val: [], test: [] });
+});
+
+test('folders of frames and other videos are clips too; two clips of one name are refused', async () => {
+  const data = join(root, 'mixed');
+  for (const folder of ['videos/2', 'videos/.hidden', 'videos_static/2'])
+    await mkdir(join(data, 'sceneA/act1', folder), { recursive: true });
+  for (const file of ['videos/10.mp4', 'videos/1.WEBM', 'videos/notes.txt', 'videos_static/1.mov'])
+    await writeFile(join(data, 'sceneA/act1', file), '');
+  const videos = await findVideos(data, 'trumans');
+  expect(videos.map((path) => path.slice(path.lastIndexOf('/') + 1))).toEqual(['1.WEBM', '2', '10.mp4']);
+  expect((await checkSamples(videos, ['videos_static'])).invalid).toEqual([
+    { video: videos[2], missing: ['videos_static'] },
+  ]);
+  const family = { encodedSuffix: '', firstFrameFolder: undefined };
+  const jobs = await jobsOfFolders(data, 'trumans', ['videos', 'static_videos'], 'prompts', family);
+  expect(jobs.map(({ target }) => target.slice(data.length + 13))).toEqual([
+    ...['1', '10', '2'].map((stem) => `video_latents/${stem}`),
+    ...['1', '2'].map((stem) => `static_video_latents/${stem}`),
+  ]);
+  await mkdir(join(data, 'sceneA/act1/videos/10'));
+  await expect(findVideos(data, 'trumans')).rejects.toThrow(
+    /10\.mp4: has the name of 10, so the same files would belong to both; rename one/,
+  );
 });
 
 test('clips are found in natural order, checked, and written with their counts', async () => {

@@ -3,10 +3,12 @@
  * action stay on one side of the test, and the seed gives the very lists that it gives there.
  */
 import { realpath, stat } from 'node:fs/promises';
-import { basename, dirname, extname, join, relative, sep } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 import { writeFileAtomic } from '@dwm/core-tensor/node';
 import { PythonRandom } from '../../training/data/python-random.ts';
-import { filesIn, type Layout, sampleFolders } from './encode-jobs.ts';
+import { clipsIn, stemOf, VIDEO_ENDINGS } from './clips-in.ts';
+import { type Layout, sampleFolders } from './encode-jobs.ts';
+import { ENCODED_EXTENSIONS } from './encoded.ts';
 
 /** What training needs beside a clip. */
 export const REQUIRED = [
@@ -44,31 +46,30 @@ function natural(a: string, b: string): number {
   return x.length - y.length;
 }
 
-/** Every video of a data root, in natural order. */
+/** Every clip of a data root, in natural order. */
 export async function findVideos(root: string, layout: Layout): Promise<string[]> {
   const videos: string[] = [];
   for (const folder of await sampleFolders(root, layout))
-    videos.push(...(await filesIn(join(folder, 'videos'), '.mp4')));
+    videos.push(...(await clipsIn(join(folder, 'videos'))));
   return videos.sort(natural);
 }
 
-/** Which of the videos have all that training needs, as `.pt` or `.safetensors`, and what the others lack. */
+/** Which of the clips have all that training needs, encoded or not, and what the others lack. */
 export async function checkSamples(
   videos: readonly string[],
   required: readonly string[] = REQUIRED,
 ): Promise<{ valid: string[]; invalid: InvalidSample[] }> {
   const valid: string[] = [];
   const invalid: InvalidSample[] = [];
-  const isFile = async (path: string) => (await stat(path).catch(() => undefined))?.isFile() ?? false;
+  const endings = [...ENCODED_EXTENSIONS, ...VIDEO_ENDINGS, '.txt'];
+  const entry = (path: string) => stat(path).catch(() => undefined);
   for (const video of videos) {
-    const stem = basename(video, extname(video));
     const missing: string[] = [];
     for (const folder of required) {
-      const path = join(dirname(dirname(video)), folder, stem);
-      const there = await Promise.all(
-        ['.pt', '.safetensors', '.mp4', '.txt'].map((end) => isFile(path + end)),
-      );
-      if (!there.includes(true)) missing.push(folder);
+      const path = join(dirname(dirname(video)), folder, stemOf(video));
+      const files = await Promise.all(endings.map((end) => entry(path + end)));
+      const there = (await entry(path))?.isDirectory() || files.some((file) => file?.isFile());
+      if (!there) missing.push(folder);
     }
     if (missing.length > 0) invalid.push({ video, missing });
     else valid.push(video);
