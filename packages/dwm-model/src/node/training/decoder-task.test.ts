@@ -6,7 +6,8 @@ import type { ExperimentConfig } from '../../training/config.ts';
 import type { Video } from '../../video/video.ts';
 import type { Reconstruction } from './task.ts';
 import { TINY_MODEL, type TinyRun, tinyRun } from './testing.ts';
-import { type TrainOptions, train } from './trainer.ts';
+import type { TrainOptions } from './train-options.ts';
+import { train } from './trainer.ts';
 
 const [FRAMES, HEIGHT, WIDTH] = [9, 16, 32];
 const FILE = 'vae/diffusion_pytorch_model.safetensors';

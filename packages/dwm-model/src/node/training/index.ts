@@ -52,5 +52,6 @@ export {
   writeSplit,
 } from './split.ts';
 export type { Reconstruction } from './task.ts';
-export { type TrainEvent, type TrainOptions, type TrainResult, train } from './trainer.ts';
+export type { TrainEvent, TrainOptions, TrainResult } from './train-options.ts';
+export { train } from './trainer.ts';
 export { addTraining, trainingOf } from './trainings.ts';

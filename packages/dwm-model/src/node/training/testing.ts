@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { randomReference } from '@dwm/core-tensor';
 import { openNodeDevice, saveSafetensors } from '@dwm/core-tensor/node';
 import { type ExperimentConfig, parseExperiment } from '../../training/config.ts';
-import type { TrainOptions } from './trainer.ts';
+import type { TrainOptions } from './train-options.ts';
 
 export const TINY_MODEL = join(import.meta.dirname, '../../../tests/golden/pipeline_e2e');
 const TEXT_DIM = 32;

@@ -11,7 +11,8 @@ import { toBytes } from '../../video/transfer.ts';
 import type { Video } from '../../video/video.ts';
 import type { Reconstruction } from './task.ts';
 import { TINY_MODEL } from './testing.ts';
-import { type TrainOptions, type TrainResult, train } from './trainer.ts';
+import type { TrainOptions, TrainResult } from './train-options.ts';
+import { train } from './trainer.ts';
 
 let folder: string;
 const [FRAMES, HEIGHT, WIDTH] = [9, 32, 48];
