@@ -14,6 +14,13 @@ program
   .option('--output-dir <dir>');
 program.command('render').option('--frames <n>').option('--out <dir>');
 program.command('prepare').option('--name <n>').option('--fps <n>');
+program
+  .command('encode')
+  .option('--data-root <dir>')
+  .option('--max-num-frames <n>')
+  .option('--limit <n>')
+  .option('--rank <r>')
+  .option('--world-size <n>');
 program.command('trajectory').command('import').option('--out <file>');
 
 const named = (line: string) => ownNames(program, line.split(' ')).join(' ');
@@ -26,6 +33,12 @@ describe('names of options', () => {
     ['generate --teacache_threshold 0.1', 'generate --teacache-rel-l1-thresh 0.1'],
     ['render --num_frames 9 --output-dir out', 'render --frames 9 --out out'],
     ['prepare --sample_name a --target_fps 8', 'prepare --name a --fps 8'],
+    [
+      'encode --root-dir d --num-frames 9 --max-samples 2',
+      'encode --data-root d --max-num-frames 9 --limit 2',
+    ],
+    ['encode --shard-rank 1 --num-shards 2', 'encode --rank 1 --world-size 2'],
+    ['generate --array-index 1', 'generate --chunk-id 1'],
     ['trajectory import --output_dir=a_b', 'trajectory import --out=a_b'],
   ])('%s', (given, taken) => {
     expect(named(given)).toBe(taken);
