@@ -268,7 +268,10 @@ const lerobot = (path: string, json?: true): Target => {
       await writeFile(join(root, path), bytes);
       const data = await LerobotDataset.open(root);
       const episode = await data.episode(1);
-      return [episode.video(data.camera(undefined)), await episode.rows(['observation.state', 'timestamp'])];
+      return [
+        await episode.video(data.camera(undefined)),
+        await episode.rows(['observation.state', 'timestamp']),
+      ];
     },
   };
 };
