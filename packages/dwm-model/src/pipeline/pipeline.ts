@@ -24,7 +24,6 @@ import type {
   ModelFamily,
   NetworkOptions,
   TextReader,
-  UnknownOption,
 } from '../families/family.ts';
 import { familyOf } from '../families/index.ts';
 import { ALL_RESIDENT, type MemoryChoice } from '../memory/choice.ts';
@@ -38,18 +37,18 @@ import { type Blocks, blocksAtHand } from '../weights/blocks.ts';
 import { type GivenLoras, type MergedLora, weighLora } from '../weights/lora.ts';
 import { quantizedCount } from '../weights/quantized.ts';
 import { BlockDenoiser, planBlockDenoiser } from './block-denoiser.ts';
-import { checkOptions, checkSize, videoRemarks } from './check-run.ts';
+import { checkSize, videoRemarks } from './check-run.ts';
 import { compositeStatic } from './composite.ts';
 import type { Conditioning } from './conditioning.ts';
 import { Denoiser, type DenoiserCall, type DenoiserShape } from './denoiser.ts';
 import { requireFinite, requireFiniteTensor, UndecodedError } from './finite.ts';
-import { dynamicGuidanceScale } from './guidance.ts';
 import { normals, STREAMS } from './noise.ts';
 import { onceEach } from './once-each.ts';
 import type { Generated, GenerateOptions, PromptEmbeds } from './options.ts';
 import { type RunSettings, readRunSettings } from './run-settings.ts';
 import { Scratch } from './scratch.ts';
-import { type CacheKind, cacheKind, checkCache, StepCache } from './step-cache.ts';
+import { defined, settle, shapeOfLatents } from './settle.ts';
+import { type CacheKind, cacheKind, StepCache } from './step-cache.ts';
 
 /** Options of `DwmPipeline.load`. */
 export interface LoadOptions {
@@ -307,7 +306,7 @@ export class DwmPipeline {
    *   UndecodedError, with the latents, where they do not decode; the signal's reason when aborted.
    */
   async generate(options: GenerateOptions): Promise<Generated> {
-    const { settings, schedule, guidance, latent } = this.#settle(options);
+    const { settings, schedule, guidance, latent } = settle(this, options);
     const { denoised, composite, signal } = settings;
     const told = { ...options, onWarning: onceEach(options.onWarning ?? ((line) => console.warn(line))) };
     const own = new Scratch();
@@ -341,7 +340,7 @@ export class DwmPipeline {
    * @throws as `generate`.
    */
   async condition(options: GenerateOptions): Promise<Conditions> {
-    const { settings, size, latent, draws, guided, needsStart } = this.#settle(options);
+    const { settings, size, latent, draws, guided, needsStart } = settle(this, options);
     const { staticLatents, signal, composite } = settings;
     const tiling = this.memory.encodeTiling ?? settings.tiling;
     const report = options.onProgress ?? (() => {});
@@ -399,7 +398,7 @@ export class DwmPipeline {
     { condition, start, text }: Conditions,
     options: GenerateOptions,
   ): Promise<{ latents: Latents; calculated: readonly boolean[] }> {
-    const { settings, latent, count, draws, schedule, guidance, guidedSteps } = this.#settle(options);
+    const { settings, latent, count, draws, schedule, guidance, guidedSteps } = settle(this, options);
     const { seed, signal } = settings;
     const { device } = this;
     const report = options.onProgress ?? (() => {});
@@ -505,70 +504,8 @@ export class DwmPipeline {
     }
   }
 
-  /** Every setting of a run, checked. @throws InvalidArgumentError naming the option that is out of range. */
-  #settle(options: GenerateOptions) {
-    const settings = {
-      ...this.family.defaults,
-      ...this.settings,
-      strength: 1,
-      dynamicGuidance: false,
-      cfgSkipRatio: 0,
-      mask: 'zeros' as const,
-      ...defined(options),
-    };
-    const { numFrames, height, width, strength, staticLatents } = settings;
-    const draws = options.draws ?? {};
-    const size = { frames: numFrames, height, width };
-    checkSize(size, this.vae.shape, this.network);
-    checkOptions(settings);
-    const latent = this.vae.latentSize(size);
-    const count = latent.frames * latent.channels * latent.height * latent.width;
-    checkDraws(draws, count);
-    const { denoised } = settings;
-    if (denoised && denoised.length !== count)
-      throw new InvalidArgumentError(
-        'resume',
-        `expected ${count} latents of this size, got ${denoised.length}`,
-      );
-    this.#refuse('strength', strength < 1);
-    this.#refuse('dynamicGuidance', settings.dynamicGuidance);
-    this.#refuse('mask none', settings.mask === 'none');
-    if (staticLatents && (strength < 1 || settings.mask !== 'zeros'))
-      throw new InvalidArgumentError('staticLatents', 'go with mask "zeros" and strength 1 only');
-    const shape = shapeOf(latent);
-    if (staticLatents && staticLatents.shape.join() !== shape.join()) {
-      throw new InvalidArgumentError(
-        'staticLatents',
-        `expected latents [${shape}], got [${staticLatents.shape}]`,
-      );
-    }
-    if (options.condition && (settings.composite || strength < 1))
-      throw new InvalidArgumentError('condition', 'goes without composite and with strength 1 only');
-    if (settings.composite && settings.mask !== 'zeros')
-      throw new InvalidArgumentError('composite', 'goes with mask "zeros" only');
-    const shift = settings.shift ?? this.family.runShift?.(this.scheduler.className);
-    const schedule = this.scheduler.schedule(settings.numInferenceSteps, {
-      strength,
-      ...(shift !== undefined && { shift }),
-    });
-    const steps = schedule.steps.length;
-    checkCache(this.network, steps, settings);
-    const guidedSteps =
-      settings.guidanceScale > 1 ? Math.min(steps, Math.ceil(steps * (1 - settings.cfgSkipRatio))) : 0;
-    const guidance = schedule.timesteps.map((t, i) =>
-      i >= guidedSteps
-        ? 1
-        : settings.dynamicGuidance
-          ? dynamicGuidanceScale(settings.guidanceScale, steps, t)
-          : settings.guidanceScale,
-    );
-    const guided = guidedSteps > 0;
-    const needsStart = strength < 1 && !draws.latents;
-    return { settings, size, latent, count, draws, schedule, guidance, guidedSteps, guided, needsStart };
-  }
-
   #up(values: Float32Array, size: LatentSize): Latents {
-    return DeviceTensor.from(this.device, values, shapeOf(size), 'f32', 'latents');
+    return DeviceTensor.from(this.device, values, shapeOfLatents(size), 'f32', 'latents');
   }
 
   #requireFiniteLatents(latents: Latents, what: string): Promise<void> {
@@ -650,12 +587,6 @@ export class DwmPipeline {
     return { bytes: bytes + (stream?.slotBytes ?? 0), plans };
   }
 
-  /** @throws InvalidArgumentError where an option is asked for that this family has no meaning for. */
-  #refuse(option: UnknownOption, isAsked: boolean): void {
-    const why = this.family.lacks[option];
-    if (isAsked && why !== undefined) throw new InvalidArgumentError(option.split(' ')[0], why);
-  }
-
   /** Rows that the transformer reads of embeddings of `tokens` rows, or of a prompt. */
   #textRows(tokens = this.maxPromptTokens): number {
     return this.family.padsText ? this.maxPromptTokens : tokens;
@@ -715,30 +646,4 @@ export interface MemoryEstimate {
   readonly stages: Readonly<Record<'resize' | 'encode' | 'denoise' | 'decode', number>>;
   /** Of all that it runs but the text encoder, for `beforeUse.tune`. */
   readonly plans: readonly Plan[];
-}
-
-const shapeOf = ({ frames, channels, height, width }: LatentSize) => [1, frames, channels, height, width];
-
-/** The options that were really given. */
-function defined<T extends object>(options: T): Partial<T> & T {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
-}
-
-function checkDraws(draws: NonNullable<GenerateOptions['draws']>, count: number): void {
-  const named: [string, unknown][] = [
-    ['latents', draws.latents],
-    ['start', draws.start],
-    ['staticStart', draws.staticStart],
-    ['static', draws.static],
-    ['hand', draws.hand],
-    ...(draws.steps ?? []).map((x, i): [string, unknown] => [`steps[${i}]`, x]),
-  ];
-  for (const [name, value] of named) {
-    if (value instanceof Float32Array && value.length !== count) {
-      throw new InvalidArgumentError(
-        name,
-        `expected ${count} values for the latents of this size, got ${value.length}`,
-      );
-    }
-  }
 }
