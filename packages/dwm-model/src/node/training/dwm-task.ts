@@ -156,8 +156,7 @@ export async function describedTransformer(
   folder: ModelFolder,
   isPrior = false,
 ): Promise<{ config: TransformerConfig; stored: StoredAs }> {
-  const { json, file } = await readJson(folder, CONFIG);
-  const read = readTransformerConfig(json, file);
+  const read = isPrior ? await readPrior(folder) : await readTransformer(folder);
   const config = isPrior ? read : { ...read, in_channels: dwmChannels(read.out_channels) };
   return { config, stored: await storedAs(folder, 'transformer/diffusion_pytorch_model') };
 }
@@ -186,22 +185,30 @@ export async function planDwmTask({ config, folder }: PlanContext): Promise<Plan
   };
 }
 
+async function readTransformer(folder: ModelFolder): Promise<TransformerConfig> {
+  const { json, file } = await readJson(folder, CONFIG);
+  return readTransformerConfig(json, file);
+}
+
+/** A transformer without channels for hands. @throws InvalidFileError where it has some. */
+async function readPrior(folder: ModelFolder): Promise<TransformerConfig> {
+  const config = await readTransformer(folder);
+  const expected = 2 * config.out_channels + 1;
+  if (config.in_channels === expected) return config;
+  throw new InvalidFileError(
+    `${folder.name}/${CONFIG}`,
+    `in_channels: mode inpaint trains noisy | mask | visible clip, ${expected} channels, got ${config.in_channels}`,
+    { field: 'in_channels' },
+  );
+}
+
 /** The inpainting prior of a folder, without channels for hands. */
 async function loadPrior(
   device: Device,
   folder: ModelFolder,
   onProgress: (done: number, total: number) => void,
 ): Promise<{ config: TransformerConfig; parameters: Parameters }> {
-  const { json, file } = await readJson(folder, CONFIG);
-  const config = readTransformerConfig(json, file);
-  const expected = 2 * config.out_channels + 1;
-  if (config.in_channels !== expected) {
-    throw new InvalidFileError(
-      file,
-      `in_channels: mode inpaint trains noisy | mask | visible clip, ${expected} channels, got ${config.in_channels}`,
-      { field: 'in_channels' },
-    );
-  }
+  const config = await readPrior(folder);
   const checkpoint = await openCheckpoint(folder, 'transformer/diffusion_pytorch_model');
   try {
     const specs = transformerParameters(config);

@@ -70,15 +70,7 @@ export async function wanTask(context: TaskContext): Promise<TrainingTask> {
     ...(loaded.config as WanConfig),
     ...(config.pipeline.fps !== undefined && { fps: config.pipeline.fps }),
   };
-  const unit = network.patch;
-  for (const name of ['height', 'width'] as const) {
-    if (!Number.isInteger(latent[name] / unit)) {
-      throw new InvalidArgumentError(
-        `data.${name}_buckets`,
-        `expected a multiple of ${Math.round((size[name] / latent[name]) * unit)}, got ${size[name]}`,
-      );
-    }
-  }
+  checkBuckets(size, latent, network);
   const base = loaded.parameters;
   requireTrainable(base, folder.name);
   const { trainable, clippedLength, files } =
@@ -123,6 +115,19 @@ export async function wanTask(context: TaskContext): Promise<TrainingTask> {
   };
 }
 
+type Plane = Readonly<Record<'height' | 'width', number>>;
+
+/** @throws InvalidArgumentError for a size that the network cannot cut into its patches. */
+function checkBuckets(size: Plane, latent: Plane, { patch }: WanConfig): void {
+  for (const name of ['height', 'width'] as const) {
+    if (Number.isInteger(latent[name] / patch)) continue;
+    throw new InvalidArgumentError(
+      `data.${name}_buckets`,
+      `expected a multiple of ${Math.round((size[name] / latent[name]) * patch)}, got ${size[name]}`,
+    );
+  }
+}
+
 /** The objective on batches of one size. */
 function lossOf(
   { training }: ExperimentConfig,
@@ -159,7 +164,9 @@ export async function planWanTask({ config, folder, family }: PlanContext): Prom
   const stored = await storedAs(folder, `${path}diffusion_pytorch_model`, { stored: wanStoredName(read) });
   const whole = new Symbols(stored(wanParameters(network)));
   requireTrainable(whole, folder.name);
-  const size = await family.latentSize(folder, trainingSize(config));
+  const clip = trainingSize(config);
+  const size = await family.latentSize(folder, clip);
+  checkBuckets(clip, size, network);
   return {
     weightBytes: whole.bytes,
     blocks: network.layers,
