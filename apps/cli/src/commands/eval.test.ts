@@ -158,7 +158,10 @@ test('wrong input is one line that names it', async () => {
     [['--truth-video', truth], /^error: --pred-video: is required/],
     [['--pred', root], /^error: --dataset-file: is required with --pred/],
     [data, /^error: --pred: is required: a folder of videos/],
-    [[...data, '--pred', root], /x\.mp4: no such file; expected the video of x \(--pred\)$/],
+    [
+      [...data, '--pred', root],
+      /x\.mp4: no such file; expected the video of x, or a folder of its frames \(--pred\)$/,
+    ],
     [
       ['--pred-video', 'no.mp4', '--truth-video', truth],
       /^error: no\.mp4: no such file; expected the video of x\.mp4 \(--pred-video\)$/,
