@@ -164,7 +164,7 @@ test('wrong input is one line that names it', async () => {
     ],
     [
       ['--pred-video', 'no.mp4', '--truth-video', truth],
-      /^error: no\.mp4: no such file; expected the video of x\.mp4 \(--pred-video\)$/,
+      /^error: no\.mp4: no such file; expected the video of x\.mp4, or a folder of its frames \(--pred-video\)$/,
     ],
     [
       ['--pred-video', join(root, 'short.mp4'), '--truth-video', truth],
