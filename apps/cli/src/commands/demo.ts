@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { beforeUse, type Device } from '@dwm/core-tensor';
 import { withOutput } from '@dwm/core-tensor/node';
-import { familyOf } from '@dwm/dwm-model';
+import { readModelShapes } from '@dwm/dwm-model';
 import { contactSheet, sideBySide, writePng, writeVideo } from '@dwm/media/node';
 import { type Action, LEAVES_ALL, LEFT_TO_PHYSICS, ROOMS } from '@dwm/synth';
 import { FIRST_TEST_SEED } from '@dwm/synth/node';
@@ -126,8 +126,7 @@ async function generateBoth(
   reporter: Reporter,
   signal: AbortSignal,
 ) {
-  const family = await familyOf(folder);
-  const planned = { path, folder, shapes: await family.shapes(folder), needs: needsOf(family, settings) };
+  const planned = { path, folder, shapes: await readModelShapes(folder), needs: needsOf(settings) };
   const pipeline = await openPipeline(device, planned, {}, reporter, signal);
   const generate = async ({ passes }: DrawnClip) => {
     const { staticVideo, handVideo, interaction: truth } = passes;

@@ -1,28 +1,29 @@
 /** `dwm doctor`: what this machine can run, how fast, and what is missing. */
 
 import { Decisions, DwmError } from '@dwm/core-tensor';
-import { doctorReport, loadTuning, tuneCachePath } from '@dwm/core-tensor/node';
+import { doctorReport, loadTuning, openNodeDevice, tuneCachePath } from '@dwm/core-tensor/node';
 import {
   DEFAULTS,
-  familyOf,
   type ModelShapes,
+  type PlanTarget,
   planRun,
   publishedShapes,
   type RunSettings,
+  readModelShapes,
 } from '@dwm/dwm-model';
 import { codecs, installWebCodecs } from '@dwm/media/node';
 import type { Command } from 'commander';
 import { openDefaultModel } from '../generate/default-model.ts';
 import { needsOf } from '../memory/open-pipeline.ts';
 import { planLine } from '../memory/table.ts';
-import { planTarget } from '../memory/target.ts';
+import { measuredTarget } from '../memory/target.ts';
 import { createReporter, size } from '../report.ts';
 
 export function addDoctor(program: Command): void {
   program.command('doctor').action(async () => {
     const reporter = createReporter(program.opts().json === true);
     reporter.progress('measuring the adapter …');
-    const report = await doctorReport();
+    const { report, runs } = await examine();
     await installWebCodecs();
     const video = await codecs();
     const decisions = new Decisions();
@@ -31,19 +32,27 @@ export function addDoctor(program: Command): void {
       { warn: (line) => reporter.warn(line) },
     );
     const kernels = { decided, file: tuneCachePath(), tried: Object.fromEntries(decisions.verdicts) };
-    const runs = await plannedRuns();
     reporter.result({ ...report, kernels, codecs: video, runs }, describe(report, kernels, video, runs));
   });
 }
 
-/** What a clip takes here, of the default model and of the published 5B, each at its own size. */
-async function plannedRuns(): Promise<Record<string, string>> {
-  const target = await planTarget({});
+/** The device, and what runs on it. */
+async function examine() {
+  const device = await openNodeDevice();
+  try {
+    const report = await doctorReport(device);
+    return { report, runs: await plannedRuns(measuredTarget(device, report.peaks.gflopsF32)) };
+  } finally {
+    device.destroy();
+  }
+}
+
+/** What a clip takes there, of the default model and of the published 5B, each at its own size. */
+async function plannedRuns(target: PlanTarget): Promise<Record<string, string>> {
   const { folder, settings } = await openDefaultModel();
-  const family = await familyOf(folder);
   const line = (shapes: ModelShapes, own: Partial<RunSettings>) => {
     try {
-      return planLine(planRun(shapes, target, needsOf(family, { composite: false, ...DEFAULTS, ...own })));
+      return planLine(planRun(shapes, target, needsOf({ composite: false, ...DEFAULTS, ...own })));
     } catch (error) {
       // What would make it fit, dwm memory says.
       if (error instanceof DwmError) return error.message.split('; ')[0];
@@ -51,7 +60,7 @@ async function plannedRuns(): Promise<Record<string, string>> {
     }
   };
   return {
-    'a clip of dwm-tiny': line(await family.shapes(folder), settings),
+    'a clip of dwm-tiny': line(await readModelShapes(folder), settings),
     'a clip of the 5B': line(publishedShapes('5B'), {}),
   };
 }

@@ -58,7 +58,7 @@ export async function checkModel(path: string, flags: SamplingFlags): Promise<Ch
   const settings = { ...own, numInferenceSteps, guidanceScale, composite };
   const family = await familyOf(folder);
   const shapes = await family.shapes(folder);
-  const needs = needsOf(family, settings, flags.precision, embeds);
+  const needs = needsOf(settings, flags.precision, embeds, family.padsText);
   return { path, folder, flags, settings, embeds, shapes, needs };
 }
 

@@ -60,7 +60,7 @@ export async function checkRun(
   const shortcuts = shortcutsOf(flags);
   const cache = checkCache(shapes.stacked().network, flags.numInferenceSteps, shortcuts);
   const needs = {
-    ...needsOf(family, flags, flags.precision, embeds),
+    ...needsOf(flags, flags.precision, embeds, family.padsText),
     ...(tuned.loras.length > 0 && {
       loras: { count: tuned.loras.length, bytes: await loraBytes(tuned.loras) },
     }),

@@ -4,7 +4,6 @@ import {
   DwmPipeline,
   type LoadOptions,
   type MemoryChoice,
-  type ModelFamily,
   type ModelShapes,
   planRun,
   type RunNeeds,
@@ -24,19 +23,22 @@ export interface PlannedModel {
   readonly needs: RunNeeds;
 }
 
-/** Steps and size of clips, and the text that they go with, as a plan needs them. */
+/**
+ * Steps and size of clips, and the text that they go with, as a plan needs them.
+ * @param padsText as the model's family has it: embeddings get the length of any text.
+ */
 export function needsOf(
-  family: ModelFamily,
   settings: Omit<RunSettings, 'fps'>,
   precision: RunNeeds['precision'] = 'f32',
   embeds?: TextEmbeds,
+  padsText = false,
 ): RunNeeds {
   const { numFrames, height, width, numInferenceSteps, guidanceScale, composite } = settings;
   const guided = guidanceScale > 1;
   return {
     ...{ numFrames, height, width, numInferenceSteps, guided, precision, composite },
     encodesText: !embeds || (guided && !embeds.negative),
-    ...(embeds && { textTokens: family.padsText ? undefined : embeds.tokens }),
+    ...(embeds && { textTokens: padsText ? undefined : embeds.tokens }),
   };
 }
 
@@ -57,7 +59,7 @@ export async function openPipeline(
   const plan = planRun(shapes, { name, caps, decisions, budget: memory.limit - memory.allocated }, needs);
   reporter.say(planLine(plan));
   for (const line of await quantizedLines(plan, path)) reporter.say(line);
-  const { decodeTiling = plan.choice.decodeTiling, ...load } = options;
+  const { decodeTiling, ...load } = options;
   return DwmPipeline.load(device, folder, {
     ...load,
     memory: { ...plan.choice, ...(decodeTiling !== undefined && { decodeTiling }) },

@@ -1,5 +1,5 @@
 /** What a plan is made for: a device that is named, or the one of this machine. */
-import { measureFlops } from '@dwm/core-tensor';
+import { type Device, measureFlops } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import { type PlanTarget, planDevice } from '@dwm/dwm-model';
 
@@ -25,11 +25,15 @@ export async function planTarget({
   }
   const device = await openNodeDevice({ memoryLimit: budget });
   try {
-    const teraflops = (SHARE_OF_PEAK * (await measureFlops(device, 'f32'))) / 1000;
-    const { caps, memory } = device;
-    const name = caps.adapter.description || caps.adapter.device;
-    return { name, caps, budget: memory.limit, pace: { teraflops, loadGBps: LOAD_GBPS } };
+    return measuredTarget(device, await measureFlops(device, 'f32'));
   } finally {
     device.destroy();
   }
+}
+
+/** @param gflops its measured peak in f32. */
+export function measuredTarget({ caps, memory }: Device, gflops: number): PlanTarget {
+  const name = caps.adapter.description || caps.adapter.device;
+  const teraflops = (SHARE_OF_PEAK * gflops) / 1000;
+  return { name, caps, budget: memory.limit, pace: { teraflops, loadGBps: LOAD_GBPS } };
 }
