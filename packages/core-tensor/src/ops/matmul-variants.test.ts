@@ -167,14 +167,14 @@ test.for([
   { side: 1, buffers: 2, splits: 1, config: { M: 8, N: 16, K: 16 } },
   { side: 2, buffers: 1, splits: 3, config: { M: 8, N: 8, K: 8 } },
 ] as const)(
-  'matrix kernel without matrix units: side $side, buffers $buffers, $config',
-  async ({ side, buffers, config }, { skip }) => {
+  'matrix kernel without matrix units: side $side, buffers $buffers, splits $splits, $config',
+  async ({ side, buffers, splits, config }, { skip }) => {
     if (!device.caps.features.f16) skip('the adapter has no f16');
     const kernel = matrixMatmul((sources) => matrixKernel({ side, buffers }, config, 32, true, sources));
     // Few, because lavapipe takes seconds to compile it for each width.
     for (const [transposeA, transposeB] of TRANSPOSES.slice(0, 3)) {
       const shape = { batch: 2, m: 35, n: 31, k: 65, transposeA, transposeB };
-      const error = await errorOf(shape, (matmulSpec) => lowerHalf(matmulSpec, device.caps, kernel));
+      const error = await errorOf(shape, (matmulSpec) => lowerHalf(matmulSpec, device.caps, kernel, splits));
       expect(error).toBeLessThan(2e-3);
     }
   },
