@@ -22,7 +22,7 @@ import type { DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';
 import { TooLargeError } from '../errors.ts';
 import { foldGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
-import { type Dispatch, type Lowering, type Operand, read, type Variant, write } from '../kernel.ts';
+import { type Dispatch, type Lowering, type Operand, read, scratch, type Variant, write } from '../kernel.ts';
 import { splitRange, windowOf } from '../pointwise/access.ts';
 import { emitFusion, identity, largestWindow, offsetAlignment } from '../pointwise/fusion.ts';
 import { declare, enables, store } from '../storage.ts';
@@ -33,6 +33,7 @@ import { inputCount, type MatmulSpec } from './spec.ts';
 import { stageHalf } from './stage-half.ts';
 
 const QUANTUM = 4;
+
 export interface HalfKernel {
   readonly label: string;
   readonly rows: number;
@@ -202,11 +203,6 @@ ${kernel.code}`;
     tooLarge,
   );
 
-  const temporary = (index: number, access: Operand['access']): Operand => ({
-    source: 'scratch',
-    index,
-    access,
-  });
   const dispatches: Dispatch[] = [];
   for (let b = 0; b < batch; b++) {
     for (const [columnStart, columnEnd] of columnPieces) {
@@ -227,8 +223,8 @@ ${kernel.code}`;
                 pitch,
                 strideRow: transposeB ? k : 1,
                 strideStep: transposeB ? 1 : n,
-                half: temporary(HALF_B, 'read_write'),
-                scales: temporary(SCALE_B, 'read_write'),
+                half: scratch(HALF_B, 'read_write'),
+                scales: scratch(SCALE_B, 'read_write'),
                 ...(spec.scaledB && {
                   scaling: { ...spec.scaledB, firstRow: columnStart, operands: scaleOperands(spec) },
                 }),
@@ -249,13 +245,13 @@ ${kernel.code}`;
               source: fromA.operand,
               dtype: dtypeA,
               at: fromA.at,
-              rows: rowEnd - rowStart,
+              rows,
               k,
               pitch,
               strideRow: transposeA ? 1 : k,
               strideStep: transposeA ? m : 1,
-              half: temporary(HALF_A, 'read_write'),
-              scales: temporary(SCALE_A, 'read_write'),
+              half: scratch(HALF_A, 'read_write'),
+              scales: scratch(SCALE_A, 'read_write'),
             },
             caps,
           ),
@@ -264,12 +260,12 @@ ${kernel.code}`;
             label: `matmul/${kernel.label}`,
             wgsl: code,
             operands: [
-              temporary(HALF_A, 'read'),
-              temporary(SCALE_A, 'read'),
-              temporary(HALF_B, 'read'),
-              temporary(SCALE_B, 'read'),
+              scratch(HALF_A, 'read'),
+              scratch(SCALE_A, 'read'),
+              scratch(HALF_B, 'read'),
+              scratch(SCALE_B, 'read'),
               ...windows.map((w, i) => read(inputCount(spec) + i, w)),
-              inParts ? temporary(PARTS, 'read_write') : write(0, out),
+              inParts ? scratch(PARTS, 'read_write') : write(0, out),
             ],
             uniforms: [
               ...[rowStart, rows, columnStart, columns],
