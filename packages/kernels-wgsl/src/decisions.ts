@@ -5,6 +5,7 @@
  * the same. A verdict is of a kernel: some drivers compute kernels for matrix units, or in f16, wrongly, or rightly
  * only once, and what someone with the device found so (`Trial`) is left out of every choice.
  */
+
 /** Values of a variant's parameters (tile sizes and the like); plain numbers, so that a choice can be kept as JSON. */
 export type Tuning = Readonly<Record<string, number>>;
 
@@ -13,12 +14,6 @@ export interface Choice {
   readonly variant: string;
   readonly tuning?: Tuning;
 }
-
-/** By class of shapes; null where it was decided, without a measurement, to keep to the default rule. */
-export type Choices = Map<string, Choice | null>;
-
-/** By kernel: null where it is right on this device, else what is wrong. */
-export type Verdicts = Map<string, string | null>;
 
 /** A map that counts how often it changed. */
 class Counted<T> extends Map<string, T> {
@@ -42,22 +37,20 @@ class Counted<T> extends Map<string, T> {
 
 /** What is decided of a device's kernels, to be read and added to. */
 export class Decisions {
-  readonly choices: Choices;
-  readonly verdicts: Verdicts;
-  readonly #changes: () => number;
+  /** By class of shapes; null where it was decided, without a measurement, to keep to the default rule. */
+  readonly choices: Counted<Choice | null>;
+  /** By kernel: null where it is right on this device, else what is wrong. */
+  readonly verdicts: Counted<string | null>;
 
   /** @param from what is known already. */
-  constructor(from: { readonly choices?: Choices; readonly verdicts?: Verdicts } = {}) {
-    const choices = new Counted(from.choices);
-    const verdicts = new Counted(from.verdicts);
-    this.choices = choices;
-    this.verdicts = verdicts;
-    this.#changes = () => choices.changes + verdicts.changes;
+  constructor(from?: Decisions) {
+    this.choices = new Counted(from?.choices);
+    this.verdicts = new Counted(from?.verdicts);
   }
 
   /** Rises with every decision: a plan made under another count may not be the plan of today. */
   get changes(): number {
-    return this.#changes();
+    return this.choices.changes + this.verdicts.changes;
   }
 }
 

@@ -21,13 +21,7 @@ export {
 } from './conv/geometry.ts';
 export { lowerMatrixConv } from './conv/matrix.ts';
 export * from './conv/weight-gradient.ts';
-export {
-  type Choices,
-  classOf,
-  Decisions,
-  kernelName,
-  type Verdicts,
-} from './decisions.ts';
+export { classOf, Decisions, kernelName } from './decisions.ts';
 export * from './depthwise/depthwise.ts';
 export { type DepthwiseShape, depthwiseOutputShape } from './depthwise/shapes.ts';
 export * from './dtype.ts';

@@ -14,7 +14,7 @@ import { writeFileAtomic } from './files/atomic-write.ts';
 const VERSION = 2;
 
 type Decided = Record<string, Choice | null>;
-/** `Verdicts` as JSON. */
+/** Verdicts as JSON. */
 type Tried = Record<string, string | null>;
 
 interface TuneFile {
