@@ -110,7 +110,7 @@ async function run(
   const base = asked.model.base_model_name_or_path;
   if (flags.dryRun) {
     const folder = await openModel(base, 'model.base_model_name_or_path');
-    const plan = await planTraining(asked, folder, await planTarget(flags));
+    const plan = await planTraining(asked, folder, await planTarget(flags), file);
     reporter.result(plan, trainingTable(plan));
     return;
   }

@@ -36,7 +36,6 @@ import { fullTrainable } from '../../training/trainable.ts';
 import { type TransformerConfig, transformerParameters } from '../../transformer/index.ts';
 import {
   CogVideoXVae,
-  latentSize,
   readVaeConfig,
   SAMPLE_FRAMES,
   type VaeConfig,
@@ -46,7 +45,7 @@ import type { VideoSize } from '../../video/video.ts';
 import { Parameters } from '../../weights/parameters.ts';
 import { ClipStore } from './clip-store.ts';
 import type { Sample } from './dataset.ts';
-import { openExamples } from './dwm-examples.ts';
+import { describedRules, openExamples } from './dwm-examples.ts';
 import { describedTransformer, refuseCausal } from './dwm-task.ts';
 import type { ModelFiles } from './model-folder.ts';
 import { batchOrder } from './order.ts';
@@ -147,7 +146,7 @@ export async function planDecoderTask({ config: experiment, folder }: PlanContex
   const judge = hasJudge(experiment) ? allIn('f32')(discriminatorParameters()) : {};
   const { config, stored } = await describedTransformer(folder);
   refuseCausal(config, 'decoder', folder);
-  const size = latentSize(vae, trainingSize(experiment));
+  const rules = await describedRules(experiment, folder, config);
   const all = new Symbols({ ...ofVae, ...judge });
   const symbols = (of: TransformerConfig) => new Symbols(stored(transformerParameters(of)));
   return {
@@ -156,7 +155,7 @@ export async function planDecoderTask({ config: experiment, folder }: PlanContex
     step(blocks) {
       const part = { ...config, num_layers: blocks };
       const networks = { vae, transformer: { config: part, parameters: symbols(part) } };
-      const { loss } = graphOf(experiment, networks, { config: part, size }, config.max_text_seq_length);
+      const { loss } = graphOf(experiment, networks, { ...rules, config: part }, config.max_text_seq_length);
       return { trainable: fullTrainable(all, isTrained), loss };
     },
   };

@@ -1,16 +1,9 @@
 /** Latents of triplets and the embeddings of their prompts, in the order of a run, and the rules for batches of them. */
 import { join } from 'node:path';
-import {
-  type Device,
-  evaluate,
-  InvalidArgumentError,
-  InvalidFileError,
-  type ModelFolder,
-  mul,
-  subfolder,
-} from '@dwm/core-tensor';
+import { type Device, evaluate, InvalidFileError, type ModelFolder, mul, subfolder } from '@dwm/core-tensor';
 import type { DwmPipeline } from '../../pipeline/pipeline.ts';
 import { fromConfig } from '../../schedulers/index.ts';
+import type { ExperimentConfig } from '../../training/config.ts';
 import type { BatchRules, Example } from '../../training/data/batch.ts';
 import type { TransformerConfig } from '../../transformer/index.ts';
 import { CogVideoXVae, latentSize, readVaeConfig, spatialRatio } from '../../vae/index.ts';
@@ -20,7 +13,7 @@ import { readJson } from '../../weights/config.ts';
 import { TrainingEncoder } from './encoder.ts';
 import { ExampleLoader } from './example-loader.ts';
 import { allSamples } from './order.ts';
-import { trainingSize } from './size.ts';
+import { checkBuckets, trainingSize } from './size.ts';
 import type { TaskContext } from './task.ts';
 
 export interface Examples {
@@ -34,9 +27,30 @@ export interface Examples {
 }
 
 /**
+ * What configurations tell of a run's batches.
+ * @param config of the transformer.
+ * @throws InvalidArgumentError for a size that the networks do not take; InvalidFileError for a scheduler of flow matching.
+ */
+export async function describedRules(
+  experiment: ExperimentConfig,
+  folder: ModelFolder,
+  config: TransformerConfig,
+): Promise<Pick<BatchRules, 'config' | 'size' | 'scalingFactor' | 'alphasCumprod'>> {
+  const size = trainingSize(experiment);
+  const vae = await readVaeConfig(subfolder(folder, 'vae'));
+  const scheduler = await readJson(folder, 'scheduler/scheduler_config.json');
+  const { alphasCumprod } = fromConfig(scheduler.json, scheduler.file);
+  if (!alphasCumprod) {
+    throw new InvalidFileError(scheduler.file, 'is a flow-matching scheduler; training needs diffusion');
+  }
+  checkBuckets(size, spatialRatio(vae) * config.patch_size);
+  return { config, size: latentSize(vae, size), scalingFactor: vae.scaling_factor, alphasCumprod };
+}
+
+/**
  * @param config of the transformer.
  * @param pipeline loaded when something has to be encoded.
- * @throws InvalidArgumentError for a size that the networks do not take.
+ * @throws as `describedRules`; InvalidFileError for what is missing of the samples.
  */
 export async function openExamples(
   { config: experiment, device, model, folder, datasets, matched, order, readClip, warn }: TaskContext,
@@ -45,26 +59,11 @@ export async function openExamples(
 ): Promise<Examples> {
   const { training } = experiment;
   const size = trainingSize(experiment);
-  const vae = await readVaeConfig(subfolder(folder, 'vae'));
-  const scheduler = await readJson(folder, 'scheduler/scheduler_config.json');
-  const { alphasCumprod } = fromConfig(scheduler.json, scheduler.file);
-  if (!alphasCumprod) {
-    throw new InvalidFileError(scheduler.file, 'is a flow-matching scheduler; training needs diffusion');
-  }
-  const unit = spatialRatio(vae) * config.patch_size;
-  for (const name of ['height', 'width'] as const) {
-    if (size[name] % unit !== 0) {
-      throw new InvalidArgumentError(
-        `data.${name}_buckets`,
-        `expected a multiple of ${unit}, got ${size[name]}`,
-      );
-    }
-  }
-  const latent = latentSize(vae, size);
+  const described = await describedRules(experiment, folder, config);
   const loader = new ExampleLoader({
     encoder: new TrainingEncoder({ model, size, readClip, pipeline }),
     cache: join(experiment.experiment.output_dir, 'cache'),
-    size: latent,
+    size: described.size,
     textDim: config.text_embed_dim,
     hasTextEncoder: await folder.exists('text_encoder/config.json'),
     loadTensors: training.custom_settings.load_tensors,
@@ -72,14 +71,11 @@ export async function openExamples(
     warn,
   });
   await loader.check(allSamples(datasets, matched));
-  const black = () => blackLatents(device, subfolder(folder, 'vae'), size, vae.scaling_factor);
+  const black = () => blackLatents(device, subfolder(folder, 'vae'), size, described.scalingFactor);
   return {
     rules: {
+      ...described,
       seed: training.seed,
-      size: latent,
-      scalingFactor: vae.scaling_factor,
-      alphasCumprod,
-      config,
       promptDropout: training.prompt_dropout_prob,
       handDropout: training.hand_dropout_prob,
       timesteps: training.timestep_range,

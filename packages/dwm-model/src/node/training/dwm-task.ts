@@ -4,7 +4,7 @@
  * own before them, or what it made of those itself. Mode `inpaint`: the prior that all start from, on the videos and the
  * static videos of the same triplets.
  */
-import { type Device, InvalidFileError, type ModelFolder, openCheckpoint, subfolder } from '@dwm/core-tensor';
+import { type Device, InvalidFileError, type ModelFolder, openCheckpoint } from '@dwm/core-tensor';
 import { Symbols, storedAs } from '../../families/symbols.ts';
 import { dwmChannels, loadTransformer } from '../../pipeline/load-transformer.ts';
 import type { DwmPipeline } from '../../pipeline/pipeline.ts';
@@ -30,14 +30,12 @@ import {
   type TransformerConfig,
   transformerParameters,
 } from '../../transformer/index.ts';
-import { latentSize, readVaeConfig } from '../../vae/index.ts';
 import { readJson } from '../../weights/config.ts';
 import { LORA_FILE, NON_LORA_FILE, widenChannels } from '../../weights/lora.ts';
 import { loadParameters, type Parameters, type StoredAs } from '../../weights/parameters.ts';
 import { requireTrainable } from '../../weights/quantized.ts';
-import { openExamples } from './dwm-examples.ts';
+import { describedRules, openExamples } from './dwm-examples.ts';
 import type { ModelFiles } from './model-folder.ts';
-import { trainingSize } from './size.ts';
 import type { Batch, Inputs, PlanContext, PlannedTask, TaskContext, TrainingTask } from './task.ts';
 
 const CONFIG = 'transformer/config.json';
@@ -169,17 +167,15 @@ export async function planDwmTask({ config, folder }: PlanContext): Promise<Plan
   const network = isCausalMode(training) ? causalConfig(read, config, folder) : read;
   const whole = new Symbols(stored(transformerParameters(network)));
   requireTrainable(whole, folder.name);
-  const vae = await readVaeConfig(subfolder(folder, 'vae'));
-  const size = latentSize(vae, trainingSize(config));
+  const rules = await describedRules(config, folder, network);
   return {
     weightBytes: whole.bytes,
     blocks: network.num_layers,
     step(blocks) {
       const part = { ...network, num_layers: blocks };
-      const rules = { config: part, size, scalingFactor: vae.scaling_factor };
       return {
         trainable: trainedPart(config, new Symbols(stored(transformerParameters(part)))),
-        loss: lossOf(config, rules, network.max_text_seq_length),
+        loss: lossOf(config, { ...rules, config: part }, network.max_text_seq_length),
       };
     },
   };

@@ -72,3 +72,28 @@ test('what does not fit is refused with what fits, before any weight is read', a
     /choose a smaller model, or a device with more memory$/,
   );
 });
+
+test.each([
+  [{}, { height_buckets: [24] }, 'data.height_buckets: expected a multiple of 16, got 24'],
+  [{ mode: 'full' }, { width_buckets: [20] }, 'data.width_buckets: expected a multiple of 16, got 20'],
+  [
+    { mode: 'decoder', hand_dropout_prob: 0 },
+    { frame_buckets: [9], height_buckets: [24] },
+    'data.height_buckets: expected a multiple of 16, got 24',
+  ],
+  [{ custom_settings: { random_flip: true } }, {}, 'training.custom_settings.random_flip: is not supported'],
+  [{ conditioning_mode: 'i2v' }, {}, 'training.conditioning_mode: i2v is for generating'],
+])('%o with %o is refused', async (training, data, message) => {
+  const config = tiny.config('refused', training);
+  const given = { ...config, data: { ...config.data, ...data } };
+  const folder = await openDirectory(TINY_MODEL);
+  await expect(planTraining(given, folder, planDevice('h200'))).rejects.toThrow(message);
+});
+
+test('another pipeline than the base model has is refused, with the name of the experiment', async () => {
+  const config = { ...tiny.config('refused'), pipeline: { type: 'wan2.1_fun_inp' } };
+  const folder = await openDirectory(TINY_MODEL);
+  await expect(planTraining(config, folder, planDevice('h200'), 'x.yaml')).rejects.toThrow(
+    /^x\.yaml: pipeline\.type: /,
+  );
+});

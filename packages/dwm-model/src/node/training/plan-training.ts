@@ -7,14 +7,15 @@
  *     validation    a clip, by a copy of the network with what was trained
  */
 import { type KernelTarget, type ModelFolder, PlanTooLargeError } from '@dwm/core-tensor';
-import { familyOf } from '../../families/index.ts';
+import { checkPipelineType, familyOf } from '../../families/index.ts';
 import { type PlanTarget, planningDevice } from '../../memory/devices.ts';
 import { amountOf, type PlannedStage, planRun, RunTooLargeError } from '../../memory/plan-run.ts';
 import type { ExperimentConfig } from '../../training/config.ts';
 import { planTrainStep, type StepPlan } from '../../training/train-step.ts';
+import { checkNoFlip, checkTrained } from './check-training.ts';
 import { trainingSize } from './size.ts';
 import { stepOptions } from './step-options.ts';
-import type { PlannedTask } from './task.ts';
+import type { PlanContext, PlannedTask } from './task.ts';
 import { trainingOf } from './trainings.ts';
 
 /** A training on a device, stage by stage; sizes in bytes. */
@@ -41,6 +42,7 @@ export interface TrainingPlan {
 
 /**
  * @param folder of the base model.
+ * @param experimentFile what errors call the experiment.
  * @throws RunTooLargeError, with the numbers and what would make it fit; InvalidFileError and InvalidArgumentError for what
  *   is wrong with the experiment or the configurations.
  */
@@ -48,8 +50,14 @@ export async function planTraining(
   config: ExperimentConfig,
   folder: ModelFolder,
   target: PlanTarget,
+  experimentFile?: string,
 ): Promise<TrainingPlan> {
-  const first = await attempt(config, folder, target);
+  const family = await familyOf(folder);
+  checkNoFlip(config);
+  checkPipelineType(family, folder.name, config.pipeline.type, experimentFile);
+  checkTrained(family, config);
+  const base = { folder, family };
+  const first = await attempt(config, base, target);
   if ('plan' in first && fits(first.plan)) return first.plan;
   const why =
     'plan' in first
@@ -63,7 +71,7 @@ export async function planTraining(
     if (!next) continue;
     lighter = next;
     overrides.push(override(next));
-    const made = await attempt(lighter, folder, target);
+    const made = await attempt(lighter, base, target);
     if (!('plan' in made && fits(made.plan))) continue;
     const encoded = overrides.some((one) => one.includes('load_tensors')) ? ', after dwm encode' : '';
     remedy = `choose \`override: ${overrides.join(' ')}\`, which takes ${amountOf(made.plan.bytes)}${encoded}`;
@@ -74,6 +82,9 @@ export async function planTraining(
     budgetBytes: target.budget,
   });
 }
+
+/** The base model. */
+type Base = Omit<PlanContext, 'config'>;
 
 /** What is too small to be planned is left room for. */
 const fits = ({ bytes, budget }: TrainingPlan): boolean => bytes <= 0.99 * budget;
@@ -144,11 +155,11 @@ function withSettings(
 /** The plan, or why the device's limits, not its memory, are in the way. */
 async function attempt(
   config: ExperimentConfig,
-  folder: ModelFolder,
+  base: Base,
   target: PlanTarget,
 ): Promise<{ plan: TrainingPlan } | { refused: string }> {
   try {
-    return { plan: await planned(config, folder, target) };
+    return { plan: await planned(config, base, target) };
   } catch (error) {
     if (!(error instanceof PlanTooLargeError)) throw error;
     return { refused: `does not go into the buffers of this device: ${error.message}` };
@@ -180,11 +191,10 @@ function planStep(
 
 async function planned(
   config: ExperimentConfig,
-  folder: ModelFolder,
+  { folder, family }: Base,
   target: PlanTarget,
 ): Promise<TrainingPlan> {
   const { training, data } = config;
-  const family = await familyOf(folder);
   const task = await trainingOf(family, folder.name).planTask({ config, folder, family });
   const device = planningDevice(target);
   const step = planStep(device, config, task);

@@ -2,14 +2,14 @@
 import { join } from 'node:path';
 import { type Device, elementCount } from '@dwm/core-tensor';
 import { checkOutput, openDirectory, writeFileAtomic } from '@dwm/core-tensor/node';
-import { checkPipelineType, familyOf } from '../../families/index.ts';
+import { familyOf } from '../../families/index.ts';
 import { DwmPipeline } from '../../pipeline/pipeline.ts';
 import { lrFactor } from '../../training/learning-rate.ts';
 import { type LossPoint, lossPlot } from '../../training/loss-plot.ts';
 import type { Peers } from '../../training/peers.ts';
 import { NotFiniteError, TrainStep } from '../../training/train-step.ts';
 import { nameBadTensor } from './bad-tensor.ts';
-import { checkNoFlip, checkTrained } from './check-training.ts';
+import { checkNoFlip } from './check-training.ts';
 import { saveCheckpoint, type TrainingState } from './checkpoint.ts';
 import { readDataset, readDatasets, type Sample } from './dataset.ts';
 import { EventLog } from './event-log.ts';
@@ -84,12 +84,10 @@ export class Session {
     try {
       const folder = await openDirectory(model);
       const family = await familyOf(folder);
-      checkPipelineType(family, model, config.pipeline.type, options.experimentFile);
-      checkTrained(family, config);
       const { caps, decisions, memory } = device;
       const name = caps.adapter.description || caps.adapter.device;
       const target = { name, caps, decisions, budget: memory.limit - memory.allocated };
-      report({ kind: 'plan', plan: await planTraining(config, folder, target) });
+      report({ kind: 'plan', plan: await planTraining(config, folder, target, options.experimentFile) });
       const loading = (part: string, done: number, total: number) =>
         report({ kind: 'loading', part, done, total });
       const task = await trainingOf(family, model).openTask({

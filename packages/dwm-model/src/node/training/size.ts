@@ -24,3 +24,14 @@ export function trainingSize({ data, training }: ExperimentConfig): VideoSize {
   }
   return size;
 }
+
+/** @throws InvalidArgumentError for a picture that is not of whole patches, `unit` pixels a side. */
+export function checkBuckets(size: VideoSize, unit: number): void {
+  for (const name of ['height', 'width'] as const) {
+    if (size[name] % unit === 0) continue;
+    throw new InvalidArgumentError(
+      `data.${name}_buckets`,
+      `expected a multiple of ${unit}, got ${size[name]}`,
+    );
+  }
+}

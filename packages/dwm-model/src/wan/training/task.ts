@@ -7,7 +7,7 @@ import type { ModelFamily } from '../../families/family.ts';
 import { Symbols, storedAs } from '../../families/symbols.ts';
 import type { Sample } from '../../node/training/dataset.ts';
 import type { ModelFiles } from '../../node/training/model-folder.ts';
-import { trainingSize } from '../../node/training/size.ts';
+import { checkBuckets, trainingSize } from '../../node/training/size.ts';
 import type {
   Inputs,
   PlanContext,
@@ -22,6 +22,7 @@ import type { Turn } from '../../training/data/batch-order.ts';
 import { applyTrained, emptyParameters } from '../../training/export.ts';
 import type { LossFunction } from '../../training/train-step.ts';
 import { fullTrainable, type Trainable } from '../../training/trainable.ts';
+import type { LatentSize } from '../../vae/index.ts';
 import { readJson } from '../../weights/config.ts';
 import type { Parameters } from '../../weights/parameters.ts';
 import { requireTrainable } from '../../weights/quantized.ts';
@@ -48,19 +49,10 @@ const LEFT_ALONE = {
 } as const;
 
 export async function wanTask(context: TaskContext): Promise<TrainingTask> {
-  const { config, device, model, folder, family, order, shows, loading } = context;
+  const { config, device, folder, family, order, shows, loading } = context;
   const { training } = config;
   checkSettings(config, context.warn);
-  const size = trainingSize(config);
-  const latent = await family.latentSize(folder, size);
-  const scheduler = await family.loadScheduler(folder);
-  if (!(scheduler instanceof FlowMatchEulerDiscreteScheduler)) {
-    throw new InvalidFileError(
-      `${model}/scheduler/scheduler_config.json`,
-      `_class_name: Wan trains with FlowMatchEulerDiscreteScheduler, got ${scheduler.className}`,
-      { field: '_class_name' },
-    );
-  }
+  const scheduler = await schedulerOf(context);
   await checkInputs(context);
 
   const loaded = await family.loadTransformer(device, folder, undefined, (done, total) =>
@@ -70,14 +62,14 @@ export async function wanTask(context: TaskContext): Promise<TrainingTask> {
     ...(loaded.config as WanConfig),
     ...(config.pipeline.fps !== undefined && { fps: config.pipeline.fps }),
   };
-  checkBuckets(size, latent, network);
+  const size = await latentOf(context, network);
   const base = loaded.parameters;
   requireTrainable(base, folder.name);
   const { trainable, clippedLength, files } =
     training.mode === 'sft' ? await allTrained(context, base, network) : await updatesTrained(context, base);
   const example = await exampleReader(context, network);
   const rules: WanBatchRules = {
-    ...{ seed: training.seed, size: latent, config: network },
+    ...{ seed: training.seed, size, config: network },
     handDropout: training.hand_dropout_prob,
     timesteps: scheduler.trainTimesteps,
     sigmas: scheduler.trainSigmas,
@@ -115,17 +107,26 @@ export async function wanTask(context: TaskContext): Promise<TrainingTask> {
   };
 }
 
-type Plane = Readonly<Record<'height' | 'width', number>>;
+/** Of the latents. @throws InvalidArgumentError for a size that the network cannot cut into its patches. */
+async function latentOf(
+  { config, folder, family }: PlanContext,
+  { patch }: Pick<WanConfig, 'patch'>,
+): Promise<LatentSize> {
+  const size = trainingSize(config);
+  const latent = await family.latentSize(folder, size);
+  checkBuckets(size, patch * (size.height / latent.height));
+  return latent;
+}
 
-/** @throws InvalidArgumentError for a size that the network cannot cut into its patches. */
-function checkBuckets(size: Plane, latent: Plane, { patch }: WanConfig): void {
-  for (const name of ['height', 'width'] as const) {
-    if (Number.isInteger(latent[name] / patch)) continue;
-    throw new InvalidArgumentError(
-      `data.${name}_buckets`,
-      `expected a multiple of ${Math.round((size[name] / latent[name]) * patch)}, got ${size[name]}`,
-    );
-  }
+/** @throws InvalidFileError for a scheduler that Wan does not train with. */
+async function schedulerOf({ folder, family }: PlanContext): Promise<FlowMatchEulerDiscreteScheduler> {
+  const scheduler = await family.loadScheduler(folder);
+  if (scheduler instanceof FlowMatchEulerDiscreteScheduler) return scheduler;
+  throw new InvalidFileError(
+    `${folder.name}/scheduler/scheduler_config.json`,
+    `_class_name: Wan trains with FlowMatchEulerDiscreteScheduler, got ${scheduler.className}`,
+    { field: '_class_name' },
+  );
 }
 
 /** The objective on batches of one size. */
@@ -155,18 +156,18 @@ const updatesOf = ({ training }: ExperimentConfig, base: Parameters): WanLora =>
   });
 
 /** A task from configurations and headers; @throws as `wanTask` for what these tell. */
-export async function planWanTask({ config, folder, family }: PlanContext): Promise<PlannedTask> {
+export async function planWanTask(context: PlanContext): Promise<PlannedTask> {
+  const { config, folder } = context;
   const { training } = config;
   checkSettings(config, () => {});
+  await schedulerOf(context);
   const { path, config: given } = await readWanTransformer(folder);
   const read = await withHeaders(given, folder, path);
   const network = { ...read, inChannels: Math.max(read.inChannels, dwmChannels(read.outChannels)) };
   const stored = await storedAs(folder, `${path}diffusion_pytorch_model`, { stored: wanStoredName(read) });
   const whole = new Symbols(stored(wanParameters(network)));
   requireTrainable(whole, folder.name);
-  const clip = trainingSize(config);
-  const size = await family.latentSize(folder, clip);
-  checkBuckets(clip, size, network);
+  const size = await latentOf(context, network);
   return {
     weightBytes: whole.bytes,
     blocks: network.layers,
