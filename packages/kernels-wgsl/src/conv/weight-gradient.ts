@@ -49,10 +49,13 @@ const PARALLEL = { software: 512, hardware: 1 << 17 };
 const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 const bound = ({ byteOffset, byteLength: length }: Window) => ({ byteOffset, byteLength: length });
 
-interface Tile {
+interface WeightTile extends Tuning {
   readonly channels: number;
   /** Multiple of 4. */
   readonly outputs: number;
+}
+
+interface Tile extends WeightTile {
   readonly share: number;
 }
 
@@ -85,29 +88,34 @@ const outputsOf = ({ outChannels }: ConvShape, ...wanted: readonly number[]): nu
   ...new Set(wanted.map((outputs) => Math.min(outputs, Math.ceil(outChannels / 4) * 4))),
 ];
 
-const tileOf = (tuning?: Tuning): Omit<Tile, 'share'> => ({
-  channels: tuning!.channels,
-  outputs: tuning!.outputs,
-});
+function lanesTiles(shape: ConvShape, caps: DeviceCaps): WeightTile[] {
+  const channels = shape.inChannels > sharing(caps) ? 2 : 1;
+  return outputsOf(shape, 16, 8).map((outputs) => ({ channels, outputs }));
+}
+
+function plainTiles(shape: ConvShape): WeightTile[] {
+  const channels = shape.inChannels % 4 === 0 ? 4 : 1;
+  return outputsOf(shape, 8, 4).map((outputs) => ({ channels, outputs }));
+}
 
 const CONV_WEIGHT_GRADIENT_VARIANTS: readonly Variant<ConvShape>[] = [
   {
     name: 'lanes',
     applies: (_, caps) => sharing(caps) > 0,
-    candidates(shape, caps) {
-      const channels = shape.inChannels > sharing(caps) ? 2 : 1;
-      return outputsOf(shape, 16, 8).map((outputs) => ({ channels, outputs }));
+    candidates: lanesTiles,
+    lower(shape, caps, tuning) {
+      const tile = (tuning as WeightTile | undefined) ?? lanesTiles(shape, caps)[0];
+      return lowerTile(shape, { ...tile, share: sharing(caps) }, caps);
     },
-    lower: (shape, caps, tuning) => lowerTile(shape, { ...tileOf(tuning), share: sharing(caps) }, caps),
   },
   {
     name: 'tiled',
     applies: () => true,
-    candidates(shape) {
-      const channels = shape.inChannels % 4 === 0 ? 4 : 1;
-      return outputsOf(shape, 8, 4).map((outputs) => ({ channels, outputs }));
+    candidates: plainTiles,
+    lower(shape, caps, tuning) {
+      const tile = (tuning as WeightTile | undefined) ?? plainTiles(shape)[0];
+      return lowerTile(shape, { ...tile, share: 0 }, caps);
     },
-    lower: (shape, caps, tuning) => lowerTile(shape, { ...tileOf(tuning), share: 0 }, caps),
   },
 ];
 
