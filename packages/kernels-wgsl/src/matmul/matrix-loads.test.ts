@@ -11,7 +11,7 @@ import { CONV_VARIANTS } from '../conv/conv.ts';
 import { type ConvSpec, convOutputShape } from '../conv/geometry.ts';
 import type { Tuning, Variant } from '../kernel.ts';
 import { identity } from '../pointwise/fusion.ts';
-import { MATMUL_VARIANTS } from './matmul.ts';
+import { lowerMatmul, MATMUL_VARIANTS } from './matmul.ts';
 import type { MatmulSpec } from './spec.ts';
 
 const config = (M: number, N: number, K: number): SubgroupMatrixConfig => ({
@@ -172,4 +172,23 @@ test('subgroups of a range of sizes get no kernel that counts on one, unless it 
     expect(wgsl.match(/@compute @subgroup_size\(32\) @workgroup_size/g)).toHaveLength(1);
   }
   for (const { wgsl } of matrixKernels(gpu(32, 32))) expect(wgsl).not.toContain('subgroup_size');
+});
+
+test('what comes first: on GPUs two buffers, and parts of K where tiles are few; on CPUs neither', () => {
+  const hardware = gpu(32, 32);
+  const software: DeviceCaps = { ...hardware, adapter: { ...hardware.adapter, kind: 'software' } };
+  const few = { ...matmuls[1], m: 64, n: 512, k: 4096 };
+  const first = (spec: MatmulSpec, caps: DeviceCaps) => lowerMatmul(spec, { caps }).receipt;
+  expect(first(few, hardware)).toMatchObject({ variant: 'matrix', tuning: { buffers: 2, splits: 8 } });
+  expect(first(few, software)).toMatchObject({ variant: 'matrix', tuning: { buffers: 1, splits: 1 } });
+  expect(first(matmuls[2], hardware)?.tuning).toMatchObject({ buffers: 2, splits: 1 });
+});
+
+test('a CPU without matrix units multiplies in f32, a GPU without them in f16', () => {
+  const { adapter, features, limits } = gpu(8, 8);
+  const none = { ...features, subgroupMatrixConfigs: [] };
+  const variant = (kind: 'hardware' | 'software') =>
+    lowerMatmul(matmuls[1], { caps: { adapter: { ...adapter, kind }, features: none, limits } }).receipt
+      ?.variant;
+  expect([variant('software'), variant('hardware')]).toEqual(['lanes', 'half']);
 });
