@@ -72,9 +72,16 @@ export interface MatrixKernel {
 /** Makes the kernel of one tile for its sources. */
 export type MatrixBuild = (sources: MatrixSources) => MatrixKernel;
 
+/** Rows and columns of a tile for matrices of one size. */
+export const tileSize = (side: number, { M, N }: MatrixSize): readonly [rows: number, columns: number] => [
+  2 * side * M,
+  2 * side * N,
+];
+
 const fits = ({ side, config, buffers }: MatrixTile, caps: DeviceCaps): boolean => {
-  const { M, N } = caps.features.subgroupMatrixConfigs[config];
-  const bytes = buffers * 2 * side * (M + N) * PITCH * 16 + SUBGROUPS * M * N * 4;
+  const size = caps.features.subgroupMatrixConfigs[config];
+  const [rows, columns] = tileSize(side, size);
+  const bytes = buffers * (rows + columns) * PITCH * 16 + SUBGROUPS * size.M * size.N * 4;
   return bytes <= caps.limits.maxComputeWorkgroupStorageSize;
 };
 
@@ -123,8 +130,7 @@ export function matrixKernel(
   sources: MatrixSources,
 ): MatrixKernel {
   const { M, N, K } = size;
-  const rows = 2 * side * M;
-  const columns = 2 * side * N;
+  const [rows, columns] = tileSize(side, size);
   const threads = SUBGROUPS * lanes;
   const each = (line: (i: number, j: number) => string) => times(side, (i) => times(side, (j) => line(i, j)));
   const unit = fragments(size, lanes, emulate && sources.unseen);

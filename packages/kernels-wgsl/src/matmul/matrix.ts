@@ -17,6 +17,7 @@ import {
   type MatrixTile,
   matrixBuild,
   matrixTiles,
+  tileSize,
 } from './matrix-tile.ts';
 import type { MatmulSpec } from './spec.ts';
 
@@ -30,9 +31,8 @@ interface MatrixMatmulTile extends MatrixTile {
 
 function candidates(spec: MatmulSpec, caps: DeviceCaps): MatrixMatmulTile[] {
   return matrixTiles(spec.m, spec.n, caps).flatMap((tile) => {
-    const { M, N } = caps.features.subgroupMatrixConfigs[tile.config];
-    const tiles = Math.ceil(spec.m / (2 * tile.side * M)) * Math.ceil(spec.n / (2 * tile.side * N));
-    const wanted = splitsOf(tiles, spec.k);
+    const [rows, columns] = tileSize(tile.side, caps.features.subgroupMatrixConfigs[tile.config]);
+    const wanted = splitsOf(Math.ceil(spec.m / rows) * Math.ceil(spec.n / columns), spec.k);
     if (wanted === 1 || !maySplitHalf(spec, wanted, caps)) return [{ ...tile, splits: 1 }];
     const splits = caps.adapter.kind === 'hardware' ? [wanted, 1] : [1, wanted];
     return splits.map((parts) => ({ ...tile, splits: parts }));
