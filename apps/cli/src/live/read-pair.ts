@@ -1,7 +1,7 @@
 /** The two videos that a live run goes by: hands, and the scene along the same path or as one picture. */
 import { InvalidArgumentError } from '@dwm/core-tensor';
 import type { ClipSources } from '@dwm/dwm-model';
-import { type Frames, indicesAtRate, readVideo, videoInfo } from '@dwm/media/node';
+import { type Frames, indicesAtRate, readVideo, type VideoInfo, videoInfo } from '@dwm/media/node';
 
 interface Pair {
   readonly staticVideo: Frames;
@@ -20,39 +20,32 @@ export async function readPair(
   fps: number,
   frames: number | undefined,
 ): Promise<Pair> {
-  const read = async (path: string) => {
-    const clip = await readVideo(path, {
-      folderFps: fps,
-      // One picture stays one, however long it is shown.
-      indices: (info) => (info.frames === 1 ? [0] : indicesAtRate(info, fps)),
-    });
-    return { ...clip, fps };
-  };
-  const [staticVideo, handVideo] = await Promise.all([read(files.static), read(files.hands)]);
-  const count = frames ?? handVideo.frames;
-  if (count > handVideo.frames) {
+  const info = (path: string) => videoInfo(path, { folderFps: fps });
+  const [scene, hands] = await Promise.all([info(files.static), info(files.hands)]);
+  // One picture stays one, however long it is shown.
+  const atRate = (video: VideoInfo) => (video.frames === 1 ? [0] : indicesAtRate(video, fps));
+  const [sceneIndices, handIndices] = [atRate(scene), atRate(hands)];
+  const count = frames ?? handIndices.length;
+  if (count > handIndices.length) {
     throw new InvalidArgumentError(
       'num-frames',
-      `${files.hands} has ${handVideo.frames} frames at ${fps} a second, fewer than ${count}; pass --num-frames ${handVideo.frames} or less`,
+      `${files.hands} has ${handIndices.length} frames at ${fps} a second, fewer than ${count}; pass --num-frames ${handIndices.length} or less`,
     );
   }
-  if (staticVideo.frames !== 1 && staticVideo.frames < count) {
+  if (sceneIndices.length !== 1 && sceneIndices.length < count) {
     throw new InvalidArgumentError(
       'static',
-      `${files.static} has ${staticVideo.frames} frames at ${fps} a second and ${files.hands} ${count}; give a static video as long, or one of a single frame for a camera that stands`,
+      `${files.static} has ${sceneIndices.length} frames at ${fps} a second and ${files.hands} ${count}; give a static video as long, or one of a single frame for a camera that stands`,
     );
   }
-  const cut = (video: Frames) => ({
-    ...{ ...video, frames: Math.min(count, video.frames) },
-    data: video.data.subarray(0, Math.min(count, video.frames) * video.height * video.width * 3),
+  const read = async (path: string, indices: readonly number[]) => ({
+    ...(await readVideo(path, { folderFps: fps, indices: indices.slice(0, count) })),
+    fps,
   });
-  const [scene, hands] = await Promise.all(
-    [files.static, files.hands].map((path) => videoInfo(path, { folderFps: fps })),
-  );
+  const [staticVideo, handVideo] = await Promise.all([
+    read(files.static, sceneIndices),
+    read(files.hands, handIndices),
+  ]);
   const lasting = scene.frames === 1 ? { ...scene, frames: hands.frames, fps: hands.fps } : scene;
-  return {
-    staticVideo: cut(staticVideo),
-    handVideo: cut(handVideo),
-    sources: { staticVideo: lasting, handVideo: hands },
-  };
+  return { staticVideo, handVideo, sources: { staticVideo: lasting, handVideo: hands } };
 }
