@@ -10,7 +10,7 @@ import type { Method, Strip } from '../eval/judge.ts';
 import { type CheckedModel, checkModel, Generator, roundTripMethod } from '../eval/models.ts';
 import { closeNetworks, openNetworks } from '../eval/networks.ts';
 import { findPredictions, predictionsMethod } from '../eval/predictions.ts';
-import { type ClipFiles, readEvalClip, type Size } from '../eval/read-clips.ts';
+import { type ClipFiles, evalSize, type Size } from '../eval/read-clips.ts';
 import { contentsOfAll, scoreMethod } from '../eval/score.ts';
 import { substitutesOf } from '../eval/substitutes.ts';
 import { actionTables, table } from '../eval/summary.ts';
@@ -111,7 +111,7 @@ async function evaluate(
   const models: CheckedModel[] = [];
   for (const path of flags.model) models.push(await checkModel(path, flags));
   // Clips of a list have one size.
-  const planned = models.length > 0 ? (await readEvalClip(files[0], size, warn)).truth : undefined;
+  const planned = models.length > 0 ? await evalSize(files[0].truth, size) : undefined;
 
   const { device, networks } = await openNetworks(flags, files, reporter);
   const { worker: _, out, ...asked } = flags;

@@ -2,7 +2,8 @@
 import { basename, dirname, join } from 'node:path';
 import { InvalidFileError } from '@dwm/core-tensor';
 import { readRegularText } from '@dwm/core-tensor/node';
-import type { Frames } from '@dwm/media/node';
+import type { VideoSize } from '@dwm/dwm-model';
+import { type Frames, videoInfo } from '@dwm/media/node';
 import { exists } from '../generate/files.ts';
 import { fit } from '../generate/fit.ts';
 import { readClip } from '../generate/inputs.ts';
@@ -59,6 +60,16 @@ export interface Size {
   readonly frames?: number;
   readonly height?: number;
   readonly width?: number;
+}
+
+/** What `readEvalClip` brings a video to. */
+export async function evalSize(path: string, size: Size): Promise<VideoSize> {
+  const { frames, height, width } = await videoInfo(path, { folderFps: FPS });
+  return {
+    frames: size.frames ?? frames,
+    height: size.height ?? height,
+    width: size.width ?? width,
+  };
 }
 
 export async function readEvalClip(
