@@ -107,15 +107,13 @@ async function run(
     reporter.result(asked, stringify(asked));
     return;
   }
-  const base = asked.model.base_model_name_or_path;
+  const folder = await openModel(asked.model.base_model_name_or_path, 'model.base_model_name_or_path');
   if (flags.dryRun) {
-    const folder = await openModel(base, 'model.base_model_name_or_path');
     const plan = await planTraining(asked, folder, await planTarget(flags), file);
     reporter.result(plan, trainingTable(plan));
     return;
   }
   const config = await interruptible((signal) => withLocalData(asked, reporter, signal));
-  await openModel(base, 'model.base_model_name_or_path');
   const clips = new ClipReader((line) => reporter.say(line));
   const read: ReadClip = (path, choose) => clips.read(path, choose);
   if (flags.testDataloader) {
