@@ -182,7 +182,7 @@ async function plan(flags: Flags, reporter: Reporter, signal: AbortSignal): Prom
       ? await sceneTask(files, flags.target, device, reporter, signal)
       : await synthTask(flags.synth!, device, size);
     const { setting, staticVideo, goal, caption } = task;
-    const prompt = flags.promptEmbeds ? await generator.prompt(undefined) : (flags.prompt ?? caption);
+    const prompt = generator.embeds ?? flags.prompt ?? caption;
     await mkdir(out, { recursive: true });
     const { population, elite, seeds, seed } = flags;
     const [begun, firstRound] = [performance.now(), state.round];

@@ -174,7 +174,7 @@ async function rank(
       candidates.push({
         name: basename(name),
         handVideo: await drawHands(device, file, reporter, { signal }),
-        prompt: flags.promptEmbeds ? await generator.prompt(undefined) : caption,
+        prompt: generator.embeds ?? caption,
       });
     }
     const lpips = flags.lpips === undefined ? undefined : await loadLpips(device, flags.lpips);

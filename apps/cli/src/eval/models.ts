@@ -17,7 +17,7 @@ import {
 import type { Frames } from '@dwm/media/node';
 import { checkText } from '../generate/check.ts';
 import { openWholeModel } from '../generate/default-model.ts';
-import { readPrompt, readPromptEmbeds, type TextEmbeds } from '../generate/inputs.ts';
+import { readPromptEmbeds, type TextEmbeds } from '../generate/inputs.ts';
 import { needsOf, openPipeline } from '../memory/open-pipeline.ts';
 import type { Reporter } from '../report.ts';
 import type { Method } from './judge.ts';
@@ -67,8 +67,9 @@ export class Generator {
   readonly name: string;
   readonly pipeline: DwmPipeline;
   readonly settings: RunSettings;
+  /** What every clip goes with in place of its caption, where that was given. */
+  readonly embeds: TextEmbeds | undefined;
   readonly #flags: SamplingFlags;
-  readonly #embeds: TextEmbeds | undefined;
   readonly #signal: AbortSignal;
   readonly #warn: (line: string) => void;
 
@@ -77,7 +78,7 @@ export class Generator {
     this.pipeline = pipeline;
     this.settings = model.settings;
     this.#flags = model.flags;
-    this.#embeds = model.embeds;
+    this.embeds = model.embeds;
     this.#signal = signal;
     this.#warn = onceEach((line) => reporter.warn(`${this.name}: ${line}`));
   }
@@ -107,16 +108,6 @@ export class Generator {
   distance(): Distance {
     const { vae, memory } = this.pipeline;
     return latentDistance(vae, memory.encodeTiling);
-  }
-
-  /** What every clip goes with in place of its caption, where that was given. */
-  get embeds(): TextEmbeds | undefined {
-    return this.#embeds;
-  }
-
-  /** Embeddings, the caption of the file, or nothing. */
-  async prompt(file: string | undefined): Promise<string | TextEmbeds> {
-    return this.#embeds ?? (file === undefined ? '' : readPrompt(file));
   }
 
   /** As many frames as the videos have, at their size. What is odd about them is said once. */
