@@ -189,6 +189,10 @@ export function quantizable(make: (dtype?: QuantizedDtype) => ModelShapes): Mode
   return isQuantizedStack(shapes.stacked().shapes) ? shapes : { ...shapes, quantized: make };
 }
 
+/** Of all weights of a stack. */
+export const stackBytes = ({ outerBytes, blocks, blockBytes }: StackShapes): number =>
+  outerBytes + blocks * blockBytes;
+
 /** Whether weights of the blocks are quantized. */
 export const isQuantizedStack = ({ block }: StackShapes): boolean =>
   Object.values(block).some(({ dtype }) => isPacked(dtype));

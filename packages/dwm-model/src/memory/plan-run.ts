@@ -20,8 +20,8 @@ import {
   spec,
   workByKernel,
 } from '@dwm/core-tensor';
-import type { ModelShapes, StackShapes } from '../families/family.ts';
-import { isQuantizedStack, planTextBlock } from '../families/symbols.ts';
+import type { ModelShapes } from '../families/family.ts';
+import { isQuantizedStack, planTextBlock, stackBytes } from '../families/symbols.ts';
 import { type BlockDenoiserPlan, planBlockDenoiser } from '../pipeline/block-denoiser.ts';
 import { Denoiser } from '../pipeline/denoiser.ts';
 import type { CacheKind } from '../pipeline/step-cache.ts';
@@ -237,10 +237,8 @@ const streams = ({ residentBlocks }: MemoryChoice, { stacked }: ModelShapes): bo
   residentBlocks !== undefined && residentBlocks < stacked().shapes.blocks;
 
 /** Of all networks of a model. */
-function weightBytes({ stacked, text, vaeBytes }: ModelShapes): number {
-  const stack = ({ outerBytes, blocks, blockBytes }: StackShapes) => outerBytes + blocks * blockBytes;
-  return vaeBytes + stack(stacked().shapes) + (text ? stack(text.shapes) : 0);
-}
+const weightBytes = ({ stacked, text, vaeBytes }: ModelShapes): number =>
+  vaeBytes + stackBytes(stacked().shapes) + (text ? stackBytes(text.shapes) : 0);
 
 /** A size that fits, in words. */
 function smallerRun(model: ModelShapes, target: PlanTarget, needs: RunNeeds): string | undefined {
@@ -290,7 +288,7 @@ function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen
 
   const text =
     needs.encodesText && model.text ? planText(model.text, guided, textLength, device, precision) : undefined;
-  const transformerBytes = stack.outerBytes + stack.blocks * stack.blockBytes;
+  const transformerBytes = stackBytes(stack);
   const mergeBytes = loras && !staysBeside ? mergeScratch(stack.block) : 0;
 
   const usual = needs.tiling ?? model.tiling;
@@ -550,7 +548,7 @@ function planText(
   const [table] = Object.values(stored(t5Parameters(config)));
   const tableBytes = specBytes({ table });
   return {
-    weights: shapes.outerBytes + shapes.blocks * shapes.blockBytes,
+    weights: stackBytes(shapes),
     own: ownBytes(whole) + 2 * specBytes({ x: state.x }),
     streamed:
       shapes.outerBytes -

@@ -41,9 +41,13 @@ test.each([
   expect(Math.abs(device!.memory.peak / planned - 1)).toBeLessThan(0.05);
 });
 
-test('a network of many blocks is planned from three', async () => {
+test.each([
+  ['all blocks alike', {}],
+  ['one block alone', { lora_target_modules: ['transformer_blocks.3.attn1.to_q'] }],
+  ['more of one block', { trainable_parameter_patterns: ['transformer_blocks.3.ff'] }],
+])('a network of many blocks is planned as it is: %s', async (_, training) => {
   const folder = await openDirectory(DWM_TINY);
-  const config = tiny.config('blocks');
+  const config = tiny.config('blocks', training);
   const target = planDevice('h200');
   const task = await planDwmTask({ config, folder, family: COGVIDEOX });
   expect(task.blocks).toBeGreaterThan(3);

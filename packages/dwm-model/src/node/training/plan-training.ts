@@ -6,8 +6,14 @@
  *     checkpoint    the trained weights on their way to the file
  *     validation    a clip, by a copy of the network with what was trained
  */
-import { type KernelTarget, type ModelFolder, PlanTooLargeError } from '@dwm/core-tensor';
+import {
+  InvalidArgumentError,
+  type KernelTarget,
+  type ModelFolder,
+  PlanTooLargeError,
+} from '@dwm/core-tensor';
 import { checkPipelineType, familyOf } from '../../families/index.ts';
+import { stackBytes } from '../../families/symbols.ts';
 import { type PlanTarget, planningDevice } from '../../memory/devices.ts';
 import { amountOf, type PlannedStage, planRun, RunTooLargeError } from '../../memory/plan-run.ts';
 import type { ExperimentConfig } from '../../training/config.ts';
@@ -89,6 +95,9 @@ type Base = Omit<PlanContext, 'config'>;
 /** What is too small to be planned is left room for. */
 const fits = ({ bytes, budget }: TrainingPlan): boolean => bytes <= 0.99 * budget;
 
+/** Whether the VAE is trained, which learns from clips. */
+const isOfVae = ({ training: { mode } }: ExperimentConfig): boolean => mode === 'vae' || mode === 'decoder';
+
 /** Ways to take less memory, the least loss first; each goes on from those before, where it changes anything. */
 const REMEDIES: readonly {
   readonly override: (changed: ExperimentConfig) => string;
@@ -100,10 +109,7 @@ const REMEDIES: readonly {
   },
   {
     override: () => 'training.custom_settings.load_tensors=true',
-    changed: (config) =>
-      config.training.mode === 'vae' || config.training.mode === 'decoder'
-        ? undefined
-        : withSettings(config, 'load_tensors'),
+    changed: (config) => (isOfVae(config) ? undefined : withSettings(config, 'load_tensors')),
   },
   {
     override: ({ training }) =>
@@ -166,8 +172,22 @@ async function attempt(
   }
 }
 
-/** Blocks that are planned of a network that has more: each takes what the one before took. */
+/** Blocks that are planned of a network that has more, where each takes what the one before took. */
 const PLANNED_BLOCKS = [2, 3] as const;
+
+/** Whether a few blocks tell of all: an experiment may train some alone. */
+function areAlike(task: PlannedTask): boolean {
+  const trained = (blocks: number) => task.step(blocks).trainable.layout.trained;
+  const [fewer, more] = PLANNED_BLOCKS;
+  try {
+    const [two, three] = [trained(fewer), trained(more)];
+    return trained(task.blocks) === two + (task.blocks - fewer) * (three - two);
+  } catch (error) {
+    // Nothing of these few is trained.
+    if (error instanceof InvalidArgumentError) return false;
+    throw error;
+  }
+}
 
 /** A step, how many numbers it trains, and the bytes of these. */
 function planStep(
@@ -182,7 +202,7 @@ function planStep(
     return { bytes, flops, trained, packed: 4 * length };
   };
   const [fewer, more] = PLANNED_BLOCKS;
-  if (task.blocks <= more) return of(task.blocks);
+  if (task.blocks <= more || !areAlike(task)) return of(task.blocks);
   const [two, three] = [of(fewer), of(more)];
   const grown = (name: keyof typeof two) => two[name] + (task.blocks - fewer) * (three[name] - two[name]);
   const [bytes, flops] = [grown('bytes'), grown('flops')];
@@ -201,13 +221,9 @@ async function planned(
 
   const { frames: numFrames, height, width } = trainingSize(config);
   const settings = training.custom_settings;
-  const ofVae = training.mode === 'vae' || training.mode === 'decoder';
   const shapes = await family.shapes(folder);
-  const encodes = !ofVae && !settings.load_tensors;
-  const textBytes = shapes.text
-    ? shapes.text.shapes.outerBytes + shapes.text.shapes.blocks * shapes.text.shapes.blockBytes
-    : 0;
-  const encoders = shapes.vaeBytes + textBytes;
+  const encodes = !isOfVae(config) && !settings.load_tensors;
+  const encoders = shapes.vaeBytes + (shapes.text ? stackBytes(shapes.text.shapes) : 0);
   const stays = task.weightBytes + (encodes ? encoders : 0);
   const { pace } = target;
   const seconds = (flops: number) => pace && flops / 1e12 / pace.teraflops;
