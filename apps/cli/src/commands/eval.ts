@@ -131,6 +131,8 @@ async function evaluate(
   try {
     if (predictions) results.push(await score(predictionsMethod(flags, predictions, size, warn)));
     let roundTrip: MethodResult | undefined;
+    const words = !flags.promptEmbeds && flags.captions === 'own';
+    const substitutes = flags.ablations ? await substitutesOf(files, words, device!, warn) : undefined;
     for (const model of models) {
       const generator = await Generator.load(device!, model, planned!, reporter, signal);
       sampling[model.path] = generator.sampling;
@@ -138,10 +140,7 @@ async function evaluate(
         const { embeds } = generator;
         const promptOf = async ({ index }: EvalClip) =>
           embeds ?? captionFor(flags.captions, await captionOf(files[index]), VAGUE);
-        const ablations = flags.ablations === true;
-        const words = ablations && !embeds && flags.captions === 'own';
-        const substitutes = await substitutesOf(files, words, device!, warn);
-        for (const method of modelMethods(generator, ablations, promptOf, substitutes))
+        for (const method of modelMethods(generator, promptOf, substitutes))
           results.push(await score(method));
         roundTrip ??= await score(roundTripMethod(generator));
       } finally {

@@ -23,7 +23,7 @@ test('every pair of hands and words is asked, with what the clip has in place of
     return { clip: still };
   };
   const generator = { name: 'm', generate } as unknown as Generator;
-  const methods = modelMethods(generator, true, async () => 'own', {
+  const methods = modelMethods(generator, async () => 'own', {
     hands: { 'shuffled hands': async () => video(9) },
     words: { 'no caption': async () => '' },
   });
@@ -38,7 +38,7 @@ test('every pair of hands and words is asked, with what the clip has in place of
     'm, no hands': [2, 2, 0, 'own', 5],
     'm, no hands, no caption': [2, 2, 0, '', 5],
   });
-  expect(modelMethods(generator, false, async () => 'own', { hands: {}, words: {} })).toHaveLength(1);
+  expect(modelMethods(generator, async () => 'own', undefined)).toHaveLength(1);
   const [{ make }] = methods;
   await expect(make({ ...clip, handVideo: undefined })).rejects.toThrow(InvalidArgumentError);
 });

@@ -26,14 +26,14 @@ const nameOf = (model: string, hands: Hands, words: Words): string =>
   [model, ...(hands === 'own hands' ? [] : [hands]), ...(words === 'own caption' ? [] : [words])].join(', ');
 
 /**
- * The model as it is, without the static video, and with every pair of hands and words.
+ * The model as it is; and, where there are counterfactuals, without the static video, and with every pair of hands and
+ * words.
  * @throws InvalidArgumentError for a clip without static and hand video.
  */
 export function modelMethods(
   generator: Generator,
-  ablations: boolean,
   promptOf: (clip: EvalClip) => Promise<string | TextEmbeds>,
-  counterfactuals: Counterfactuals,
+  counterfactuals: Counterfactuals | undefined,
 ): Method[] {
   const make = (hands: Hands, words: Words, ablation?: Ablation) => async (clip: EvalClip) => {
     if (!clip.staticVideo || !clip.handVideo) {
@@ -42,9 +42,9 @@ export function modelMethods(
         `${clip.truthName} has no static or no hand video, which a model needs`,
       );
     }
-    const handVideo = (await counterfactuals.hands[hands]?.(clip)) ?? clip.handVideo;
+    const handVideo = (await counterfactuals?.hands[hands]?.(clip)) ?? clip.handVideo;
     const videos = ablateVideos({ staticVideo: clip.staticVideo, handVideo }, ablation);
-    const prompt = await (counterfactuals.words[words] ?? promptOf)(clip);
+    const prompt = await (counterfactuals?.words[words] ?? promptOf)(clip);
     const seedOffset = clip.index;
     const withoutHands = ablation === 'no-hands';
     const made = await generator.generate(videos.staticVideo, videos.handVideo, {
@@ -53,7 +53,7 @@ export function modelMethods(
     return { name: `${generator.name}'s ${clip.name}`, clip: made.clip };
   };
   const own = { name: generator.name, kind: 'model' as const, make: make('own hands', 'own caption') };
-  if (!ablations) return [own];
+  if (!counterfactuals) return [own];
   const can = {
     hands: HANDS.filter((name) => name === 'own hands' || name === 'no hands' || counterfactuals.hands[name]),
     words: WORDS.filter((name) => name === 'own caption' || counterfactuals.words[name]),
