@@ -53,6 +53,8 @@ export class Program<I extends Record<string, TensorSpec>, O extends Record<stri
   readonly #device: Device;
   readonly #inputs: I;
   readonly #steps: readonly Step[];
+  /** Of all steps, as in `RunOptions.onProgress`: FLOPs and bytes. */
+  readonly #work: number;
   readonly #slabs: readonly DeviceBuffer[];
   readonly #uniforms: DeviceBuffer | undefined;
   readonly #constants: Map<Tensor, DeviceTensor>;
@@ -73,6 +75,7 @@ export class Program<I extends Record<string, TensorSpec>, O extends Record<stri
     this.plan = plan;
     this.#inputs = inputs;
     this.#steps = steps;
+    this.#work = steps.reduce((sum, { dispatch: { cost } }) => sum + cost.flops + cost.bytes, 0);
     this.#slabs = slabs;
     this.#uniforms = uniforms;
     this.#constants = constants;
@@ -189,7 +192,6 @@ export class Program<I extends Record<string, TensorSpec>, O extends Record<stri
     const verdicts: Promise<Error | undefined>[] = [];
     const inFlight: Promise<void>[] = [];
     const budget = SLICE[device.caps.adapter.kind];
-    const total = this.#steps.reduce((sum, { dispatch: { cost } }) => sum + cost.flops + cost.bytes, 0);
     let finished = 0;
     let at = 0;
     let told: Error | undefined;
@@ -204,7 +206,6 @@ export class Program<I extends Record<string, TensorSpec>, O extends Record<stri
         const pass = encoder.beginComputePass();
         let flops = 0;
         let bytes = 0;
-        let work = 0;
         do {
           const step = this.#steps[at++];
           pass.setPipeline(step.pipeline);
@@ -212,7 +213,6 @@ export class Program<I extends Record<string, TensorSpec>, O extends Record<stri
           pass.dispatchWorkgroups(...step.dispatch.workgroups);
           flops += step.dispatch.cost.flops;
           bytes += step.dispatch.cost.bytes;
-          work += step.dispatch.cost.flops + step.dispatch.cost.bytes;
         } while (at < this.#steps.length && flops < budget.flops && bytes < budget.bytes);
         pass.end();
         device.gpu.queue.submit([encoder.finish()]);
@@ -221,8 +221,8 @@ export class Program<I extends Record<string, TensorSpec>, O extends Record<stri
         verdicts.push(device.verdict(reads));
         if (last && verdicts.length === 1 && !options.onProgress) break;
         const done = device.finished().then(() => {
-          finished += work;
-          options.onProgress?.(Math.min(1, finished / total));
+          finished += flops + bytes;
+          options.onProgress?.(Math.min(1, finished / this.#work));
         });
         done.catch(() => {});
         inFlight.push(done);
