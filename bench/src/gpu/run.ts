@@ -176,7 +176,7 @@ export async function runReport(device: Device, options: ReportOptions): Promise
 function onPaper(device: Device, precision: Precision): PaperResult[] {
   const whole = { flops: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY };
   return [...kernelWork(whole), network(1, whole.flops)].flatMap(({ name, size, inputs, weights, run }) => {
-    const outputs = trace({ ...inputs }, (given) => ({
+    const outputs = trace(inputs, (given) => ({
       out: run(
         given,
         Object.fromEntries(Object.entries(weights).map(([key, own]) => [key, input(key, own)])),
