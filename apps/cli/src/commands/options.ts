@@ -43,7 +43,7 @@ export const memoryOption = (): Option =>
   new Option(
     '--memory <bytes>',
     'what the run may take on the device, e.g. 12GB: the fastest way within it is chosen',
-  ).argParser((text) => parseBytes(text));
+  ).argParser(parseBytes);
 
 export const compositeOption = (): Option =>
   new Option(

@@ -8,6 +8,7 @@ import {
   planRun,
   type RunNeeds,
   type RunSettings,
+  targetOf,
 } from '@dwm/dwm-model';
 import type { TextEmbeds } from '../generate/inputs.ts';
 import { loadingProgress } from '../generate/progress.ts';
@@ -54,9 +55,7 @@ export async function openPipeline(
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<DwmPipeline> {
-  const { caps, decisions, memory } = device;
-  const name = caps.adapter.description || caps.adapter.device;
-  const plan = planRun(shapes, { name, caps, decisions, budget: memory.limit - memory.allocated }, needs);
+  const plan = planRun(shapes, targetOf(device), needs);
   reporter.say(planLine(plan));
   for (const line of await quantizedLines(plan, path)) reporter.say(line);
   const { decodeTiling, ...load } = options;

@@ -1,7 +1,7 @@
 /** What a plan is made for: a device that is named, or the one of this machine. */
 import { type Device, measureFlops } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
-import { type PlanTarget, planDevice } from '@dwm/dwm-model';
+import { type PlanTarget, planDevice, targetOf } from '@dwm/dwm-model';
 
 /** Share of the measured peak that a run reaches: docs/performance.md has it for the kernels. */
 const SHARE_OF_PEAK = 0.4;
@@ -32,8 +32,7 @@ export async function planTarget({
 }
 
 /** @param gflops its measured peak in f32. */
-export function measuredTarget({ caps, memory }: Device, gflops: number): PlanTarget {
-  const name = caps.adapter.description || caps.adapter.device;
+export function measuredTarget(device: Device, gflops: number): PlanTarget {
   const teraflops = (SHARE_OF_PEAK * gflops) / 1000;
-  return { name, caps, budget: memory.limit, pace: { teraflops, loadGBps: LOAD_GBPS } };
+  return { ...targetOf(device), pace: { teraflops, loadGBps: LOAD_GBPS } };
 }

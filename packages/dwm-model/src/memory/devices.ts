@@ -129,6 +129,12 @@ export function planDevice(name: string): PlanTarget {
   return found;
 }
 
+/** A device that is there: what is on it already is taken off its memory. */
+export const targetOf = ({ caps, decisions, memory }: Device): PlanTarget => ({
+  name: caps.adapter.description || caps.adapter.device,
+  ...{ caps, decisions, budget: memory.limit - memory.allocated },
+});
+
 /** What planning asks of a device: nothing is allocated on it. */
 export const planningDevice = ({ caps, decisions = new Decisions(), budget }: PlanTarget): Device =>
   ({ caps, decisions, memory: { allocated: 0, peak: 0, buffers: 0, limit: budget } }) as unknown as Device;
@@ -143,11 +149,14 @@ const UNITS: Readonly<Record<string, number>> = {
   gi: 2 ** 30,
 };
 
-/** Bytes of `12GB`, `12GiB`, `800 MB`, `12g`. @throws InvalidArgumentError naming `field`. */
-export function parseBytes(text: string, field = 'memory'): number {
+/** Bytes of `12GB`, `12GiB`, `800 MB`, `12g`. @throws InvalidArgumentError naming `memory`. */
+export function parseBytes(text: string): number {
   const [, number, unit] = /^\s*(\d+(?:\.\d+)?)\s*([kmg]i?)?b?\s*$/i.exec(text) ?? [];
   const bytes = Number(number) * UNITS[(unit ?? '').toLowerCase()];
   if (!(bytes > 0))
-    throw new InvalidArgumentError(field, `expected a number of bytes such as 12GB or 800MB, got "${text}"`);
+    throw new InvalidArgumentError(
+      'memory',
+      `expected a number of bytes such as 12GB or 800MB, got "${text}"`,
+    );
   return Math.floor(bytes);
 }

@@ -1,5 +1,5 @@
 export { ALL_RESIDENT, type MemoryChoice } from './choice.ts';
-export { type Pace, PLAN_DEVICES, type PlanTarget, parseBytes, planDevice } from './devices.ts';
+export { type Pace, PLAN_DEVICES, type PlanTarget, parseBytes, planDevice, targetOf } from './devices.ts';
 export {
   type PlannedStage,
   planRun,

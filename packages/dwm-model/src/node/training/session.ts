@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Device, elementCount } from '@dwm/core-tensor';
 import { checkOutput, openDirectory, writeFileAtomic } from '@dwm/core-tensor/node';
 import { familyOf } from '../../families/index.ts';
+import { targetOf } from '../../memory/devices.ts';
 import { DwmPipeline } from '../../pipeline/pipeline.ts';
 import { lrFactor } from '../../training/learning-rate.ts';
 import { type LossPoint, lossPlot } from '../../training/loss-plot.ts';
@@ -84,10 +85,10 @@ export class Session {
     try {
       const folder = await openDirectory(model);
       const family = await familyOf(folder);
-      const { caps, decisions, memory } = device;
-      const name = caps.adapter.description || caps.adapter.device;
-      const target = { name, caps, decisions, budget: memory.limit - memory.allocated };
-      report({ kind: 'plan', plan: await planTraining(config, folder, target, options.experimentFile) });
+      report({
+        kind: 'plan',
+        plan: await planTraining(config, folder, targetOf(device), options.experimentFile),
+      });
       const loading = (part: string, done: number, total: number) =>
         report({ kind: 'loading', part, done, total });
       const task = await trainingOf(family, model).openTask({
