@@ -2,17 +2,16 @@
  * An episode: several acts one after the other in one room, each planned for the room as the ones before left it. What
  * was pulled open is pushed shut again, left open by hands that do something else, or reached for in vain.
  */
-import { type HandSide, type Hands, SIDES, type Trajectory } from '@dwm/renderer';
-import { headPath } from './camera/head.ts';
+import { type HandSide, type Hands, SIDES } from '@dwm/renderer';
 import { captionOf } from './caption/caption-of.ts';
 import { clipOf } from './clip-of.ts';
 import { fault } from './fault.ts';
 import { planHands } from './motion/actions.ts';
-import { forearmsFor, handFrames } from './motion/plan-action.ts';
+import { cameraFor, forearmsFor, handFrames, type PlanSettings } from './motion/plan-action.ts';
 import { wristOf } from './motion/skeleton.ts';
 import { type HandsRun, runHands } from './physics/run-hands.ts';
 import { Random } from './random.ts';
-import type { Act, Action, ClipSettings, Rejected, Rejection, SimulatedClip } from './types.ts';
+import type { Act, Action, Rejected, Rejection, SimulatedClip } from './types.ts';
 import type { Placement } from './world/solid.ts';
 import { anotherOf, findBody, isJoint, type World, worldAt } from './world/world.ts';
 
@@ -43,77 +42,75 @@ interface Played {
   readonly run: HandsRun;
 }
 
-/** @param settings with two `acts` or more. @throws what Rapier throws where WebAssembly cannot run. */
+/** @param acts two or more. @throws what Rapier throws where WebAssembly cannot run. */
 export async function simulateEpisode(
   world: World,
-  settings: ClipSettings,
-  fixedCamera: boolean,
+  settings: PlanSettings,
+  acts: number,
 ): Promise<SimulatedClip | Rejected> {
   const { seed } = world;
-  const { acts, frames, fps = 8 } = { acts: 2, ...settings };
+  const { frames, fixedCamera } = settings;
   const room: World = { ...world, handSize: Random.fork(seed, 'hand size').uniform(0.92, 1.12) };
-  const seconds = Array.from({ length: frames }, (_, i) => i / fps);
-  const look = Random.fork(seed, 'camera');
-  const camera = headPath(look, room, { ...settings, seconds, fixed: fixedCamera });
-  const acting = (hands: readonly Hands[]): Trajectory => ({
-    fps,
-    frames: hands.map((now, i) => ({
-      ...{ seconds: seconds[i], intrinsics: camera.intrinsics, camera: camera.poses[i], hands: now },
-    })),
-  });
+  const seen = cameraFor(room, settings);
 
-  /** The act from `from` to before `to`, after the hands and the run so far. */
+  /** The act from `from` to before `to`, in the room as it is `now`, after the hands so far. */
   const play = async (
     [from, to]: readonly [number, number],
-    before: Played | undefined,
+    now: World,
+    before: readonly Hands[],
     action: Action,
     random: Random,
   ): Promise<Played | Rejection> => {
-    const now = before ? worldAt(room, before.run.moving, from - 1) : room;
-    const place = action === 'take-another' ? (anotherOf(now) ?? now) : now;
-    const own: World = { ...place, action: ownAction(place) };
-    const plan = planHands(own, action === 'take-another' ? own.action : action, random);
-    const wrists = before && wristsOf(before.hands.at(-1)!);
-    const { hands, actingFrames } = handFrames(plan, to - from, wrists);
-    const all = [...(before?.hands ?? []), ...hands];
-    const run = await runHands(room, acting(all));
+    const { own, motion } = aimed(now, action);
+    const plan = planHands(own, motion, random);
+    const last = before.at(-1);
+    const { hands, actingFrames } = handFrames(plan, to - from, last && wristsOf(last));
+    const all = [...before, ...hands];
+    const acting = seen(all);
+    const run = await runHands(room, acting);
     // With the frame before, in which all is as the acts before left it.
     const first = Math.max(0, from - 1);
-    const part = { ...acting(all), frames: acting(all).frames.slice(first) };
-    const problem = fault(
-      own,
-      {
-        ...{ action: action === 'take-another' ? own.action : action, caption: plan.caption, forearms: {} },
-        ...{ acting: part, actingFrames: actingFrames.map((frame) => frame + from - first) },
-      },
-      since(run, first),
-    );
-    return problem ?? { act: { action, from }, hands: all, run };
+    const part = {
+      action: motion,
+      acting: { ...acting, frames: acting.frames.slice(first) },
+      actingFrames: actingFrames.map((frame) => frame + from - first),
+    };
+    return fault(own, part, since(run, first)) ?? { act: { action, from }, hands: all, run };
   };
 
+  const begin = settings.action ?? room.action;
   const played: Played[] = [];
   for (let k = 0; k < acts; k++) {
     const span = [Math.round((k * frames) / acts), Math.round(((k + 1) * frames) / acts)] as const;
     const before = played.at(-1);
+    const now = before ? worldAt(room, before.run.moving, span[0] - 1) : room;
     let result: Played | Rejection = 'no-motion';
     for (let tried = 0; tried < TRIES && typeof result === 'string'; tried++) {
       const random = Random.fork(seed, `act ${k} ${tried}`);
-      const now = before ? worldAt(room, before.run.moving, span[0] - 1) : room;
-      const action = before ? random.weighted(following(now)) : (settings.action ?? room.action);
-      result = await play(span, before, action, random);
+      const action = before ? random.weighted(following(now)) : begin;
+      result = await play(span, now, before?.hands ?? [], action, random);
     }
-    if (typeof result === 'string') return { seed, action: settings.action ?? room.action, rejected: result };
+    if (typeof result === 'string') return { seed, action: begin, rejected: result };
     played.push(result);
   }
 
   const { hands, run } = played.at(-1)!;
-  const trajectory = acting(hands);
+  const acting = seen(hands);
   const plan = {
-    action: played[0].act.action,
-    caption: captionOf(room, trajectory, run),
-    ...{ acting: trajectory, forearms: forearmsFor(room, trajectory) },
+    action: begin,
+    caption: captionOf(room, acting, run),
+    acting,
+    forearms: forearmsFor(room, acting),
   };
   return { ...clipOf(room, plan, run, fixedCamera), acts: played.map(({ act }) => act) };
+}
+
+/** The room for an action, with what opens or closes its thing as it is now, and the motion of the hands. */
+function aimed(world: World, action: Action): { readonly own: World; readonly motion: Action } {
+  const takesOther = action === 'take-another';
+  const place = takesOther ? (anotherOf(world) ?? world) : world;
+  const own = { ...place, action: ownAction(place) };
+  return { own, motion: takesOther ? own.action : action };
 }
 
 /** How far a joint is on its way, 0 to 1; undefined for what is on none. */
@@ -144,15 +141,14 @@ function following(world: World): readonly (readonly [Action, number])[] {
     ['stop-short', 1],
     ['miss', 1],
   ] as const;
+  const own = ownAction(world);
   // As often left open as shut again.
-  if (open > 0.3) return [[ownAction(world), 4], ...idle, ...failing];
-  const isDrawer = ownAction(world) === 'pull-drawer';
+  const always = [[own, 4], ...idle, ...failing] as const;
+  if (open > 0.3) return always;
   return [
-    [ownAction(world), 4],
-    ...idle,
-    ...failing,
+    ...always,
     ['graze', 1],
-    ...(isDrawer ? ([['push-shut-drawer', 1]] as const) : []),
+    ...(own === 'pull-drawer' ? ([['push-shut-drawer', 1]] as const) : []),
     ...(anotherOf(world) ? ([['take-another', 1.5]] as const) : []),
   ];
 }

@@ -15,8 +15,10 @@ const DEEPEST = 0.022;
 /** How far what stays where it is may give way, metres or radians. */
 const STILL = 0.003;
 
+type Judged = Pick<Plan, 'action' | 'acting' | 'actingFrames'>;
+
 /** What is wrong with a clip; undefined where it is good. */
-export function fault(world: World, plan: Plan, run: HandsRun): Rejection | undefined {
+export function fault(world: World, plan: Judged, run: HandsRun): Rejection | undefined {
   if (goesThrough(world, plan.acting) || carriedThrough(world, run)) return 'interpenetration';
   if (plan.action === 'touch-nothing') {
     if (run.contacts.length > 0) return 'unwanted-contact';
@@ -90,7 +92,7 @@ function movesVisibly(world: World, part: MovingPart, run: HandsRun): boolean {
 }
 
 /** The middle of a hand is in the picture in most of the frames in which it acts. */
-function seenWell({ acting, actingFrames }: Plan): boolean {
+function seenWell({ acting, actingFrames }: Judged): boolean {
   const seen = actingFrames.filter((index) => {
     const { camera, intrinsics, hands } = acting.frames[index];
     return SIDES.some((side) => {

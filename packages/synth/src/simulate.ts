@@ -26,11 +26,13 @@ export async function simulate(
   const world = await makeWorld(seed, settings.room ?? settings.action, parts);
   const random = Random.fork(seed, 'clip');
   const fixedCamera = settings.fixedCamera ?? random.chance(FIXED_CAMERA);
-  if (settings.acts !== undefined && settings.acts > 1) {
-    const episode = await simulateEpisode(world, settings, fixedCamera);
+  const { acts = 1, fps = 8 } = settings;
+  const own = { ...settings, fps, fixedCamera };
+  if (acts > 1) {
+    const episode = await simulateEpisode(world, own, acts);
     return 'rejected' in episode ? episode : dropped(episode, random);
   }
-  const plan = planAction(world, { ...settings, fps: settings.fps ?? 8, fixedCamera });
+  const plan = planAction(world, own);
   const run = await runHands(world, plan.acting);
   const rejected = fault(world, plan, run);
   if (rejected) return { seed, action: plan.action, rejected };

@@ -65,21 +65,24 @@ const isDeserted = (world: World, { action }: PlanSettings): boolean =>
 export function planAction(world: World, settings: PlanSettings): Plan {
   const action = settings.action ?? world.action;
   const random = Random.fork(world.seed, `hands ${action}`);
-  const { frames, fps } = settings;
-  const seconds = Array.from({ length: frames }, (_, i) => i / fps);
-  const look = Random.fork(world.seed, 'camera');
-  const camera = headPath(look, world, { ...settings, seconds, fixed: settings.fixedCamera });
   const plan = isDeserted(world, settings)
     ? { hands: {}, caption: DESERTED }
     : planHands(world, action, random);
-  const { hands, actingFrames } = handFrames(plan, frames);
-  const acting = {
-    fps,
-    frames: seconds.map((time, i) => ({
-      ...{ seconds: time, intrinsics: camera.intrinsics, camera: camera.poses[i], hands: hands[i] },
-    })),
-  };
+  const { hands, actingFrames } = handFrames(plan, settings.frames);
+  const acting = cameraFor(world, settings)(hands);
   return { action, caption: plan.caption, acting, forearms: forearmsFor(world, acting), actingFrames };
+}
+
+/** The camera of a clip, which sees hands in all of its frames or in the first ones. */
+export function cameraFor(world: World, settings: PlanSettings): (hands: readonly Hands[]) => Trajectory {
+  const { frames, fps, fixedCamera: fixed } = settings;
+  const seconds = Array.from({ length: frames }, (_, i) => i / fps);
+  const look = Random.fork(world.seed, 'camera');
+  const { intrinsics, poses } = headPath(look, world, { ...settings, seconds, fixed });
+  return (hands) => ({
+    fps,
+    frames: hands.map((now, i) => ({ seconds: seconds[i], intrinsics, camera: poses[i], hands: now })),
+  });
 }
 
 /** Frames in which a hand goes from where it is to where its next act would have it. */
