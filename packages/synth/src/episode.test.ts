@@ -9,6 +9,8 @@ import {
   simulate,
 } from './index.ts';
 import { jointAt } from './motion/skeleton.ts';
+import { titleOf } from './node/sheet.ts';
+import { stateLog } from './node/state-log.ts';
 
 const SETTINGS = { width: 96, height: 64, frames: 51, room: 'pull-drawer', action: 'pull-drawer' } as const;
 
@@ -33,6 +35,10 @@ test('each act goes on from how the one before left the room', async () => {
   });
   expect(acts[0].action).toBe('pull-drawer');
   expect(new Set(acts.map(({ action }) => action)).size).toBeGreaterThan(1);
+
+  const log = stateLog(clip);
+  expect(log.acts).toEqual(acts);
+  expect(titleOf(seed, log)).toBe(`1700004 ${acts[0].action}, ${acts[1].action}, ${acts[2].action}`);
 
   const hands = clip.acting.frames.map(({ hands }) => hands.left?.joints ?? hands.right?.joints);
   const palms = hands.flatMap((joints) => (joints ? [metres(jointAt(joints, 0), jointAt(joints, 11))] : []));

@@ -104,10 +104,15 @@ test('a folder made with other options, and seeds that run into the other split,
     const { seeds } = await writeDataset(options(root, { count: 1, actions: ['touch-nothing'], workers: 1 }));
     const { state } = clipPaths(root, seeds[0]);
     const log = readFileSync(state);
-    writeFileSync(state, '{"action":"\\u001b[2J"}');
-    await expect(
-      writeDataset(options(root, { count: 1, actions: ['touch-nothing'], workers: 1 })),
-    ).rejects.toThrow(/is damaged \(action: "\\u001b\[2J"\), expected what dwm synth writes; delete it/);
+    for (const [damaged, why] of [
+      ['{"action":"\\u001b[2J"}', 'action: "\\u001b[2J"'],
+      ['{"action":"miss","acts":[{"from":0}]}', 'acts: [{"from":0}]'],
+    ]) {
+      writeFileSync(state, damaged);
+      await expect(
+        writeDataset(options(root, { count: 1, actions: ['touch-nothing'], workers: 1 })),
+      ).rejects.toThrow(`is damaged (${why}), expected what dwm synth writes; delete it`);
+    }
     writeFileSync(state, log);
     await expect(writeDataset(options(root, { count: 1, workers: 1 }))).rejects.toThrow(
       /actions: .* was made with \["touch-nothing"\]/,

@@ -12,7 +12,7 @@ import { simulate } from '../simulate.ts';
 import { ACTIONS, type Action, type ClipSettings, type SimulatedClip } from '../types.ts';
 import type { Part } from '../world/parts.ts';
 import { clipPaths, rejectionPath } from './clip-files.ts';
-import { stateLog } from './state-log.ts';
+import { type StateLog, stateLog } from './state-log.ts';
 
 /**
  * Bits a pixel and frame, ten times what is usual: training data should not teach the codec. What 4:2:0 takes from
@@ -105,11 +105,14 @@ async function written([path, frames]: readonly [string, Frames]): Promise<numbe
  * The state log of a written clip.
  * @throws InvalidFileError for one that does not say what the hands do.
  */
-export async function readStateLog(root: string, seed: number): Promise<ReturnType<typeof stateLog>> {
+export async function readStateLog(root: string, seed: number): Promise<StateLog> {
   const path = clipPaths(root, seed).state;
   const log = await readJsonFile(path, 'state log');
-  if (isAction(log.action)) return log as unknown as ReturnType<typeof stateLog>;
-  throw damaged(path, log.action);
+  const { action, acts } = log;
+  if (!isAction(action)) throw damaged(path, 'action', action);
+  if (acts !== undefined && !(Array.isArray(acts) && acts.every((act) => isAction(act?.action))))
+    throw damaged(path, 'acts', acts);
+  return log as unknown as StateLog;
 }
 
 /** Why an earlier run made no clip of a seed. */
@@ -117,13 +120,13 @@ export async function readRejection(root: string, seed: number): Promise<ClipRes
   const path = rejectionPath(root, seed);
   const { action, rejected } = await readJsonFile(path, 'result');
   if (isAction(action) && typeof rejected === 'string') return { seed, action, rejected };
-  throw damaged(path, action);
+  throw damaged(path, 'action', action);
 }
 
 const isAction = (action: unknown): action is Action => ACTIONS.includes(action as Action);
 
-const damaged = (path: string, action: unknown) =>
+const damaged = (path: string, field: string, value: unknown) =>
   new InvalidFileError(
     path,
-    `is damaged (action: ${quote(action)}), expected what dwm synth writes; delete it, the clip is made anew`,
+    `is damaged (${field}: ${quote(value)}), expected what dwm synth writes; delete it, the clip is made anew`,
   );

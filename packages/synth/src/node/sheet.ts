@@ -7,6 +7,7 @@ import { writeFileAtomic } from '@dwm/core-tensor/node';
 import { contactSheet, type Frames, frameAt, type RgbImage, readVideo, writePng } from '@dwm/media/node';
 import { clipPaths, stemOf } from './clip-files.ts';
 import { readStateLog } from './make-clip.ts';
+import type { StateLog } from './state-log.ts';
 
 // Its ES module is for bundlers only: Node finds the CommonJS one.
 const { applyPalette, GIFEncoder, quantize } = createRequire(import.meta.url)(
@@ -23,12 +24,12 @@ const BACKGROUND = 32;
 export async function writeSheet(path: string, root: string, seeds: readonly number[]): Promise<void> {
   const blocks: RgbImage[] = [];
   for (const seed of seeds) {
-    const { action } = await readStateLog(root, seed);
+    const title = titleOf(seed, await readStateLog(root, seed));
     const [still, hands, video] = await readClip(root, seed);
     blocks.push(
       contactSheet(
         [
-          { label: `${stemOf(seed)} ${action}`, frames: still },
+          { label: title, frames: still },
           { label: 'hands', frames: hands },
           { label: 'interaction', frames: video },
         ],
@@ -65,6 +66,10 @@ export async function writeGifSheet(path: string, root: string, seeds: readonly 
   gif.finish();
   await writeFileAtomic(path, gif.bytes());
 }
+
+/** E.g. `0300004 pull-drawer, push-drawer`. */
+export const titleOf = (seed: number, { action, acts }: StateLog): string =>
+  `${stemOf(seed)} ${acts?.map((act) => act.action).join(', ') ?? action}`;
 
 async function readClip(root: string, seed: number): Promise<Frames[]> {
   const paths = clipPaths(root, seed);

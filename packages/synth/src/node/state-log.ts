@@ -1,6 +1,6 @@
 /** What happened in a clip, frame by frame, for evaluation and for people: JSON. */
 import { type HandSide, placement, SIDES } from '@dwm/renderer';
-import type { SimulatedClip } from '../types.ts';
+import type { Act, Action, SimulatedClip } from '../types.ts';
 
 /** Where an object is. */
 export interface ObjectState {
@@ -13,7 +13,7 @@ export interface ObjectState {
 
 /** The state of the world in a frame. */
 export interface FrameState {
-  readonly action: string;
+  readonly action: Action;
   readonly objects: Readonly<Record<string, ObjectState>>;
   readonly contacts: readonly { readonly side: HandSide; readonly part: string }[];
   /** `dropped`: the hand acts but the hand video does not show it. */
@@ -23,7 +23,9 @@ export interface FrameState {
 /** The state of the world in every frame of a clip. */
 export interface StateLog {
   readonly seed: number;
-  readonly action: string;
+  readonly action: Action;
+  /** Of an episode, in order; `action` is the first one's. */
+  readonly acts?: readonly Act[];
   /** What the room is made for where that is not the action. */
   readonly room?: string;
   readonly caption: string;
@@ -41,6 +43,7 @@ export function stateLog(clip: SimulatedClip): StateLog {
   return {
     seed,
     action,
+    ...(acts && { acts }),
     ...(room && { room }),
     caption,
     fixedCamera,
