@@ -23,7 +23,6 @@ import {
 } from '@dwm/core-tensor';
 import type { CausalNetwork, DenoisingNetwork } from '../families/family.ts';
 import { composited } from '../pipeline/composite.ts';
-import type { DwmPipeline } from '../pipeline/pipeline.ts';
 import { Scratch } from '../pipeline/scratch.ts';
 import type { Schedule } from '../schedulers/index.ts';
 import { DeviceSteps } from '../schedulers/on-device.ts';
@@ -32,6 +31,8 @@ import type { StretchPrograms } from '../vae/clip-stream.ts';
 import type { LatentSize } from '../vae/index.ts';
 import { displayedBytes, unit } from '../video/transfer.ts';
 import type { DeviceVideo, Latents, Video } from '../video/video.ts';
+
+import type { LiveModel } from './model.ts';
 
 type AnyProgram = Program<Record<string, TensorSpec>, Record<string, Tensor>>;
 
@@ -73,7 +74,7 @@ export class LiveEngine {
   readonly decoder: StretchPrograms;
   readonly #network: DenoisingNetwork;
   readonly #scaling: number;
-  readonly #pipeline: DwmPipeline;
+  readonly #pipeline: LiveModel;
   readonly #programs = new Map<string, AnyProgram>();
   readonly #own = new Scratch();
   /** Moments of the block's hands, and of the scene by its latent frames: programs read them where they are. */
@@ -84,7 +85,7 @@ export class LiveEngine {
   #last: Promise<unknown> = Promise.resolve();
   #runs = 1;
 
-  constructor(pipeline: DwmPipeline, causal: CausalNetwork, settings: LiveSettings) {
+  constructor(pipeline: LiveModel, causal: CausalNetwork, settings: LiveSettings) {
     const { device, network, vae } = pipeline;
     const { height, width, schedule } = settings;
     this.device = device;
@@ -137,28 +138,19 @@ export class LiveEngine {
     return video.clone('video');
   }
 
-  /** An empty memory of a run, with its text [1, tokens, width]. */
-  async memoryOf(text: Float32Array): Promise<CausalMemory> {
-    const { causal, device } = this;
-    const network = this.#network;
-    const { textLength } = this.settings;
-    const memory = causal.memory(device, { textLength, ...this.#picture });
-    try {
-      const { ofs } = this.#told[0];
-      const inputs = { text: spec([1, textLength, network.textWidth]), ...(ofs && { ofs: spec(ofs.shape) }) };
-      const program = await compile(device, inputs as Record<string, TensorSpec>, ({ text: rows, ...told }) =>
-        causal.text(rows, told),
-      );
-      try {
-        memory.rememberText(await program.run({ text, ...(ofs && { ofs }) }));
-      } finally {
-        program.destroy();
-      }
-      return memory;
-    } catch (error) {
-      memory.destroy();
-      throw error;
-    }
+  /** An empty memory of a run. */
+  emptyMemory(): CausalMemory {
+    return this.causal.memory(this.device, { textLength: this.settings.textLength, ...this.#picture });
+  }
+
+  /** Makes a memory one of a run with this text [1, tokens, width]. */
+  async tell(memory: CausalMemory, text: Float32Array): Promise<void> {
+    const { causal } = this;
+    const { ofs } = this.#told[0];
+    const rows = spec([1, this.settings.textLength, this.#network.textWidth]);
+    const inputs: Record<string, TensorSpec> = { text: rows, ...(ofs && { ofs: spec(ofs.shape) }) };
+    const program = await this.#program('text', inputs, ({ text, ...told }) => causal.text(text, told));
+    memory.rememberText(await program.run({ text, ...(ofs && { ofs }) }));
   }
 
   /** Scaled latents of static frames, from their moments [1, latent frames, 2 · channels, h, w]; one fills a block. */

@@ -1,2 +1,3 @@
 export type { BlockCost } from './engine.ts';
+export { type LiveSource, type PlayOptions, playVideos } from './play.ts';
 export * from './stream.ts';

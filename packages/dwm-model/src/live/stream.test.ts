@@ -42,11 +42,11 @@ const video = (frames: number, shade: (pixel: number) => number): Video => ({
 const scene = video(1, (i) => (i * 7) % 251);
 /** Hands of block `nth`, of so many frames. */
 const hands = (nth: number, frames: number) => video(frames, (i) => (i * (nth + 3)) % 199);
-const open = (model: DwmPipeline) =>
-  DwmStream.open(model, {
-    ...{ scene, seed: 7, numInferenceSteps: 1, guidanceScale: 1, composite: true },
-    prompt: { prompt: normals(3, 0, TOKENS * model.network.textWidth), tokens: TOKENS },
-  });
+const promptOf = (model: DwmPipeline, seed = 3) => ({
+  ...{ prompt: normals(seed, 0, TOKENS * model.network.textWidth), tokens: TOKENS },
+});
+const SETTINGS = { seed: 7, numInferenceSteps: 1, guidanceScale: 1, composite: true };
+const open = (model: DwmPipeline) => DwmStream.open(model, { ...SETTINGS, scene, prompt: promptOf(model) });
 
 test('a model that looks both ways is refused', async () => {
   const both = await DwmPipeline.load(device, folder);
@@ -115,4 +115,43 @@ test('blocks follow each other in memory that does not grow, again and in forks 
   await live.destroy();
   await expect(next(live, 3)).rejects.toThrow(LiveStoppedError);
   expect(device.memory.allocated).toBe(before);
+});
+
+test('a whole clip is that of its blocks, clip after clip without compiling again', async () => {
+  const before = device.memory.allocated;
+  const other = video(1, (i) => (i * 11) % 241);
+  const repeated = ({ data }: Video) => video(5, (i) => data[i % data.length]);
+  const live = await open(pipeline);
+  const blocks = async () => {
+    const made = [await live.push({ hands: hands(0, 1) }), await live.push({ hands: hands(1, 4) })];
+    return made.flatMap(({ data }) => [...data]);
+  };
+  const first = await blocks();
+  await live.reset({ scene: other, prompt: promptOf(pipeline, 4), seed: 9 });
+  const second = await blocks();
+  await expect(live.reset({ scene: { ...other, width: 16, height: 32 } })).rejects.toThrow(/scene.*32x16/);
+  await live.destroy();
+
+  const handVideo: Video = {
+    ...{ frames: 5, height: HEIGHT, width: WIDTH },
+    data: Uint8Array.from([...hands(0, 1).data, ...hands(1, 4).data]),
+  };
+  const generate = (still: Video, more: object) =>
+    pipeline.generate({
+      ...{ ...SETTINGS, staticVideo: repeated(still), handVideo, prompt: promptOf(pipeline) },
+      ...{ numFrames: 5, height: HEIGHT, width: WIDTH, onWarning: () => {}, ...more },
+    });
+  const steps: number[] = [];
+  const made = await generate(scene, { onProgress: ({ step }: { step?: number }) => steps.push(step!) });
+  expect([...made.data]).toEqual(first);
+  expect(made).toMatchObject({ frames: 5, latentShape: [1, 2, expect.any(Number), 2, 4] });
+  expect(steps).toEqual([1, 1, 2]);
+  const compiled = device.memory.allocated;
+  expect([...(await generate(other, { prompt: promptOf(pipeline, 4), seed: 9 })).data]).toEqual(second);
+  expect(device.memory.allocated).toBe(compiled);
+  await expect(generate(scene, { strength: 0.5 })).rejects.toThrow(/strength/);
+  await expect(generate(scene, { denoised: new Float32Array(0) })).rejects.toThrow(InvalidArgumentError);
+  pipeline.destroy();
+  await new Promise((resolve) => setTimeout(resolve));
+  expect(device.memory.allocated).toBeLessThan(before);
 });

@@ -8,20 +8,26 @@ import { checkSize } from '../pipeline/check-run.ts';
 import { requireFiniteTensor } from '../pipeline/finite.ts';
 import { normals, STREAMS } from '../pipeline/noise.ts';
 import type { PromptEmbeds } from '../pipeline/options.ts';
-import type { DwmPipeline } from '../pipeline/pipeline.ts';
 import { cloneAll, Scratch } from '../pipeline/scratch.ts';
 import type { CausalMemory } from '../transformer/index.ts';
 import type { ClipStream } from '../vae/clip-stream.ts';
 import { checkVideo, type Video } from '../video/video.ts';
 import { type BlockCost, LiveEngine, type Scenery } from './engine.ts';
+import type { LiveModel } from './model.ts';
 
-/** Options of `DwmStream.open`; what is left out is as the model's own settings say. */
-export interface LiveOptions {
+/** What a run begins with. */
+export interface LiveStart {
   /** The static scene: its last frame is what the camera sees until it moves. */
-  readonly scene: Video;
-  readonly prompt: string | PromptEmbeds;
+  readonly scene?: Video;
+  readonly prompt?: string | PromptEmbeds;
   /** Default 42. The same seed, scene and hands give the same frames. */
   readonly seed?: number;
+}
+
+/** Options of `DwmStream.open`; what is left out is as the model's own settings say. */
+export interface LiveOptions extends LiveStart {
+  readonly scene: Video;
+  readonly prompt: string | PromptEmbeds;
   readonly numInferenceSteps?: number;
   /** Above 1 is refused: a live model makes do without guidance. */
   readonly guidanceScale?: number;
@@ -87,10 +93,11 @@ interface State {
 
 /** A world that goes on frame by frame, as hands come. */
 export class DwmStream {
+  readonly #pipeline: LiveModel;
   readonly #engine: LiveEngine;
   readonly #state: State;
-  /** The scene as it was when the run began. */
-  readonly #scene: Video;
+  /** The scene that the run began with. */
+  #scene: Video;
   /** Last static frame where the camera moved in the block before. */
   #rest: Video | undefined;
   /** Frames that were asked for: pushes count, whether they are made or not. */
@@ -100,7 +107,8 @@ export class DwmStream {
   #destroyed = false;
   #waiting: (() => void)[] = [];
 
-  private constructor(engine: LiveEngine, state: State, scene: Video, rest?: Video) {
+  private constructor(pipeline: LiveModel, engine: LiveEngine, state: State, scene: Video, rest?: Video) {
+    this.#pipeline = pipeline;
     this.#engine = engine;
     this.#state = state;
     this.#scene = scene;
@@ -111,7 +119,7 @@ export class DwmStream {
   /**
    * @throws NotCausalError where the model looks both ways; InvalidArgumentError naming the option out of range.
    */
-  static async open(pipeline: DwmPipeline, options: LiveOptions): Promise<DwmStream> {
+  static async open(pipeline: LiveModel, options: LiveOptions): Promise<DwmStream> {
     const { network, settings: usual, vae } = pipeline;
     if (!network.causal) throw new NotCausalError(pipeline.family.name);
     if (!pipeline.weightsStay)
@@ -128,13 +136,7 @@ export class DwmStream {
         `a live run has no guidance, but this is ${guidance}; pass 1, for a model that was trained to go without`,
       );
     }
-    const text = typeof prompt === 'string' ? await pipeline.encodePrompts([prompt]) : prompt.prompt;
-    const textLength = text.length / network.textWidth;
-    if (!Number.isInteger(textLength) || textLength < 1)
-      throw new InvalidArgumentError(
-        'promptEmbeds',
-        `expected rows of ${network.textWidth}, got ${text.length} values`,
-      );
+    const { rows, textLength } = await textOf(pipeline, prompt);
     const { height, width } = scene;
     const engine = new LiveEngine(pipeline, network.causal, {
       ...{ height, width, textLength },
@@ -144,12 +146,13 @@ export class DwmStream {
     const own = new Scratch();
     let stream: DwmStream;
     try {
-      const memory = own.keep(await engine.memoryOf(text));
+      const memory = own.keep(engine.emptyMemory());
+      await engine.tell(memory, rows);
       const [scenes, sceneDecoder] = [own.keep(engine.encoder.open()), own.keep(engine.decoder.open())];
       const scenery = await sceneAtRest(engine, scenes, sceneDecoder, scene);
       const [hands, decoder] = [engine.encoder.open(), engine.decoder.open()];
       const state = { index: 0, seed, memory, scenery, hands, decoder, scene: scenes, sceneDecoder };
-      stream = new DwmStream(engine, state, scene);
+      stream = new DwmStream(pipeline, engine, state, scene);
     } catch (error) {
       own.destroy();
       engine.release();
@@ -218,9 +221,26 @@ export class DwmStream {
     }
   }
 
-  /** Begins the run anew, in the scene it began with; pushes under way still end. */
-  async reset({ seed }: { readonly seed?: number } = {}): Promise<void> {
+  /**
+   * Begins a run anew, without compiling anything; pushes under way still end.
+   * @param options what is left out stays as it was: the scene is of the run's size, the prompt as long as its own.
+   * @throws InvalidArgumentError naming the option that does not fit, and nothing has changed then.
+   */
+  async reset({ scene, prompt, seed }: LiveStart = {}): Promise<void> {
     if (this.#destroyed) throw destroyed();
+    const { height, width, textLength } = this.#engine.settings;
+    if (scene) checkVideo('scene', scene);
+    if (scene && (scene.height !== height || scene.width !== width))
+      throw new InvalidArgumentError(
+        'scene',
+        `expected ${width}x${height}, as the run has it, got ${scene.width}x${scene.height}`,
+      );
+    const text = prompt === undefined ? undefined : await textOf(this.#pipeline, prompt);
+    if (text && text.textLength !== textLength)
+      throw new InvalidArgumentError(
+        'promptEmbeds',
+        `expected ${textLength} rows, as the run has them, got ${text.textLength}`,
+      );
     // The next push, even one before this is done, is of the new run.
     this.#pushed = 0;
     await this.#engine.inTurn(async () => {
@@ -228,6 +248,8 @@ export class DwmStream {
       state.index = 0;
       state.seed = seed ?? state.seed;
       for (const clip of [state.hands, state.decoder]) clip.reset();
+      if (text) await this.#engine.tell(state.memory, text.rows);
+      this.#scene = scene ?? this.#scene;
       await this.#stand(this.#scene);
       this.#failure = undefined;
     });
@@ -251,7 +273,7 @@ export class DwmStream {
           ...{ scene: own.keep(scene.fork()), sceneDecoder: own.keep(sceneDecoder.fork()) },
           scenery: cloneAll(scenery),
         };
-        return new DwmStream(this.#engine.share(), state, this.#scene, this.#rest);
+        return new DwmStream(this.#pipeline, this.#engine.share(), state, this.#scene, this.#rest);
       } catch (error) {
         own.destroy();
         throw error;
@@ -354,6 +376,22 @@ export class DwmStream {
       actual: got,
     });
   }
+}
+
+/** Embeddings [1, rows, width]. @throws InvalidArgumentError where they are no rows of this model. */
+async function textOf(
+  pipeline: LiveModel,
+  prompt: string | PromptEmbeds,
+): Promise<{ readonly rows: Float32Array; readonly textLength: number }> {
+  const { textWidth } = pipeline.network;
+  const rows = typeof prompt === 'string' ? await pipeline.encodePrompts([prompt]) : prompt.prompt;
+  const textLength = rows.length / textWidth;
+  if (!Number.isInteger(textLength) || textLength < 1)
+    throw new InvalidArgumentError(
+      'promptEmbeds',
+      `expected rows of ${textWidth}, got ${rows.length} values`,
+    );
+  return { rows, textLength };
 }
 
 const destroyed = () => new LiveStoppedError(new Error('it was destroyed'));

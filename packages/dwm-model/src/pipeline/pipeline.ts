@@ -26,6 +26,7 @@ import type {
   TextReader,
 } from '../families/family.ts';
 import { familyOf } from '../families/index.ts';
+import { LiveClips } from '../live/clips.ts';
 import { ALL_RESIDENT, type MemoryChoice } from '../memory/choice.ts';
 import type { Scheduler, SchedulerName } from '../schedulers/index.ts';
 import { DeviceSteps } from '../schedulers/on-device.ts';
@@ -133,6 +134,7 @@ export class DwmPipeline {
   readonly distilled: MergedLora | undefined;
   readonly #transformer: LoadedTransformer;
   readonly #text: TextReader | undefined;
+  #live: LiveClips | undefined;
 
   private constructor(parts: Parts) {
     const { device, family, settings, scheduler, vae, transformer, text, precision, distilled } = parts;
@@ -301,11 +303,15 @@ export class DwmPipeline {
 
   /**
    * Generates one clip: `condition`, `sample`, `decode`. The videos go up once each, and the bytes of the result come
-   * down.
+   * down. A model that looks back only makes it block by block.
    * @throws InvalidArgumentError naming the option that is out of range; DwmError where numbers are not finite;
    *   UndecodedError, with the latents, where they do not decode; the signal's reason when aborted.
    */
   async generate(options: GenerateOptions): Promise<Generated> {
+    if (this.network.causal) {
+      this.#live ??= new LiveClips(this);
+      return this.#live.generate(options);
+    }
     const { settings, schedule, guidance, latent } = settle(this, options);
     const { denoised, composite, signal } = settings;
     const told = { ...options, onWarning: onceEach(options.onWarning ?? ((line) => console.warn(line))) };
@@ -526,6 +532,7 @@ export class DwmPipeline {
   }
 
   destroy(): void {
+    this.#live?.destroy().catch(() => {});
     this.#transformer.parameters.destroy();
     this.#transformer.stream?.destroy().catch(() => {});
     this.vae.destroy();
