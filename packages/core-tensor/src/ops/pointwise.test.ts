@@ -95,7 +95,7 @@ test('200 random shapes', async () => {
             ...{
               epilogue: false,
               bindings: 4,
-              lower: () => lowerPointwise({ ...fusion, dtype: 'f32' }, caps),
+              lower: () => lowerPointwise({ ...fusion, dtype: 'f32' }, { caps }),
             },
           };
           const operands = fusion.operands.map((_, k) => t[`x${i}_${k}`]);
@@ -191,6 +191,45 @@ test.each([
     return 1.5 * (v / 2) * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (v + 0.044715 * v ** 3))) + h;
   });
   expect(relativeError(y, want)).toBeLessThanOrEqual(1e-6);
+});
+
+test.for([
+  { shape: [67, 132], second: [132], variants: ['rows', 'line', 'grid'] },
+  { shape: [64, 256], second: [1], variants: ['blocks', 'line', 'grid'] },
+  { shape: [67, 1], second: [1], variants: ['line', 'grid'] },
+])('$shape with $second: each of $variants can be chosen, with the same bits', async (each, { skip }) => {
+  if (cpuLanes(device.caps) === 0) skip('there is one variant on this adapter');
+  const { shape, second, variants } = each;
+  const random = seeded(7);
+  const values = {
+    x: randomNormals(elementCount(shape), random),
+    y: randomNormals(elementCount(second), random),
+  };
+  const inputs = { x: spec(shape), y: spec(second) };
+  const fn = ({ x, y }: Record<keyof typeof inputs, Tensor>) => ({ out: mul(add(x, y), x) });
+  const [{ receipt }] = planProgram(trace(inputs, fn), device).dispatches;
+  expect(receipt!.alternatives().map(({ variant }) => variant)).toEqual(variants);
+  const outs: Float32Array[] = [];
+  for (const choice of receipt!.alternatives()) {
+    device.decisions.choices.set(receipt!.key, choice);
+    const [{ receipt: tuned }] = planProgram(trace(inputs, fn), device).dispatches;
+    expect(tuned).toMatchObject({ ...choice, reason: 'tuned' });
+    outs.push((await runOp(device, inputs, values, fn)).out as Float32Array);
+  }
+  device.decisions.choices.delete(receipt!.key);
+  for (const out of outs) expect(out).toEqual(outs[0]);
+});
+
+test('the class of pointwise work: sizes, types and broadcasts, not what is computed', () => {
+  const keyOf = (fn: (t: Record<'x' | 'y', Tensor>) => Tensor, y: number[]) =>
+    planProgram(
+      trace({ x: spec([67, 132]), y: spec(y) }, (t) => ({ out: fn(t) })),
+      device,
+    ).dispatches[0].receipt!.key;
+  const key = keyOf(({ x, y }) => add(x, y), [132]);
+  expect(key).toBe('pointwise shape=128x256 dtype=f32 reads=f32:11xf32:01');
+  expect(keyOf(({ x, y }) => geluTanh(mul(x, y)), [132])).toBe(key);
+  expect(keyOf(({ x, y }) => add(x, y), [67, 1])).not.toBe(key);
 });
 
 test.each([[[1, 1]], [[7, 1]], [[5, 3]], [[4, 8]], [[33, 64]]])(

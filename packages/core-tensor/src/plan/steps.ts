@@ -113,6 +113,6 @@ function toStep({ kernel, draft, output }: FusedOp): Step {
     inputs: draft!.tensors.map(whole),
     outputs: [output],
     cost: { flops: elements, bytes: fusedBytes + valueBytes(output) },
-    lower: ({ caps }) => lowerPointwise({ ...fusion!, dtype: output.dtype }, caps),
+    lower: (target) => lowerPointwise({ ...fusion!, dtype: output.dtype }, target),
   };
 }

@@ -16,7 +16,17 @@ import { cpuLanes, type DeviceCaps } from '../caps.ts';
 import { byteLength, type DType } from '../dtype.ts';
 import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
-import { type Dispatch, type Lowering, type Operand, read, scratch, write } from '../kernel.ts';
+import {
+  type Dispatch,
+  type KernelTarget,
+  type Lowering,
+  lowerChosen,
+  type Operand,
+  read,
+  scratch,
+  type Variant,
+  write,
+} from '../kernel.ts';
 import { declare, enables, type Lanes, lanesType, PACK_BF16, store, storesSingly } from '../storage.ts';
 import { elementCount, splitRange, strided, type Window, windowOf } from './access.ts';
 import { operand as operandLeaf, walk } from './expression.ts';
@@ -48,45 +58,77 @@ export interface PointwiseSpec extends Fusion {
   readonly dtype: DType;
 }
 
-/** One pass over the output, of four elements a step where the accesses allow; inputs are the operands. */
-export function lowerPointwise(spec: PointwiseSpec, caps: DeviceCaps): Lowering {
-  const four = takesFourLanes(spec);
-  if (four || storesSingly(spec.dtype, caps)) {
-    return { dispatches: runs(spec, four ? 4 : 1, caps), scratch: [] };
-  }
-  // A packed dtype cannot be stored one element at a time: compute in f32, then pack the dense result.
-  const count = elementCount(spec.shape);
-  const compute = runs({ ...spec, dtype: 'f32' }, 1, caps).map((dispatch) => ({
-    ...dispatch,
-    operands: dispatch.operands.map((operand) =>
-      operand.source === 'output' ? { ...operand, source: 'scratch' as const } : operand,
-    ),
-  }));
+/** The dispatches of one way through memory; undefined where it does not suit the spec. */
+type Way = (spec: PointwiseSpec, lanes: Lanes, caps: DeviceCaps) => Dispatch[] | undefined;
+
+const POINTWISE_VARIANTS: readonly Variant<PointwiseSpec>[] = [
+  variant('rows', rows, (spec, caps) => rows(...computed(spec, caps), caps) !== undefined),
+  variant('blocks', blocks, (spec, caps) => blocks(...computed(spec, caps), caps) !== undefined),
+  variant('line', line, (_, caps) => cpuLanes(caps) > 0),
+  variant('grid', grid, () => true),
+];
+
+/**
+ * One pass over the output by the variant that was chosen for the class of `spec`, else by the first that applies;
+ * four elements a step where the accesses allow. Inputs are the operands.
+ */
+export function lowerPointwise(spec: PointwiseSpec, target: KernelTarget): Lowering {
+  const collapsed = collapse(spec);
+  const classed = { ...collapsed, dtype: spec.dtype, reads: readsOf(collapsed) };
+  return lowerChosen('pointwise', POINTWISE_VARIANTS, classed, target);
+}
+
+/** Each operand's type and the dimensions along which it changes, e.g. `f32:01` for a row: what makes one way faster. */
+const readsOf = ({ operands }: Fusion): string[] =>
+  operands.map(
+    ({ dtype, access }) => `${dtype}:${access.dims.map(({ stride }) => Math.sign(stride)).join('')}`,
+  );
+
+/** What the kernel itself stores, f32 where a packed dtype cannot be stored one element at a time; and its lanes. */
+function computed(spec: PointwiseSpec, caps: DeviceCaps): [PointwiseSpec, Lanes] {
+  if (takesFourLanes(spec)) return [spec, 4];
+  return [storesSingly(spec.dtype, caps) ? spec : { ...spec, dtype: 'f32' }, 1];
+}
+
+function variant(name: string, way: Way, applies: Variant<PointwiseSpec>['applies']): Variant<PointwiseSpec> {
+  return {
+    name,
+    applies,
+    lower(spec, caps) {
+      const [stored, lanes] = computed(spec, caps);
+      const dispatches = way(stored, lanes, caps)!;
+      return stored === spec ? { dispatches, scratch: [] } : packed(spec, dispatches, caps);
+    },
+  };
+}
+
+/** `compute` into scratch, and its results packed. */
+function packed({ shape, dtype }: PointwiseSpec, compute: readonly Dispatch[], caps: DeviceCaps): Lowering {
+  const count = elementCount(shape);
   const dense = { dtype: 'f32' as const, access: strided([1]), count };
-  const pack = runs(
-    { shape: [count], operands: [dense], expression: operandLeaf(0), dtype: spec.dtype },
-    4,
-    caps,
-  ).map((dispatch) => ({
-    ...dispatch,
-    operands: dispatch.operands.map((operand) =>
-      operand.source === 'input' ? { ...operand, ...scratch(0, 'read') } : operand,
-    ),
-  }));
-  return { dispatches: [...compute, ...pack], scratch: [byteLength(count, 'f32')] };
+  const pack = lowerPointwise(
+    { shape: [count], operands: [dense], expression: operandLeaf(0), dtype },
+    { caps },
+  );
+  const rebound = (
+    dispatches: readonly Dispatch[],
+    source: Operand['source'],
+    access: Operand['access'],
+  ): Dispatch[] =>
+    dispatches.map((dispatch) => ({
+      ...dispatch,
+      operands: dispatch.operands.map((operand) =>
+        operand.source === source ? { ...operand, ...scratch(0, access) } : operand,
+      ),
+    }));
+  return {
+    dispatches: [...rebound(compute, 'output', 'read_write'), ...rebound(pack.dispatches, 'input', 'read')],
+    scratch: [byteLength(count, 'f32')],
+  };
 }
 
 /** Independent steps in flight: more of them hide the latency of loads, and take longer to compile. */
 const stepsInFlight = (vector: number): number => (vector > 4 ? 2 : 4);
-
-function runs(spec: PointwiseSpec, lanes: Lanes, caps: DeviceCaps): Dispatch[] {
-  const vector = cpuLanes(caps);
-  if (vector === 0) return grid(spec, lanes, caps);
-  const { shape } = collapse(spec);
-  const columns = shape[shape.length - 1] ?? 1;
-  const walked = shape.length > 1 && columns >= vector * lanes && rows(spec, columns, lanes, vector, caps);
-  return walked || blocks(spec, lanes, vector, caps) || line(spec, lanes, vector, caps);
-}
 
 function grid(spec: PointwiseSpec, lanes: Lanes, caps: DeviceCaps): Dispatch[] {
   const fused = emitFusion(spec, 1, spec.dtype, lanes, caps);
@@ -109,18 +151,19 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   });
 }
 
-function blocks(spec: PointwiseSpec, lanes: Lanes, vector: number, caps: DeviceCaps): Dispatch[] | undefined {
-  const { shape, operands, expression } = collapse(spec);
+function blocks(spec: PointwiseSpec, lanes: Lanes, caps: DeviceCaps): Dispatch[] | undefined {
+  const vector = cpuLanes(caps);
+  const { shape, operands, expression } = spec;
   let pinned = false;
   walk(expression, (node) => {
     if (node.kind === 'coordinate') pinned = true;
   });
-  if (lanes === 1 || shape.length !== 1 || pinned) return undefined;
+  if (vector === 0 || lanes === 1 || shape.length !== 1 || pinned) return undefined;
   const steps = shape[0] / lanes;
   let block = BLOCK_STEPS;
   while (block >= LEAST_BLOCK && (block * ENOUGH_BLOCKS > steps || steps % block !== 0)) block /= 2;
   if (block < LEAST_BLOCK) return undefined;
-  const parts = fusionParts({ shape, operands, expression }, 1, spec.dtype, lanes, caps, block);
+  const parts = fusionParts(spec, 1, spec.dtype, lanes, caps, block);
   const isOne = operands.map(({ access }) => access.dims[0].stride === 0);
   const found = cut(spec, parts, shape[0], QUANTUM, (element) => element, caps);
   const dense = (run: Run) =>
@@ -161,7 +204,8 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   ];
 }
 
-function line(spec: PointwiseSpec, lanes: Lanes, vector: number, caps: DeviceCaps): Dispatch[] {
+function line(spec: PointwiseSpec, lanes: Lanes, caps: DeviceCaps): Dispatch[] {
+  const vector = cpuLanes(caps);
   const fused = emitFusion(spec, 1, spec.dtype, lanes, caps);
   const flights = stepsInFlight(vector);
   const flight = flights * vector;
@@ -191,13 +235,10 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   });
 }
 
-function rows(
-  spec: PointwiseSpec,
-  columns: number,
-  lanes: Lanes,
-  vector: number,
-  caps: DeviceCaps,
-): Dispatch[] | undefined {
+function rows(spec: PointwiseSpec, lanes: Lanes, caps: DeviceCaps): Dispatch[] | undefined {
+  const vector = cpuLanes(caps);
+  const columns = spec.shape[spec.shape.length - 1] ?? 1;
+  if (vector === 0 || spec.shape.length < 2 || columns < vector * lanes) return undefined;
   const fused = emitRowFusion(spec, columns, 1, spec.dtype, lanes, caps);
   const steps = columns / lanes;
   const columnSteps = Math.min(steps, BLOCK_STEPS);
@@ -351,6 +392,6 @@ function cutElements(spec: PointwiseSpec, fused: FusedCode, caps: DeviceCaps): R
   const found = cut(spec, fused, elementCount(spec.shape), QUANTUM, (element) => element, caps);
   if (found) return found;
   throw new TooLargeError(
-    `pointwise: an operand of shape [${spec.shape}] does not fit in a binding of ${caps.limits.maxStorageBufferBindingSize} bytes`,
+    `pointwise: ${QUANTUM} elements do not fit in a binding of ${caps.limits.maxStorageBufferBindingSize} bytes`,
   );
 }
