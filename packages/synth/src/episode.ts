@@ -42,11 +42,17 @@ interface Played {
   readonly run: HandsRun;
 }
 
-/** @param acts two or more. @throws what Rapier throws where WebAssembly cannot run. */
+/** What hands do in a room as it is when they begin. */
+export type ChooseAct = (now: World, random: Random) => Action;
+
+/** What may follow an act, at random. */
+export const nextAct: ChooseAct = (now, random) => random.weighted(following(now));
+
+/** @param acts one or more, all as long. @throws what Rapier throws where WebAssembly cannot run. */
 export async function simulateEpisode(
   world: World,
   settings: PlanSettings,
-  acts: number,
+  acts: readonly ChooseAct[],
 ): Promise<SimulatedClip | Rejected> {
   const { seed } = world;
   const { frames, fixedCamera } = settings;
@@ -78,26 +84,24 @@ export async function simulateEpisode(
     return fault(own, part, since(run, first)) ?? { act: { action, from }, hands: all, run };
   };
 
-  const begin = settings.action ?? room.action;
   const played: Played[] = [];
-  for (let k = 0; k < acts; k++) {
-    const span = [Math.round((k * frames) / acts), Math.round(((k + 1) * frames) / acts)] as const;
+  for (const [k, choose] of acts.entries()) {
+    const span = [k, k + 1].map((nth) => Math.round((nth * frames) / acts.length)) as [number, number];
     const before = played.at(-1);
     const now = before ? worldAt(room, before.run.moving, span[0] - 1) : room;
     let result: Played | Rejection = 'no-motion';
     for (let tried = 0; tried < TRIES && typeof result === 'string'; tried++) {
       const random = Random.fork(seed, `act ${k} ${tried}`);
-      const action = before ? random.weighted(following(now)) : begin;
-      result = await play(span, now, before?.hands ?? [], action, random);
+      result = await play(span, now, before?.hands ?? [], choose(now, random), random);
     }
-    if (typeof result === 'string') return { seed, action: begin, rejected: result };
+    if (typeof result === 'string') return { seed, action: room.action, rejected: result };
     played.push(result);
   }
 
   const { hands, run } = played.at(-1)!;
   const acting = seen(hands);
   const plan = {
-    action: begin,
+    action: played[0].act.action,
     caption: captionOf(room, acting, run),
     acting,
     forearms: forearmsFor(room, acting),
@@ -121,7 +125,7 @@ function openness({ motion }: ReturnType<typeof findBody>): number | undefined {
 }
 
 /** What opens or closes the room's thing as it is now. */
-function ownAction(world: World): Action {
+export function ownAction(world: World): Action {
   const open = openness(findBody(world, world.actor));
   const joint = JOINTS.find(({ rooms }) => rooms.includes(world.action));
   if (open === undefined || !joint) return world.action;

@@ -4,7 +4,8 @@ export { tryingCaption } from './caption/words.ts';
 export { clipOf } from './clip-of.ts';
 export { fault, OPENED } from './fault.ts';
 export { handScene } from './hands/hand-scene.ts';
-export { drawEnd } from './judging/end.ts';
+export { drawEnd, until, withoutHands } from './judging/end.ts';
+export { LIVE_ACTS, type LiveRoom, liveRoom } from './judging/live-room.ts';
 export {
   CANDIDATES,
   type CandidateName,

@@ -4,7 +4,7 @@
  */
 import { type HandSide, type Hands, NO_HANDS, SIDES, type Trajectory } from '@dwm/renderer';
 import { clipOf } from './clip-of.ts';
-import { simulateEpisode } from './episode.ts';
+import { nextAct, simulateEpisode } from './episode.ts';
 import { fault } from './fault.ts';
 import { planAction } from './motion/plan-action.ts';
 import { runHands } from './physics/run-hands.ts';
@@ -29,7 +29,9 @@ export async function simulate(
   const { acts = 1, fps = 8 } = settings;
   const own = { ...settings, fps, fixedCamera };
   if (acts > 1) {
-    const episode = await simulateEpisode(world, own, acts);
+    const begin = settings.action ?? world.action;
+    const later = Array.from({ length: acts - 1 }, () => nextAct);
+    const episode = await simulateEpisode(world, own, [() => begin, ...later]);
     return 'rejected' in episode ? episode : dropped(episode, random);
   }
   const plan = planAction(world, own);

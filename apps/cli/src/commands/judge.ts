@@ -57,8 +57,9 @@ Example:
           .default('own'),
       )
       .addOption(memoryOption())
-      .option('--oracle', 'the simulator answers in place of the model: the ceiling')
       .option('--out <dir>', 'keeps the result of every room, and verdict.json', 'runs/judge');
+    if (name !== 'live')
+      command.option('--oracle', 'the simulator answers in place of the model: the ceiling');
     if (name === 'plan') {
       command
         .option('--population <n>', 'paths a round', integer(2), SEARCH.population)

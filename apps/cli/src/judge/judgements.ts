@@ -1,10 +1,11 @@
 /** What a world model is asked in rooms that nobody trained on, and what its answers come to. */
 import { join } from 'node:path';
 import { type Share, shareOf, shareText } from '@dwm/dwm-model';
-import { CANDIDATES, MISSES, OPENED } from '@dwm/synth';
+import { CANDIDATES, LIVE_ACTS, MISSES, OPENED } from '@dwm/synth';
 import { SEARCH } from '../plan/search.ts';
 import type { Captions } from './captions.ts';
 import { directionOfRoom, type OpeningRoom, rightOf } from './direction.ts';
+import { type LiveRoomResult, LiveRooms, RUN_FRAMES } from './live.ts';
 import { AS_IT_WAS, type MissedRoom, missedRoom } from './near-misses.ts';
 import { planRoom } from './planning.ts';
 import { firstPlace, RIGHT, rankRoom } from './ranking.ts';
@@ -144,6 +145,33 @@ const plan: Judgement = async (setup, asked, seeds) => {
   };
 };
 
+const live: Judgement = async (setup, { count, captions }, seeds) => {
+  const right = (all: readonly LiveRoomResult[]) => all.filter(({ end }) => end > 0).length;
+  const rooms = new LiveRooms(setup);
+  const { judged, rejected } = await judgeSeeds(
+    { ...seeds, count },
+    (seed) => rooms.room(seed, captions),
+    (all) => `${right(all)} of ${all.length} end as they should`,
+  ).finally(() => rooms.destroy());
+  const results = judged.map(({ result }) => result);
+  const acts = LIVE_ACTS.map((name, k): [string, Share] => [
+    name,
+    shareOf(results.filter((room) => room.acts[k] > 0).length, count),
+  ]);
+  const end = shareOf(right(results), count);
+  const unchanged = sum(results.map((room) => room.unchanged)) / count;
+  return {
+    ...{ judged, rejected },
+    data: { acts: Object.fromEntries(acts), end, unchanged },
+    lines: [
+      'the thing is as it should be after the hands',
+      ...acts.map(([name, share]) => `  ${name.padEnd(29)}${shareText(share)}`),
+      `and at frame ${RUN_FRAMES - 1}               ${shareText(end)}`,
+      `unchanged region there         ${unchanged.toFixed(1)} dB`,
+    ],
+  };
+};
+
 /** Each with the usual count of rooms, or of clips. */
 export const JUDGEMENTS = {
   rank: { run: rank, count: 50, about: 'five candidates a room: is the one that opens the drawer first' },
@@ -156,6 +184,11 @@ export const JUDGEMENTS = {
     run: nearMisses,
     count: 100,
     about: 'a hand that does not take hold leaves the scene as it was',
+  },
+  live: {
+    run: live,
+    count: 100,
+    about: 'a live model keeps what hands open, shuts it with them, and does not drift',
   },
   plan: { run: plan, count: 10, about: 'a hand path found by search opens the drawer in the physics' },
 } as const satisfies Record<string, { run: Judgement; count: number; about: string }>;

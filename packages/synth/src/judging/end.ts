@@ -1,4 +1,5 @@
 /** How a clip ends, to be compared with how a model says it ends. */
+import type { Trajectory } from '@dwm/renderer';
 import type { PassRenderer } from '../passes/index.ts';
 import type { SimulatedClip } from '../types.ts';
 
@@ -18,6 +19,37 @@ export function endOf(clip: SimulatedClip, moving = clip.moving): SimulatedClip 
     forearms: Object.fromEntries(forearms),
   };
 }
+
+/** The first frames of a clip. */
+export function until(clip: SimulatedClip, frames: number): SimulatedClip {
+  const begin = <T>(list: readonly T[]) => list.slice(0, frames);
+  const forearms = Object.entries(clip.forearms).map(([side, arm]) => [
+    side,
+    { ...arm, elbows: begin(arm.elbows), shoulders: begin(arm.shoulders) },
+  ]);
+  return {
+    ...clip,
+    moving: clip.moving.map((part) => ({
+      ...part,
+      worlds: begin(part.worlds),
+      ...(part.opening && { opening: begin(part.opening) }),
+    })),
+    trajectory: { ...clip.trajectory, frames: begin(clip.trajectory.frames) },
+    acting: { ...clip.acting, frames: begin(clip.acting.frames) },
+    forearms: Object.fromEntries(forearms),
+  };
+}
+
+/** A clip whose hands are not there. */
+export const withoutHands = (clip: SimulatedClip): SimulatedClip => ({
+  ...clip,
+  ...{ acting: noHands(clip.acting), trajectory: noHands(clip.trajectory), forearms: {} },
+});
+
+const noHands = (path: Trajectory): Trajectory => ({
+  ...path,
+  frames: path.frames.map((frame) => ({ ...frame, hands: { left: null, right: null } })),
+});
 
 /**
  * The picture of a clip's end, with hands and arms.
