@@ -8,28 +8,20 @@ import type { PlannedDispatch } from './plan/plan.ts';
  * its kernels, seconds to minutes.
  */
 export function onKernelsCompiled(device: Device, tell: (done: number, asked: number) => void): void {
-  Pipelines.of(device).onCompiled = tell;
+  pipelinesOf(device).onCompiled = tell;
 }
 
-export class Pipelines {
-  static readonly #byDevice = new WeakMap<Device, Pipelines>();
+const create = (device: Device) => new Pipelines(device);
+export const pipelinesOf = (device: Device): Pipelines => device.once(create);
 
-  static of(device: Device): Pipelines {
-    let pipelines = Pipelines.#byDevice.get(device);
-    if (!pipelines) {
-      pipelines = new Pipelines(device);
-      Pipelines.#byDevice.set(device, pipelines);
-    }
-    return pipelines;
-  }
-
+class Pipelines {
   readonly #device: Device;
   readonly #compiled = new Map<string, Promise<GPUComputePipeline>>();
   #done = 0;
   /** Is told how many pipelines are compiled of all that were asked for so far. */
   onCompiled: ((done: number, asked: number) => void) | undefined;
 
-  private constructor(device: Device) {
+  constructor(device: Device) {
     this.#device = device;
   }
 

@@ -8,7 +8,7 @@ import type { Device, DeviceBuffer } from './device/device.ts';
 import type { Filled } from './device/verdicts.ts';
 import { DeviceTensor } from './device-tensor.ts';
 import { InvalidArgumentError } from './errors.ts';
-import { Pipelines } from './pipelines.ts';
+import { pipelinesOf } from './pipelines.ts';
 import {
   type Plan,
   type PlannedDispatch,
@@ -106,7 +106,7 @@ export class Program<I extends Record<string, TensorSpec>, O extends Record<stri
         { neededBytes: needed, allocatedBytes: memory.allocated, limitBytes: memory.limit },
       );
     }
-    const pipelines = Pipelines.of(device);
+    const pipelines = pipelinesOf(device);
     const compiled = await device.wait(
       Promise.all(plan.dispatches.map((dispatch) => pipelines.get(dispatch))),
     );

@@ -31,6 +31,14 @@ test('capabilities are plain data and agree with the device', async () => {
   expect(subgroupMinSize >= 4).toBe(subgroups);
 });
 
+test('what is made once a device is not shared between devices', async () => {
+  const [a, b] = [await open(), await open()];
+  const make = (device: Device) => ({ device });
+  expect(a.once(make)).toBe(a.once(make));
+  expect(a.once(make).device).toBe(a);
+  expect(b.once(make).device).toBe(b);
+});
+
 test('limits can be tightened, never loosened', async () => {
   const { caps } = await open({
     limits: { maxStorageBufferBindingSize: 65536, minStorageBufferOffsetAlignment: 512 },

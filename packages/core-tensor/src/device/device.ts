@@ -78,6 +78,7 @@ export class Device {
   #loss: DeviceLostError | undefined;
   readonly #waiters = new Set<(reason: DeviceLostError) => void>();
   readonly #verdicts: Verdicts;
+  readonly #made = new Map<unknown, unknown>();
 
   constructor(gpu: GPUDevice, caps: DeviceCaps, memoryLimit = Number.POSITIVE_INFINITY) {
     this.gpu = gpu;
@@ -150,6 +151,12 @@ export class Device {
     memory.buffers += 1;
     memory.peak = Math.max(memory.peak, memory.allocated);
     return buffer;
+  }
+
+  /** What `make` makes for this device, made once: pipelines, layouts and the like. The function itself is the key. */
+  once<T>(make: (device: Device) => T): T {
+    if (!this.#made.has(make)) this.#made.set(make, make(this));
+    return this.#made.get(make) as T;
   }
 
   /**

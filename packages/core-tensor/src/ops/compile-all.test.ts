@@ -18,7 +18,7 @@ import {
 } from '@dwm/kernels-wgsl';
 import { expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
-import { Pipelines } from '../pipelines.ts';
+import { pipelinesOf } from '../pipelines.ts';
 import { type PlannedDispatch, planProgram } from '../plan/plan.ts';
 import type { Precision, Tensor } from '../tensor.ts';
 import { EVERY_OP } from './every-op.ts';
@@ -75,7 +75,7 @@ type Compiled = Pick<PlannedDispatch, 'label' | 'wgsl' | 'uniforms'> & {
 async function compileOne(dispatch: Compiled, caps: DeviceCaps): Promise<void> {
   const whole = /workgroup_size\((128|256)\)/.test(dispatch.wgsl);
   if (caps !== LARGE && (whole || !dispatch.wgsl.includes('subgroup_matrix'))) {
-    await device.wait(Pipelines.of(device).get(dispatch as PlannedDispatch));
+    await device.wait(pipelinesOf(device).get(dispatch as PlannedDispatch));
     return;
   }
   const module = device.gpu.createShaderModule({ code: dispatch.wgsl });

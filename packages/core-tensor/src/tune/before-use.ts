@@ -21,16 +21,8 @@ interface Hooks {
   readonly watchers: Set<(plan: Plan) => void>;
 }
 
-const byDevice = new WeakMap<Device, Hooks>();
-
-function hooksOf(device: Device): Hooks {
-  let hooks = byDevice.get(device);
-  if (!hooks) {
-    hooks = { watchers: new Set() };
-    byDevice.set(device, hooks);
-  }
-  return hooks;
-}
+const noHooks = (): Hooks => ({ watchers: new Set() });
+const hooksOf = (device: Device): Hooks => device.once(noHooks);
 
 export const setFirstUse = (device: Device, firstUse: FirstUse): void => {
   hooksOf(device).firstUse = firstUse;

@@ -53,7 +53,7 @@ export const storedDtype = (dtype: SafetensorsDtype): DType | undefined => DTYPE
 const CHUNK = 4 << 20;
 /** Bytes that may wait in a device's staging copies: memory stays flat however large the file is. */
 const STAGED = 128 << 20;
-const staged = new WeakMap<Device, number>();
+const staging = () => ({ bytes: 0 });
 
 /** Reads a weight of the file into `tensor`. */
 export async function fillTensor(
@@ -63,11 +63,14 @@ export async function fillTensor(
   onBytes?: (bytes: number) => void,
 ): Promise<void> {
   const { device } = tensor;
+  const staged = device.once(staging);
   for await (const { offset, bytes } of checkpoint.streamTensor(stored, CHUNK)) {
     tensor.writeBytes(bytes, offset);
-    const waiting = (staged.get(device) ?? 0) + bytes.byteLength;
-    staged.set(device, waiting < STAGED ? waiting : 0);
-    if (waiting >= STAGED) await device.done();
+    staged.bytes += bytes.byteLength;
+    if (staged.bytes >= STAGED) {
+      staged.bytes = 0;
+      await device.done();
+    }
     onBytes?.(bytes.byteLength);
   }
 }

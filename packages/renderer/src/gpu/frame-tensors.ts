@@ -55,7 +55,7 @@ struct Place { width: u32, height: u32, offset: u32, near: f32 }
 }
 `;
 
-const pipelines = new WeakMap<Device, Map<FrameKind, GPUComputePipeline>>();
+const noPipelines = () => new Map<FrameKind, GPUComputePipeline>();
 
 /** A tensor for `frames` frames: [frames, height, width, 3], or [frames, height, width] for depth and indices. */
 export function frameTensor(
@@ -125,12 +125,8 @@ export function packFrame(
 }
 
 function pipelineFor(device: Device, kind: FrameKind): GPUComputePipeline {
-  let all = pipelines.get(device);
-  if (!all) {
-    all = new Map();
-    pipelines.set(device, all);
-  }
-  let pipeline = all.get(kind);
+  const pipelines = device.once(noPipelines);
+  let pipeline = pipelines.get(kind);
   if (!pipeline) {
     const module = device.gpu.createShaderModule({ label: `pack ${kind}`, code: shader(kind) });
     pipeline = device.gpu.createComputePipeline({
@@ -138,7 +134,7 @@ function pipelineFor(device: Device, kind: FrameKind): GPUComputePipeline {
       layout: 'auto',
       compute: { module },
     });
-    all.set(kind, pipeline);
+    pipelines.set(kind, pipeline);
   }
   return pipeline;
 }

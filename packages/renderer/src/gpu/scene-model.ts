@@ -292,29 +292,21 @@ function uploadPrimitive(device: Device, primitive: Primitive, own: Own): Primit
   };
 }
 
-const layouts = new WeakMap<Device, GPUBindGroupLayout>();
-
 /** Bind group 1 of the mesh shader. */
-export function materialLayout(device: Device): GPUBindGroupLayout {
-  let layout = layouts.get(device);
-  if (!layout) {
-    const visibility = GPUShaderStage.FRAGMENT;
-    layout = device.gpu.createBindGroupLayout({
-      label: 'material',
-      entries: [
-        { binding: 0, visibility, buffer: {} },
-        ...Array.from({ length: SLOT_COUNT }, (_, i) => ({ binding: 1 + i, visibility, texture: {} })),
-        ...Array.from({ length: SLOT_COUNT }, (_, i) => ({
-          binding: 1 + SLOT_COUNT + i,
-          visibility,
-          sampler: {},
-        })),
-        { binding: 1 + 2 * SLOT_COUNT, visibility, sampler: {} },
-      ],
-    });
-    layouts.set(device, layout);
-  }
-  return layout;
+export const materialLayout = (device: Device): GPUBindGroupLayout => device.once(createMaterialLayout);
+
+function createMaterialLayout({ gpu }: Device): GPUBindGroupLayout {
+  const visibility = GPUShaderStage.FRAGMENT;
+  const slots = Array.from({ length: SLOT_COUNT }, (_, i) => i);
+  return gpu.createBindGroupLayout({
+    label: 'material',
+    entries: [
+      { binding: 0, visibility, buffer: {} },
+      ...slots.map((i) => ({ binding: 1 + i, visibility, texture: {} })),
+      ...slots.map((i) => ({ binding: 1 + SLOT_COUNT + i, visibility, sampler: {} })),
+      { binding: 1 + 2 * SLOT_COUNT, visibility, sampler: {} },
+    ],
+  });
 }
 
 async function createMaterialGroup(

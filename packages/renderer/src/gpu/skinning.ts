@@ -47,7 +47,10 @@ struct Sizes { vertices: u32, influences: u32, hasNormals: u32 }
 }
 `;
 
-const pipelines = new WeakMap<Device, GPUComputePipeline>();
+function pipelineOf({ gpu }: Device): GPUComputePipeline {
+  const module = gpu.createShaderModule({ label: 'skinning', code: SHADER });
+  return gpu.createComputePipeline({ label: 'skinning', layout: 'auto', compute: { module } });
+}
 
 /** One primitive with its skin; `positions` and `normals` hold world vertices once `write` has run. */
 export class SkinnedVertices {
@@ -100,15 +103,9 @@ export class SkinnedVertices {
       this.normals,
     ];
     this.#owned = inputs;
-    let pipeline = pipelines.get(device);
-    if (!pipeline) {
-      const module = gpu.createShaderModule({ label: 'skinning', code: SHADER });
-      pipeline = gpu.createComputePipeline({ label: 'skinning', layout: 'auto', compute: { module } });
-      pipelines.set(device, pipeline);
-    }
-    this.#pipeline = pipeline;
+    this.#pipeline = device.once(pipelineOf);
     this.#group = gpu.createBindGroup({
-      layout: pipeline.getBindGroupLayout(0),
+      layout: this.#pipeline.getBindGroupLayout(0),
       entries: inputs.map((buffer, binding) => ({ binding, resource: { buffer: buffer.gpu } })),
     });
   }

@@ -88,22 +88,15 @@ interface Pipelines {
   readonly face: GPUComputePipeline;
 }
 
-const compiled = new WeakMap<Device, Pipelines>();
-
-function pipelinesOf(device: Device): Pipelines {
-  let pipelines = compiled.get(device);
-  if (!pipelines) {
-    const module = device.gpu.createShaderModule({ label: 'MANO', code: SHADER });
-    const create = (entryPoint: string) =>
-      device.gpu.createComputePipeline({
-        label: `MANO ${entryPoint}`,
-        layout: 'auto',
-        compute: { module, entryPoint },
-      });
-    pipelines = { place: create('place'), face: create('face') };
-    compiled.set(device, pipelines);
-  }
-  return pipelines;
+function pipelinesOf({ gpu }: Device): Pipelines {
+  const module = gpu.createShaderModule({ label: 'MANO', code: SHADER });
+  const create = (entryPoint: string) =>
+    gpu.createComputePipeline({
+      label: `MANO ${entryPoint}`,
+      layout: 'auto',
+      compute: { module, entryPoint },
+    });
+  return { place: create('place'), face: create('face') };
 }
 
 /** A hand posed by MANO parameters, from the user's own MANO file. */
@@ -162,7 +155,7 @@ export class ManoHand implements HandGeometry {
         indexCount: faces.length,
       },
     ];
-    const { place, face } = pipelinesOf(device);
+    const { place, face } = device.once(pipelinesOf);
     const pass = (pipeline: GPUComputePipeline, bindings: readonly number[]) => ({
       pipeline,
       group: gpu.createBindGroup({

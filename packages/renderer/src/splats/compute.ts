@@ -4,12 +4,11 @@
  */
 import { type Device, type DeviceBuffer, GpuValidationError, InvalidArgumentError } from '@dwm/core-tensor';
 
-const compiled = new WeakMap<Device, Map<string, Promise<GPUComputePipeline>>>();
+const noPipelines = () => new Map<string, Promise<GPUComputePipeline>>();
 
 /** The pipeline of `wgsl`'s entry point `main`, its layout read off the shader. */
 export function computePipeline(device: Device, label: string, wgsl: string): Promise<GPUComputePipeline> {
-  const pipelines = compiled.get(device) ?? new Map<string, Promise<GPUComputePipeline>>();
-  compiled.set(device, pipelines);
+  const pipelines = device.once(noPipelines);
   let pipeline = pipelines.get(wgsl);
   if (!pipeline) {
     const module = device.gpu.createShaderModule({ code: wgsl, label });
