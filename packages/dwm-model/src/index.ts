@@ -167,6 +167,7 @@ export {
   wanTransformer,
 } from './wan/index.ts';
 export { readJson } from './weights/config.ts';
+export { widenChannels } from './weights/input-channels.ts';
 export {
   closeLora,
   type GivenLoras,
@@ -176,14 +177,11 @@ export {
   type LoraChoice,
   type LoraFiles,
   loraBytes,
-  loraRemarks,
-  type MergedLora,
-  type MergeOptions,
-  mergeLora,
   NON_LORA_FILE,
   openLora,
-  weighLora,
-  widenChannels,
-} from './weights/lora.ts';
+} from './weights/lora-files.ts';
+export { loraRemarks } from './weights/lora-remarks.ts';
+export { weighLora } from './weights/low-rank.ts';
+export { type MergedLora, type MergeOptions, mergeLora } from './weights/merge-lora.ts';
 export { loadParameters, Parameters } from './weights/parameters.ts';
 export type { QuantizedDtype } from './weights/quantized.ts';

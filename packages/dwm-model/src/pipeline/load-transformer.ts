@@ -8,8 +8,9 @@ import {
   transformerParameters,
 } from '../transformer/index.ts';
 import { readJson } from '../weights/config.ts';
+import { widenChannels } from '../weights/input-channels.ts';
 import { loadBlocks, loadWithLoras } from '../weights/load-blocks.ts';
-import { type GivenLoras, widenChannels } from '../weights/lora.ts';
+import type { GivenLoras } from '../weights/lora-files.ts';
 
 /**
  * Channels of DWM's input for C latent channels: noisy C, mask 1, static C, hand C; its inpainting base has no hand.

@@ -16,8 +16,9 @@ import {
   parameter,
   toFloat32,
 } from '@dwm/core-tensor';
-import { closeLora, LORA_FILE, loraScaleOf, NON_LORA_FILE, openLora } from '../weights/lora.ts';
+import { closeLora, LORA_FILE, NON_LORA_FILE, openLora } from '../weights/lora-files.ts';
 import { loraNames, wholeNames } from '../weights/lora-names.ts';
+import { loraScaleOf } from '../weights/merge-lora.ts';
 import { type ParameterSpecs, Parameters } from '../weights/parameters.ts';
 import type { PackedLayout } from './packed.ts';
 import { peftName, type Trainable } from './trainable.ts';

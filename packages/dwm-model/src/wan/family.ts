@@ -21,8 +21,8 @@ import {
 import { fromConfig } from '../schedulers/index.ts';
 import { latentSizeOf } from '../vae/index.ts';
 import { readJson } from '../weights/config.ts';
+import { widenChannels } from '../weights/input-channels.ts';
 import { loadWithLoras } from '../weights/load-blocks.ts';
-import { widenChannels } from '../weights/lora.ts';
 import { firstThere } from '../weights/model-files.ts';
 import { wanConditioning } from './conditioning.ts';
 import { hasUmt5, isWan, readWanTransformer, UMT5_FILES, wanFiles } from './files.ts';

@@ -9,7 +9,8 @@ import {
 } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { loraRemarks, type MergedLora, mergeLora } from '../weights/lora.ts';
+import { loraRemarks } from '../weights/lora-remarks.ts';
+import { type MergedLora, mergeLora } from '../weights/merge-lora.ts';
 import { Parameters } from '../weights/parameters.ts';
 import { type LightX2VOptions, mergeLightX2V, WAN_LORA } from './lora.ts';
 

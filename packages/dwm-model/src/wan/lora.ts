@@ -10,7 +10,7 @@ import {
   openSafetensors,
 } from '@dwm/core-tensor';
 import { type LoadedBlocks, mergeInto } from '../weights/load-blocks.ts';
-import type { MergedLora } from '../weights/lora.ts';
+import type { MergedLora } from '../weights/merge-lora.ts';
 import { diffusersName } from './transformer/names.ts';
 
 /** How files name what belongs to a Wan transformer, and how the original merges it. */

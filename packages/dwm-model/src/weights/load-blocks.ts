@@ -5,15 +5,12 @@ import {
   closeLora,
   closeLoras,
   type GivenLoras,
-  inOne,
   type LoraFiles,
-  type MergedLora,
-  type MergeOptions,
-  mergeLora,
   openLoras,
   trainedChannels,
-} from './lora.ts';
+} from './lora-files.ts';
 import { MOST_LORAS } from './low-rank.ts';
+import { inOne, type MergedLora, type MergeOptions, mergeLora } from './merge-lora.ts';
 import { loadParameters, type Parameters } from './parameters.ts';
 import { withScales } from './quantized.ts';
 

@@ -6,7 +6,9 @@ import { openNodeDevice } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startFromLora } from '../training/export.ts';
 import { PackedLayout } from '../training/packed.ts';
-import { LORA_FILE, loraRemarks, type MergedLora, mergeLora, NON_LORA_FILE, openLora } from './lora.ts';
+import { LORA_FILE, NON_LORA_FILE, openLora } from './lora-files.ts';
+import { loraRemarks } from './lora-remarks.ts';
+import { type MergedLora, mergeLora } from './merge-lora.ts';
 import { Parameters } from './parameters.ts';
 
 const Q = 'transformer_blocks.0.attn1.to_q';

@@ -24,7 +24,7 @@ import { quantizeModel } from '../node/quantize/quantize-model.ts';
 import { loadTransformer } from '../pipeline/load-transformer.ts';
 import { readModelShapes } from '../pipeline/plan-model.ts';
 import { timestepTable, transformer } from '../transformer/index.ts';
-import { weighLora } from './lora.ts';
+import { weighLora } from './low-rank.ts';
 import { project, quantizedCount, requireTrainable } from './quantized.ts';
 
 const golden = join(import.meta.dirname, '../../tests/golden/transformer_train');

@@ -31,7 +31,8 @@ import {
   transformerParameters,
 } from '../../transformer/index.ts';
 import { readJson } from '../../weights/config.ts';
-import { LORA_FILE, NON_LORA_FILE, widenChannels } from '../../weights/lora.ts';
+import { widenChannels } from '../../weights/input-channels.ts';
+import { LORA_FILE, NON_LORA_FILE } from '../../weights/lora-files.ts';
 import { loadParameters, type Parameters, type StoredAs } from '../../weights/parameters.ts';
 import { requireTrainable } from '../../weights/quantized.ts';
 import { describedRules, openExamples } from './dwm-examples.ts';

@@ -5,7 +5,7 @@ import { openDirectory } from '@dwm/core-tensor/node';
 import type { ExperimentConfig } from '../../training/config.ts';
 import type { TrainStep } from '../../training/train-step.ts';
 import type { Trainable } from '../../training/trainable.ts';
-import { hasLora, LORA_FILES } from '../../weights/lora.ts';
+import { hasLora, LORA_FILES } from '../../weights/lora-files.ts';
 import { listCheckpoints, readPacked, readState, type TrainingState } from './checkpoint.ts';
 import { initializeModel } from './model-folder.ts';
 import type { Inputs } from './task.ts';

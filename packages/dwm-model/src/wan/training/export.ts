@@ -2,7 +2,7 @@
 import { type ModelFolder, type SafetensorsDtype, toBfloat16 } from '@dwm/core-tensor';
 import { startFromLora, TRANSFORMER_FILE } from '../../training/export.ts';
 import { PackedLayout } from '../../training/packed.ts';
-import { NON_LORA_FILE } from '../../weights/lora.ts';
+import { NON_LORA_FILE } from '../../weights/lora-files.ts';
 import { WAN_LORA } from '../lora.ts';
 import type { WanLora } from './trainable.ts';
 

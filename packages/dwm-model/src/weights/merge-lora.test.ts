@@ -18,7 +18,8 @@ import { relativeError } from '@dwm/core-tensor/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadTransformer } from '../pipeline/load-transformer.ts';
 import { timestepTable, transformer, transformerParameters } from '../transformer/index.ts';
-import { closeLora, LORA_FILE, mergeLora, NON_LORA_FILE, openLora } from './lora.ts';
+import { closeLora, LORA_FILE, NON_LORA_FILE, openLora } from './lora-files.ts';
+import { mergeLora } from './merge-lora.ts';
 import { loadParameters } from './parameters.ts';
 
 const golden = join(import.meta.dirname, '../../tests/golden/transformer_train');

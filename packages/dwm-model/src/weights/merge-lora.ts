@@ -7,17 +7,13 @@ import {
   type Checkpoint,
   cast,
   type Device,
-  DeviceTensor,
+  type DeviceTensor,
   elementCount,
   evaluate,
-  InvalidArgumentError,
   InvalidFileError,
   isPacked,
-  type ModelFolder,
   matmul,
   mul,
-  openTensorFile,
-  pad,
   parameter,
   reshape,
   spec,
@@ -25,11 +21,11 @@ import {
   toFloat32,
   toNumbers,
 } from '@dwm/core-tensor';
-import { readJson } from './config.ts';
+import { ownShape, widened } from './input-channels.ts';
+import type { LoraFiles } from './lora-files.ts';
 import { type LoraLayer, type LoraNames, loraNames, type NamingOptions, wholeNames } from './lora-names.ts';
-import { type LoraConfig, type LoraScale, layerValue, loraScale, readLoraConfig } from './lora-scale.ts';
-import { lowRankName } from './low-rank.ts';
-import { firstThere } from './model-files.ts';
+import { type LoraScale, layerValue, loraScale } from './lora-scale.ts';
+import { keepBeside } from './low-rank.ts';
 import {
   checkNames,
   fillTensor,
@@ -40,117 +36,6 @@ import {
 } from './parameters.ts';
 import { isLinearWeight } from './quantized.ts';
 import { Rewriter } from './rewriter.ts';
-
-/** File name of a LoRA as diffusers saves it. */
-export const LORA_FILE = 'pytorch_lora_weights.safetensors';
-/** File name of the weights that were trained whole beside a LoRA. */
-export const NON_LORA_FILE = 'non_lora_weights.safetensors';
-
-/** Names of the LoRA file, the first that is there: the original's for CogVideoX and for Wan, an older form, PEFT's. */
-export const LORA_FILES = [
-  LORA_FILE,
-  'lora_diffusion_pytorch_model.safetensors',
-  'pytorch_lora_weights.bin',
-  'adapter_model.safetensors',
-  'adapter_model.bin',
-] as const;
-const NON_LORA_FILES = [NON_LORA_FILE, 'non_lora_weights.pt'];
-const PEFT_CONFIG = 'adapter_config.json';
-
-/** The files of a LoRA folder, opened. */
-export interface LoraFiles {
-  readonly lora: Checkpoint;
-  /** Tensors trained whole, by their name in the network. */
-  readonly whole?: Checkpoint;
-  /** What the file, or PEFT's config beside it, says of alpha and rank. */
-  readonly config?: LoraConfig;
-}
-
-/** A LoRA that a network is loaded with. */
-export interface LoraChoice {
-  readonly folder: ModelFolder;
-  /** It counts so many times; 1 unless told. */
-  readonly weight?: number;
-}
-
-/** A folder, or several with their weights, which stay beside the network's. */
-export type GivenLoras = ModelFolder | readonly LoraChoice[];
-
-/** The given LoRAs one by one; a folder alone is one of them. */
-export const loraChoices = (given: GivenLoras | undefined): readonly LoraChoice[] => {
-  if (!given) return [];
-  return 'open' in given ? [{ folder: given }] : given;
-};
-
-/** Whether there is a LoRA in the folder. */
-export const hasLora = async (folder: ModelFolder): Promise<boolean> =>
-  (await firstThere(folder, LORA_FILES)) !== undefined;
-
-/** @throws InvalidFileError when the folder has no LoRA file, or what it says of itself cannot be. */
-export async function openLora(folder: ModelFolder): Promise<LoraFiles> {
-  const lora = await openTensorFile(await folder.open((await firstThere(folder, LORA_FILES)) ?? LORA_FILE));
-  try {
-    const beside = (await folder.exists(PEFT_CONFIG)) ? await readJson(folder, PEFT_CONFIG) : undefined;
-    const config = readLoraConfig(lora.name, lora.metadata, beside);
-    const wholeFile = await firstThere(folder, NON_LORA_FILES);
-    const whole = wholeFile === undefined ? undefined : await openTensorFile(await folder.open(wholeFile));
-    return { lora, whole, config };
-  } catch (error) {
-    await lora.close();
-    throw error;
-  }
-}
-
-/** Closes the files of a LoRA. */
-export async function closeLora({ lora, whole }: LoraFiles): Promise<void> {
-  await lora.close();
-  await whole?.close();
-}
-
-/** A LoRA that is open, and how often it counts. */
-export interface OpenedLora {
-  readonly files: LoraFiles;
-  readonly weight: number;
-}
-
-/** @throws InvalidFileError as `openLora`. */
-export async function openLoras(given: GivenLoras | undefined): Promise<OpenedLora[]> {
-  const opened: OpenedLora[] = [];
-  try {
-    for (const { folder, weight = 1 } of loraChoices(given))
-      opened.push({ files: await openLora(folder), weight });
-    return opened;
-  } catch (error) {
-    await closeLoras(opened);
-    throw error;
-  }
-}
-
-/** Closes the files of all of them. */
-export async function closeLoras(opened: readonly OpenedLora[]): Promise<void> {
-  for (const { files } of opened) await closeLora(files);
-}
-
-/** Bytes of the tensors of LoRAs, from their headers. */
-export async function loraBytes(given: GivenLoras): Promise<number> {
-  const opened = await openLoras(given);
-  try {
-    const entries = opened.flatMap(({ files }) => [...files.lora.tensors.values()]);
-    return entries.reduce((sum, { begin, end }) => sum + end - begin, 0);
-  } finally {
-    await closeLoras(opened);
-  }
-}
-
-/** Input channels of the patch projection `patch` that was trained whole, if there is one. */
-export function trainedChannels({ lora, whole }: LoraFiles, patch: string): number | undefined {
-  for (const file of [whole, lora]) {
-    const name = file && wholeNames(file.tensors.keys(), new Set([patch])).whole.get(patch);
-    const shape = name === undefined ? undefined : file!.tensors.get(name)!.shape;
-    if (shape && shape.length > 3) return shape[1];
-  }
-  return undefined;
-}
 
 /** What a merge did. */
 export interface MergedLora {
@@ -384,62 +269,6 @@ function productShape(lora: Checkpoint, target: DeviceTensor, { down, up }: Lora
   return { rank, outputs, rest };
 }
 
-/** The shape that a file has a weight of `wide` shape in: its own where it was made for fewer input channels. */
-const ownShape = (given: readonly number[], wide: readonly number[]): readonly number[] =>
-  narrower(given, wide) ? given : wide;
-
-/** Whether a convolution's weight was made for fewer input channels: those of the base, which come first. */
-const narrower = (given: readonly number[], wide: readonly number[]): boolean =>
-  given.length > 2 &&
-  given.length === wide.length &&
-  given[1] < wide[1] &&
-  given.every((size, i) => i === 1 || size === wide[i]);
-
-/** With zeros for the input channels beyond. */
-const widened = (x: Tensor, { 1: channels }: readonly number[]): Tensor =>
-  x.shape[1] === channels ? x : pad(x, 1, 0, channels - x.shape[1]);
-
-/** Puts an update beside the weight of a linear layer of `shape`. */
-async function keepBeside(
-  device: Device,
-  parameters: Parameters,
-  file: Checkpoint,
-  { down, up }: LoraLayer,
-  place: { readonly module: string; readonly lora: number; readonly shape: readonly number[] },
-  weight: number,
-  factor: number,
-): Promise<void> {
-  const { module, lora, shape } = place;
-  const [rank] = file.tensors.get(down)!.shape;
-  const specs: ParameterSpecs = {
-    [down]: { shape: [rank, shape[1]] },
-    [up]: { shape: [shape[0], rank] },
-  };
-  const low = await loadParameters(device, file, specs, { ignore: () => true });
-  parameters.replace(lowRankName(module, lora, 'a'), low.tensors.get(down)!);
-  parameters.replace(lowRankName(module, lora, 'b'), low.tensors.get(up)!);
-  const name = lowRankName(module, lora, 'scale');
-  const scale = new DeviceTensor(device, spec([1]), name);
-  parameters.replace(name, scale);
-  parameters.besides[lora].set(scale, factor);
-  scale.write(new Float32Array([weight * factor]));
-}
-
-/**
- * Counts a LoRA that was loaded beside the weights another number of times, 0 for not at all. What runs next has it.
- * @param lora its number, in the order of loading, from 0.
- * @throws InvalidArgumentError where no such LoRA is beside the weights.
- */
-export function weighLora({ besides }: Parameters, lora: number, weight: number): void {
-  const scales = besides[lora];
-  if (!scales?.size)
-    throw new InvalidArgumentError(
-      'lora',
-      `there is no LoRA ${lora} beside the weights; load several, or quantize`,
-    );
-  for (const [scale, factor] of scales) scale.write(new Float32Array([weight * factor]));
-}
-
 async function addDifference(
   device: Device,
   parameters: Parameters,
@@ -489,60 +318,4 @@ async function replaceWhole(
       parameters.replace(name, out);
     }
   }
-}
-
-/** Names of tensors in a line. */
-const SHOWN = 8;
-
-/**
- * What a merge has to tell, a line each: how updates were weighted where that is not plainly B·A, whose alpha was not
- * used, and the first of the tensors that found no place.
- * @param experiment alpha in the experiment file, and what the file is called.
- */
-export function loraRemarks(
-  { scales, differences, unused, warnings }: MergedLora,
-  experiment?: { readonly file: string; readonly alpha: number },
-): { readonly warnings: string[]; readonly notes: string[] } {
-  const notes: string[] = [];
-  const all = [...warnings];
-  const round = (x: number) => Number(x.toPrecision(4));
-  for (const { alpha, rank, factor, source, layers } of scales) {
-    const of = scales.length > 1 ? ` in ${layers} layers` : '';
-    if (source !== undefined && factor !== 1) {
-      notes.push(
-        `LoRA: alpha ${round(alpha)} of rank ${rank}${of}, as ${source} says: B·A counts ${round(factor)} times`,
-      );
-    }
-    if (!experiment || experiment.alpha === alpha) continue;
-    const differs = `lora_alpha ${experiment.alpha} in ${experiment.file} differs from`;
-    all.push(
-      source === undefined
-        ? `${differs} the rank ${rank} in the file${of}; alpha is set to the rank`
-        : `${differs} alpha ${round(alpha)}${of} that ${source} says; the latter is used`,
-    );
-  }
-  if (differences > 0)
-    notes.push(`LoRA: a difference is added to ${differences} tensor${differences === 1 ? '' : 's'}`);
-  if (unused.length > 0) {
-    const [belong, are] = unused.length === 1 ? ['belongs', 'is'] : ['belong', 'are'];
-    const more = unused.length > SHOWN ? ` and ${unused.length - SHOWN} others` : '';
-    all.push(
-      `LoRA: ${unused.slice(0, SHOWN).join(', ')}${more} ${belong} to nothing in this network and ${are} left out`,
-    );
-  }
-  return { warnings: all, notes };
-}
-
-/** A patch projection [dim, channels, p, p] given `extra` more input channels, all zero. */
-export async function widenChannels(
-  device: Device,
-  parameters: Parameters,
-  name: string,
-  extra: number,
-): Promise<void> {
-  const target = parameters.tensors.get(name)!;
-  // Floats of a byte are not written by kernels.
-  const dtype = isPacked(target.dtype) ? 'f32' : target.dtype;
-  const { out } = await evaluate(device, { out: cast(pad(parameter(target), 1, 0, extra), dtype) });
-  parameters.replace(name, out);
 }
