@@ -16,6 +16,7 @@ import { BesideButtons, BesidePanes } from './stage/beside.tsx';
 import { createHand } from './stage/hand.ts';
 import { HandPanel } from './stage/hand-panel.tsx';
 import { Stage } from './stage/stage.tsx';
+import { Working } from './stage/working.tsx';
 import { createBeside } from './state/beside.ts';
 import { createSession } from './state/session.ts';
 import type { DeviceInfo } from './worker/protocol.ts';
@@ -31,18 +32,18 @@ const runsOn = ({ name, software }: DeviceInfo) =>
 
 export function App() {
   const session = createSession();
-  const { state } = session;
+  const { engine, room, run, model } = session;
   const hand = createHand(session);
   const beside = createBeside(session);
   const [own, setOwn] = createSignal(false);
-  const frames = () => state.scene?.frames ?? 1;
-  const fps = () => state.scene?.fps ?? 8;
+  const frames = () => room.state.scene?.frames ?? 1;
+  const fps = () => room.state.scene?.fps ?? 8;
   const clock = createClock(frames, fps);
   const dropouts = createMemo(() => {
-    const { hands } = state;
+    const { hands } = room.state;
     return hands ? Array.from({ length: hands.frames }, (_, i) => isEmpty(hands, i)) : [];
   });
-  const busy = () => state.phase !== 'ready' || !!state.run || !!state.task || state.pending > 0;
+  const busy = () => session.busy() || session.queue.waiting() > 0;
   onMount(() => {
     session.start();
     addEventListener('keydown', keys);
@@ -51,7 +52,7 @@ export function App() {
   // An answer is seen from its beginning.
   createEffect(
     on(
-      () => state.generated,
+      () => run.state.generated,
       (made) => made && clock.rewind(),
       { defer: true },
     ),
@@ -68,7 +69,10 @@ export function App() {
         <h1>Dexterous World Model</h1>
         <p>Drag a hand in a room. A neural network draws what it does.</p>
       </header>
-      <main aria-busy={busy() && !state.run} data-phase={state.run ? 'running' : state.phase}>
+      <main
+        aria-busy={busy() && !run.state.progress}
+        data-phase={run.state.progress ? 'running' : engine.state.phase}
+      >
         <div class="theatre" classList={{ compared: beside.any() }}>
           <Stage session={session} hand={hand} clock={clock} />
           <BesidePanes beside={beside} clock={clock} />
@@ -77,6 +81,7 @@ export function App() {
         <Status session={session} />
         <div class="buttons">
           <BesideButtons beside={beside} busy={busy()} />
+          <Working tasks={session.tasks} at="beside" label="Progress of what is put beside it" />
           <Share session={session} />
         </div>
         <Gallery session={session} onOwn={() => setOwn(true)} />
@@ -95,8 +100,8 @@ export function App() {
       <footer>
         <p>
           Everything runs in this page.
-          <Show when={state.device}>{(device) => <> {runsOn(device())}</>}</Show>
-          <Show when={state.model}>
+          <Show when={engine.state.device}>{(device) => <> {runsOn(device())}</>}</Show>
+          <Show when={model.state.info}>
             {(model) => (
               <>
                 {' '}

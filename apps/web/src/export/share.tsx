@@ -1,38 +1,39 @@
 /** What a visitor can take along: the video, a GIF, a sheet of stills, the motion, and a link that makes it again. */
 import { writeTransforms } from '@dwm/renderer';
 import { createEffect, createSignal, on, Show } from 'solid-js';
-import { unwrap } from 'solid-js/store';
+import { Working } from '../stage/working.tsx';
 import type { Session } from '../state/session.ts';
+import type { Task } from '../state/tasks.ts';
 import type { Clip } from '../worker/protocol.ts';
 import { writeLink } from './link.ts';
 import { save } from './save.ts';
 
 export function Share(props: { session: Session }) {
   const { session } = props;
-  const { state } = session;
-  const [link, setLink] = createSignal<string>();
-  const [working, setWorking] = createSignal(false);
+  const { notice, room, run, tasks } = session;
+  const [address, setAddress] = createSignal<string>();
   let turn = 0;
   // The address follows what it stands for: an old link would bring back another room.
   createEffect(
     on(
-      () => [state.roomRef, state.settings, state.motions, state.videos, state.wordsFrom],
+      () => [room.state.ref, run.state.settings, room.state.motions, room.state.videos, run.state.wordsFrom],
       async () => {
         // Until its room is there, a link is all that says which.
-        if (!state.room || !location.hash.startsWith('#dwm')) return;
-        setLink(undefined);
+        if (!room.state.info || !location.hash.startsWith('#dwm')) return;
+        setAddress(undefined);
         const shared = session.shared();
         const mine = ++turn;
         const hash = shared && (await writeLink(shared));
         if (mine !== turn) return;
         history.replaceState(null, '', hash ?? location.pathname + location.search);
-        if (hash) setLink(location.href);
+        if (hash) setAddress(location.href);
       },
       { defer: true },
     ),
   );
   const rows = (): { label: string; frames: Clip }[] => {
-    const { scene, hands, generated } = unwrap(state);
+    const { scene, hands } = room.now();
+    const { generated } = run.now();
     const all = [
       { label: 'scene', frames: scene },
       { label: 'hands', frames: hands },
@@ -40,17 +41,25 @@ export function Share(props: { session: Session }) {
     ];
     return all.filter((row): row is { label: string; frames: Clip } => row.frames !== undefined);
   };
-  const run = (work: () => Promise<void>) => async () => {
-    setWorking(true);
-    await work().catch((error) => session.complain(error));
-    setWorking(false);
-  };
+  /** A file that the engine writes; it needs no device for it, and no turn. */
+  const write = (name: string, type: string, content: (task: Task) => Promise<Uint8Array>) => () =>
+    tasks
+      .run('share', async (task) => {
+        task.say(`Writing ${name} …`);
+        const bytes = await content(task);
+        if (!task.signal.aborted) save(name, type, bytes);
+      })
+      .catch(notice.show);
   const video = (format: 'mp4' | 'gif', type: string) =>
-    run(async () => {
-      const clips = rows().map(({ frames }) => frames);
-      save(`dwm.${format}`, type, await session.engine().call(format, { clips }));
-    });
-  const blocked = () => working() || !!state.run || !!state.task;
+    write(`dwm.${format}`, type, (task) => task.call(format, { clips: rows().map(({ frames }) => frames) }));
+  const link = async () => {
+    turn++;
+    const hash = await writeLink(session.shared()!);
+    history.replaceState(null, '', hash);
+    setAddress(location.href);
+    await navigator.clipboard?.writeText(location.href).catch(() => {});
+  };
+  const blocked = () => !!tasks.at('share') || !!tasks.at('stage');
   return (
     <details class="menu">
       <summary>Share</summary>
@@ -64,43 +73,34 @@ export function Share(props: { session: Session }) {
         <button
           type="button"
           disabled={blocked()}
-          onClick={run(async () => {
-            save('dwm.png', 'image/png', await session.engine().call('sheet', { rows: rows() }));
-          })}
+          onClick={write('dwm.png', 'image/png', (task) => task.call('sheet', { rows: rows() }))}
         >
           Contact sheet (png)
         </button>
         <button
           type="button"
-          disabled={!state.motions}
+          disabled={!room.state.motions}
           onClick={() =>
-            save('trajectory.json', 'application/json', writeTransforms(unwrap(state).motions!.present))
+            save('trajectory.json', 'application/json', writeTransforms(room.now().motions!.present))
           }
         >
           Motion (json)
         </button>
-        <button
-          type="button"
-          disabled={!session.shared()}
-          onClick={run(async () => {
-            turn++;
-            const hash = await writeLink(session.shared()!);
-            history.replaceState(null, '', hash);
-            setLink(location.href);
-            await navigator.clipboard?.writeText(location.href).catch(() => {});
-          })}
-        >
+        <button type="button" disabled={!session.shared()} onClick={() => link().catch(notice.show)}>
           Link
         </button>
+      </div>
+      <div class="buttons">
+        <Working tasks={tasks} at="share" label="Progress of the file" />
       </div>
       <Show when={!session.shared()}>
         <p class="hint">A link can carry a built-in room only, not your own files.</p>
       </Show>
-      <Show when={link()}>
-        {(address) => (
+      <Show when={address()}>
+        {(text) => (
           <label>
             The link, also in the address bar and copied
-            <input type="text" readonly value={address()} onFocus={(event) => event.currentTarget.select()} />
+            <input type="text" readonly value={text()} onFocus={(event) => event.currentTarget.select()} />
           </label>
         )}
       </Show>

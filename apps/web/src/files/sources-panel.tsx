@@ -4,7 +4,8 @@ import { pickedFiles } from '../model-store/dropped.ts';
 import type { Kept } from '../model-store/opfs.ts';
 import { NumberField } from '../run/number-field.tsx';
 import { ROOM_NUMBER } from '../state/limits.ts';
-import { DEFAULT_ROOM, type Session } from '../state/session.ts';
+import { DEFAULT_ROOM } from '../state/room.ts';
+import type { Session } from '../state/session.ts';
 import { takeIn } from './take-in.ts';
 
 const megabytes = (files: Kept['files']) =>
@@ -12,14 +13,14 @@ const megabytes = (files: Kept['files']) =>
 
 export function SourcesPanel(props: { session: Session; open: boolean; onToggle: (open: boolean) => void }) {
   const { session } = props;
-  const { state } = session;
+  const { room } = session;
   let panel!: HTMLDetailsElement;
   // What is opened from elsewhere on the page comes into sight.
   createEffect(() => {
     if (props.open) panel.scrollIntoView({ block: 'nearest' });
   });
-  const busy = () => state.phase !== 'ready' || !!state.run || !!state.task;
-  const seed = () => (state.roomRef.kind === 'synthetic' ? state.roomRef.seed : DEFAULT_ROOM);
+  const busy = () => session.busy();
+  const seed = () => (room.state.ref.kind === 'synthetic' ? room.state.ref.seed : DEFAULT_ROOM);
   const useSeed = (next: number) => session.useRoom({ kind: 'synthetic', seed: next });
   return (
     <details
@@ -67,7 +68,7 @@ function ModelFields(props: { session: Session; busy: boolean }) {
   const [keep, setKeep] = createSignal(false);
   const [url, setUrl] = createSignal('');
   const [kept, setKept] = createSignal<readonly Kept[]>([]);
-  const list = async () => setKept(await session.engine().call('listModels', undefined));
+  const list = async () => setKept(await session.engine.client().call('listModels', undefined));
   return (
     <fieldset
       class="wide"
@@ -129,11 +130,11 @@ function ModelFields(props: { session: Session; busy: boolean }) {
                 disabled={props.busy}
                 aria-label={`Remove ${model.name} from this browser`}
                 onClick={async () => {
-                  await session
-                    .engine()
+                  await session.engine
+                    .client()
                     .call('forgetModel', model.id)
                     .then(list)
-                    .catch((error) => session.complain(error));
+                    .catch(session.notice.show);
                 }}
               >
                 Remove
@@ -142,7 +143,7 @@ function ModelFields(props: { session: Session; busy: boolean }) {
           )}
         </For>
       </ul>
-      <Show when={props.session.state.model}>
+      <Show when={session.model.state.info}>
         {(model) => (
           <small>
             Now: {model().name}

@@ -8,10 +8,10 @@ export async function takeIn(
   { folder, files }: { readonly folder: string | undefined; readonly files: readonly DroppedFile[] },
   keep = false,
 ): Promise<void> {
-  const { phase, run, task } = session.state;
-  if (phase !== 'ready' || run || task) {
+  const { phase } = session.engine.state;
+  if (session.busy()) {
     const lost = phase === 'lost' || phase === 'failed';
-    session.complain(
+    session.notice.show(
       new Error(
         lost
           ? 'nothing can be opened without a graphics device; press Start again first'
@@ -40,7 +40,7 @@ export async function takeIn(
           ...(caption && { caption }),
         });
       } catch (error) {
-        session.complain(error);
+        session.notice.show(error);
       }
       break;
     case 'trajectory':
@@ -48,13 +48,13 @@ export async function takeIn(
         const { readRecording } = await import('./recording.ts');
         const lines: string[] = [];
         const motion = await readRecording(what.files, (line) => lines.push(line));
-        if ((await session.useMotion(motion)) && lines.length > 0)
-          session.complain(new Error(lines.join('; ')));
+        if ((await session.motions.use(motion)) && lines.length > 0)
+          session.notice.show(new Error(lines.join('; ')));
       } catch (error) {
-        session.complain(error);
+        session.notice.show(error);
       }
       break;
     case 'unknown':
-      session.complain(new Error(what.reason));
+      session.notice.show(new Error(what.reason));
   }
 }

@@ -6,10 +6,10 @@ import { GALLERY } from './rooms.ts';
 
 export function Gallery(props: { session: Session; onOwn: () => void }) {
   const { session } = props;
-  const { state } = session;
-  const busy = () => state.phase !== 'ready' || !!state.run || !!state.task;
+  const { room } = session;
+  const busy = () => session.busy();
   const current = () => {
-    const ref = state.opening ?? state.roomRef;
+    const ref = room.state.opening ?? room.state.ref;
     return ref.kind === 'synthetic' ? ref.seed : undefined;
   };
   return (
@@ -23,7 +23,7 @@ export function Gallery(props: { session: Session; onOwn: () => void }) {
                 type="button"
                 class="room"
                 disabled={busy()}
-                aria-current={seed === current() && !state.videos}
+                aria-current={seed === current() && !room.state.videos}
                 onClick={() => session.useRoom({ kind: 'synthetic', seed, exact: true })}
               >
                 <Recording seed={seed} label="" />

@@ -9,15 +9,15 @@ const memory = (software?: boolean) => (software ? 'memory' : 'graphics memory')
 
 export function GenerateBar(props: { session: Session }) {
   const { session } = props;
-  const { state } = session;
+  const { engine, room, run, queue } = session;
   const [asked, setAsked] = createSignal(false);
   // Pressed while a field still takes effect, it runs with what the field says.
   const able = () =>
     !asked() &&
-    state.phase === 'ready' &&
-    !state.run &&
-    !!state.scene &&
-    (!!state.plan?.fits || state.pending > 0);
+    engine.state.phase === 'ready' &&
+    !run.state.progress &&
+    !!room.state.scene &&
+    (!!run.state.plan?.fits || queue.waiting() > 0);
   const generate = () => {
     setAsked(true);
     session.generate().finally(() => setAsked(false));
@@ -27,10 +27,10 @@ export function GenerateBar(props: { session: Session }) {
       <button type="button" disabled={!able()} onClick={generate}>
         Generate
       </button>
-      <Show when={state.plan?.fits && state.plan}>
-        {(plan) => <span>{`takes ${size(plan().bytes)} of ${memory(state.device?.software)}`}</span>}
+      <Show when={run.state.plan?.fits && run.state.plan}>
+        {(plan) => <span>{`takes ${size(plan().bytes)} of ${memory(engine.state.device?.software)}`}</span>}
       </Show>
-      <Show when={state.generated}>
+      <Show when={run.state.generated}>
         {(made) => (
           <span data-made={made().of.seed}>
             {`seed ${made().of.seed}, ${made().seconds.toFixed(1)} s${made().of.composite ? ', composited' : ''}`}
@@ -43,14 +43,14 @@ export function GenerateBar(props: { session: Session }) {
 
 /** A run that does not fit, and the size that would. */
 export function Refusal(props: { session: Session }) {
-  const { state } = props.session;
+  const { engine, run } = props.session;
   return (
-    <Show when={state.plan && !state.plan.fits && state.plan}>
+    <Show when={run.state.plan && !run.state.plan.fits && run.state.plan}>
       {(plan) => (
         <div class="error" role="alert">
           <span>
             {Number.isFinite(plan().bytes)
-              ? `This run needs ${size(plan().bytes)} of ${memory(state.device?.software)}, ${size(plan().limit)} are allowed.`
+              ? `This run needs ${size(plan().bytes)} of ${memory(engine.state.device?.software)}, ${size(plan().limit)} are allowed.`
               : 'The device cannot hold this run at all.'}
           </span>
           <Show when={plan().instead} fallback={<span>No size of this model would fit.</span>}>

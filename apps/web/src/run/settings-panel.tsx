@@ -7,12 +7,12 @@ import { NumberField } from './number-field.tsx';
 
 export function SettingsPanel(props: { session: Session }) {
   const { session } = props;
-  const { state } = session;
-  const busy = () => state.phase !== 'ready' || !!state.run || !!state.task;
+  const { engine, run, model } = session;
+  const busy = () => session.busy();
   const number = (key: keyof typeof LIMITS, label: string, step: number) => (
     <NumberField
       label={label}
-      value={state.settings?.[key] ?? LIMITS[key].min}
+      value={run.state.settings?.[key] ?? LIMITS[key].min}
       min={LIMITS[key].min}
       max={LIMITS[key].max}
       step={step}
@@ -29,8 +29,8 @@ export function SettingsPanel(props: { session: Session }) {
       {number('height', 'Height, pixels', 16)}
       {number('frames', 'Frames', 4)}
       <NumberField
-        label={state.device?.software ? 'Memory, GB' : 'Graphics memory, GB'}
-        value={state.memoryLimit}
+        label={engine.state.device?.software ? 'Memory, GB' : 'Graphics memory, GB'}
+        value={run.state.memoryLimit}
         min={MEMORY.min}
         max={MEMORY.max}
         disabled={busy()}
@@ -39,30 +39,30 @@ export function SettingsPanel(props: { session: Session }) {
       <label class="check wide">
         <input
           type="checkbox"
-          checked={state.settings?.composite ?? false}
+          checked={run.state.settings?.composite ?? false}
           disabled={busy()}
           onChange={async (event) => {
             const input = event.currentTarget;
             if (!(await session.change({ composite: input.checked })))
-              input.checked = state.settings?.composite ?? false;
+              input.checked = run.state.settings?.composite ?? false;
           }}
         />
         Composite: where nothing changes, the scene's own pixels in place of the model's
       </label>
-      <Show when={state.model?.takesText}>
+      <Show when={model.state.info?.takesText}>
         <label class="wide">
           What the model is told
           <textarea
             rows="2"
             maxlength="2000"
-            value={state.settings?.prompt}
+            value={run.state.settings?.prompt}
             disabled={busy()}
             onChange={(event) => session.say(event.currentTarget.value)}
           />
         </label>
-        <p class="hint wide" data-words={state.wordsFrom}>
-          {WORDS_FROM[state.wordsFrom]}{' '}
-          <Show when={state.wordsFrom === 'typed'}>
+        <p class="hint wide" data-words={run.state.wordsFrom}>
+          {WORDS_FROM[run.state.wordsFrom]}{' '}
+          <Show when={run.state.wordsFrom === 'typed'}>
             <button type="button" disabled={busy()} onClick={() => session.say(undefined)}>
               Use the page's words
             </button>

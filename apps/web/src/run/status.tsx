@@ -4,25 +4,26 @@ import type { Session } from '../state/session.ts';
 import { Refusal } from './generate-bar.tsx';
 
 export function Status(props: { session: Session }) {
-  const { state } = props.session;
+  const { engine, model, notice, room, run } = props.session;
   const notes = () => {
-    const { videos, room, model, generated } = state;
-    const limit = !videos && room && room.seed === undefined && model?.limit;
-    const given = videos ? videos.notes : room?.notes;
-    return new Set([...(limit ? [limit] : []), ...(given ?? []), ...(generated?.warnings ?? [])]);
+    const { videos, info } = room.state;
+    const limit = !videos && info && info.seed === undefined && model.state.info?.limit;
+    const given = videos ? videos.notes : info?.notes;
+    const warnings = run.state.generated?.warnings;
+    return new Set([...(limit ? [limit] : []), ...(given ?? []), ...(warnings ?? [])]);
   };
   return (
     <>
       <For each={[...notes()]}>{(line) => <p class="hint">{line}</p>}</For>
       <Refusal session={props.session} />
-      <Show when={state.error}>
+      <Show when={notice.line()}>
         {(error) => (
           <div class="error" role="alert">
             <span>{error()}</span>
             <Show
-              when={state.phase === 'lost' || state.phase === 'failed'}
+              when={engine.state.phase === 'lost' || engine.state.phase === 'failed'}
               fallback={
-                <button type="button" onClick={() => props.session.dismiss()}>
+                <button type="button" onClick={() => props.session.notice.dismiss()}>
                   Close
                 </button>
               }

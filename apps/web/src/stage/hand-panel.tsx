@@ -1,6 +1,5 @@
 /** The hand in detail: how it is held, motions that are ready, recordings, and the visitor's own hands. */
 import { createEffect, createSignal, For, onCleanup } from 'solid-js';
-import { unwrap } from 'solid-js/store';
 import { type HandRig, handBefore, POSTURES, type Posture } from '../scene-editor/hand-rig.ts';
 import { PRESET_NAMES, PRESETS, type PresetName, presetTrajectory } from '../scene-editor/presets.ts';
 import { type Recording, record } from '../scene-editor/recorder.ts';
@@ -10,12 +9,11 @@ import type { Hand } from './hand.ts';
 
 export function HandPanel(props: { session: Session; hand: Hand }) {
   const { session, hand } = props;
-  const { state } = session;
+  const { room, run } = session;
   const [recorded, setRecorded] = createSignal<number>();
   let recording: Recording | undefined;
-  const blocked = () =>
-    state.phase !== 'ready' || !!state.task || !!state.run || !!state.videos || recorded() !== undefined;
-  const lens = () => ({ ...unwrap(state).motions!.present.frames[0].intrinsics });
+  const blocked = () => session.busy() || !!room.state.videos || recorded() !== undefined;
+  const lens = () => ({ ...room.now().motions!.present.frames[0].intrinsics });
   const free = (by: (now: HandRig) => HandRig) => {
     hand.enter();
     hand.change(({ camera, hand: now }) => ({
@@ -31,7 +29,7 @@ export function HandPanel(props: { session: Session; hand: Hand }) {
     hand.enter();
     recording = record(
       () => hand.frame(lens()),
-      state.settings!,
+      run.state.settings!,
       setRecorded,
       (trajectory) => {
         recording = undefined;
@@ -49,7 +47,7 @@ export function HandPanel(props: { session: Session; hand: Hand }) {
   const preset = (name: PresetName) => {
     const { hand: from, camera } = hand.rigs()!;
     const open = from.guide ? handBefore(camera, from.side) : from;
-    void session.answer(presetTrajectory(name, open, camera, lens(), state.settings!));
+    void session.answer(presetTrajectory(name, open, camera, lens(), run.state.settings!));
   };
   const rig = () => hand.rigs()?.hand;
   return (
@@ -116,15 +114,15 @@ export function HandPanel(props: { session: Session; hand: Hand }) {
       <div class="buttons">
         <button
           type="button"
-          disabled={blocked() || !state.motions?.past.length}
-          onClick={() => session.undo()}
+          disabled={blocked() || !room.state.motions?.past.length}
+          onClick={() => session.motions.undo()}
         >
           Undo
         </button>
         <button
           type="button"
-          disabled={blocked() || !state.motions?.future.length}
-          onClick={() => session.redo()}
+          disabled={blocked() || !room.state.motions?.future.length}
+          onClick={() => session.motions.redo()}
         >
           Redo
         </button>
@@ -137,10 +135,10 @@ export function HandPanel(props: { session: Session; hand: Hand }) {
         onClick={toggleRecording}
       >
         {recorded() === undefined
-          ? `Record ${((state.settings?.frames ?? 0) / (state.settings?.fps ?? 1)).toFixed(1)} s`
+          ? `Record ${((run.state.settings?.frames ?? 0) / (run.state.settings?.fps ?? 1)).toFixed(1)} s`
           : recorded() === 0
             ? 'Recording starts when a hand is seen'
-            : `Stop: ${recorded()} of ${state.settings?.frames}`}
+            : `Stop: ${recorded()} of ${run.state.settings?.frames}`}
       </button>
     </details>
   );

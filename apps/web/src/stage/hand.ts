@@ -1,7 +1,6 @@
 /** The hand that a visitor takes, and the eye that sees it: where they are, what is being dragged, and what comes of it. */
 import type { Intrinsics } from '@dwm/renderer';
 import { createEffect, createSignal, on, onCleanup } from 'solid-js';
-import { unwrap } from 'solid-js/store';
 import { rigOf } from '../scene-editor/camera-rig.ts';
 import type { Change, Rigs } from '../scene-editor/controls.ts';
 import { guideOf } from '../scene-editor/guide.ts';
@@ -13,7 +12,7 @@ import { createGesture } from './gesture.ts';
 import { type Drag, doesAsPlanned, hasMoved, motionOf } from './motion-of.ts';
 
 export function createHand(session: Session) {
-  const { state } = session;
+  const { room, run } = session;
   const [rigs, setRigs] = createSignal<Rigs>();
   const [held, setHeld] = createSignal(false);
   const [tracked, setTracked] = createSignal<Tracked>();
@@ -23,26 +22,26 @@ export function createHand(session: Session) {
   let ownCamera: Rigs['camera'] | undefined;
 
   const begin = () => {
-    const { planned, room } = unwrap(state);
-    if (!planned || !room) return;
-    const guide = guideOf({ trajectory: planned, acts: room.acts });
+    const { planned, info } = room.now();
+    if (!planned || !info) return;
+    const guide = guideOf({ trajectory: planned, acts: info.acts });
     const camera = rigOf(planned.frames[guide?.approach.length ?? 0].camera);
     ownCamera = camera;
     setRigs({ camera, hand: guide ? handHolding(guide) : handBefore(camera, 'right') });
   };
   // Another room, or another size of it.
-  createEffect(on([() => state.room, () => state.planned], begin));
+  createEffect(on([() => room.state.info, () => room.state.planned], begin));
   // What the model made is looked at before anything else.
   createEffect(
     on(
-      () => state.generated,
+      () => run.state.generated,
       (made) => setInRoom(made === undefined),
     ),
   );
 
   /** Back to what it held, or before the eye. */
   const callBack = () => {
-    const lens = unwrap(state).motions?.present.frames[0].intrinsics;
+    const lens = room.now().motions?.present.frames[0].intrinsics;
     setRigs((now) => (now && lens ? { ...now, hand: calledBack(now.hand, now.camera, lens) } : now));
   };
   const enter = () => {
@@ -54,14 +53,14 @@ export function createHand(session: Session) {
     setHeld(false);
     const drag: Drag = { samples, ownCamera: samples.every(({ camera }) => camera === ownCamera) };
     if (hasMoved(drag))
-      void session.answer(motionOf(drag, unwrap(state).planned!), doesAsPlanned(drag)).then((answered) => {
+      void session.answer(motionOf(drag, room.now().planned!), doesAsPlanned(drag)).then((answered) => {
         if (!answered) callBack();
       });
-    else if (state.generated) setInRoom(false);
+    else if (run.state.generated) setInRoom(false);
   };
   const gesture = createGesture(
     () => rigs()!,
-    () => state.settings!.fps,
+    () => run.state.settings!.fps,
     () => setHeld(true),
     answer,
   );

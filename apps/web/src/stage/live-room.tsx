@@ -21,12 +21,12 @@ export function LiveRoom(props: {
 }) {
   let canvas!: HTMLCanvasElement;
   onMount(() => {
-    const engine = props.session.engine();
+    const engine = props.session.engine.client();
     const offscreen = canvas.transferControlToOffscreen();
     engine
       .call('attachView', offscreen, { transfer: [offscreen] })
       .then(() => props.onReady((frame) => engine.call('look', { frame: unwrap(frame) })))
-      .catch((error) => props.session.complain(error));
+      .catch((error) => props.session.notice.show(error));
   });
   return (
     <canvas

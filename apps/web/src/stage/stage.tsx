@@ -3,7 +3,7 @@
  * what the hand did. Whoever takes the hand is back in the room: there is nothing to switch.
  */
 import type { TrajectoryFrame } from '@dwm/renderer';
-import { createEffect, createSignal, type JSX, Match, on, onCleanup, Show, Switch } from 'solid-js';
+import { createEffect, createSignal, Match, on, onCleanup, Show, Switch } from 'solid-js';
 import { Recording } from '../gallery/recording.tsx';
 import { GALLERY } from '../gallery/rooms.ts';
 import type { Clock } from '../panes/clock.ts';
@@ -14,47 +14,46 @@ import { Call } from './call.tsx';
 import type { Hand } from './hand.ts';
 import { LiveRoom, liveLens } from './live-room.tsx';
 import { Picture } from './picture.tsx';
-import { doing, done } from './run-words.ts';
+import { StageButton, Working } from './working.tsx';
 
 type Showing = 'recording' | 'room' | 'answer';
 
 export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
   const { session, hand } = props;
-  const { state } = session;
+  const { engine, room, run, tasks, queue } = session;
   const [look, setLook] = createSignal<(frame: TrajectoryFrame) => Promise<void>>();
   const [seen, setSeen] = createSignal(false);
   const [hovered, setHovered] = createSignal(false);
   let surface!: HTMLDivElement;
 
-  const ready = () => state.phase === 'ready';
-  const made = () => state.preview ?? state.generated?.video;
+  const ready = () => engine.state.phase === 'ready';
+  const made = () => run.state.preview ?? run.state.generated?.video;
   /** The visitor's own video is no room to move in. */
-  const answer = () => made() ?? (state.videos ? state.scene : undefined);
+  const answer = () => made() ?? (room.state.videos ? room.state.scene : undefined);
   /** A room of the gallery is on its way: its own recording is there at once. */
   const comes = () => {
-    const { opening, room } = state;
+    const { opening, info } = room.state;
     const seed = opening?.kind === 'synthetic' ? opening.seed : undefined;
-    return seed !== room?.seed && GALLERY.some((known) => known.seed === seed);
+    return seed !== info?.seed && GALLERY.some((known) => known.seed === seed);
   };
   const showing = (): Showing => {
     if (comes()) return 'recording';
-    if (answer() && (!hand.inRoom() || state.preview || state.videos)) return 'answer';
+    if (answer() && (!hand.inRoom() || run.state.preview || room.state.videos)) return 'answer';
     return ready() && seen() ? 'room' : 'recording';
   };
   /** What plays until the room is there: the room's own recording where there is one. */
   const recording = () => {
-    const { opening, roomRef } = state;
-    const ref = opening ?? roomRef;
+    const ref = room.state.opening ?? room.state.ref;
     return ref.kind === 'synthetic' ? ref.seed : undefined;
   };
-  const lens = () => liveLens(state.motions!.present.frames[0].intrinsics, state.device?.software ?? true);
-  const able = () =>
-    ready() && !state.run && !state.task && state.pending === 0 && !state.videos && hand.rigs() !== undefined;
+  const lens = () =>
+    liveLens(room.state.motions!.present.frames[0].intrinsics, engine.state.device?.software ?? true);
+  const able = () => ready() && queue.waiting() === 0 && !room.state.videos && hand.rigs() !== undefined;
 
   // The worker of before is gone with its canvas.
   createEffect(
     on(
-      () => state.engines,
+      () => engine.state.count,
       () => {
         setLook(undefined);
         setSeen(false);
@@ -63,12 +62,12 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
   );
   // A room is chosen further down the page.
   createEffect(() => {
-    if (state.opening) surface.scrollIntoView({ block: 'nearest' });
+    if (room.state.opening) surface.scrollIntoView({ block: 'nearest' });
   });
   let asked = 0;
   createEffect(() => {
     const draw = look();
-    if (!draw || !ready() || !hand.rigs() || !state.room) return;
+    if (!draw || !ready() || !hand.rigs() || !room.state.info) return;
     hand.tracked();
     if (asked !== 0) return;
     // Many movements come between two pictures: the newest is drawn.
@@ -76,7 +75,7 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
       asked = 0;
       draw(hand.frame(lens())).then(
         () => setSeen(true),
-        (error) => session.complain(error),
+        (error) => session.notice.show(error),
       );
     });
   });
@@ -109,16 +108,15 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
     showing() === 'room' && !hand.tracked() && !isSeen(hand.rigs()!.hand, hand.rigs()!.camera, lens());
   /** A motion that nothing was made of yet: it was opened, or its run was cancelled. */
   const waits = () => {
-    const { motions, planned, videos, generated, scene } = state;
-    return !generated && !!scene && (!!videos || (!!motions && motions.present !== planned));
+    const { motions, planned, videos, scene } = room.state;
+    return !run.state.generated && !!scene && (!!videos || (!!motions && motions.present !== planned));
   };
   const size = () => {
     const clip = answer();
     return clip ? `${clip.width} × ${clip.height} pixels` : '';
   };
   const task = () => {
-    const { room } = state;
-    const known = GALLERY.find(({ seed }) => seed === room?.seed);
+    const known = GALLERY.find(({ seed }) => seed === room.state.info?.seed);
     return known ? `Drag the hand: ${known.name.toLowerCase()}` : 'Drag the hand, then let go';
   };
 
@@ -143,7 +141,7 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
         aria-label="The room. Arrow keys drag the hand, Page Up and Page Down move it away and near, Z and X turn it, G grasps, W A S D walk, Q and E go down and up, H brings the hand back. Let go of the keys, and the model draws what the hand did."
         onKeyDown={keys}
       >
-        <Show when={ready() && state.engines} keyed>
+        <Show when={ready() && engine.state.count} keyed>
           {(_) => <LiveRoom session={session} onReady={(draw) => setLook(() => draw)} />}
         </Show>
         <Recording
@@ -171,42 +169,25 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
         </Show>
         <div class="say" role="status" aria-live="polite">
           <Switch fallback={<span>{task()}</span>}>
-            <Match when={state.run}>
-              {(run) => (
-                <Working
-                  what={doing(run())}
-                  part={done(run())}
-                  label="Progress of the run"
-                  onCancel={session.cancel}
-                />
-              )}
-            </Match>
-            <Match when={state.phase === 'lost' || state.phase === 'failed'}>
+            <Match when={engine.state.phase === 'lost' || engine.state.phase === 'failed'}>
               <span>Stopped</span>
             </Match>
-            <Match when={state.task}>
-              {(busy) => (
-                <Working
-                  what={`${busy().what} …`}
-                  part={busy().done}
-                  label={busy().what}
-                  onCancel={session.cancel}
-                />
-              )}
+            <Match when={tasks.at('stage')}>
+              <Working tasks={tasks} at="stage" label="Progress" />
             </Match>
-            <Match when={!ready() || state.pending > 0}>
+            <Match when={!ready() || (queue.waiting() > 0 && !tasks.at('beside'))}>
               <span>Getting ready …</span>
             </Match>
             <Match when={hand.held()}>
               <span>Let go, and the model draws what happens</span>
             </Match>
-            <Match when={waits() && state.plan?.fits}>
+            <Match when={waits() && run.state.plan?.fits}>
               <StageButton class="main" onClick={() => session.generate()}>
                 Draw what this hand does
               </StageButton>
             </Match>
-            <Match when={state.videos}>
-              <StageButton class="main" onClick={() => session.backToRoom()}>
+            <Match when={room.state.videos}>
+              <StageButton class="main" onClick={() => session.leaveVideos()}>
                 Back to the room
               </StageButton>
             </Match>
@@ -226,40 +207,9 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
         </div>
       </div>
       <p class="warming">
-        <Show when={state.warming}>Preparing the model's shaders, the first time only …</Show>
+        <Show when={tasks.at('under')}>{(task) => task().what}</Show>
       </p>
     </div>
-  );
-}
-
-/** A button on the stage: pressing it takes no hand. */
-function StageButton(props: {
-  class?: string;
-  disabled?: boolean;
-  onClick: () => void;
-  children: JSX.Element;
-}) {
-  return (
-    <button
-      type="button"
-      class={props.class}
-      disabled={props.disabled}
-      on:pointerdown={(event) => event.stopPropagation()}
-      onClick={() => props.onClick()}
-    >
-      {props.children}
-    </button>
-  );
-}
-
-/** What is under way, how much of it is done, and what ends it. */
-function Working(props: { what: string; part: number; label: string; onCancel: () => void }) {
-  return (
-    <>
-      <span>{props.what}</span>
-      <progress max="1" value={props.part} aria-label={props.label} />
-      <StageButton onClick={props.onCancel}>Cancel</StageButton>
-    </>
   );
 }
 

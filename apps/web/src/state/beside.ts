@@ -1,8 +1,9 @@
 /** What stands beside the answer to show what it is worth: the simulator, and what one thing changed would have made. */
 import { createEffect, on } from 'solid-js';
-import { createStore, unwrap } from 'solid-js/store';
+import { createStore } from 'solid-js/store';
 import type { Clip } from '../worker/protocol.ts';
 import type { Session } from './session.ts';
+import type { Task } from './tasks.ts';
 
 export const ASIDES = ['truth', 'apart', 'words'] as const;
 export type Aside = (typeof ASIDES)[number];
@@ -21,55 +22,68 @@ interface Besides {
 }
 
 export function createBeside(session: Session) {
-  const { state: page } = session;
+  const { engine, model, room, run } = session;
   const [state, set] = createStore<Besides>({ shown: {}, truthOn: false });
   // They belong to the hands that are shown.
-  createEffect(on([() => page.hands, () => page.model], () => set({ shown: {} }), { defer: true }));
+  createEffect(
+    on([() => room.state.hands, () => model.state.info], () => set({ shown: {} }), { defer: true }),
+  );
+
+  /** Changes nothing on the stage, and is seen beside it. */
+  async function made(what: string, work: (task: Task) => Promise<Clip>): Promise<Clip | undefined> {
+    let clip: Clip | undefined;
+    await session.queue.attempt('beside', async (task) => {
+      task.say(`${what} …`);
+      clip = await work(task);
+    });
+    return clip;
+  }
 
   const makers: Record<Aside, () => Promise<Clip | undefined>> = {
     truth: () =>
-      session.aside('Running the simulator', (call) => {
-        const trajectory = unwrap(page).motions!.present;
+      made('Running the simulator', ({ call }) => {
+        const trajectory = room.now().motions!.present;
         const { width, height } = trajectory.frames[0].intrinsics;
         const larger = LARGER * Math.max(width, height) > LONGEST ? 1 : LARGER;
         return call('truth', { trajectory, larger });
       }),
     apart: () =>
-      session.aside('Drawing the hand held back', async (call) => {
-        const { motions, settings } = unwrap(page);
-        const trajectory = await call('apart', { trajectory: motions!.present });
+      made('Drawing the hand held back', async ({ call }) => {
+        const trajectory = await call('apart', { trajectory: room.now().motions!.present });
         const clips = await call('condition', { trajectory });
-        return (await call('generate', { ...clips, settings: settings! })).video;
+        return (await call('generate', { ...clips, settings: run.now().settings! })).video;
       }),
     words: () =>
-      session.aside('Drawing with other words', async (call) => {
-        const { scene, hands, settings } = unwrap(page);
-        const told = { ...settings!, prompt: OTHER_WORDS };
+      made('Drawing with other words', async ({ call }) => {
+        const { scene, hands } = room.now();
+        const told = { ...run.now().settings!, prompt: OTHER_WORDS };
         return (await call('generate', { scene: scene!, hands: hands!, settings: told })).video;
       }),
   };
   const show = async (aside: Aside) => {
-    const { hands } = unwrap(page);
+    const { hands } = room.now();
     const clip = await makers[aside]();
-    if (clip && hands === unwrap(page).hands) set({ shown: { ...state.shown, [aside]: clip } });
+    if (clip && hands === room.now().hands) set({ shown: { ...state.shown, [aside]: clip } });
   };
   createEffect(
     on(
-      () => page.generated,
-      (made) => {
-        if (made && state.truthOn && able('truth')) void show('truth');
+      () => run.state.generated,
+      (answer) => {
+        if (answer && state.truthOn && able('truth')) void show('truth');
       },
       { defer: true },
     ),
   );
   /** Whether there is anything to show: only made-up rooms can be simulated, and only some models take words. */
   const able = (aside: Aside) =>
-    page.phase === 'ready' &&
-    !page.run &&
-    !!page.motions &&
+    engine.state.phase === 'ready' &&
+    !run.state.progress &&
+    !!room.state.motions &&
     (aside === 'words'
-      ? !!page.model?.takesText && !!page.plan?.fits
-      : page.room?.seed !== undefined && !page.videos && (aside === 'truth' || !!page.plan?.fits));
+      ? !!model.state.info?.takesText && !!run.state.plan?.fits
+      : room.state.info?.seed !== undefined &&
+        !room.state.videos &&
+        (aside === 'truth' || !!run.state.plan?.fits));
 
   return {
     state,

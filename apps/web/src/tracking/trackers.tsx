@@ -25,14 +25,14 @@ export function Trackers(props: { session: Session; onTracked: (tracked: Tracked
       const stopping = await follow();
       setStop(() => stopping);
     } catch (error) {
-      props.session.complain(error);
+      props.session.notice.show(error);
     } finally {
       setStarting(false);
     }
   };
   const fail = (error: unknown) => {
     end();
-    props.session.complain(error);
+    props.session.notice.show(error);
   };
 
   return (

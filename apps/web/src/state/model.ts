@@ -1,0 +1,32 @@
+/** The model that is loaded, and where it came from, so that another engine can load it again. */
+import { createStore } from 'solid-js/store';
+import type { ModelFiles, ModelRef } from '../model-store/sources.ts';
+import type { ModelInfo } from '../worker/protocol.ts';
+import type { Task } from './tasks.ts';
+
+export function createModel() {
+  const [state, set] = createStore<{ readonly info?: ModelInfo }>({});
+  let base: ModelRef = { kind: 'default', base: new URL('models/default/', document.baseURI).href };
+  let lora: ModelFiles | undefined;
+
+  async function load(task: Task, ref: ModelRef, over: ModelFiles | undefined): Promise<ModelInfo> {
+    task.say('Loading the model …');
+    const info = await task.call('loadModel', { base: ref, lora: over }, ({ part, done, total }) =>
+      task.say(part === 'files' ? 'Fetching the model …' : `Loading ${part} …`, done / Math.max(1, total)),
+    );
+    [base, lora] = [ref, over];
+    set({ info });
+    return info;
+  }
+
+  return {
+    state,
+    load,
+    /** The same again, in an engine that has none. */
+    again: (task: Task) => load(task, base, lora),
+    /** Fine-tuned weights over the model that is there; undefined takes them off. */
+    tune: (task: Task, files: ModelFiles | undefined) => load(task, base, files),
+  };
+}
+
+export type Model = ReturnType<typeof createModel>;
