@@ -197,3 +197,14 @@ test('a clip of one block is what it is, whatever its history', async () => {
   const alone = await whole(config, hidden, [999]);
   expect(difference(await whole(config, hidden, [999], [200]), alone)).toBeLessThan(2e-6);
 });
+
+test('what a block sees of a history is the same in a longer clip, with a part of a block at its end', async () => {
+  const config = configOf({ causal: { block_frames: 2, window: 2, sink: 1 } });
+  const hidden = normals(shapeOf(config, 9), 2);
+  const timesteps = [999, 800, 600, 400, 200];
+  const seen = [100, 80, 60, 40, 20];
+  const long = await whole(config, hidden, timesteps, seen);
+  const image = config.in_channels * HEIGHT * WIDTH;
+  const short = await whole(config, hidden.slice(0, 6 * image), timesteps.slice(0, 3), seen.slice(0, 3));
+  expect(difference(long.slice(0, short.length), short)).toBeLessThan(2e-6);
+});

@@ -120,21 +120,59 @@ export function causalParts(
     textLength,
   );
 
+  /** Blocks [first, end) that see as many as any other: all of them are one attention, a block in its batch. */
+  const steady: BlockRange = [causal.sink + causal.window - 1, Math.floor(videoLength / each)];
+  const batched = steady[1] - steady[0] > 1;
+
   const attend = (q: Tensor, k: Tensor, v: Tensor): Tensor => {
+    const heads = q.shape.slice(2);
     const rows = (x: Tensor, ranges: readonly (readonly [number, number])[]) => {
       const parts = joined(ranges).map(([start, end]) => slice(x, 1, start, end - start));
       return parts.length === 1 ? parts[0] : concat(parts, 1);
     };
     const text: [number, number] = [0, textLength];
+    const seenBy = (track: number, index: number) => {
+      const own = rowsOf(track, [index, index + 1]);
+      const before = seenBlocks(causal, index).map(([first, end]) =>
+        rowsOf(0, [first, Math.min(end, index)]),
+      );
+      const seen = [text, ...before.filter(([start, end]) => start < end), own];
+      return attention(rows(q, [own]), rows(k, seen), rows(v, seen));
+    };
+
+    const [first, end] = steady;
+    const count = end - first;
+    /** Steady blocks, or those `back` before each of them, [batch · count, tokens of a block, heads, head dim]. */
+    const shifted = (x: Tensor, track: number, back: number) => {
+      const [start] = rowsOf(track, [first - back, end - back]);
+      return reshape(slice(x, 1, start, count * each), [batch * count, each, ...heads]);
+    };
+    /** Rows that all steady blocks see, once for each. */
+    const shared = (x: Tensor, [start, last]: readonly [number, number]) => {
+      const one = reshape(slice(x, 1, start, last - start), [batch, 1, last - start, dim]);
+      const all = broadcastTo(one, [batch, count, last - start, dim]);
+      return reshape(all, [batch * count, last - start, ...heads]);
+    };
+    const seenByAll = (track: number) => {
+      const seen = (x: Tensor) =>
+        concat(
+          [
+            shared(x, text),
+            ...(causal.sink > 0 ? [shared(x, rowsOf(0, [0, causal.sink]))] : []),
+            ...Array.from({ length: causal.window - 1 }, (_, i) => shifted(x, 0, i + 1)),
+            shifted(x, track, 0),
+          ],
+          1,
+        );
+      const out = attention(shifted(q, track, 0), seen(k), seen(v));
+      return reshape(out, [batch, count * each, ...heads]);
+    };
+
     const out = [attention(rows(q, [text]), rows(k, [text]), rows(v, [text]))];
     for (let track = 0; track < tracks; track++) {
       for (let index = 0; index < blocks; index++) {
-        const own = rowsOf(track, [index, index + 1]);
-        const before = seenBlocks(causal, index).map(([first, end]) =>
-          rowsOf(0, [first, Math.min(end, index)]),
-        );
-        const seen = [text, ...before.filter(([start, end]) => start < end), own];
-        out.push(attention(rows(q, [own]), rows(k, seen), rows(v, seen)));
+        if (!batched || index < first || index >= end) out.push(seenBy(track, index));
+        else if (index === first) out.push(seenByAll(track));
       }
     }
     return concat(out, 1);
