@@ -4,6 +4,9 @@ import { abs, type Device, DwmError, evaluate, less, sum, type Tensor } from '@d
 /** Above every number that a sound run makes; neither infinity nor what is no number is below it. */
 const MOST = 3e38;
 
+/** Why what the VAE makes is not finite. */
+export const DAMAGED_VAE = "the VAE's weights are damaged, or belong to another model";
+
 /** @throws DwmError that counts what is not finite of `values`. */
 export function requireFinite(values: Float32Array, what: string, cause: string): void {
   let finite = 0;

@@ -6,14 +6,10 @@
  *     seed -> latents -------------------------------------+
  */
 import {
-  add,
   type Device,
-  DeviceTensor,
   evaluate,
   InvalidArgumentError,
   type ModelFolder,
-  mul,
-  type Plan,
   type Precision,
   parameter,
 } from '@dwm/core-tensor';
@@ -23,35 +19,30 @@ import type {
   LoadedTransformer,
   ModelFamily,
   NetworkOptions,
-  TextReader,
 } from '../families/family.ts';
 import { familyOf } from '../families/index.ts';
 import { LiveClips } from '../live/clips.ts';
 import { ALL_RESIDENT, type MemoryChoice } from '../memory/choice.ts';
 import type { Scheduler, SchedulerName } from '../schedulers/index.ts';
-import { DeviceSteps } from '../schedulers/on-device.ts';
-import type { ClipCodec, LatentSize } from '../vae/index.ts';
-import { decodeVideo } from '../video/codec.ts';
-import { displayed, planTransfer, toBytes, toDevice, videosBeside } from '../video/transfer.ts';
-import { checkVideo, type DeviceVideo, type Latents, type Video, type VideoSize } from '../video/video.ts';
-import { type Blocks, blocksAtHand } from '../weights/blocks.ts';
+import type { ClipCodec } from '../vae/index.ts';
+import { displayed, toBytes } from '../video/transfer.ts';
+import type { DeviceVideo, Latents, Video, VideoSize } from '../video/video.ts';
 import type { GivenLoras } from '../weights/lora-files.ts';
 import { weighLora } from '../weights/low-rank.ts';
 import type { MergedLora } from '../weights/merge-lora.ts';
 import { quantizedCount } from '../weights/quantized.ts';
-import { BlockDenoiser, planBlockDenoiser } from './block-denoiser.ts';
-import { checkSize, videoRemarks } from './check-run.ts';
-import { compositeStatic } from './composite.ts';
-import type { Conditioning } from './conditioning.ts';
-import { Denoiser, type DenoiserCall, type DenoiserShape } from './denoiser.ts';
-import { requireFinite, requireFiniteTensor, UndecodedError } from './finite.ts';
-import { normals, STREAMS } from './noise.ts';
+import { type Conditions, condition, encodeStatic } from './condition.ts';
+import { type DecodeOptions, decode } from './decode.ts';
+import { type EstimateOptions, estimate, type MemoryEstimate } from './estimate.ts';
+import { UndecodedError } from './finite.ts';
 import { onceEach } from './once-each.ts';
-import type { Generated, GenerateOptions, PromptEmbeds } from './options.ts';
+import type { Generated, GenerateOptions } from './options.ts';
+import type { PipelineParts } from './parts.ts';
+import { Prompts } from './prompts.ts';
 import { type RunSettings, readRunSettings } from './run-settings.ts';
+import { sample } from './sample.ts';
 import { Scratch } from './scratch.ts';
-import { defined, settle, shapeOfLatents } from './settle.ts';
-import { type CacheKind, cacheKind, StepCache } from './step-cache.ts';
+import { latentsOn, settle } from './settle.ts';
 
 /** Options of `DwmPipeline.load`. */
 export interface LoadOptions {
@@ -72,51 +63,6 @@ export interface LoadOptions {
   readonly onProgress?: (part: string, doneBytes: number, totalBytes: number) => void;
 }
 
-const DAMAGED_VAE = "the VAE's weights are damaged, or belong to another model";
-const DAMAGED_TRANSFORMER = 'the weights or the scheduler are damaged, or belong to another model';
-
-interface Parts {
-  readonly device: Device;
-  readonly family: ModelFamily;
-  readonly settings: RunSettings;
-  readonly scheduler: Scheduler;
-  readonly vae: ClipCodec;
-  readonly transformer: LoadedTransformer;
-  readonly text: TextReader | undefined;
-  readonly precision: Precision;
-  readonly distilled: MergedLora | undefined;
-  readonly networkOptions: NetworkOptions | undefined;
-  readonly memory: MemoryChoice;
-}
-
-/** What a clip is made from, on the device: the latents that stand beside the noisy ones, and the text. */
-export class Conditions implements Conditioning {
-  readonly condition: DeviceTensor;
-  readonly start?: Latents;
-  readonly staticVideo?: DeviceVideo;
-  readonly staticLatents?: Latents;
-  /** Embeddings [negative, positive] or [positive], as many rows each. */
-  readonly text: EmbeddedText;
-
-  constructor({ condition, start, staticVideo, staticLatents }: Conditioning, text: EmbeddedText) {
-    this.condition = condition;
-    this.start = start;
-    this.staticVideo = staticVideo;
-    this.staticLatents = staticLatents;
-    this.text = text;
-  }
-
-  destroy(): void {
-    for (const tensor of [this.condition, this.start, this.staticVideo, this.staticLatents])
-      tensor?.destroy();
-  }
-}
-
-interface EmbeddedText {
-  readonly rows: Float32Array;
-  readonly tokens: number;
-}
-
 /** A loaded model: static video, hands and prompt to video. */
 export class DwmPipeline {
   readonly device: Device;
@@ -134,25 +80,21 @@ export class DwmPipeline {
   readonly lora: MergedLora | undefined;
   /** What was merged of a LoRA for fewer steps, where there was one. */
   readonly distilled: MergedLora | undefined;
-  readonly #transformer: LoadedTransformer;
-  readonly #text: TextReader | undefined;
+  readonly #parts: PipelineParts;
   #live: LiveClips | undefined;
 
-  private constructor(parts: Parts) {
-    const { device, family, settings, scheduler, vae, transformer, text, precision, distilled } = parts;
-    this.device = device;
-    this.family = family;
-    this.settings = settings;
-    this.scheduler = scheduler;
-    this.vae = vae;
-    const { feedForwardParts } = parts.memory;
-    this.network = family.network(transformer, { feedForwardParts, ...parts.networkOptions });
+  private constructor(parts: PipelineParts, distilled: MergedLora | undefined) {
+    this.device = parts.device;
+    this.family = parts.family;
+    this.settings = parts.settings;
+    this.scheduler = parts.scheduler;
+    this.vae = parts.vae;
+    this.network = parts.network;
+    this.precision = parts.precision;
     this.memory = parts.memory;
-    this.precision = precision;
-    this.lora = transformer.lora;
+    this.lora = parts.transformer.lora;
     this.distilled = distilled;
-    this.#transformer = transformer;
-    this.#text = text;
+    this.#parts = parts;
   }
 
   /**
@@ -185,11 +127,13 @@ export class DwmPipeline {
           throw new InvalidArgumentError('distilled', `there is no such LoRA for ${family.name}`);
         distilled = await family.mergeDistilled(device, transformer, options.distilled);
       }
-      const networkOptions = options.network;
-      return new DwmPipeline({
-        ...{ device, family, settings, scheduler, vae, transformer, text },
-        ...{ precision, distilled, networkOptions, memory },
-      });
+      const { feedForwardParts } = memory;
+      const network = family.network(transformer, { feedForwardParts, ...options.network });
+      const prompts = new Prompts(text, network, family.padsText, precision);
+      return new DwmPipeline(
+        { device, family, settings, scheduler, vae, transformer, network, prompts, precision, memory },
+        distilled,
+      );
     } catch (error) {
       for (const part of loaded) part.destroy();
       throw error;
@@ -202,22 +146,22 @@ export class DwmPipeline {
    * @throws InvalidArgumentError where there is no such LoRA, or it was merged.
    */
   weighLora(lora: number, weight: number): void {
-    weighLora(this.#transformer.parameters, lora, weight);
+    weighLora(this.#parts.transformer.parameters, lora, weight);
   }
 
   /** How many of the transformer's weights are quantized. */
   get quantized(): number {
-    const { parameters, stream } = this.#transformer;
+    const { parameters, stream } = this.#parts.transformer;
     return quantizedCount(new Set([...parameters.tensors.keys(), ...(stream?.shapes.keys() ?? [])]));
   }
 
   get hasTextEncoder(): boolean {
-    return this.#text !== undefined;
+    return this.#parts.prompts.canEncode;
   }
 
   /** Whether all of the transformer is on the device, or its blocks come and go. */
   get weightsStay(): boolean {
-    return this.#transformer.stream === undefined;
+    return this.#parts.transformer.stream === undefined;
   }
 
   /** Token count that prompts are cut and padded to. */
@@ -229,19 +173,13 @@ export class DwmPipeline {
    * Embeddings of prompts, one row each: [prompts, tokens, dim].
    * @throws InvalidArgumentError when the model folder has no text encoder.
    */
-  async encodePrompts(prompts: readonly string[]): Promise<Float32Array> {
-    if (!this.#text) {
-      throw new InvalidArgumentError(
-        'prompt',
-        'this model folder has no text_encoder; pass embeddings instead (`promptEmbeds`)',
-      );
-    }
-    return this.#text.encode(prompts, this.maxPromptTokens, this.precision);
+  encodePrompts(prompts: readonly string[]): Promise<Float32Array> {
+    return this.#parts.prompts.encode(prompts);
   }
 
   /** Tokens of a prompt before it is cut, for a warning when it is too long. */
   countTokens(prompt: string): number | undefined {
-    return this.#text?.countTokens(prompt);
+    return this.#parts.prompts.countTokens(prompt);
   }
 
   /**
@@ -249,58 +187,16 @@ export class DwmPipeline {
    * @param options what `generate` will be given, as far as sizes depend on it.
    * @throws as `generate`, and PlanTooLargeError when the device cannot hold a stage at all.
    */
-  estimate(options: Omit<GenerateOptions, 'draws' | 'signal' | 'onWarning' | 'onProgress'>): MemoryEstimate {
-    const { numFrames, height, width, guidanceScale, tiling, fit, composite } = {
-      ...this.family.defaults,
-      ...this.settings,
-      ...defined(options),
-    };
-    const size = { frames: numFrames, height, width };
-    checkSize(size, this.vae.shape, this.network);
-    const { staticVideo, handVideo, prompt } = options;
-    const latent = this.vae.latentSize(size);
-    const textLength = this.#textRows(typeof prompt === 'string' ? undefined : prompt.tokens);
-    const shape = { latent, textLength, guided: guidanceScale > 1, cache: cacheKind(options) };
-    const videos = videosBeside(size, composite);
-    const { encodeTiling = tiling, decodeTiling = tiling } = this.memory;
-    const resizes = [staticVideo, handVideo].map((clip) => planTransfer(this.device, clip, size, fit));
-    const encode = this.vae.estimateEncode(size, { tiling: encodeTiling });
-    const denoise = this.#planDenoise(shape);
-    const decode = this.vae.estimateDecode(latent, { tiling: decodeTiling });
-    const stages = {
-      resize: Math.max(...resizes.map(({ bytes }) => bytes)),
-      encode: videos.encode + encode.bytes,
-      denoise: videos.denoise + denoise.bytes,
-      decode: videos.decode + decode.bytes,
-    };
-    return {
-      bytes: this.device.memory.allocated + Math.max(...Object.values(stages)),
-      stages,
-      plans: [...resizes.map(({ plan }) => plan), ...[encode, denoise, decode].flatMap(({ plans }) => plans)],
-    };
+  estimate(options: EstimateOptions): MemoryEstimate {
+    return estimate(this.#parts, options);
   }
 
   /**
    * Latents of a static video for `staticLatents` of several runs: the mode of its posterior, the caller's.
    * @throws InvalidArgumentError naming the size that is out of range.
    */
-  async encodeStatic(clip: Video, size: VideoSize, signal?: AbortSignal): Promise<Latents> {
-    checkSize(size, this.vae.shape, this.network);
-    checkVideo('static', clip);
-    const { fit, tiling: usual } = this.family.defaults;
-    const tiling = this.memory.encodeTiling ?? usual;
-    const video = await toDevice(this.device, clip, size, fit);
-    try {
-      const posterior = await this.vae.encode(video, { tiling, signal });
-      try {
-        const mode = mul(posterior.mode(), this.vae.shape.scalingFactor);
-        return (await evaluate(this.device, { mode })).mode;
-      } finally {
-        posterior.destroy();
-      }
-    } finally {
-      video.destroy();
-    }
+  encodeStatic(clip: Video, size: VideoSize, signal?: AbortSignal): Promise<Latents> {
+    return encodeStatic(this.#parts, clip, size, signal);
   }
 
   /**
@@ -320,11 +216,11 @@ export class DwmPipeline {
     const own = new Scratch();
     try {
       const conditions = denoised && !composite ? undefined : own.keep(await this.condition(told));
-      const sampled = denoised ? undefined : await this.#sample(conditions!, told);
-      const latents = own.keep(sampled?.latents ?? this.#up(denoised!, latent));
+      const sampled = denoised ? undefined : await sample(this.#parts, conditions!, told);
+      const latents = own.keep(sampled?.latents ?? latentsOn(this.device, denoised!, latent));
       // They come down before the decoding: one that fails may take the device with it.
       const values = denoised ?? ((await latents.read()) as Float32Array);
-      const decode = async () => {
+      const finish = async () => {
         const video = own.keep(await this.decode(latents, told, conditions));
         const bytes = await toBytes(video);
         if (!options.exact) return bytes;
@@ -332,7 +228,7 @@ export class DwmPipeline {
         own.keep(shown);
         return { ...bytes, exact: { video: (await shown.read()) as Float32Array, latents: values } };
       };
-      const made = await decode().catch((error: Error) => {
+      const made = await finish().catch((error: Error) => {
         throw signal?.aborted ? error : new UndecodedError(error, values, latents.shape);
       });
       const { timesteps } = schedule;
@@ -347,49 +243,8 @@ export class DwmPipeline {
    * What a clip is made from, on the device: the latents of the videos, and the embedded prompt. The caller's.
    * @throws as `generate`.
    */
-  async condition(options: GenerateOptions): Promise<Conditions> {
-    const { settings, size, latent, draws, guided, needsStart } = settle(this, options);
-    const { staticLatents, signal, composite } = settings;
-    const tiling = this.memory.encodeTiling ?? settings.tiling;
-    const report = options.onProgress ?? (() => {});
-    const onWarning = onceEach(options.onWarning ?? ((line) => console.warn(line)));
-    for (const line of videoRemarks(options.staticVideo, options.handVideo, size.frames)) onWarning(line);
-
-    report({ stage: 'text', done: 0 });
-    // Latents that are only decoded are told nothing more.
-    const text = settings.denoised
-      ? { rows: new Float32Array(0), tokens: 0 }
-      : await this.#embeds(options.prompt, settings.negativePrompt, guided);
-    requireFinite(text.rows, 'the text embeddings', "the text encoder's weights or the file are damaged");
-    signal?.throwIfAborted();
-
-    report({ stage: 'encode', done: 0 });
-    const encodes = staticLatents ? 1 : needsStart || typeof settings.mask !== 'string' ? 3 : 2;
-    let encoded = 0;
-    const onProgress = (done: number) =>
-      report({ stage: 'encode', done: Math.min(1, (encoded + done) / encodes) });
-    const made = options.condition
-      ? { condition: this.#given(options.condition, latent) }
-      : await this.family.condition(
-          {
-            ...{ device: this.device, size, latent, scaling: this.vae.shape.scalingFactor },
-            fit: settings.fit,
-            encode: async (video) => {
-              const posterior = await this.vae.encode(video, { tiling, signal, onWarning, onProgress });
-              encoded++;
-              try {
-                await requireFiniteTensor(this.device, posterior.mode(), 'an encoded video', DAMAGED_VAE);
-              } catch (error) {
-                posterior.destroy();
-                throw error;
-              }
-              return posterior;
-            },
-          },
-          { ...settings, draws, needsStart, keepsStatic: composite },
-        );
-    report({ stage: 'encode', done: 1 });
-    return new Conditions(made, text);
+  condition(options: GenerateOptions): Promise<Conditions> {
+    return condition(this.#parts, options);
   }
 
   /**
@@ -398,73 +253,7 @@ export class DwmPipeline {
    * @throws as `generate`.
    */
   async sample(conditions: Conditions, options: GenerateOptions): Promise<Latents> {
-    return (await this.#sample(conditions, options)).latents;
-  }
-
-  /** The latents, and which steps ran all blocks. */
-  async #sample(
-    { condition, start, text }: Conditions,
-    options: GenerateOptions,
-  ): Promise<{ latents: Latents; calculated: readonly boolean[] }> {
-    const { settings, latent, count, draws, schedule, guidance, guidedSteps } = settle(this, options);
-    const { seed, signal } = settings;
-    const { device } = this;
-    const report = options.onProgress ?? (() => {});
-    const steps = schedule.steps.length;
-
-    report({ stage: 'denoise', done: 0, step: 1, steps });
-    const noise = this.#up(
-      start
-        ? (draws.start ?? normals(seed, STREAMS.start, count))
-        : (draws.latents ?? normals(seed, STREAMS.latents, count)),
-      latent,
-    );
-    const { x0, noise: sigma } = schedule.startNoise;
-    const first = start
-      ? add(mul(parameter(start), x0), mul(parameter(noise), sigma))
-      : mul(parameter(noise), schedule.initNoiseSigma);
-    const { latents } = await evaluate(device, { latents: first }).finally(() => noise.destroy());
-    const run = new DeviceSteps(device, schedule, latents);
-    const calls = schedule.steps.map(({ timestep, inputScale }, i) => ({
-      ...{ timestep, inputScale, guidance: guidance[i] },
-    }));
-    const sizes = { latent, textLength: text.tokens };
-    let denoiser: Denoiser | BlockDenoiser | undefined;
-    let cache: StepCache | undefined;
-    try {
-      const { parameters } = this.#transformer;
-      cache = await StepCache.create(device, this.network, parameters, schedule.timesteps, settings);
-      let drawn = 0;
-      for (const [i, recipe] of schedule.steps.entries()) {
-        if (i === 0 || i === guidedSteps) {
-          await denoiser?.destroy();
-          denoiser = undefined;
-          const guided = i < guidedSteps;
-          if (i > 0) cache?.keepPositive();
-          const rows = guided ? text.rows : text.rows.subarray(-text.tokens * this.network.textWidth);
-          denoiser = await this.#denoiser({ ...sizes, guided }, condition, rows, calls, cache);
-        }
-        const prediction = await denoiser!.predict(run.sample, i, {
-          signal,
-          onProgress: (done) =>
-            report({ stage: 'denoise', done: (i + Math.min(done, 0.99)) / steps, step: i + 1, steps }),
-        });
-        drawn += recipe.noiseDraws;
-        const fresh = recipe.needsNoise
-          ? (draws.steps?.[i] ?? normals(seed, STREAMS.steps + drawn, count))
-          : undefined;
-        await run.step(i, prediction, fresh);
-        // Damaged weights show in the first step; the others are not waited for.
-        if (i === 0) await this.#requireFiniteLatents(run.sample, 'the latents after the first step');
-        report({ stage: 'denoise', done: (i + 1) / steps, step: i + 1, steps, preview: run.preview });
-      }
-      await this.#requireFiniteLatents(run.sample, 'the latents');
-      return { latents: run.release(), calculated: cache?.calculated ?? schedule.steps.map(() => true) };
-    } finally {
-      await denoiser?.destroy();
-      cache?.destroy();
-      run.destroy();
-    }
+    return (await sample(this.#parts, conditions, options)).latents;
   }
 
   /**
@@ -472,187 +261,15 @@ export class DwmPipeline {
    * @param conditions of `condition`, needed for compositing.
    * @throws as `ClipCodec.decode`; DwmError where the video is not finite.
    */
-  async decode(
-    latents: Latents,
-    options: Pick<GenerateOptions, 'tiling' | 'signal' | 'composite' | 'onWarning' | 'onProgress'>,
-    conditions?: Conditions,
-  ): Promise<DeviceVideo> {
-    const settings = { ...this.family.defaults, ...this.settings, ...defined(options) };
-    const { signal, composite, onWarning } = settings;
-    const tiling = this.memory.decodeTiling ?? settings.tiling;
-    const { vae } = this;
-    options.onProgress?.({ stage: 'decode', done: 0 });
-    const decodes = composite ? 2 : 1;
-    const decode = (of: Latents, nth: number) =>
-      decodeVideo(vae, of, {
-        ...{ tiling, signal, onWarning },
-        onProgress: (done) => options.onProgress?.({ stage: 'decode', done: (nth + done) / decodes }),
-      });
-    const video = await decode(latents, 0);
-    try {
-      await requireFiniteTensor(this.device, parameter(video), 'the decoded video', DAMAGED_VAE);
-    } catch (error) {
-      video.destroy();
-      throw error;
-    }
-    if (!composite) return video;
-    try {
-      const { staticVideo, staticLatents } = conditions ?? {};
-      if (!staticVideo || !staticLatents)
-        throw new InvalidArgumentError('composite', 'needs conditions that were made with it');
-      const scenery = await decode(staticLatents, 1);
-      try {
-        // An even number of latent frames decodes to 4 a latent frame, as the original has it: 13 become 16.
-        return await compositeStatic(this.device, video, scenery, staticVideo, vae.shape.ratio / 2);
-      } finally {
-        scenery.destroy();
-      }
-    } finally {
-      video.destroy();
-    }
-  }
-
-  #up(values: Float32Array, size: LatentSize): Latents {
-    return DeviceTensor.from(this.device, values, shapeOfLatents(size), 'f32', 'latents');
-  }
-
-  #requireFiniteLatents(latents: Latents, what: string): Promise<void> {
-    return requireFiniteTensor(this.device, parameter(latents), what, DAMAGED_TRANSFORMER);
-  }
-
-  /** A condition that is given in place of the videos'. */
-  #given(values: Float32Array, { frames, channels, height, width }: LatentSize): DeviceTensor {
-    const shape = [1, frames, this.network.inputChannels - channels, height, width];
-    const expected = shape.reduce((a, b) => a * b);
-    if (values.length !== expected) {
-      throw new InvalidArgumentError(
-        'condition',
-        `expected ${expected} values for the conditions of this model and size, got ${values.length}`,
-      );
-    }
-    return DeviceTensor.from(this.device, values, shape, 'f32', 'condition latents');
+  decode(latents: Latents, options: DecodeOptions, conditions?: Conditions): Promise<DeviceVideo> {
+    return decode(this.#parts, latents, options, conditions);
   }
 
   destroy(): void {
     this.#live?.destroy().catch(() => {});
-    this.#transformer.parameters.destroy();
-    this.#transformer.stream?.destroy().catch(() => {});
+    this.#parts.transformer.parameters.destroy();
+    this.#parts.transformer.stream?.destroy().catch(() => {});
     this.vae.destroy();
-    this.#text?.destroy();
+    this.#parts.prompts.destroy();
   }
-
-  /** In one program where all of the transformer is on the device, else block by block. */
-  async #denoiser(
-    shape: DenoiserShape,
-    condition: DeviceTensor,
-    rows: Float32Array,
-    calls: readonly DenoiserCall[],
-    cache: StepCache | undefined,
-  ): Promise<Denoiser | BlockDenoiser> {
-    const { device, network, precision } = this;
-    const { parameters: outer, stream } = this.#transformer;
-    if (!stream && !cache) return Denoiser.create(device, network, shape, condition, rows, calls, precision);
-    const { twoPasses } = this.memory;
-    return BlockDenoiser.create(
-      device,
-      network,
-      { outer, blocks: this.#blocks },
-      { ...shape, twoPasses },
-      condition,
-      rows,
-      calls,
-      precision,
-      cache,
-    );
-  }
-
-  /** The transformer's blocks, wherever they are. */
-  get #blocks(): Blocks {
-    const { parameters, stream } = this.#transformer;
-    return stream ?? blocksAtHand(parameters, this.network.blocks, this.network.blockPrefix);
-  }
-
-  /** Bytes of a step beside what is on the device already. */
-  #planDenoise(
-    shape: DenoiserShape & { readonly cache: CacheKind | undefined },
-  ): Pick<MemoryEstimate, 'bytes' | 'plans'> {
-    const { device, network, precision } = this;
-    const { parameters, stream } = this.#transformer;
-    if (!stream && !shape.cache) {
-      const plan = Denoiser.plan(device, network, shape, precision);
-      return { bytes: plan.memory.total - plan.memory.parameters, plans: [plan] };
-    }
-    const { twoPasses } = this.memory;
-    const blocks = this.#blocks;
-    const weights = blocks.specs(blocks.blocks - 1);
-    const { bytes, plans } = planBlockDenoiser(
-      device,
-      network,
-      parameters,
-      weights,
-      { ...shape, twoPasses },
-      precision,
-    );
-    return { bytes: bytes + (stream?.slotBytes ?? 0), plans };
-  }
-
-  /** Rows that the transformer reads of embeddings of `tokens` rows, or of a prompt. */
-  #textRows(tokens = this.maxPromptTokens): number {
-    return this.family.padsText ? this.maxPromptTokens : tokens;
-  }
-
-  /** Rows of embeddings: [negative, positive], or the positive one alone. */
-  async #embeds(prompt: string | PromptEmbeds, negative: string, guided: boolean): Promise<EmbeddedText> {
-    if (typeof prompt === 'string') {
-      const rows = await this.encodePrompts(guided ? [negative, prompt] : [prompt]);
-      return { rows, tokens: this.maxPromptTokens };
-    }
-    const dim = this.network.textWidth;
-    const { tokens } = prompt;
-    if (prompt.prompt.length !== tokens * dim) {
-      throw new InvalidArgumentError(
-        'promptEmbeds',
-        `prompt_embeds: expected [1, ${tokens}, ${dim}] for this model, got ${prompt.prompt.length} values`,
-      );
-    }
-    const rowsOfText = this.#textRows(tokens);
-    if (rowsOfText < tokens) {
-      throw new InvalidArgumentError(
-        'promptEmbeds',
-        `prompt_embeds: this model reads ${rowsOfText} tokens at most, got ${tokens}`,
-      );
-    }
-    /** With zeros beyond. */
-    const padded = (...given: Float32Array[]) => {
-      const all = new Float32Array(given.length * rowsOfText * dim);
-      for (const [i, values] of given.entries()) all.set(values, i * rowsOfText * dim);
-      return { rows: all, tokens: rowsOfText };
-    };
-    if (!guided) return padded(prompt.prompt);
-    const low = prompt.negative ?? (this.#text ? await this.encodePrompts([negative]) : undefined);
-    if (!low) {
-      throw new InvalidArgumentError(
-        'promptEmbeds',
-        'negative_prompt_embeds is missing, which guidance above 1 needs; add it, or set `guidanceScale: 1`',
-      );
-    }
-    // Encoded here they have all their rows already.
-    if (!prompt.negative && this.family.padsText) return padded(low, prompt.prompt);
-    if (low.length !== prompt.prompt.length) {
-      throw new InvalidArgumentError(
-        'promptEmbeds',
-        `negative_prompt_embeds: expected ${prompt.prompt.length} values as in prompt_embeds, got ${low.length}`,
-      );
-    }
-    return padded(low, prompt.prompt);
-  }
-}
-
-/** Bytes on the device. */
-export interface MemoryEstimate {
-  readonly bytes: number;
-  /** What each stage needs beside the weights. */
-  readonly stages: Readonly<Record<'resize' | 'encode' | 'denoise' | 'decode', number>>;
-  /** Of all that it runs but the text encoder, for `beforeUse.tune`. */
-  readonly plans: readonly Plan[];
 }

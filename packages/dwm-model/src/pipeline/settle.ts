@@ -1,8 +1,9 @@
 /** What a run is made with: its options over the model's settings over the family's defaults, checked. */
-import { InvalidArgumentError } from '@dwm/core-tensor';
+import { type Device, DeviceTensor, InvalidArgumentError } from '@dwm/core-tensor';
 import type { DenoisingNetwork, ModelFamily, UnknownOption } from '../families/family.ts';
 import type { Scheduler } from '../schedulers/index.ts';
 import type { ClipCodec, LatentSize } from '../vae/index.ts';
+import type { Latents } from '../video/video.ts';
 import { checkOptions, checkSize } from './check-run.ts';
 import { dynamicGuidanceScale } from './guidance.ts';
 import type { GenerateOptions } from './options.ts';
@@ -87,13 +88,17 @@ export function defined<T extends object>(options: T): Partial<T> & T {
 }
 
 /** Of latents on the device. */
-export const shapeOfLatents = ({ frames, channels, height, width }: LatentSize) => [
+const shapeOfLatents = ({ frames, channels, height, width }: LatentSize) => [
   1,
   frames,
   channels,
   height,
   width,
 ];
+
+/** Values as latents on the device. */
+export const latentsOn = (device: Device, values: Float32Array, size: LatentSize): Latents =>
+  DeviceTensor.from(device, values, shapeOfLatents(size), 'f32', 'latents');
 
 /** @throws InvalidArgumentError where an option is asked for that this family has no meaning for. */
 function refuse(family: ModelFamily, option: UnknownOption, isAsked: boolean): void {

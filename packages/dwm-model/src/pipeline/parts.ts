@@ -1,0 +1,23 @@
+/** What a loaded model is made of: what the stages of its runs work with. */
+import type { Device, Precision } from '@dwm/core-tensor';
+import type { DenoisingNetwork, LoadedTransformer, ModelFamily } from '../families/family.ts';
+import type { MemoryChoice } from '../memory/choice.ts';
+import type { Scheduler } from '../schedulers/index.ts';
+import type { ClipCodec } from '../vae/index.ts';
+import type { Prompts } from './prompts.ts';
+import type { RunSettings } from './run-settings.ts';
+
+export interface PipelineParts {
+  readonly device: Device;
+  readonly family: ModelFamily;
+  /** What the model was made for, which holds wherever a run says nothing else. */
+  readonly settings: RunSettings;
+  readonly scheduler: Scheduler;
+  readonly vae: ClipCodec;
+  readonly transformer: LoadedTransformer;
+  /** The transformer as the denoiser sees it. */
+  readonly network: DenoisingNetwork;
+  readonly prompts: Prompts;
+  readonly precision: Precision;
+  readonly memory: MemoryChoice;
+}
