@@ -10,6 +10,7 @@ import { isDiskFull, WriteError, withOutput, writeFileAtomic, writeProblem } fro
 import { gatherNumbers, type Peers } from '../../training/peers.ts';
 import { checkShares } from './check-training.ts';
 import { sweepCheckpoints } from './checkpoint.ts';
+import { openSession } from './open-session.ts';
 import { Session } from './session.ts';
 import type { TrainOptions, TrainResult } from './train-options.ts';
 
@@ -50,7 +51,7 @@ async function trainOn(options: TrainOptions): Promise<TrainResult> {
   const report = options.onEvent ?? (() => {});
   let { resume } = options;
   for (let losses = 0; ; ) {
-    const session = await Session.open({ ...options, resume }, report);
+    const session = new Session(await openSession({ ...options, resume }, report));
     if (options.peers?.rank === 0) await together(options.peers);
     const { saved } = session;
     try {
