@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { writeSafetensors } from '@dwm/core-tensor';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
-import { clipPsnr } from '@dwm/dwm-model';
+import { ALL_RESIDENT, clipPsnr } from '@dwm/dwm-model';
 import { fromFieldOfView } from '@dwm/renderer';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -132,7 +132,14 @@ async function generateInNode(
 ): Promise<Uint8Array> {
   const device = await openNodeDevice({ adapter: 'swiftshader' });
   const { signal } = new AbortController();
-  const model = await loadModel(device, await openDirectory(modelFolder()), undefined, () => {}, signal);
+  const model = await loadModel(
+    device,
+    await openDirectory(modelFolder()),
+    undefined,
+    ALL_RESIDENT,
+    () => {},
+    signal,
+  );
   const clip = (data: readonly number[]) => ({ ...SMALL, data: Uint8Array.from(data) });
   const { video } = await generate(
     model,

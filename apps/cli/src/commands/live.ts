@@ -2,7 +2,17 @@
 import { basename, dirname, extname, join } from 'node:path';
 import { InvalidArgumentError } from '@dwm/core-tensor';
 import { checkOutput, withOutput } from '@dwm/core-tensor/node';
-import { clipReport, DwmPipeline, DwmStream, familyOf, NotCausalError } from '@dwm/dwm-model';
+import {
+  clipReport,
+  DwmPipeline,
+  DwmStream,
+  familyOf,
+  type LiveNeeds,
+  NotCausalError,
+  PLAN_DEVICES,
+  planLive,
+  targetOf,
+} from '@dwm/dwm-model';
 import { contactSheet, writePng, writeVideo } from '@dwm/media/node';
 import { type Command, Option } from 'commander';
 import { checkText } from '../generate/check.ts';
@@ -16,16 +26,21 @@ import { interruptible } from '../interrupt.ts';
 import { atSize } from '../live/at-size.ts';
 import { readPair } from '../live/read-pair.ts';
 import { type LiveRates, runLive } from '../live/run.ts';
+import { livePlanLine, liveTable } from '../memory/table.ts';
+import { planTarget } from '../memory/target.ts';
 import { drawVideos, readClipFiles } from '../render/clips.ts';
 import { type DrawFlags, drawOptions, handGlbOption, manoOption } from '../render/options.ts';
 import { size as bytesText, createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
 import { VERSION } from '../version.ts';
-import { compositeOption, inSteps, integer, noCompositeOption, real } from './options.ts';
+import { compositeOption, inSteps, integer, memoryOption, noCompositeOption, real } from './options.ts';
 
 interface Flags extends DrawFlags {
   model?: string;
   precision: 'f32' | 'f16';
+  memory?: number;
+  dryRun?: true;
+  device?: string;
   staticVideo?: string;
   handVideo?: string;
   scene?: string[];
@@ -57,6 +72,11 @@ export function addLive(program: Command, defaultModel = DEFAULT_MODEL): void {
     )
     .addOption(
       new Option('--precision <type>', 'multiply in this type').choices(['f32', 'f16']).default('f32'),
+    )
+    .addOption(memoryOption())
+    .option(
+      '--dry-run',
+      `check everything, say what the run takes on the device, and end; --device may be ${PLAN_DEVICES.join(', ')}`,
     )
     .option('--static, --static-video <file>', 'static scene: a video, or a folder of frames')
     .option('--hands, --hand-video <file>', 'hands on black: a video, or a folder of frames')
@@ -124,8 +144,9 @@ Examples:
   dwm live --model runs/dwm-tiny/causal/model --static s.mp4 --hands h.mp4 --still --repeat 60 --out long.mp4`,
     )
     .action(async (flags: Flags) => {
-      const reporter = createReporter(program.opts().json === true);
-      await interruptible((signal) => live(flags, defaultModel, reporter, signal));
+      const { json, device } = program.opts();
+      const reporter = createReporter(json === true);
+      await interruptible((signal) => live({ ...flags, device }, defaultModel, reporter, signal));
     });
 }
 
@@ -146,32 +167,47 @@ async function live(
     throw new InvalidArgumentError('prompt', 'give one of --prompt, --prompt-file, --prompt-embeds');
   const files = filesOf(flags);
   const { path, folder, settings } = await chooseModel(flags.model, reporter, defaultModel);
-  const { network } = await (await familyOf(folder)).shapes(folder);
-  if (!network.causal) throw new NotCausalError(path);
+  const shapes = await (await familyOf(folder)).shapes(folder);
+  if (!shapes.network.causal) throw new NotCausalError(path);
   const embeds = flags.promptEmbeds === undefined ? undefined : await readPromptEmbeds(flags.promptEmbeds);
   await checkText(folder, embeds, false);
   const prompt = embeds ?? (await promptOf(flags, files.caption, reporter));
   const fps = flags.fps ?? settings.fps;
   const { height = settings.height, width = settings.width } = flags;
-  const clips =
-    'scene' in files
-      ? await readClipFiles(
-          { ...flags, ...files, frames: flags.numFrames, ...{ fps, height, width } },
-          reporter,
-          {
-            name: '--num-frames',
-            step: 1,
-          },
-        )
-      : await readPair(files, fps, flags.numFrames);
-  if ('staticVideo' in clips) tellClip(clips, { height, width }, reporter);
-  const pathFrames = 'staticVideo' in clips ? clips.handVideo.frames : clips.trajectory.frames.length;
-  await withOutput(dirname(out), { name: basename(out, '.mp4') }, async () => {
-    await checkOutput(dirname(out), pathFrames * flags.repeat * height * width * PIXEL_BYTES);
-    const device = await openTunedDevice(reporter);
-    let pipeline: DwmPipeline | undefined;
-    try {
+  const needs: LiveNeeds = {
+    ...{ height, width, precision: flags.precision, moves: flags.still !== true },
+    numInferenceSteps: flags.numInferenceSteps ?? settings.numInferenceSteps,
+    composite: flags.composite ?? settings.composite,
+    textTokens: embeds?.tokens,
+  };
+  const readClips = async () => {
+    const clips =
+      'scene' in files
+        ? await readClipFiles(
+            { ...flags, ...files, frames: flags.numFrames, ...{ fps, height, width } },
+            reporter,
+            { name: '--num-frames', step: 1 },
+          )
+        : await readPair(files, fps, flags.numFrames);
+    if ('staticVideo' in clips) tellClip(clips, { height, width }, reporter);
+    return clips;
+  };
+  if (flags.dryRun) {
+    const plan = planLive(shapes, await planTarget(flags), needs);
+    await readClips();
+    return reporter.result(plan, liveTable(plan));
+  }
+  const device = await openTunedDevice(reporter, undefined, flags.memory);
+  let pipeline: DwmPipeline | undefined;
+  try {
+    const plan = planLive(shapes, targetOf(device), needs);
+    reporter.say(livePlanLine(plan));
+    const clips = await readClips();
+    const pathFrames = 'staticVideo' in clips ? clips.handVideo.frames : clips.trajectory.frames.length;
+    await withOutput(dirname(out), { name: basename(out, '.mp4') }, async () => {
+      await checkOutput(dirname(out), pathFrames * flags.repeat * height * width * PIXEL_BYTES);
       pipeline = await DwmPipeline.load(device, folder, {
+        memory: plan.choice,
         precision: flags.precision,
         onProgress: loadingProgress(reporter, signal),
       });
@@ -197,6 +233,7 @@ async function live(
       );
       const entry = {
         ...rates,
+        plannedDeviceBytes: plan.bytes,
         ...{ prompt: typeof prompt === 'string' ? prompt : undefined, promptEmbeds: flags.promptEmbeds },
         ...{ model: path, seed: flags.seed, fps, precision: flags.precision, repeat: flags.repeat },
         adapter: device.caps.adapter,
@@ -217,11 +254,11 @@ async function live(
       await recordMetadata(join(dirname(out), 'metadata.json'), out, entry);
       await writeVideo(out, { ...made, fps });
       reporter.result({ video: out, ...rates }, ratesText(out, rates));
-    } finally {
-      pipeline?.destroy();
-      device.destroy();
-    }
-  });
+    });
+  } finally {
+    pipeline?.destroy();
+    device.destroy();
+  }
 }
 
 /** Where a run's videos come from, and the caption beside them. */

@@ -1,19 +1,36 @@
 /** A plan of memory as lines: a table of its stages, and in the last line whether and how it fits. */
-import type { PlannedStage, RunPlan } from '@dwm/dwm-model';
+import type { LivePlan, PlannedStage, RunPlan } from '@dwm/dwm-model';
 import type { TrainingPlan } from '@dwm/dwm-model/node';
 import { exists } from '../generate/files.ts';
 import { clock, size } from '../report.ts';
 
 const gb = (bytes: number) => (bytes / 1e9).toFixed(bytes < 1e8 ? 4 : 2);
 
+const taken = (bytes: number, budget: number) =>
+  `memory: ${size(bytes)}${Number.isFinite(budget) ? ` of ${size(budget)}` : ', the memory of this device is not known (--memory)'}`;
+
 /** E.g. `fits in 11.93 GB of 12.0 GB: 33 of 42 blocks stay, the others are streamed; about 21:08`. */
 export function planLine({ bytes, budget, stages, seconds }: RunPlan | TrainingPlan): string {
-  const of = Number.isFinite(budget)
-    ? ` of ${size(budget)}`
-    : ', the memory of this device is not known (--memory)';
   const main = stages.find(({ stage }) => stage === 'denoise' || stage === 'step')!;
   const time = seconds === undefined ? '' : `; about ${clock(seconds)}`;
-  return `memory: ${size(bytes)}${of}: ${main.chosen}${time}`;
+  return `${taken(bytes, budget)}: ${main.chosen}${time}`;
+}
+
+/** Likewise of a live run, with the frames a second that are expected. */
+export function livePlanLine({ bytes, budget, stages, framesPerSecond }: LivePlan): string {
+  const { chosen } = stages.find(({ stage }) => stage === 'live')!;
+  const rate =
+    framesPerSecond === undefined
+      ? ''
+      : `; about ${framesPerSecond.toFixed(framesPerSecond < 10 ? 1 : 0)} frames a second`;
+  return `${taken(bytes, budget)}: ${chosen}${rate}`;
+}
+
+/** Its stages: work and time of `live` are a block's. */
+export function liveTable(plan: LivePlan): string {
+  const { frames, width, height, numInferenceSteps: steps } = plan.size;
+  const title = `blocks of ${frames} frames of ${width}x${height}, ${steps} ${steps === 1 ? 'step' : 'steps'}, on ${plan.device}`;
+  return [title, ...stageLines(plan.stages), livePlanLine(plan)].join('\n');
 }
 
 /**

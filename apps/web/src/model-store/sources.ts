@@ -22,7 +22,13 @@ export type ModelRef =
 
 export type Report = (doneBytes: number, totalBytes: number) => void;
 
-export async function openModel(ref: ModelRef, report: Report, signal: AbortSignal): Promise<ModelFolder> {
+/** @param check is given a folder of which only headers were read, before gigabytes of it are fetched or kept. */
+export async function openModel(
+  ref: ModelRef,
+  report: Report,
+  signal: AbortSignal,
+  check: (folder: ModelFolder) => Promise<unknown> = async () => {},
+): Promise<ModelFolder> {
   switch (ref.kind) {
     case 'default':
       return defaultModel(ref.base, report, signal);
@@ -31,6 +37,7 @@ export async function openModel(ref: ModelRef, report: Report, signal: AbortSign
     case 'files': {
       const folder = droppedFolder(ref.name, ref.files);
       if (!ref.keep) return folder;
+      await check(folder);
       const paths = await modelFiles(folder);
       const byPath = new Map(ref.files.map(({ path, file }) => [path, file]));
       const incoming = paths.map((path) => {
@@ -41,6 +48,7 @@ export async function openModel(ref: ModelRef, report: Report, signal: AbortSign
     }
     case 'url': {
       const folder = urlFolder(ref.url);
+      await check(folder);
       const incoming: Incoming[] = [];
       for (const path of await modelFiles(folder)) {
         const source = await folder.open(path);

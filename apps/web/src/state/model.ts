@@ -4,14 +4,16 @@ import type { ModelFiles, ModelRef } from '../model-store/sources.ts';
 import type { ModelInfo } from '../worker/protocol.ts';
 import type { Task } from './tasks.ts';
 
-export function createModel() {
+/** @param limit bytes that a model may take on the device, with a run. */
+export function createModel(limit: () => number) {
   const [state, set] = createStore<{ readonly info?: ModelInfo }>({});
   let base: ModelRef = { kind: 'default', base: new URL('models/default/', document.baseURI).href };
   let lora: ModelFiles | undefined;
 
   async function load(task: Task, ref: ModelRef, over: ModelFiles | undefined): Promise<ModelInfo> {
     task.say('Loading the model …');
-    const info = await task.call('loadModel', { base: ref, lora: over }, ({ part, done, total }) =>
+    const asked = { base: ref, lora: over, limit: limit() };
+    const info = await task.call('loadModel', asked, ({ part, done, total }) =>
       task.say(part === 'files' ? 'Fetching the model …' : `Loading ${part} …`, done / Math.max(1, total)),
     );
     [base, lora] = [ref, over];

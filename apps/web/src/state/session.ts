@@ -35,8 +35,8 @@ export function createSession() {
     if (engine.state.phase === 'ready') void start();
   });
   const queue = createQueue(engine, tasks, notice);
-  const model = createModel();
   const run = createRun();
+  const model = createModel(() => run.state.memoryLimit * 1e9);
   const room = createRoom(run, model);
   const motions = createMotions(engine, queue, notice, room, run);
 

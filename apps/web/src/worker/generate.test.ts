@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { toFloat32 } from '@dwm/core-tensor';
 import { openDirectory, openNodeDevice, readSafetensors } from '@dwm/core-tensor/node';
-import { DwmPipeline } from '@dwm/dwm-model';
+import { ALL_RESIDENT, DwmPipeline, RunTooLargeError } from '@dwm/dwm-model';
 import { expect, test } from 'vitest';
 import { generate } from './generate.ts';
-import { loadModel } from './model.ts';
+import { loadModel, memoryFor } from './model.ts';
 import type { GenerateProgress } from './protocol.ts';
 
 const golden = join(import.meta.dirname, '../../../../packages/dwm-model/tests/golden/pipeline_e2e');
@@ -24,7 +24,24 @@ test('the page makes the bytes that the command makes of one seed', async () => 
     negative: toFloat32(io.get('in.negative_prompt_embeds')!),
     tokens: 8,
   };
-  const model = await loadModel(device, folder, undefined, () => {}, new AbortController().signal);
+  const plan = (limit: number) => memoryFor(device, folder, undefined, limit);
+  // What its own runs do not fit in is loaded for smaller ones, and what none fits in is not.
+  const whole = { ...ALL_RESIDENT, text: 'come in blocks' };
+  expect(await plan(1e10)).toEqual(whole);
+  expect(await plan(20e6)).toEqual(whole);
+  const refused = await plan(1e6).catch((error: Error) => error);
+  expect(refused).toBeInstanceOf(RunTooLargeError);
+  expect((refused as Error).message).toMatch(
+    / needs .* MB at least, but the budget is 1.0 MB; choose `memory: /,
+  );
+  const model = await loadModel(
+    device,
+    folder,
+    undefined,
+    ALL_RESIDENT,
+    () => {},
+    new AbortController().signal,
+  );
   // A model that says nothing of itself was made for what its family's original was.
   expect(model.info.settings).toMatchObject({ width: 720, height: 480, frames: 49, steps: 50, guidance: 6 });
   const size = { width: 48, height: 32, frames: 9 };

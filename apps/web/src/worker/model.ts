@@ -1,6 +1,16 @@
 /** The loaded model with what the page needs to know of it, and the size of run that it was made for. */
-import { type Device, type ModelFolder, openSafetensors, toFloat32 } from '@dwm/core-tensor';
-import { DwmPipeline, knowsOnly, type PromptEmbeds } from '@dwm/dwm-model';
+import { type Device, type ModelFolder, openSafetensors, type Precision, toFloat32 } from '@dwm/core-tensor';
+import {
+  DwmPipeline,
+  knowsOnly,
+  type MemoryChoice,
+  type PromptEmbeds,
+  planRun,
+  RunTooLargeError,
+  readModelShapes,
+  readRunSettings,
+  targetOf,
+} from '@dwm/dwm-model';
 import type { ModelInfo, ModelProgress, Settings } from './protocol.ts';
 import { messagesIn } from './serve.ts';
 
@@ -11,18 +21,56 @@ export interface LoadedModel {
   readonly embeds: PromptEmbeds | undefined;
 }
 
-/** @throws InvalidFileError naming file and field; the signal's reason. */
+/** The least that a run can be asked for. */
+const SMALLEST = { numFrames: 5, height: 32, width: 32 };
+
+const precisionOf = ({ caps }: Device): Precision =>
+  caps.features.f16 && caps.adapter.kind === 'hardware' ? 'f16' : 'f32';
+
+/**
+ * How a model is put on the device so that its own runs fit in `limit` bytes, or else its smallest: from configurations
+ * and headers alone.
+ * @throws RunTooLargeError, with what would fit, where not even those do.
+ */
+export async function memoryFor(
+  device: Device,
+  folder: ModelFolder,
+  lora: ModelFolder | undefined,
+  limit: number,
+): Promise<MemoryChoice> {
+  const shapes = await readModelShapes(folder);
+  const { guidanceScale, ...own } = await readRunSettings(folder);
+  const target = { ...targetOf(device), budget: limit - device.memory.allocated };
+  const needs = {
+    ...{ ...own, guided: guidanceScale > 1, precision: precisionOf(device), encodesText: true },
+    // Merged, whatever its size.
+    ...(lora && { loras: { count: 1, bytes: 0 } }),
+  };
+  try {
+    return planRun(shapes, target, needs).choice;
+  } catch (error) {
+    if (!(error instanceof RunTooLargeError)) throw error;
+    return planRun(shapes, target, { ...needs, ...SMALLEST }).choice;
+  }
+}
+
+/**
+ * @param memory as `memoryFor` has it.
+ * @throws InvalidFileError naming file and field; the signal's reason.
+ */
 export async function loadModel(
   device: Device,
   folder: ModelFolder,
   lora: ModelFolder | undefined,
+  memory: MemoryChoice,
   report: (progress: ModelProgress) => void,
   signal: AbortSignal,
 ): Promise<LoadedModel> {
   const before = device.memory.allocated;
   const pipeline = await DwmPipeline.load(device, untilAborted(folder, signal), {
     ...(lora && { lora: untilAborted(lora, signal) }),
-    precision: device.caps.features.f16 && device.caps.adapter.kind === 'hardware' ? 'f16' : 'f32',
+    precision: precisionOf(device),
+    memory,
     onProgress: (part, done, total) => report({ part, done, total }),
   });
   return {

@@ -116,7 +116,8 @@ interface Call<A, R, P = never> {
 export interface Calls {
   open: Call<void, DeviceInfo>;
   loadModel: Call<
-    { readonly base: ModelRef; readonly lora: ModelFiles | undefined },
+    /** `limit`: bytes that it may take on the device, with a run. */
+    { readonly base: ModelRef; readonly lora: ModelFiles | undefined; readonly limit: number },
     ModelInfo,
     ModelProgress
   >;

@@ -1,12 +1,18 @@
 /** The engine: everything that touches the device happens here, off the page's thread. */
-import { type Device, DwmError, openBrowserDevice, selfTestOnFirstUse } from '@dwm/core-tensor';
+import {
+  type Device,
+  DwmError,
+  type ModelFolder,
+  openBrowserDevice,
+  selfTestOnFirstUse,
+} from '@dwm/core-tensor';
 import { droppedFolder } from '../model-store/dropped.ts';
 import { forget, listKept } from '../model-store/opfs.ts';
 import { openModel } from '../model-store/sources.ts';
 import { generate } from './generate.ts';
 import { LiveView } from './live-view.ts';
 import { planMemory } from './memory-plan.ts';
-import { type LoadedModel, loadModel } from './model.ts';
+import { type LoadedModel, loadModel, memoryFor } from './model.ts';
 import { conditioning, Room } from './room.ts';
 import { announceLoss, serve } from './serve.ts';
 
@@ -31,10 +37,13 @@ serve({
     const name = adapter.description || [adapter.vendor, adapter.architecture].filter(Boolean).join(' ');
     return { name, software: adapter.kind === 'software', f16: features.f16 };
   },
-  async loadModel({ base, lora }, { report, signal }) {
-    const folder = await openModel(base, (done, total) => report({ part: 'files', done, total }), signal);
+  async loadModel({ base, lora, limit }, { report, signal }) {
+    const on = ready(device, 'device');
     const over = lora && droppedFolder(lora.name, lora.files);
-    const loaded = await loadModel(ready(device, 'device'), folder, over, report, signal);
+    const fits = (folder: ModelFolder) => memoryFor(on, folder, over, limit);
+    const files = (done: number, total: number) => report({ part: 'files', done, total });
+    const folder = await openModel(base, files, signal, fits);
+    const loaded = await loadModel(on, folder, over, await fits(folder), report, signal);
     model?.pipeline.destroy();
     model = loaded;
     return loaded.info;

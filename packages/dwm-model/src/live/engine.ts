@@ -8,31 +8,24 @@
  *                                                          +-> keys and values
  */
 import {
-  broadcastTo,
   compile,
-  concat,
-  constant,
   type Device,
   DeviceTensor,
-  mul,
   type Program,
-  slice,
   spec,
   type Tensor,
   type TensorSpec,
 } from '@dwm/core-tensor';
-import type { CausalNetwork, DenoisingNetwork } from '../families/family.ts';
-import { composited } from '../pipeline/composite.ts';
+import type { CausalNetwork } from '../families/family.ts';
 import { Scratch } from '../pipeline/scratch.ts';
 import type { Schedule } from '../schedulers/index.ts';
 import { DeviceSteps } from '../schedulers/on-device.ts';
 import type { CausalMemory } from '../transformer/index.ts';
 import type { StretchPrograms } from '../vae/clip-stream.ts';
 import type { LatentSize } from '../vae/index.ts';
-import { displayedBytes, unit } from '../video/transfer.ts';
 import type { DeviceVideo, Latents, Video } from '../video/video.ts';
-
 import type { LiveModel } from './model.ts';
+import { blockFramesOf, blockLatents, type LiveProgram, type LiveShape, livePrograms } from './programs.ts';
 
 type AnyProgram = Program<Record<string, TensorSpec>, Record<string, Tensor>>;
 
@@ -60,9 +53,6 @@ export interface Scenery {
   readonly decoded?: DeviceVideo;
 }
 
-/** Name of the program that makes bytes of so many frames, over a scene of so many. */
-const finishName = (frames: number, scene: number | undefined): string => `finish ${frames} over ${scene}`;
-
 /** See the file's head. */
 export class LiveEngine {
   readonly device: Device;
@@ -72,8 +62,9 @@ export class LiveEngine {
   readonly latent: LatentSize;
   readonly encoder: StretchPrograms;
   readonly decoder: StretchPrograms;
-  readonly #network: DenoisingNetwork;
-  readonly #scaling: number;
+  readonly #shape: LiveShape;
+  readonly #graphs: ReturnType<typeof livePrograms>;
+  readonly #block: LiveProgram;
   readonly #pipeline: LiveModel;
   readonly #programs = new Map<string, AnyProgram>();
   readonly #own = new Scratch();
@@ -87,20 +78,20 @@ export class LiveEngine {
 
   constructor(pipeline: LiveModel, causal: CausalNetwork, settings: LiveSettings) {
     const { device, network, vae } = pipeline;
-    const { height, width, schedule } = settings;
+    const { height, width, textLength, schedule } = settings;
     this.device = device;
     this.causal = causal;
     this.settings = settings;
     this.#pipeline = pipeline;
-    this.#network = network;
-    this.#scaling = vae.shape.scalingFactor;
-    const frames = 1 + (causal.blockFrames - 1) * vae.shape.temporalRatio;
-    this.latent = vae.latentSize({ frames, height, width });
+    this.#shape = { network, causal, vae, height, width, textLength };
+    this.#graphs = livePrograms(this.#shape);
+    this.latent = blockLatents(this.#shape);
     this.encoder = vae.openStretches('encode');
     this.decoder = vae.openStretches('decode');
     const { channels, height: h, width: w } = this.latent;
     const blockOf = (of: number) => spec([1, causal.blockFrames, of, h, w]);
     this.#hands = this.#own.keep(new DeviceTensor(device, blockOf(2 * channels), 'moments of hands'));
+    this.#block = this.#graphs.block(this.#hands);
     this.#steps = new DeviceSteps(device, schedule, new DeviceTensor(device, blockOf(channels), 'latents'));
     // The last row is that of a block that is remembered: clean.
     this.#told = [...schedule.steps, { timestep: 0, inputScale: 1 }].map(({ timestep, inputScale }) => {
@@ -116,8 +107,7 @@ export class LiveEngine {
 
   /** Frames of a run's first block, and of those that follow. */
   framesOf(isFirst: boolean): number {
-    const { temporalRatio } = this.#pipeline.vae.shape;
-    return temporalRatio * this.causal.blockFrames - (isFirst ? temporalRatio - 1 : 0);
+    return blockFramesOf(this.#shape, isFirst);
   }
 
   /** `work` when all that was asked for before is submitted. */
@@ -129,11 +119,7 @@ export class LiveEngine {
 
   /** Bytes as a video on the device. */
   async up({ data, frames }: Video): Promise<DeviceVideo> {
-    const { height, width } = this.settings;
-    const shape = [1, frames, height, width, 3];
-    const program = await this.#program(`up ${frames}`, { bytes: spec(shape, 'u8') }, ({ bytes }) => ({
-      video: unit(bytes),
-    }));
+    const program = await this.#program(this.#graphs.up(frames));
     const { video } = await program.run({ bytes: data });
     return video.clone('video');
   }
@@ -145,41 +131,27 @@ export class LiveEngine {
 
   /** Makes a memory one of a run with this text [1, tokens, width]. */
   async tell(memory: CausalMemory, text: Float32Array): Promise<void> {
-    const { causal } = this;
     const { ofs } = this.#told[0];
-    const rows = spec([1, this.settings.textLength, this.#network.textWidth]);
-    const inputs: Record<string, TensorSpec> = { text: rows, ...(ofs && { ofs: spec(ofs.shape) }) };
-    const program = await this.#program('text', inputs, ({ text, ...told }) => causal.text(text, told));
+    const program = await this.#program(this.#graphs.text());
     memory.rememberText(await program.run({ text, ...(ofs && { ofs }) }));
   }
 
   /** Scaled latents of static frames, from their moments [1, latent frames, 2 · channels, h, w]; one fills a block. */
   async staticLatents(moments: DeviceTensor): Promise<Latents> {
-    const { channels, height, width } = this.latent;
-    const { blockFrames } = this.causal;
     const [, frames] = moments.shape;
     let held = this.#moments.get(frames);
     if (!held) {
       held = this.#own.keep(new DeviceTensor(this.device, moments, 'moments of the scene'));
       this.#moments.set(frames, held);
     }
-    const kept = held;
-    kept.copyFrom(moments);
-    const { vae } = this.#pipeline;
-    const program = await this.#program(`static ${frames}`, {}, () => ({
-      latents: mul(
-        broadcastTo(vae.posterior(kept).mode(), [1, blockFrames, channels, height, width]),
-        this.#scaling,
-      ),
-    }));
+    held.copyFrom(moments);
+    const program = await this.#program(this.#graphs.scene(held));
     return (await program.run({})).latents.clone('static latents');
   }
 
   /** The first `frames` of latents of a block, as the VAE takes them; the next call overwrites them. */
   async plain(latents: Latents, frames = this.causal.blockFrames): Promise<DeviceTensor> {
-    const program = await this.#program(`plain ${frames}`, { latents: spec(latents.shape) }, (given) => ({
-      plain: mul(slice(given.latents, 1, 0, frames), 1 / this.#scaling),
-    }));
+    const program = await this.#program(this.#graphs.plain(frames));
     return (await program.run({ latents })).plain;
   }
 
@@ -219,16 +191,9 @@ export class LiveEngine {
 
   /** Displayed bytes of a decoded video, composited over its scene; the next call overwrites them. */
   async finish(video: DeviceVideo, { own, decoded }: Scenery): Promise<DeviceTensor> {
-    const sigma = this.#pipeline.vae.shape.ratio / 2;
     const beside = own && decoded ? { own, decoded } : undefined;
-    const specs = (of: Record<string, DeviceTensor>) =>
-      Object.fromEntries(Object.entries(of).map(([name, { shape }]) => [name, spec(shape)]));
-    const given: Record<string, DeviceTensor> = { video, ...beside };
-    const name = finishName(video.shape[1], own?.shape[1]);
-    const program = await this.#program(name, specs(given), (x) => ({
-      bytes: displayedBytes(beside ? composited(x.video, x.decoded, x.own, sigma) : x.video),
-    }));
-    return (await program.run(given)).bytes;
+    const program = await this.#program(this.#graphs.finish(video.shape[1], beside?.own.shape[1]));
+    return (await program.run({ video, ...beside })).bytes;
   }
 
   /** Work of a block after the first, the static scene at rest; known once such a block was made. */
@@ -238,13 +203,16 @@ export class LiveEngine {
     const { blockFrames } = this.causal;
     const passage = (programs: StretchPrograms, first: readonly number[], next: readonly number[]) =>
       programs.plan(next, programs.plan(first)).plan.cost;
+    const graphs = this.#graphs;
     const of = (name: string) => this.#programs.get(name)!.plan.cost;
     const [first, frames] = [this.framesOf(true), this.framesOf(false)];
     const latents = [1, blockFrames, channels, h, w];
     const parts = [
       passage(this.encoder, [1, first, height, width, 3], [1, frames, height, width, 3]),
       passage(this.decoder, latents, latents),
-      ...[`up ${frames}`, `plain ${blockFrames}`, finishName(frames, composite ? 1 : undefined)].map(of),
+      ...[graphs.up(frames), graphs.plain(blockFrames), graphs.finish(frames, composite ? 1 : undefined)].map(
+        ({ name }) => of(name),
+      ),
       // Once more for the memory.
       ...Array.from({ length: schedule.steps.length + 1 }, () => of('block')),
     ];
@@ -275,7 +243,7 @@ export class LiveEngine {
 
   async #runBlock(index: number, memory: CausalMemory, { latents }: Scenery, call: number) {
     const tables = this.causal.positions(this.#picture, index * this.causal.blockFrames);
-    const program = await this.#block();
+    const program = await this.#program(this.#block);
     return program.run({
       ...memory.tensors,
       ...Object.fromEntries(Object.entries(tables).map(([name, { data }]) => [name, data])),
@@ -286,38 +254,10 @@ export class LiveEngine {
     });
   }
 
-  /** The transformer on one block. */
-  #block(): Promise<AnyProgram> {
-    const network = this.#network;
-    const { latent, causal, settings } = this;
-    const { vae } = this.#pipeline;
-    const { channels, height, width } = latent;
-    const size = { ...this.#picture, textLength: settings.textLength };
-    const memory = causal.memorySpecs(size);
-    const tables = Object.entries(causal.positions(this.#picture, 0));
-    const latents = spec([1, causal.blockFrames, channels, height, width]);
-    const inputs: Record<string, TensorSpec> = {
-      ...{ sample: latents, static: latents, inputScale: spec([1]), ...network.told, ...memory },
-      mask: spec([1, memory.k0.shape[1]], 'u32'),
-      ...Object.fromEntries(tables.map(([name, { shape }]) => [name, spec(shape)])),
-    };
-    return this.#program('block', inputs, ({ sample, static: scene, inputScale, ...given }) => {
-      const told = Object.fromEntries(Object.keys(network.told).map((name) => [name, given[name]]));
-      const hands = mul(vae.posterior(this.#hands).mode(), this.#scaling);
-      const all = constant(Float32Array.of(this.#scaling), [1]);
-      const mask = broadcastTo(all, [1, causal.blockFrames, 1, height, width]);
-      return causal.block(concat([mul(sample, inputScale), mask, scene, hands], 2), told, given);
-    });
-  }
-
-  async #program(
-    name: string,
-    inputs: Record<string, TensorSpec>,
-    fn: (given: Record<string, Tensor>) => Record<string, Tensor>,
-  ): Promise<AnyProgram> {
+  async #program({ name, inputs, run }: LiveProgram): Promise<AnyProgram> {
     let program = this.#programs.get(name);
     if (!program) {
-      program = await compile(this.device, inputs, fn, this.#pipeline.precision);
+      program = await compile(this.device, inputs, run, this.#pipeline.precision);
       this.#programs.set(name, program);
     }
     return program;

@@ -1,3 +1,4 @@
 export type { BlockCost } from './engine.ts';
+export { type LiveNeeds, type LivePlan, planLive } from './plan-live.ts';
 export { type LiveSource, type PlayOptions, playVideos } from './play.ts';
 export * from './stream.ts';

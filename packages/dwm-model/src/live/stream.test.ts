@@ -9,9 +9,12 @@ import {
 } from '@dwm/core-tensor';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { targetOf } from '../memory/index.ts';
 import { normals } from '../pipeline/noise.ts';
 import { DwmPipeline } from '../pipeline/pipeline.ts';
+import { readModelShapes } from '../pipeline/plan-model.ts';
 import type { Video } from '../video/video.ts';
+import { planLive } from './plan-live.ts';
 import { DwmStream, LiveBusyError, LiveStoppedError, NotCausalError } from './stream.ts';
 
 const golden = join(import.meta.dirname, '../../tests/golden/pipeline_e2e');
@@ -20,13 +23,14 @@ const [HEIGHT, WIDTH, TOKENS] = [16, 32, 3];
 
 let device: Device;
 let folder: ModelFolder;
+let causal: ModelFolder;
 let pipeline: DwmPipeline;
 beforeAll(async () => {
   device = await openNodeDevice();
   folder = await openDirectory(golden);
   const own = JSON.parse(await readFile(join(golden, CONFIG), 'utf8'));
   const json = { ...own, causal: { block_frames: 1, window: 2, sink: 1 } };
-  const causal: ModelFolder = {
+  causal = {
     ...{ name: folder.name, exists: (path) => folder.exists(path) },
     open: async (path) =>
       path === CONFIG ? bytesSource(path, new TextEncoder().encode(JSON.stringify(json))) : folder.open(path),
@@ -58,6 +62,21 @@ test('blocks follow each other in memory that does not grow, again and in forks 
   timeout: 120_000,
 }, async () => {
   const before = device.memory.allocated;
+  const shapes = await readModelShapes(causal);
+  const needs = {
+    height: HEIGHT,
+    width: WIDTH,
+    numInferenceSteps: 1,
+    precision: 'f32',
+    composite: true,
+  } as const;
+  const plan = (budget: number) =>
+    planLive(shapes, { ...targetOf(device), budget }, { ...needs, moves: false, textTokens: TOKENS });
+  const planned = plan(Number.POSITIVE_INFINITY).bytes;
+  expect(() => plan(0.5 * planned)).toThrow(
+    /live needs .* MB at least, but the budget is .*; choose `memory: /,
+  );
+  device.memory.peak = before;
   const live = await open(pipeline);
   const next = (stream: DwmStream, nth: number) => stream.push({ hands: hands(nth, stream.nextFrames) });
   expect(live.nextFrames).toBe(1);
@@ -65,6 +84,7 @@ test('blocks follow each other in memory that does not grow, again and in forks 
   expect(live.nextFrames).toBe(4);
   const settled = device.memory.allocated;
   made.push(await next(live, 1));
+  expect(Math.abs(device.memory.peak / planned - 1)).toBeLessThan(0.05);
 
   const one = device.memory.allocated;
   const fork = await live.fork();

@@ -1,4 +1,5 @@
 export { ALL_RESIDENT, type MemoryChoice } from './choice.ts';
+export { DECODES_ONLY, smallerTiles } from './decode-again.ts';
 export { type Pace, PLAN_DEVICES, type PlanTarget, parseBytes, planDevice, targetOf } from './devices.ts';
 export {
   type PlannedStage,

@@ -61,8 +61,11 @@ export interface RunNeeds extends RunSize {
   readonly cfgSkipRatio?: number | undefined;
 }
 
-/** The last three are a training's. */
-export type StageName = 'text' | 'encode' | 'denoise' | 'decode' | 'step' | 'checkpoint' | 'validation';
+/** `live` is of a live run, and the last three are a training's. */
+export type StageName =
+  | ('text' | 'encode' | 'denoise' | 'decode')
+  | 'live'
+  | ('step' | 'checkpoint' | 'validation');
 
 /** What one stage of a run takes; sizes in bytes. */
 export interface PlannedStage {
@@ -122,7 +125,7 @@ export const amountOf = (bytes: number) =>
   bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
 
 /** Tiles of the VAE in pixels, from the usual half of 480x720 down; multiples of 48 rows and 40 columns add up. */
-const TILES: readonly (readonly [height: number, width: number])[] = [
+export const TILES: readonly (readonly [height: number, width: number])[] = [
   [240, 360],
   [192, 320],
   [144, 240],
@@ -135,7 +138,7 @@ const TILES: readonly (readonly [height: number, width: number])[] = [
 const FEED_FORWARD_PARTS = [1, 4, 16];
 
 /** Without a value where the device's limits, not its memory, are in the way. */
-function within<T>(plan: () => T, refusals: string[]): T | undefined {
+export function within<T>(plan: () => T, refusals: string[]): T | undefined {
   try {
     return plan();
   } catch (error) {
@@ -186,33 +189,51 @@ export function planRun(model: ModelShapes, target: PlanTarget, needs: RunNeeds)
     const { plan } = made;
     return streams(plan.choice, model) ? { ...plan, quantized: quantizedRuns(model, target, needs) } : plan;
   }
-  const { stage, bytes, refusals } = made;
   const smaller = smallerRun(model, target, needs);
-  const limit = refusals.length > 0 && !Number.isFinite(bytes) ? `: ${refusals.at(-1)}` : '';
-  const amount = Number.isFinite(bytes) ? `${amountOf(bytes)} at least` : 'more than its buffers hold';
-  const remedies = [
-    ...(Number.isFinite(bytes)
-      ? [
-          `\`memory: ${bytes < 1e9 ? `${Math.ceil(bytes / 1e6)}MB` : `${Math.ceil(bytes / 1e8) / 10}GB`}\` where the device has it`,
-        ]
-      : []),
+  throw tooLarge(target, made, [
     ...(smaller ? [smaller] : []),
-    ...quantizedRuns(model, target, needs).map(
-      ({ dtype, bytes: own, fileBytes, makingSeconds }) =>
-        `${dtype} weights, which take ${amountOf(own)} (\`quantize: ${dtype}\` makes ${amountOf(fileBytes)} of files in about ${Math.ceil(makingSeconds / 60)} min)`,
-    ),
+    ...quantizedRuns(model, target, needs).map(quantizedRemedy),
     ...(needs.precision === 'f16' && 'plan' in choose(model, target, { ...needs, precision: 'f32' })
       ? ['`precision: f32`, which fits']
       : []),
-  ];
-  throw new RunTooLargeError(
-    `${target.name}: ${stage} needs ${amount}, but the budget is ${amountOf(target.budget)}${limit}; ${remedies.length > 0 ? `choose ${remedies.join(', or ')}` : 'choose a smaller model'}`,
-    { stage, neededBytes: bytes, budgetBytes: target.budget },
+  ]);
+}
+
+export const quantizedRemedy = ({
+  dtype,
+  bytes,
+  fileBytes,
+  makingSeconds,
+}: Omit<QuantizedRun, 'chosen'>): string =>
+  `${dtype} weights, which take ${amountOf(bytes)} (\`quantize: ${dtype}\` makes ${amountOf(fileBytes)} of files in about ${Math.ceil(makingSeconds / 60)} min)`;
+
+/** @param remedies beside more memory, in words. */
+export function tooLarge(
+  { name, budget }: PlanTarget,
+  { stage, bytes, refusals }: Misfit,
+  remedies: readonly string[],
+): RunTooLargeError {
+  const known = Number.isFinite(bytes);
+  const limit = refusals.length > 0 && !known ? `: ${refusals.at(-1)}` : '';
+  const amount = known ? `${amountOf(bytes)} at least` : 'more than its buffers hold';
+  const memory = bytes < 1e9 ? `${Math.ceil(bytes / 1e6)}MB` : `${Math.ceil(bytes / 1e8) / 10}GB`;
+  const all = [...(known ? [`\`memory: ${memory}\` where the device has it`] : []), ...remedies];
+  return new RunTooLargeError(
+    `${name}: ${stage} needs ${amount}, but the budget is ${amountOf(budget)}${limit}; ${all.length > 0 ? `choose ${all.join(', or ')}` : 'choose a smaller model'}`,
+    { stage, neededBytes: bytes, budgetBytes: budget },
   );
 }
 
 /** Of a model's floats, by a core: measured with 2.2 GB of the 5B's shapes. They are read twice, and rounded. */
 const QUANTIZE_BYTES_PER_SECOND = { int8: 57e6, int4: 16e6 } as const;
+
+/** What `dwm quantize` makes of a model, and about how long it takes. */
+export function quantizing(model: ModelShapes, dtype: QuantizedDtype) {
+  return {
+    fileBytes: weightBytes(model.quantized!(dtype)),
+    makingSeconds: weightBytes(model) / QUANTIZE_BYTES_PER_SECOND[dtype],
+  };
+}
 
 /** Of int8 and int4 those that fit, up to the first that streams no block. */
 function quantizedRuns(model: ModelShapes, target: PlanTarget, needs: RunNeeds): QuantizedRun[] {
@@ -225,8 +246,7 @@ function quantizedRuns(model: ModelShapes, target: PlanTarget, needs: RunNeeds):
     const { chosen } = stages.find(({ stage }) => stage === 'denoise')!;
     runs.push({
       ...{ dtype, bytes, chosen, ...(seconds !== undefined && { seconds }) },
-      fileBytes: weightBytes(shapes),
-      makingSeconds: weightBytes(model) / QUANTIZE_BYTES_PER_SECOND[dtype],
+      ...quantizing(model, dtype),
     });
     if (!streams(choice, model)) break;
   }
@@ -264,7 +284,14 @@ function smallerRun(model: ModelShapes, target: PlanTarget, needs: RunNeeds): st
   return undefined;
 }
 
-type Chosen = { plan: RunPlan } | { stage: StageName; bytes: number; refusals: string[] };
+/** What does not fit, and the messages of limits that were in the way. */
+interface Misfit {
+  readonly stage: StageName;
+  readonly bytes: number;
+  readonly refusals: readonly string[];
+}
+
+type Chosen = { plan: RunPlan } | Misfit;
 
 function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen {
   const { pace } = target;
@@ -522,7 +549,7 @@ interface TextPlan {
   readonly flops: number;
 }
 
-function planText(
+export function planText(
   text: NonNullable<ModelShapes['text']>,
   guided: boolean,
   tokens: number,
