@@ -20,7 +20,15 @@ import type { Flags } from './flags.ts';
 import { readLatents } from './inputs.ts';
 import type { Job, Share } from './jobs.ts';
 import type { Opened } from './open-on-device.ts';
-import { metadataPath, outputPaths, recordRun, saveLatents, saveTensors, writeClip } from './outputs.ts';
+import {
+  keptLatents,
+  metadataPath,
+  outputPaths,
+  recordRun,
+  saveLatents,
+  saveTensors,
+  writeClip,
+} from './outputs.ts';
 import { generationProgress } from './progress.ts';
 import { warnIfLong } from './prompts.ts';
 import { clipRecord, filesRecord } from './records.ts';
@@ -61,9 +69,10 @@ export async function makeClip(
   const handless = flags.ablate ?? flags.withoutHands;
   const known = new Set([...said, ...(handless ? [handWarning(handCoverage(videos.handVideo))] : [])]);
   const started = performance.now();
-  const kept = `${job.name}_latents.safetensors`;
+  const kept = keptLatents(job.name);
   const denoised = flags.resume && (await exists(kept)) ? await readLatents(kept) : undefined;
   if (denoised) reporter.say(`decoding ${kept}`);
+  else if (flags.resume) reporter.say(`${kept} is not there, so the clip is made from the start`);
   const generation = pipeline.generate({
     ...settings,
     ...videos,
@@ -78,8 +87,9 @@ export async function makeClip(
     },
     onProgress: generationProgress(reporter),
   });
-  const generated = await generation.catch((error: unknown) => keepUndecoded(error, kept));
-  if (denoised) await rm(kept);
+  const generated = await generation.catch((error: unknown) =>
+    keepUndecoded(error, kept, denoised !== undefined),
+  );
   const seconds = (performance.now() - started) / 1000;
   signal.throwIfAborted();
   if (flags.saveTensors) await saveTensors(flags.saveTensors, generated);
@@ -98,6 +108,7 @@ export async function makeClip(
   }
   const written = typeof prompt === 'string' ? prompt : '';
   await writeClip(paths, { ...generated, fps: flags.fps }, videos, { file: metadata, entry }, written);
+  if (denoised) await rm(kept);
   const left = generated.calculated.filter((step) => !step).length;
   const steps = left > 0 ? `, ${left} of ${generated.calculated.length} steps left out` : '';
   reporter.progress(`${paths.video}: ${clock(seconds)}${steps}`, true);
@@ -120,12 +131,17 @@ const settingsOf = (flags: Flags, { index }: Job, { defaults }: ModelFamily) => 
   ...shortcutsOf(flags),
 });
 
-/** Throws the error on; latents that could not be decoded are kept in `kept` first. */
-async function keepUndecoded(error: unknown, kept: string): Promise<never> {
+/**
+ * Throws the error on; latents that could not be decoded are kept in `kept` first.
+ * @param again whether they come from there.
+ */
+async function keepUndecoded(error: unknown, kept: string, again: boolean): Promise<never> {
   if (!(error instanceof UndecodedError)) throw error;
   const { latentShape, latents } = error;
-  await saveLatents(kept, latentShape, latents);
-  error.message += `; the latents are kept in ${kept}: the same command with --resume decodes them again, in smaller tiles`;
+  if (!again) await saveLatents(kept, latentShape, latents);
+  error.message += again
+    ? `; the latents stay in ${kept}: with less --memory than is there, --resume decodes them in smaller tiles still`
+    : `; the latents are kept in ${kept}: the same command with --resume decodes them again, in smaller tiles`;
   throw error;
 }
 

@@ -35,7 +35,7 @@ export async function makeList(jobs: readonly Job[], context: ClipContext): Prom
   if (limit) reporter.say(limit);
   if (flags.dryRun) return tellPlan(run, reporter);
 
-  const opened = await openOnDevice(run, reporter, signal);
+  const opened = await openOnDevice(run, jobs, reporter, signal);
   const recorded = { ...record, ...(!isMany(flags) && filesRecord(jobs[0], flags)) };
   // Those that deal a list out write it once, as the original has it.
   if (share.shard.rank === 0) await recordRun(runFile(flags, jobs[0]), recorded);

@@ -25,7 +25,7 @@ export async function makeShared(worker: Worker, jobs: readonly Job[], context: 
       })),
       signal,
       open: async () => {
-        opened = await openOnDevice(run, reporter, signal);
+        opened = await openOnDevice(run, jobs, reporter, signal);
         return opened;
       },
       async work({ job }, model) {

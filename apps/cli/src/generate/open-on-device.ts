@@ -7,7 +7,10 @@ import type { Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
 import type { CheckedRun } from './checked-run.ts';
 import type { Experiment } from './experiment.ts';
+import { exists } from './files.ts';
 import type { Flags } from './flags.ts';
+import type { Job } from './jobs.ts';
+import { keptLatents } from './outputs.ts';
 
 export interface Opened {
   readonly device: Device;
@@ -17,12 +20,13 @@ export interface Opened {
 /** @throws as `openPipeline`. */
 export async function openOnDevice(
   { flags, planned, loras, experiment }: CheckedRun,
+  jobs: readonly Job[],
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<Opened> {
   const device = await openTunedDevice(reporter, undefined, flags.memory);
   const options = {
-    ...(flags.resume && { decodeTiling: SMALL_TILES }),
+    ...(flags.resume && { again: (await haveLatents(jobs)) ? ('all' as const) : ('some' as const) }),
     lora: loras,
     distilled: await distilledLora(flags, experiment),
     network: { fps: flags.modelFps },
@@ -48,6 +52,12 @@ export async function openOnDevice(
   return { device, pipeline };
 }
 
+/** Whether of every clip latents were kept. */
+async function haveLatents(jobs: readonly Job[]): Promise<boolean> {
+  for (const { name } of jobs) if (!(await exists(keptLatents(name)))) return false;
+  return true;
+}
+
 /** The LoRA for fewer steps that flags or the experiment file name. */
 async function distilledLora(flags: Flags, { lightx2v = {} }: Experiment) {
   const path = flags.lightx2vLoraPath ?? lightx2v.path;
@@ -65,6 +75,3 @@ async function distilledLora(flags: Flags, { lightx2v = {} }: Experiment) {
     outsideBlocks: lightx2v.outsideBlocks,
   };
 }
-
-/** Of the VAE where decoding has failed once: an eighth of the usual memory. */
-const SMALL_TILES = { tileSampleMinHeight: 96, tileSampleMinWidth: 120 };

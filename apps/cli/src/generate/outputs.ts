@@ -79,6 +79,9 @@ export async function saveTensors(
   );
 }
 
+/** Where latents of a clip are kept that could not be decoded. @param name of the clip, without extension. */
+export const keptLatents = (name: string): string => `${name}_latents.safetensors`;
+
 /** Keeps latents that could not be decoded. */
 export async function saveLatents(path: string, shape: readonly number[], data: Float32Array): Promise<void> {
   await mkdir(dirname(path), { recursive: true });

@@ -1,13 +1,14 @@
 /** A model on its device, in the fastest way that fits there: planned, and said, before any weight is read. */
 import type { Device, ModelFolder } from '@dwm/core-tensor';
 import {
+  DECODES_ONLY,
   DwmPipeline,
   type LoadOptions,
-  type MemoryChoice,
   type ModelShapes,
   planRun,
   type RunNeeds,
   type RunSettings,
+  smallerTiles,
   targetOf,
 } from '@dwm/dwm-model';
 import type { TextEmbeds } from '../generate/inputs.ts';
@@ -45,23 +46,35 @@ export function needsOf(
 
 /**
  * @param device what is on it already is taken off its memory.
- * @param options of loading, as far as the plan does not say them; `decodeTiling` holds in place of the plan's.
+ * @param options of loading, as far as the plan does not say them. `again` decodes in smaller tiles than planned, latents
+ *   that did not decode: those of `some` of the clips, or of `all`, and then the transformer is left where it is.
  * @throws RunTooLargeError, before any weight is read, where no way fits; as `DwmPipeline.load`.
  */
 export async function openPipeline(
   device: Device,
   { path, folder, shapes, needs }: PlannedModel,
-  options: Pick<LoadOptions, 'lora' | 'distilled' | 'network'> & Pick<MemoryChoice, 'decodeTiling'>,
+  { again, ...options }: Pick<LoadOptions, 'lora' | 'distilled' | 'network'> & { again?: 'some' | 'all' },
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<DwmPipeline> {
-  const plan = planRun(shapes, targetOf(device), needs);
-  reporter.say(planLine(plan));
-  for (const line of await quantizedLines(plan, path)) reporter.say(line);
-  const { decodeTiling, ...load } = options;
+  const target = targetOf(device);
+  const plan = planRun(shapes, target, needs);
+  const decodeTiling = again && smallerTiles(shapes, target, plan, needs);
+  if (decodeTiling) {
+    const { tileSampleMinWidth: columns, tileSampleMinHeight: rows } = decodeTiling;
+    reporter.say(`memory: latents that were kept are decoded in tiles of ${columns}x${rows}`);
+  }
+  if (again !== 'all') {
+    reporter.say(planLine(plan));
+    for (const line of await quantizedLines(plan, path)) reporter.say(line);
+  }
   return DwmPipeline.load(device, folder, {
-    ...load,
-    memory: { ...plan.choice, ...(decodeTiling !== undefined && { decodeTiling }) },
+    ...options,
+    memory: {
+      ...plan.choice,
+      ...(decodeTiling && { decodeTiling }),
+      ...(again === 'all' && DECODES_ONLY),
+    },
     precision: needs.precision,
     onProgress: loadingProgress(reporter, signal),
   });
