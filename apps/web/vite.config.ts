@@ -5,14 +5,16 @@
 import { defineConfig } from 'vite';
 import solid from 'vite-plugin-solid';
 import { basisModule } from './build/basis-module.ts';
+import { builtInModels, hasLiveModel } from './build/built-in-models.ts';
 import { contentSecurityPolicy } from './build/content-security-policy.ts';
-import { defaultModel } from './build/default-model.ts';
 import { offline } from './build/offline.ts';
+import { previewCards } from './build/preview-cards.ts';
 
 export default defineConfig({
   root: import.meta.dirname,
   base: './',
-  plugins: [basisModule(), solid(), defaultModel(), offline(), contentSecurityPolicy()],
+  define: { HAS_LIVE_MODEL: JSON.stringify(hasLiveModel()) },
+  plugins: [basisModule(), solid(), builtInModels(), offline(), contentSecurityPolicy(), previewCards()],
   // `basisModule` is to see it as it is.
   optimizeDeps: { exclude: ['three'] },
   worker: { format: 'es', plugins: () => [basisModule()] },

@@ -26,7 +26,7 @@ import { generate } from '../src/worker/generate.ts';
 import { loadModel } from '../src/worker/model.ts';
 import type { Clip } from '../src/worker/protocol.ts';
 import { conditioning, Room } from '../src/worker/room.ts';
-import { modelFolder } from './default-model.ts';
+import { modelFolder } from './built-in-models.ts';
 
 const GALLERY = join(import.meta.dirname, '../src/gallery');
 const FIRST_SEED = 1_000_000;

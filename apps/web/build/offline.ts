@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Plugin } from 'vite';
-import { PREFIX } from './default-model.ts';
+import { manifests } from './built-in-models.ts';
 
 const SOURCE = join(import.meta.dirname, '../src/offline/service-worker.ts');
 const PUBLIC = ['icon.svg', 'icon-192.png', 'icon-512.png', 'app.webmanifest'];
@@ -27,11 +27,8 @@ export function offline(): Plugin {
             ...Object.keys(bundle).filter((name) => !/^(models\/|service-worker)/.test(name)),
           ]),
         ].sort();
-        // The list says which weights are right of those that the page has.
-        const first = [
-          ...all.filter((name) => FIRST.test(name) || PUBLIC.includes(name)),
-          `${PREFIX}manifest.json`,
-        ];
+        // These lists say which weights are right of those that the page has.
+        const first = [...all.filter((name) => FIRST.test(name) || PUBLIC.includes(name)), ...manifests()];
         // Files are named after their content, and the page is asked for anew at each visit.
         const version = createHash('sha256').update(all.join('\n')).digest('hex').slice(0, 12);
         const worker = bundle['service-worker.js'];

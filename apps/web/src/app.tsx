@@ -53,7 +53,7 @@ export function App() {
   createEffect(
     on(
       () => run.state.generated,
-      (made) => made && clock.rewind(),
+      (made) => made && !session.live.state.moving && clock.rewind(),
       { defer: true },
     ),
   );

@@ -1,5 +1,6 @@
 /** The built page, driven as a visitor would: in Chromium on SwiftShader. Pictures of it are left in `out/pictures`. */
 import { mkdirSync, readFileSync } from 'node:fs';
+import { cp, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -10,7 +11,7 @@ import { fromFieldOfView } from '@dwm/renderer';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findChromium, NO_CHROMIUM } from '../../../tools/chromium/browser.ts';
-import { modelFolder } from '../build/default-model.ts';
+import { hasLiveModel, modelFolder } from '../build/built-in-models.ts';
 import { readLink, writeLink } from './export/link.ts';
 import { GALLERY } from './gallery/rooms.ts';
 import { handBefore } from './scene-editor/hand-rig.ts';
@@ -166,14 +167,37 @@ async function framesOf(page: Page, pane: string, frames: number): Promise<numbe
   const all: number[][] = [];
   for (let frame = 0; frame < frames; frame++) {
     await page.getByLabel('Frame', { exact: true }).fill(String(frame));
-    all.push(
-      await page.locator(`canvas[data-picture=${pane}]`).evaluate((canvas: HTMLCanvasElement) => {
-        const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
-        return Array.from(data).filter((_, i) => i % 4 !== 3);
-      }),
-    );
+    all.push(await pixelsOf(page, pane));
   }
   return all;
+}
+
+/** A picture as it is at the moment. */
+const pixelsOf = (page: Page, name: string): Promise<number[]> =>
+  page.locator(`canvas[data-picture=${name}]`).evaluate((canvas: HTMLCanvasElement) => {
+    const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
+    return Array.from(data).filter((_, i) => i % 4 !== 3);
+  });
+
+/** What axe finds wrong: the rule, and where. */
+async function violations(page: Page): Promise<string[]> {
+  const source = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+  await page.evaluate(readFileSync(source, 'utf8'));
+  return page.evaluate(`axe.run().then(({ violations }) =>
+    violations.map(({ id, nodes }) => id + ': ' + nodes.map(({ html }) => html).join(', ')))`);
+}
+
+/** Of a model for whole clips that is told to look back only, without having learnt it. */
+async function liveFolder(): Promise<string> {
+  const folder = join(PICTURES, '../dwm-tiny-live');
+  await cp(modelFolder(), folder, { recursive: true });
+  const path = join(folder, 'transformer/config.json');
+  const config = {
+    ...JSON.parse(readFileSync(path, 'utf8')),
+    causal: { block_frames: 1, window: 5, sink: 0 },
+  };
+  await writeFile(path, JSON.stringify(config));
+  return folder;
 }
 
 /** Fine-tuned weights of one layer, for a network of this width. */
@@ -212,6 +236,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       await page.mouse.move(400, 300);
       await page.mouse.move(420, 320);
       await picture(page, '1-first-visit');
+      expect(await violations(page)).toEqual([]);
       await page.locator('[data-showing=room] .call').waitFor({ timeout: PATIENCE });
       await picture(page, '2-room');
       await unfold(page, 'Settings');
@@ -451,6 +476,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       await drop(page, ['broken.glb', boxGlb().subarray(0, 300)]);
       await page.getByRole('alert').filter({ hasText: 'broken.glb' }).waitFor({ timeout: PATIENCE });
       await picture(page, '6-broken-scene');
+      expect(await violations(page)).toEqual([]);
       await ready(page);
       expect(await framesOf(page, 'scene', 1)).toEqual([scene]);
       await drop(page, ['motion.json', new TextEncoder().encode('{"frames": 3}')]);
@@ -546,6 +572,14 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       const width = await page.evaluate(() => document.documentElement.scrollWidth);
       expect(width).toBeLessThanOrEqual(380);
       await page.screenshot({ path: join(PICTURES, '10-phone.png'), fullPage: true });
+      // In the dark, with all panels open.
+      await page.evaluate(() => {
+        for (const panel of document.querySelectorAll('details')) panel.open = true;
+      });
+      expect(await violations(page)).toEqual([]);
+      await page.evaluate(() => {
+        for (const panel of document.querySelectorAll('details')) panel.open = false;
+      });
       const reached: string[] = [];
       for (let i = 0; i < 12; i++) {
         await page.keyboard.press('Tab');
@@ -611,6 +645,81 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       ).toEqual([]);
     },
     WHOLE_TEST,
+  );
+
+  test(
+    'a live model answers while the hand moves, two blocks under way at most, and begins anew when told',
+    async () => {
+      open = await server.open();
+      const { page, complaints } = open;
+      await ready(page);
+      // One that is built in is there already.
+      if (!hasLiveModel()) await page.getByLabel(/^Open a model folder/).setInputFiles(await liveFolder());
+      await page.locator('footer', { hasText: 'dwm-tiny-live' }).waitFor({ timeout: PATIENCE });
+      await ready(page);
+      await page.getByRole('application').scrollIntoViewIfNeeded();
+      const blocks = (count: number) =>
+        page.locator(`.stage[data-blocks="${count}"]`).waitFor({ timeout: WHOLE_TEST });
+      const pixels = () => pixelsOf(page, 'generated');
+      const take = async () => {
+        await page.locator('[data-showing=room] .call').waitFor({ timeout: PATIENCE });
+        const { x, y, width, height } = (await page.locator('.call circle').boundingBox())!;
+        await page.mouse.move(x + width / 2, y + height / 2);
+        await page.mouse.down();
+        return (to: number) => page.mouse.move(x + width / 2 + to, y + height / 2 + to, { steps: 4 });
+      };
+      const drag = await take();
+      await blocks(1);
+      await page.locator('[data-showing=live]').waitFor({ timeout: PATIENCE });
+      const first = await pixels();
+      await server.trace(page);
+      // The hand goes on in the next blocks: the picture does within three.
+      await drag(30);
+      await blocks(3);
+      await drag(60);
+      await blocks(4);
+      const longest = longestTask(await server.traced());
+      expect(longest).toBeGreaterThan(0);
+      expect(longest).toBeLessThan(50);
+      expect(await pixels()).not.toEqual(first);
+      await page.mouse.up();
+      await button(page, 'Watch it').waitFor({ timeout: PATIENCE });
+      await ready(page);
+      const stage = page.locator('.stage');
+      expect(Number(await stage.getAttribute('data-together'))).toBeLessThanOrEqual(2);
+      const held = Number(await stage.getAttribute('data-held'));
+      expect(await page.getByText(/^Drawn live by the model: .* frames a second in software$/).count()).toBe(
+        1,
+      );
+      await picture(page, '12-live');
+      // What was made is a clip like any other, and a link carries it.
+      await button(page, 'Watch it').click();
+      await page.locator('[data-showing=answer]').waitFor();
+      expect((await framesOf(page, 'generated', 1))[0]).toEqual(first);
+      await unfold(page, 'Share');
+      expect(await violations(page)).toEqual([]);
+      await button(page, 'Link').click();
+      const address = await page.getByLabel('The link').inputValue();
+      expect(new URL(address).pathname).toMatch(/room-\d+\.html$/);
+      const { trajectory, settings } = (await readLink(new URL(address).hash))!;
+      expect(trajectory!.frames).toHaveLength(settings.frames);
+      expect(settings.frames % 4).toBe(1);
+      await button(page, 'Take the hand again').click();
+      await page.locator('[data-showing=live]').waitFor();
+      await button(page, 'Start again').click();
+      await blocks(0);
+      await ready(page);
+      await take();
+      await blocks(1);
+      await page.locator('[data-showing=live]').waitFor({ timeout: PATIENCE });
+      // The same hand in the same room, from the same noise.
+      expect(await pixels()).toEqual(first);
+      await page.mouse.up();
+      await button(page, 'Watch it').waitFor({ timeout: PATIENCE });
+      expect(Number(await stage.getAttribute('data-held'))).toBeLessThanOrEqual(held);
+      expect(complaints).toEqual([]);
+    },
+    2 * WHOLE_TEST,
   );
 
   test(

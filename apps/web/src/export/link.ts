@@ -7,13 +7,13 @@
 import {
   type HandPose,
   type Hands,
-  type Intrinsics,
   placedCamera,
   placement,
   type Quaternion,
   rotations,
   SIDES,
   type Trajectory,
+  type TrajectoryFrame,
   type Vec3,
 } from '@dwm/renderer';
 import { checkNumber, checkSettings, LIMITS, ROOM_NUMBER } from '../state/limits.ts';
@@ -72,7 +72,7 @@ function packRotation([x, y, z, w]: Quaternion): Numbers {
  * Numbers of a frame: camera, then for each hand 0, or 1 with its joints, each as seen from the one that it hangs on. Bones
  * do not grow, so most of a hand is the same in every frame.
  */
-function packFrame({ camera, hands }: Trajectory['frames'][number]): Numbers {
+function packFrame({ camera, hands }: TrajectoryFrame): Numbers {
   const { position, rotation } = placement(camera);
   const numbers = [...rounded(position, METRE), ...packRotation(rotation)];
   for (const side of SIDES) {
@@ -92,7 +92,7 @@ function packFrame({ camera, hands }: Trajectory['frames'][number]): Numbers {
   return numbers;
 }
 
-function unpackFrame(next: () => number): { camera: Trajectory['frames'][number]['camera']; hands: Hands } {
+function unpackFrame(next: () => number): Pick<TrajectoryFrame, 'camera' | 'hands'> {
   const metres = (): Vec3 => [next() / METRE, next() / METRE, next() / METRE];
   const rotation = (): Quaternion => {
     const [x, y, z] = [next() / UNIT, next() / UNIT, next() / UNIT];
@@ -116,31 +116,34 @@ function unpackFrame(next: () => number): { camera: Trajectory['frames'][number]
   return { camera, hands: { left, right } };
 }
 
-/** The numbers that a trajectory on the grid was made of: rounding it once more could move it by a step. */
-const packed = new WeakMap<Trajectory, readonly Numbers[]>();
+/** The numbers that a frame on the grid was made of, by its hands: rounding it once more could move it by a step. */
+const packed = new WeakMap<
+  Hands,
+  { readonly camera: TrajectoryFrame['camera']; readonly numbers: Numbers }
+>();
 
-function unpack(numbers: readonly Numbers[], fps: number, lenses: readonly Intrinsics[]): Trajectory {
-  const trajectory = {
-    fps,
-    frames: numbers.map((frame, i) => {
-      let at = 0;
-      const intrinsics = lenses[Math.min(i, lenses.length - 1)];
-      return { seconds: i / fps, intrinsics, ...unpackFrame(() => frame[at++]) };
-    }),
-  };
-  packed.set(trajectory, numbers);
-  return trajectory;
+function numbersOf(frame: TrajectoryFrame): Numbers | undefined {
+  const known = packed.get(frame.hands);
+  return known?.camera === frame.camera ? known.numbers : undefined;
 }
 
-/** The trajectory as a link would give it back. */
+/** Camera and hands of a frame's numbers. */
+function onGridAs(numbers: Numbers): Pick<TrajectoryFrame, 'camera' | 'hands'> {
+  let at = 0;
+  const made = unpackFrame(() => numbers[at++]);
+  packed.set(made.hands, { camera: made.camera, numbers });
+  return made;
+}
+
+/** The frame as a link would give it back. */
+export const gridded = (frame: TrajectoryFrame): TrajectoryFrame =>
+  numbersOf(frame) ? frame : { ...frame, ...onGridAs(packFrame(frame)) };
+
+/** The trajectory as a link would give it back; one that is on the grid is given back itself. */
 export function onGrid(trajectory: Trajectory): Trajectory {
-  if (packed.has(trajectory)) return trajectory;
   const { frames, fps } = trajectory;
-  return unpack(
-    frames.map(packFrame),
-    fps,
-    frames.map(({ intrinsics }) => intrinsics),
-  );
+  if (frames.every(numbersOf)) return trajectory;
+  return { fps, frames: frames.map((frame, i) => ({ ...gridded(frame), seconds: i / fps })) };
 }
 
 /** @throws Error where more than `MOST_BYTES` come out. */
@@ -221,7 +224,7 @@ const KEYS = ['seed', 'steps', 'guidance', 'width', 'height', 'frames', 'fps'] a
 
 /** `#dwm2=…`. Cameras are taken to share the first frame's lens. */
 export async function writeLink({ room, settings, typed, trajectory }: Shared): Promise<string> {
-  const frames = trajectory ? (packed.get(trajectory) ?? trajectory.frames.map(packFrame)) : [];
+  const frames = (trajectory?.frames ?? []).map((frame) => numbersOf(frame) ?? packFrame(frame));
   const { fx, fy, cx, cy } = trajectory?.frames[0].intrinsics ?? {};
   const { prompt, composite } = settings;
   const head = JSON.stringify({
@@ -294,7 +297,15 @@ function readMotion(
   if (lengths.includes(undefined as never)) throw damaged();
   const [fx, fy, cx, cy] = lens as number[];
   try {
-    return unpack(fromBytes(body, lengths), fps, [{ fx, fy, cx, cy, width, height }]);
+    const intrinsics = { fx, fy, cx, cy, width, height };
+    return {
+      fps,
+      frames: fromBytes(body, lengths).map((numbers, i) => ({
+        seconds: i / fps,
+        intrinsics,
+        ...onGridAs(numbers),
+      })),
+    };
   } catch {
     throw damaged();
   }

@@ -1,12 +1,19 @@
 /** What a visitor can take along: the video, a GIF, a sheet of stills, the motion, and a link that makes it again. */
 import { writeTransforms } from '@dwm/renderer';
 import { createEffect, createSignal, on, Show } from 'solid-js';
+import { GALLERY, roomPage } from '../gallery/rooms.ts';
 import { Working } from '../stage/working.tsx';
+import { LIMITS } from '../state/limits.ts';
 import type { Session } from '../state/session.ts';
 import type { Task } from '../state/tasks.ts';
 import type { Clip } from '../worker/protocol.ts';
 import { writeLink } from './link.ts';
 import { save } from './save.ts';
+
+/** The page whose preview card shows a room: one of its own for rooms of the gallery. The development server has none. */
+const cardOf = (room: number) =>
+  (import.meta.env.PROD && GALLERY.some(({ seed }) => seed === room) ? roomPage(room) : './') +
+  location.search;
 
 export function Share(props: { session: Session }) {
   const { session } = props;
@@ -25,7 +32,11 @@ export function Share(props: { session: Session }) {
         const mine = ++turn;
         const hash = shared && (await writeLink(shared));
         if (mine !== turn) return;
-        history.replaceState(null, '', hash ?? location.pathname + location.search);
+        history.replaceState(
+          null,
+          '',
+          hash ? cardOf(shared.room) + hash : location.pathname + location.search,
+        );
         if (hash) setAddress(location.href);
       },
       { defer: true },
@@ -54,8 +65,8 @@ export function Share(props: { session: Session }) {
     write(`dwm.${format}`, type, (task) => task.call(format, { clips: rows().map(({ frames }) => frames) }));
   const link = async () => {
     turn++;
-    const hash = await writeLink(session.shared()!);
-    history.replaceState(null, '', hash);
+    const shared = session.shared()!;
+    history.replaceState(null, '', cardOf(shared.room) + (await writeLink(shared)));
     setAddress(location.href);
     await navigator.clipboard?.writeText(location.href).catch(() => {});
   };
@@ -94,7 +105,9 @@ export function Share(props: { session: Session }) {
         <Working tasks={tasks} at="share" label="Progress of the file" />
       </div>
       <Show when={!session.shared()}>
-        <p class="hint">A link can carry a built-in room only, not your own files.</p>
+        <p class="hint">
+          A link can carry a built-in room only, not your own files, and {LIMITS.frames.max} frames at most.
+        </p>
       </Show>
       <Show when={address()}>
         {(text) => (

@@ -4,6 +4,7 @@ import { pickedFiles } from '../model-store/dropped.ts';
 import type { Kept } from '../model-store/opfs.ts';
 import { NumberField } from '../run/number-field.tsx';
 import { ROOM_NUMBER } from '../state/limits.ts';
+import { CLIPS, LIVE } from '../state/model.ts';
 import { DEFAULT_ROOM } from '../state/room.ts';
 import type { Session } from '../state/session.ts';
 import { takeIn } from './take-in.ts';
@@ -76,6 +77,18 @@ function ModelFields(props: { session: Session; busy: boolean }) {
       onPointerEnter={() => list().catch(() => {})}
     >
       <legend>Model</legend>
+      <Show when={LIVE}>
+        {(live) => (
+          <div class="buttons wide">
+            <button type="button" disabled={props.busy} onClick={() => session.useModel(live())}>
+              The one that answers while you drag
+            </button>
+            <button type="button" disabled={props.busy} onClick={() => session.useModel(CLIPS)}>
+              The one that makes whole clips
+            </button>
+          </div>
+        )}
+      </Show>
       <label>
         Open a model folder, or a LoRA folder for the model that is there
         <input

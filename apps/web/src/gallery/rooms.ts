@@ -10,3 +10,6 @@ export interface GalleryRoom {
 }
 
 export const GALLERY: readonly GalleryRoom[] = rooms;
+
+/** The page under a name of the room's own, whose preview card shows the room. */
+export const roomPage = (seed: number): string => `room-${seed}.html`;

@@ -96,10 +96,11 @@ async function defaultModel(base: string, report: Report, signal: AbortSignal): 
     open: (stop: AbortSignal) => download(base + path, stop),
   }));
   try {
-    const ready = await openKept('default', version);
+    const id = idOf(base.split('/').at(-2)!);
+    const ready = await openKept(id, version);
     if (ready) return ready;
-    await keep('default', { name, version }, incoming, report, signal);
-    return (await openKept('default', version))!;
+    await keep(id, { name, version }, incoming, report, signal);
+    return (await openKept(id, version))!;
   } catch (error) {
     if (signal.aborted || error instanceof InvalidFileError) throw error;
     // Private windows have no file system of their own; the browser may still hold blobs.

@@ -59,10 +59,14 @@ const keptFirst = async (request: Request, key: string) => {
   return kept ?? (request.headers.has('range') ? fetch(request) : keep(request, key));
 };
 
+/** The page under the name of a room: `roomPage`. */
+const ROOM_PAGE = /^room-\d+\.html$/;
+
 /** The page itself and lists may be newer on the server. */
 const newestFirst = async (request: Request, key: string) =>
   keep(request, key).catch(async (error) => {
-    const kept = await caches.match(key, { cacheName: NAME });
+    const match = (name: string) => caches.match(name, { cacheName: NAME });
+    const kept = (await match(key)) ?? (ROOM_PAGE.test(key) ? await match('index.html') : undefined);
     if (kept) return kept;
     throw error;
   });
@@ -73,6 +77,7 @@ scope.addEventListener('fetch', (event) => {
   const url = request.url.split(/[?#]/)[0];
   if (request.method !== 'GET' || !url.startsWith(base)) return;
   const path = url.slice(base.length) || 'index.html';
-  if (path === 'index.html' || path.endsWith('/manifest.json')) event.respondWith(newestFirst(request, path));
+  if (path === 'index.html' || ROOM_PAGE.test(path) || path.endsWith('/manifest.json'))
+    event.respondWith(newestFirst(request, path));
   else if (files.has(path)) event.respondWith(keptFirst(request, path));
 });

@@ -11,7 +11,7 @@ const RING = 62;
 const LEAST_ARROW = 90;
 const MOST_ARROW = 190;
 
-export function Call(props: { rigs: Rigs; lens: Intrinsics; hovered: boolean }) {
+export function Call(props: { rigs: Rigs; lens: Intrinsics; hovered: boolean; held: boolean }) {
   const drawn = createMemo(() => {
     const { camera, hand } = props.rigs;
     const to1000 = 1000 / props.lens.width;
@@ -29,13 +29,13 @@ export function Call(props: { rigs: Rigs; lens: Intrinsics; hovered: boolean }) 
   return (
     <svg
       class="call"
-      classList={{ hovered: props.hovered }}
+      classList={{ hovered: props.hovered || props.held }}
       viewBox={`0 0 1000 ${height()}`}
       aria-hidden="true"
     >
       <g transform={`translate(${drawn().from.x} ${drawn().from.y})`}>
         <circle r={RING} />
-        <Show when={drawn().length}>
+        <Show when={!props.held && drawn().length}>
           {(length) => (
             <g transform={`rotate(${drawn().angle})`}>
               <path class="arrow" d={`M ${RING} 0 h ${length()} m -26 -20 l 26 20 l -26 20`} />

@@ -1,10 +1,9 @@
 /** The hand that a visitor takes, and the eye that sees it: where they are, what is being dragged, and what comes of it. */
 import type { Intrinsics } from '@dwm/renderer';
 import { createEffect, createSignal, on, onCleanup } from 'solid-js';
-import { rigOf } from '../scene-editor/camera-rig.ts';
+import { approachOf, beginning } from '../scene-editor/beginning.ts';
 import type { Change, Rigs } from '../scene-editor/controls.ts';
-import { guideOf } from '../scene-editor/guide.ts';
-import { calledBack, handBefore, handHolding } from '../scene-editor/hand-rig.ts';
+import { calledBack } from '../scene-editor/hand-rig.ts';
 import { frameOf } from '../scene-editor/recorder.ts';
 import type { Session } from '../state/session.ts';
 import { type Tracked, trackedFrame } from '../tracking/tracked.ts';
@@ -12,7 +11,7 @@ import { createGesture } from './gesture.ts';
 import { type Drag, doesAsPlanned, hasMoved, motionOf } from './motion-of.ts';
 
 export function createHand(session: Session) {
-  const { room, run } = session;
+  const { live, room, run } = session;
   const [rigs, setRigs] = createSignal<Rigs>();
   const [held, setHeld] = createSignal(false);
   const [tracked, setTracked] = createSignal<Tracked>();
@@ -24,10 +23,9 @@ export function createHand(session: Session) {
   const begin = () => {
     const { planned, info } = room.now();
     if (!planned || !info) return;
-    const guide = guideOf({ trajectory: planned, acts: info.acts });
-    const camera = rigOf(planned.frames[guide?.approach.length ?? 0].camera);
-    ownCamera = camera;
-    setRigs({ camera, hand: guide ? handHolding(guide) : handBefore(camera, 'right') });
+    const start = beginning(planned, info);
+    ownCamera = start.camera;
+    setRigs(start);
   };
   // Another room, or another size of it.
   createEffect(on([() => room.state.info, () => room.state.planned], begin));
@@ -35,7 +33,7 @@ export function createHand(session: Session) {
   createEffect(
     on(
       () => run.state.generated,
-      (made) => setInRoom(made === undefined),
+      (made) => setInRoom(made === undefined || live.state.moving),
     ),
   );
 
@@ -47,7 +45,8 @@ export function createHand(session: Session) {
   const enter = () => {
     if (inRoom()) return;
     setInRoom(true);
-    callBack();
+    // A live room is as the hand left it.
+    if (!live.state.shown) callBack();
   };
   const answer = (samples: readonly Rigs[]) => {
     setHeld(false);
@@ -61,8 +60,17 @@ export function createHand(session: Session) {
   const gesture = createGesture(
     () => rigs()!,
     () => run.state.settings!.fps,
-    () => setHeld(true),
-    answer,
+    () => {
+      setHeld(true);
+      if (!live.able()) return;
+      const lens = room.now().motions!.present.frames[0].intrinsics;
+      live.take(approachOf(rigs()!), () => frameOf(rigs()!, lens));
+    },
+    (samples) => {
+      if (!live.state.moving) return answer(samples);
+      setHeld(false);
+      live.letGo();
+    },
   );
   onCleanup(gesture.stop);
 
@@ -70,6 +78,12 @@ export function createHand(session: Session) {
     rigs,
     /** Where the room's own motion has it. */
     begin,
+    /** The room as it was, with the hand where it began. */
+    async restart() {
+      if (await live.restart()) begin();
+    },
+    /** What was made, from its beginning. */
+    watch: () => setInRoom(false),
     held,
     tracked,
     follow: setTracked,

@@ -10,17 +10,20 @@ import type { Clock } from '../panes/clock.ts';
 import { attachControls } from '../scene-editor/controls.ts';
 import { isSeen } from '../scene-editor/hand-rig.ts';
 import type { Session } from '../state/session.ts';
+import type { Clip } from '../worker/protocol.ts';
 import { Call } from './call.tsx';
 import type { Hand } from './hand.ts';
 import { LiveRoom, liveLens } from './live-room.tsx';
+import { LiveSay, rateWords } from './live-say.tsx';
 import { Picture } from './picture.tsx';
 import { StageButton, Working } from './working.tsx';
 
-type Showing = 'recording' | 'room' | 'answer';
+/** `live`: what the model draws as the hand moves, with the room in a corner. */
+type Showing = 'recording' | 'room' | 'live' | 'answer';
 
 export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
   const { session, hand } = props;
-  const { engine, room, run, tasks, queue } = session;
+  const { engine, live, room, run, tasks, queue } = session;
   const [look, setLook] = createSignal<(frame: TrajectoryFrame) => Promise<void>>();
   const [seen, setSeen] = createSignal(false);
   const [hovered, setHovered] = createSignal(false);
@@ -39,6 +42,7 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
   const showing = (): Showing => {
     if (comes()) return 'recording';
     if (answer() && (!hand.inRoom() || run.state.preview || room.state.videos)) return 'answer';
+    if (live.state.shown) return 'live';
     return ready() && seen() ? 'room' : 'recording';
   };
   /** What plays until the room is there: the room's own recording where there is one. */
@@ -48,7 +52,11 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
   };
   const lens = () =>
     liveLens(room.state.motions!.present.frames[0].intrinsics, engine.state.device?.software ?? true);
-  const able = () => ready() && queue.waiting() === 0 && !room.state.videos && hand.rigs() !== undefined;
+  const able = () =>
+    ready() &&
+    (queue.waiting() === 0 || live.state.moving) &&
+    !room.state.videos &&
+    hand.rigs() !== undefined;
 
   // The worker of before is gone with its canvas.
   createEffect(
@@ -104,24 +112,30 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
   const keys = (event: KeyboardEvent) => {
     if (event.code === 'KeyH' && !event.ctrlKey && !event.metaKey) hand.callBack();
   };
-  const away = () =>
-    showing() === 'room' && !hand.tracked() && !isSeen(hand.rigs()!.hand, hand.rigs()!.camera, lens());
+  const inRoom = () => showing() === 'room' || showing() === 'live';
+  const away = () => inRoom() && !hand.tracked() && !isSeen(hand.rigs()!.hand, hand.rigs()!.camera, lens());
   /** A motion that nothing was made of yet: it was opened, or its run was cancelled. */
   const waits = () => {
     const { motions, planned, videos, scene } = room.state;
     return !run.state.generated && !!scene && (!!videos || (!!motions && motions.present !== planned));
   };
-  const size = () => {
-    const clip = answer();
+  const size = (clip: Clip | undefined) => {
     return clip ? `${clip.width} × ${clip.height} pixels` : '';
   };
   const task = () => {
     const known = GALLERY.find(({ seed }) => seed === room.state.info?.seed);
-    return known ? `Drag the hand: ${known.name.toLowerCase()}` : 'Drag the hand, then let go';
+    if (known) return `Drag the hand: ${known.name.toLowerCase()}`;
+    return live.able() ? 'Drag the hand: the model follows' : 'Drag the hand, then let go';
   };
 
   return (
-    <div class="stage" data-showing={showing()}>
+    <div
+      class="stage"
+      data-showing={showing()}
+      data-blocks={live.state.blocks}
+      data-together={live.state.together}
+      data-held={live.state.held}
+    >
       <div
         class="surface"
         ref={(element) => {
@@ -150,16 +164,27 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
           class="recording"
           shown={showing() === 'recording'}
         />
-        <div class="answer" classList={{ shown: showing() === 'answer' }}>
-          <Picture name="generated" label="Generated" clip={answer()} frame={props.clock.frame()} />
+        <div class="answer" classList={{ shown: showing() === 'answer' || showing() === 'live' }}>
+          <Picture
+            name="generated"
+            label="Generated"
+            clip={showing() === 'live' ? live.state.shown!.clip : answer()}
+            frame={showing() === 'live' ? live.state.shown!.frame : props.clock.frame()}
+          />
         </div>
-        <Show when={showing() === 'room' && able() && !hand.held() && !hand.tracked() && !away()}>
-          <Call rigs={hand.rigs()!} lens={lens()} hovered={hovered()} />
+        <Show
+          when={inRoom() && able() && (showing() === 'live' || !hand.held()) && !hand.tracked() && !away()}
+        >
+          <Call rigs={hand.rigs()!} lens={lens()} hovered={hovered()} held={hand.held()} />
         </Show>
         <span class="tag">
           <Switch fallback="The room, as any renderer draws it">
             <Match when={showing() === 'recording'}>A recording: drawn by the model before</Match>
-            <Match when={showing() === 'answer'}>Drawn by the model: {size()}</Match>
+            <Match when={showing() === 'answer'}>Drawn by the model: {size(answer())}</Match>
+            <Match when={showing() === 'live'}>
+              Drawn live by the model: {size(live.state.shown!.clip)}
+              {rateWords(live.state.rate, engine.state.device?.software)}
+            </Match>
           </Switch>
         </span>
         <Show when={away()}>
@@ -175,8 +200,14 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
             <Match when={tasks.at('stage')}>
               <Working tasks={tasks} at="stage" label="Progress" />
             </Match>
-            <Match when={!ready() || (queue.waiting() > 0 && !tasks.at('beside'))}>
+            <Match when={!ready() || (queue.waiting() > 0 && !tasks.at('beside') && !live.state.moving)}>
               <span>Getting ready …</span>
+            </Match>
+            <Match when={showing() === 'live'}>
+              <LiveSay session={session} hand={hand} disabled={!able()} />
+            </Match>
+            <Match when={hand.held() && live.able()}>
+              <span>The model begins to draw …</span>
             </Match>
             <Match when={hand.held()}>
               <span>Let go, and the model draws what happens</span>

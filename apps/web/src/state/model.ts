@@ -4,10 +4,23 @@ import type { ModelFiles, ModelRef } from '../model-store/sources.ts';
 import type { ModelInfo } from '../worker/protocol.ts';
 import type { Task } from './tasks.ts';
 
+const builtIn = (folder: string): ModelRef => ({
+  kind: 'default',
+  base: new URL(`models/${folder}/`, document.baseURI).href,
+});
+
+/** The models that come with the page. The live one answers while the hand moves; it may be missing. */
+export const CLIPS = builtIn('default');
+export const LIVE = HAS_LIVE_MODEL ? builtIn('live') : undefined;
+
+/** `?model=clips` in the address asks for the one that makes whole clips. */
+const firstModel = () =>
+  LIVE && new URLSearchParams(location.search).get('model') !== 'clips' ? LIVE : CLIPS;
+
 /** @param limit bytes that a model may take on the device, with a run. */
 export function createModel(limit: () => number) {
   const [state, set] = createStore<{ readonly info?: ModelInfo }>({});
-  let base: ModelRef = { kind: 'default', base: new URL('models/default/', document.baseURI).href };
+  let base = firstModel();
   let lora: ModelFiles | undefined;
 
   async function load(task: Task, ref: ModelRef, over: ModelFiles | undefined): Promise<ModelInfo> {
@@ -26,6 +39,8 @@ export function createModel(limit: () => number) {
     load,
     /** The same again, in an engine that has none. */
     again: (task: Task) => load(task, base, lora),
+    /** Another comes with the page, should this one fail. */
+    hasSpare: () => base === LIVE,
     /** Fine-tuned weights over the model that is there; undefined takes them off. */
     tune: (task: Task, files: ModelFiles | undefined) => load(task, base, files),
   };

@@ -5,7 +5,7 @@ import { EngineError } from '../worker/client.ts';
 export const lineOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
 /** Whoever cancelled knows; and the loss of the device has a line of its own. */
-const isSaidElsewhere = (error: unknown) =>
+export const isSaidElsewhere = (error: unknown) =>
   error instanceof EngineError && ['cancelled', 'device-lost'].includes(error.code);
 
 export function createNotice() {

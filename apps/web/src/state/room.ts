@@ -4,7 +4,7 @@ import { batch } from 'solid-js';
 import { createStore, unwrap } from 'solid-js/store';
 import { onGrid } from '../export/link.ts';
 import { GALLERY } from '../gallery/rooms.ts';
-import { begin, type History } from '../scene-editor/history.ts';
+import { begin, type History, push } from '../scene-editor/history.ts';
 import type { Clip, Conditioning, RoomInfo, RoomRef, Settings } from '../worker/protocol.ts';
 import type { Model } from './model.ts';
 import type { Run } from './run.ts';
@@ -141,6 +141,11 @@ export function createRoom(run: Run, model: Model) {
         if (now().motions === motions) set({ motions: drawn });
         throw error;
       }
+    },
+    /** A motion whose clips are there already. */
+    adopt(clips: Conditioning, trajectory: Trajectory): void {
+      drawn = push(now().motions!, trajectory);
+      set({ ...clips, motions: drawn });
     },
     /** The page's own words of what is shown. */
     words(task: Task): Told | Promise<Told> {

@@ -52,6 +52,9 @@ export function createRun() {
       set({ plan: undefined });
       set({ plan: await planFor(task, now().settings!) });
     },
+    /** What was made in another way, of so many frames. */
+    adopt: (made: Calls['generate']['result'], frames: number) =>
+      set({ generated: { ...made, of: { ...now().settings!, frames } }, preview: undefined }),
     /** What was made before comes back where the run fails. */
     async make(task: Task, { scene, hands }: Conditioning): Promise<void> {
       const { settings, generated: before } = now();

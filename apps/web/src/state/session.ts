@@ -5,14 +5,17 @@
 import type { Trajectory } from '@dwm/renderer';
 import { readLink, type Shared } from '../export/link.ts';
 import type { ModelFiles, ModelRef } from '../model-store/sources.ts';
+import { beginning } from '../scene-editor/beginning.ts';
 import { begin } from '../scene-editor/history.ts';
-import type { RoomRef, Settings } from '../worker/protocol.ts';
+import { frameOf } from '../scene-editor/recorder.ts';
+import type { ModelInfo, RoomRef, Settings } from '../worker/protocol.ts';
 import { createEngine } from './engine.ts';
-import { checkNumber, checkSettings, MEMORY, MOST_PROMPT, ROOM_NUMBER } from './limits.ts';
+import { checkNumber, checkSettings, LIMITS, MEMORY, MOST_PROMPT, ROOM_NUMBER } from './limits.ts';
+import { createLive } from './live.ts';
 import { memoryLimit } from './memory-limit.ts';
-import { createModel } from './model.ts';
+import { CLIPS, createModel } from './model.ts';
 import { createMotions } from './motions.ts';
-import { createNotice, lineOf } from './notice.ts';
+import { createNotice, isSaidElsewhere, lineOf } from './notice.ts';
 import { createQueue } from './queue.ts';
 import { createRoom, type OwnVideos } from './room.ts';
 import { createRun } from './run.ts';
@@ -22,10 +25,13 @@ const whenIdle = (work: () => void) =>
   'requestIdleCallback' in window ? requestIdleCallback(work, { timeout: 2000 }) : setTimeout(work, 500);
 
 /** A link's run that is as large as this plays when it is opened; a larger one waits for its visitor. */
-const playsAtOnce = (asked: Settings, own: Settings) => {
+const playsAtOnce = (asked: Settings, { settings: own, live }: ModelInfo) => {
   const volume = ({ width, height, frames }: Settings) => width * height * frames;
-  return asked.steps <= Math.max(50, own.steps) && volume(asked) <= 2 * volume(own);
+  return asked.steps <= Math.max(50, own.steps) && (live || volume(asked) <= 2 * volume(own));
 };
+
+const cannotLive = (error: unknown) =>
+  `The live model cannot be used here, so the answer comes after the hand is let go: ${lineOf(error)}`;
 
 export function createSession() {
   const notice = createNotice();
@@ -38,14 +44,25 @@ export function createSession() {
   const run = createRun();
   const model = createModel(() => run.state.memoryLimit * 1e9);
   const room = createRoom(run, model);
+  /** A live model that cannot be used gives way to the one that makes whole clips. */
+  async function makeClips(task: Task, error: unknown): Promise<never> {
+    const info = await model.load(task, CLIPS, undefined);
+    const { seed, prompt } = run.now().settings!;
+    await room.remake(task, { ...info.settings, seed, prompt });
+    await run.plan(task);
+    throw new Error(cannotLive(error));
+  }
+  const live = createLive(engine, queue, model, room, run, makeClips);
   const motions = createMotions(engine, queue, notice, room, run);
 
   /** On the stage, followed by a plan for the next run. */
   const attempt = (work: (task: Task) => Promise<void>) =>
-    queue.attempt('stage', async (task) => {
-      await work(task);
-      await run.plan(task);
-    });
+    queue
+      .attempt('stage', async (task) => {
+        await work(task);
+        await run.plan(task);
+      })
+      .finally(() => live.able() && whenIdle(warmUp));
 
   /** Runs with what the visitor has changed by now; not at all where that failed. */
   function generate(): Promise<void> {
@@ -63,6 +80,12 @@ export function createSession() {
   function warmUp(): void {
     const { scene, hands } = room.now();
     const { settings, plan } = run.now();
+    if (live.able()) {
+      const { planned, info, motions: history } = room.now();
+      const lens = history!.present.frames[0].intrinsics;
+      queue.inIdle('under', (task) => live.prepare(task, frameOf(beginning(planned!, info!), lens)));
+      return;
+    }
     // In software the run itself takes longest, and takes the processor from the page.
     if (engine.state.device?.software || !scene || !hands || !settings || !plan?.fits) return;
     queue.inIdle('under', (task) => {
@@ -88,12 +111,17 @@ export function createSession() {
     const shared = again ? undefined : await sharedNow();
     // A link says its size, so its scene is there before the model is: there is something to see.
     if (shared) await openShared(task, shared);
-    const { settings } = await model.again(task);
+    const info = await model.again(task).catch(async (error) => {
+      if (!model.hasSpare() || isSaidElsewhere(error)) throw error;
+      const spare = await model.load(task, CLIPS, undefined);
+      notice.show(new Error(cannotLive(error)));
+      return spare;
+    });
     if (again) await room.again(task);
-    else if (!shared) await room.open(task, room.now().ref, settings);
+    else if (!shared) await room.open(task, room.now().ref, info.settings);
     await run.plan(task);
     engine.enter('ready');
-    if (shared && run.state.plan?.fits && playsAtOnce(shared.settings, settings)) void generate();
+    if (shared && run.state.plan?.fits && playsAtOnce(shared.settings, info)) void generate();
     else if (!again) whenIdle(warmUp);
   }
 
@@ -138,6 +166,7 @@ export function createSession() {
     run,
     room,
     motions,
+    live,
     start,
     generate,
     /** Nothing can be asked for at the moment. */
@@ -204,9 +233,12 @@ export function createSession() {
       const { ref, motions: history, planned, videos } = room.now();
       const { settings, wordsFrom } = run.now();
       if (ref.kind !== 'synthetic' || videos || !settings || !history) return undefined;
+      // What was made live is as long as it was held.
+      const frames = history.present.frames.length;
+      if (frames > LIMITS.frames.max) return undefined;
       return {
         room: ref.seed,
-        settings: { ...settings },
+        settings: { ...settings, frames },
         typed: wordsFrom === 'typed',
         ...(history.present !== planned && { trajectory: history.present }),
       };

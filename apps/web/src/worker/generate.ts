@@ -1,4 +1,5 @@
 /** One run of the model: progress with the time that is left, a preview after each step but the last, and the clip. */
+import { generateLive } from './live.ts';
 import type { LoadedModel } from './model.ts';
 import { Previews } from './previews.ts';
 import type { Calls, Clip, GenerateProgress, Settings } from './protocol.ts';
@@ -13,11 +14,12 @@ const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[v
 
 /** @throws what the pipeline throws; the signal's reason when aborted. */
 export async function generate(
-  { pipeline, embeds }: LoadedModel,
+  model: LoadedModel,
   { scene, hands, settings }: RunInput,
   report: (progress: GenerateProgress) => void,
   signal: AbortSignal,
 ): Promise<Calls['generate']['result']> {
+  const { pipeline, embeds } = model;
   const began = performance.now();
   const steps: number[] = [];
   const warnings: string[] = [];
@@ -27,6 +29,11 @@ export async function generate(
     shown = { ...shown, ...change, preview: undefined };
     report({ ...shown, preview: change.preview });
   };
+  const made = (video: Clip) => ({ video, seconds: (performance.now() - began) / 1000, warnings });
+  if (pipeline.network.causal) {
+    show({ stage: 'denoise', step: 1 });
+    return made(await generateLive(model, { scene, hands, settings }, (done) => show({ done }), signal));
+  }
   const previews = new Previews(pipeline, settings, (preview) => show({ preview }));
   try {
     const { data, frames, height, width } = await pipeline.generate({
@@ -57,11 +64,7 @@ export async function generate(
         show({ stage, done, step, steps: count, secondsPerStep, secondsLeft });
       },
     });
-    return {
-      video: { data, frames, height, width, fps: settings.fps },
-      seconds: (performance.now() - began) / 1000,
-      warnings,
-    };
+    return made({ data, frames, height, width, fps: settings.fps });
   } finally {
     await previews.end();
   }

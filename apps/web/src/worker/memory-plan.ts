@@ -45,10 +45,11 @@ function smaller({ width, height, frames }: Size): Size[] {
 /** @throws InvalidArgumentError naming a setting out of its range. */
 export function planMemory(model: LoadedModel, settings: Settings, limit: number): MemoryPlan {
   const bytes = bytesOf(model, settings, settings);
-  if (bytes <= limit) return { bytes, limit, fits: true };
+  const held = model.pipeline.device.memory.allocated;
+  if (bytes <= limit) return { bytes, limit, held, fits: true };
   for (const size of smaller(settings)) {
     const needed = bytesOf(model, settings, size);
-    if (needed <= limit) return { bytes, limit, fits: false, instead: { ...size, bytes: needed } };
+    if (needed <= limit) return { bytes, limit, held, fits: false, instead: { ...size, bytes: needed } };
   }
-  return { bytes, limit, fits: false };
+  return { bytes, limit, held, fits: false };
 }

@@ -80,6 +80,7 @@ export async function loadModel(
       name: folder.name,
       ...(lora && { lora: lora.name }),
       takesText: pipeline.hasTextEncoder,
+      live: pipeline.network.causal !== undefined,
       limit: knowsOnly(folder.name),
       bytes: device.memory.allocated - before,
       settings: settingsOf(pipeline),

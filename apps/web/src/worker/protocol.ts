@@ -2,7 +2,7 @@
  * What the page and the engine's worker say to each other. A call has one argument and one result; while it runs it
  * may report progress, and the page may cancel it. Pictures travel as transferred buffers, never copied.
  */
-import type { Bounds, Trajectory } from '@dwm/renderer';
+import type { Bounds, Trajectory, TrajectoryFrame } from '@dwm/renderer';
 import type { DroppedFile } from '../model-store/dropped.ts';
 import type { Kept } from '../model-store/opfs.ts';
 import type { ModelFiles, ModelRef } from '../model-store/sources.ts';
@@ -29,6 +29,8 @@ export interface ModelInfo {
   /** Fine-tuned weights over it. */
   readonly lora?: string;
   readonly takesText: boolean;
+  /** It answers while the hand moves, block by block. */
+  readonly live: boolean;
   /** What it was made for and nothing else, in a line. */
   readonly limit?: string;
   /** Device memory of its weights. */
@@ -80,6 +82,8 @@ export interface MemoryPlan {
   readonly bytes: number;
   readonly limit: number;
   readonly fits: boolean;
+  /** Bytes that the device holds now, of everything. */
+  readonly held: number;
   /** Sizes that would fit, the largest first, where these do not. */
   readonly instead?: {
     readonly width: number;
@@ -144,9 +148,29 @@ export interface Calls {
     { readonly video: Clip; readonly seconds: number; readonly warnings: readonly string[] },
     GenerateProgress
   >;
+  /**
+   * A run that answers while the hand moves, in the room whose motion was drawn last; one at a time. Blocks have `first`
+   * frames, then `next` each. `scene` is what the camera of `frame` sees, one frame.
+   */
+  openLive: Call<
+    { readonly frame: TrajectoryFrame; readonly settings: Settings },
+    { readonly first: number; readonly next: number; readonly scene: Clip }
+  >;
+  /** A block; two may be under way. `scene` is there where the camera moves. `held`: bytes on the device. */
+  pushLive: Call<
+    { readonly frames: readonly TrajectoryFrame[] },
+    Pick<Conditioning, 'hands'> & {
+      readonly video: Clip;
+      readonly scene?: Clip;
+      readonly seconds: number;
+      readonly held: number;
+    }
+  >;
+  /** The room as it was to begin with. */
+  resetLive: Call<void, void>;
   attachView: Call<OffscreenCanvas, void>;
   /** Draws the room with hands in it; a newer one replaces one that waits. */
-  look: Call<{ readonly frame: Trajectory['frames'][number] }, void>;
+  look: Call<{ readonly frame: TrajectoryFrame }, void>;
   mp4: Call<{ readonly clips: readonly Clip[] }, Uint8Array>;
   gif: Call<{ readonly clips: readonly Clip[] }, Uint8Array>;
   sheet: Call<{ readonly rows: readonly { readonly label: string; readonly frames: Clip }[] }, Uint8Array>;

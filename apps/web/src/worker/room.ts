@@ -5,17 +5,14 @@
 import { blobSource, type Device, DwmError, InvalidFileError, quote } from '@dwm/core-tensor';
 import {
   type Bounds,
-  ClipReadback,
   combineScenes,
   enlargedIntrinsics,
   type HandPose,
-  HandRenderer,
   type Hands,
   type LightRig,
   MeshRenderer,
   matrices,
-  PosedHands,
-  RenderTarget,
+  type RenderTarget,
   readGltf,
   readSplatImage,
   readSplats,
@@ -49,8 +46,8 @@ import { GALLERY } from '../gallery/rooms.ts';
 import type { DroppedFile } from '../model-store/dropped.ts';
 import { ROOM_TRIES } from '../state/limits.ts';
 import { decodeImage } from './decode-image.ts';
-import type { Clip, Conditioning, RoomInfo, RoomRef, Settings } from './protocol.ts';
-import { type CallContext, messagesIn } from './serve.ts';
+import type { Clip, RoomInfo, RoomRef, Settings } from './protocol.ts';
+import { messagesIn } from './serve.ts';
 
 interface RoomParts {
   readonly info: RoomInfo;
@@ -301,47 +298,5 @@ export class Room {
       }
     }
     return pose;
-  }
-}
-
-/** The two videos that the model is given: the room without hands, and the hands alone on black. */
-export async function conditioning(
-  device: Device,
-  room: Room,
-  trajectory: Trajectory,
-  { signal, report }: CallContext<{ done: number }>,
-): Promise<Conditioning> {
-  const { frames, fps } = trajectory;
-  const { width, height } = frames[0].intrinsics;
-  const clip = (): Clip => ({
-    data: new Uint8Array(frames.length * height * width * 3),
-    frames: frames.length,
-    height,
-    width,
-    fps,
-  });
-  const [scene, hands] = [clip(), clip()];
-  const smooth = new RenderTarget(device, width, height, { samples: 4 });
-  const plain = new RenderTarget(device, width, height);
-  const renderer = new HandRenderer(device);
-  const posed = new PosedHands(device, { rigs: { left: handScene('left'), right: handScene('right') } });
-  const readback = new ClipReadback(device, 2 * frames.length, width, height);
-  try {
-    for (const [i, { intrinsics, camera, hands: pose }] of frames.entries()) {
-      signal.throwIfAborted();
-      const view = { intrinsics, pose: camera };
-      const drawn = await room.draw(view, smooth, undefined);
-      if (drawn) scene.data.set(drawn, i * drawn.length);
-      else readback.copy(smooth.color, i);
-      renderer.draw(posed.pose(pose), view, plain);
-      readback.copy(plain.color, frames.length + i);
-      report({ done: (i + 1) / frames.length });
-    }
-    const all = await readback.read();
-    if (!room.hasSplats) scene.data.set(all.subarray(0, scene.data.length));
-    hands.data.set(all.subarray(scene.data.length));
-    return { scene, hands };
-  } finally {
-    for (const held of [smooth, plain, renderer, posed, readback]) held.destroy();
   }
 }

@@ -10,10 +10,12 @@ import { droppedFolder } from '../model-store/dropped.ts';
 import { forget, listKept } from '../model-store/opfs.ts';
 import { openModel } from '../model-store/sources.ts';
 import { generate } from './generate.ts';
+import { LiveRun } from './live.ts';
 import { LiveView } from './live-view.ts';
 import { planMemory } from './memory-plan.ts';
 import { type LoadedModel, loadModel, memoryFor } from './model.ts';
-import { conditioning, Room } from './room.ts';
+import { conditioning } from './passes.ts';
+import { Room } from './room.ts';
 import { announceLoss, serve } from './serve.ts';
 
 let device: Device | undefined;
@@ -22,10 +24,18 @@ let room: Room | undefined;
 /** The room that was opened last, until a motion in it was drawn. */
 let next: Room | undefined;
 let view: LiveView | undefined;
+let live: LiveRun | undefined;
 
 function ready<T>(value: T | undefined, what: string): T {
   if (value === undefined) throw new DwmError('not-ready', `there is no ${what} yet`);
   return value;
+}
+
+/** What it runs on goes away. */
+async function endLive(): Promise<void> {
+  const ending = live;
+  live = undefined;
+  await ending?.destroy();
 }
 
 serve({
@@ -44,6 +54,7 @@ serve({
     const files = (done: number, total: number) => report({ part: 'files', done, total });
     const folder = await openModel(base, files, signal, fits);
     const loaded = await loadModel(on, folder, over, await fits(folder), report, signal);
+    await endLive();
     model?.pipeline.destroy();
     model = loaded;
     return loaded.info;
@@ -61,6 +72,7 @@ serve({
     try {
       const clips = await conditioning(ready(device, 'device'), drawn, trajectory, context);
       if (next) {
+        await endLive();
         room?.destroy();
         [room, next] = [next, undefined];
       }
@@ -84,6 +96,13 @@ serve({
     view?.destroy();
     view = new LiveView(ready(device, 'device'), canvas);
   },
+  async openLive(asked) {
+    await endLive();
+    live = await LiveRun.open(ready(device, 'device'), ready(model, 'model'), ready(room, 'room'), asked);
+    return live.opened;
+  },
+  pushLive: async ({ frames }, { signal }) => ready(live, 'live run').push(frames, signal),
+  resetLive: async () => ready(live, 'live run').reset(),
   async look({ frame }) {
     if (room && view) await view.show(room, frame);
   },

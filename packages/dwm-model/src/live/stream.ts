@@ -179,6 +179,11 @@ export class DwmStream {
     return this;
   }
 
+  /** Frames of a run's first push, and of each that follows. */
+  get blockFrames(): { readonly first: number; readonly next: number } {
+    return { first: this.#engine.framesOf(true), next: this.#engine.framesOf(false) };
+  }
+
   /** Frames of the next push. */
   get nextFrames(): number {
     return this.#engine.framesOf(this.#pushed === 0);

@@ -1,23 +1,33 @@
 /**
- * The default model as static files below `models/default/`, with a `manifest.json` that lists them: the trained
- * `models/dwm-tiny` of the repository, or, where that is not there, the golden run's tiny random weights.
+ * The page's own models as static files below `models/`, each with a `manifest.json` that lists them. `default` makes
+ * whole clips: `models/dwm-tiny` of the repository, or, where that is not there, the golden run's tiny random weights.
+ * `live` answers while the hand moves: `models/dwm-tiny-live`, where that is there.
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
-import { join, relative, resolve } from 'node:path';
+import { basename, join, relative, resolve } from 'node:path';
 import type { Plugin } from 'vite';
 import type { Manifest } from '../src/model-store/manifest.ts';
 
 const ROOT = resolve(import.meta.dirname, '../../..');
 const TRAINED = join(ROOT, 'models/dwm-tiny');
+const LIVE = join(ROOT, 'models/dwm-tiny-live');
 const RANDOM = join(ROOT, 'packages/dwm-model/tests/golden/pipeline_e2e');
 const PARTS = ['transformer', 'vae', 'scheduler', 'text_encoder', 'tokenizer'];
-/** Where the page finds the default model. */
-export const PREFIX = 'models/default/';
+const isModel = (folder: string) => existsSync(join(folder, 'transformer/config.json'));
 
-/** The folder that the page will load. */
-export const modelFolder = () => (existsSync(join(TRAINED, 'transformer/config.json')) ? TRAINED : RANDOM);
+/** The folder of the model that makes whole clips. */
+export const modelFolder = () => (isModel(TRAINED) ? TRAINED : RANDOM);
+export const hasLiveModel = () => isModel(LIVE);
+
+/** Where the page finds its models, and their folders. */
+const folders = (): [prefix: string, folder: string][] => [
+  ['models/default/', modelFolder()],
+  ...(hasLiveModel() ? [['models/live/', LIVE] as [string, string]] : []),
+];
+/** The lists of the models' files. */
+export const manifests = () => folders().map(([prefix]) => `${prefix}manifest.json`);
 
 async function modelFiles(folder: string): Promise<string[]> {
   const inParts = await Promise.all(
@@ -41,19 +51,19 @@ async function manifestOf(folder: string): Promise<Manifest> {
     digest.update(path).update(bytes);
     files.push({ path, size: bytes.length });
   }
-  const name = folder === TRAINED ? 'dwm-tiny' : 'random weights';
+  const name = folder === RANDOM ? 'random weights' : basename(folder);
   return { name, version: digest.digest('hex').slice(0, 16), files };
 }
 
-export function defaultModel(): Plugin {
+export function builtInModels(): Plugin {
   return {
-    name: 'default-model',
+    name: 'built-in-models',
     configureServer(server) {
       server.middlewares.use((request, response, next) => {
         const path = decodeURIComponent((request.url ?? '').replace(/^\//, '').replace(/[?#].*$/, ''));
-        if (!path.startsWith(PREFIX)) return next();
-        const folder = modelFolder();
-        const file = path.slice(PREFIX.length);
+        const [prefix, folder] = folders().find(([start]) => path.startsWith(start)) ?? [];
+        if (!prefix || !folder) return next();
+        const file = path.slice(prefix.length);
         const answer = async () => {
           if (file === 'manifest.json') return JSON.stringify(await manifestOf(folder));
           const known = (await modelFiles(folder)).includes(file);
@@ -67,11 +77,19 @@ export function defaultModel(): Plugin {
       });
     },
     async generateBundle() {
-      const folder = modelFolder();
-      const manifest = await manifestOf(folder);
-      this.emitFile({ type: 'asset', fileName: `${PREFIX}manifest.json`, source: JSON.stringify(manifest) });
-      for (const { path } of manifest.files) {
-        this.emitFile({ type: 'asset', fileName: PREFIX + path, source: await readFile(join(folder, path)) });
+      for (const [prefix, folder] of folders()) {
+        const manifest = await manifestOf(folder);
+        this.emitFile({
+          type: 'asset',
+          fileName: `${prefix}manifest.json`,
+          source: JSON.stringify(manifest),
+        });
+        for (const { path } of manifest.files)
+          this.emitFile({
+            type: 'asset',
+            fileName: prefix + path,
+            source: await readFile(join(folder, path)),
+          });
       }
     },
   };

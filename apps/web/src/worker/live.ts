@@ -1,0 +1,152 @@
+/** A model that answers while the hand moves: hands are drawn, pushed block by block, and what they lead to comes back. */
+import type { Device } from '@dwm/core-tensor';
+import { DwmStream } from '@dwm/dwm-model';
+import type { TrajectoryFrame } from '@dwm/renderer';
+import type { LoadedModel } from './model.ts';
+import { Passes } from './passes.ts';
+import type { Calls, Clip, Conditioning, Settings } from './protocol.ts';
+import type { Room } from './room.ts';
+
+const sameCamera = (a: TrajectoryFrame, b: TrajectoryFrame) =>
+  a.camera.matrix.every((value, i) => value === b.camera.matrix[i]);
+
+/** @throws what `DwmStream.open` throws: the model looks both ways, or the settings are not for a live run. */
+const openStream = ({ pipeline, embeds }: LoadedModel, scene: Clip, settings: Settings): Promise<DwmStream> =>
+  DwmStream.open(pipeline, {
+    scene,
+    prompt: embeds ?? settings.prompt,
+    seed: settings.seed,
+    numInferenceSteps: settings.steps,
+    guidanceScale: settings.guidance,
+    composite: settings.composite,
+  });
+
+/** Some frames of a clip, in their own memory. */
+const part = (clip: Clip, from: number, frames: number): Clip => {
+  const size = clip.height * clip.width * 3;
+  return { ...clip, frames, data: clip.data.slice(from * size, (from + frames) * size) };
+};
+
+/** A run in a room that goes on as long as its visitor likes. */
+export class LiveRun {
+  readonly #device: Device;
+  readonly #room: Room;
+  readonly #passes: Passes;
+  readonly #stream: DwmStream;
+  /** What the still camera sees, [1, height, width, 3]. */
+  readonly #scene: Clip;
+  #last: TrajectoryFrame;
+  readonly #first: TrajectoryFrame;
+  #drawing: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    device: Device,
+    room: Room,
+    passes: Passes,
+    stream: DwmStream,
+    scene: Clip,
+    frame: TrajectoryFrame,
+  ) {
+    this.#device = device;
+    this.#room = room;
+    this.#passes = passes;
+    this.#stream = stream;
+    this.#scene = scene;
+    this.#first = frame;
+    this.#last = frame;
+  }
+
+  /** @param frame what the camera sees to begin with. */
+  static async open(
+    device: Device,
+    model: LoadedModel,
+    room: Room,
+    { frame, settings }: Calls['openLive']['argument'],
+  ): Promise<LiveRun> {
+    const { width, height } = frame.intrinsics;
+    const passes = new Passes(device, { width, height });
+    try {
+      const scene = { data: await passes.room(room, [frame]), frames: 1, height, width, fps: settings.fps };
+      return new LiveRun(device, room, passes, await openStream(model, scene, settings), scene, frame);
+    } catch (error) {
+      passes.destroy();
+      throw error;
+    }
+  }
+
+  get opened(): Calls['openLive']['result'] {
+    return { ...this.#stream.blockFrames, scene: part(this.#scene, 0, 1) };
+  }
+
+  /** @throws LiveBusyError for a third push; what a push throws. */
+  async push(frames: readonly TrajectoryFrame[], signal: AbortSignal): Promise<Calls['pushLive']['result']> {
+    const { hands, scene } = await this.#inTurn(() => this.#draw(frames));
+    const began = performance.now();
+    const { fps } = this.#scene;
+    const video = await this.#stream.push({ hands, ...(scene && { static: scene }) }, signal);
+    return {
+      video: { ...video, fps },
+      hands,
+      scene,
+      seconds: (performance.now() - began) / 1000,
+      held: this.#device.memory.allocated,
+    };
+  }
+
+  /** The room as it was, in as many frames as nobody has pushed yet. */
+  async reset(): Promise<void> {
+    this.#last = this.#first;
+    await this.#stream.reset();
+  }
+
+  async destroy(): Promise<void> {
+    await this.#stream.destroy();
+    await this.#drawing;
+    this.#passes.destroy();
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const drawn = this.#drawing.then(work);
+    this.#drawing = drawn.catch(() => {});
+    return drawn;
+  }
+
+  /** The scene only where the camera moves. */
+  async #draw(frames: readonly TrajectoryFrame[]): Promise<{ hands: Clip; scene?: Clip }> {
+    const stands = frames.every((frame) => sameCamera(frame, this.#last));
+    this.#last = frames.at(-1)!;
+    const clip = (data: Uint8Array): Clip => ({ ...this.#scene, data, frames: frames.length });
+    const scene = stands ? undefined : clip(await this.#passes.room(this.#room, frames));
+    return { hands: clip(await this.#passes.hands(frames)), ...(scene && { scene }) };
+  }
+}
+
+/** A whole clip of such a model: its blocks one after the other. */
+export async function generateLive(
+  model: LoadedModel,
+  { scene, hands, settings }: Conditioning & { readonly settings: Settings },
+  onBlock: (done: number) => void,
+  signal: AbortSignal,
+): Promise<Clip> {
+  const size = scene.height * scene.width * 3;
+  const still = part(scene, 0, 1);
+  const moves = Array.from({ length: scene.frames }, (_, i) => i).some((i) =>
+    still.data.some((value, at) => value !== scene.data[i * size + at]),
+  );
+  const stream = await openStream(model, still, settings);
+  try {
+    const data = new Uint8Array(hands.data.length);
+    for (let at = 0; at < hands.frames; ) {
+      signal.throwIfAborted();
+      const frames = stream.nextFrames;
+      if (at + frames > hands.frames) break;
+      const given = { hands: part(hands, at, frames), ...(moves && { static: part(scene, at, frames) }) };
+      data.set((await stream.push(given, signal)).data, at * size);
+      at += frames;
+      onBlock(at / hands.frames);
+    }
+    return { ...hands, data };
+  } finally {
+    await stream.destroy();
+  }
+}
