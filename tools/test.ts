@@ -72,12 +72,12 @@ function run(
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const printed = (stream: 'stdout' | 'stderr') => {
-      const pieces: Buffer[] = [];
-      child[stream].on('data', (piece: Buffer) => {
-        if (shown) process[stream].write(piece);
-        pieces.push(piece);
+      const chunks: Buffer[] = [];
+      child[stream].on('data', (chunk: Buffer) => {
+        if (shown) process[stream].write(chunk);
+        chunks.push(chunk);
       });
-      return () => Buffer.concat(pieces).toString();
+      return () => Buffer.concat(chunks).toString();
     };
     const [stdout, stderr] = [printed('stdout'), printed('stderr')];
     child.on('close', (code) => {

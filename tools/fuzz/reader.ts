@@ -48,8 +48,8 @@ export class Reader {
       execArgv: ['--max-old-space-size=1024', '--import', import.meta.resolve('tsx')],
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     });
-    child.stderr!.on('data', (piece: Buffer) => {
-      this.#errors = (this.#errors + piece).slice(-4000);
+    child.stderr!.on('data', (chunk: Buffer) => {
+      this.#errors = (this.#errors + chunk).slice(-4000);
     });
     await once(child, 'message');
     return child;

@@ -404,7 +404,7 @@ test(
     let asked = 0;
     const server = createServer(async (request, response) => {
       let body = '';
-      for await (const piece of request) body += piece;
+      for await (const chunk of request) body += chunk;
       asked++;
       const content = body.includes('image_url')
         ? ' My hand opens a door.\n'

@@ -4,8 +4,8 @@ import type { Device, DeviceBuffer } from './device/device.ts';
 import { InvalidArgumentError } from './errors.ts';
 import { type HostData, requireShape, type TensorSpec } from './spec.ts';
 
-/** `writeBuffer` stages a copy of its argument, so large data goes in pieces; its size must be whole words. */
-const PIECE = 4 << 20;
+/** `writeBuffer` stages a copy of its argument, so large data goes in chunks; its size must be whole words. */
+const CHUNK = 4 << 20;
 
 const arrays = {
   ...{ f32: Float32Array, f16: Uint16Array, bf16: Uint16Array },
@@ -91,14 +91,14 @@ export class DeviceTensor implements TensorSpec {
     }
     const whole = offset === 0 && bytes.length >= this.elementCount * bytesOf(this.dtype);
     device.note({ reads: [], fills: [buffer], whole });
-    for (let at = 0; at < bytes.length; at += PIECE) {
-      let piece = bytes.subarray(at, Math.min(bytes.length, at + PIECE));
-      if (piece.length % 4 !== 0) {
-        const padded = new Uint8Array(Math.ceil(piece.length / 4) * 4);
-        padded.set(piece);
-        piece = padded;
+    for (let at = 0; at < bytes.length; at += CHUNK) {
+      let chunk = bytes.subarray(at, Math.min(bytes.length, at + CHUNK));
+      if (chunk.length % 4 !== 0) {
+        const padded = new Uint8Array(Math.ceil(chunk.length / 4) * 4);
+        padded.set(chunk);
+        chunk = padded;
       }
-      device.gpu.queue.writeBuffer(buffer.gpu, offset + at, piece as Uint8Array<ArrayBuffer>);
+      device.gpu.queue.writeBuffer(buffer.gpu, offset + at, chunk as Uint8Array<ArrayBuffer>);
     }
   }
 

@@ -1,7 +1,7 @@
 /** The WGSL of the kernels that are put together from most parts, so that a change is seen as what it is. */
 import { expect, test } from 'vitest';
 import { matrixAttentionKernel } from './attention/matrix-kernel.ts';
-import type { AttentionSpec } from './attention/pieces.ts';
+import type { AttentionSpec } from './attention/sections.ts';
 import type { DeviceCaps } from './caps.ts';
 import { lowerTiled } from './conv/conv.ts';
 import { type ConvSpec, convOutputShape } from './conv/geometry.ts';

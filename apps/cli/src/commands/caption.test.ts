@@ -20,7 +20,7 @@ beforeAll(async () => {
   root = await temporaryFolder();
   server = createServer(async (request, response) => {
     let text = '';
-    for await (const piece of request) text += piece;
+    for await (const chunk of request) text += chunk;
     questions.push({ path: request.url!, body: JSON.parse(text), key: request.headers.authorization });
     const answer = answers.length > 1 ? answers.shift()! : answers[0];
     response.statusCode = typeof answer === 'number' ? answer : 200;

@@ -198,7 +198,7 @@ export class RemoteRoot {
     await writeFileAtomic(`${part}.tag`, JSON.stringify({ etag: etag.startsWith('"') ? etag : '', size }));
     const file = await open(part, start > 0 ? 'a' : 'w');
     try {
-      for await (const piece of body) await file.writeFile(piece);
+      for await (const chunk of body) await file.writeFile(chunk);
       await file.sync();
     } finally {
       await file.close();

@@ -1,5 +1,5 @@
 /**
- * Models kept in the Origin Private File System, one folder each. Files are streamed in a piece at a time and read
+ * Models kept in the Origin Private File System, one folder each. Files are streamed in a chunk at a time and read
  * back by ranges, so that a checkpoint of any size passes through a few megabytes of memory. A folder counts only
  * once its `manifest.json` is written, which comes last.
  */
@@ -88,11 +88,11 @@ export async function keep(
       const file = await writable(handle);
       let written = 0;
       try {
-        for await (const piece of await open(signal)) {
+        for await (const chunk of await open(signal)) {
           signal.throwIfAborted();
-          file.write(piece, { at: written });
-          written += piece.byteLength;
-          done += piece.byteLength;
+          file.write(chunk, { at: written });
+          written += chunk.byteLength;
+          done += chunk.byteLength;
           onProgress(done, total);
         }
         file.flush();

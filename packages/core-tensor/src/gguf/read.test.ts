@@ -83,17 +83,17 @@ const TYPES: readonly [name: string, type: number, elements: number, bytes: numb
 async function values(checkpoint: Checkpoint, name: string): Promise<number[]> {
   const whole = async (own: string) => {
     const { shape } = checkpoint.tensors.get(own)!;
-    const pieces: Uint8Array[] = [];
+    const chunks: Uint8Array[] = [];
     let at = 0;
     // Small chunks, so that there are several.
     for await (const { offset, bytes } of checkpoint.streamTensor(own, 1200)) {
       expect(offset).toBe(at);
       expect(offset % 8).toBe(0);
       at += bytes.length;
-      pieces.push(bytes.slice());
+      chunks.push(bytes.slice());
     }
     const tensor = await checkpoint.readTensor(own);
-    expect(Buffer.concat(pieces)).toEqual(
+    expect(Buffer.concat(chunks)).toEqual(
       Buffer.from(tensor.data.buffer, tensor.data.byteOffset, tensor.data.byteLength),
     );
     return { ...tensor, shape };

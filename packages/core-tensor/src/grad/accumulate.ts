@@ -4,7 +4,7 @@
  * overlap are laid side by side in one pass, instead of being padded with zeros and added one by one.
  */
 import { InvalidArgumentError } from '../errors.ts';
-import { type JoinedPiece, joinPieces } from '../ops/concat.ts';
+import { type JoinedSegment, joinSegments } from '../ops/concat.ts';
 import { add } from '../ops/pointwise.ts';
 import type { Tensor } from '../tensor.ts';
 
@@ -51,7 +51,7 @@ export class Gradients {
     sum.slices.clear();
     for (const [dim, parts] of slices) {
       for (const layer of layers(parts, dim)) {
-        this.add(tensor, joinPieces('slice gradient', withZeros(layer, dim, tensor), like(tensor), dim));
+        this.add(tensor, joinSegments('slice gradient', withZeros(layer, dim, tensor), like(tensor), dim));
       }
     }
     return sum.whole;
@@ -85,18 +85,18 @@ function layers(parts: readonly Part[], dim: number): Part[][] {
 }
 
 /** The parts, and zeros in the gaps between them. */
-function withZeros(parts: readonly Part[], dim: number, tensor: Tensor): JoinedPiece[] {
-  const pieces: JoinedPiece[] = [];
+function withZeros(parts: readonly Part[], dim: number, tensor: Tensor): JoinedSegment[] {
+  const segments: JoinedSegment[] = [];
   let at = 0;
   const fillTo = (end: number) => {
-    if (end > at) pieces.push({ size: end - at, value: 0 });
+    if (end > at) segments.push({ size: end - at, value: 0 });
     at = end;
   };
   for (const { start, gradient } of parts) {
     fillTo(start);
-    pieces.push({ size: gradient.shape[dim], tensor: gradient });
+    segments.push({ size: gradient.shape[dim], tensor: gradient });
     at += gradient.shape[dim];
   }
   fillTo(tensor.shape[dim]);
-  return pieces;
+  return segments;
 }

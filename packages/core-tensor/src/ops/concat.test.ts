@@ -31,7 +31,7 @@ test.each(CONCAT_SHAPES)('$shapes along $dim', async ({ shapes, dim }) => {
 });
 
 // Rows of 441 words: many rows, one row, and a quarter of one are what a binding holds.
-test.each([8192, 2048, 512])('pieces beyond a binding of %i bytes are cut', async (bytes) => {
+test.each([8192, 2048, 512])('segments beyond a binding of %i bytes are cut', async (bytes) => {
   const small = await openNodeDevice({ limits: { maxStorageBufferBindingSize: bytes } });
   const shapes = [
     [9, 50, 3],

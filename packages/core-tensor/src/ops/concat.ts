@@ -1,6 +1,6 @@
 /** Joining, padding and splitting along one dimension. Values move bit for bit. */
 
-import { bytesOf, type ConcatPiece, elementCount, f32Bits, lowerConcat } from '@dwm/kernels-wgsl';
+import { bytesOf, type ConcatSegment, elementCount, f32Bits, lowerConcat } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor, type TensorSpec } from '../tensor.ts';
 import { cast } from './pointwise.ts';
@@ -22,7 +22,7 @@ export function concat(tensors: readonly Tensor[], dim: number): Tensor {
       `expected one dtype and equal sizes except along dimension ${dim}, got ${got}`,
     );
   }
-  return joinPieces(
+  return joinSegments(
     'concat',
     tensors.map((tensor) => ({ size: tensor.shape[dim], tensor })),
     first,
@@ -39,14 +39,14 @@ export function pad(x: Tensor, dim: number, before: number, after: number, value
     );
   }
   if (before === 0 && after === 0) return x;
-  const pieces = [
+  const segments = [
     { size: before, value },
     { size: x.shape[dim], tensor: x },
     { size: after, value },
   ];
-  return joinPieces(
+  return joinSegments(
     'pad',
-    pieces.filter(({ size }) => size > 0),
+    segments.filter(({ size }) => size > 0),
     x,
     dim,
   );
@@ -67,17 +67,17 @@ export function split(x: Tensor, dim: number, sizes: readonly number[]): Tensor[
   });
 }
 
-/** A piece along the joined dimension: a tensor, or one value everywhere. */
-export interface JoinedPiece {
+/** A segment along the joined dimension: a tensor, or one value everywhere. */
+export interface JoinedSegment {
   readonly size: number;
   readonly tensor?: Tensor;
   readonly value?: number;
 }
 
-/** The pieces one after the other; `like` gives the dtype and the sizes of the other dimensions. */
-export function joinPieces(
+/** The segments one after the other; `like` gives the dtype and the sizes of the other dimensions. */
+export function joinSegments(
   name: string,
-  pieces: readonly JoinedPiece[],
+  segments: readonly JoinedSegment[],
   like: TensorSpec,
   dim: number,
 ): Tensor {
@@ -85,19 +85,22 @@ export function joinPieces(
   const after = elementCount(like.shape.slice(dim + 1));
   const bytes = bytesOf(dtype);
   // The kernel moves 32-bit words: rows that end amid one, and packed values other than zero, go through f32.
-  const inWords = pieces.every(
+  const inWords = segments.every(
     ({ size, value }) => (size * after * bytes) % 4 === 0 && (bytes === 4 || !value),
   );
   if (!inWords) {
-    const wide = pieces.map((piece) => ({ ...piece, tensor: piece.tensor && cast(piece.tensor, 'f32') }));
-    return cast(joinPieces(name, wide, { ...like, dtype: 'f32' }, dim), dtype);
+    const wide = segments.map((segment) => ({
+      ...segment,
+      tensor: segment.tensor && cast(segment.tensor, 'f32'),
+    }));
+    return cast(joinSegments(name, wide, { ...like, dtype: 'f32' }, dim), dtype);
   }
   const shape = like.shape.map((size, d) =>
-    d === dim ? pieces.reduce((sum, piece) => sum + piece.size, 0) : size,
+    d === dim ? segments.reduce((sum, segment) => sum + segment.size, 0) : size,
   );
   const spec = {
     rows: elementCount(like.shape.slice(0, dim)),
-    pieces: pieces.map(({ size, tensor, value = 0 }): ConcatPiece => {
+    segments: segments.map(({ size, tensor, value = 0 }): ConcatSegment => {
       const words = (size * after * bytes) / 4;
       return tensor ? { words } : { words, fill: dtype === 'f32' ? f32Bits(value) : value >>> 0 };
     }),
@@ -114,12 +117,12 @@ export function joinPieces(
         const views = split(
           g!,
           dim,
-          pieces.map(({ size }) => size),
-        ).filter((_, k) => pieces[k].tensor);
+          segments.map(({ size }) => size),
+        ).filter((_, k) => segments[k].tensor);
         return views.map((view, k) => (needed[k] ? view : undefined));
       },
     },
-    pieces.flatMap(({ tensor }) => tensor ?? []),
+    segments.flatMap(({ tensor }) => tensor ?? []),
     [{ shape, dtype }],
   )[0];
 }

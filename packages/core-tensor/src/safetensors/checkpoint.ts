@@ -20,7 +20,7 @@ import { isObject, parseJsonObject } from './json.ts';
 import { type ModelFolder, staysInside } from './model-folder.ts';
 import { inOneNaming } from './quantized.ts';
 
-/** A piece of a tensor's bytes. */
+/** A chunk of a tensor's bytes. */
 export interface TensorChunk {
   /** Bytes from the start of the tensor; always a multiple of 8. */
   readonly offset: number;

@@ -120,13 +120,13 @@ export async function openUrl(url: string | URL): Promise<ByteSource> {
   };
 }
 
-/** Fills `out` from the body and returns how many bytes came, counting at most one piece too many. */
+/** Fills `out` from the body and returns how many bytes came, counting at most one chunk too many. */
 async function readBody(response: Response, out: Uint8Array): Promise<number> {
   let filled = 0;
-  for await (const piece of response.body ?? []) {
-    if (filled + piece.byteLength > out.byteLength) return filled + piece.byteLength;
-    out.set(piece, filled);
-    filled += piece.byteLength;
+  for await (const chunk of response.body ?? []) {
+    if (filled + chunk.byteLength > out.byteLength) return filled + chunk.byteLength;
+    out.set(chunk, filled);
+    filled += chunk.byteLength;
   }
   return filled;
 }

@@ -87,7 +87,7 @@ const u32 = (n: number) => [...u16(n), ...u16(n >>> 16)];
 
 /** A zip whose entries are not compressed, below 4 GiB. */
 function zipStored(entries: readonly (readonly [name: string, bytes: Uint8Array])[]): Uint8Array {
-  const pieces: Uint8Array[] = [];
+  const chunks: Uint8Array[] = [];
   const central: number[] = [];
   let at = 0;
   for (const [name, bytes] of entries) {
@@ -101,7 +101,7 @@ function zipStored(entries: readonly (readonly [name: string, bytes: Uint8Array]
     const local = Uint8Array.from([...u32(0x04034b50), ...common, ...u16(extra.length), ...title, ...extra]);
     central.push(...u32(0x02014b50), ...u16(0), ...common, ...u16(0), ...u16(0), ...u16(0), ...u16(0));
     central.push(...u32(0), ...u32(at), ...title);
-    pieces.push(local, bytes);
+    chunks.push(local, bytes);
     at += local.length + bytes.length;
   }
   const n = entries.length;
@@ -115,12 +115,12 @@ function zipStored(entries: readonly (readonly [name: string, bytes: Uint8Array]
     ...u32(at),
     ...u16(0),
   ];
-  pieces.push(Uint8Array.from(central), Uint8Array.from(end));
-  const file = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
+  chunks.push(Uint8Array.from(central), Uint8Array.from(end));
+  const file = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0));
   let offset = 0;
-  for (const piece of pieces) {
-    file.set(piece, offset);
-    offset += piece.length;
+  for (const chunk of chunks) {
+    file.set(chunk, offset);
+    offset += chunk.length;
   }
   return file;
 }

@@ -53,16 +53,16 @@ export class PackedLayout {
 
   /** One packed tensor of separate ones; gaps are zero. */
   pack(tensors: ReadonlyMap<string, Tensor>): Tensor {
-    const pieces: Tensor[] = [];
+    const flat: Tensor[] = [];
     for (const [name, { shape }] of this.parts) {
       const tensor = tensors.get(name);
       if (!tensor) throw new InvalidArgumentError('tensors', `${name} is missing`);
       const count = elementCount(shape);
-      pieces.push(reshape(tensor, [count]));
+      flat.push(reshape(tensor, [count]));
       const gap = Math.ceil(count / ALIGNMENT) * ALIGNMENT - count;
-      if (gap > 0) pieces.push(constant(new Float32Array(gap), [gap]));
+      if (gap > 0) flat.push(constant(new Float32Array(gap), [gap]));
     }
-    return concat(pieces, 0);
+    return concat(flat, 0);
   }
 
   /** The values of one part in a host copy of the packed tensor. */

@@ -121,10 +121,10 @@ export class GradientSum {
     const own = (await this.#sum.read()) as Float32Array;
     const all = new Float32Array(this.#share * this.#peers.count);
     for (let at = 0; at < this.#share; at += BUCKET_ELEMENTS) {
-      const piece = own.subarray(at, at + BUCKET_ELEMENTS);
-      const received = this.#unpacked(await this.#peers.gather(this.#packed(piece)));
+      const bucket = own.subarray(at, at + BUCKET_ELEMENTS);
+      const received = this.#unpacked(await this.#peers.gather(this.#packed(bucket)));
       for (let rank = 0; rank < this.#peers.count; rank++)
-        all.set(received.subarray(rank * piece.length, (rank + 1) * piece.length), rank * this.#share + at);
+        all.set(received.subarray(rank * bucket.length, (rank + 1) * bucket.length), rank * this.#share + at);
     }
     return all.subarray(0, this.#length);
   }

@@ -17,11 +17,11 @@ import { cpuLanes } from '../caps.ts';
 import { type KernelTarget, type Lowering, lowerChosen, type TrialProblem, type Variant } from '../kernel.ts';
 import { elementCount } from '../pointwise/access.ts';
 import { matrixAttention } from './matrix.ts';
-import { type AttentionSpec, lowerForward } from './pieces.ts';
 import { rowsCandidates, rowsKernel } from './rows.ts';
+import { type AttentionSpec, lowerForward } from './sections.ts';
 import { queriesFit, tiledKernel } from './tiled.ts';
 
-export type { AttentionSpec } from './pieces.ts';
+export type { AttentionSpec } from './sections.ts';
 
 /**
  * From the most to the least special:

@@ -24,13 +24,13 @@ import {
   biasBound,
   biasStrides,
   maskBound,
-  type Piece,
+  type Section,
   size,
   statisticsBound,
   tokensBound,
 } from './cut.ts';
-import { type AttentionKernel, type AttentionSpec, lowerPieces, type TokenWork } from './pieces.ts';
 import { rowsSweep, sweepCandidates } from './rows-sweep.ts';
+import { type AttentionKernel, type AttentionSpec, lowerSections, type TokenWork } from './sections.ts';
 import { tiledSweep } from './tiled-sweep.ts';
 
 const WORKGROUP = 64;
@@ -42,7 +42,7 @@ export function lowerAttentionStatistics(
   caps: DeviceCaps,
 ): Lowering {
   const { bias, ...unbiased } = spec;
-  const { dispatches } = lowerPieces(
+  const { dispatches } = lowerSections(
     unbiased,
     caps,
     {
@@ -118,7 +118,7 @@ interface SweepSpec extends AttentionSpec {
 }
 
 const lowerSweep = (spec: SweepSpec, caps: DeviceCaps, kernel: AttentionKernel): Lowering => ({
-  dispatches: lowerPieces(spec, caps, kernel, sweepWork(spec, spec.own, caps)).dispatches,
+  dispatches: lowerSections(spec, caps, kernel, sweepWork(spec, spec.own, caps)).dispatches,
   scratch: [],
 });
 
@@ -154,10 +154,11 @@ export function lowerAttentionBiasBackward(spec: AttentionSpec, caps: DeviceCaps
   const sizes = [spec.batch, spec.heads, spec.queries, spec.keys];
   const summed = (d: number) => strides[d] === 0;
   const counts = ['params.batches', 'params.heads', 'params.queries', 'params.keys'];
-  const own = (piece: Piece) => elementCount(axes.map((axis, d) => (summed(d) ? 1 : size(piece[axis]))));
+  const own = (section: Section) =>
+    elementCount(axes.map((axis, d) => (summed(d) ? 1 : size(section[axis]))));
   const loops = axes.filter((_, d) => summed(d));
   const inner = loops[loops.length - 1];
-  const { dispatches } = lowerPieces(
+  const { dispatches } = lowerSections(
     spec,
     caps,
     {
@@ -214,9 +215,9 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
       otherBytes: spec.heads * spec.headDim * Math.max(bytesOf(spec.dtypes.k), bytesOf(spec.dtypes.v)),
       products: 2,
       bounds: () => [...inputBounds(spec, spec.mask, caps), biasBound(spec, caps, 'dbias', write(0), 'f32')],
-      workgroups: (piece) => Math.ceil(own(piece) / WORKGROUP),
-      // Pieces come in the order of their starts, so the first to touch an element starts every sum.
-      first: (piece) => axes.every((axis, d) => !summed(d) || sizes[d] === 1 || piece[axis][0] === 0),
+      workgroups: (section) => Math.ceil(own(section) / WORKGROUP),
+      // Sections come in the order of their starts, so the first to touch an element starts every sum.
+      first: (section) => axes.every((axis, d) => !summed(d) || sizes[d] === 1 || section[axis][0] === 0),
     },
   );
   return { dispatches, scratch: [] };

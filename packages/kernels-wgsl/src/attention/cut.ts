@@ -19,7 +19,7 @@ import { declare } from '../storage.ts';
 type Range = readonly [start: number, end: number];
 
 /** One dispatch's share of the work. */
-export interface Piece {
+export interface Section {
   readonly batch: Range;
   readonly head: Range;
   readonly query: Range;
@@ -47,8 +47,8 @@ export interface Bound {
   readonly lanes: number;
   /** Elements of the tensor. */
   readonly count: number;
-  /** First and last element that a piece touches. */
-  range(piece: Piece): readonly [number, number];
+  /** First and last element that a section touches. */
+  range(section: Section): readonly [number, number];
 }
 
 /** A tensor of tokens, [batch, queries or keys, heads, headDim]: of keys if its name has k or v, else of queries. */
@@ -68,9 +68,9 @@ export function tokensBound(
     lanes: 4,
     declaration: (binding) => declare(binding, name, dtype, operand.access, caps, 4),
     count: batch * perBatch * heads * headDim,
-    range: ({ batch: b, head, ...piece }) => [
-      ((b[0] * perBatch + piece[along][0]) * heads + head[0]) * headDim,
-      (((b[1] - 1) * perBatch + piece[along][1] - 1) * heads + head[1]) * headDim - 1,
+    range: ({ batch: b, head, ...section }) => [
+      ((b[0] * perBatch + section[along][0]) * heads + head[0]) * headDim,
+      (((b[1] - 1) * perBatch + section[along][1] - 1) * heads + head[1]) * headDim - 1,
     ],
   };
 }
@@ -141,8 +141,8 @@ export const biasStrides = ({ bias, batch, heads, queries, keys }: Sizes): numbe
     ? broadcastAccess(bias.shape, [batch, heads, queries, keys]).dims.map(({ stride }) => stride)
     : [0, 0, 0, 0];
 
-export const boundWindow = (bound: Bound, piece: Piece, caps: DeviceCaps): Window =>
-  windowOf(...bound.range(piece), bound.count, bound.dtype, offsetAlignment(caps));
+export const boundWindow = (bound: Bound, section: Section, caps: DeviceCaps): Window =>
+  windowOf(...bound.range(section), bound.count, bound.dtype, offsetAlignment(caps));
 
 /** Floating-point operations of one dispatch, so that progress and aborts are prompt and no watchdog trips. */
 const WORK = { software: 2e9, hardware: 5e11 };
@@ -174,7 +174,7 @@ export function cutOthers(
   );
 }
 
-/** Pieces of the rows along `own` so that all bounds fit with each of `others`; `flops` are those of one score. */
+/** Sections of the rows along `own` so that all bounds fit with each of `others`; `flops` are those of one score. */
 export function cutOwn(
   sizes: Sizes,
   own: 'query' | 'key',
@@ -182,27 +182,27 @@ export function cutOwn(
   bounds: readonly Bound[],
   flops: number,
   caps: DeviceCaps,
-): Piece[] {
+): Section[] {
   const { batch, heads, queries, keys } = sizes;
   const other = own === 'query' ? 'key' : 'query';
   const limit = caps.limits.maxStorageBufferBindingSize;
-  const fits = (bound: Bound, piece: Piece) =>
-    others.every((range) => boundWindow(bound, { ...piece, [other]: range }, caps).byteLength <= limit);
-  const work = (piece: Piece) =>
-    flops * size(piece.batch) * size(piece.head) * size(piece[own]) * size(others[0]);
-  const cut = (piece: Piece): Piece[] => {
-    const tooWide = bounds.filter((bound) => !fits(bound, piece));
-    if (tooWide.length === 0 && work(piece) <= WORK[caps.adapter.kind]) return [piece];
+  const fits = (bound: Bound, section: Section) =>
+    others.every((range) => boundWindow(bound, { ...section, [other]: range }, caps).byteLength <= limit);
+  const work = (section: Section) =>
+    flops * size(section.batch) * size(section.head) * size(section[own]) * size(others[0]);
+  const cut = (section: Section): Section[] => {
+    const tooWide = bounds.filter((bound) => !fits(bound, section));
+    if (tooWide.length === 0 && work(section) <= WORK[caps.adapter.kind]) return [section];
     const halve = (axis: 'batch' | 'head' | 'query' | 'key', quantum: number) => {
-      const [start, end] = piece[axis];
+      const [start, end] = section[axis];
       const middle = start + Math.ceil((end - start) / 2 / quantum) * quantum;
-      return [...cut({ ...piece, [axis]: [start, middle] }), ...cut({ ...piece, [axis]: [middle, end] })];
+      return [...cut({ ...section, [axis]: [start, middle] }), ...cut({ ...section, [axis]: [middle, end] })];
     };
-    if (size(piece.batch) > 1) return halve('batch', 1);
-    if (size(piece.head) > 1 && tooWide.some(({ name }) => /bias/i.test(name))) return halve('head', 1);
-    if (size(piece[own]) > QUANTUM) return halve(own, QUANTUM);
+    if (size(section.batch) > 1) return halve('batch', 1);
+    if (size(section.head) > 1 && tooWide.some(({ name }) => /bias/i.test(name))) return halve('head', 1);
+    if (size(section[own]) > QUANTUM) return halve(own, QUANTUM);
     if (tooWide.length > 0) throw tooLarge(sizes, caps)();
-    return [piece];
+    return [section];
   };
   return cut({ batch: [0, batch], head: [0, heads], query: [0, queries], key: [0, keys] });
 }

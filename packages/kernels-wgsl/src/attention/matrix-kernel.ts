@@ -15,7 +15,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import { fragments, type MatrixSize } from '../matmul/fragments.ts';
-import { type AttentionKernel, type AttentionSpec, NO_MAXIMUM } from './pieces.ts';
+import { type AttentionKernel, type AttentionSpec, NO_MAXIMUM } from './sections.ts';
 
 /** Components are padded to multiples of this: a step of every configuration. */
 export const QUANTUM = 16;
@@ -57,7 +57,7 @@ export function workgroupBytes(headDim: number, M: number, { subgroups, keys }: 
 const times = (n: number, line: (i: number) => string): string =>
   Array.from({ length: n }, (_, i) => line(i)).join('\n');
 
-/** What the pieces of the code share: sizes that are unrolled, and the two products. */
+/** What the parts of the code share: sizes that are unrolled, and the two products. */
 function partsOf(
   spec: AttentionSpec,
   { subgroups, keys }: MatrixTile,

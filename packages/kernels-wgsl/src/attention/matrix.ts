@@ -26,7 +26,7 @@ import {
   QUANTUM,
   workgroupBytes,
 } from './matrix-kernel.ts';
-import { type AttentionKernel, type AttentionSpec, forwardBounds, lowerPieces } from './pieces.ts';
+import { type AttentionKernel, type AttentionSpec, forwardBounds, lowerSections } from './sections.ts';
 
 export interface MatrixAttentionTile extends MatrixTile, Tuning {
   /** Index in caps.features.subgroupMatrixConfigs. */
@@ -126,7 +126,7 @@ export function lowerMatrixAttention(
       );
     });
   });
-  const { dispatches, split } = lowerPieces(
+  const { dispatches, split } = lowerSections(
     { ...spec, dtypes: { q: 'f16', k: 'f16', v: 'f16' } },
     caps,
     kernel,
@@ -162,8 +162,8 @@ function stagedBound(bound: Bound, index: number, headDim: number): Bound {
     declaration: (binding) =>
       `@group(0) @binding(${binding}) var<storage, read> ${bound.name}: array<vec4<u32>>;`,
     count: (bound.count / headDim) * pitch,
-    range: (piece) => {
-      const [first, last] = bound.range(piece);
+    range: (section) => {
+      const [first, last] = bound.range(section);
       return [(first / headDim) * pitch, ((last + 1) / headDim) * pitch - 1];
     },
   };

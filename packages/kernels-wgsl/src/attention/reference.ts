@@ -1,6 +1,6 @@
 /** Attention in float64, by the definition. */
 import { broadcastAccess } from '../pointwise/access.ts';
-import type { AttentionSpec } from './pieces.ts';
+import type { AttentionSpec } from './sections.ts';
 
 /** Values of q, k, v and, where there are some, of the bias and the mask. */
 export interface AttentionValues {

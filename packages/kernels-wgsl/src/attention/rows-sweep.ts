@@ -8,7 +8,7 @@
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
-import type { AttentionKernel, AttentionSpec } from './pieces.ts';
+import type { AttentionKernel, AttentionSpec } from './sections.ts';
 
 /** Tokens of a subgroup: 32 are a third faster than 16, but the code of wide heads takes long to compile. */
 const tokensOf = (headDim: number) => (headDim > 64 ? [8, 16] : [32, 16, 8]);

@@ -11,7 +11,7 @@
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
-import { type AttentionKernel, type AttentionSpec, NO_MAXIMUM } from './pieces.ts';
+import { type AttentionKernel, type AttentionSpec, NO_MAXIMUM } from './sections.ts';
 
 /** Queries of a subgroup, best guess first: where lavapipe (8 lanes) and SwiftShader (4 lanes) are fastest. */
 const QUERIES = [32, 16, 64, 8];

@@ -11,7 +11,7 @@
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
-import type { AttentionKernel, AttentionSpec } from './pieces.ts';
+import type { AttentionKernel, AttentionSpec } from './sections.ts';
 import { addChunk, chunksOf, FOUR, four, SCORED, scoreChunk, stage, THREADS, TOKENS } from './tiles.ts';
 
 export function tiledSweep(spec: AttentionSpec, own: 'query' | 'key'): AttentionKernel {

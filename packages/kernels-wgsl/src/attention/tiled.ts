@@ -14,7 +14,7 @@
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
-import { type AttentionKernel, type AttentionSpec, NO_MAXIMUM } from './pieces.ts';
+import { type AttentionKernel, type AttentionSpec, NO_MAXIMUM } from './sections.ts';
 import { addChunk, chunksOf, FOUR, four, SCORED, scoreChunk, stage, THREADS, TOKENS } from './tiles.ts';
 
 /** Bytes of a padded tile row of `vectors` vec4s, times 32 rows. */

@@ -1,13 +1,13 @@
 /**
- * Concatenation along one dimension, and padding: row r of the output is row r of every piece, one after the
+ * Concatenation along one dimension, and padding: row r of the output is row r of every segment, one after the
  * other, where a row is the joined dimension and all after it.
  *
- *     out[r, offset_k + j] = piece_k[r, j]
+ *     out[r, offset_k + j] = segment_k[r, j]
  *
- * Operands: the pieces that are tensors, in order, [rows, words_k]; out [rows, sum of words]. All are 32-bit
+ * Operands: the segments that are tensors, in order, [rows, words_k]; out [rows, sum of words]. All are 32-bit
  * words, moved as they are, so the dtype does not matter; packed halves need rows of whole words.
- * Tile: one dispatch a piece, lines of steps (`grid.ts`): four words where sizes and offset allow, else one.
- * Host: pieces or outputs longer than a binding are cut.
+ * Tile: one dispatch a segment, lines of steps (`grid.ts`): four words where sizes and offset allow, else one.
+ * Host: segments or outputs longer than a binding are cut.
  */
 
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
@@ -19,36 +19,36 @@ import { splitRange, windowOf } from '../pointwise/access.ts';
 import { offsetAlignment } from '../pointwise/fusion.ts';
 import { declare } from '../storage.ts';
 
-/** One of the pieces that are joined: an input, or a constant. */
-export interface ConcatPiece {
+/** One of the segments that are joined: an input, or a constant. */
+export interface ConcatSegment {
   /** Words of one row. */
   readonly words: number;
-  /** The bits that fill this piece; left out, the piece is the next input. */
+  /** The bits that fill this segment; left out, the segment is the next input. */
   readonly fill?: number;
 }
 
-/** Pieces that are joined row by row. */
+/** Segments that are joined row by row. */
 export interface ConcatSpec {
   readonly rows: number;
-  readonly pieces: readonly ConcatPiece[];
+  readonly segments: readonly ConcatSegment[];
 }
 
-/** One dispatch a piece, and more where a piece or the output is longer than a binding. */
-export function lowerConcat({ rows, pieces }: ConcatSpec, caps: DeviceCaps): Lowering {
-  const rowWords = pieces.reduce((sum, { words }) => sum + words, 0);
+/** One dispatch a segment, and more where a segment or the output is longer than a binding. */
+export function lowerConcat({ rows, segments }: ConcatSpec, caps: DeviceCaps): Lowering {
+  const rowWords = segments.reduce((sum, { words }) => sum + words, 0);
   const dispatches: Dispatch[] = [];
   let offset = 0;
   let input = 0;
-  for (const piece of pieces) {
-    dispatches.push(...copyPiece(piece, rows, rowWords, offset, input, caps));
-    offset += piece.words;
-    if (piece.fill === undefined) input++;
+  for (const segment of segments) {
+    dispatches.push(...copySegment(segment, rows, rowWords, offset, input, caps));
+    offset += segment.words;
+    if (segment.fill === undefined) input++;
   }
   return { dispatches, scratch: [] };
 }
 
-function copyPiece(
-  { words, fill }: ConcatPiece,
+function copySegment(
+  { words, fill }: ConcatSegment,
   rows: number,
   rowWords: number,
   offset: number,
@@ -59,10 +59,10 @@ function copyPiece(
   const copies = fill === undefined;
   const tile = lineTile(caps);
   const code = wgsl`
-struct Params { start: u32, end: u32, steps: u32, rowSteps: u32, atPiece: u32, atOut: u32, fill: u32, }
+struct Params { start: u32, end: u32, steps: u32, rowSteps: u32, atSegment: u32, atOut: u32, fill: u32, }
 @group(0) @binding(0) var<uniform> params: Params;
 #if ${copies}
-${declare(1, 'piece', 'u32', 'read', caps, lanes)}
+${declare(1, 'segment', 'u32', 'read', caps, lanes)}
 #endif
 ${declare(copies ? 2 : 1, 'out', 'u32', 'read_write', caps, lanes)}
 
@@ -71,7 +71,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   ${eachInLine(
     tile,
     `  let o = params.atOut + i / params.steps * params.rowSteps + i % params.steps;
-  out[o] = ${copies ? 'piece[params.atPiece + i]' : `${lanes === 4 ? 'vec4<u32>' : 'u32'}(params.fill)`};`,
+  out[o] = ${copies ? 'segment[params.atSegment + i]' : `${lanes === 4 ? 'vec4<u32>' : 'u32'}(params.fill)`};`,
   )}
 }
 `;
@@ -85,7 +85,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   const fits = (start: number, end: number) =>
     (!copies || pieceWindow(start, end).byteLength <= limit) && outWindow(start, end).byteLength <= limit;
   const tooLarge = () => new TooLargeError(`concat: nothing fits in a binding of ${limit} bytes`);
-  // Runs are whole rows, or lie in one: the other pieces' words between two rows may be more than a binding.
+  // Runs are whole rows, or lie in one: the other segments' words between two rows may be more than a binding.
   const wholeRows = rowWords * 4 + 2 * alignment <= limit;
   const runs = wholeRows
     ? splitRange(rows, 1, (start, end) => fits(start * words, end * words), tooLarge).map(

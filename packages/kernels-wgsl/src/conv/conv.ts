@@ -11,7 +11,7 @@
  * [kt, kh, kw, inChannels, outChannels] in f32, f16 or bf16; sums are f32 in a fixed order.
  *
  * Inputs: 0 x, 1 weight, 2 the cache if there is one, then the epilogue's. Tiles: see `tile.ts`.
- * Host: what does not fit in a binding is cut into runs of output frames, and of rows (`pieces.ts`); the weight must
+ * Host: what does not fit in a binding is cut into runs of output frames, and of rows (`sections.ts`); the weight must
  * fit.
  *
  * With `precision: 'f16'` x and weight are rounded to f16 as `staging.ts` scales them, and multiplied exactly:
@@ -38,7 +38,7 @@ import { emitFusion, identity } from '../pointwise/fusion.ts';
 import { resultBytes } from '../traffic.ts';
 import { type ConvSpec, convOutputShape } from './geometry.ts';
 import { matrixConv } from './matrix.ts';
-import { convPieces } from './pieces.ts';
+import { convSections } from './sections.ts';
 import { SCALES, STAGED_WEIGHT, stageHalves } from './staging.ts';
 import { CONV_FIELDS, type ConvTile, convCode, convLanes, sourceNames, WIDEST_KERNEL } from './tile.ts';
 
@@ -172,12 +172,12 @@ export function lowerTiled(spec: ConvSpec, tile: ConvTile, caps: DeviceCaps): Lo
       `conv: a weight of ${weightBytes} bytes does not fit in a binding of ${limit} bytes`,
     );
   }
-  const pieces = convPieces(staged, 'f32', builds[0].fused, caps);
+  const sections = convSections(staged, 'f32', builds[0].fused, caps);
 
   const tilesPerRow = Math.ceil(outWidth / tile.pixels);
   const blocks = Math.ceil(outChannels / tile.channels);
   const staging = half ? stageHalves(spec, caps) : { dispatches: [], scratch: [] };
-  const main = pieces.map(({ frames: [start, end], rows, sources, byTaps, out, elements }): Dispatch => {
+  const main = sections.map(({ frames: [start, end], rows, sources, byTaps, out, elements }): Dispatch => {
     const { windows, uniforms } = builds[Number(byTaps)].fused.windows(...elements);
     const tiles = tilesPerRow * (rows[1] - rows[0]);
     const groupsPerFrame =

@@ -8,7 +8,7 @@
  * x and the cache are staged as f16 with one power of two for all (`staging.ts`), the weight as f16 rows of output
  * channels with one each (`matmul/stage-half.ts`); both are undone on the f32 sum.
  *
- * Host: inChannels a multiple of 8; no gradients. Pieces as `pieces.ts` cuts them, of the staged x.
+ * Host: inChannels a multiple of 8; no gradients. Sections as `sections.ts` cuts them, of the staged x.
  */
 
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
@@ -24,7 +24,7 @@ import { emitFusion, type FusedCode, offsetAlignment } from '../pointwise/fusion
 import { declare, enables, store } from '../storage.ts';
 import { loadedBytes, resultBytes } from '../traffic.ts';
 import { type ConvSpec, convOutputShape } from './geometry.ts';
-import { convPieces } from './pieces.ts';
+import { convSections } from './sections.ts';
 import { SCALES, STAGED_WEIGHT, stageScale, stageX } from './staging.ts';
 import { sourceNames } from './tile.ts';
 
@@ -101,14 +101,14 @@ export function lowerMatrixConv(spec: ConvSpec, caps: DeviceCaps, build: MatrixB
     const fused = emitFusion(spec.fusion, 3 + names.length, spec.outputDtype, 1, caps);
     return { fused, ...matrixConvCode(spec, names, fused, build, caps) };
   });
-  const dispatches = convPieces(spec, 'f16', builds[0].fused, caps).map((piece): Dispatch => {
-    const { fused, code, kernel: tile } = builds[Number(piece.byTaps)];
-    const { windows, uniforms } = fused.windows(...piece.elements);
-    const [firstPixel, endPixel] = piece.elements.map((element) => element / outChannels);
+  const dispatches = convSections(spec, 'f16', builds[0].fused, caps).map((section): Dispatch => {
+    const { fused, code, kernel: tile } = builds[Number(section.byTaps)];
+    const { windows, uniforms } = fused.windows(...section.elements);
+    const [firstPixel, endPixel] = section.elements.map((element) => element / outChannels);
     const columnTiles = Math.ceil(outChannels / tile.columns);
     const pixels = endPixel - firstPixel;
     const rowTiles = Math.ceil(pixels / tile.rows);
-    const sourceBytes = piece.sources.reduce((sum, { window }) => sum + window.byteLength, 0);
+    const sourceBytes = section.sources.reduce((sum, { window }) => sum + window.byteLength, 0);
     const fields: Record<(typeof FIELDS)[number], number> = {
       ...{ firstPixel, pixels, columnTiles },
       ...{
@@ -123,22 +123,26 @@ export function lowerMatrixConv(spec: ConvSpec, caps: DeviceCaps, build: MatrixB
         k,
         pitch,
       },
-      atOut: -piece.out.firstElement >>> 0,
+      atOut: -section.out.firstElement >>> 0,
     };
     return {
       label: `conv/${tile.label}`,
       wgsl: code,
       operands: [
         scratch(STAGED_WEIGHT, 'read'),
-        ...piece.sources.map(({ name, window: { byteOffset, byteLength: bytes } }) => ({
+        ...section.sources.map(({ name, window: { byteOffset, byteLength: bytes } }) => ({
           ...scratch(name === 'x' ? STAGED_X : STAGED_X + 1, 'read'),
           ...{ byteOffset, byteLength: bytes },
         })),
         scratch(SCALES, 'read'),
         ...windows.map((window, i) => read(inputs + i, window)),
-        write(0, piece.out),
+        write(0, section.out),
       ],
-      uniforms: [...FIELDS.map((field) => fields[field]), ...piece.sources.map(({ at }) => at), ...uniforms],
+      uniforms: [
+        ...FIELDS.map((field) => fields[field]),
+        ...section.sources.map(({ at }) => at),
+        ...uniforms,
+      ],
       workgroups: lineGrid(columnTiles * rowTiles, caps),
       work: {
         flops: 2 * pixels * outChannels * k,

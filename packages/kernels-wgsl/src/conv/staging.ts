@@ -3,7 +3,7 @@
  * and every output channel of the weight by another, so that the largest magnitude lands in [2^14, 2^15);
  * f16 then keeps 11 bits down to 2^-28 of it. The powers are exact, and undone on the f32 sum.
  *
- * Dispatches: largest |x| of each of several pieces -> scratch 0; their maximum and the scale of x ->
+ * Dispatches: largest |x| of each of several sections -> scratch 0; their maximum and the scale of x ->
  * `scales[0]`, its inverse `scales[1]` (scratch 1); weight in f16 -> scratch 2, with the inverse scales of its
  * channels in `scales[2 + n]`. Maxima are taken of the bits of |value|, which order as the values do. Matrix units
  * want x itself in f16 too (`stageX`); others round it as they read it.
@@ -25,7 +25,7 @@ export const STAGED_WEIGHT = 2;
 
 const WORKGROUP = 64;
 /** Elements of x whose maximum one workgroup takes. */
-const PIECE = 1 << 16;
+const SECTION = 1 << 16;
 const MAX_PIECES = 1024;
 
 /**
@@ -147,7 +147,7 @@ export function stageScale(spec: ConvSpec, caps: DeviceCaps): { dispatches: Disp
   const dispatches: Dispatch[] = [];
   for (const { input, count } of frameInputs(spec)) {
     for (const { start, end, bound, firstElement } of runs(count, 1, caps)) {
-      const perGroup = Math.max(PIECE, Math.ceil((end - start) / MAX_PIECES));
+      const perGroup = Math.max(SECTION, Math.ceil((end - start) / MAX_PIECES));
       const groups = Math.ceil((end - start) / perGroup);
       dispatches.push({
         label: 'conv/largest',

@@ -66,7 +66,7 @@ const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 export const convLanes = (spec: ConvSpec, tile: ConvTile): Lanes =>
   tile.channels % 4 === 0 && spec.outChannels % 4 === 0 && takesFourLanes(spec.fusion) ? 4 : 1;
 
-/** What the pieces of the code share: sizes that are unrolled, vector types, and which columns a tile reads. */
+/** What the parts of the code share: sizes that are unrolled, vector types, and which columns a tile reads. */
 function partsOf(spec: ConvSpec, tile: ConvTile, caps: DeviceCaps) {
   const { pixels: P, channels: C, share, step: K } = tile;
   const { stride, padding, upsample, kernel, outChannels } = spec;

@@ -166,7 +166,7 @@ function lowerTile(shape: ConvShape, tile: Tile, caps: DeviceCaps): Lowering {
       `conv: a weight gradient of ${count * 4} bytes does not fit in a binding of ${limit} bytes`,
     );
   }
-  const pieces = splitRange(
+  const sections = splitRange(
     batch * outFrames,
     1,
     (start, end) =>
@@ -196,7 +196,7 @@ function lowerTile(shape: ConvShape, tile: Tile, caps: DeviceCaps): Lowering {
   let scratchBytes = 0;
   let first = true;
   const dispatches: Dispatch[] = [];
-  for (const [start, end] of pieces) {
+  for (const [start, end] of sections) {
     for (const source of cached ? (['x', 'cache'] as const) : (['x'] as const)) {
       const rows = (end - start) * outHeight;
       const rowsEach = Math.ceil(rows / splitsOf(rows));

@@ -108,7 +108,7 @@ ${each(
     windowOf(start * inImage, end * inImage - 1, batch * inImage, 'f32', alignment);
   const outWindow = (start: number, end: number) =>
     windowOf(start * outImage, end * outImage - 1, batch * outImage, dtype, alignment);
-  const pieces = splitRange(
+  const sections = splitRange(
     batch,
     1,
     (start, end) =>
@@ -125,7 +125,7 @@ ${each(
   const ofImage = rows * strips * steps;
   return {
     scratch: [],
-    dispatches: pieces.map(([start, end]) => {
+    dispatches: sections.map(([start, end]) => {
       const x = xWindow(start, end);
       const out = outWindow(start, end);
       const { windows, uniforms } = fused.windows(start * outImage, end * outImage);

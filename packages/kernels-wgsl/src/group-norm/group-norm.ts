@@ -129,7 +129,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
       dtype,
       offsetAlignment(caps),
     );
-  const pieces = splitRange(
+  const sections = splitRange(
     batch * chunks,
     1,
     (start, end) => window(start, end).byteLength <= limit,
@@ -138,7 +138,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
         `groupNorm: ${chunkRows} positions of ${channels} channels do not fit in a binding of ${limit} bytes`,
       ),
   );
-  return pieces.map(([start, end]) => {
+  return sections.map(([start, end]) => {
     const { byteOffset, byteLength, firstElement: first } = window(start, end);
     return {
       label: `groupNorm/partials x${lanes}`,

@@ -147,7 +147,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
     windowOf(start * channels, end * channels - 1, rows * channels, type, alignment);
   const statisticsWindow = (start: number, end: number) =>
     windowOf(start * 4, end * 4 - 1, rows * 4, 'f32', alignment);
-  const pieces = splitRange(
+  const sections = splitRange(
     rows,
     1,
     (start, end) =>
@@ -158,7 +158,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
       ) <= limit,
     tooLarge(channels, limit),
   );
-  return pieces.map(([start, end]) => {
+  return sections.map(([start, end]) => {
     const x = window(start, end, dtype);
     const g = window(start, end, 'f32');
     const statistics = statisticsWindow(start, end);
@@ -246,7 +246,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
     windowOf(start * chunkRows * channels, last(end) * channels - 1, rows * channels, type, alignment);
   const statisticsWindow = (start: number, end: number) =>
     windowOf(start * chunkRows * 4, last(end) * 4 - 1, rows * 4, 'f32', alignment);
-  const pieces = splitRange(
+  const sections = splitRange(
     chunks,
     1,
     (start, end) =>
@@ -260,7 +260,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
         `layerNorm: ${chunkRows} rows of ${channels} do not fit in a binding of ${limit} bytes`,
       ),
   );
-  return pieces.map(([start, end]) => {
+  return sections.map(([start, end]) => {
     const x = window(start, end, dtype);
     const g = window(start, end, 'f32');
     const statistics = statisticsWindow(start, end);

@@ -19,7 +19,7 @@ import { type Dispatch, type Lowering, read, scratch, write } from '../kernel.ts
 import { emitFusion, identity } from '../pointwise/fusion.ts';
 import { declare, enables, type Lanes, store } from '../storage.ts';
 import { loadedBytes, resultBytes } from '../traffic.ts';
-import { matmulPieces } from './pieces.ts';
+import { matmulSections } from './sections.ts';
 import { inputCount, type MatmulSpec, scalingCode } from './spec.ts';
 
 export interface TileKernel {
@@ -45,12 +45,12 @@ export const ENOUGH_TILES = 256;
 export const splitsOf = (tiles: number, k: number): number =>
   Math.max(1, Math.min(8, Math.floor(ENOUGH_TILES / tiles), Math.floor(k / 512)));
 
-/** Whether the parts of K can be scratch: everything in one piece. */
+/** Whether the parts of K can be scratch: everything in one section. */
 export function maySplit(spec: MatmulSpec, splits: number, caps: DeviceCaps): boolean {
   const limit = caps.limits.maxStorageBufferBindingSize;
   const count = spec.batch * spec.m * spec.n;
   const fused = emitFusion(spec.epilogue ?? identity([count]), 3, spec.dtypeOut, 1, caps);
-  return byteLength(splits * count, 'f32') <= limit && matmulPieces(spec, fused, caps).length === 1;
+  return byteLength(splits * count, 'f32') <= limit && matmulSections(spec, fused, caps).length === 1;
 }
 
 export function lowerTiles(spec: MatmulSpec, caps: DeviceCaps, kernel: TileKernel): Lowering {
@@ -116,8 +116,8 @@ fn finish(tile: Tile, row: u32, column: u32, sum: f32) {
 ${kernel.code}`;
 
   const part = Math.ceil(k / splits / kernel.step) * kernel.step;
-  const dispatches = matmulPieces(spec, fused, caps).map((piece): Dispatch => {
-    const { batchStart, batchCount, rows, columns, a, b, out } = piece;
+  const dispatches = matmulSections(spec, fused, caps).map((section): Dispatch => {
+    const { batchStart, batchCount, rows, columns, a, b, out } = section;
     const outStart = batchStart * m * n + rows[0] * n;
     const outEnd = (batchStart + batchCount - 1) * m * n + rows[1] * n;
     const { windows, uniforms } = fused.windows(outStart, outEnd);

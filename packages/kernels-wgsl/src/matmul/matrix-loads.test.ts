@@ -5,7 +5,7 @@
  */
 import { expect, test } from 'vitest';
 import { ATTENTION_VARIANTS } from '../attention/attention.ts';
-import type { AttentionSpec } from '../attention/pieces.ts';
+import type { AttentionSpec } from '../attention/sections.ts';
 import type { DeviceCaps, SubgroupMatrixConfig } from '../caps.ts';
 import { CONV_VARIANTS } from '../conv/conv.ts';
 import { type ConvSpec, convOutputShape } from '../conv/geometry.ts';

@@ -31,18 +31,18 @@ test('elementRange equals brute force over random strided, shifted and divided a
   }
 });
 
-test('splitRange covers the range in order with pieces that fit', () => {
-  const pieces = splitRange(
+test('splitRange covers the range in order with sections that fit', () => {
+  const sections = splitRange(
     1000,
     16,
     (a, b) => b - a <= 100,
     () => new Error('too large'),
   );
-  expect(pieces[0][0]).toBe(0);
-  expect(pieces.at(-1)![1]).toBe(1000);
-  for (const [i, [start, end]] of pieces.entries()) {
+  expect(sections[0][0]).toBe(0);
+  expect(sections.at(-1)![1]).toBe(1000);
+  for (const [i, [start, end]] of sections.entries()) {
     expect(end - start).toBeLessThanOrEqual(100);
-    if (i > 0) expect(start).toBe(pieces[i - 1][1]);
+    if (i > 0) expect(start).toBe(sections[i - 1][1]);
   }
   expect(() =>
     splitRange(

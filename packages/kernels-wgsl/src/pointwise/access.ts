@@ -109,7 +109,7 @@ export function windowOf(low: number, high: number, count: number, dtype: DType,
 }
 
 /**
- * Cuts [0, total) into pieces, multiples of `quantum` long, that all satisfy `fits`: the whole if it does,
+ * Cuts [0, total) into sections, multiples of `quantum` long, that all satisfy `fits`: the whole if it does,
  * else halves of halves. Throws `tooLarge()` when even one quantum does not fit.
  */
 export function splitRange(
@@ -118,10 +118,10 @@ export function splitRange(
   fits: (start: number, end: number) => boolean,
   tooLarge: () => Error,
 ): [number, number][] {
-  const pieces: [number, number][] = [];
+  const sections: [number, number][] = [];
   const cut = (start: number, end: number) => {
     if (fits(start, end)) {
-      pieces.push([start, end]);
+      sections.push([start, end]);
       return;
     }
     if (end - start <= quantum) throw tooLarge();
@@ -130,5 +130,5 @@ export function splitRange(
     cut(middle, end);
   };
   cut(0, total);
-  return pieces;
+  return sections;
 }

@@ -371,14 +371,14 @@ function cut(
     if (!fit && end - start <= quantum) tooLarge = true;
     return fit || tooLarge;
   };
-  const pieces = splitRange(
+  const sections = splitRange(
     units,
     quantum,
     fits,
     () => new TooLargeError('a unit of work that does not fit'),
   );
   if (tooLarge) return undefined;
-  return pieces.map(([start, end]) => {
+  return sections.map(([start, end]) => {
     const range = elements(start, end);
     const out = outWindow(...range);
     const { windows, uniforms } = fused.windows(...range);

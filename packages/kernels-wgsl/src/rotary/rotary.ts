@@ -101,7 +101,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   const limit = caps.limits.maxStorageBufferBindingSize;
   const window = (start: number, end: number, type: DType) =>
     windowOf(start, end - 1, count, type, offsetAlignment(caps));
-  const pieces = splitRange(
+  const sections = splitRange(
     count,
     headDim,
     (start, end) =>
@@ -112,7 +112,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   );
   return {
     scratch: [],
-    dispatches: pieces.map(([start, end]) => {
+    dispatches: sections.map(([start, end]) => {
       const x = window(start, end, dtype);
       const out = window(start, end, outDtype);
       const { windows, uniforms } = fused.windows(start, end);

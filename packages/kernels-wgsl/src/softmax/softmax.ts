@@ -168,7 +168,7 @@ function runs(
   const limit = caps.limits.maxStorageBufferBindingSize;
   const window = (start: number, end: number, type: DType) =>
     windowOf(start * columns, end * columns - 1, rows * columns, type, offsetAlignment(caps));
-  const pieces = splitRange(
+  const sections = splitRange(
     rows,
     1,
     (start, end) =>
@@ -177,7 +177,7 @@ function runs(
     () => new TooLargeError(`softmax: a row of ${columns} does not fit in a binding of ${limit} bytes`),
   );
   const bound = ({ byteOffset, byteLength }: Window) => ({ byteOffset, byteLength });
-  return pieces.map(([start, end]) => {
+  return sections.map(([start, end]) => {
     const dense = [...inputs, outDtype].map((type) => window(start, end, type));
     const out = dense[inputs.length];
     const extra = fused?.windows(start * columns, end * columns) ?? { windows: [], uniforms: [] };

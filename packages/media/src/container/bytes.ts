@@ -15,7 +15,7 @@ export class UnreadError extends Error {}
 /** A name or words that a file holds, as they may be shown. */
 export const asciiOnly = (text: string): string => text.replace(/[^ -~]/g, '?');
 
-/** Reads small pieces in ascending order with few calls: headers lie near each other, or far apart. */
+/** Reads short ranges in ascending order with few calls: headers lie near each other, or far apart. */
 export class HeaderReader {
   readonly #source: ByteSource;
   #from = 0;

@@ -134,7 +134,7 @@ function noRoom(count: number, table?: string): ContainerError {
   return new ContainerError(`${claim}, more than it has room for`);
 }
 
-/** Goes through the boxes of one piece of the file after another. */
+/** Goes through the boxes of one range of the file after another. */
 class Walker {
   #view: DataView;
   readonly #fileSize: number;

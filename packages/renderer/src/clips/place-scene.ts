@@ -23,6 +23,6 @@ export function placeScene({ meshes, splats }: SceneParts, { up, scale = 1 }: Sc
   const rotation = up ? uprightTurn(up) : IDENTITY_ROTATION;
   if (rotation[3] === 1 && scale === 1) return { meshes, splats };
   if (splats) placeCloud(splats, rotation, scale);
-  const piece = meshes && { scene: meshes, name: 'scene', rotation, scale: [scale, scale, scale] };
-  return { meshes: piece && combineScenes(meshes.name, [piece]), splats };
+  const placed = meshes && { scene: meshes, name: 'scene', rotation, scale: [scale, scale, scale] };
+  return { meshes: placed && combineScenes(meshes.name, [placed]), splats };
 }

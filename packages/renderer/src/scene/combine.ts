@@ -2,9 +2,9 @@
 import type { Material, Scene, TextureUse } from './scene.ts';
 
 /** A scene that is put into another. */
-export interface Piece {
+export interface PlacedScene {
   readonly scene: Scene;
-  /** Name of the node that carries the piece. */
+  /** Name of the node that carries it. */
   readonly name: string;
   readonly translation?: readonly number[];
   /** Quaternion x y z w. */
@@ -29,10 +29,10 @@ export function materialAfter(material: Material, images: number): Material {
 }
 
 /**
- * Every piece hangs below a node of its own. Nodes keep their order: piece p's node n is at
- * (nodes of the pieces before) + p + 1 + n, with the carrier in front.
+ * Every scene hangs below a node of its own. Nodes keep their order: scene p's node n is at
+ * (nodes of the scenes before) + p + 1 + n, with the carrier in front.
  */
-export function combineScenes(name: string, pieces: readonly Piece[]): Scene {
+export function combineScenes(name: string, scenes: readonly PlacedScene[]): Scene {
   const all = {
     name,
     nodes: [] as Scene['nodes'][number][],
@@ -43,8 +43,8 @@ export function combineScenes(name: string, pieces: readonly Piece[]): Scene {
     skins: [] as Scene['skins'][number][],
     lights: [] as Scene['lights'][number][],
   };
-  for (const piece of pieces) {
-    const { scene } = piece;
+  for (const placed of scenes) {
+    const { scene } = placed;
     const carrier = all.nodes.length;
     const node = (index: number) => index + carrier + 1;
     const after = (index: number, count: number) => (index < 0 ? -1 : index + count);
@@ -52,11 +52,11 @@ export function combineScenes(name: string, pieces: readonly Piece[]): Scene {
     const [skins, lights] = [all.skins.length, all.lights.length];
     all.roots.push(carrier);
     all.nodes.push({
-      name: piece.name,
+      name: placed.name,
       parent: -1,
-      translation: piece.translation ?? [0, 0, 0],
-      rotation: piece.rotation ?? [0, 0, 0, 1],
-      scale: piece.scale ?? [1, 1, 1],
+      translation: placed.translation ?? [0, 0, 0],
+      rotation: placed.rotation ?? [0, 0, 0, 1],
+      scale: placed.scale ?? [1, 1, 1],
       mesh: -1,
       skin: -1,
       light: -1,

@@ -1,4 +1,4 @@
-export { combineScenes, materialAfter, type Piece } from './combine.ts';
+export { combineScenes, materialAfter, type PlacedScene } from './combine.ts';
 export { defaultRig, type LightRig, type PlacedLight, STUDIO } from './lights.ts';
 export type { Matrix } from './matrix.ts';
 export * as matrices from './matrix.ts';

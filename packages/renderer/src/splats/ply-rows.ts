@@ -1,5 +1,5 @@
 /**
- * The rows behind a PLY header. Elements are read in the order in which they lie in the file: rows of plain numbers in pieces, rows
+ * The rows behind a PLY header. Elements are read in the order in which they lie in the file: rows of plain numbers in chunks, rows
  * with lists one by one, text line by line. An element that nobody wants is passed over.
  */
 import { type ByteSource, InvalidFileError } from '@dwm/core-tensor';
@@ -13,7 +13,7 @@ export interface PlyColumn {
   readonly step: number;
 }
 
-/** Rows are read in pieces of about this size. */
+/** Rows are read in chunks of about this size. */
 const PIECE_BYTES = 4 << 20;
 /** A row of text is a few kilobytes; a file without line ends is not read into one string. */
 const MAX_LINE_BYTES = 1 << 22;
@@ -41,7 +41,7 @@ class BinaryRows {
   readonly #little: boolean;
   #at: number;
   /** A part of the file, for rows of no fixed size. */
-  #piece: { from: number; view: DataView } = { from: 0, view: new DataView(new ArrayBuffer(0)) };
+  #chunk: { from: number; view: DataView } = { from: 0, view: new DataView(new ArrayBuffer(0)) };
 
   constructor(source: ByteSource, { encoding, bytes }: PlyHeader) {
     this.#source = source;
@@ -60,12 +60,12 @@ class BinaryRows {
     }
     const { rows } = element;
     const rowsAtOnce = Math.max(1, Math.floor(PIECE_BYTES / Math.max(1, stride)));
-    const piece = new Uint8Array(columns.length === 0 ? 0 : Math.min(rows, rowsAtOnce) * stride);
-    const view = new DataView(piece.buffer);
+    const chunk = new Uint8Array(columns.length === 0 ? 0 : Math.min(rows, rowsAtOnce) * stride);
+    const view = new DataView(chunk.buffer);
     for (let first = 0; first < rows && columns.length > 0; first += rowsAtOnce) {
       const n = Math.min(rowsAtOnce, rows - first);
       this.#check(element, first, n * stride);
-      await this.#source.read(this.#at + first * stride, n * stride, piece);
+      await this.#source.read(this.#at + first * stride, n * stride, chunk);
       for (const { name, into, offset, step } of columns) {
         const { type } = element.properties.get(name)!;
         copyColumn(
@@ -122,15 +122,15 @@ class BinaryRows {
   async #number(element: PlyElement, row: number, type: PlyType): Promise<number> {
     const bytes = PLY_BYTES[type];
     this.#check(element, row, bytes);
-    let { from, view } = this.#piece;
+    let { from, view } = this.#chunk;
     if (this.#at < from || this.#at + bytes > from + view.byteLength) {
       const length = Math.min(PIECE_BYTES, this.#source.size - this.#at);
-      const piece = await this.#source.read(this.#at, length);
-      this.#piece = {
+      const chunk = await this.#source.read(this.#at, length);
+      this.#chunk = {
         from: this.#at,
-        view: new DataView(piece.buffer, piece.byteOffset, piece.byteLength),
+        view: new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength),
       };
-      ({ from, view } = this.#piece);
+      ({ from, view } = this.#chunk);
     }
     this.#at += bytes;
     return GETTERS[type](view, this.#at - bytes - from, this.#little);
@@ -187,8 +187,8 @@ class TextRows {
       const length = Math.min(PIECE_BYTES, size - this.#at);
       const isEnd = length === 0;
       if (isEnd && this.#rest.trim() === '') return undefined;
-      const piece = isEnd ? new Uint8Array() : await this.#source.read(this.#at, length);
-      const text = this.#rest + new TextDecoder('latin1').decode(piece);
+      const chunk = isEnd ? new Uint8Array() : await this.#source.read(this.#at, length);
+      const text = this.#rest + new TextDecoder('latin1').decode(chunk);
       this.#at += length;
       const lines = text.split(/[\r\n]+/);
       this.#rest = isEnd ? '' : lines.pop()!;

@@ -24,21 +24,21 @@ export async function readAntimatterSplats(
   }
   const cloud = allocateCloud(file, size / ROW_BYTES, 0);
   const { count, positions, scales, rotations, opacities, sh } = cloud;
-  const piece = new Uint8Array(Math.min(count, ROWS_AT_ONCE) * ROW_BYTES);
-  const view = new DataView(piece.buffer);
+  const chunk = new Uint8Array(Math.min(count, ROWS_AT_ONCE) * ROW_BYTES);
+  const view = new DataView(chunk.buffer);
   for (let first = 0; first < count; first += ROWS_AT_ONCE) {
     const rows = Math.min(ROWS_AT_ONCE, count - first);
-    await source.read(first * ROW_BYTES, rows * ROW_BYTES, piece);
+    await source.read(first * ROW_BYTES, rows * ROW_BYTES, chunk);
     for (let row = 0; row < rows; row++) {
       const at = row * ROW_BYTES;
       const i = first + row;
       for (let axis = 0; axis < 3; axis++) {
         positions[3 * i + axis] = view.getFloat32(at + 4 * axis, true);
         scales[3 * i + axis] = view.getFloat32(at + 12 + 4 * axis, true);
-        sh[3 * i + axis] = (piece[at + 24 + axis] / 255 - 0.5) / SH_C0;
+        sh[3 * i + axis] = (chunk[at + 24 + axis] / 255 - 0.5) / SH_C0;
       }
-      opacities[i] = piece[at + 27] / 255;
-      for (let k = 0; k < 4; k++) rotations[4 * i + k] = (piece[at + 28 + k] - 128) / 128;
+      opacities[i] = chunk[at + 27] / 255;
+      for (let k = 0; k < 4; k++) rotations[4 * i + k] = (chunk[at + 28 + k] - 128) / 128;
     }
   }
   return checkedCloud(file, cloud, options);

@@ -70,7 +70,7 @@ function arraySizes({ version, degree }: SpzHeader): number[] {
   return [version === 1 ? 6 : 9, 1, 3, 3, version < 3 ? 3 : 4, 3 * (shCoefficients(degree) - 1)];
 }
 
-/** A file piece by piece: it may be far larger than what is wanted from it. */
+/** A file chunk by chunk: it may be far larger than what is wanted from it. */
 function bytesOf(source: ByteSource): ReadableStream<Uint8Array<ArrayBuffer>> {
   let at = 0;
   return new ReadableStream({

@@ -31,11 +31,11 @@ export function jointMatrices(joints: ArrayLike<number>): Matrix[] {
 export function clipScene(clip: SimulatedClip): ClipScene {
   const { scene: room, acting, forearms } = clip;
   const sides = SIDES.filter((side) => acting.frames.some(({ hands }) => hands[side]));
-  const pieces = [{ scene: room, name: 'room' }];
+  const scenes = [{ scene: room, name: 'room' }];
   const firstNode = { left: { hand: -1, arm: -1 }, right: { hand: -1, arm: -1 } };
   let next = 1 + room.nodes.length;
   const add = (scene: Scene): number => {
-    pieces.push({ scene, name: scene.name });
+    scenes.push({ scene, name: scene.name });
     const first = next + 1;
     next = first + scene.nodes.length;
     return first;
@@ -45,7 +45,7 @@ export function clipScene(clip: SimulatedClip): ClipScene {
     firstNode[side].hand = add(handScene(side, skin));
     if (forearms[side]) firstNode[side].arm = add(forearmScene(side, skin, sleeve, sleeveLength));
   }
-  const scene = combineScenes(`clip ${clip.seed}`, pieces);
+  const scene = combineScenes(`clip ${clip.seed}`, scenes);
 
   const moved = (frame: number): Map<number, { readonly matrix: Matrix }> => {
     const worlds = new Map(clip.moving.map(({ node, worlds }) => [node, worlds[frame]]));

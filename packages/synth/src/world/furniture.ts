@@ -10,7 +10,8 @@ import type { Color } from './mesh.ts';
 import type { Solid } from './solid.ts';
 import type { Body, Grip } from './world.ts';
 
-export interface Piece {
+/** What of a piece of furniture others need to know. */
+export interface Furniture {
   /** The part that the action is for. */
   readonly actor: Body;
   /** Horizontal surface on which things can stand: its height, half width, front and back z. */
@@ -92,7 +93,7 @@ const drawerWords = (index: number, count: number) =>
   `the ${count === 2 ? ['top', 'lower'][index] : ['top', 'second', 'bottom'][index]} drawer`;
 
 /** Two or three drawers above each other; one of them is the actor. */
-export function addDrawers(scene: SceneBuilder, random: Random, colors: Palette, open: boolean): Piece {
+export function addDrawers(scene: SceneBuilder, random: Random, colors: Palette, open: boolean): Furniture {
   const halfWidth = random.uniform(0.2, 0.29);
   const depth = random.uniform(0.42, 0.5);
   const count = random.integer(2, 3);
@@ -201,7 +202,7 @@ export function addCupboard(
   random: Random,
   colors: Palette,
   open: boolean,
-): Piece & { readonly inside: Surface } {
+): Furniture & { readonly inside: Surface } {
   const halfWidth = random.uniform(0.17, 0.23);
   const depth = random.uniform(0.3, 0.4);
   const tall = random.uniform(0.44, 0.58);

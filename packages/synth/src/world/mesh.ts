@@ -26,11 +26,11 @@ export class MeshBuilder {
 
   /**
    * `color` may give the colour of a point of the surface, in the box's own frame: once for each of the squares that
-   * faces are cut into, `pieces` along the longest edge.
+   * faces are cut into, `cells` along the longest edge.
    */
-  box(half: Vec3, color: Color | ((point: Vec3) => Color), at: Placement = IN_PLACE, pieces = 1): this {
+  box(half: Vec3, color: Color | ((point: Vec3) => Color), at: Placement = IN_PLACE, cells = 1): this {
     const longest = Math.max(...half);
-    const cuts = half.map((size) => Math.max(1, Math.round((pieces * size) / longest)));
+    const cuts = half.map((size) => Math.max(1, Math.round((cells * size) / longest)));
     for (let axis = 0; axis < 3; axis++)
       for (const side of [-1, 1]) {
         const [u, v] = [(axis + 1) % 3, (axis + 2) % 3];
@@ -48,17 +48,17 @@ export class MeshBuilder {
     return this;
   }
 
-  /** A rectangle facing `normal`, from `corner(-1, -1)` to `corner(1, 1)`, cut into pieces[0] x pieces[1]. */
+  /** A rectangle facing `normal`, from `corner(-1, -1)` to `corner(1, 1)`, cut into cells[0] x cells[1]. */
   #patch(
     corner: (a: number, b: number) => Vec3,
     normal: Vec3,
     color: Color | ((point: Vec3) => Color),
     at: Placement,
-    pieces: readonly number[],
+    cells: readonly number[],
   ): void {
-    for (let i = 0; i < pieces[0]; i++)
-      for (let j = 0; j < pieces[1]; j++) {
-        const [across, up] = pieces.map((count) => (k: number) => -1 + (2 * k) / count);
+    for (let i = 0; i < cells[0]; i++)
+      for (let j = 0; j < cells[1]; j++) {
+        const [across, up] = cells.map((count) => (k: number) => -1 + (2 * k) / count);
         const middle = corner(across(i + 0.5), up(j + 0.5));
         const paint = typeof color === 'function' ? color(middle) : color;
         const first = this.#positions.length / 3;

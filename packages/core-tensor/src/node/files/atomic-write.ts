@@ -20,7 +20,7 @@ async function syncDirectory(path: string): Promise<void> {
 }
 
 /**
- * Writes bytes, UTF-8 text, or pieces one after another to `path`, making its folder where needed. If anything
+ * Writes bytes, UTF-8 text, or chunks one after another to `path`, making its folder where needed. If anything
  * fails, `path` is left as it was, and neither a partial file nor a folder made for it remains.
  * @throws WriteError for a full disk and whatever else the file system has against it.
  */
@@ -29,7 +29,7 @@ export async function writeFileAtomic(
   content: Uint8Array | string | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
 ): Promise<void> {
   refuseAddress(path);
-  const pieces = typeof content === 'string' || content instanceof Uint8Array ? [content] : content;
+  const chunks = typeof content === 'string' || content instanceof Uint8Array ? [content] : content;
   const temporary = temporaryPath(path);
   let made: string | undefined;
   try {
@@ -37,8 +37,8 @@ export async function writeFileAtomic(
     const handle = await open(temporary, 'wx');
     try {
       try {
-        // `writeFile` on a handle writes all of a piece; `write` may stop early.
-        for await (const piece of pieces) await handle.writeFile(piece);
+        // `writeFile` on a handle writes all of a chunk; `write` may stop early.
+        for await (const chunk of chunks) await handle.writeFile(chunk);
         await handle.sync();
       } finally {
         await handle.close();

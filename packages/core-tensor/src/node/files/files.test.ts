@@ -135,7 +135,7 @@ describe('saveSafetensors and readSafetensors', () => {
     const path = join(dir, 'saved.safetensors');
     const flags = { dtype: 'U8', shape: [3], data: Uint8Array.of(1, 2, 3) } as const;
     const metadata = { format: 'pt' };
-    async function* pieces() {
+    async function* chunks() {
       yield new Uint8Array(tensor.data.buffer, 0, 5);
       yield new Uint8Array(tensor.data.buffer, 5);
     }
@@ -143,7 +143,7 @@ describe('saveSafetensors and readSafetensors', () => {
       path,
       new Map<string, TensorToSave>([
         ['flags', flags],
-        ['x', { ...tensor, data: pieces }],
+        ['x', { ...tensor, data: chunks }],
       ]),
       metadata,
     );

@@ -20,7 +20,7 @@ export async function readSafetensors(path: string): Promise<Map<string, Safeten
   }
 }
 
-/** A tensor to be written: its data at hand, or made piece by piece when its turn comes. */
+/** A tensor to be written: its data at hand, or made chunk by chunk when its turn comes. */
 export interface TensorToSave {
   dtype: SafetensorsDtype;
   shape: readonly number[];
@@ -38,7 +38,7 @@ export async function saveSafetensors(
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const { head, order } = layoutSafetensors(tensors, metadata);
-  async function* pieces(): AsyncGenerator<Uint8Array> {
+  async function* chunks(): AsyncGenerator<Uint8Array> {
     yield head;
     for (const { name, bytes } of order) {
       const { data } = tensors.get(name)!;
@@ -48,12 +48,12 @@ export async function saveSafetensors(
         continue;
       }
       let written = 0;
-      for await (const piece of data()) {
-        written += piece.byteLength;
-        yield piece;
+      for await (const chunk of data()) {
+        written += chunk.byteLength;
+        yield chunk;
       }
       checkDataLength(name, written, bytes);
     }
   }
-  await writeFileAtomic(path, pieces());
+  await writeFileAtomic(path, chunks());
 }

@@ -150,14 +150,14 @@ test('views, shared storages, strides and repeats are those of torch', async () 
     ['turned', 9],
   ] as const) {
     const whole = await read(name);
-    const pieces: Buffer[] = [];
+    const chunks: Buffer[] = [];
     for await (const { offset, bytes } of checkpoint.streamTensor(name, chunkBytes)) {
       expect(offset % 8).toBe(0);
       expect(bytes.length).toBeLessThanOrEqual(chunkBytes);
-      pieces.push(Buffer.from(bytes));
+      chunks.push(Buffer.from(bytes));
     }
-    expect(Buffer.concat(pieces)).toEqual(whole);
-    expect(pieces.length).toBeGreaterThan(1);
+    expect(Buffer.concat(chunks)).toEqual(whole);
+    expect(chunks.length).toBeGreaterThan(1);
   }
   await checkpoint.close();
 });

@@ -32,9 +32,9 @@ export async function checksumOf(
   // git hashes a header of type and size before the content.
   if (kind === 'git-blob-sha1') hash.update(`blob ${size}\0`);
   let done = 0;
-  for await (const piece of createReadStream(path, { highWaterMark: 1 << 20, signal })) {
-    hash.update(piece as Buffer);
-    done += (piece as Buffer).byteLength;
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20, signal })) {
+    hash.update(chunk as Buffer);
+    done += (chunk as Buffer).byteLength;
     onBytes(done);
   }
   return hash.digest('hex');

@@ -126,17 +126,17 @@ async function receiveRest(
       await handle.truncate(0);
       have = 0;
     }
-    for await (const piece of answer.body) {
-      if (have + piece.byteLength > file.size) {
+    for await (const chunk of answer.body) {
+      if (have + chunk.byteLength > file.size) {
         throw new DownloadError(
           'hub-answer',
           `${file.path}: the server sends more than the ${file.size} bytes listed`,
         );
       }
-      await handle.writeFile(piece);
-      have += piece.byteLength;
+      await handle.writeFile(chunk);
+      have += chunk.byteLength;
       onBytes(have);
-      meter.received(file.path, file.size, have, piece.byteLength);
+      meter.received(file.path, file.size, have, chunk.byteLength);
     }
     if (have < file.size) throw new ConnectionClosedError(`closed after ${have} of ${file.size} bytes`);
     await handle.sync();

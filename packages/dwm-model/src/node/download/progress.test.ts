@@ -14,9 +14,9 @@ it('ProgressMeter measures rate and remaining time over the last five seconds', 
   let bytes = 0;
   for (let second = 1; second <= 20; second++) {
     now = second * 1000;
-    const piece = second <= 10 ? 100 : 300;
-    bytes += piece;
-    meter.received('b', 9000, bytes, piece);
+    const chunk = second <= 10 ? 100 : 300;
+    bytes += chunk;
+    meter.received('b', 9000, bytes, chunk);
     if (second === 10)
       expect(events.at(-1)).toMatchObject({ bytes: 2000, bytesPerSecond: 100, etaSeconds: 80 });
   }

@@ -40,10 +40,10 @@ export class ProgressMeter {
     this.#now = now;
   }
 
-  /** `piece` more bytes of a file came from the network; `fileBytes` of it are there now. */
-  received(file: string, fileSize: number, fileBytes: number, piece: number): void {
+  /** `chunk` more bytes of a file came from the network; `fileBytes` of it are there now. */
+  received(file: string, fileSize: number, fileBytes: number, chunk: number): void {
     const time = this.#now();
-    this.#received += piece;
+    this.#received += chunk;
     this.#samples.push({ time, received: this.#received });
     while (this.#samples[0]!.time < time - WINDOW_MS) this.#samples.shift();
     this.#report('download', file, fileSize, fileBytes, fileBytes, time);

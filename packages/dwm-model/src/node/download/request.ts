@@ -21,12 +21,12 @@ export interface HubAccess {
   signal?: AbortSignal;
 }
 
-/** What a server answered; its body comes in pieces. */
+/** What a server answered; its body comes in chunks. */
 export interface Answer {
   readonly url: string;
   readonly status: number;
   readonly headers: Headers;
-  /** Pieces as they come; must be read to its end, or `stop` be called. */
+  /** Chunks as they come; must be read to its end, or `stop` be called. */
   readonly body: AsyncIterable<Uint8Array>;
   stop(): void;
 }
@@ -84,22 +84,22 @@ async function* emptyBody(): AsyncGenerator<Uint8Array> {}
 
 /** The whole answer as text. @throws DownloadError if it does not end. */
 export async function readText({ url, body, stop }: Answer): Promise<string> {
-  const pieces: Uint8Array[] = [];
+  const chunks: Uint8Array[] = [];
   let bytes = 0;
   try {
-    for await (const piece of body) {
-      bytes += piece.byteLength;
+    for await (const chunk of body) {
+      bytes += chunk.byteLength;
       if (bytes > MAX_ANSWER_BYTES)
         throw new DownloadError(
           'hub-answer',
           `${shown(url)}: answers with more than ${MAX_ANSWER_BYTES} bytes`,
         );
-      pieces.push(piece);
+      chunks.push(chunk);
     }
   } finally {
     stop();
   }
-  return Buffer.concat(pieces).toString();
+  return Buffer.concat(chunks).toString();
 }
 
 /** Ends a request when too little comes in a span of time. */
@@ -126,9 +126,9 @@ class Watch {
 
   async *over(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     try {
-      for await (const piece of body) {
-        this.#bytes += piece.byteLength;
-        yield piece;
+      for await (const chunk of body) {
+        this.#bytes += chunk.byteLength;
+        yield chunk;
       }
     } finally {
       this.stop();

@@ -21,7 +21,7 @@ test('the short hash is of 64 kB from the first megabyte of the file on, the lon
     sshs_legacy_hash: sha(file.subarray(0x100000, 0x110000)).slice(0, 8),
   };
   expect(await kohyaHashes(tensors)).toEqual(wanted);
-  // Tensors that are made while they are written, in pieces.
+  // Tensors that are made while they are written, in chunks.
   const streamed = new Map(
     [...tensors].map(([name, tensor]) => [
       name,

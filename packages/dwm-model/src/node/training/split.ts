@@ -39,7 +39,7 @@ function natural(a: string, b: string): number {
   for (let i = 0; i < Math.min(x.length, y.length); i++) {
     if (x[i] === y[i]) continue;
     const [m, n] = [Number(x[i]), Number(y[i])];
-    // Odd pieces are numbers.
+    // Odd ones are numbers.
     if (i % 2 === 1 && m !== n) return m - n;
     if (i % 2 === 0) return x[i] < y[i] ? -1 : 1;
   }

@@ -14,7 +14,7 @@ import type { MatmulSpec } from './spec.ts';
 /** Row and column cuts are multiples of this. */
 const QUANTUM = 4;
 
-export interface Piece {
+export interface Section {
   readonly batchStart: number;
   readonly batchCount: number;
   readonly rows: readonly [number, number];
@@ -24,7 +24,7 @@ export interface Piece {
   readonly out: Window;
 }
 
-export function matmulPieces(spec: MatmulSpec, fused: FusedCode, caps: DeviceCaps): Piece[] {
+export function matmulSections(spec: MatmulSpec, fused: FusedCode, caps: DeviceCaps): Section[] {
   const { batch, m, n, k, transposeA, transposeB, sharedB } = spec;
   const limit = caps.limits.maxStorageBufferBindingSize;
   const alignment = offsetAlignment(caps);
@@ -71,13 +71,13 @@ export function matmulPieces(spec: MatmulSpec, fused: FusedCode, caps: DeviceCap
   );
   return batches.flatMap(([batchStart, batchEnd]) => {
     const batchCount = batchEnd - batchStart;
-    const columnPieces = splitRange(
+    const columnSections = splitRange(
       n,
       QUANTUM,
       (start, end) => fits(windows(batchStart, batchCount, [0, 1], [start, end]).b.byteLength),
       tooLarge(`B (${byteLength(n * k, spec.dtypeB)} bytes)`),
     );
-    return columnPieces.flatMap((columns) =>
+    return columnSections.flatMap((columns) =>
       splitRange(
         m,
         QUANTUM,

@@ -1,6 +1,6 @@
 /**
  * What every attention kernel shares: the spec, the uniforms, the functions that find a token, and the
- * dispatches over the pieces that `cut.ts` makes.
+ * dispatches over the sections that `cut.ts` makes.
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
@@ -17,7 +17,7 @@ import {
   cutOthers,
   cutOwn,
   maskBound,
-  type Piece,
+  type Section,
   size,
   statisticsBound,
   tokensBound,
@@ -72,13 +72,13 @@ export function forwardBounds(
 
 /**
  * `Params`, the bindings, and the functions that read them. Coordinates count from the start of the dispatch's
- * piece and must lie inside it.
+ * section and must lie inside it.
  */
 function prelude(spec: AttentionSpec, bounds: readonly Bound[], caps: DeviceCaps): string {
   const { dtypes, bias } = spec;
   return wgsl`${enables([dtypes.q, dtypes.k, dtypes.v, ...(bias ? [bias.dtype] : [])], caps)}
 struct Params {
-  // Of the piece.
+  // Of the section.
   workgroups: u32, blocks: u32, batches: u32, heads: u32, queries: u32, keys: u32,
   // The head's vec4s, and rows of one invocation: constants that a compiler cannot see.
   vectors: u32, blockRows: u32,
@@ -132,7 +132,7 @@ fn keyScore(batch: u32, key: u32) -> f32 {
 `;
 }
 
-/** One way of computing attention over one piece. */
+/** One way of computing attention over one section. */
 export interface AttentionKernel {
   readonly label: string;
   /** Rows (queries, say) of one head that a workgroup takes. */
@@ -144,7 +144,7 @@ export interface AttentionKernel {
   main(split: boolean): string;
 }
 
-/** What else a lowering over pieces needs to know: whose rows they are and what is bound. */
+/** What else a lowering over sections needs to know: whose rows they are and what is bound. */
 export interface TokenWork {
   /** Tokens that invocations own; they go through the others. */
   readonly own: 'query' | 'key';
@@ -153,17 +153,17 @@ export interface TokenWork {
   /** Multiply-adds of one component of one score. */
   readonly products: number;
   bounds(split: boolean): Bound[];
-  /** Workgroups of a piece, where they are not the blocks of its rows. */
-  workgroups?(piece: Piece): number;
-  /** Whether nothing was stored before for what this piece sums up. */
-  first?(piece: Piece): boolean;
+  /** Workgroups of a section, where they are not the blocks of its rows. */
+  workgroups?(section: Section): number;
+  /** Whether nothing was stored before for what this section sums up. */
+  first?(section: Section): boolean;
 }
 
 /** What blocks of rows go through, by whose rows they are. */
 const WALKED = { query: ['k', 'v'], key: ['q', 'g', 'statistics'] };
 
 /** The dispatches of `kernel` over all of `spec`. */
-export function lowerPieces(
+export function lowerSections(
   spec: AttentionSpec,
   caps: DeviceCaps,
   kernel: AttentionKernel,
@@ -174,18 +174,20 @@ export function lowerPieces(
   const others = cutOthers(spec, other, work.otherBytes, caps);
   const split = others.length > 1;
   const bounds = work.bounds(split);
-  const pieces = cutOwn(spec, work.own, others, bounds, 2 * work.products * headDim, caps);
+  const sections = cutOwn(spec, work.own, others, bounds, 2 * work.products * headDim, caps);
 
   const code = `${kernel.enables}\n${prelude(spec, bounds, caps)}${kernel.main(split)}`;
   const tokenStride = (heads * headDim) / 4;
-  const dispatches = pieces.flatMap((owned) =>
+  const dispatches = sections.flatMap((owned) =>
     others.map((range): Dispatch => {
-      const piece = { ...owned, [other]: range };
-      const windows = bounds.map((bound) => boundWindow(bound, piece, caps));
-      const blocks = Math.ceil(size(piece[work.own]) / kernel.rows);
-      const workgroups = work.workgroups?.(piece) ?? blocks * size(piece.head) * size(piece.batch);
-      const first = work.first?.(piece) ?? range[0] === 0;
-      const scores = [piece.batch, piece.head, piece.query, piece.key].map(size).reduce((a, b) => a * b);
+      const section = { ...owned, [other]: range };
+      const windows = bounds.map((bound) => boundWindow(bound, section, caps));
+      const blocks = Math.ceil(size(section[work.own]) / kernel.rows);
+      const workgroups = work.workgroups?.(section) ?? blocks * size(section.head) * size(section.batch);
+      const first = work.first?.(section) ?? range[0] === 0;
+      const scores = [section.batch, section.head, section.query, section.key]
+        .map(size)
+        .reduce((a, b) => a * b);
       const walks = Math.ceil(blocks / TOGETHER);
       const bytes = bounds.map(
         ({ name }, k) => windows[k].byteLength * (WALKED[work.own].includes(name) ? walks : 1),
@@ -199,14 +201,21 @@ export function lowerPieces(
           byteLength: windows[k].byteLength,
         })),
         uniforms: [
-          ...[workgroups, blocks, size(piece.batch), size(piece.head), size(piece.query), size(piece.key)],
+          ...[
+            workgroups,
+            blocks,
+            size(section.batch),
+            size(section.head),
+            size(section.query),
+            size(section.key),
+          ],
           ...[headDim / 4, kernel.rowsEach],
           ...[tokenStride, queries * tokenStride, keys * tokenStride],
           f32Bits(spec.scale),
           ...biasStrides(spec),
           ...[keys, heads * queries, queries],
           ...[Number(first), Number(range === others[others.length - 1])],
-          ...bounds.map((bound, k) => (bound.range(piece)[0] - windows[k].firstElement) / bound.lanes),
+          ...bounds.map((bound, k) => (bound.range(section)[0] - windows[k].firstElement) / bound.lanes),
         ],
         workgroups: lineGrid(workgroups, caps),
         ...(work.products > 0 && {
@@ -224,7 +233,7 @@ export function lowerPieces(
 /** The dispatches of a forward `kernel`. */
 export function lowerForward(spec: AttentionSpec, caps: DeviceCaps, kernel: AttentionKernel): Lowering {
   const { batch, queries, heads, headDim, dtypes } = spec;
-  const { dispatches, split } = lowerPieces(spec, caps, kernel, {
+  const { dispatches, split } = lowerSections(spec, caps, kernel, {
     own: 'query',
     otherBytes: heads * headDim * Math.max(bytesOf(dtypes.k), bytesOf(dtypes.v)),
     products: 2,

@@ -13,11 +13,11 @@ import { type ConvSpec, convOutputShape, sourceFrame } from './geometry.ts';
 
 type Range = readonly [start: number, end: number];
 
-export interface ConvPiece {
+export interface ConvSection {
   /** Output frames, counted over the batch. */
   readonly frames: Range;
   readonly rows: Range;
-  /** x, then the cache if there is one; in a piece of rows the frame of each tap in time. */
+  /** x, then the cache if there is one; in a section of rows the frame of each tap in time. */
   readonly sources: readonly {
     readonly name: 'x' | 'cache';
     readonly window: Window;
@@ -31,7 +31,12 @@ export interface ConvPiece {
 }
 
 /** @param dtype of x and the cache as they are bound. */
-export function convPieces(spec: ConvSpec, dtype: DType, fused: FusedCode, caps: DeviceCaps): ConvPiece[] {
+export function convSections(
+  spec: ConvSpec,
+  dtype: DType,
+  fused: FusedCode,
+  caps: DeviceCaps,
+): ConvSection[] {
   const { batch, frames, height, width, inChannels, outChannels, kernel, stride, upsample, cached } = spec;
   const [, outFrames, outHeight, outWidth] = convOutputShape(spec);
   const last = kernel[0] - 1;
@@ -46,14 +51,14 @@ export function convPieces(spec: ConvSpec, dtype: DType, fused: FusedCode, caps:
   const window = (low: number, high: number, count: number) => windowOf(low, high, count, dtype, alignment);
   const outWindow = ([start, end]: Range) =>
     windowOf(start, end - 1, batch * outFrames * outFrame, spec.outputDtype, alignment);
-  const fits = ({ sources, out, elements }: ConvPiece) =>
+  const fits = ({ sources, out, elements }: ConvSection) =>
     Math.max(
       ...sources.map((source) => source.window.byteLength),
       out.byteLength,
       largestWindow(fused, ...elements),
     ) <= limit;
 
-  const ofFrames = (start: number, end: number): ConvPiece => {
+  const ofFrames = (start: number, end: number): ConvSection => {
     const first = Math.floor(start / outFrames);
     const final = Math.floor((end - 1) / outFrames);
     const [from, to] = [start - first * outFrames, end - 1 - final * outFrames];
@@ -65,7 +70,7 @@ export function convPieces(spec: ConvSpec, dtype: DType, fused: FusedCode, caps:
     const cacheLow = first * last + Math.min(from, last - 1);
     const cacheHigh = final * last + (first === final && from >= last ? Math.min(to, last - 1) : last - 1);
     const x = window(low * inFrame, (high + 1) * inFrame - 1, xCount);
-    const sources: ConvPiece['sources'][number][] = [{ name: 'x', window: x, at: -x.firstElement >>> 0 }];
+    const sources: ConvSection['sources'][number][] = [{ name: 'x', window: x, at: -x.firstElement >>> 0 }];
     if (cached) {
       const cache = window(cacheLow * inFrame, (cacheHigh + 1) * inFrame - 1, cacheCount);
       sources.push({ name: 'cache', window: cache, at: -cache.firstElement >>> 0 });
@@ -75,13 +80,13 @@ export function convPieces(spec: ConvSpec, dtype: DType, fused: FusedCode, caps:
     return { frames: [start, end], rows, sources, byTaps: false, out: outWindow(elements), elements };
   };
 
-  const ofRows = (frame: number, start: number, end: number): ConvPiece => {
+  const ofRows = (frame: number, start: number, end: number): ConvSection => {
     const clip = Math.floor(frame / outFrames);
     const t = frame % outFrames;
     const row = (y: number) =>
       Math.min(height - 1, Math.max(0, Math.floor((y - spec.padding.top) / upsample.space)));
     const [low, high] = [row(start * stride), row((end - 1) * stride + kernel[1] - 1)];
-    const sources = Array.from({ length: kernel[0] }, (_, i): ConvPiece['sources'][number] => {
+    const sources = Array.from({ length: kernel[0] }, (_, i): ConvSection['sources'][number] => {
       const time = t + i - last;
       const fromCache = time < 0 && cached;
       const at = fromCache
