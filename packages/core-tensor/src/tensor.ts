@@ -85,6 +85,8 @@ export type Precision = 'f32' | 'f16';
 export interface Epilogue {
   readonly fusion: Fusion;
   readonly dtype: DType;
+  /** Length of the rows that f32 results are wished in as scaled halves; a kernel that cannot makes f32. */
+  readonly halfRows?: number | undefined;
 }
 
 /** Real work, one kernel family. Shapes and attributes are closed over when the op is recorded. */

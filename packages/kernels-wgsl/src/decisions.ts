@@ -58,8 +58,8 @@ export class Decisions {
 export const kernelName = (family: string, { variant, tuning }: Choice): string =>
   [family, variant, ...Object.entries(tuning ?? {}).map(([name, value]) => `${name}=${value}`)].join(' ');
 
-/** Elementwise work before or after a kernel: what it does is no part of the class. */
-const WORK = new Set(['epilogue', 'fusion', 'source', 'expression', 'operands']);
+/** Elementwise work before or after a kernel, and how results are stored, are no part of the class. */
+const WORK = new Set(['epilogue', 'fusion', 'source', 'expression', 'operands', 'halfRows']);
 
 const EXACT = 16;
 

@@ -49,6 +49,8 @@ export interface Dispatch {
   readonly workgroups: readonly [number, number, number];
   /** Where left out, an equal share of the op's. */
   readonly work?: Work;
+  /** Where it makes dense rows of the whole of an input scaled halves: `half-rows.ts`. Operands: input, halves, scales. */
+  readonly halves?: { readonly rows: number; readonly length: number };
 }
 
 /** What an op becomes: dispatches in order, and the buffers between them. */
@@ -58,6 +60,8 @@ export interface Lowering {
   readonly scratch: readonly number[];
   /** Which variant this is and why; only of families that have a choice. */
   readonly receipt?: Receipt;
+  /** Whether output 0 are scaled halves and output 1 their scales, as was wished: `half-rows.ts`. */
+  readonly halved?: boolean;
 }
 
 /** A tensor of a trial. Inputs of u32 are masks, 0 or 1. */

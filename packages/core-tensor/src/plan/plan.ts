@@ -3,8 +3,10 @@
  * arena. A plan is data; it knows FLOPs, bytes and peak memory before anything is allocated.
  */
 import {
+  byteLength,
   type DeviceCaps,
   type Dispatch,
+  elementCount,
   type KernelTarget,
   type Lowering,
   offsetAlignment,
@@ -16,6 +18,7 @@ import { DwmError, InvalidArgumentError } from '../errors.ts';
 import type { Cost, Precision, Target, Tensor, TensorSpec } from '../tensor.ts';
 import { type Interval, placeIntervals } from './arena.ts';
 import { tensorBytes } from './fused-ops.ts';
+import { halvesOf, withHalfResults } from './halves.ts';
 import { buildSteps, type Step } from './steps.ts';
 
 /** Where a bound range of bytes lives. */
@@ -91,9 +94,9 @@ export interface LoweredStep {
  * @throws PlanTooLargeError naming the step, where its kernels do not fit in the limits of the device;
  *   InvalidArgumentError where there is no kernel for it.
  */
-function lowerStep(step: Step, target: Target): Lowering {
+function lowerStep(step: Step, target: Target, halfRows?: number): Lowering {
   try {
-    const lowering = step.lower(target);
+    const lowering = step.lower(target, halfRows);
     const limit = target.caps.limits.maxComputeWorkgroupsPerDimension;
     const wide = lowering.dispatches.find(({ workgroups }) => Math.max(...workgroups) > limit);
     if (wide) {
@@ -156,30 +159,58 @@ export function planProgram(
 
   // Bytes are in use from the first dispatch that binds them to the last: a step of several frees what it has read.
   let time = 0;
-  const lowered = steps.map((step) => {
-    const lowering = lowerStep(step, target);
-    const unused = { start: Number.POSITIVE_INFINITY, end: Number.NEGATIVE_INFINITY };
-    const scratchItems = lowering.scratch.map((bytes) => items.push({ bytes, ...unused }) - 1);
-    for (const tensor of step.outputs) {
-      if (outputIndex.has(tensor)) continue;
-      itemOf.set(tensor, items.push({ bytes: tensorBytes(tensor), ...unused }) - 1);
+  const add = (bytes: number) =>
+    items.push({ bytes, start: Number.POSITIVE_INFINITY, end: Number.NEGATIVE_INFINITY }) - 1;
+  /** Scaled halves and their scales, by what they are halves of. */
+  const halves = new Map<string, readonly [halves: number, scales: number]>();
+  const work = withHalfResults(
+    steps.map((step) => ({ step, lowering: lowerStep(step, target) })),
+    (tensor) => outputIndex.has(tensor),
+    (step, halfRows) => lowerStep(step, target, halfRows),
+  );
+  const lowered = work.map((each) => {
+    const { step, lowering, halfRows } = each;
+    const outputItems = step.outputs.map((tensor) => {
+      if (outputIndex.has(tensor)) return undefined;
+      const item = add(halfRows ? byteLength(elementCount(tensor.shape), 'f16') : tensorBytes(tensor));
+      itemOf.set(tensor, item);
+      return item;
+    });
+    if (halfRows) {
+      const [{ id, shape }] = step.outputs;
+      const scales = add(byteLength(elementCount(shape) / halfRows, 'f32'));
+      outputItems.push(scales);
+      halves.set(`${id} ${halfRows}`, [outputItems[0]!, scales]);
     }
     for (const { tensor } of step.inputs) {
       if (!itemOf.has(tensor) && !outputIndex.has(tensor)) externals.add(tensor);
     }
+    const scratchItems: number[] = [];
+    const scratchItem = (index: number) => (scratchItems[index] ??= add(lowering.scratch[index]));
     const place = (operand: Dispatch['operands'][number]) => {
       if (operand.source === 'scratch') {
-        const item = scratchItems[operand.index];
+        const item = scratchItem(operand.index);
         return { item, tensor: undefined, start: 0, bytes: items[item].bytes };
       }
       if (operand.source === 'input') {
         const { tensor, byteOffset, bytes } = step.inputs[operand.index];
         return { item: itemOf.get(tensor), tensor, start: byteOffset, bytes };
       }
+      const item = outputItems[operand.index];
       const tensor = step.outputs[operand.index];
-      return { item: itemOf.get(tensor), tensor, start: 0, bytes: tensorBytes(tensor) };
+      return { item, tensor, start: 0, bytes: item === undefined ? tensorBytes(tensor) : items[item].bytes };
     };
-    for (const { operands } of lowering.dispatches) {
+    const dispatches = lowering.dispatches.filter((dispatch) => {
+      const of = halvesOf(each, dispatch);
+      if (!of || !itemOf.has(of.tensor)) return true;
+      const key = `${of.tensor.id} ${of.length}`;
+      const [, ...made] = dispatch.operands.map(({ index }) => index);
+      const before = halves.get(key);
+      for (const [i, index] of made.entries()) if (before) scratchItems[index] = before[i];
+      if (!before) halves.set(key, [scratchItem(made[0]), scratchItem(made[1])]);
+      return !before;
+    });
+    for (const { operands } of dispatches) {
       for (const operand of operands) {
         const { item } = place(operand);
         if (item === undefined) continue;
@@ -194,16 +225,15 @@ export function planProgram(
         }
       }
     }
-    return { step, lowering, place };
+    return { step, receipt: lowering.receipt, dispatches, place };
   });
 
   const arena = placeIntervals(items as Interval[], apart, offsetAlignment(caps), limits.maxBufferSize);
 
   let uniforms = 0;
-  const dispatches = lowered.flatMap(({ step, lowering, place }) => {
-    const share = lowering.dispatches.length;
-    const equal = { flops: step.cost.flops / share, bytes: step.cost.bytes / share };
-    return lowering.dispatches.map((dispatch): PlannedDispatch => {
+  const dispatches = lowered.flatMap(({ step, receipt, dispatches: own, place }) => {
+    const equal = { flops: step.cost.flops / own.length, bytes: step.cost.bytes / own.length };
+    return own.map((dispatch): PlannedDispatch => {
       if (dispatch.uniforms.length > 0) uniforms += uniformStride(caps, dispatch.uniforms.length);
       const bindings = dispatch.operands.map((operand): PlannedBinding => {
         const { item, tensor, start, bytes } = place(operand);
@@ -226,7 +256,7 @@ export function planProgram(
       const { label, uniforms: words, workgroups, work: cost = equal } = dispatch;
       const name = `${step.name}: ${label}`;
       return {
-        ...{ label: name, uniforms: words, workgroups, bindings, cost, receipt: lowering.receipt },
+        ...{ label: name, uniforms: words, workgroups, bindings, cost, receipt },
         get wgsl() {
           return dispatch.wgsl;
         },
@@ -245,7 +275,7 @@ export function planProgram(
     uniforms,
   };
   return {
-    steps: lowered.map(({ step, lowering: { receipt } }) => ({ step, target, receipt })),
+    steps: lowered.map(({ step, receipt }) => ({ step, target, receipt })),
     dispatches,
     slabs: arena.slabs,
     outputs: new Map(names.map((name) => [name, outputs[name]])),

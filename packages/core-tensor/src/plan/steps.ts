@@ -6,6 +6,7 @@ import {
   bytesOf,
   type DeviceCaps,
   elementCount,
+  identity,
   type Lowering,
   lowerPointwise,
   operand as operandLeaf,
@@ -21,7 +22,9 @@ export interface Step {
   readonly inputs: readonly StepInput[];
   readonly outputs: readonly Tensor[];
   readonly cost: Cost;
-  lower(target: Target): Lowering;
+  /** @param halfRows see `Epilogue`; of steps that take it. */
+  lower(target: Target, halfRows?: number): Lowering;
+  readonly takesHalfRows: boolean;
 }
 
 /**
@@ -104,7 +107,11 @@ function toStep({ kernel, draft, output }: FusedOp): Step {
       inputs: [...inputs, ...(draft?.tensors ?? []).map(whole)],
       outputs,
       cost: { flops: op.cost.flops, bytes: op.cost.bytes + fusedBytes },
-      lower: (target) => op.lower(target, fusion && { fusion, dtype: output.dtype }, prologue),
+      takesHalfRows: op.epilogue && output.dtype === 'f32' && outputs.length === 1,
+      lower(target, halfRows) {
+        const stored = fusion ?? (halfRows ? identity([elementCount(output.shape)]) : undefined);
+        return op.lower(target, stored && { fusion: stored, dtype: output.dtype, halfRows }, prologue);
+      },
     };
   }
   const elements = elementCount(output.shape);
@@ -113,6 +120,7 @@ function toStep({ kernel, draft, output }: FusedOp): Step {
     inputs: draft!.tensors.map(whole),
     outputs: [output],
     cost: { flops: elements, bytes: fusedBytes + valueBytes(output) },
+    takesHalfRows: false,
     lower: (target) => lowerPointwise({ ...fusion!, dtype: output.dtype }, target),
   };
 }

@@ -9,7 +9,8 @@
  * Where a subgroup is a CPU's vector, `vectors`: it takes as many rows as it has lanes, finds their moments one by one
  * (`moments.ts`), each kept in the row's lane, and then walks down them column by column, so that gamma, beta and the
  * epilogue's vectors are loaded once.
- * Host: rows longer in total than a binding are cut into runs of whole rows.
+ * Host: rows longer in total than a binding are cut into runs of whole rows. Results may be scaled halves
+ * (`half-rows.ts`).
  */
 
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
@@ -17,6 +18,16 @@ import type { DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';
 import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
+import {
+  type BoundRowsSpec,
+  boundRows,
+  declareRowScales,
+  type FusedBound,
+  fusedBound,
+  type Range,
+  rowScalesOperand,
+  storeHalf,
+} from '../half-rows.ts';
 import {
   type Dispatch,
   f32Bits,
@@ -26,6 +37,7 @@ import {
   type Operand,
   read,
   type Variant,
+  type Work,
   write,
 } from '../kernel.ts';
 import { splitRange, type Window, windowOf } from '../pointwise/access.ts';
@@ -41,11 +53,14 @@ import {
 import { emitRowFusion } from '../pointwise/row-fusion.ts';
 import { eachStep, type RowTile, rowOfLane, rowTile } from '../reduce/rows.ts';
 import { declare, enables, type Lanes, lanesType, load, store } from '../storage.ts';
+import { resultBytes } from '../traffic.ts';
 import { rowMoments } from './moments.ts';
 
 interface Epilogue {
   readonly fusion: Fusion;
   readonly dtype: DType;
+  /** Length of the rows that results are wished in as scaled halves (`half-rows.ts`); f32 results only. */
+  readonly halfRows?: number | undefined;
 }
 
 /** Layer normalization of x [rows, channels] over its channels. */
@@ -62,24 +77,62 @@ export interface LayerNormSpec {
   readonly epilogue?: Epilogue;
 }
 
-/** What a variant is made of: the epilogue, also where the spec has none, the channels of a step, and the tile. */
-function partsOf(spec: LayerNormSpec, caps: DeviceCaps): [Epilogue, Lanes, RowTile] {
+/** What is stored: values of `dtype`, or scaled halves, for which `bound` is found first. */
+interface Result {
+  readonly fusion: Fusion;
+  readonly dtype: DType;
+  readonly bound: FusedBound | undefined;
+}
+
+/** What a variant is made of: the result, the channels of a step, and the tile. */
+function partsOf(spec: LayerNormSpec, caps: DeviceCaps): [Result, Lanes, RowTile] {
   const { rows, channels } = spec;
-  const epilogue = spec.epilogue ?? { fusion: identity([rows * channels]), dtype: 'f32' as const };
-  const lanes: Lanes = channels % 4 === 0 && takesFourLanes(epilogue.fusion) ? 4 : 1;
-  return [epilogue, lanes, rowTile(channels / lanes, caps)];
+  const { fusion, dtype, halfRows }: Epilogue = spec.epilogue ?? {
+    fusion: identity([rows * channels]),
+    dtype: 'f32',
+  };
+  const bindings = fusionBinding(spec) + fusion.operands.length + 1;
+  const may =
+    halfRows === channels && caps.features.f16 && bindings <= caps.limits.maxStorageBuffersPerShaderStage;
+  const bound = may ? fusedBound(fusion, fusionBinding(spec) - 1) : undefined;
+  const lanes: Lanes = channels % 4 === 0 && takesFourLanes(fusion) ? 4 : 1;
+  return [{ fusion, dtype: bound ? 'f16' : dtype, bound }, lanes, rowTile(channels / lanes, caps)];
+}
+
+function lowered(spec: LayerNormSpec, caps: DeviceCaps, kernel: typeof vectors): Lowering {
+  const parts = partsOf(spec, caps);
+  const [{ bound }] = parts;
+  const dispatches = kernel(spec, ...parts, caps);
+  return bound
+    ? { scratch: [], halved: true, dispatches: [boundRows(boundOf(spec, bound), caps), ...dispatches] }
+    : { scratch: [], dispatches };
+}
+
+/** Nothing normalized is larger than the root of the channels. */
+function boundOf({ rows, channels, gamma, beta }: LayerNormSpec, bound: FusedBound): BoundRowsSpec {
+  const range = (index: number, dtype: DType): Range => ({
+    operand: read(index),
+    dtype,
+    from: 0,
+    end: channels,
+  });
+  return {
+    ...{ rows, bound, factor: Math.sqrt(channels) },
+    ranges: [...(gamma ? [range(1, gamma)] : []), ...(beta ? [range(gamma ? 2 : 1, beta)] : [])],
+    accumulator: `params.factor${gamma ? ' * largest0' : ''}${beta ? ` + largest${gamma ? 1 : 0}` : ''}`,
+  };
 }
 
 const LAYER_NORM_VARIANTS: readonly Variant<LayerNormSpec>[] = [
   {
     name: 'vectors',
     applies: (spec, caps) => partsOf(spec, caps)[2].subgroup,
-    lower: (spec, caps) => ({ scratch: [], dispatches: vectors(spec, ...partsOf(spec, caps), caps) }),
+    lower: (spec, caps) => lowered(spec, caps, vectors),
   },
   {
     name: 'teams',
     applies: () => true,
-    lower: (spec, caps) => ({ scratch: [], dispatches: teams(spec, ...partsOf(spec, caps), caps) }),
+    lower: (spec, caps) => lowered(spec, caps, teams),
   },
 ];
 
@@ -93,7 +146,7 @@ export const lowerLayerNorm = (spec: LayerNormSpec, target: KernelTarget): Lower
 /** One subgroup a workgroup, which takes rows of one outer index of the epilogue. */
 function vectors(
   spec: LayerNormSpec,
-  { fusion, dtype: outDtype }: Epilogue,
+  { fusion, dtype: outDtype, bound }: Result,
   lanes: Lanes,
   tile: RowTile,
   caps: DeviceCaps,
@@ -105,12 +158,15 @@ function vectors(
   const ragged = fused.rows % flights.length !== 0;
   const output = (k: number) => {
     const value = `fusedRow(column, firstRow + ${k}u, y${k})`;
-    const stored = store('out', outDtype, `params.atOut + row${k} * params.steps + s`, value, caps, lanes);
+    const at = `params.atOut + row${k} * params.steps + s`;
+    const stored = bound
+      ? storeHalf(at, value, `row${k}`, lanes)
+      : store('out', outDtype, at, value, caps, lanes);
     return `    let y${k} = affine(normalized(loadX(at${k} + s), moments${k}), gammaS, betaS);
     ${ragged && k > 0 ? `if (firstRow + ${k}u < params.rows) { ${stored} }` : stored}`;
   };
   const none = `${lanesType('f32', lanes)}(0)`;
-  const code = wgsl`${head(spec, { fusion, dtype: outDtype }, lanes, tile, fused, caps)}
+  const code = wgsl`${head(spec, { fusion, dtype: outDtype, bound }, lanes, tile, fused, caps)}
 @compute @workgroup_size(${tile.workgroup})
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   let block = params.start + ${WORKGROUP_INDEX};
@@ -147,19 +203,21 @@ ${flights.map(output).join('\n')}`,
   const blocks = Math.ceil(fused.rows / flights.length);
   const firstRow = (block: number) =>
     Math.floor(block / blocks) * fused.rows + Math.min(fused.rows, (block % blocks) * flights.length);
-  return runs(spec, outDtype, lanes, fused, fused.outers * blocks, firstRow, caps).map((run) => ({
-    label: `${spec.center ? 'layerNorm' : 'rmsNorm'}/vectors x${lanes}`,
-    wgsl: code,
-    operands: run.operands,
-    uniforms: [...run.uniforms, fused.rows, blocks, ...run.fused],
-    workgroups: lineGrid(run.end - run.start, caps),
-  }));
+  return runs(spec, { dtype: outDtype, bound }, lanes, fused, fused.outers * blocks, firstRow, caps).map(
+    (run) => ({
+      label: `${spec.center ? 'layerNorm' : 'rmsNorm'}/vectors x${lanes}`,
+      wgsl: code,
+      ...{ operands: run.operands, work: run.work },
+      uniforms: [...run.uniforms, fused.rows, blocks, ...run.fused],
+      workgroups: lineGrid(run.end - run.start, caps),
+    }),
+  );
 }
 
 /** A few rows a workgroup, each by a team of invocations. */
 function teams(
   spec: LayerNormSpec,
-  { fusion, dtype: outDtype }: Epilogue,
+  { fusion, dtype: outDtype, bound }: Result,
   lanes: Lanes,
   tile: RowTile,
   caps: DeviceCaps,
@@ -168,7 +226,9 @@ function teams(
   const steps = channels / lanes;
   const fused = emitFusion(fusion, fusionBinding(spec), outDtype, lanes, caps);
   const none = `${lanesType('f32', lanes)}(0)`;
-  const code = wgsl`${head(spec, { fusion, dtype: outDtype }, lanes, tile, fused, caps)}
+  const [at, value] = ['params.atOut + first + s', `fused((first + s) * ${lanes}u, y)`];
+  const stored = bound ? storeHalf(at, value, 'row', lanes) : store('out', outDtype, at, value, caps, lanes);
+  const code = wgsl`${head(spec, { fusion, dtype: outDtype, bound }, lanes, tile, fused, caps)}
 @compute @workgroup_size(${tile.workgroup})
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   let row = params.start + ${WORKGROUP_INDEX} * ${tile.rows}u + ${rowOfLane(tile)};
@@ -183,14 +243,14 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
     `    let gammaS = ${gamma ? load('gamma', gamma, 's', caps, lanes) : none};
     let betaS = ${beta ? load('beta', beta, 's', caps, lanes) : none};
     let y = affine(normalized(loadX(params.atX + first + s), moments), gammaS, betaS);
-    ${store('out', outDtype, 'params.atOut + first + s', `fused((first + s) * ${lanes}u, y)`, caps, lanes)}`,
+    ${stored}`,
   )}
 }
 `;
-  return runs(spec, outDtype, lanes, fused, rows, (row) => row, caps).map((run) => ({
+  return runs(spec, { dtype: outDtype, bound }, lanes, fused, rows, (row) => row, caps).map((run) => ({
     label: `${spec.center ? 'layerNorm' : 'rmsNorm'}/team ${tile.team} x${lanes}`,
     wgsl: code,
-    operands: run.operands,
+    ...{ operands: run.operands, work: run.work },
     uniforms: [...run.uniforms, rows, rows, ...run.fused],
     workgroups: lineGrid(Math.ceil((run.end - run.start) / tile.rows), caps),
   }));
@@ -202,7 +262,7 @@ const fusionBinding = ({ gamma, beta }: LayerNormSpec) => 2 + (gamma ? 1 : 0) + 
 /** Everything before `main`. */
 function head(
   spec: LayerNormSpec,
-  { fusion, dtype: outDtype }: Epilogue,
+  { fusion, dtype: outDtype, bound }: Result,
   lanes: Lanes,
   tile: RowTile,
   fused: FusedCode,
@@ -226,7 +286,7 @@ ${beta && declare(gamma ? 3 : 2, 'beta', beta, 'read', caps, lanes)}
 #endif
 ${fused.declarations}
 ${declare(fusionBinding(spec) + fusion.operands.length, 'out', outDtype, 'read_write', caps, lanes)}
-${fused.code}
+${bound ? declareRowScales(fusionBinding(spec) + fusion.operands.length + 1, caps) : ''}${fused.code}
 fn loadX(at: u32) -> ${type} { return ${load('x', dtype, 'at', caps, lanes)}; }
 fn affine(h: ${type}, gamma: ${type}, beta: ${type}) -> ${type} { return h${gamma ? ' * gamma' : ''}${beta ? ' + beta' : ''}; }
 ${rowMoments(tile, channels / lanes, lanes, center)}
@@ -237,6 +297,7 @@ interface Run {
   readonly start: number;
   readonly end: number;
   readonly operands: readonly Operand[];
+  readonly work: Work;
   /** From `start` to `atOut`. */
   readonly uniforms: readonly number[];
   /** Those of the fusion. */
@@ -246,7 +307,7 @@ interface Run {
 /** Units of work, unit u from row `firstRow(u)` on, in runs that fit in bindings. */
 function runs(
   { rows, channels, dtype, gamma, beta, eps }: LayerNormSpec,
-  outDtype: DType,
+  { dtype: outDtype, bound }: Pick<Result, 'dtype' | 'bound'>,
   lanes: Lanes,
   fused: FusedCode,
   units: number,
@@ -271,7 +332,7 @@ function runs(
     },
     () => new TooLargeError(`layerNorm: a row of ${channels} does not fit in a binding of ${limit} bytes`),
   );
-  const bound = ({ byteOffset, byteLength }: Window) => ({ byteOffset, byteLength });
+  const part = ({ byteOffset, byteLength }: Window) => ({ byteOffset, byteLength });
   const affine = [gamma, beta].filter((one) => one !== undefined).length;
   return pieces.map(([start, end]) => {
     const range = elements(start, end);
@@ -281,11 +342,16 @@ function runs(
       start,
       end,
       operands: [
-        read(0, bound(x)),
+        read(0, part(x)),
         ...Array.from({ length: affine }, (_, k) => read(1 + k)),
-        ...windows.map((one, k) => read(1 + affine + k, bound(one))),
-        write(0, bound(out)),
+        ...windows.map((one, k) => read(1 + affine + k, part(one))),
+        write(0, part(out)),
+        ...(bound ? [rowScalesOperand] : []),
       ],
+      work: {
+        flops: 8 * (range[1] - range[0]),
+        bytes: x.byteLength + resultBytes(range[1] - range[0], outDtype, windows),
+      },
       uniforms: [
         ...[start, end, channels / lanes, f32Bits(channels), f32Bits(eps)],
         ...[x, out].map(({ firstElement }) => (-firstElement / lanes) >>> 0),

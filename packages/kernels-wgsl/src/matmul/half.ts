@@ -11,7 +11,7 @@
  *     finish(row, column, sum)           epilogue and store; ignores what lies outside
  *
  * Rows are whole in 16-byte words up to `params.pitch`. With parts of K, their sums are scratch, and a second pass
- * adds them up in order.
+ * adds them up in order. Results may be scaled halves themselves (`half-rows.ts`), where all is in one piece.
  *
  * `half` is the kernel without matrix units: 4 x 4 outputs an invocation, 8 x 8 invocations.
  * Host: staged rows are cut so that each piece fits in a binding; the scratch holds one batch at a time.
@@ -22,6 +22,16 @@ import type { DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';
 import { TooLargeError } from '../errors.ts';
 import { foldGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
+import {
+  type BoundRowsSpec,
+  boundRows,
+  declareRowScales,
+  type FusedBound,
+  fusedBound,
+  HALF_TOP,
+  rowScalesOperand,
+  storeHalf,
+} from '../half-rows.ts';
 import { type Dispatch, type Lowering, type Operand, read, scratch, type Variant, write } from '../kernel.ts';
 import { splitRange, windowOf } from '../pointwise/access.ts';
 import { emitFusion, identity, largestWindow, offsetAlignment } from '../pointwise/fusion.ts';
@@ -94,6 +104,17 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_id) id: vec3<u32>) {
 const scaleOperands = (spec: MatmulSpec): Operand[] =>
   Array.from({ length: inputCount(spec) - 2 }, (_, i) => read(2 + i));
 
+/** Of a product's own, with its output. */
+const BINDINGS = 5;
+
+/** No product of a row of A and a column of B is larger than k times the largest of one and of the other. */
+const boundOf = ({ m, n, k }: MatmulSpec, bound: FusedBound): BoundRowsSpec => ({
+  ...{ rows: m, bound, factor: k * 2 ** HALF_TOP },
+  ranges: [{ operand: scratch(SCALE_B, 'read'), dtype: 'f32', from: 0, end: n }],
+  rowScales: scratch(SCALE_A, 'read'),
+  accumulator: 'params.factor * rowScale * largest0',
+});
+
 const pitchOf = (k: number) => Math.ceil(k / STEP) * STEP;
 
 /** Whether the parts of K can be scratch: everything, staged rows too, in one piece. */
@@ -106,11 +127,15 @@ export const maySplitHalf = (spec: MatmulSpec, splits: number, caps: DeviceCaps)
  * @param splits parts of K, at the most; more than 1 only if `maySplitHalf`.
  */
 export function lowerHalf(spec: MatmulSpec, caps: DeviceCaps, kernel: HalfKernel, splits = 1): Lowering {
-  const { batch, m, n, k, transposeA, transposeB, sharedB, dtypeA, dtypeB, dtypeOut } = spec;
+  const { batch, m, n, k, transposeA, transposeB, sharedB, dtypeA, dtypeB } = spec;
   const limit = caps.limits.maxStorageBufferBindingSize;
   const alignment = offsetAlignment(caps);
   const epilogue = spec.epilogue ?? identity([batch, m, n]);
   const inParts = splits > 1;
+  const bound =
+    spec.halfRows === n && batch === 1 && !inParts ? fusedBound(epilogue, inputCount(spec)) : undefined;
+  const halved = bound && epilogue.operands.length + BINDINGS < caps.limits.maxStorageBuffersPerShaderStage;
+  const dtypeOut = halved ? 'f16' : spec.dtypeOut;
   const [inner, dtypeInner] = inParts ? [identity([m * n]), 'f32' as const] : [epilogue, dtypeOut];
   const fused = emitFusion(inner, 5, dtypeInner, 1, caps);
   const pitch = pitchOf(k);
@@ -130,7 +155,7 @@ ${declare(2, 'scaleA', 'f32', 'read', caps)}
 ${declare(4, 'scaleB', 'f32', 'read', caps)}
 ${fused.declarations}
 ${declare(5 + inner.operands.length, 'out', dtypeInner, 'read_write', caps)}
-${fused.code}
+${halved ? declareRowScales(6 + inner.operands.length, caps) : ''}${fused.code}
 struct Share { tile: u32, k: u32, kEnd: u32 }
 #if ${inParts}
 var<private> partOfK: u32;
@@ -149,6 +174,9 @@ fn finish(row: u32, column: u32, sum: f32) {
 #if ${inParts}
   if (partOfK >= params.parts) { return; }
   out[((partOfK * params.batches + params.batch) * params.m + row) * params.n + column] = sum * scaleA[row] * scaleB[column];
+#elif ${halved}
+  let i = (params.rowStart + row) * params.n + params.columnStart + column;
+  ${storeHalf('i', 'fused(i, sum * scaleA[row] * scaleB[column])', 'row')}
 #else
   let i = (params.batch * params.m + params.rowStart + row) * params.n + params.columnStart + column;
   let o = params.atOut + i;
@@ -203,6 +231,9 @@ ${kernel.code}`;
     tooLarge,
   );
 
+  if (halved && rowPieces.length + columnPieces.length > 2)
+    return lowerHalf({ ...spec, halfRows: undefined }, caps, kernel, splits);
+
   const dispatches: Dispatch[] = [];
   for (let b = 0; b < batch; b++) {
     for (const [columnStart, columnEnd] of columnPieces) {
@@ -250,12 +281,14 @@ ${kernel.code}`;
               pitch,
               strideRow: transposeA ? 1 : k,
               strideStep: transposeA ? m : 1,
+              top: HALF_TOP,
               half: scratch(HALF_A, 'read_write'),
               scales: scratch(SCALE_A, 'read_write'),
             },
             caps,
           ),
           ...stageB,
+          ...(halved ? [boundRows(boundOf(spec, bound), caps)] : []),
           {
             label: `matmul/${kernel.label}`,
             wgsl: code,
@@ -266,6 +299,7 @@ ${kernel.code}`;
               scratch(SCALE_B, 'read'),
               ...windows.map((w, i) => read(inputCount(spec) + i, w)),
               inParts ? scratch(PARTS, 'read_write') : write(0, out),
+              ...(halved ? [rowScalesOperand] : []),
             ],
             uniforms: [
               ...[rowStart, rows, columnStart, columns],
@@ -292,6 +326,7 @@ ${kernel.code}`;
   if (inParts) dispatches.push(addParts(spec, parts, PARTS, caps));
   return {
     dispatches,
+    halved,
     scratch: [
       byteLength(mostRows * pitch, 'f16'),
       byteLength(mostRows, 'f32'),

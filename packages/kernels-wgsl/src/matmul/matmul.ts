@@ -30,7 +30,16 @@ function problemOf(spec: MatmulSpec): TrialProblem<MatmulSpec> {
   const [batch, m, n] = [Math.min(spec.batch, 2), 131, 137];
   const { scaledB } = spec;
   const k = scaledB ? 2 * scaledB.groupSize : 70;
-  const small = { ...spec, batch, m, n, k, dtypeOut: 'f32' as const, epilogue: undefined };
+  const small = {
+    ...spec,
+    batch,
+    m,
+    n,
+    k,
+    dtypeOut: 'f32' as const,
+    epilogue: undefined,
+    halfRows: undefined,
+  };
   return {
     spec: small,
     plain: { ...small, halfPrecision: false },

@@ -41,6 +41,8 @@ export interface MatmulSpec {
   /** May multiply in f16, rows scaled by powers of two against overflow; sums stay in f32. */
   readonly halfPrecision: boolean;
   readonly epilogue: Fusion | undefined;
+  /** Length of the rows that results are wished in as scaled halves; f32 results only. */
+  readonly halfRows?: number | undefined;
 }
 
 /** Inputs of the op before the epilogue's. */

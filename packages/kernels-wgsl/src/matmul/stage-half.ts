@@ -1,7 +1,7 @@
 /**
  * Staging for f16 products: rows of a matrix become f16 rows with a power-of-two scale each,
  *
- *     half[r, k] = x[r, k] · 2^-e[r],   scale[r] = 2^e[r],   max over k of |half[r, k]| in [0.5, 1)
+ *     half[r, k] = x[r, k] · 2^-e[r],   scale[r] = 2^e[r],   max over k of |half[r, k]| in [0.5, 1) · 2^top
  *
  * so that nothing overflows whatever the range of x, and the scale is undone exactly after accumulation.
  * Element (r, k) of x is at r·strideRow + k·strideStep, which covers every transpose.
@@ -15,6 +15,7 @@ import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { bytesOf, type DType } from '../dtype.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
+import { HALF_TOP } from '../half-rows.ts';
 import type { Dispatch, Operand } from '../kernel.ts';
 import { declare, enables, load } from '../storage.ts';
 import { type Scaling, scalingCode } from './spec.ts';
@@ -33,17 +34,19 @@ export interface StageSpec {
   readonly half: Operand;
   /** Of a quantized source, whose rows are B's from `firstRow` on. */
   readonly scaling?: Scaling & { readonly firstRow: number; readonly operands: readonly Operand[] };
+  /** 0 where left out. */
+  readonly top?: number;
   /** Where f32 scales go. Without it the last 8 of a row's `pitch` are for its exponent e, as an f16 number. */
   readonly scales?: Operand;
 }
 
 export function stageHalf(spec: StageSpec, caps: DeviceCaps): Dispatch {
-  const { scaling } = spec;
+  const { scaling, top = 0 } = spec;
   const apart = spec.scales !== undefined;
   const stored = load('x', spec.dtype, 'e', caps);
   const bytes = spec.rows * (spec.k * bytesOf(spec.dtype) + spec.pitch * bytesOf('f16'));
   const code = wgsl`${enables([spec.dtype, 'f16'], caps)}
-struct Params { at: u32, rows: u32, k: u32, pitch: u32, strideRow: u32, strideStep: u32, firstRow: u32 }
+struct Params { at: u32, rows: u32, k: u32, pitch: u32, strideRow: u32, strideStep: u32, firstRow: u32, top: u32 }
 @group(0) @binding(0) var<uniform> params: Params;
 ${declare(1, 'x', spec.dtype, 'read', caps)}
 ${declare(2, 'half', 'f16', 'read_write', caps)}
@@ -74,12 +77,12 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   workgroupBarrier();
   if (!inside) { return; }
   // The exponent field of the maximum: 2^(field - 126) is the power of two just above it.
-  let field = clamp(bitcast<u32>(largest[0]) >> 23u, 1u, 252u);
-  let down = bitcast<f32>((253u - field) << 23u);
+  let field = clamp(bitcast<u32>(largest[0]) >> 23u, params.top + 1u, 252u);
+  let down = bitcast<f32>((253u + params.top - field) << 23u);
   for (var k = lane; k < params.k; k += 64u) { half[row * params.pitch + k] = f16(element(row, k) * down); }
 #if ${apart}
   for (var k = params.k + lane; k < params.pitch; k += 64u) { half[row * params.pitch + k] = 0.0h; }
-  if (lane == 0u) { rowScales[row] = bitcast<f32>((field + 1u) << 23u); }
+  if (lane == 0u) { rowScales[row] = bitcast<f32>((field + 1u - params.top) << 23u); }
 #else
   for (var k = params.k + lane; k < params.pitch; k += 64u) {
     half[row * params.pitch + k] = f16(select(0.0, f32(field) - 126.0, k == params.pitch - 8u));
@@ -87,6 +90,10 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
 #endif
 }
 `;
+  const { k, pitch, strideRow, strideStep } = spec;
+  // Of a left operand.
+  const dense =
+    apart && top === HALF_TOP && spec.at === 0 && strideStep === 1 && strideRow === k && pitch === k;
   return {
     label: 'matmul/stage-half',
     wgsl: code,
@@ -99,9 +106,11 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
       spec.strideRow,
       spec.strideStep,
       scaling?.firstRow ?? 0,
+      top,
     ],
     workgroups: lineGrid(spec.rows, caps),
     // Its magnitude, whether it is the largest, and its product with the scale.
     work: { flops: 3 * spec.rows * spec.k, bytes },
+    ...(dense && { halves: { rows: spec.rows, length: k } }),
   };
 }
