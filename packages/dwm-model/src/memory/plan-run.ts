@@ -182,18 +182,37 @@ function planVae(
   return smallest ?? (first && { ...first, tiling: usual, chosen: name });
 }
 
+/** What every way of a run is planned with. */
+interface Planned {
+  readonly device: ReturnType<typeof planningDevice>;
+  /** It remembers what was planned of it, and is the same whatever the transformer's weights are. */
+  readonly vae: (precision: Precision) => ClipCodec;
+}
+
 /** @throws RunTooLargeError, with the numbers and what would make it fit. */
 export function planRun(model: ModelShapes, target: PlanTarget, needs: RunNeeds): RunPlan {
-  const made = choose(model, target, needs);
+  const device = planningDevice(target);
+  const vaes = new Map<Precision, ClipCodec>();
+  const planned: Planned = {
+    device,
+    vae(precision) {
+      const vae = vaes.get(precision) ?? model.vae(device, precision);
+      vaes.set(precision, vae);
+      return vae;
+    },
+  };
+  const made = choose(model, target, needs, planned);
   if ('plan' in made) {
     const { plan } = made;
-    return streams(plan.choice, model) ? { ...plan, quantized: quantizedRuns(model, target, needs) } : plan;
+    return streams(plan.choice, model)
+      ? { ...plan, quantized: quantizedRuns(model, target, needs, planned) }
+      : plan;
   }
-  const smaller = smallerRun(model, target, needs);
+  const smaller = smallerRun(model, target, needs, planned);
   throw tooLarge(target, made, [
     ...(smaller ? [smaller] : []),
-    ...quantizedRuns(model, target, needs).map(quantizedRemedy),
-    ...(needs.precision === 'f16' && 'plan' in choose(model, target, { ...needs, precision: 'f32' })
+    ...quantizedRuns(model, target, needs, planned).map(quantizedRemedy),
+    ...(needs.precision === 'f16' && 'plan' in choose(model, target, { ...needs, precision: 'f32' }, planned)
       ? ['`precision: f32`, which fits']
       : []),
   ]);
@@ -236,11 +255,16 @@ export function quantizing(model: ModelShapes, dtype: QuantizedDtype) {
 }
 
 /** Of int8 and int4 those that fit, up to the first that streams no block. */
-function quantizedRuns(model: ModelShapes, target: PlanTarget, needs: RunNeeds): QuantizedRun[] {
+function quantizedRuns(
+  model: ModelShapes,
+  target: PlanTarget,
+  needs: RunNeeds,
+  planned: Planned,
+): QuantizedRun[] {
   const runs: QuantizedRun[] = [];
   for (const dtype of ['int8', 'int4'] as const) {
     const shapes = model.quantized?.(dtype);
-    const made = shapes && choose(shapes, target, needs);
+    const made = shapes && choose(shapes, target, needs, planned);
     if (!made || !('plan' in made)) continue;
     const { bytes, stages, seconds, choice } = made.plan;
     const { chosen } = stages.find(({ stage }) => stage === 'denoise')!;
@@ -261,7 +285,12 @@ const weightBytes = ({ stacked, text, vaeBytes }: ModelShapes): number =>
   vaeBytes + stackBytes(stacked().shapes) + (text ? stackBytes(text.shapes) : 0);
 
 /** A size that fits, in words. */
-function smallerRun(model: ModelShapes, target: PlanTarget, needs: RunNeeds): string | undefined {
+function smallerRun(
+  model: ModelShapes,
+  target: PlanTarget,
+  needs: RunNeeds,
+  planned: Planned,
+): string | undefined {
   const sizes = [
     { numFrames: 25 },
     { numFrames: 9 },
@@ -276,7 +305,7 @@ function smallerRun(model: ModelShapes, target: PlanTarget, needs: RunNeeds): st
     const all = { ...needs, ...size };
     const pixels = (of: RunSize) => of.numFrames * of.height * of.width;
     if (pixels(all) >= pixels(needs)) continue;
-    if ('plan' in choose(model, target, all)) {
+    if ('plan' in choose(model, target, all, planned)) {
       const picture = 'height' in size ? ` \`height: ${all.height}\` \`width: ${all.width}\`` : '';
       return `\`numFrames: ${all.numFrames}\`${picture}`;
     }
@@ -293,14 +322,18 @@ interface Misfit {
 
 type Chosen = { plan: RunPlan } | Misfit;
 
-function choose(model: ModelShapes, target: PlanTarget, needs: RunNeeds): Chosen {
+function choose(
+  model: ModelShapes,
+  target: PlanTarget,
+  needs: RunNeeds,
+  { device, vae: vaeIn }: Planned,
+): Chosen {
   const { pace } = target;
   // What is too small to be planned: coefficients of steps, staging of results.
   const budget = 0.99 * target.budget;
-  const device = planningDevice(target);
   const { precision, guided, cache } = needs;
   const refusals: string[] = [];
-  const vae: ClipCodec = model.vae(device, precision);
+  const vae = vaeIn(precision);
   const size = { frames: needs.numFrames, height: needs.height, width: needs.width };
   const latent = vae.latentSize(size);
   const videos = videosBeside(size, needs.composite === true);
