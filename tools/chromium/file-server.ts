@@ -9,7 +9,7 @@ import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
 
 /** Longest prefixes first; a value is a folder, or the files of one by path. */
-export type Mounts = Readonly<Record<string, string | ReadonlyMap<string, Uint8Array>>>;
+type Mounts = Readonly<Record<string, string | ReadonlyMap<string, Uint8Array>>>;
 
 export interface FileServer {
   /** Without a slash at its end. */

@@ -3,7 +3,7 @@ import type { DataType } from 'ffi-rs';
 
 export type NativeType = (typeof DataType)[keyof typeof DataType];
 
-export interface NativeLibrary {
+interface NativeLibrary {
   readonly types: typeof DataType;
   call(name: string, returns: NativeType, takes: readonly NativeType[], values: readonly unknown[]): number;
   /** The same in a thread of its own. */

@@ -18,7 +18,7 @@ import type { Reporter } from './report.ts';
 const SECONDS = 5;
 
 /** @throws InvalidArgumentError */
-export function kernelsForced(given = process.env.DWM_FORCE_KERNELS): boolean {
+function kernelsForced(given = process.env.DWM_FORCE_KERNELS): boolean {
   if (given && given !== '0' && given !== '1')
     throw new InvalidArgumentError('DWM_FORCE_KERNELS', `expected 1 or 0; got "${given}"`);
   return given === '1';

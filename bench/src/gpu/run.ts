@@ -52,7 +52,7 @@ export interface WorkResult {
 }
 
 /** Work at its real size, as this device's kernels would do it. */
-export interface PaperResult {
+interface PaperResult {
   readonly name: string;
   readonly size: string;
   readonly precision: Precision;
@@ -71,7 +71,7 @@ export interface DeviceReport {
   readonly paper: readonly PaperResult[];
 }
 
-export interface ReportOptions {
+interface ReportOptions {
   /** Folder of golden cases. */
   readonly golden: string;
   /** Seconds after which nothing more is begun. */

@@ -28,7 +28,7 @@ import type { Prepared } from '../peers/index.ts';
 import { normals } from '../random.ts';
 import { count } from '../workloads/index.ts';
 
-export interface StepSize {
+interface StepSize {
   readonly layers: number;
   /** Latent frames, height and width. */
   readonly latents: readonly [number, number, number];

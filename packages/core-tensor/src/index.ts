@@ -12,7 +12,7 @@ export {
   randomReference,
 } from '@dwm/kernels-wgsl';
 export * from './device/browser.ts';
-export type { DeviceCaps, LimitOverrides, SubgroupMatrixConfig } from './device/caps.ts';
+export type { DeviceCaps } from './device/caps.ts';
 export {
   Device,
   DeviceBuffer,
@@ -68,10 +68,8 @@ export * from './ops/softmax.ts';
 export * from './ops/views.ts';
 export { onKernelsCompiled } from './pipelines.ts';
 export {
-  type Location,
   type Plan,
   type PlanMemory,
-  type PlannedBinding,
   type PlannedDispatch,
   PlanTooLargeError,
   planProgram,
@@ -83,21 +81,11 @@ export { type HostData, spec, type TensorSpec } from './spec.ts';
 export {
   type Cost,
   constant,
-  type Epilogue,
   input,
-  type KernelOp,
-  type Node,
-  type Op,
-  type PointwiseOp,
   type Precision,
   parameter,
-  record,
-  type Source,
   type Target,
   Tensor,
-  type ViewMap,
-  type ViewOp,
-  type Vjp,
 } from './tensor.ts';
 export { oneLine, printable, printableJson, quote } from './text.ts';
 export { openTensorFile, openTorchFile, readTorchFile, writeTorchFile } from './torch-file/index.ts';
@@ -111,5 +99,4 @@ export {
   inflateExactly,
   readZipDirectory,
   readZipEntry,
-  type ZipEntry,
 } from './zip.ts';

@@ -63,7 +63,7 @@ export const cpuLanes = ({ features, adapter }: DeviceCaps): number =>
     : 0;
 
 /** How a kernel gets subgroups of a known size. */
-export interface KnownSubgroups {
+interface KnownSubgroups {
   readonly lanes: number;
   /** What the module starts with, and its entry point. */
   readonly enables: string;

@@ -40,7 +40,7 @@ export const WORKGROUP_BUILTINS =
 export const WORKGROUP_INDEX = '(workgroup.x + grid.x * (workgroup.y + grid.y * workgroup.z))';
 
 /** How a line of steps is cut into workgroups: each runs through a block of them. */
-export interface LineTile {
+interface LineTile {
   readonly workgroup: number;
   readonly block: number;
 }

@@ -10,7 +10,7 @@ import type { Window } from './pointwise/access.ts';
 export const TOGETHER = 64;
 
 /** A product as a grid of tiles. */
-export interface TiledProduct {
+interface TiledProduct {
   /** Tiles of the result, down and across. */
   readonly tiles: readonly [down: number, across: number];
   /** Bytes of all rows of the left operand, and of all columns of the right one. */

@@ -39,7 +39,7 @@ export async function* decodeFrames(
   }
 }
 
-export interface ReadOptions {
+interface ReadOptions {
   readonly indices?: FrameIndices;
   readonly onProgress?: (done: number, total: number) => void;
   /** Is told in a line where the pixels are not taken as they are meant: see `pixelRemark`. */

@@ -10,7 +10,7 @@ import { type YuvPlanes, type YuvSpace, yuvToRgb } from './color.ts';
 import type { RgbImage } from './frames.ts';
 
 /** The colour tags of a track, in WebCodecs' words; a missing tag means "not said". */
-export interface ColorTags {
+interface ColorTags {
   matrix?: string | null;
   fullRange?: boolean | null;
 }

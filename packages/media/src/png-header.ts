@@ -1,6 +1,6 @@
 /** What a PNG (ISO/IEC 15948) says before its pixels are unpacked, and whether its data can hold that much. */
 
-export interface PngHeader {
+interface PngHeader {
   readonly width: number;
   readonly height: number;
   readonly interlaced: boolean;
@@ -10,7 +10,7 @@ export interface PngHeader {
   readonly chunks: readonly PngChunk[];
 }
 
-export interface PngChunk {
+interface PngChunk {
   readonly type: string;
   readonly from: number;
   readonly body: number;

@@ -28,7 +28,7 @@ export function sampledFrames(count: number, wanted: number): number[] {
   });
 }
 
-export interface Context {
+interface Context {
   /** A caption from another view. */
   readonly prompt?: string;
   readonly hints: readonly string[];

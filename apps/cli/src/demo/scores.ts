@@ -3,13 +3,13 @@ import { changedRegion, clipPsnr, regionPsnr } from '@dwm/dwm-model';
 import type { Frames } from '@dwm/media/node';
 import { pasteHands } from '../eval/baselines.ts';
 
-export interface DemoScore {
+interface DemoScore {
   readonly wholeFrame: number;
   /** Absent where the truth is the static video throughout. */
   readonly changedRegion?: number;
 }
 
-export interface DemoScores {
+interface DemoScores {
   readonly generated: DemoScore;
   /** The static video as the answer. */
   readonly nothingHappens: DemoScore;

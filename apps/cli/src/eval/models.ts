@@ -22,7 +22,7 @@ import { needsOf, openPipeline } from '../memory/open-pipeline.ts';
 import type { Reporter } from '../report.ts';
 import type { Method } from './judge.ts';
 
-export interface SamplingFlags {
+interface SamplingFlags {
   /** The model's own where left out. */
   readonly numInferenceSteps?: number;
   readonly guidanceScale?: number;

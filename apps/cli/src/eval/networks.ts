@@ -10,7 +10,7 @@ import { HandPoints } from './hand-points.ts';
 import type { Networks } from './judge.ts';
 import type { ClipFiles } from './read-clips.ts';
 
-export interface OpenNetworks {
+interface OpenNetworks {
   /** Undefined where nothing runs on one. */
   readonly device: Device | undefined;
   readonly networks: Networks;

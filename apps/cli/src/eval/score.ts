@@ -22,7 +22,7 @@ export interface Scoring {
   readonly signal: AbortSignal;
 }
 
-export interface Scored {
+interface Scored {
   readonly result: MethodResult;
   readonly strips: readonly Strip[];
   /** Where one process makes all. */

@@ -47,7 +47,7 @@ export const METRICS = [
   { key: 'handPck', title: 'hand PCK', unit: 'share', digits: 3, better: 'high' },
 ] as const;
 
-export type MetricKey = (typeof METRICS)[number]['key'];
+type MetricKey = (typeof METRICS)[number]['key'];
 
 export interface ClipResult extends Score {
   readonly clip: string;

@@ -37,7 +37,7 @@ export async function openModel(given: string, setting = '--model'): Promise<Mod
 }
 
 /** Fine-tuned weights as a checkpoint has them: low-rank updates of the base, or a transformer in place of its own. */
-export interface FineTuned {
+interface FineTuned {
   readonly lora?: ModelFolder;
   readonly transformer?: ModelFolder;
 }

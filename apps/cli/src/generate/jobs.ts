@@ -193,7 +193,7 @@ export function shareFrom(
 }
 
 /** Which chunks are one clip longer where they do not divide: the first ones, or some all along. */
-export type Remainder = 'first' | 'spread';
+type Remainder = 'first' | 'spread';
 
 /** First clip of a chunk and the first after it: lengths differ by one at most. */
 export function chunkBounds(

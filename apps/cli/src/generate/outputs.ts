@@ -9,7 +9,7 @@ import { compare } from './comparison.ts';
 import type { ClipVideos } from './inputs.ts';
 import type { Shard, Share } from './jobs.ts';
 
-export interface ClipOutputs {
+interface ClipOutputs {
   readonly video: string;
   readonly comparison?: string;
   readonly fullComparison: string;

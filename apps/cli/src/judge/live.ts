@@ -18,7 +18,7 @@ export interface LiveRoomResult {
 }
 
 /** Frames of the acts, and of the run with what follows them. */
-export const ACTS_FRAMES = 129;
+const ACTS_FRAMES = 129;
 export const RUN_FRAMES = 301;
 
 export class LiveRooms {

@@ -7,7 +7,7 @@ import { synthRoom } from '../plan/synth-room.ts';
 import { type Captions, captionFor } from './captions.ts';
 import type { Setup } from './setup.ts';
 
-export interface PlannedRoom {
+interface PlannedRoom {
   /** Share of the drawer's way. */
   readonly opened: number;
   readonly action: string;

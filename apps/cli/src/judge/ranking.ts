@@ -7,7 +7,7 @@ import { rankingSheet } from '../rank/results.ts';
 import { type Captions, captionFor } from './captions.ts';
 import type { Setup } from './setup.ts';
 
-export interface RankedRoom {
+interface RankedRoom {
   /** From the nearest to the goal on. */
   readonly order: readonly CandidateName[];
   /** In the order of `CANDIDATES`. */

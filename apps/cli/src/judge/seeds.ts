@@ -16,7 +16,7 @@ export interface Judged<R> {
   readonly seconds: number;
 }
 
-export interface SeedsOptions {
+interface SeedsOptions {
   /** Holds one file a seed; another question or another model needs another folder. */
   readonly folder: string;
   readonly count: number;

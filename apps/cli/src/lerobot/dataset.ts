@@ -18,7 +18,7 @@ import { exists } from '../generate/files.ts';
 import { type Row, rowsWhere } from './parquet.ts';
 
 /** Part of a video file: from one time to the other, seconds. */
-export interface VideoPart {
+interface VideoPart {
   readonly path: string;
   readonly from: number;
   /** Undefined for the file's end. */

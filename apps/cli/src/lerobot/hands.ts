@@ -32,7 +32,7 @@ const CAMERA_NAMES = [...POSE, 'fx', 'fy', 'cx', 'cy', 'width', 'height'];
 const PER_HAND = 1 + WEBXR_JOINTS.length * POSE.length;
 
 /** The features of a clip with a trajectory: names of their numbers, and the numbers of each frame. */
-export interface HandFeature {
+interface HandFeature {
   readonly key: string;
   readonly names: readonly string[];
   readonly values: readonly (readonly number[])[];

@@ -44,7 +44,7 @@ export interface SearchOptions extends Omit<RankOptions, 'onClip'> {
   ) => Promise<void>;
 }
 
-export interface PathCandidate extends Candidate {
+interface PathCandidate extends Candidate {
   readonly trajectory: Trajectory;
 }
 

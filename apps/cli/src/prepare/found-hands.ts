@@ -33,7 +33,7 @@ export interface Shown {
   readonly focal?: number;
 }
 
-export interface FoundHands {
+interface FoundHands {
   /** Before a camera at the origin that has the video's size; one frame for each that was picked. */
   readonly trajectory: Trajectory;
   readonly found: VideoHands;

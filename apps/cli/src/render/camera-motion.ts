@@ -19,7 +19,7 @@ const STAYED = 1.5;
 const MOST = 0.5;
 const FEWEST_BLOCKS = 6;
 
-export interface CameraMotion {
+interface CameraMotion {
   /** Share of the textured blocks that are elsewhere, or gone. */
   readonly share: number;
   /** Median shift of those that were found again, by the picture's width; 0 if none was. */

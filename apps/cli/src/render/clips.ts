@@ -46,7 +46,7 @@ export interface ClipRequest extends DrawFlags {
 }
 
 /** The command's flag for the number of frames; of models that take 4k + 1 frames only, `step` is 4. */
-export interface FramesFlag {
+interface FramesFlag {
   readonly name: string;
   readonly step: number;
 }

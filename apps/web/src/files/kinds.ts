@@ -1,7 +1,7 @@
 /** What a set of dropped files is, by its names. */
 import type { DroppedFile } from '../model-store/dropped.ts';
 
-export type Dropped =
+type Dropped =
   | { readonly kind: 'model' }
   | { readonly kind: 'lora' }
   | { readonly kind: 'room' }

@@ -3,7 +3,7 @@ import { GALLERY } from './rooms.ts';
 
 const files = import.meta.glob<string>('./clips/*.webp', { eager: true, query: '?url', import: 'default' });
 
-export interface RecordedClip {
+interface RecordedClip {
   readonly moving: string;
   /** Its last frame, for those who want nothing that moves. */
   readonly still: string;

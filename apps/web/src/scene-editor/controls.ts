@@ -45,7 +45,7 @@ const HAND_KEYS: Readonly<Record<string, (rigs: Rigs, lens: Intrinsics) => HandR
 
 type Grab = 'hand' | 'ray' | 'turn' | 'orbit' | 'look';
 
-export interface Listeners {
+interface Listeners {
   /** Given what to do with the rigs, whenever something moves. */
   change(by: Change): void;
   /** A pointer takes the hand. */

@@ -1,6 +1,6 @@
 /** From the moment a hand is taken until it is let go: what there is to see of it, at a run's rate. */
 
-export interface Gesture {
+interface Gesture {
   /** The hand was taken; nothing where it is held already. */
   begin(): void;
   /** The hand was let go, or, by keys, is still for a while. */

@@ -4,7 +4,7 @@ import type { LoadedModel } from './model.ts';
 import { Previews } from './previews.ts';
 import type { Calls, Clip, GenerateProgress, Settings } from './protocol.ts';
 
-export interface RunInput {
+interface RunInput {
   readonly scene: Clip;
   readonly hands: Clip;
   readonly settings: Settings;

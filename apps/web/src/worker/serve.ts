@@ -10,7 +10,7 @@ export interface CallContext<P> {
   report(progress: P): void;
 }
 
-export type Handlers = {
+type Handlers = {
   [N in CallName]: (
     argument: Calls[N]['argument'],
     context: CallContext<Calls[N]['progress']>,

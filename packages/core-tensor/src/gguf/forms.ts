@@ -12,7 +12,7 @@ import type { BlockForm } from '../safetensors/blocks.ts';
 import { halfValues } from '../safetensors/convert.ts';
 
 /** A quantized type: its elements, and its groups' scales and offsets. */
-export interface GgmlType {
+interface GgmlType {
   readonly elements: number;
   readonly bytes: number;
   readonly groups: number;

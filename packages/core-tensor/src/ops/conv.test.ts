@@ -20,7 +20,6 @@ import {
   InvalidArgumentError,
   nextCache,
   planProgram,
-  record,
   repeat,
   reshape,
   silu,
@@ -29,6 +28,7 @@ import {
   trace,
 } from '../index.ts';
 import { openNodeDevice } from '../node/index.ts';
+import { record } from '../tensor.ts';
 import { randomNormals, relativeError, seeded } from '../testing.ts';
 import { runOp, spec } from './testing.ts';
 

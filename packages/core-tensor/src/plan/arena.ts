@@ -15,7 +15,7 @@ export interface Placement {
   readonly offset: number;
 }
 
-export interface Arena {
+interface Arena {
   readonly placements: readonly Placement[];
   /** Bytes of each slab. */
   readonly slabs: readonly number[];

@@ -7,7 +7,7 @@ import { InvalidFileError } from '../errors.ts';
 import { quote } from '../text.ts';
 
 /** A storage that the pickle refers to: the type's name and the entry that holds the bytes. */
-export interface StorageRef {
+interface StorageRef {
   readonly type: string;
   readonly key: string;
   readonly elements: number;

@@ -16,7 +16,7 @@ const BYTES: readonly string[] = (() => {
   return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(visible(byte) ? byte : next++));
 })();
 
-export interface ClipVocabulary {
+interface ClipVocabulary {
   /** Where it is from, for messages. */
   readonly file: string;
   readonly ids: Readonly<Record<string, number>>;

@@ -139,7 +139,7 @@ export interface CausalNetwork {
 export type NetworkState = Readonly<Record<string, Tensor>> & { readonly x: Tensor };
 
 /** Each part reads the weights that it is given. */
-export interface NetworkParts {
+interface NetworkParts {
   readonly begin: (
     weights: Weights,
     hidden: Tensor,

@@ -30,7 +30,7 @@ import { blockFramesOf, blockLatents, type LiveProgram, type LiveShape, liveProg
 type AnyProgram = Program<Record<string, TensorSpec>, Record<string, Tensor>>;
 
 /** What a live run is made for. */
-export interface LiveSettings {
+interface LiveSettings {
   readonly height: number;
   readonly width: number;
   readonly composite: boolean;

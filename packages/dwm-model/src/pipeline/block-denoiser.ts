@@ -25,7 +25,7 @@ import { type DenoiserCall, type DenoiserShape, guide, guideBatch, hiddenOf, run
 import { CACHE_TENSORS, type CacheKind, type StepCache } from './step-cache.ts';
 
 /** What is fixed of a denoiser that goes block by block. */
-export interface BlockDenoiserShape extends DenoiserShape {
+interface BlockDenoiserShape extends DenoiserShape {
   /** Guidance as two passes of a batch of one, in place of one of two. */
   readonly twoPasses: boolean;
   /** Leaves blocks out in some steps. */

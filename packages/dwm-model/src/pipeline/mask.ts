@@ -40,7 +40,7 @@ function binaryMask(mask: Mask, size: VideoSize): Uint8Array {
 }
 
 /** A mask at the size of a run: 1 hides a pixel. */
-export interface HiddenPixels {
+interface HiddenPixels {
   /** On the device, [1, frames, height, width, 1]; nothing where no pixel is hidden, or all are. */
   readonly some: DeviceTensor | undefined;
   readonly all: boolean;

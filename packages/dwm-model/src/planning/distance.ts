@@ -12,7 +12,7 @@ import type { ClipCodec, VaeOptions } from '../vae/index.ts';
 import { encodeVideo, type FileLatents, fileLatents } from '../video/codec.ts';
 
 /** What a goal asks of a scene, single frames [1, height, width, 3]. */
-export interface WantedChange {
+interface WantedChange {
   readonly still: MetricClip;
   readonly goal: MetricClip;
   /** `goalRegion` of both. */

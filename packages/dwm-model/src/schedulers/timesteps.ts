@@ -4,7 +4,7 @@
  */
 import { InvalidArgumentError } from '@dwm/core-tensor';
 
-export type TimestepSpacing = 'leading' | 'linspace' | 'trailing';
+type TimestepSpacing = 'leading' | 'linspace' | 'trailing';
 
 /** Rounds to the nearest integer, halves to the even one, as Python and numpy do. */
 export function roundHalfEven(x: number): number {

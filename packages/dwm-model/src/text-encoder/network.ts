@@ -118,7 +118,7 @@ export const isT5Outer = (config: T5Config, name: string): boolean =>
   (!config.tablePerBlock && name === NAMES[config.names].block(0).relativeBias);
 
 /** What the blocks hand on, [batch, tokens, width], and the bias that all share where each has none of its own. */
-export interface T5State {
+interface T5State {
   readonly x: Tensor;
   /** [1, heads, tokens, tokens] */
   readonly bias?: Tensor;

@@ -49,7 +49,7 @@ export interface DecoderObjectiveOptions {
   readonly adversarialWeight: number;
 }
 
-export interface DecoderObjectiveInputs {
+interface DecoderObjectiveInputs {
   /** [batch, latent frames, h, w, latent channels], not multiplied by the scaling factor. */
   readonly latents: Tensor;
   /** [batch, frames, height, width, 3] in [-1, 1]. */
@@ -58,7 +58,7 @@ export interface DecoderObjectiveInputs {
   readonly still: Tensor;
 }
 
-export interface DecoderObjective {
+interface DecoderObjective {
   /** All of it, [1]; the others are parts of it. */
   readonly loss: Tensor;
   readonly base: Tensor;

@@ -26,10 +26,7 @@ import { peftName, type Trainable } from './trainable.ts';
 export const TRANSFORMER_FILE = 'transformer/diffusion_pytorch_model.safetensors';
 
 /** Tensors to write, as `saveSafetensors` takes them. */
-export type TensorsToSave = ReadonlyMap<
-  string,
-  { dtype: 'F32'; shape: readonly number[]; data: Float32Array }
->;
+type TensorsToSave = ReadonlyMap<string, { dtype: 'F32'; shape: readonly number[]; data: Float32Array }>;
 
 const LORA_END = /\.lora_[AB]\.weight$/;
 const isLora = (name: string) => LORA_END.test(name);

@@ -11,9 +11,9 @@ import type { LatentSize } from '../vae/index.ts';
 import { type Batch, type BatchRules, batchSpecs, type Example, makeBatch } from './data/batch.ts';
 
 export const MASK_KINDS = ['none', 'boxes', 'frames', 'all but first', 'all'] as const;
-export type MaskKind = (typeof MASK_KINDS)[number];
+type MaskKind = (typeof MASK_KINDS)[number];
 
-export interface LatentMask {
+interface LatentMask {
   readonly kind: MaskKind;
   /** 1 where hidden, [frames, height, width]. */
   readonly hidden: Uint8Array;
@@ -89,7 +89,7 @@ export function inpaintSpecs(
 }
 
 /** A clip to complete. */
-export type InpaintExample = Pick<Example, 'video' | 'text'>;
+type InpaintExample = Pick<Example, 'video' | 'text'>;
 
 /**
  * @param position of the first of the examples, counted over the whole run.

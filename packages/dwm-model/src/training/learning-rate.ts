@@ -11,7 +11,7 @@ export const LR_SCHEDULES = [
 ] as const;
 export type LrSchedule = (typeof LR_SCHEDULES)[number];
 
-export interface LrScheduleOptions {
+interface LrScheduleOptions {
   readonly warmupSteps: number;
   readonly totalSteps: number;
   /** Of `cosine_with_restarts`: descents (default 1). `cosine` has one, as diffusers passes it no cycles. */

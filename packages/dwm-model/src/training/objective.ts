@@ -64,7 +64,7 @@ export function noiseLevels(timesteps: readonly number[], alphasCumprod: Float64
   );
 }
 
-export interface Objective {
+interface Objective {
   /** [1] */
   readonly loss: Tensor;
   readonly noisy: Tensor;

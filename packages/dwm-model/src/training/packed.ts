@@ -15,7 +15,7 @@ import {
 
 const ALIGNMENT = 64;
 
-export interface PackedPart {
+interface PackedPart {
   readonly shape: readonly number[];
   readonly offset: number;
 }

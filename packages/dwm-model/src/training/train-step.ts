@@ -62,7 +62,7 @@ export interface TrainStepOptions {
   readonly halfPrecision?: boolean;
 }
 
-export interface StepResult {
+interface StepResult {
   /** Mean over the micro-batches. */
   readonly loss: number;
   /** Of the gradient before clipping. */

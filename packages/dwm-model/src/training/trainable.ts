@@ -57,7 +57,7 @@ export function fullTrainable(
   };
 }
 
-export interface LoraOptions {
+interface LoraOptions {
   readonly rank: number;
   readonly alpha: number;
   /** Layers whose name ends in one of these get an update, e.g. `to_q`, `to_out.0`. */

@@ -31,7 +31,7 @@ export interface Modulation {
 }
 
 /** How rows go through a block. */
-export interface BlockRows {
+interface BlockRows {
   /** Of the adaptive norm whose linear layer has this name. */
   readonly modulation: (layer: string) => Modulation;
   /** Places queries or keys [batch, rows, heads, head dim]. */

@@ -39,7 +39,7 @@ export interface VaeOptions {
   readonly tiling?: boolean | Tiling;
 }
 
-export interface VaeEstimateOptions extends VaeOptions {
+interface VaeEstimateOptions extends VaeOptions {
   /** Plan the largest tile alone, and take the work of the others by their area. */
   readonly roughly?: boolean;
 }

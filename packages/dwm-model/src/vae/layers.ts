@@ -40,7 +40,7 @@ export interface Stretch extends Passage {
 /** Fixed in the original, whatever `norm_eps` says, outside the encoder's residual blocks. */
 const EPS = 1e-6;
 
-export type Norm = (name: string, x: Tensor) => Tensor;
+type Norm = (name: string, x: Tensor) => Tensor;
 
 /** 3x3x3 convolution; same size. */
 export function causalConv({ parameters, caches, nextCaches }: Stretch, name: string, x: Tensor): Tensor {

@@ -55,7 +55,7 @@ export function randomParameters(
 }
 
 /** Values of a clip in the original's order, [batch, channels, frames, height, width]. */
-export interface ClipValues {
+interface ClipValues {
   readonly shape: readonly number[];
   readonly data: Float32Array;
 }

@@ -41,7 +41,7 @@ export interface WanClipConfig {
 }
 
 /** @param heads where they are not of 80 channels each. @throws InvalidFileError for weights of another network. */
-export function wanClipConfigOf(
+function wanClipConfigOf(
   { name: file, tensors }: Pick<Checkpoint, 'name' | 'tensors'>,
   heads?: number,
 ): WanClipConfig {

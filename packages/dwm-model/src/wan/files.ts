@@ -31,7 +31,7 @@ export const hasUmt5 = async (folder: ModelFolder): Promise<boolean> =>
   (await firstThere(folder, [...UMT5_FILES, 'text_encoder/config.json'])) !== undefined;
 
 /** Folder of the transformer: its own, or the model's. */
-export const transformerPath = async (folder: ModelFolder): Promise<'transformer/' | ''> =>
+const transformerPath = async (folder: ModelFolder): Promise<'transformer/' | ''> =>
   (await folder.exists('transformer/config.json')) ? 'transformer/' : '';
 
 export async function isWan(folder: ModelFolder): Promise<boolean> {

@@ -30,7 +30,7 @@ export type BlockFunction = (
 
 const STATE = 'state.';
 
-export interface PlannedBlock {
+interface PlannedBlock {
   readonly inputs: Record<string, TensorSpec>;
   readonly plan: Plan;
 }
@@ -67,7 +67,7 @@ export function planBlock(
 export const ownBytes = ({ memory }: Plan): number =>
   memory.constants + memory.outputs + memory.arena + memory.uniforms;
 
-export interface LoopOptions extends RunOptions {
+interface LoopOptions extends RunOptions {
   /** Is told before each block. */
   readonly beforeBlock?: (index: number) => void;
   /** The blocks that are run, from the first number up to the second; all unless told. */

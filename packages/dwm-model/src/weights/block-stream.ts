@@ -21,7 +21,7 @@ export interface StoredWeights {
   readonly stored?: (name: string) => string;
 }
 
-export interface BlockStreamOptions extends StoredWeights {
+interface BlockStreamOptions extends StoredWeights {
   /** Blocks of the network. */
   readonly blocks: number;
   /** What the names of a block's weights begin with. */

@@ -14,7 +14,7 @@ import { inOne, type MergedLora, type MergeOptions, mergeLora } from './merge-lo
 import { loadParameters, type Parameters } from './parameters.ts';
 import { withScales } from './quantized.ts';
 
-export interface BlockLayout {
+interface BlockLayout {
   /** Blocks of the network. */
   readonly blocks: number;
   /** What the names of a block's weights begin with. */
@@ -63,7 +63,7 @@ export async function loadBlocks(
 }
 
 /** Whether weights of the network are quantized. */
-export function isQuantized({ parameters, stream }: LoadedBlocks): boolean {
+function isQuantized({ parameters, stream }: LoadedBlocks): boolean {
   const streamed = stream ? Object.values(stream.specs(stream.blocks - 1)) : [];
   return [...parameters.tensors.values(), ...streamed].some(({ dtype }) => isPacked(dtype));
 }
@@ -104,7 +104,7 @@ export async function mergeInto(
 type LoadedNetwork<Config> = LoadedBlocks & { readonly config: Config };
 
 /** How a network is loaded that LoRAs belong to. */
-export interface NetworkLoad<Config> {
+interface NetworkLoad<Config> {
   readonly load: () => Promise<LoadedNetwork<Config>>;
   /** Name of the weight of the patch projection. */
   readonly patch: string;

@@ -42,7 +42,7 @@ export interface LoraChoice {
 export type GivenLoras = ModelFolder | readonly LoraChoice[];
 
 /** The given LoRAs one by one; a folder alone is one of them. */
-export const loraChoices = (given: GivenLoras | undefined): readonly LoraChoice[] => {
+const loraChoices = (given: GivenLoras | undefined): readonly LoraChoice[] => {
   if (!given) return [];
   return 'open' in given ? [{ folder: given }] : given;
 };
@@ -73,7 +73,7 @@ export async function closeLora({ lora, whole }: LoraFiles): Promise<void> {
 }
 
 /** A LoRA that is open, and how often it counts. */
-export interface OpenedLora {
+interface OpenedLora {
   readonly files: LoraFiles;
   readonly weight: number;
 }

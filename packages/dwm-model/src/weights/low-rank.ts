@@ -8,9 +8,9 @@ import type { LoraLayer } from './lora-names.ts';
 import { loadParameters, type ParameterSpecs, type Parameters } from './parameters.ts';
 import type { Adapter, Weights } from './weights.ts';
 
-export type LowRankPart = 'a' | 'b' | 'scale';
+type LowRankPart = 'a' | 'b' | 'scale';
 
-export const lowRankName = (module: string, lora: number, part: LowRankPart): string =>
+const lowRankName = (module: string, lora: number, part: LowRankPart): string =>
   `${module}.low.${lora}.${part}`;
 
 /** Most LoRAs beside a network. */

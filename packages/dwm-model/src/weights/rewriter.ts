@@ -16,7 +16,7 @@ type Specs = Readonly<Record<string, TensorSpec>>;
 type Given = Parameters<Program<Record<string, TensorSpec>, { out: Tensor }>['run']>[0];
 
 /** One change, for weights of the same shapes. */
-export interface Rewriting {
+interface Rewriting {
   /** The buffer of an input, to be filled before each run. */
   readonly buffer: (name: string) => DeviceTensor;
   /** Runs on what is given, and on the buffers of the other inputs. The result holds until the next run. */

@@ -3,7 +3,7 @@ import { add, constant, conv2d, depthwiseConv2d, linear, type Tensor } from '@dw
 import type { LayerWeights } from './weights.ts';
 
 /** TensorFlow's SAME: of an even number of zeros half on each side, of an odd one more after. */
-export function samePadding(x: Tensor, kernel: number, stride: 1 | 2) {
+function samePadding(x: Tensor, kernel: number, stride: 1 | 2) {
   const along = (size: number) => {
     const zeros = Math.max(0, (Math.ceil(size / stride) - 1) * stride + kernel - size);
     return [zeros >> 1, zeros - (zeros >> 1)];

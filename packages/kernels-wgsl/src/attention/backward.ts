@@ -95,7 +95,7 @@ const inputBounds = (spec: AttentionSpec, mask: boolean, caps: DeviceCaps): Boun
 ];
 
 /** Whose gradients a sweep writes; it goes through the others. */
-export type SweepSide = 'query' | 'key';
+type SweepSide = 'query' | 'key';
 
 function sweepWork(spec: AttentionSpec, own: SweepSide, caps: DeviceCaps): TokenWork {
   const { heads, headDim, dtypes } = spec;

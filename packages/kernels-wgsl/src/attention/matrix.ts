@@ -28,7 +28,7 @@ import {
 } from './matrix-kernel.ts';
 import { type AttentionKernel, type AttentionSpec, forwardBounds, lowerSections } from './sections.ts';
 
-export interface MatrixAttentionTile extends MatrixTile, Tuning {
+interface MatrixAttentionTile extends MatrixTile, Tuning {
   /** Index in caps.features.subgroupMatrixConfigs. */
   readonly config: number;
   readonly subgroups: number;

@@ -10,7 +10,7 @@ const CHUNK = 8;
 export const FOUR = [0, 1, 2, 3];
 export const four = (line: (i: number) => string): string => FOUR.map(line).join('\n');
 
-export interface Chunk {
+interface Chunk {
   /** First vec4 and their number. */
   readonly at: number;
   readonly width: number;

@@ -13,7 +13,7 @@ import { type ConvSpec, convOutputShape, sourceFrame } from './geometry.ts';
 
 type Range = readonly [start: number, end: number];
 
-export interface ConvSection {
+interface ConvSection {
   /** Output frames, counted over the batch. */
   readonly frames: Range;
   readonly rows: Range;

@@ -16,13 +16,13 @@ import type { SubgroupMatrixConfig } from '../caps.ts';
 export type MatrixSize = Pick<SubgroupMatrixConfig, 'M' | 'N' | 'K'>;
 
 /** A variable of workgroup memory, array<vec4<u32>>. */
-export interface HalfTile {
+interface HalfTile {
   readonly name: string;
   /** Words from line to line. */
   readonly stride: number;
 }
 
-export interface MatrixProduct {
+interface MatrixProduct {
   /** Declarations. */
   readonly code: string;
   left(at: string): string;
@@ -31,7 +31,7 @@ export interface MatrixProduct {
   multiply(x: string, y: string, sum: string): string;
 }
 
-export interface Fragments {
+interface Fragments {
   readonly enables: string;
   /** A sum of zeros. */
   readonly zero: string;

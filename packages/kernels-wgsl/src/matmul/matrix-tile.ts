@@ -50,7 +50,7 @@ export interface MatrixSource {
   word(n: number, k: string): string;
 }
 
-export interface MatrixSources {
+interface MatrixSources {
   readonly a: MatrixSource;
   readonly b: MatrixSource;
   /** Statements that define the tile's first `row` and `column` from `workgroup` and `grid`. */
@@ -61,7 +61,7 @@ export interface MatrixSources {
   readonly unseen: string;
 }
 
-export interface MatrixKernel {
+interface MatrixKernel {
   readonly label: string;
   readonly rows: number;
   readonly columns: number;

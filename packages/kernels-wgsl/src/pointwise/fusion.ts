@@ -145,7 +145,7 @@ export function indexTerm({ stride, shift, divisor }: AccessDim, c: string): str
 }
 
 /** The parts that functions over a fusion are put together from. */
-export interface FusionParts {
+interface FusionParts {
   readonly type: string;
   readonly declarations: string;
   readonly fields: string;

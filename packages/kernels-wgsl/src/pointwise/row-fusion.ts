@@ -16,7 +16,7 @@ import { type AccessDim, contiguousStrides, elementCount } from './access.ts';
 import { walk } from './expression.ts';
 import { collapse, emitFusion, type FusedCode, type Fusion, fusionParts, indexTerm } from './fusion.ts';
 
-export interface RowCode extends Omit<FusedCode, 'code'> {
+interface RowCode extends Omit<FusedCode, 'code'> {
   /** The three functions. */
   readonly code: string;
   readonly outers: number;

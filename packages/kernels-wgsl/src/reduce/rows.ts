@@ -44,7 +44,7 @@ const COMBINE = {
 };
 const SUBGROUP = { add: 'subgroupAdd', max: 'subgroupMax' };
 
-export type TeamOperation = keyof typeof COMBINE;
+type TeamOperation = keyof typeof COMBINE;
 
 /**
  * `fn team_<operation>(lane: u32, value: f32) -> f32` for each operation: it over the values of a team, given to

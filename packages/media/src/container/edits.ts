@@ -14,7 +14,7 @@ export interface Edit {
 }
 
 /** A frame that is shown: when, and which of the media's frames it is. */
-export interface ShownFrame {
+interface ShownFrame {
   /** Seconds. */
   readonly time: number;
   /** Place among the media's frames in order of their times. */

@@ -9,7 +9,7 @@ import { FOLDER_FPS, openFrameFolder } from './frame-folder.ts';
 import { installWebCodecs } from './webcodecs.ts';
 
 /** How a path is read. */
-export interface PathOptions {
+interface PathOptions {
   /** Rate of a folder of frames, which does not say; default 8. */
   folderFps?: number;
 }

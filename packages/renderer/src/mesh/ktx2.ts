@@ -7,7 +7,7 @@ import { MAX_PIXELS } from '@dwm/media';
 import type { Pixels } from '../scene/scene.ts';
 import { inflateZstd } from '../zstd.ts';
 
-export interface Ktx2Header {
+interface Ktx2Header {
   readonly width: number;
   readonly height: number;
   /** How the largest level is coded: Basis Universal, or bytes of so many channels. */

@@ -16,14 +16,14 @@ export interface MorphTarget {
   readonly colors?: Float32Array;
 }
 
-export interface MorphMesh {
+interface MorphMesh {
   readonly name: string;
   readonly primitives: readonly Primitive[];
   /** One list a primitive. */
   readonly targets: readonly (readonly MorphTarget[])[];
 }
 
-export type Mesh = Pick<MorphMesh, 'name' | 'primitives'>;
+type Mesh = Pick<MorphMesh, 'name' | 'primitives'>;
 
 /** Meshes as their nodes show them, each pair of mesh and weights once. */
 export class MorphedMeshes {

@@ -11,7 +11,7 @@ interface Attributes {
   getAttribute(semantic: string): Accessor | null;
 }
 
-export interface ReadPrimitive {
+interface ReadPrimitive {
   readonly primitive: Primitive;
   readonly targets: readonly MorphTarget[];
 }

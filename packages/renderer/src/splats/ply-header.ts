@@ -26,10 +26,10 @@ export const PLY_BYTES = {
 } as const;
 export type PlyType = keyof typeof PLY_BYTES;
 
-export type PlyEncoding = 'ascii' | 'binary_little_endian' | 'binary_big_endian';
+type PlyEncoding = 'ascii' | 'binary_little_endian' | 'binary_big_endian';
 const ENCODINGS: readonly string[] = ['ascii', 'binary_little_endian', 'binary_big_endian'];
 
-export interface PlyProperty {
+interface PlyProperty {
   readonly type: PlyType;
   /** Of the list's length, for a list. */
   readonly countType?: PlyType;
@@ -55,7 +55,7 @@ const MAX_HEADER_BYTES = 1 << 18;
 const isType = (word: string | undefined): word is PlyType => Object.hasOwn(PLY_BYTES, word ?? '');
 
 /** Fewest bytes of a row: lists may be empty, and a number of text has a digit and a blank. */
-export function leastRowBytes({ encoding }: PlyHeader, { properties }: PlyElement): number {
+function leastRowBytes({ encoding }: PlyHeader, { properties }: PlyElement): number {
   let bytes = 0;
   for (const { type, countType } of properties.values())
     bytes += encoding === 'ascii' ? 2 : PLY_BYTES[countType ?? type];

@@ -8,7 +8,7 @@ import { type ShDegree, type SplatCloud, shCoefficients } from './cloud.ts';
 /** Floats a splat in `shapes`: position and opacity, quaternion w x y z, scales and nothing. */
 const SHAPE_FLOATS = 12;
 
-export interface SplatPart {
+interface SplatPart {
   /** Number of its first splat in the cloud. */
   readonly first: number;
   readonly count: number;

@@ -23,7 +23,7 @@ const SMALL = 0.01;
 /** Points a side of the grid on which a lens is tried; the corners, where most lenses are at their worst, are among them. */
 const GRID = 33;
 
-export const UNDISTORT = 'undistort the images to a pinhole first (colmap image_undistorter does)';
+const UNDISTORT = 'undistort the images to a pinhole first (colmap image_undistorter does)';
 
 /** What a reader says of a camera that sees more than a plane can hold. */
 export const FISHEYE = `a pinhole camera; ${UNDISTORT}, \`ignoreDistortion\` is of no help with it`;

@@ -15,7 +15,7 @@ import type { World } from '../world/world.ts';
 
 const { add, compose, cross, direction, fromFrame, lerp, subtract } = rotations;
 
-export interface CameraPath {
+interface CameraPath {
   readonly intrinsics: Intrinsics;
   readonly poses: readonly Pose<'opengl'>[];
   /** World, in every frame. */

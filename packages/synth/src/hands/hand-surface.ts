@@ -11,7 +11,7 @@ import { gradient, type Surface, surfaceNets } from './surface-nets.ts';
 
 export const INFLUENCES = 4;
 
-export interface HandSurface extends Surface {
+interface HandSurface extends Surface {
   /** [vertices, 4]: WebXR joint numbers and their shares. */
   readonly joints: Uint32Array;
   readonly weights: Float32Array;

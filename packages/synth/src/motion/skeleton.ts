@@ -89,7 +89,7 @@ const THUMB_OPPOSED = boneFrame([-0.16, -0.72, -0.67], [-0.55, -0.5, 0.66]);
 const bend = (angle: number): Quaternion => fromAxisAngle([-angle, 0, 0]);
 const ALONG: Vec3 = [0, 0, -1];
 
-export interface PosedSkeleton {
+interface PosedSkeleton {
   /** [25, 7]: x y z qx qy qz qw, world. */
   readonly joints: Float64Array;
   /** [25], metres. */

@@ -17,7 +17,7 @@ export const splitOf = (seed: number): Split => (seed < FIRST_TEST_SEED ? 'train
 /** The first seed of a part. */
 export const firstSeed = (split: Split): number => (split === 'train' ? 0 : FIRST_TEST_SEED);
 
-export interface ClipPaths {
+interface ClipPaths {
   readonly video: string;
   readonly static: string;
   readonly hands: string;

@@ -3,7 +3,7 @@
  * forearm. The static and the interaction video are two sets of poses of the same scene, so what does not move is
  * the same in both to the bit.
  */
-import { combineScenes, type HandSide, matrices, type Scene, type ScenePose, SIDES } from '@dwm/renderer';
+import { combineScenes, matrices, type Scene, type ScenePose, SIDES } from '@dwm/renderer';
 import { armMatrices, forearmScene, handScene } from '../hands/index.ts';
 import type { SimulatedClip } from '../types.ts';
 
@@ -21,7 +21,7 @@ export interface ClipScene {
 }
 
 /** World matrices of the joints [25, 7]. */
-export function jointMatrices(joints: ArrayLike<number>): Matrix[] {
+function jointMatrices(joints: ArrayLike<number>): Matrix[] {
   return Array.from({ length: JOINTS }, (_, j) => {
     const number = (i: number) => joints[7 * j + i];
     return compose([0, 1, 2].map(number), [3, 4, 5, 6].map(number));
@@ -91,7 +91,3 @@ function worldOf(scene: Scene, node: number, worlds: ReadonlyMap<number, Matrix>
   const local = matrix ?? compose(translation, rotation, scale);
   return parent < 0 ? local : multiply(worldOf(scene, parent, worlds), local);
 }
-
-/** Sides whose hand is in any frame of the clip. */
-export const actingSides = (clip: SimulatedClip): HandSide[] =>
-  SIDES.filter((side) => clip.acting.frames.some(({ hands }) => hands[side]));

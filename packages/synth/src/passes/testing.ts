@@ -14,7 +14,7 @@ import { poseSkeleton } from '../motion/skeleton.ts';
 import type { SimulatedClip } from '../types.ts';
 
 /** Counterclockwise from outside. */
-export function boxPrimitive(half: readonly [number, number, number], material: number): Primitive {
+function boxPrimitive(half: readonly [number, number, number], material: number): Primitive {
   const positions: number[] = [];
   const normals: number[] = [];
   const indices: number[] = [];

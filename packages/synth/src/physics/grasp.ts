@@ -31,7 +31,7 @@ export class HandNow {
   }
 }
 
-export interface Touch {
+interface Touch {
   readonly point: Vec3;
   readonly normal: Vec3;
   readonly finger: number;

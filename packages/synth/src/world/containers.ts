@@ -19,7 +19,7 @@ const knobGrip = (point: Vec3, radius: number, forward: Vec3): Grip => ({
 });
 
 /** Where it stands, and what is inside. */
-export interface Chest {
+interface Chest {
   readonly actor: Body;
   readonly floor: number;
   readonly halfWidth: number;
@@ -201,7 +201,7 @@ export function addBowl(scene: SceneBuilder, random: Random, place: Placement): 
   });
 }
 
-export interface Pitcher {
+interface Pitcher {
   readonly body: Body;
   readonly beads: readonly Body[];
   readonly height: number;

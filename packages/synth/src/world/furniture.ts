@@ -11,7 +11,7 @@ import type { Solid } from './solid.ts';
 import type { Body, Grip } from './world.ts';
 
 /** What of a piece of furniture others need to know. */
-export interface Furniture {
+interface Furniture {
   /** The part that the action is for. */
   readonly actor: Body;
   /** Horizontal surface on which things can stand: its height, half width, front and back z. */

@@ -3,7 +3,7 @@ import type { Random } from '../random.ts';
 import { at, box, type SceneBuilder, solid } from './builder.ts';
 import { boards, hsv, type Palette, shade, tiles, vivid } from './look.ts';
 
-export interface RoomPlan {
+interface RoomPlan {
   /** Height of the floor and z of the wall behind the furniture. */
   readonly floor: number;
   readonly wall: number;

@@ -41,7 +41,7 @@ export const unplacePoint = (frame: Placement, point: Vec3): Vec3 =>
   rotate(inverse(frame.rotation), subtract(point, frame.position));
 
 /** Metres from the surface, negative inside. */
-export function shapeDistance(shape: Shape, [x, y, z]: Vec3): number {
+function shapeDistance(shape: Shape, [x, y, z]: Vec3): number {
   if (shape.kind === 'ball') return Math.hypot(x, y, z) - shape.radius;
   if (shape.kind === 'cylinder')
     return outside(Math.hypot(x, z) - shape.radius, Math.abs(y) - shape.halfHeight, -Infinity);

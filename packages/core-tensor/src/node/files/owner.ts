@@ -41,7 +41,7 @@ export function thisOwner(): Owner {
 }
 
 /** Whether a process id of this machine is in use. */
-export function isRunning(pid: number): boolean {
+function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);
   } catch (error) {

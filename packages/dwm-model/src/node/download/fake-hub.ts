@@ -10,7 +10,7 @@ export const COMMIT = '0123456789abcdef0123456789abcdef01234567';
 /** Files from this size on are "LFS": SHA-256 checksum, kept in the storage. */
 const LFS_BYTES = 1000;
 
-export interface SeenRequest {
+interface SeenRequest {
   server: 'hub' | 'storage';
   path: string;
   range?: string;

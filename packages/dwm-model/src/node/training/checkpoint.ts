@@ -49,7 +49,7 @@ export interface TrainingState {
 }
 
 /** The packed weights and what the optimizer remembers, by name. */
-export type PackedState = TrainStepState['tensors'];
+type PackedState = TrainStepState['tensors'];
 
 /** A checkpoint in a run's folder. */
 export interface SavedCheckpoint {

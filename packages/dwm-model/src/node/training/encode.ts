@@ -49,7 +49,7 @@ export interface EncodeOptions {
  * @param encode one job; rejects where it cannot be.
  * @returns how many files were written.
  */
-export type EachJob = (
+type EachJob = (
   isDone: (job: EncodeJob) => Promise<boolean>,
   encode: (job: EncodeJob) => Promise<void>,
 ) => Promise<number>;

@@ -22,7 +22,7 @@ export interface ReadyClip {
   readonly length: number;
 }
 
-export interface EncoderOptions {
+interface EncoderOptions {
   /** Folder of the base model. */
   readonly model: string;
   readonly size: VideoSize;

@@ -13,7 +13,7 @@ import { encodedFile, encodedFrom, noEncodedFile, readEmbeds, readMoments, write
 import { type ReadyClip, readCaption, type TrainingEncoder } from './encoder.ts';
 import { Prefetch } from './prefetch.ts';
 
-export interface ExampleLoaderOptions {
+interface ExampleLoaderOptions {
   readonly encoder: TrainingEncoder;
   readonly cache: string;
   readonly size: LatentSize;

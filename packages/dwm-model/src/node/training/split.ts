@@ -88,7 +88,7 @@ export async function relativeTo(base: string, paths: readonly string[]): Promis
   );
 }
 
-export interface SplitOptions {
+interface SplitOptions {
   readonly testRatio: number;
   readonly valRatio: number;
   readonly seed: number;

@@ -74,7 +74,7 @@ export interface TrainingFiles {
 }
 
 /** Settings of the optimizer that an experiment names. */
-export type OptimizerSettings = Pick<
+type OptimizerSettings = Pick<
   ExperimentConfig['training'],
   'beta1' | 'beta2' | 'epsilon' | 'weight_decay' | 'max_grad_norm'
 >;

@@ -8,7 +8,7 @@ import { MixedSampler } from './sampler.ts';
 
 const KEY = 0x43415054;
 
-export interface BatchOrderOptions<Clip> {
+interface BatchOrderOptions<Clip> {
   readonly seed: number;
   readonly batchSize: number;
   /** Mixed as by `MixedSampler`. */

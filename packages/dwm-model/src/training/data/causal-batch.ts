@@ -27,7 +27,7 @@ export function causalBatchSpecs(count: number, rules: Pick<BatchRules, 'config'
 }
 
 /** The inputs of a causal `dwmObjective`. */
-export type CausalBatch = { readonly [K in keyof ReturnType<typeof causalBatchSpecs>]: Float32Array };
+type CausalBatch = { readonly [K in keyof ReturnType<typeof causalBatchSpecs>]: Float32Array };
 
 /** @param position of the first of the examples, counted over the whole run. */
 export function makeCausalBatch(

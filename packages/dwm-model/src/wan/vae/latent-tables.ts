@@ -1,6 +1,6 @@
 /** Means and deviations of the latents' channels that Wan's code has, as its files do not say them. */
 
-export interface LatentTable {
+interface LatentTable {
   readonly mean: readonly number[];
   readonly std: readonly number[];
 }

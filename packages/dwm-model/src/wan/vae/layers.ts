@@ -72,7 +72,7 @@ export function residual(passage: Passage, name: string, x: Tensor): Tensor {
 }
 
 /** One head over the pixels of each frame. */
-export function frameAttention(passage: Passage, name: string, x: Tensor): Tensor {
+function frameAttention(passage: Passage, name: string, x: Tensor): Tensor {
   const [batch, frames, height, width, channels] = x.shape;
   const tokens = height * width;
   const qkv = reshape(pointConv(passage, `${name}.to_qkv`, norm(passage, `${name}.norm`, x)), [
