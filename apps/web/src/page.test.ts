@@ -8,6 +8,7 @@ import { writeSafetensors } from '@dwm/core-tensor';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
 import { ALL_RESIDENT, clipPsnr } from '@dwm/dwm-model';
 import { fromFieldOfView } from '@dwm/renderer';
+import { Random } from '@dwm/synth';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findChromium, NO_CHROMIUM } from '../../../tools/chromium/browser.ts';
@@ -17,6 +18,7 @@ import { GALLERY } from './gallery/rooms.ts';
 import { handBefore } from './scene-editor/hand-rig.ts';
 import { presetTrajectory } from './scene-editor/presets.ts';
 import { boxGlb } from './testing/box-glb.ts';
+import { act } from './testing/monkey.ts';
 import { BUILT, type OpenPage, PageServer, type TraceEvent } from './testing/open-page.ts';
 import { generate } from './worker/generate.ts';
 import { loadModel } from './worker/model.ts';
@@ -27,6 +29,9 @@ const PICTURES = join(import.meta.dirname, '../out/pictures');
 const PATIENCE = 120_000;
 /** For a test: longer, so that the wait that was in vain says what for. */
 const WHOLE_TEST = 300_000;
+
+/** Of the visitor who does anything at all; `MONKEY` asks for more. */
+const ACTIONS = Number(process.env.MONKEY ?? 200);
 
 /** As small as a run gets, so that many fit into a test. */
 const SMALL: Settings = {
@@ -720,6 +725,43 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       expect(complaints).toEqual([]);
     },
     2 * WHOLE_TEST,
+  );
+
+  test(
+    'a visitor who does anything at all meets no error, and what the device holds does not grow',
+    async () => {
+      open = await server.open(`?model=clips${await smallLink()}`);
+      const { page, complaints } = open;
+      await generated(page);
+      const random = new Random(28);
+      /** Lets everything end, and goes to the same room at the same size. */
+      const settle = async (): Promise<number> => {
+        await ready(page);
+        await page.evaluate(() => {
+          for (const panel of document.querySelectorAll('details')) panel.open = true;
+        });
+        for (const [label, value] of [
+          ['Frames', SMALL.frames],
+          ['Width, pixels', SMALL.width],
+          ['Memory, GB', 8],
+        ] as const) {
+          await change(page, label, value);
+          await ready(page);
+        }
+        await page.getByRole('button', { name: GALLERY[0].name }).click();
+        await ready(page);
+        return Number(await page.locator('[data-held]').last().getAttribute('data-held'));
+      };
+      const held: number[] = [];
+      for (let half = 0; half < 2; half++) {
+        for (let i = 0; i < ACTIONS / 2; i++) await act(page, random);
+        held.push(await settle());
+      }
+      expect(held[0]).toBeGreaterThan(0);
+      expect(held[1]).toBeLessThan(1.05 * held[0]);
+      expect(complaints).toEqual([]);
+    },
+    WHOLE_TEST + ACTIONS * 5000,
   );
 
   test(

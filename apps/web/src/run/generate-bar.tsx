@@ -28,7 +28,12 @@ export function GenerateBar(props: { session: Session }) {
         Generate
       </button>
       <Show when={run.state.plan?.fits && run.state.plan}>
-        {(plan) => <span>{`takes ${size(plan().bytes)} of ${memory(engine.state.device?.software)}`}</span>}
+        {(plan) => (
+          <>
+            <span>{`takes ${size(plan().bytes)} of ${memory(engine.state.device?.software)}`}</span>
+            <span data-held={plan().held}>{`${size(plan().held)} are held now`}</span>
+          </>
+        )}
       </Show>
       <Show when={run.state.generated}>
         {(made) => (

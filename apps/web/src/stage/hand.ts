@@ -57,19 +57,19 @@ export function createHand(session: Session) {
       });
     else if (run.state.generated) setInRoom(false);
   };
+  const modelSees = (now: Rigs) => frameOf(now, room.now().motions!.present.frames[0].intrinsics);
   const gesture = createGesture(
     () => rigs()!,
     () => run.state.settings!.fps,
     () => {
       setHeld(true);
       if (!live.able()) return;
-      const lens = room.now().motions!.present.frames[0].intrinsics;
-      live.take(approachOf(rigs()!), () => frameOf(rigs()!, lens));
+      live.take(approachOf(rigs()!), () => modelSees(rigs()!));
     },
     (samples) => {
       if (!live.state.moving) return answer(samples);
       setHeld(false);
-      live.letGo();
+      live.letGo(samples.map(modelSees));
     },
   );
   onCleanup(gesture.stop);

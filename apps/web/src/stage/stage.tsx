@@ -206,7 +206,7 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
             <Match when={showing() === 'live'}>
               <LiveSay session={session} hand={hand} disabled={!able()} />
             </Match>
-            <Match when={hand.held() && live.able()}>
+            <Match when={live.state.moving}>
               <span>The model begins to draw …</span>
             </Match>
             <Match when={hand.held()}>

@@ -9,6 +9,7 @@ import { gridded } from '../export/link.ts';
 import { Player, type Shown } from '../live/player.ts';
 import { Pump } from '../live/pump.ts';
 import { type Block, Take } from '../live/take.ts';
+import { fittedTo } from '../scene-editor/guide.ts';
 import { EngineError } from '../worker/client.ts';
 import type { Calls } from '../worker/protocol.ts';
 import type { Engine } from './engine.ts';
@@ -17,6 +18,9 @@ import type { Queue } from './queue.ts';
 import type { Room } from './room.ts';
 import type { Run } from './run.ts';
 import type { Task } from './tasks.ts';
+
+/** Frames of a drag that was over before the model was there; a longer one is played faster. */
+const MOST_MISSED = 48;
 
 interface State {
   /** The hand is held. */
@@ -62,6 +66,8 @@ export function createLive(
   const [state, set] = createStore<State>(nothing());
   let opened: Opened | undefined;
   let release: (() => void) | undefined;
+  /** What the hand did in vain, where it was let go by now. */
+  let missed: readonly TrajectoryFrame[] | undefined;
   /** Milliseconds from frame to frame, of a model that is given as much as it can do. */
   let pace = 0;
 
@@ -97,24 +103,28 @@ export function createLive(
       if (isForVisitor(error)) throw error;
       return fallBack(task, error);
     });
+    task.say(undefined);
     const { blocks, take } = going;
     pace = 0;
-    let [underWay, came] = [0, performance.now()];
+    let underWay = 0;
+    let came: number | undefined;
     const push = async (frames: readonly TrajectoryFrame[]) => {
       set({ together: Math.max(state.together, ++underWay) });
       return task.call('pushLive', { frames }).finally(() => underWay--);
     };
     const pump = new Pump<TrajectoryFrame, Block>(blocks, going.pushed, push, (block, frames) => {
-      const apart = (performance.now() - came) / frames.length;
+      const apart = came === undefined ? undefined : (performance.now() - came) / frames.length;
       came = performance.now();
       // A model that waits for the hand is as fast as the hand.
-      pace = pump.isFull ? apart : 0;
+      pace = apart !== undefined && pump.isFull ? apart : 0;
       take.add(block, frames);
       going.pushed++;
-      set({ rate: 1000 / apart, blocks: state.blocks + 1, held: block.held });
+      set({ rate: apart && 1000 / apart, blocks: state.blocks + 1, held: block.held });
       player.add(block.video);
     });
     if (going.pushed === 0) pump.begin(approach.map(gridded));
+    // It was let go before anything could follow it: all of the drag comes now.
+    if (missed) pump.begin(fittedTo(missed, Math.min(missed.length, MOST_MISSED)).map(gridded));
     let timer: ReturnType<typeof setTimeout> | undefined;
     const beat = () => {
       pump.offer(gridded(now()));
@@ -152,6 +162,7 @@ export function createLive(
       const released = new Promise<void>((resolve) => {
         release = resolve;
       });
+      missed = undefined;
       set({ moving: true });
       void queue
         .attempt('stage', (task) => {
@@ -163,7 +174,11 @@ export function createLive(
           set({ moving: false });
         });
     },
-    letGo: () => release?.(),
+    /** @param drag all that the hand did since it was taken. */
+    letGo(drag: readonly TrajectoryFrame[]): void {
+      missed = drag;
+      release?.();
+    },
     /** The room as it was, in the same engine. */
     restart: () =>
       queue.attempt('stage', async (task) => {

@@ -17,8 +17,8 @@ export interface Shown {
 /** A task as its work has it. */
 export interface Task {
   readonly signal: AbortSignal;
-  /** Nothing of the task is seen before it says something. */
-  say(what: string, done?: number): void;
+  /** Nothing of the task is seen before it says something, nor when it has nothing more to say. */
+  say(what: string | undefined, done?: number): void;
   /** A call that ends with the task. */
   call<N extends CallName>(
     name: N,
@@ -68,7 +68,7 @@ export function createTasks(engine: Engine, onHang: () => void) {
       try {
         return await work({
           signal,
-          say: (what, done = 0) => setSaying({ what, done }),
+          say: (what, done = 0) => setSaying(what === undefined ? undefined : { what, done }),
           call: (name, argument, onProgress) => engine.client().call(name, argument, { signal, onProgress }),
         });
       } finally {

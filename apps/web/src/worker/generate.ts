@@ -1,5 +1,4 @@
 /** One run of the model: progress with the time that is left, a preview after each step but the last, and the clip. */
-import { generateLive } from './live.ts';
 import type { LoadedModel } from './model.ts';
 import { Previews } from './previews.ts';
 import type { Calls, Clip, GenerateProgress, Settings } from './protocol.ts';
@@ -32,6 +31,7 @@ export async function generate(
   const made = (video: Clip) => ({ video, seconds: (performance.now() - began) / 1000, warnings });
   if (pipeline.network.causal) {
     show({ stage: 'denoise', step: 1 });
+    const { generateLive } = await import('./live.ts');
     return made(await generateLive(model, { scene, hands, settings }, (done) => show({ done }), signal));
   }
   const previews = new Previews(pipeline, settings, (preview) => show({ preview }));

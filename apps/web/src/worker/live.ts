@@ -21,11 +21,16 @@ const openStream = ({ pipeline, embeds }: LoadedModel, scene: Clip, settings: Se
     composite: settings.composite,
   });
 
-/** Some frames of a clip, in their own memory. */
-const part = (clip: Clip, from: number, frames: number): Clip => {
+/** Some frames of a clip, in their own memory; behind its end its last frame again. */
+function part(clip: Clip, from: number, frames: number): Clip {
   const size = clip.height * clip.width * 3;
-  return { ...clip, frames, data: clip.data.slice(from * size, (from + frames) * size) };
-};
+  const data = new Uint8Array(frames * size);
+  for (let i = 0; i < frames; i++) {
+    const frame = Math.min(from + i, clip.frames - 1);
+    data.set(clip.data.subarray(frame * size, (frame + 1) * size), i * size);
+  }
+  return { ...clip, frames, data };
+}
 
 /** A run in a room that goes on as long as its visitor likes. */
 export class LiveRun {
@@ -139,11 +144,11 @@ export async function generateLive(
     for (let at = 0; at < hands.frames; ) {
       signal.throwIfAborted();
       const frames = stream.nextFrames;
-      if (at + frames > hands.frames) break;
       const given = { hands: part(hands, at, frames), ...(moves && { static: part(scene, at, frames) }) };
-      data.set((await stream.push(given, signal)).data, at * size);
+      const { data: made } = await stream.push(given, signal);
+      data.set(made.subarray(0, data.length - at * size), at * size);
       at += frames;
-      onBlock(at / hands.frames);
+      onBlock(Math.min(1, at / hands.frames));
     }
     return { ...hands, data };
   } finally {

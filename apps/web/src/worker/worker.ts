@@ -10,7 +10,7 @@ import { droppedFolder } from '../model-store/dropped.ts';
 import { forget, listKept } from '../model-store/opfs.ts';
 import { openModel } from '../model-store/sources.ts';
 import { generate } from './generate.ts';
-import { LiveRun } from './live.ts';
+import type { LiveRun } from './live.ts';
 import { LiveView } from './live-view.ts';
 import { planMemory } from './memory-plan.ts';
 import { type LoadedModel, loadModel, memoryFor } from './model.ts';
@@ -98,6 +98,7 @@ serve({
   },
   async openLive(asked) {
     await endLive();
+    const { LiveRun } = await import('./live.ts');
     live = await LiveRun.open(ready(device, 'device'), ready(model, 'model'), ready(room, 'room'), asked);
     return live.opened;
   },
