@@ -14,9 +14,9 @@ import type { DeviceCaps } from './caps.ts';
 import { bytesOf, type DType, valueType } from './dtype.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from './grid.ts';
 import { type Dispatch, f32Bits, type Operand, read, write } from './kernel.ts';
-import { elementCount, elementRange } from './pointwise/access.ts';
+import { elementCount, elementRange, windowOf } from './pointwise/access.ts';
 import { type Expression, toWgsl } from './pointwise/expression.ts';
-import type { Fusion } from './pointwise/fusion.ts';
+import { type Fusion, offsetAlignment } from './pointwise/fusion.ts';
 import { magnitude } from './pointwise/magnitude.ts';
 import { declare, enables, type Lanes, load } from './storage.ts';
 
@@ -27,7 +27,7 @@ export const HALF_TOP = 15;
 const MOST_ELEMENTS = 1 << 16;
 const WORKGROUP = 256;
 
-/** Elements [from, end) of a tensor, the largest magnitude of which is wanted. */
+/** Elements [from, end) of a bound window, the largest magnitude of which is wanted. */
 export interface Range {
   readonly operand: Operand;
   readonly dtype: DType;
@@ -43,12 +43,16 @@ export interface FusedBound {
 }
 
 /** @param firstInput of the operands. Undefined where there is no bound, or none that is found in a moment. */
-export function fusedBound(fusion: Fusion, firstInput: number): FusedBound | undefined {
+export function fusedBound(fusion: Fusion, firstInput: number, caps: DeviceCaps): FusedBound | undefined {
   const expression = magnitude(fusion.expression);
   const all = elementCount(fusion.shape);
-  const ranges = fusion.operands.map(({ dtype, access }, k): Range => {
+  const ranges = fusion.operands.map(({ dtype, access, count }, k): Range => {
     const [low, high] = elementRange(access, fusion.shape, 0, all);
-    return { operand: read(firstInput + k), dtype, from: low, end: high + 1 };
+    const { firstElement, ...bytes } = windowOf(low, high, count, dtype, offsetAlignment(caps));
+    return {
+      operand: read(firstInput + k, bytes),
+      ...{ dtype, from: low - firstElement, end: high + 1 - firstElement },
+    };
   });
   const small = ranges.every(
     ({ from, end, dtype }) => end - from <= MOST_ELEMENTS && valueType(dtype) === 'f32',

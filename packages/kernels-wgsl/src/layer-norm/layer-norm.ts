@@ -94,7 +94,7 @@ function partsOf(spec: LayerNormSpec, caps: DeviceCaps): [Result, Lanes, RowTile
   const bindings = fusionBinding(spec) + fusion.operands.length + 1;
   const may =
     halfRows === channels && caps.features.f16 && bindings <= caps.limits.maxStorageBuffersPerShaderStage;
-  const bound = may ? fusedBound(fusion, fusionBinding(spec) - 1) : undefined;
+  const bound = may ? fusedBound(fusion, fusionBinding(spec) - 1, caps) : undefined;
   const lanes: Lanes = channels % 4 === 0 && takesFourLanes(fusion) ? 4 : 1;
   return [{ fusion, dtype: bound ? 'f16' : dtype, bound }, lanes, rowTile(channels / lanes, caps)];
 }

@@ -133,7 +133,7 @@ export function lowerHalf(spec: MatmulSpec, caps: DeviceCaps, kernel: HalfKernel
   const epilogue = spec.epilogue ?? identity([batch, m, n]);
   const inParts = splits > 1;
   const bound =
-    spec.halfRows === n && batch === 1 && !inParts ? fusedBound(epilogue, inputCount(spec)) : undefined;
+    spec.halfRows === n && batch === 1 && !inParts ? fusedBound(epilogue, inputCount(spec), caps) : undefined;
   const halved = bound && epilogue.operands.length + BINDINGS < caps.limits.maxStorageBuffersPerShaderStage;
   const dtypeOut = halved ? 'f16' : spec.dtypeOut;
   const [inner, dtypeInner] = inParts ? [identity([m * n]), 'f32' as const] : [epilogue, dtypeOut];
