@@ -22,6 +22,7 @@ const PUBLISHED = [
   'packages/hands',
   'packages/synth',
   'models/dwm-tiny',
+  'models/dwm-tiny-live',
   'apps/cli',
 ];
 

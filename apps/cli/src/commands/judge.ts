@@ -7,7 +7,7 @@ import { hashFile } from '@dwm/dwm-model/node';
 import { FIRST_TEST_SEED } from '@dwm/synth';
 import { type Command, Option } from 'commander';
 import { checkModel, Generator } from '../eval/models.ts';
-import { DEFAULT_MODEL } from '../generate/default-model.ts';
+import { DEFAULT_LIVE_MODEL, DEFAULT_MODEL } from '../generate/default-model.ts';
 import { interruptible } from '../interrupt.ts';
 import { CAPTIONS, type Captions } from '../judge/captions.ts';
 import { JUDGEMENTS } from '../judge/judgements.ts';
@@ -46,7 +46,7 @@ Example:
     const command = judge
       .command(name)
       .description(about)
-      .option('--model <dir>', 'model folder', DEFAULT_MODEL)
+      .option('--model <dir>', 'model folder', name === 'live' ? DEFAULT_LIVE_MODEL : DEFAULT_MODEL)
       .option('--count <n>', name === 'direction' ? 'clips, two a room' : 'rooms', integer(1), count)
       .option('--seed <n>', 'of the first room', integer(0), FIRST_TEST_SEED)
       .option('--noise <n>', 'seed of the noise', integer(0), 42)

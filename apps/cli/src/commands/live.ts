@@ -16,7 +16,7 @@ import {
 import { contactSheet, writePng, writeVideo } from '@dwm/media/node';
 import { type Command, Option } from 'commander';
 import { checkText } from '../generate/check.ts';
-import { chooseModel, DEFAULT_MODEL } from '../generate/default-model.ts';
+import { chooseModel, DEFAULT_LIVE_MODEL } from '../generate/default-model.ts';
 import { exists } from '../generate/files.ts';
 import { readNamedPrompt, readPrompt, readPromptEmbeds } from '../generate/inputs.ts';
 import { jobOfVideo } from '../generate/jobs.ts';
@@ -63,12 +63,12 @@ interface Flags extends DrawFlags {
 }
 
 /** @param defaultModel what runs without `--model`. */
-export function addLive(program: Command, defaultModel = DEFAULT_MODEL): void {
+export function addLive(program: Command, defaultModel = DEFAULT_LIVE_MODEL): void {
   const command = program
     .command('live')
     .option(
       '--model <dir>',
-      'folder of a model with "causal" in its transformer/config.json; else models/dwm-tiny',
+      'folder of a model with "causal" in its transformer/config.json; else models/dwm-tiny-live',
     )
     .addOption(
       new Option('--precision <type>', 'multiply in this type').choices(['f32', 'f16']).default('f32'),
@@ -139,9 +139,9 @@ export function addLive(program: Command, defaultModel = DEFAULT_MODEL): void {
 A camera that stands is found by itself where frames are equal to the byte, as drawn ones are; of a video say --still.
 
 Examples:
-  dwm live --model runs/dwm-tiny/causal/model --video data/synth/0/videos/0.mp4 --still --out live.mp4
-  dwm live --model runs/dwm-tiny/causal/model --scene room.glb --trajectory T.json --out live.mp4
-  dwm live --model runs/dwm-tiny/causal/model --static s.mp4 --hands h.mp4 --still --repeat 60 --out long.mp4`,
+  dwm live --video data/synth/train-0/videos/0000000.mp4 --still --out live.mp4
+  dwm live --scene room.glb --trajectory T.json --out live.mp4
+  dwm live --static s.mp4 --hands h.mp4 --still --repeat 60 --out long.mp4`,
     )
     .action(async (flags: Flags) => {
       const { json, device } = program.opts();

@@ -11,8 +11,12 @@ import type { Reporter } from '../report.ts';
 import { openModel } from './check.ts';
 import { exists } from './files.ts';
 
+const ofPackage = (name: string) => dirname(createRequire(import.meta.url).resolve(`${name}/package.json`));
+
 /** The trained model that comes along; docs/model-card.md says how it was made. */
-export const DEFAULT_MODEL = dirname(createRequire(import.meta.url).resolve('@dwm/dwm-tiny/package.json'));
+export const DEFAULT_MODEL = ofPackage('@dwm/dwm-tiny');
+/** The one that runs live. */
+export const DEFAULT_LIVE_MODEL = ofPackage('@dwm/dwm-tiny-live');
 
 export interface ChosenModel {
   readonly path: string;
@@ -59,9 +63,10 @@ export async function openWholeModel(path: string): Promise<ChosenModel> {
 /** @throws InvalidFileError where it is not there. */
 export async function openDefaultModel(path = DEFAULT_MODEL): Promise<ChosenModel> {
   if (!(await exists(join(path, 'model_index.json')))) {
+    const kept = path === DEFAULT_LIVE_MODEL ? 'models/dwm-tiny-live' : 'models/dwm-tiny';
     throw new InvalidFileError(
       path,
-      'the default model is not there; restore it with "git checkout -- models/dwm-tiny" (dwm generate takes others with --model)',
+      `the default model is not there; restore it with "git checkout -- ${kept}", or name another with --model`,
     );
   }
   return openWholeModel(path);

@@ -72,7 +72,7 @@ export function clipReport(
 
 /** What a model of this name was made for and nothing else, in words for its user. */
 export const knowsOnly = (model: string | undefined): string | undefined =>
-  model === 'dwm-tiny' ? 'dwm-tiny knows only simulated rooms' : undefined;
+  model?.startsWith('dwm-tiny') ? `${model} knows only simulated rooms` : undefined;
 
 const seconds = (value: number) => `${value.toFixed(1)} s`;
 const duration = ({ frames, fps }: VideoFacts) => frames / fps;
