@@ -5,7 +5,6 @@ import {
   DwmPipeline,
   type LoadOptions,
   type ModelShapes,
-  planRun,
   type RunNeeds,
   type RunSettings,
   smallerTiles,
@@ -14,7 +13,8 @@ import {
 import type { TextEmbeds } from '../generate/inputs.ts';
 import { loadingProgress } from '../generate/progress.ts';
 import type { Reporter } from '../report.ts';
-import { planLine, quantizedLines } from './table.ts';
+import { isLive, planOf } from './plan-of.ts';
+import { planLines } from './table.ts';
 
 /** What is planned: a model, and the run that it is for. */
 export interface PlannedModel {
@@ -58,15 +58,14 @@ export async function openPipeline(
   signal: AbortSignal,
 ): Promise<DwmPipeline> {
   const target = targetOf(device);
-  const plan = planRun(shapes, target, needs);
-  const decodeTiling = again && smallerTiles(shapes, target, plan, needs);
+  const plan = planOf(shapes, target, needs);
+  const decodeTiling = again && !isLive(plan) ? smallerTiles(shapes, target, plan, needs) : undefined;
   if (decodeTiling) {
     const { tileSampleMinWidth: columns, tileSampleMinHeight: rows } = decodeTiling;
     reporter.say(`memory: latents that were kept are decoded in tiles of ${columns}x${rows}`);
   }
   if (again !== 'all') {
-    reporter.say(planLine(plan));
-    for (const line of await quantizedLines(plan, path)) reporter.say(line);
+    for (const line of await planLines(plan, path)) reporter.say(line);
   }
   return DwmPipeline.load(device, folder, {
     ...options,

@@ -11,6 +11,11 @@ test('dwm memory and dwm train --dry-run have a line for each stage on a named d
   expect(run.stdout).toMatch(
     /^17 frames of 96x64, 1 step, on rtx4090\nstage +stays GB .*chosen\ntext .*\nencode .*\ndenoise .*\ndecode .*\nmemory: .* MB of 23\.0 GB: all blocks stay; about 0:0\d\n$/,
   );
+  const live = await dwm(['memory', '--model', 'models/dwm-tiny-live', '--device', 'rtx4090'], { cwd });
+  expect(live.code, live.stderr).toBe(0);
+  expect(live.stdout).toMatch(
+    /^blocks of 4 frames of 96x64, 1 step, on rtx4090\nstage .*\ntext .*\nlive .*\nmemory: .* MB of 23\.0 GB: all blocks stay, keys and values take .*\n$/,
+  );
   const training = await dwm(['train', 'configs/first-lora.yaml', '--dry-run', '--device', 'h200'], { cwd });
   expect(training.code, training.stderr).toBe(0);
   expect(training.stdout).toMatch(

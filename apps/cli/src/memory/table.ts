@@ -3,6 +3,7 @@ import type { LivePlan, PlannedStage, RunPlan } from '@dwm/dwm-model';
 import type { TrainingPlan } from '@dwm/dwm-model/node';
 import { exists } from '../generate/files.ts';
 import { clock, size } from '../report.ts';
+import { isLive } from './plan-of.ts';
 
 const gb = (bytes: number) => (bytes / 1e9).toFixed(bytes < 1e8 ? 4 : 2);
 
@@ -37,7 +38,7 @@ export function liveTable(plan: LivePlan): string {
  * What quantized weights would do for a run that streams blocks, a line each.
  * @param model its folder; quantized ones are looked for beside it, under its name and `-int8` or `-int4`.
  */
-export async function quantizedLines({ quantized = [] }: RunPlan, model: string): Promise<string[]> {
+async function quantizedLines({ quantized = [] }: RunPlan, model: string): Promise<string[]> {
   const lines: string[] = [];
   for (const { dtype, bytes, chosen, seconds, fileBytes, makingSeconds } of quantized) {
     const folder = `${model.replace(/\/+$/, '')}-${dtype}`;
@@ -50,8 +51,13 @@ export async function quantizedLines({ quantized = [] }: RunPlan, model: string)
   return lines;
 }
 
+/** What is said before weights are read. @param model the folder of the model that is planned. */
+export const planLines = async (plan: RunPlan | LivePlan, model: string): Promise<string[]> =>
+  isLive(plan) ? [livePlanLine(plan)] : [planLine(plan), ...(await quantizedLines(plan, model))];
+
 /** @param model the folder of the model that is planned. */
-export async function planTable(plan: RunPlan, model: string): Promise<string> {
+export async function planTable(plan: RunPlan | LivePlan, model: string): Promise<string> {
+  if (isLive(plan)) return liveTable(plan);
   const { size: run, device, stages } = plan;
   const guided = run.guided ? ', guided' : '';
   const title = `${run.numFrames} frames of ${run.width}x${run.height}, ${run.numInferenceSteps} ${run.numInferenceSteps === 1 ? 'step' : 'steps'}${guided}, on ${device}`;
