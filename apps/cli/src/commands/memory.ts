@@ -1,11 +1,10 @@
 /** `dwm memory`: what a run takes on a device, stage by stage, from configurations and headers alone. */
 import { InvalidArgumentError, type ModelFolder } from '@dwm/core-tensor';
-import { cacheKind, DEFAULTS, loraBytes, PLAN_DEVICES, readModelShapes } from '@dwm/dwm-model';
+import { cacheKind, DEFAULTS, loraBytes, PLAN_DEVICES, planClips, readModelShapes } from '@dwm/dwm-model';
 import { type Command, Option } from 'commander';
 import { givenLora, openFineTuned, withTransformer } from '../generate/check.ts';
 import { chooseModel } from '../generate/default-model.ts';
 import { modelFolder } from '../hub-folder.ts';
-import { planOf } from '../memory/plan-of.ts';
 import { planTable } from '../memory/table.ts';
 import { planTarget } from '../memory/target.ts';
 import { createReporter } from '../report.ts';
@@ -94,7 +93,7 @@ Examples:
       }
       const { device } = program.opts();
       const shortcuts = shortcutsOf(flags);
-      const plan = planOf(shapes, await planTarget({ device, memory: flags.memory }), {
+      const plan = planClips(shapes, await planTarget({ device, memory: flags.memory }), {
         numFrames: flags.numFrames ?? settings.numFrames ?? DEFAULTS.numFrames,
         height: flags.height ?? settings.height ?? DEFAULTS.height,
         width: flags.width ?? settings.width ?? DEFAULTS.width,

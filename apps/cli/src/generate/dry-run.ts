@@ -1,5 +1,5 @@
 /** What a run takes on the device, in place of the run. */
-import { planOf } from '../memory/plan-of.ts';
+import { planClips } from '@dwm/dwm-model';
 import { planTable } from '../memory/table.ts';
 import { planTarget } from '../memory/target.ts';
 import type { Reporter } from '../report.ts';
@@ -10,6 +10,6 @@ export async function tellPlan(
   { flags, planned: { path, shapes, needs } }: CheckedRun,
   reporter: Reporter,
 ): Promise<void> {
-  const plan = planOf(shapes, await planTarget(flags), needs);
+  const plan = planClips(shapes, await planTarget(flags), needs);
   reporter.result(plan, await planTable(plan, path));
 }

@@ -3,8 +3,10 @@ import type { Device, ModelFolder } from '@dwm/core-tensor';
 import {
   DECODES_ONLY,
   DwmPipeline,
+  isLivePlan,
   type LoadOptions,
   type ModelShapes,
+  planClips,
   type RunNeeds,
   type RunSettings,
   smallerTiles,
@@ -13,7 +15,6 @@ import {
 import type { TextEmbeds } from '../generate/inputs.ts';
 import { loadingProgress } from '../generate/progress.ts';
 import type { Reporter } from '../report.ts';
-import { isLive, planOf } from './plan-of.ts';
 import { planLines } from './table.ts';
 
 /** What is planned: a model, and the run that it is for. */
@@ -58,8 +59,8 @@ export async function openPipeline(
   signal: AbortSignal,
 ): Promise<DwmPipeline> {
   const target = targetOf(device);
-  const plan = planOf(shapes, target, needs);
-  const decodeTiling = again && !isLive(plan) ? smallerTiles(shapes, target, plan, needs) : undefined;
+  const plan = planClips(shapes, target, needs);
+  const decodeTiling = again && !isLivePlan(plan) ? smallerTiles(shapes, target, plan, needs) : undefined;
   if (decodeTiling) {
     const { tileSampleMinWidth: columns, tileSampleMinHeight: rows } = decodeTiling;
     reporter.say(`memory: latents that were kept are decoded in tiles of ${columns}x${rows}`);

@@ -1,9 +1,8 @@
 /** A plan of memory as lines: a table of its stages, and in the last line whether and how it fits. */
-import type { LivePlan, PlannedStage, RunPlan } from '@dwm/dwm-model';
+import { isLivePlan, type LivePlan, type PlannedStage, type RunPlan } from '@dwm/dwm-model';
 import type { TrainingPlan } from '@dwm/dwm-model/node';
 import { exists } from '../generate/files.ts';
 import { clock, size } from '../report.ts';
-import { isLive } from './plan-of.ts';
 
 const gb = (bytes: number) => (bytes / 1e9).toFixed(bytes < 1e8 ? 4 : 2);
 
@@ -53,11 +52,11 @@ async function quantizedLines({ quantized = [] }: RunPlan, model: string): Promi
 
 /** What is said before weights are read. @param model the folder of the model that is planned. */
 export const planLines = async (plan: RunPlan | LivePlan, model: string): Promise<string[]> =>
-  isLive(plan) ? [livePlanLine(plan)] : [planLine(plan), ...(await quantizedLines(plan, model))];
+  isLivePlan(plan) ? [livePlanLine(plan)] : [planLine(plan), ...(await quantizedLines(plan, model))];
 
 /** @param model the folder of the model that is planned. */
 export async function planTable(plan: RunPlan | LivePlan, model: string): Promise<string> {
-  if (isLive(plan)) return liveTable(plan);
+  if (isLivePlan(plan)) return liveTable(plan);
   const { size: run, device, stages } = plan;
   const guided = run.guided ? ', guided' : '';
   const title = `${run.numFrames} frames of ${run.width}x${run.height}, ${run.numInferenceSteps} ${run.numInferenceSteps === 1 ? 'step' : 'steps'}${guided}, on ${device}`;

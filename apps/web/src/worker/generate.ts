@@ -28,12 +28,6 @@ export async function generate(
     shown = { ...shown, ...change, preview: undefined };
     report({ ...shown, preview: change.preview });
   };
-  const made = (video: Clip) => ({ video, seconds: (performance.now() - began) / 1000, warnings });
-  if (pipeline.network.causal) {
-    show({ stage: 'denoise', step: 1 });
-    const { generateLive } = await import('./live.ts');
-    return made(await generateLive(model, { scene, hands, settings }, (done) => show({ done }), signal));
-  }
   const previews = new Previews(pipeline, settings, (preview) => show({ preview }));
   try {
     const { data, frames, height, width } = await pipeline.generate({
@@ -64,7 +58,8 @@ export async function generate(
         show({ stage, done, step, steps: count, secondsPerStep, secondsLeft });
       },
     });
-    return made({ data, frames, height, width, fps: settings.fps });
+    const video = { data, frames, height, width, fps: settings.fps };
+    return { video, seconds: (performance.now() - began) / 1000, warnings };
   } finally {
     await previews.end();
   }

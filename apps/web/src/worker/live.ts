@@ -4,7 +4,7 @@ import { DwmStream } from '@dwm/dwm-model';
 import type { TrajectoryFrame } from '@dwm/renderer';
 import type { LoadedModel } from './model.ts';
 import { Passes } from './passes.ts';
-import type { Calls, Clip, Conditioning, Settings } from './protocol.ts';
+import type { Calls, Clip, Settings } from './protocol.ts';
 import type { Room } from './room.ts';
 
 const sameCamera = (a: TrajectoryFrame, b: TrajectoryFrame) =>
@@ -20,17 +20,6 @@ const openStream = ({ pipeline, embeds }: LoadedModel, scene: Clip, settings: Se
     guidanceScale: settings.guidance,
     composite: settings.composite,
   });
-
-/** Some frames of a clip, in their own memory; behind its end its last frame again. */
-function part(clip: Clip, from: number, frames: number): Clip {
-  const size = clip.height * clip.width * 3;
-  const data = new Uint8Array(frames * size);
-  for (let i = 0; i < frames; i++) {
-    const frame = Math.min(from + i, clip.frames - 1);
-    data.set(clip.data.subarray(frame * size, (frame + 1) * size), i * size);
-  }
-  return { ...clip, frames, data };
-}
 
 /** A run in a room that goes on as long as its visitor likes. */
 export class LiveRun {
@@ -80,7 +69,7 @@ export class LiveRun {
   }
 
   get opened(): Calls['openLive']['result'] {
-    return { ...this.#stream.blockFrames, scene: part(this.#scene, 0, 1) };
+    return { ...this.#stream.blockFrames, scene: { ...this.#scene, data: this.#scene.data.slice() } };
   }
 
   /** @throws LiveBusyError for a third push; what a push throws. */
@@ -123,35 +112,5 @@ export class LiveRun {
     const clip = (data: Uint8Array): Clip => ({ ...this.#scene, data, frames: frames.length });
     const scene = stands ? undefined : clip(await this.#passes.room(this.#room, frames));
     return { hands: clip(await this.#passes.hands(frames)), ...(scene && { scene }) };
-  }
-}
-
-/** A whole clip of such a model: its blocks one after the other. */
-export async function generateLive(
-  model: LoadedModel,
-  { scene, hands, settings }: Conditioning & { readonly settings: Settings },
-  onBlock: (done: number) => void,
-  signal: AbortSignal,
-): Promise<Clip> {
-  const size = scene.height * scene.width * 3;
-  const still = part(scene, 0, 1);
-  const moves = Array.from({ length: scene.frames }, (_, i) => i).some((i) =>
-    still.data.some((value, at) => value !== scene.data[i * size + at]),
-  );
-  const stream = await openStream(model, still, settings);
-  try {
-    const data = new Uint8Array(hands.data.length);
-    for (let at = 0; at < hands.frames; ) {
-      signal.throwIfAborted();
-      const frames = stream.nextFrames;
-      const given = { hands: part(hands, at, frames), ...(moves && { static: part(scene, at, frames) }) };
-      const { data: made } = await stream.push(given, signal);
-      data.set(made.subarray(0, data.length - at * size), at * size);
-      at += frames;
-      onBlock(Math.min(1, at / hands.frames));
-    }
-    return { ...hands, data };
-  } finally {
-    await stream.destroy();
   }
 }

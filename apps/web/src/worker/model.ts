@@ -5,7 +5,7 @@ import {
   knowsOnly,
   type MemoryChoice,
   type PromptEmbeds,
-  planRun,
+  planClips,
   RunTooLargeError,
   readModelShapes,
   readRunSettings,
@@ -47,10 +47,10 @@ export async function memoryFor(
     ...(lora && { loras: { count: 1, bytes: 0 } }),
   };
   try {
-    return planRun(shapes, target, needs).choice;
+    return planClips(shapes, target, needs).choice;
   } catch (error) {
     if (!(error instanceof RunTooLargeError)) throw error;
-    return planRun(shapes, target, { ...needs, ...SMALLEST }).choice;
+    return planClips(shapes, target, { ...needs, ...SMALLEST }).choice;
   }
 }
 
