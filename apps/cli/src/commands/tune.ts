@@ -135,6 +135,8 @@ async function measure(
     onLeftOut: (kernel, why) =>
       reporter.warn(`this driver computes ${kernel} wrongly (${why}); it is left out`),
   });
+  const save = () => saveTuning(device, { warn: (line) => reporter.warn(line) });
+  await save();
   const asked = questionsOf(plan());
   const questions = again ? asked : asked.filter(({ key }) => !device.decisions.choices.get(key));
   const begun = performance.now();
@@ -143,8 +145,9 @@ async function measure(
     signal,
     onProgress: (progress) =>
       reporter.progress(progressLine(progress, (performance.now() - begun) / 1000, budget)),
+    // A run that is killed keeps what it has measured.
+    onAnswer: save,
   });
-  await saveTuning(device, { warn: (line) => reporter.warn(line) });
   const counts = {
     known: asked.length - questions.length,
     unmeasured: questions.length - tuned.length,

@@ -19,7 +19,7 @@ import { compile, Program, trace } from '../program.ts';
 import type { Tensor, TensorSpec } from '../tensor.ts';
 import { setFirstUse } from './before-use.ts';
 import { tuneOnFirstUse } from './first-use.ts';
-import { type Question, questionsOf, tune } from './tune.ts';
+import { type Question, questionsOf, type Tuned, tune } from './tune.ts';
 
 const device = await openNodeDevice();
 const inputs = { a: spec([40, 64]), b: spec([48, 64]), c: spec([48]) };
@@ -162,8 +162,15 @@ test('the budget: heaviest first, nothing begun after it, nothing that cannot fi
       clock += 100;
       return 1;
     },
+    // Each answer is in use when it is told of.
+    onAnswer: async ({ key, choice }: Tuned) => {
+      expect(device.decisions.choices.get(key)).toBe(choice);
+      told.push(key);
+    },
   };
+  const told: string[] = [];
   expect((await tune(device, questions, options)).map(({ key }) => key)).toEqual([questions[0].key]);
+  expect(told).toEqual([questions[0].key]);
 
   const { step } = questions[0];
   const heavy: Question = { ...questions[0], step: { ...step, cost: { flops: 1e15, bytes: 0 } } };

@@ -25,6 +25,8 @@ export interface TuneOptions {
   /** When aborted, the class under way is the last. */
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: TuneProgress) => void;
+  /** Is told every answer when it is kept, and waited for. */
+  readonly onAnswer?: (tuned: Tuned) => Promise<void>;
   /** Milliseconds, from any start. */
   readonly now?: () => number;
   /** Milliseconds that one run of `choice` takes; by default, `run` is timed. */
@@ -106,7 +108,7 @@ export async function tune(
   questions: readonly Question[],
   options: TuneOptions,
 ): Promise<Tuned[]> {
-  const { budgetMs, signal, onProgress, now = () => performance.now() } = options;
+  const { budgetMs, signal, onProgress, onAnswer, now = () => performance.now() } = options;
   const clock = { now, end: now() + budgetMs };
   const tuned: Tuned[] = [];
   for (const [done, question] of questions.entries()) {
@@ -119,7 +121,9 @@ export async function tune(
     const result = await measure(device, question, clock, options.time);
     if (!result) continue;
     device.decisions.choices.set(key, result.choice);
-    tuned.push({ key, family, defaultChoice: alternatives[0], ...result });
+    const answer = { key, family, defaultChoice: alternatives[0], ...result };
+    tuned.push(answer);
+    await onAnswer?.(answer);
   }
   return tuned;
 }
