@@ -156,11 +156,11 @@ test('a whole clip is that of its blocks, clip after clip without compiling agai
     ...{ frames: 5, height: HEIGHT, width: WIDTH },
     data: Uint8Array.from([...hands(0, 1).data, ...hands(1, 4).data]),
   };
-  const generate = (still: Video, more: object) =>
-    pipeline.generate({
-      ...{ ...SETTINGS, staticVideo: repeated(still), handVideo, prompt: promptOf(pipeline) },
-      ...{ numFrames: 5, height: HEIGHT, width: WIDTH, onWarning: () => {}, ...more },
-    });
+  const optionsFor = (still: Video) => ({
+    ...{ ...SETTINGS, staticVideo: repeated(still), handVideo, prompt: promptOf(pipeline) },
+    ...{ numFrames: 5, height: HEIGHT, width: WIDTH, onWarning: () => {} },
+  });
+  const generate = (still: Video, more: object) => pipeline.generate({ ...optionsFor(still), ...more });
   const steps: number[] = [];
   const made = await generate(scene, { onProgress: ({ step }: { step?: number }) => steps.push(step!) });
   expect([...made.data]).toEqual(first);
@@ -170,6 +170,9 @@ test('a whole clip is that of its blocks, clip after clip without compiling agai
   expect([...(await generate(other, { prompt: promptOf(pipeline, 4), seed: 9 })).data]).toEqual(second);
   expect(device.memory.allocated).toBe(compiled);
   await expect(generate(scene, { strength: 0.5 })).rejects.toThrow(/strength/);
+  const conditions = await pipeline.condition(optionsFor(scene));
+  await expect(pipeline.sample(conditions, optionsFor(scene))).rejects.toThrow(/looks back only/);
+  conditions.destroy();
   await expect(generate(scene, { denoised: new Float32Array(0) })).rejects.toThrow(InvalidArgumentError);
   pipeline.destroy();
   await new Promise((resolve) => setTimeout(resolve));

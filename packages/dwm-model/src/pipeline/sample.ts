@@ -1,5 +1,5 @@
 /** The second stage of a run: noise becomes the latents of a clip, step by step. They stay on the device. */
-import { add, evaluate, mul, parameter } from '@dwm/core-tensor';
+import { add, evaluate, InvalidArgumentError, mul, parameter } from '@dwm/core-tensor';
 import { DeviceSteps } from '../schedulers/on-device.ts';
 import type { Latents } from '../video/video.ts';
 import type { BlockDenoiser } from './block-denoiser.ts';
@@ -25,6 +25,11 @@ export async function sample(
   const { settings, latent, count, draws, schedule, guidance, guidedSteps } = settle(parts, options);
   const { seed, signal } = settings;
   const { device, network } = parts;
+  if (network.causal)
+    throw new InvalidArgumentError(
+      'conditions',
+      'are all of a clip at once, and this model looks back only; use generate or DwmStream',
+    );
   const report = options.onProgress ?? (() => {});
   const steps = schedule.steps.length;
 
