@@ -11,6 +11,7 @@ export interface LiveSource {
   readonly still: boolean;
 }
 
+/** Options of `playVideos`. */
 export interface PlayOptions {
   readonly signal?: AbortSignal | undefined;
   /** After every block: frames that are made, and those there will be. */
