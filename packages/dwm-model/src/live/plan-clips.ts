@@ -9,5 +9,6 @@ export function planClips(shapes: ModelShapes, target: PlanTarget, needs: RunNee
   return planLive(shapes, target, { ...needs, composite: needs.composite === true, moves: true });
 }
 
+/** Whether it is of a live run. */
 export const isLivePlan = (plan: RunPlan | LivePlan): plan is LivePlan =>
   plan.stages.some(({ stage }) => stage === 'live');

@@ -12,6 +12,7 @@ import { type ClipSize, openedShare, type Unusable } from './rooms.ts';
 /** What hands do in a live room, one after the other, each for as long. */
 export const LIVE_ACTS = ['touch nothing', 'open it', 'leave it open', 'shut it'] as const;
 
+/** A live room's clip, and the words for opening its thing. */
 export interface LiveRoom {
   readonly clip: SimulatedClip;
   /** The clip up to the end of each act. */
