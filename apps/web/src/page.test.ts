@@ -655,7 +655,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
   test(
     'a live model answers while the hand moves, two blocks under way at most, and begins anew when told',
     async () => {
-      open = await server.open();
+      open = await server.open('?model=live');
       const { page, complaints } = open;
       await ready(page);
       // One that is built in is there already.
@@ -730,7 +730,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
   test(
     'a visitor who does anything at all meets no error, and what the device holds does not grow',
     async () => {
-      open = await server.open(`?model=clips${await smallLink()}`);
+      open = await server.open(await smallLink());
       const { page, complaints } = open;
       await generated(page);
       const random = new Random(28);

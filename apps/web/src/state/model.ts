@@ -13,9 +13,9 @@ const builtIn = (folder: string): ModelRef => ({
 export const CLIPS = builtIn('default');
 export const LIVE = HAS_LIVE_MODEL ? builtIn('live') : undefined;
 
-/** `?model=clips` in the address asks for the one that makes whole clips. */
+/** `?model=live` in the address asks for the one that answers while the hand moves. */
 const firstModel = () =>
-  LIVE && new URLSearchParams(location.search).get('model') !== 'clips' ? LIVE : CLIPS;
+  LIVE && new URLSearchParams(location.search).get('model') === 'live' ? LIVE : CLIPS;
 
 /** @param limit bytes that a model may take on the device, with a run. */
 export function createModel(limit: () => number) {
