@@ -9,6 +9,18 @@ const PUBLIC = ['icon.svg', 'icon-192.png', 'icon-512.png', 'app.webmanifest'];
 /** Fetched by every visit. */
 const FIRST = /^(index\.html|assets\/(index|worker|webxr)-[^/]*\.(js|css)|assets\/[^/]*\.webp)$/;
 
+/** Names of the files that some files import before they run, themselves with them. */
+function withImports(names: readonly string[], codeOf: (name: string) => string): Set<string> {
+  const all = new Set(names);
+  // A set gives what is added to it while it is gone through.
+  for (const name of all) {
+    if (!name.endsWith('.js')) continue;
+    for (const [, file] of codeOf(name).matchAll(/\b(?:from|import)\s*["']\.\/([^"']+\.js)["']/g))
+      all.add(`assets/${file}`);
+  }
+  return all;
+}
+
 export function offline(): Plugin {
   return {
     name: 'offline',
@@ -28,7 +40,12 @@ export function offline(): Plugin {
           ]),
         ].sort();
         // These lists say which weights are right of those that the page has.
-        const first = [...all.filter((name) => FIRST.test(name) || PUBLIC.includes(name)), ...manifests()];
+        const codeOf = (name: string): string => {
+          const file = bundle[name];
+          return file?.type === 'chunk' ? file.code : String(file?.source ?? '');
+        };
+        const entries = all.filter((name) => FIRST.test(name) || PUBLIC.includes(name));
+        const first = [...withImports(entries, codeOf), ...manifests()];
         // Files are named after their content, and the page is asked for anew at each visit.
         const version = createHash('sha256').update(all.join('\n')).digest('hex').slice(0, 12);
         const worker = bundle['service-worker.js'];

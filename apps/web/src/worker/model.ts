@@ -5,7 +5,7 @@ import {
   knowsOnly,
   type MemoryChoice,
   type PromptEmbeds,
-  planClips,
+  planRun,
   RunTooLargeError,
   readModelShapes,
   readRunSettings,
@@ -46,11 +46,14 @@ export async function memoryFor(
     // Merged, whatever its size.
     ...(lora && { loras: { count: 1, bytes: 0 } }),
   };
+  const plan = shapes.network.causal
+    ? (await import('./live-memory.ts')).liveMemory
+    : (...asked: Parameters<typeof planRun>) => planRun(...asked).choice;
   try {
-    return planClips(shapes, target, needs).choice;
+    return plan(shapes, target, needs);
   } catch (error) {
     if (!(error instanceof RunTooLargeError)) throw error;
-    return planClips(shapes, target, { ...needs, ...SMALLEST }).choice;
+    return plan(shapes, target, { ...needs, ...SMALLEST });
   }
 }
 

@@ -21,7 +21,7 @@ import type {
   NetworkOptions,
 } from '../families/family.ts';
 import { familyOf } from '../families/index.ts';
-import { LiveClips } from '../live/clips.ts';
+import type { LiveClips } from '../live/clips.ts';
 import { ALL_RESIDENT, type MemoryChoice } from '../memory/choice.ts';
 import type { Scheduler, SchedulerName } from '../schedulers/index.ts';
 import type { ClipCodec } from '../vae/index.ts';
@@ -207,6 +207,8 @@ export class DwmPipeline {
    */
   async generate(options: GenerateOptions): Promise<Generated> {
     if (this.network.causal) {
+      // Most models never need it, and a page need not fetch it.
+      const { LiveClips } = await import('../live/clips.ts');
       this.#live ??= new LiveClips(this);
       return this.#live.generate(options);
     }
