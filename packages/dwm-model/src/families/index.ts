@@ -1,7 +1,8 @@
 /** The model families, and which of them a folder is of. */
 import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
 import { COGVIDEOX } from '../cogvideox/family.ts';
-import { WAN } from '../wan/family.ts';
+import { isWan } from '../wan/files.ts';
+import { WAN_TYPES } from '../wan/names.ts';
 import type { ModelFamily } from './family.ts';
 
 export type {
@@ -16,16 +17,33 @@ export type {
   TextReader,
 } from './family.ts';
 
+/** A family by what tells it from others; the rest of it is fetched when a folder is of it. */
+interface Known extends Pick<ModelFamily, 'recognises' | 'pipelineTypes'> {
+  readonly load: () => Promise<ModelFamily>;
+}
+
+const here = (family: ModelFamily): Known => ({
+  recognises: (folder) => family.recognises(folder),
+  pipelineTypes: family.pipelineTypes,
+  load: async () => family,
+});
+
 /** The first that recognises a folder counts. */
-const FAMILIES: ModelFamily[] = [WAN, COGVIDEOX];
+const FAMILIES: Known[] = [
+  {
+    ...{ recognises: isWan, pipelineTypes: WAN_TYPES },
+    load: async () => (await import('../wan/family.ts')).WAN,
+  },
+  here(COGVIDEOX),
+];
 
 /** Puts a family of another package before those that are here. */
-export const addFamily = (family: ModelFamily): void => void FAMILIES.unshift(family);
+export const addFamily = (family: ModelFamily): void => void FAMILIES.unshift(here(family));
 
 /** The family of a model's folder; of one that none recognises the last, whose messages then say what is missing. */
 export async function familyOf(folder: ModelFolder): Promise<ModelFamily> {
-  for (const family of FAMILIES) if (await family.recognises(folder)) return family;
-  return FAMILIES[FAMILIES.length - 1];
+  for (const family of FAMILIES) if (await family.recognises(folder)) return family.load();
+  return FAMILIES[FAMILIES.length - 1].load();
 }
 
 /** What `pipeline.type` of an experiment file can be. */

@@ -27,6 +27,7 @@ import { firstThere } from '../weights/model-files.ts';
 import { wanConditioning } from './conditioning.ts';
 import { hasUmt5, isWan, readWanTransformer, UMT5_FILES, wanFiles } from './files.ts';
 import { mergeLightX2V, WAN_LORA } from './lora.ts';
+import { WAN_TYPES, WAN_VAE_FILES } from './names.ts';
 import { wanNetwork } from './network.ts';
 import { loadUmt5, openUmt5 } from './text.ts';
 import type { WanConfig } from './transformer/config.ts';
@@ -34,7 +35,7 @@ import { loadWanTransformer, wanStoredName, withHeaders } from './transformer/lo
 import { PATCH_WEIGHT, wanBlockPrefix, wanParameters } from './transformer/parameters.ts';
 import { wanSpatialRatio, wanTemporalRatio } from './vae/config.ts';
 import { wanVaeParameters } from './vae/parameters.ts';
-import { openWanVae, WAN_VAE_FILES, WanVae } from './vae/vae.ts';
+import { openWanVae, WanVae } from './vae/vae.ts';
 
 type Loaded = LoadedTransformer<WanConfig>;
 
@@ -68,7 +69,7 @@ export const WAN: ModelFamily = {
     ...{ tiling: false, readsTiling: false, takes: 'first', fit: 'letterbox', chunkRemainder: 'first' },
   },
   tellsDefaults: true,
-  pipelineTypes: ['wan2.1_fun_inp_hand_concat', 'wan2.1_fun_inp'],
+  pipelineTypes: WAN_TYPES,
   typesWithoutHands: ['wan2.1_fun_inp'],
   padsText: true,
   lacks: {

@@ -2,8 +2,8 @@
 import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
 import { readJson } from '../weights/config.ts';
 import { firstThere, ModelFileList } from '../weights/model-files.ts';
+import { WAN_VAE_FILES } from './names.ts';
 import { isWanConfig, readWanConfig, type WanConfig } from './transformer/config.ts';
-import { WAN_VAE_FILES } from './vae/vae.ts';
 
 const WEIGHTS = 'diffusion_pytorch_model';
 /** Latent channels of Wan 2.2's 5B. */

@@ -4,7 +4,7 @@ import type { EncodingPart, FamilyTraining } from '../../node/training/family-tr
 import { firstThere } from '../../weights/model-files.ts';
 import { WAN } from '../family.ts';
 import { UMT5_FILES } from '../files.ts';
-import { WAN_VAE_FILES } from '../vae/vae.ts';
+import { WAN_VAE_FILES } from '../names.ts';
 import { planWanTask, wanTask } from './task.ts';
 
 /** Wan's own file, or those of diffusers' folder. */

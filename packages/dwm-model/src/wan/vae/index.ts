@@ -7,4 +7,4 @@ export {
 } from './config.ts';
 export { diffusersVaeName } from './names.ts';
 export { wanVaeParameters } from './parameters.ts';
-export { openWanVae, WAN_VAE_FILES, WanVae } from './vae.ts';
+export { openWanVae, WanVae } from './vae.ts';

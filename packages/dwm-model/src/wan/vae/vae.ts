@@ -19,6 +19,7 @@ import { ClipNetwork, type StretchNetwork } from '../../vae/clip-network.ts';
 import { Posterior } from '../../vae/posterior.ts';
 import { readJson } from '../../weights/config.ts';
 import { loadParameters, type Parameters } from '../../weights/parameters.ts';
+import { WAN_VAE_FILES } from '../names.ts';
 import {
   parseWanVaeConfig,
   type WanVaeConfig,
@@ -29,14 +30,6 @@ import {
 import { diffusersVaeName } from './names.ts';
 import { decodeWanFrames, encodeWanFrames, latentStretches, sampleStretches } from './network.ts';
 import { wanVaeParameters } from './parameters.ts';
-
-/** Names of Wan's own file, the first that is there. */
-export const WAN_VAE_FILES = [
-  'Wan2.1_VAE.pth',
-  'Wan2.1_VAE.safetensors',
-  'Wan2.2_VAE.pth',
-  'Wan2.2_VAE.safetensors',
-] as const;
 
 /** The picture of DWM's runs. Tiles are half of it and overlap by whole latents; the original has none. */
 const SAMPLE = { sampleHeight: 480, sampleWidth: 720 };
