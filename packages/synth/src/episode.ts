@@ -43,7 +43,7 @@ interface Played {
 }
 
 /** What hands do in a room as it is when they begin. */
-type ChooseAct = (now: World, random: Random) => Action;
+export type ChooseAct = (now: World, random: Random) => Action;
 
 /** What may follow an act, at random. */
 export const nextAct: ChooseAct = (now, random) => random.weighted(following(now));

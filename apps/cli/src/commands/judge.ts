@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
-import { modelFiles } from '@dwm/dwm-model';
+import { modelFiles, NotCausalError } from '@dwm/dwm-model';
 import { hashFile } from '@dwm/dwm-model/node';
 import { FIRST_TEST_SEED } from '@dwm/synth';
 import { type Command, Option } from 'commander';
@@ -77,6 +77,7 @@ Example:
 async function run(name: Name, flags: Flags, reporter: Reporter, signal: AbortSignal): Promise<void> {
   const { count: _, seed, out, ...asked } = flags;
   const model = await checkModel(flags.model, { ...flags, seed: flags.noise });
+  if (name === 'live' && !model.shapes.network.causal) throw new NotCausalError(flags.model);
   const files = await modelFiles(model.folder);
   const hashes = await Promise.all(files.map((file) => hashFile(join(model.folder.name, file))));
   const key = createHash('sha256').update(JSON.stringify([asked, hashes]));

@@ -154,7 +154,7 @@ const live: Judgement = async (setup, { count, captions }, seeds) => {
     (all) => `${right(all)} of ${all.length} end as they should`,
   ).finally(() => rooms.destroy());
   const results = judged.map(({ result }) => result);
-  const acts = LIVE_ACTS.map((name, k): [string, Share] => [
+  const acts = LIVE_ACTS.map(({ name }, k): [string, Share] => [
     name,
     shareOf(results.filter((room) => room.acts[k] > 0).length, count),
   ]);

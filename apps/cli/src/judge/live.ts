@@ -4,7 +4,17 @@
  * hand of that moment. After the last the run goes on without hands.
  */
 import { changedRegion, DwmStream, frameOf, playVideos, regionPsnr, type Video } from '@dwm/dwm-model';
-import { drawEnd, liveRoom, type Unusable, until, withoutHands } from '@dwm/synth';
+import {
+  drawEnd,
+  LIVE_ACTS,
+  type LiveRoom,
+  liveRoom,
+  type PassRenderer,
+  type SimulatedClip,
+  type Unusable,
+  until,
+  withoutHands,
+} from '@dwm/synth';
 import { type Captions, captionFor } from './captions.ts';
 import type { Setup } from './setup.ts';
 
@@ -34,7 +44,7 @@ export class LiveRooms {
     const setup = this.#setup;
     const room = await liveRoom(seed, { ...setup.size, frames: ACTS_FRAMES });
     if ('rejected' in room) return room;
-    const { clip, acts, opening } = room;
+    const { clip, opening } = room;
     const { staticVideo: scene } = await setup.passes.render(until(clip, 1));
     const { width, height } = scene;
     const acted = await setup.drawHands(clip);
@@ -42,24 +52,7 @@ export class LiveRooms {
     hands.set(acted.data);
     const prompt = captionFor(captions, clip.caption, opening);
     const made = await this.#run({ scene, prompt }, { data: hands, frames: RUN_FRAMES, height, width });
-
-    const [shut, open] = [acts[0], acts[1]].map(({ moving }) => moving);
-    const compare = async (moment: typeof clip, frame: number, isOpen: boolean) => {
-      const [asOpen, asShut] = [
-        await drawEnd(setup.passes, moment, open),
-        await drawEnd(setup.passes, moment, shut),
-      ];
-      const region = changedRegion(asOpen, asShut);
-      const end = frameOf(made, frame);
-      const [toOpen, toShut] = [asOpen, asShut].map((picture) => regionPsnr(end, picture, region, 1)!);
-      const unchanged = regionPsnr(end, asShut, region, 0)!;
-      return { margin: isOpen ? toOpen - toShut : toShut - toOpen, unchanged };
-    };
-    const margins: number[] = [];
-    for (const [k, moment] of acts.entries())
-      margins.push((await compare(moment, moment.acting.frames.length - 1, k === 1 || k === 2)).margin);
-    const last = await compare(withoutHands(clip), RUN_FRAMES - 1, false);
-    return { acts: margins, end: last.margin, unchanged: last.unchanged };
+    return stateOf(setup.passes, room, made);
   }
 
   async #run(start: { scene: Video; prompt: string }, handVideo: Video): Promise<Video> {
@@ -74,4 +67,28 @@ export class LiveRooms {
   async destroy(): Promise<void> {
     await this.#live?.destroy();
   }
+}
+
+/** How `made`, a run in `room`, compares with the simulation. */
+export async function stateOf(
+  passes: PassRenderer,
+  { clip, acts }: LiveRoom,
+  made: Video,
+): Promise<LiveRoomResult> {
+  const [shut, open] = [acts[0], acts[1]].map(({ moving }) => moving);
+  /** A frame beside the simulation's of that moment, open and shut. */
+  const compare = async (frame: number, moment: SimulatedClip) => {
+    const pictures = [await drawEnd(passes, moment, open), await drawEnd(passes, moment, shut)];
+    const region = changedRegion(pictures[0], pictures[1]);
+    const end = frameOf(made, frame);
+    const [toOpen, toShut] = pictures.map((picture) => regionPsnr(end, picture, region, 1)!);
+    return { openness: toOpen - toShut, unchanged: () => regionPsnr(end, pictures[1], region, 0)! };
+  };
+  const margins: number[] = [];
+  for (const [k, moment] of acts.entries()) {
+    const { openness } = await compare(moment.acting.frames.length - 1, moment);
+    margins.push(LIVE_ACTS[k].isOpen ? openness : -openness);
+  }
+  const { openness, unchanged } = await compare(made.frames - 1, withoutHands(clip));
+  return { acts: margins, end: -openness, unchanged: unchanged() };
 }

@@ -3,42 +3,32 @@ import type { Trajectory } from '@dwm/renderer';
 import type { PassRenderer } from '../passes/index.ts';
 import type { SimulatedClip } from '../types.ts';
 
-/** A clip's last frame as a clip, with things as they are at the end, or as another clip of the room leaves them. */
-export function endOf(clip: SimulatedClip, moving = clip.moving): SimulatedClip {
-  const last = <T>(list: readonly T[]) => list.slice(-1);
-  const alone = (path: SimulatedClip['acting']) => ({ ...path, frames: last(path.frames) });
+/** Some frames of a clip. */
+function framesOf(clip: SimulatedClip, pick: <T>(list: readonly T[]) => readonly T[]): SimulatedClip {
+  const path = (of: Trajectory): Trajectory => ({ ...of, frames: pick(of.frames) });
   const forearms = Object.entries(clip.forearms).map(([side, arm]) => [
     side,
-    { ...arm, elbows: last(arm.elbows), shoulders: last(arm.shoulders) },
-  ]);
-  return {
-    ...clip,
-    moving: moving.map((part) => ({ ...part, worlds: last(part.worlds) })),
-    trajectory: alone(clip.acting),
-    acting: alone(clip.acting),
-    forearms: Object.fromEntries(forearms),
-  };
-}
-
-/** The first frames of a clip. */
-export function until(clip: SimulatedClip, frames: number): SimulatedClip {
-  const begin = <T>(list: readonly T[]) => list.slice(0, frames);
-  const forearms = Object.entries(clip.forearms).map(([side, arm]) => [
-    side,
-    { ...arm, elbows: begin(arm.elbows), shoulders: begin(arm.shoulders) },
+    { ...arm, elbows: pick(arm.elbows), shoulders: pick(arm.shoulders) },
   ]);
   return {
     ...clip,
     moving: clip.moving.map((part) => ({
       ...part,
-      worlds: begin(part.worlds),
-      ...(part.opening && { opening: begin(part.opening) }),
+      worlds: pick(part.worlds),
+      ...(part.opening && { opening: pick(part.opening) }),
     })),
-    trajectory: { ...clip.trajectory, frames: begin(clip.trajectory.frames) },
-    acting: { ...clip.acting, frames: begin(clip.acting.frames) },
+    ...{ trajectory: path(clip.trajectory), acting: path(clip.acting) },
     forearms: Object.fromEntries(forearms),
   };
 }
+
+/** A clip's last frame as a clip, with things as they are at the end, or as another clip of the room leaves them. */
+export const endOf = (clip: SimulatedClip, moving = clip.moving): SimulatedClip =>
+  framesOf({ ...clip, moving, trajectory: clip.acting }, (list) => list.slice(-1));
+
+/** The first frames of a clip. */
+export const until = (clip: SimulatedClip, frames: number): SimulatedClip =>
+  framesOf(clip, (list) => list.slice(0, frames));
 
 /** A clip whose hands are not there. */
 export const withoutHands = (clip: SimulatedClip): SimulatedClip => ({
