@@ -141,6 +141,7 @@ export {
   type VaeEstimate,
 } from './vae/index.ts';
 export {
+  atSize,
   type DeviceVideo,
   decodeVideo,
   encodeVideo,

@@ -3,6 +3,7 @@ import { basename, dirname, extname, join } from 'node:path';
 import { InvalidArgumentError } from '@dwm/core-tensor';
 import { checkOutput, withOutput } from '@dwm/core-tensor/node';
 import {
+  atSize,
   clipReport,
   DwmPipeline,
   DwmStream,
@@ -13,7 +14,7 @@ import {
   planLive,
   targetOf,
 } from '@dwm/dwm-model';
-import { contactSheet, writePng, writeVideo } from '@dwm/media/node';
+import { contactSheet, type Frames, writePng, writeVideo } from '@dwm/media/node';
 import { type Command, Option } from 'commander';
 import { checkText } from '../generate/check.ts';
 import { chooseModel, DEFAULT_LIVE_MODEL } from '../generate/default-model.ts';
@@ -23,7 +24,6 @@ import { jobOfVideo } from '../generate/jobs.ts';
 import { recordMetadata } from '../generate/outputs.ts';
 import { loadingProgress } from '../generate/progress.ts';
 import { interruptible } from '../interrupt.ts';
-import { atSize } from '../live/at-size.ts';
 import { readPair } from '../live/read-pair.ts';
 import { type LiveRates, runLive } from '../live/run.ts';
 import { livePlanLine, liveTable } from '../memory/table.ts';
@@ -139,7 +139,7 @@ export function addLive(program: Command, defaultModel = DEFAULT_LIVE_MODEL): vo
 A camera that stands is found by itself where frames are equal to the byte, as drawn ones are; of a video say --still.
 
 Examples:
-  dwm live --video data/synth/train-0/videos/0000000.mp4 --still --out live.mp4
+  dwm live --video data/live/train-000/videos/0000000.mp4 --still --out live.mp4
   dwm live --scene room.glb --trajectory T.json --out live.mp4
   dwm live --static s.mp4 --hands h.mp4 --still --repeat 60 --out long.mp4`,
     )
@@ -189,7 +189,7 @@ async function live(
             { name: '--num-frames', step: 1 },
           )
         : await readPair(files, fps, flags.numFrames);
-    if ('staticVideo' in clips) tellClip(clips, { height, width }, reporter);
+    if ('staticVideo' in clips) tellClip(clips, { height, width, model: basename(path) }, reporter);
     return clips;
   };
   if (flags.dryRun) {
@@ -212,10 +212,13 @@ async function live(
         onProgress: loadingProgress(reporter, signal),
       });
       const drawn = 'staticVideo' in clips ? clips : await drawVideos(device, clips, reporter, signal);
-      const size = { height, width };
+      const sized = async (video: Frames) => ({
+        ...(await atSize(device, video, { frames: video.frames, height, width })),
+        fps,
+      });
       const videos = {
-        staticVideo: { ...(await atSize(device, drawn.staticVideo, size)), fps },
-        handVideo: { ...(await atSize(device, drawn.handVideo, size)), fps },
+        staticVideo: await sized(drawn.staticVideo),
+        handVideo: await sized(drawn.handVideo),
       };
       reporter.progress('compiling …');
       const stream = await DwmStream.open(pipeline, {
@@ -301,10 +304,10 @@ function filesOf(flags: Flags): Files {
 /** What is used of the videos, and what is odd about them. */
 function tellClip(
   { handVideo, sources }: Awaited<ReturnType<typeof readPair>>,
-  size: { readonly height: number; readonly width: number },
+  asked: { readonly height: number; readonly width: number; readonly model: string },
   reporter: Reporter,
 ): void {
-  const aim = { ...size, numFrames: handVideo.frames, fps: handVideo.fps };
+  const aim = { ...asked, numFrames: handVideo.frames, fps: handVideo.fps };
   const { line, warnings } = clipReport(sources, handVideo, aim);
   reporter.say(line);
   for (const warning of warnings) reporter.warn(warning);

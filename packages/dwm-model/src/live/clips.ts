@@ -1,11 +1,10 @@
 /** Whole clips of a model that looks back only: played into a live run, which stays compiled from clip to clip. */
-import { type Device, InvalidArgumentError } from '@dwm/core-tensor';
+import { InvalidArgumentError } from '@dwm/core-tensor';
 import { videoRemarks } from '../pipeline/check-run.ts';
 import { onceEach } from '../pipeline/once-each.ts';
 import type { Generated, GenerateOptions } from '../pipeline/options.ts';
 import { settle } from '../pipeline/settle.ts';
-import { type Fit, toBytes, toDevice } from '../video/transfer.ts';
-import type { Video, VideoSize } from '../video/video.ts';
+import { atSize } from '../video/at-size.ts';
 import type { LiveModel } from './model.ts';
 import { playVideos } from './play.ts';
 import { DwmStream } from './stream.ts';
@@ -82,12 +81,4 @@ export class LiveClips {
     this.#run = undefined;
     await run?.live.destroy();
   }
-}
-
-/** A video as `generate` takes it to the device: of another length it is stretched. */
-async function atSize(device: Device, video: Video, size: VideoSize, fit: Fit | undefined): Promise<Video> {
-  if (video.frames === size.frames && video.height === size.height && video.width === size.width)
-    return video;
-  const up = await toDevice(device, video, size, fit);
-  return toBytes(up).finally(() => up.destroy());
 }

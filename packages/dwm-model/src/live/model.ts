@@ -1,17 +1,9 @@
 /** What a live run needs of a loaded model; a `DwmPipeline` is one. */
 import type { Device, Precision } from '@dwm/core-tensor';
-import type { DenoisingNetwork, ModelFamily } from '../families/family.ts';
-import type { RunSettings } from '../pipeline/run-settings.ts';
-import type { Scheduler } from '../schedulers/index.ts';
-import type { ClipCodec } from '../vae/index.ts';
+import type { Settled } from '../pipeline/settle.ts';
 
-export interface LiveModel {
+export interface LiveModel extends Settled {
   readonly device: Device;
-  readonly family: ModelFamily;
-  readonly settings: RunSettings;
-  readonly scheduler: Scheduler;
-  readonly vae: ClipCodec;
-  readonly network: DenoisingNetwork;
   readonly precision: Precision;
   /** Whether all of the transformer is on the device. */
   readonly weightsStay: boolean;

@@ -11,7 +11,7 @@ import type { RunSettings } from './run-settings.ts';
 import { checkCache } from './step-cache.ts';
 
 /** Of a pipeline, what its runs' settings depend on. */
-interface Settled {
+export interface Settled {
   readonly family: ModelFamily;
   readonly settings: RunSettings;
   readonly scheduler: Scheduler;

@@ -1,23 +1,27 @@
-/** Videos of another size than the run's, a few frames at a time. */
+/** Bytes of a video of another size than the run's. */
 import type { Device } from '@dwm/core-tensor';
-import { toBytes, toDevice, type Video } from '@dwm/dwm-model';
+import { type Fit, toBytes, toDevice } from './transfer.ts';
+import type { Video, VideoSize } from './video.ts';
 
+/** That are on the device at a time. */
 const FRAMES = 16;
 
-/** The video at `size`: as `generate` has it, nearest pixels; the video itself where it has that size. */
-export async function atSize(
-  device: Device,
-  video: Video,
-  size: { readonly height: number; readonly width: number },
-): Promise<Video> {
-  if (video.height === size.height && video.width === size.width) return video;
-  const [from, to] = [video, size].map(({ height, width }) => height * width * 3);
-  const data = new Uint8Array(video.frames * to);
-  for (let first = 0; first < video.frames; first += FRAMES) {
-    const frames = Math.min(FRAMES, video.frames - first);
-    const part = { ...video, frames, data: video.data.subarray(first * from, (first + frames) * from) };
-    const up = await toDevice(device, part, { ...size, frames });
-    data.set((await toBytes(up).finally(() => up.destroy())).data, first * to);
+/** The video at `size`, as `toDevice` makes it; the video itself where it has that size. */
+export async function atSize(device: Device, video: Video, size: VideoSize, fit?: Fit): Promise<Video> {
+  const { frames, height, width } = size;
+  if (video.frames === frames && video.height === height && video.width === width) return video;
+  const resize = async (part: Video, to: number) => {
+    const up = await toDevice(device, part, { ...size, frames: to }, fit);
+    return (await toBytes(up).finally(() => up.destroy())).data;
+  };
+  // Every frame of a longer or shorter video is made of several.
+  if (video.frames !== frames) return { ...size, data: await resize(video, frames) };
+  const [from, to] = [video, size].map((one) => one.height * one.width * 3);
+  const data = new Uint8Array(frames * to);
+  for (let first = 0; first < frames; first += FRAMES) {
+    const count = Math.min(FRAMES, frames - first);
+    const part = { ...video, frames: count, data: video.data.subarray(first * from, (first + count) * from) };
+    data.set(await resize(part, count), first * to);
   }
-  return { data, frames: video.frames, ...size };
+  return { ...size, data };
 }
