@@ -9,7 +9,7 @@ import { DAMAGED_VAE, requireFinite, requireFiniteTensor } from './finite.ts';
 import { onceEach } from './once-each.ts';
 import type { GenerateOptions } from './options.ts';
 import type { PipelineParts } from './parts.ts';
-import type { EmbeddedText } from './prompts.ts';
+import { type EmbeddedText, embedText } from './prompts.ts';
 import { settle } from './settle.ts';
 
 /** What a clip is made from, on the device: the latents that stand beside the noisy ones, and the text. */
@@ -37,7 +37,7 @@ export class Conditions implements Conditioning {
 
 /** Makes them, the caller's. @throws as `DwmPipeline.generate`. */
 export async function condition(parts: PipelineParts, options: GenerateOptions): Promise<Conditions> {
-  const { device, family, vae, memory, prompts } = parts;
+  const { device, family, vae, memory } = parts;
   const { settings, size, latent, draws, guided, needsStart } = settle(parts, options);
   const { staticLatents, signal, composite } = settings;
   const tiling = memory.encodeTiling ?? settings.tiling;
@@ -49,7 +49,7 @@ export async function condition(parts: PipelineParts, options: GenerateOptions):
   // Latents that are only decoded are told nothing more.
   const text = settings.denoised
     ? { rows: new Float32Array(0), tokens: 0 }
-    : await prompts.embed(options.prompt, settings.negativePrompt, guided);
+    : await embedText(parts, options.prompt, settings.negativePrompt, guided);
   requireFinite(text.rows, 'the text embeddings', "the text encoder's weights or the file are damaged");
   signal?.throwIfAborted();
 

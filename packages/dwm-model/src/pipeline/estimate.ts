@@ -5,6 +5,7 @@ import { checkSize } from './check-run.ts';
 import { planDenoiser } from './create-denoiser.ts';
 import type { GenerateOptions } from './options.ts';
 import type { PipelineParts } from './parts.ts';
+import { textRows } from './prompts.ts';
 import { defined } from './settle.ts';
 import { cacheKind } from './step-cache.ts';
 
@@ -22,7 +23,7 @@ export type EstimateOptions = Omit<GenerateOptions, 'draws' | 'signal' | 'onWarn
 
 /** That of the greediest stage, weights included. @throws as `DwmPipeline.estimate`. */
 export function estimate(parts: PipelineParts, options: EstimateOptions): MemoryEstimate {
-  const { device, family, settings, vae, network, prompts, memory } = parts;
+  const { device, family, settings, vae, network, memory } = parts;
   const { numFrames, height, width, guidanceScale, tiling, fit, composite } = {
     ...family.defaults,
     ...settings,
@@ -32,7 +33,7 @@ export function estimate(parts: PipelineParts, options: EstimateOptions): Memory
   checkSize(size, vae.shape, network);
   const { staticVideo, handVideo, prompt } = options;
   const latent = vae.latentSize(size);
-  const textLength = prompts.rows(typeof prompt === 'string' ? undefined : prompt.tokens);
+  const textLength = textRows(parts, typeof prompt === 'string' ? undefined : prompt.tokens);
   const shape = { latent, textLength, guided: guidanceScale > 1, cache: cacheKind(options) };
   const videos = videosBeside(size, composite);
   const { encodeTiling = tiling, decodeTiling = tiling } = memory;

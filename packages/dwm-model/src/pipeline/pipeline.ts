@@ -38,7 +38,7 @@ import { UndecodedError } from './finite.ts';
 import { onceEach } from './once-each.ts';
 import type { Generated, GenerateOptions } from './options.ts';
 import type { PipelineParts } from './parts.ts';
-import { Prompts } from './prompts.ts';
+import { encodePrompts } from './prompts.ts';
 import { type RunSettings, readRunSettings } from './run-settings.ts';
 import { sample } from './sample.ts';
 import { Scratch } from './scratch.ts';
@@ -129,9 +129,8 @@ export class DwmPipeline {
       }
       const { feedForwardParts } = memory;
       const network = family.network(transformer, { feedForwardParts, ...options.network });
-      const prompts = new Prompts(text, network, family.padsText, precision);
       return new DwmPipeline(
-        { device, family, settings, scheduler, vae, transformer, network, prompts, precision, memory },
+        { device, family, settings, scheduler, vae, text, transformer, network, precision, memory },
         distilled,
       );
     } catch (error) {
@@ -156,7 +155,7 @@ export class DwmPipeline {
   }
 
   get hasTextEncoder(): boolean {
-    return this.#parts.prompts.canEncode;
+    return this.#parts.text !== undefined;
   }
 
   /** Whether all of the transformer is on the device, or its blocks come and go. */
@@ -174,12 +173,12 @@ export class DwmPipeline {
    * @throws InvalidArgumentError when the model folder has no text encoder.
    */
   encodePrompts(prompts: readonly string[]): Promise<Float32Array> {
-    return this.#parts.prompts.encode(prompts);
+    return encodePrompts(this.#parts, prompts);
   }
 
   /** Tokens of a prompt before it is cut, for a warning when it is too long. */
   countTokens(prompt: string): number | undefined {
-    return this.#parts.prompts.countTokens(prompt);
+    return this.#parts.text?.countTokens(prompt);
   }
 
   /**
@@ -272,6 +271,6 @@ export class DwmPipeline {
     this.#parts.transformer.parameters.destroy();
     this.#parts.transformer.stream?.destroy().catch(() => {});
     this.vae.destroy();
-    this.#parts.prompts.destroy();
+    this.#parts.text?.destroy();
   }
 }
