@@ -1,8 +1,7 @@
 /** The model families, and which of them a folder is of. */
 import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
 import { COGVIDEOX } from '../cogvideox/family.ts';
-import { isWan } from '../wan/files.ts';
-import { WAN_TYPES } from '../wan/names.ts';
+import { isWan, WAN_TYPES } from '../wan/files.ts';
 import type { ModelFamily } from './family.ts';
 
 export type {
@@ -31,7 +30,8 @@ const here = (family: ModelFamily): Known => ({
 /** The first that recognises a folder counts. */
 const FAMILIES: Known[] = [
   {
-    ...{ recognises: isWan, pipelineTypes: WAN_TYPES },
+    recognises: isWan,
+    pipelineTypes: WAN_TYPES,
     load: async () => (await import('../wan/family.ts')).WAN,
   },
   here(COGVIDEOX),

@@ -25,9 +25,16 @@ import { widenChannels } from '../weights/input-channels.ts';
 import { loadWithLoras } from '../weights/load-blocks.ts';
 import { firstThere } from '../weights/model-files.ts';
 import { wanConditioning } from './conditioning.ts';
-import { hasUmt5, isWan, readWanTransformer, UMT5_FILES, wanFiles } from './files.ts';
+import {
+  hasUmt5,
+  isWan,
+  readWanTransformer,
+  UMT5_FILES,
+  WAN_TYPES,
+  WAN_VAE_FILES,
+  wanFiles,
+} from './files.ts';
 import { mergeLightX2V, WAN_LORA } from './lora.ts';
-import { WAN_TYPES, WAN_VAE_FILES } from './names.ts';
 import { wanNetwork } from './network.ts';
 import { loadUmt5, openUmt5 } from './text.ts';
 import type { WanConfig } from './transformer/config.ts';

@@ -2,7 +2,6 @@
 import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
 import { readJson } from '../weights/config.ts';
 import { firstThere, ModelFileList } from '../weights/model-files.ts';
-import { WAN_VAE_FILES } from './names.ts';
 import { isWanConfig, readWanConfig, type WanConfig } from './transformer/config.ts';
 
 const WEIGHTS = 'diffusion_pytorch_model';
@@ -14,6 +13,17 @@ const OPTIONAL = [
   'prompt_embeds.safetensors',
   'scheduler/scheduler_config.json',
 ];
+
+/** `pipeline.type` of experiments with Wan. */
+export const WAN_TYPES = ['wan2.1_fun_inp_hand_concat', 'wan2.1_fun_inp'] as const;
+
+/** Names of Wan's own file of the VAE, the first that is there. */
+export const WAN_VAE_FILES = [
+  'Wan2.1_VAE.pth',
+  'Wan2.1_VAE.safetensors',
+  'Wan2.2_VAE.pth',
+  'Wan2.2_VAE.safetensors',
+] as const;
 
 /** The text encoder's own file, and its tokenizer, each the first that is there. */
 export const UMT5_FILES = [

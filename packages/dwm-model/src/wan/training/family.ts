@@ -3,8 +3,7 @@ import { checkpointFiles, type ModelFolder } from '@dwm/core-tensor';
 import type { EncodingPart, FamilyTraining } from '../../node/training/family-training.ts';
 import { firstThere } from '../../weights/model-files.ts';
 import { WAN } from '../family.ts';
-import { UMT5_FILES } from '../files.ts';
-import { WAN_VAE_FILES } from '../names.ts';
+import { UMT5_FILES, WAN_VAE_FILES } from '../files.ts';
 import { planWanTask, wanTask } from './task.ts';
 
 /** Wan's own file, or those of diffusers' folder. */

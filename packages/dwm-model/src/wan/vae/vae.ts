@@ -19,7 +19,7 @@ import { ClipNetwork, type StretchNetwork } from '../../vae/clip-network.ts';
 import { Posterior } from '../../vae/posterior.ts';
 import { readJson } from '../../weights/config.ts';
 import { loadParameters, type Parameters } from '../../weights/parameters.ts';
-import { WAN_VAE_FILES } from '../names.ts';
+import { WAN_VAE_FILES } from '../files.ts';
 import {
   parseWanVaeConfig,
   type WanVaeConfig,
