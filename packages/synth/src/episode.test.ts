@@ -52,3 +52,8 @@ test('an episode is the same every time, and a clip of one act as it was', async
   const { acts: _, ...one } = settings;
   expect(await simulate(seed, { ...one, acts: 1 })).toEqual(await simulate(seed, one));
 });
+
+test('a rejected episode names the action that was asked for', async () => {
+  const asked = { ...SETTINGS, frames: 25, acts: 2, action: 'push-drawer' } as const;
+  expect(await simulate(1_700_003, asked)).toMatchObject({ action: 'push-drawer', rejected: 'no-motion' });
+});

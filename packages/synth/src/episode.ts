@@ -94,7 +94,7 @@ export async function simulateEpisode(
       const random = Random.fork(seed, `act ${k} ${tried}`);
       result = await play(span, now, before?.hands ?? [], choose(now, random), random);
     }
-    if (typeof result === 'string') return { seed, action: room.action, rejected: result };
+    if (typeof result === 'string') return { seed, action: settings.action ?? room.action, rejected: result };
     played.push(result);
   }
 

@@ -4,16 +4,19 @@ import { videoRemarks } from '../pipeline/check-run.ts';
 import { onceEach } from '../pipeline/once-each.ts';
 import type { Generated, GenerateOptions } from '../pipeline/options.ts';
 import { settle } from '../pipeline/settle.ts';
+import { Turns } from '../pipeline/turns.ts';
 import { atSize } from '../video/at-size.ts';
 import type { LiveModel } from './model.ts';
 import { playVideos } from './play.ts';
-import { DwmStream } from './stream.ts';
+import { DwmStream, requireNoGuidance } from './stream.ts';
 
 /** What a live run has no use for; see `GenerateOptions`. */
 const NOT_LIVE = ['condition', 'denoised', 'draws', 'exact', 'firstBlockCache', 'teaCache'] as const;
 
 export class LiveClips {
   readonly #pipeline: LiveModel;
+  /** Clips that are asked for at once share the run. */
+  readonly #turns = new Turns();
   /** The run, and what it is compiled for. */
   #run: { readonly live: DwmStream; readonly key: string } | undefined;
 
@@ -25,7 +28,11 @@ export class LiveClips {
    * As `DwmPipeline.generate`. The scene's latents are not needed: a camera that stands is encoded once anyway.
    * @throws InvalidArgumentError naming an option that only models that look both ways know.
    */
-  async generate(options: GenerateOptions): Promise<Generated> {
+  generate(options: GenerateOptions): Promise<Generated> {
+    return this.#turns.take(() => this.#generate(options));
+  }
+
+  async #generate(options: GenerateOptions): Promise<Generated> {
     const { device } = this.#pipeline;
     const { settings, size, latent, schedule, guidance } = settle(this.#pipeline, options);
     const odd = NOT_LIVE.find((name) => options[name] !== undefined && options[name] !== false);
@@ -35,6 +42,8 @@ export class LiveClips {
         'is for models that look both ways; leave it out',
       );
     const { signal, prompt, seed, composite, numInferenceSteps, guidanceScale } = settings;
+    requireNoGuidance(guidanceScale);
+    signal?.throwIfAborted();
     const warn = onceEach(options.onWarning ?? ((line) => console.warn(line)));
     for (const line of videoRemarks(options.staticVideo, options.handVideo, size.frames)) warn(line);
     const staticVideo = await atSize(device, options.staticVideo, size, settings.fit);
@@ -48,7 +57,7 @@ export class LiveClips {
     const key = [size.height, size.width, rows, composite, numInferenceSteps].join();
     if (this.#run?.key === key) await this.#run.live.reset({ scene, prompt, seed });
     else {
-      await this.destroy();
+      await this.#close();
       const live = await DwmStream.open(this.#pipeline, {
         ...{ scene, prompt, seed, composite, numInferenceSteps, guidanceScale },
       });
@@ -76,7 +85,12 @@ export class LiveClips {
     };
   }
 
-  async destroy(): Promise<void> {
+  /** Frees the run, when clips under way have ended. */
+  destroy(): Promise<void> {
+    return this.#turns.take(() => this.#close());
+  }
+
+  async #close(): Promise<void> {
     const run = this.#run;
     this.#run = undefined;
     await run?.live.destroy();

@@ -18,6 +18,7 @@ import {
 } from '@dwm/core-tensor';
 import type { CausalNetwork } from '../families/family.ts';
 import { Scratch } from '../pipeline/scratch.ts';
+import { Turns } from '../pipeline/turns.ts';
 import type { Schedule } from '../schedulers/index.ts';
 import { DeviceSteps } from '../schedulers/on-device.ts';
 import type { CausalMemory } from '../transformer/index.ts';
@@ -62,6 +63,8 @@ export class LiveEngine {
   readonly latent: LatentSize;
   readonly encoder: StretchPrograms;
   readonly decoder: StretchPrograms;
+  /** Work of runs that share the engine is submitted one after the other. */
+  readonly turns = new Turns();
   readonly #shape: LiveShape;
   readonly #graphs: ReturnType<typeof livePrograms>;
   readonly #block: LiveProgram;
@@ -73,7 +76,6 @@ export class LiveEngine {
   readonly #moments = new Map<number, DeviceTensor>();
   readonly #steps: DeviceSteps;
   readonly #told: readonly Readonly<Record<string, DeviceTensor>>[];
-  #last: Promise<unknown> = Promise.resolve();
   #runs = 1;
 
   constructor(pipeline: LiveModel, causal: CausalNetwork, settings: LiveSettings) {
@@ -108,13 +110,6 @@ export class LiveEngine {
   /** Frames of a run's first block, and of those that follow. */
   framesOf(isFirst: boolean): number {
     return blockFramesOf(this.#shape, isFirst);
-  }
-
-  /** `work` when all that was asked for before is submitted. */
-  inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const made = this.#last.then(work);
-    this.#last = made.catch(() => {});
-    return made;
   }
 
   /** Bytes as a video on the device. */

@@ -167,8 +167,11 @@ test('a whole clip is that of its blocks, clip after clip without compiling agai
   expect(made).toMatchObject({ frames: 5, latentShape: [1, 2, expect.any(Number), 2, 4] });
   expect(steps).toEqual([1, 1, 2]);
   const compiled = device.memory.allocated;
-  expect([...(await generate(other, { prompt: promptOf(pipeline, 4), seed: 9 })).data]).toEqual(second);
+  // Two at once share the run, one after the other.
+  const both = [generate(other, { prompt: promptOf(pipeline, 4), seed: 9 }), generate(scene, {})];
+  expect((await Promise.all(both)).map(({ data }) => [...data])).toEqual([second, first]);
   expect(device.memory.allocated).toBe(compiled);
+  await expect(generate(scene, { guidanceScale: 2 })).rejects.toThrow(/guidanceScale/);
   await expect(generate(scene, { strength: 0.5 })).rejects.toThrow(/strength/);
   const conditions = await pipeline.condition(optionsFor(scene));
   await expect(pipeline.sample(conditions, optionsFor(scene))).rejects.toThrow(/looks back only/);

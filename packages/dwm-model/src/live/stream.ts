@@ -69,6 +69,15 @@ export class LiveBusyError extends DwmError {
   }
 }
 
+/** @throws InvalidArgumentError where there would be guidance. */
+export function requireNoGuidance(guidanceScale: number): void {
+  if (guidanceScale <= 1) return;
+  throw new InvalidArgumentError(
+    'guidanceScale',
+    `a live run has no guidance, but this is ${guidanceScale}; pass 1, for a model that was trained to go without`,
+  );
+}
+
 /** A push failed, so that blocks after it have nothing to follow. */
 export class LiveStoppedError extends DwmError {
   constructor(cause: unknown) {
@@ -129,13 +138,7 @@ export class DwmStream {
     checkSize({ ...scene, frames: 1 }, vae.shape, { ...network, framePatch: 1 });
     if (!Number.isSafeInteger(seed) || seed < 0)
       throw new InvalidArgumentError('seed', `expected a whole number from 0 to 2^53 - 1, got ${seed}`);
-    const guidance = options.guidanceScale ?? usual.guidanceScale;
-    if (guidance > 1) {
-      throw new InvalidArgumentError(
-        'guidanceScale',
-        `a live run has no guidance, but this is ${guidance}; pass 1, for a model that was trained to go without`,
-      );
-    }
+    requireNoGuidance(options.guidanceScale ?? usual.guidanceScale);
     const { rows, textLength } = await textOf(pipeline, prompt);
     const { height, width } = scene;
     const engine = new LiveEngine(pipeline, network.causal, {
@@ -215,7 +218,7 @@ export class DwmStream {
     this.#pushed++;
     try {
       // The next block is submitted while these bytes come down.
-      const { read } = await this.#engine.inTurn(() => this.#next(chunk, signal));
+      const { read } = await this.#engine.turns.take(() => this.#next(chunk, signal));
       return await read;
     } catch (error) {
       this.#failure ??= error;
@@ -248,7 +251,7 @@ export class DwmStream {
       );
     // The next push, even one before this is done, is of the new run.
     this.#pushed = 0;
-    await this.#engine.inTurn(async () => {
+    await this.#engine.turns.take(async () => {
       const state = this.#state;
       state.index = 0;
       state.seed = seed ?? state.seed;
@@ -266,7 +269,7 @@ export class DwmStream {
    */
   async fork({ seed }: { readonly seed?: number } = {}): Promise<DwmStream> {
     this.#requireRunning();
-    return this.#engine.inTurn(async () => {
+    return this.#engine.turns.take(async () => {
       // A push before it may have failed since the call.
       if (this.#failure !== undefined) throw new LiveStoppedError(this.#failure);
       const { index, memory, scenery, hands, decoder, scene, sceneDecoder, ...before } = this.#state;
@@ -290,7 +293,7 @@ export class DwmStream {
   async destroy(): Promise<void> {
     if (this.#destroyed) return;
     this.#destroyed = true;
-    await this.#engine.inTurn(async () => {
+    await this.#engine.turns.take(async () => {
       const { memory, scenery, hands, decoder, scene, sceneDecoder } = this.#state;
       for (const held of [memory, hands, decoder, scene, sceneDecoder]) held.destroy();
       freeScenery(scenery);

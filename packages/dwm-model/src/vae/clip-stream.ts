@@ -12,6 +12,7 @@ import {
   type TensorSpec,
 } from '@dwm/core-tensor';
 import { cloneAll } from '../pipeline/scratch.ts';
+import { Turns } from '../pipeline/turns.ts';
 import type { ClipNetwork, PlannedStretch } from './clip-network.ts';
 
 type Caches = Readonly<Record<string, DeviceTensor>>;
@@ -23,7 +24,7 @@ export class StretchPrograms {
   readonly #network: ClipNetwork;
   readonly #programs = new Map<Plan, StretchProgram>();
   /** The stretch under way: a program's outputs are overwritten by its next run. */
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   constructor(device: Device, network: ClipNetwork) {
     this.#device = device;
@@ -60,11 +61,7 @@ export class StretchPrograms {
     take: (outputs: Caches) => DeviceTensor,
     signal?: AbortSignal,
   ): Promise<DeviceTensor> {
-    const made = this.#last.then(async () =>
-      take(await (await this.#program(planned)).run(inputs, { signal })),
-    );
-    this.#last = made.catch(() => {});
-    return made;
+    return this.#turns.take(async () => take(await (await this.#program(planned)).run(inputs, { signal })));
   }
 
   /** A clip of its own. */
