@@ -93,7 +93,7 @@ Examples:
       }
       const { device } = program.opts();
       const shortcuts = shortcutsOf(flags);
-      const plan = planClips(shapes, await planTarget({ device, memory: flags.memory }), {
+      const plan = await planClips(shapes, await planTarget({ device, memory: flags.memory }), {
         numFrames: flags.numFrames ?? settings.numFrames ?? DEFAULTS.numFrames,
         height: flags.height ?? settings.height ?? DEFAULTS.height,
         width: flags.width ?? settings.width ?? DEFAULTS.width,

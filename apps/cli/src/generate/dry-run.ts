@@ -10,6 +10,6 @@ export async function tellPlan(
   { flags, planned: { path, shapes, needs } }: CheckedRun,
   reporter: Reporter,
 ): Promise<void> {
-  const plan = planClips(shapes, await planTarget(flags), needs);
+  const plan = await planClips(shapes, await planTarget(flags), needs);
   reporter.result(plan, await planTable(plan, path));
 }

@@ -59,7 +59,7 @@ export async function openPipeline(
   signal: AbortSignal,
 ): Promise<DwmPipeline> {
   const target = targetOf(device);
-  const plan = planClips(shapes, target, needs);
+  const plan = await planClips(shapes, target, needs);
   const decodeTiling = again && !isLivePlan(plan) ? smallerTiles(shapes, target, plan, needs) : undefined;
   if (decodeTiling) {
     const { tileSampleMinWidth: columns, tileSampleMinHeight: rows } = decodeTiling;

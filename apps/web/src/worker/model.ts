@@ -5,7 +5,7 @@ import {
   knowsOnly,
   type MemoryChoice,
   type PromptEmbeds,
-  planRun,
+  planClips,
   RunTooLargeError,
   readModelShapes,
   readRunSettings,
@@ -39,22 +39,18 @@ export async function memoryFor(
   limit: number,
 ): Promise<MemoryChoice> {
   const shapes = await readModelShapes(folder);
-  const { guidanceScale, ...own } = await readRunSettings(folder);
+  const { guidanceScale, ...settings } = await readRunSettings(folder);
   const target = { ...targetOf(device), budget: limit - device.memory.allocated };
   const needs = {
-    ...{ ...own, guided: guidanceScale > 1, precision: precisionOf(device), encodesText: true },
+    ...{ ...settings, guided: guidanceScale > 1, precision: precisionOf(device), encodesText: true },
     // Merged, whatever its size.
     ...(lora && { loras: { count: 1, bytes: 0 } }),
   };
-  const plan = shapes.network.causal
-    ? (await import('./live-memory.ts')).liveMemory
-    : (...asked: Parameters<typeof planRun>) => planRun(...asked).choice;
-  try {
-    return plan(shapes, target, needs);
-  } catch (error) {
+  const plan = planClips(shapes, target, needs).catch((error) => {
     if (!(error instanceof RunTooLargeError)) throw error;
-    return plan(shapes, target, { ...needs, ...SMALLEST });
-  }
+    return planClips(shapes, target, { ...needs, ...SMALLEST });
+  });
+  return (await plan).choice;
 }
 
 /**

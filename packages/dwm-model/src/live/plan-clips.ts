@@ -1,11 +1,17 @@
 /** The plan of clips of any model: of one that looks back only, that of the live run which makes them. */
 import type { ModelShapes } from '../families/family.ts';
 import { type PlanTarget, planRun, type RunNeeds, type RunPlan } from '../memory/index.ts';
-import { type LivePlan, planLive } from './plan-live.ts';
+import type { LivePlan } from './plan-live.ts';
 
 /** @throws RunTooLargeError, with the numbers and what would make it fit. */
-export function planClips(shapes: ModelShapes, target: PlanTarget, needs: RunNeeds): RunPlan | LivePlan {
+export async function planClips(
+  shapes: ModelShapes,
+  target: PlanTarget,
+  needs: RunNeeds,
+): Promise<RunPlan | LivePlan> {
   if (!shapes.network.causal) return planRun(shapes, target, needs);
+  // Most models never need it, and a page need not fetch it.
+  const { planLive } = await import('./plan-live.ts');
   return planLive(shapes, target, { ...needs, composite: needs.composite === true, moves: true });
 }
 
