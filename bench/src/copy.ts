@@ -1,6 +1,7 @@
 /** The yardstick of what is bound by memory: a plain copy of as many bytes, in turns with everyone who computes. */
-import { type Device, openCopyProbe, probedBytes } from '@dwm/core-tensor';
+import type { Device } from '@dwm/core-tensor';
 import { seeded } from '@dwm/core-tensor/testing';
+import { openCopyProbe, probedBytes } from '@dwm/core-tensor/tune';
 import type { Contender, OpenCase } from './case.ts';
 import { type Measurement, measure, quantile } from './measure.ts';
 import { normals } from './random.ts';

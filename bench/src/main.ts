@@ -1,8 +1,9 @@
 /** `npm run bench`: opens a device, measures its peaks, runs the suites and writes what it found. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Device, measurePeaks, type Peaks } from '@dwm/core-tensor';
+import type { Device } from '@dwm/core-tensor';
 import { openNodeDevice, swiftShaderFolder, writeFileAtomic } from '@dwm/core-tensor/node';
+import { measurePeaks, type Peaks } from '@dwm/core-tensor/tune';
 import { measureBesideCopy } from './copy.ts';
 import { measure } from './measure.ts';
 import { type Options, readOptions, UsageError } from './options.ts';

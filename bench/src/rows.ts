@@ -1,5 +1,5 @@
 /** From measured milliseconds to what is reported. */
-import type { Peaks } from '@dwm/core-tensor';
+import type { Peaks } from '@dwm/core-tensor/tune';
 import { type Measurement, medianInterval, quantile } from './measure.ts';
 import type { Cost } from './workloads/index.ts';
 

@@ -1,5 +1,6 @@
 /** Generates a clip in a page, of two video files. The model's folder is served at model/. */
-import { openBrowserDevice, urlFolder } from '@dwm/core-tensor';
+import { openBrowserDevice } from '@dwm/core-tensor';
+import { urlFolder } from '@dwm/core-tensor/files';
 import { DwmPipeline, readRunSettings } from '@dwm/dwm-model';
 import { encodeVideo, readVideo } from '@dwm/media';
 

@@ -1,5 +1,5 @@
 /** Small valid files of formats that no test helper writes. Made here: nobody's files are kept for this. */
-import { crc32 } from '@dwm/core-tensor';
+import { crc32 } from '@dwm/core-tensor/files';
 import { array, tar } from '../../packages/renderer/src/trajectory/testing.ts';
 
 /** A zip archive whose entries are stored. */

@@ -11,7 +11,7 @@ import {
   openTorchFile,
   readTorchFile,
   writeSafetensors,
-} from '@dwm/core-tensor';
+} from '@dwm/core-tensor/files';
 import {
   fromConfig,
   openLora,
@@ -54,7 +54,7 @@ import { LerobotDataset } from '../../apps/cli/src/lerobot/dataset.ts';
 import { lerobotV3 } from '../../apps/cli/src/lerobot/testing.ts';
 import { readYamlFile } from '../../apps/cli/src/yaml-file.ts';
 import { readLink, writeLink } from '../../apps/web/src/export/link.ts';
-import { writeGguf } from '../../packages/core-tensor/src/gguf/testing.ts';
+import { writeGguf } from '../../packages/core-tensor/src/files/gguf/testing.ts';
 import { readClipConfig } from '../../packages/dwm-model/src/clip/config.ts';
 import { readClipTokenizer } from '../../packages/dwm-model/src/clip/tokenizer-files.ts';
 import { listModel } from '../../packages/dwm-model/src/node/download/hub.ts';

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { access, cp, mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor';
+import { type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor/files';
 import { readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
 import { readVideo, writePng } from '@dwm/media/node';
 import { beforeAll, describe, expect, test } from 'vitest';

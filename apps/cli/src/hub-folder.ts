@@ -2,7 +2,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { isObject } from '@dwm/core-tensor';
+import { isObject } from '@dwm/core-tensor/files';
 import { readRegularText, writeFileAtomic } from '@dwm/core-tensor/node';
 
 /** What `dwm download` leaves in a folder: which model it is. */

@@ -6,7 +6,7 @@ import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
-import { readTorchFile } from '@dwm/core-tensor';
+import { readTorchFile } from '@dwm/core-tensor/files';
 import { readSafetensors } from '@dwm/core-tensor/node';
 import { initializeModel } from '@dwm/dwm-model/node';
 import { type Frames, readVideo, writeVideo } from '@dwm/media/node';

@@ -3,7 +3,8 @@
  * itself; with `--json` programs get objects, results on standard output and errors on standard error. Nothing
  * leaves here that a terminal would obey, whatever the names of files and devices hold.
  */
-import { DwmError, oneLine, printable, printableJson } from '@dwm/core-tensor';
+import { DwmError } from '@dwm/core-tensor';
+import { oneLine, printable, printableJson } from '@dwm/core-tensor/files';
 import { fileProblem, isDiskFull } from '@dwm/core-tensor/node';
 import { CommanderError } from 'commander';
 

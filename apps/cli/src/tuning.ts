@@ -5,14 +5,9 @@
  * `DWM_FORCE_KERNELS=1` (`--force-kernels`) uses them untried, and those that failed.
  */
 import { existsSync } from 'node:fs';
-import {
-  type Device,
-  InvalidArgumentError,
-  onKernelsCompiled,
-  selfTestOnFirstUse,
-  tuneOnFirstUse,
-} from '@dwm/core-tensor';
+import { type Device, InvalidArgumentError, onKernelsCompiled } from '@dwm/core-tensor';
 import { loadTuning, openNodeDevice, saveTuning } from '@dwm/core-tensor/node';
+import { selfTestOnFirstUse, tuneOnFirstUse } from '@dwm/core-tensor/tune';
 import type { Reporter } from './report.ts';
 
 const SECONDS = 5;

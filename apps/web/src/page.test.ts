@@ -4,7 +4,7 @@ import { cp, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { writeSafetensors } from '@dwm/core-tensor';
+import { writeSafetensors } from '@dwm/core-tensor/files';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
 import { ALL_RESIDENT, clipPsnr } from '@dwm/dwm-model';
 import { fromFieldOfView } from '@dwm/renderer';

@@ -6,16 +6,14 @@ import {
   type DeviceTensor,
   input,
   type KernelWork,
-  measurePeaks,
-  type Peaks,
   PlanTooLargeError,
   type Precision,
   parameter,
   planProgram,
-  selfTestOnFirstUse,
   trace,
   workByKernel,
 } from '@dwm/core-tensor';
+import { measurePeaks, type Peaks, selfTestOnFirstUse } from '@dwm/core-tensor/tune';
 import { GOLDEN, type GoldenCheck, worstOf } from './golden.ts';
 import { filled, kernelWork, NETWORK_BYTES, network, type Work } from './work.ts';
 

@@ -1,5 +1,5 @@
 /** The run as a Markdown page. */
-import type { Peaks } from '@dwm/core-tensor';
+import type { Peaks } from '@dwm/core-tensor/tune';
 import type { Options } from '../options.ts';
 import { type Row, ratioText } from '../rows.ts';
 import { nameOf } from './terminal.ts';

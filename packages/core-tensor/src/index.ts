@@ -2,8 +2,6 @@
 export {
   axisSamples,
   bytesOf,
-  type Choice,
-  Decisions,
   type DType,
   elementCount,
   isPacked,
@@ -21,7 +19,6 @@ export {
   type OpenOptions,
 } from './device/device.ts';
 export * from './device/errors.ts';
-export * from './device/probe.ts';
 export * from './device-tensor.ts';
 export * from './errors.ts';
 export { checkpoint } from './grad/checkpoint.ts';
@@ -76,7 +73,6 @@ export {
 } from './plan/plan.ts';
 export { type KernelWork, workByKernel } from './plan/work-by-kernel.ts';
 export * from './program.ts';
-export * from './safetensors/index.ts';
 export { type HostData, spec, type TensorSpec } from './spec.ts';
 export {
   type Cost,
@@ -87,16 +83,3 @@ export {
   type Target,
   Tensor,
 } from './tensor.ts';
-export { oneLine, printable, printableJson, quote } from './text.ts';
-export { openTensorFile, openTorchFile, readTorchFile, writeTorchFile } from './torch-file/index.ts';
-export { beforeUse } from './tune/before-use.ts';
-export * from './tune/first-use.ts';
-export * from './tune/self-test.ts';
-export * from './tune/tune.ts';
-export {
-  type BinaryFile,
-  crc32,
-  inflateExactly,
-  readZipDirectory,
-  readZipEntry,
-} from './zip.ts';

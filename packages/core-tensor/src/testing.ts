@@ -3,7 +3,7 @@
 import type { Device } from './device/device.ts';
 import { watchPrograms } from './tune/before-use.ts';
 
-export { type GgufTensor, toGguf, writeGguf } from './gguf/testing.ts';
+export { type GgufTensor, toGguf, writeGguf } from './files/gguf/testing.ts';
 
 /** Starts to count the distinct kernels for matrix units in the programs of a device; tells how many. */
 export function countMatrixKernels(device: Device): () => number {

@@ -1,14 +1,12 @@
 /** `@dwm/core-tensor/node` in a page: the browser's device, and files by URL. */
+import { type Device, type OpenOptions, openBrowserDevice } from '@dwm/core-tensor';
 import {
-  type Device,
   type ModelFolder,
-  type OpenOptions,
-  openBrowserDevice,
   openSafetensors,
   openUrl,
   type SafetensorsTensor,
   urlFolder,
-} from '@dwm/core-tensor';
+} from '@dwm/core-tensor/files';
 
 /** A test that asks for what only Node has is skipped. */
 export class NotInBrowser extends Error {

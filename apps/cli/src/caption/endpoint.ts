@@ -1,5 +1,6 @@
 /** One question to a chat endpoint that speaks OpenAI's form: llama.cpp's server, vLLM, Ollama and their like. */
-import { DwmError, isObject } from '@dwm/core-tensor';
+import { DwmError } from '@dwm/core-tensor';
+import { isObject } from '@dwm/core-tensor/files';
 
 export interface Endpoint {
   /** Base URL, up to `/v1`. */

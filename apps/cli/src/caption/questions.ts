@@ -1,6 +1,6 @@
 /** What is asked: a caption for the frames of a clip, or a caption in other words. */
 import { join } from 'node:path';
-import { isObject } from '@dwm/core-tensor';
+import { isObject } from '@dwm/core-tensor/files';
 import { readRegularText } from '@dwm/core-tensor/node';
 import { encodePng, type Frames, frameAt } from '@dwm/media/node';
 import type { Content, Message } from './endpoint.ts';

@@ -4,8 +4,9 @@
  * under the caption of the one that pulls; what it makes of them is compared with what happens in the simulation.
  */
 import { join } from 'node:path';
-import { beforeUse, type Device } from '@dwm/core-tensor';
+import type { Device } from '@dwm/core-tensor';
 import { withOutput } from '@dwm/core-tensor/node';
+import { beforeUse } from '@dwm/core-tensor/tune';
 import { readModelShapes } from '@dwm/dwm-model';
 import { contactSheet, sideBySide, writePng, writeVideo } from '@dwm/media/node';
 import { type Action, LEAVES_ALL, LEFT_TO_PHYSICS, ROOMS } from '@dwm/synth';

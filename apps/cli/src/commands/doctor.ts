@@ -1,7 +1,8 @@
 /** `dwm doctor`: what this machine can run, how fast, and what is missing. */
 
-import { Decisions, DwmError } from '@dwm/core-tensor';
+import { DwmError } from '@dwm/core-tensor';
 import { doctorReport, loadTuning, openNodeDevice, tuneCachePath } from '@dwm/core-tensor/node';
+import { Decisions } from '@dwm/core-tensor/tune';
 import {
   DEFAULTS,
   type ModelShapes,

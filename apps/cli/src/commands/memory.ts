@@ -1,5 +1,6 @@
 /** `dwm memory`: what a run takes on a device, stage by stage, from configurations and headers alone. */
-import { InvalidArgumentError, type ModelFolder } from '@dwm/core-tensor';
+import { InvalidArgumentError } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
 import { cacheKind, DEFAULTS, loraBytes, PLAN_DEVICES, planClips, readModelShapes } from '@dwm/dwm-model';
 import { type Command, Option } from 'commander';
 import { givenLora, openFineTuned, withTransformer } from '../generate/check.ts';

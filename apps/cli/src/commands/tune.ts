@@ -1,15 +1,16 @@
 /** `dwm tune`: measures the kernels' variants at a model's shapes on this device, and keeps the fastest. */
+
+import type { Device } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
+import { loadTuning, openNodeDevice, resetTuning, saveTuning, tuneCachePath } from '@dwm/core-tensor/node';
 import {
   type Choice,
-  type Device,
-  type ModelFolder,
   questionsOf,
   selfTest,
   type Tuned,
   type TuneProgress,
   tune,
-} from '@dwm/core-tensor';
-import { loadTuning, openNodeDevice, resetTuning, saveTuning, tuneCachePath } from '@dwm/core-tensor/node';
+} from '@dwm/core-tensor/tune';
 import {
   DEFAULTS,
   type ModelShapes,

@@ -1,6 +1,7 @@
 /** A model folder as methods of an evaluation: its clips, its ablations, and how well its VAE can show the truth. */
 import { basename, resolve } from 'node:path';
-import { type Device, evaluate, type ModelFolder, type Precision } from '@dwm/core-tensor';
+import { type Device, evaluate, type Precision } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
 import {
   type Distance,
   type DwmPipeline,

@@ -4,7 +4,8 @@
  */
 import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
 import { openDirectory, openPath } from '@dwm/core-tensor/node';
 import {
   closeLora,

@@ -1,7 +1,8 @@
 /** A clip whose denoising fits on the device and whose decoding does not, and what `--resume` makes of it. */
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Device, OutOfMemoryError, toFloat32 } from '@dwm/core-tensor';
+import { Device, OutOfMemoryError } from '@dwm/core-tensor';
+import { toFloat32 } from '@dwm/core-tensor/files';
 import { readSafetensors } from '@dwm/core-tensor/node';
 import { writePng } from '@dwm/media/node';
 import { Command } from 'commander';

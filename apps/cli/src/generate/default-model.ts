@@ -4,7 +4,8 @@
  */
 import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
-import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
 import { openDirectory } from '@dwm/core-tensor/node';
 import { familyOf, type ModelFamily, modelFiles, type RunSettings, readRunSettings } from '@dwm/dwm-model';
 import type { Reporter } from '../report.ts';

@@ -1,6 +1,7 @@
 /** Reading what a clip is made from: videos or folders of frames, captions, tensors. */
 import { readFile } from 'node:fs/promises';
-import { InvalidFileError, type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import { type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor/files';
 import { fileProblem, readRegularText, readSafetensors } from '@dwm/core-tensor/node';
 import type { Draws, FamilyDefaults, LatentSize, PromptEmbeds } from '@dwm/dwm-model';
 import {

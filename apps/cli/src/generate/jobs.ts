@@ -4,7 +4,8 @@
  */
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, relative, sep } from 'node:path';
-import { InvalidArgumentError, InvalidFileError, quote } from '@dwm/core-tensor';
+import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
+import { quote } from '@dwm/core-tensor/files';
 import { fileProblem, reach, readRegularText } from '@dwm/core-tensor/node';
 import { whole } from '../work/place.ts';
 import { numpyOrder } from './numpy-order.ts';

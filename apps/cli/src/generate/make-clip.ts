@@ -1,7 +1,7 @@
 /** One clip from its inputs: made, written and recorded. */
 import { rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { beforeUse } from '@dwm/core-tensor';
+import { beforeUse } from '@dwm/core-tensor/tune';
 import {
   handCoverage,
   handWarning,

@@ -1,7 +1,7 @@
 /** Writing a generated clip: the video, comparisons, a contact sheet and the record of how it was made. */
 import { mkdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { isObject } from '@dwm/core-tensor';
+import { isObject } from '@dwm/core-tensor/files';
 import { readRegularText, saveSafetensors, whileLocked, writeFileAtomic } from '@dwm/core-tensor/node';
 import type { Generated } from '@dwm/dwm-model';
 import { contactSheet, type Frames, writePng, writeVideo } from '@dwm/media/node';

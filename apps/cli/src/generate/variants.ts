@@ -1,6 +1,7 @@
 /** One scene with several hands, from the original's manifest: what each of them would do. */
 import { basename, extname, join } from 'node:path';
-import { InvalidFileError, isObject, quote } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import { isObject, quote } from '@dwm/core-tensor/files';
 import { readJsonFile } from '@dwm/core-tensor/node';
 import { belowRoot, type Folders, type Job, jobOfVideo } from './jobs.ts';
 

@@ -1,7 +1,7 @@
 /** `dwm generate` with a folder of Wan's, as a user runs it, against the original's own run. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor';
+import { type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor/files';
 import { readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
 import { relativeError } from '@dwm/core-tensor/testing';
 import { writePng } from '@dwm/media/node';

@@ -1,5 +1,6 @@
 /** Parquet files, a row group at a time. */
-import { InvalidFileError, quote } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import { quote } from '@dwm/core-tensor/files';
 import { openPath } from '@dwm/core-tensor/node';
 import {
   type AsyncBuffer,

@@ -1,5 +1,6 @@
 /** A model on its device, in the fastest way that fits there: planned, and said, before any weight is read. */
-import type { Device, ModelFolder } from '@dwm/core-tensor';
+import type { Device } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
 import {
   DECODES_ONLY,
   DwmPipeline,

@@ -1,6 +1,7 @@
 /** What a plan is made for: a device that is named, or the one of this machine. */
-import { type Device, measureFlops } from '@dwm/core-tensor';
+import type { Device } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
+import { measureFlops } from '@dwm/core-tensor/tune';
 import { type PlanTarget, planDevice, targetOf } from '@dwm/dwm-model';
 
 /** Share of the measured peak that a run reaches: docs/performance.md has it for the kernels. */

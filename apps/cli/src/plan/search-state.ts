@@ -1,5 +1,6 @@
 /** Where an earlier search of the same options stopped. */
-import { InvalidArgumentError, InvalidFileError, isObject } from '@dwm/core-tensor';
+import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
+import { isObject } from '@dwm/core-tensor/files';
 import { readJsonFile } from '@dwm/core-tensor/node';
 import { type CemState, startSearch } from '@dwm/dwm-model';
 import { exists } from '../generate/files.ts';

@@ -1,7 +1,7 @@
 /** What results depend on beside what was asked for. Times and places of files differ from machine to machine. */
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { ModelFolder } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
 import { modelFiles } from '@dwm/dwm-model';
 import { hashFile } from '@dwm/dwm-model/node';
 

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { appendFile, mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { isObject } from '@dwm/core-tensor';
+import { isObject } from '@dwm/core-tensor/files';
 import { isAlive, type Lock, tryLock, writeFileAtomic } from '@dwm/core-tensor/node';
 
 /** One item of work. */

@@ -1,5 +1,7 @@
 /** Files that the visitor dropped or picked, with their paths: read where they lie, by ranges. */
-import { blobSource, checkInside, InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
+
+import { InvalidFileError } from '@dwm/core-tensor';
+import { blobSource, checkInside, type ModelFolder } from '@dwm/core-tensor/files';
 
 export interface DroppedFile {
   /** From the dropped folder, e.g. `vae/config.json`. */

@@ -3,7 +3,9 @@
  * back by ranges, so that a checkpoint of any size passes through a few megabytes of memory. A folder counts only
  * once its `manifest.json` is written, which comes last.
  */
-import { blobSource, checkInside, DwmError, InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
+
+import { DwmError, InvalidFileError } from '@dwm/core-tensor';
+import { blobSource, checkInside, type ModelFolder } from '@dwm/core-tensor/files';
 import type { Manifest } from './manifest.ts';
 
 const FOLDER = 'models';

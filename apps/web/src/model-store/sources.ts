@@ -2,7 +2,8 @@
  * Where a model comes from, made into a folder that the engine reads by ranges: the one served beside the page,
  * files the visitor dropped, an address, or one that was kept before.
  */
-import { DwmError, InvalidFileError, type ModelFolder, urlFolder } from '@dwm/core-tensor';
+import { DwmError, InvalidFileError } from '@dwm/core-tensor';
+import { type ModelFolder, urlFolder } from '@dwm/core-tensor/files';
 import { modelFiles } from '@dwm/dwm-model';
 import { type DroppedFile, droppedFolder } from './dropped.ts';
 import type { Manifest } from './manifest.ts';

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { toFloat32 } from '@dwm/core-tensor';
+import { toFloat32 } from '@dwm/core-tensor/files';
 import { openDirectory, openNodeDevice, readSafetensors } from '@dwm/core-tensor/node';
 import { ALL_RESIDENT, DwmPipeline, RunTooLargeError } from '@dwm/dwm-model';
 import { expect, test } from 'vitest';

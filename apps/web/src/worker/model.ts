@@ -1,5 +1,6 @@
 /** The loaded model with what the page needs to know of it, and the size of run that it was made for. */
-import { type Device, type ModelFolder, openSafetensors, type Precision, toFloat32 } from '@dwm/core-tensor';
+import type { Device, Precision } from '@dwm/core-tensor';
+import { type ModelFolder, openSafetensors, toFloat32 } from '@dwm/core-tensor/files';
 import {
   DwmPipeline,
   knowsOnly,

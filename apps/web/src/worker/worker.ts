@@ -1,11 +1,7 @@
 /** The engine: everything that touches the device happens here, off the page's thread. */
-import {
-  type Device,
-  DwmError,
-  type ModelFolder,
-  openBrowserDevice,
-  selfTestOnFirstUse,
-} from '@dwm/core-tensor';
+import { type Device, DwmError, openBrowserDevice } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
+import { selfTestOnFirstUse } from '@dwm/core-tensor/tune';
 import { droppedFolder } from '../model-store/dropped.ts';
 import { forget, listKept } from '../model-store/opfs.ts';
 import { openModel } from '../model-store/sources.ts';

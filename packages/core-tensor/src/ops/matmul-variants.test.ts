@@ -17,9 +17,9 @@ import {
 } from '@dwm/kernels-wgsl';
 import { MATMUL_SHAPES, matmulReference, scaledReference } from '@dwm/kernels-wgsl/testing';
 import { describe, expect, test } from 'vitest';
+import { toFloat16, toFloat32 } from '../files/safetensors/convert.ts';
 import { grad } from '../grad/grad.ts';
 import { openNodeDevice } from '../node/index.ts';
-import { toFloat16, toFloat32 } from '../safetensors/convert.ts';
 import { input, record, type Tensor } from '../tensor.ts';
 import { randomNormals, relativeError, seeded } from '../testing.ts';
 import { quantizedMatmul } from './matmul.ts';

@@ -13,9 +13,9 @@ import {
 import type { Device } from '../device/device.ts';
 import { DeviceLostError } from '../device/errors.ts';
 import { DeviceTensor } from '../device-tensor.ts';
+import { toBfloat16, toFloat16 } from '../files/safetensors/convert.ts';
 import { planProgram } from '../plan/plan.ts';
 import { Program, trace } from '../program.ts';
-import { toBfloat16, toFloat16 } from '../safetensors/convert.ts';
 import { type HostData, parameter, record, spec, type Tensor } from '../tensor.ts';
 import { randomNormals, relativeError, seeded } from '../testing.ts';
 import { type Planning, setSelfTest } from './before-use.ts';

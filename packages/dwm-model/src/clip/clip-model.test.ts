@@ -4,7 +4,7 @@ import {
   toFloat16,
   toFloat32,
   writeSafetensors,
-} from '@dwm/core-tensor';
+} from '@dwm/core-tensor/files';
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import { randomNormals, relativeError, seeded } from '@dwm/core-tensor/testing';
 import { afterAll, describe, expect, test } from 'vitest';

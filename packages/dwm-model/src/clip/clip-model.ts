@@ -6,13 +6,12 @@ import {
   compile,
   type Device,
   InvalidFileError,
-  type ModelFolder,
-  openCheckpoint,
   type Program,
   spec,
   type Tensor,
   type TensorSpec,
 } from '@dwm/core-tensor';
+import { type ModelFolder, openCheckpoint } from '@dwm/core-tensor/files';
 import type { MetricClip } from '../metrics/index.ts';
 import { readJson } from '../weights/config.ts';
 import { loadParameters, type Parameters } from '../weights/parameters.ts';

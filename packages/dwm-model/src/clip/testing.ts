@@ -1,5 +1,5 @@
 /** A CLIP folder with made-up weights, in the layout of transformers: small, and odd wherever a size may be. */
-import { type SafetensorsTensor, writeSafetensors } from '@dwm/core-tensor';
+import { type SafetensorsTensor, writeSafetensors } from '@dwm/core-tensor/files';
 import { seeded } from '@dwm/core-tensor/testing';
 import { readClipConfig } from './config.ts';
 import { clipParameters } from './parameters.ts';

@@ -1,5 +1,6 @@
 /** The tokenizer of a CLIP folder: `tokenizer.json`, or `vocab.json` with `merges.txt`. */
-import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
 import * as z from 'zod';
 import { readJson } from '../weights/config.ts';
 import { readKnown } from './config.ts';

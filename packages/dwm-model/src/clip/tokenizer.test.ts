@@ -1,4 +1,4 @@
-import { filesFolder } from '@dwm/core-tensor';
+import { filesFolder } from '@dwm/core-tensor/files';
 import { expect, test } from 'vitest';
 import { madeUpVocabulary } from './testing.ts';
 import { ClipTokenizer } from './tokenizer.ts';

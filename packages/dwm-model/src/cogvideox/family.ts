@@ -2,7 +2,8 @@
  * CogVideoX with DWM's conditions, in diffusers' layout: `transformer/`, `vae/`, `scheduler/`, `text_encoder/`,
  * `tokenizer/`.
  */
-import { InvalidFileError, type ModelFolder, subfolder } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import { type ModelFolder, subfolder } from '@dwm/core-tensor/files';
 import type { LoadedTransformer, ModelFamily, ModelShapes } from '../families/family.ts';
 import { quantizable, quantized, Symbols, stackShapes, storedAs, textShapes } from '../families/symbols.ts';
 import { makeConditioning } from '../pipeline/conditioning.ts';

@@ -1,5 +1,5 @@
 /** The files that a model in diffusers' layout consists of. */
-import type { ModelFolder } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
 import { ModelFileList } from '../weights/model-files.ts';
 
 const OPTIONAL = ['model_index.json', 'generation.json', 'prompt_embeds.safetensors'];

@@ -1,5 +1,6 @@
 /** T5 with its tokenizer; padding is attended to. */
-import { type Device, type ModelFolder, subfolder } from '@dwm/core-tensor';
+import type { Device } from '@dwm/core-tensor';
+import { type ModelFolder, subfolder } from '@dwm/core-tensor/files';
 import type { LoadProgress, TextReader, TextWeights } from '../families/family.ts';
 import { readT5Config } from '../text-encoder/config.ts';
 import { openEncoder } from '../text-encoder/llama-names.ts';

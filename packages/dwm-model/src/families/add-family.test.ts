@@ -1,18 +1,7 @@
 /** A family as docs/add-a-model.md has it, of one weight: its prediction is the noisy latents times that. */
 import { join } from 'node:path';
-import {
-  bytesSource,
-  type Device,
-  DeviceTensor,
-  type ModelFolder,
-  mul,
-  openCheckpoint,
-  reshape,
-  slice,
-  spec,
-  type Tensor,
-  writeSafetensors,
-} from '@dwm/core-tensor';
+import { type Device, DeviceTensor, mul, reshape, slice, spec, type Tensor } from '@dwm/core-tensor';
+import { bytesSource, type ModelFolder, openCheckpoint, writeSafetensors } from '@dwm/core-tensor/files';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { COGVIDEOX } from '../cogvideox/family.ts';

@@ -3,7 +3,9 @@
  * its conditions are made of. Pipeline, trainer, planner, commands and page know families through this and nothing
  * else; docs/add-a-model.md says how to add one.
  */
-import type { ByteSource, Device, ModelFolder, Precision, Tensor, TensorSpec } from '@dwm/core-tensor';
+
+import type { Device, Precision, Tensor, TensorSpec } from '@dwm/core-tensor';
+import type { ByteSource, ModelFolder } from '@dwm/core-tensor/files';
 import type { Conditioning, ConditioningSource, ConditioningTools } from '../pipeline/conditioning.ts';
 import type { Scheduler, SchedulerName } from '../schedulers/index.ts';
 import type { T5Config } from '../text-encoder/config.ts';

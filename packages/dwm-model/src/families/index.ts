@@ -1,5 +1,6 @@
 /** The model families, and which of them a folder is of. */
-import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
 import { COGVIDEOX } from '../cogvideox/family.ts';
 import { isWan, WAN_TYPES } from '../wan/files.ts';
 import type { ModelFamily } from './family.ts';

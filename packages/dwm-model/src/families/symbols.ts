@@ -1,6 +1,6 @@
 /** Weights that are names and shapes only, for plans. */
+
 import {
-  type Checkpoint,
   type DeviceTensor,
   type DType,
   InvalidArgumentError,
@@ -8,17 +8,15 @@ import {
   input,
   isPacked,
   type KernelTarget,
-  type ModelFolder,
-  openCheckpoint,
   type Plan,
   type Precision,
   planProgram,
   spec,
-  subfolder,
   type Tensor,
   type TensorSpec,
   trace,
 } from '@dwm/core-tensor';
+import { type Checkpoint, type ModelFolder, openCheckpoint, subfolder } from '@dwm/core-tensor/files';
 import { readT5Config, type T5Config } from '../text-encoder/config.ts';
 import { openEncoder } from '../text-encoder/llama-names.ts';
 import { isT5Outer, t5BlockPrefix, t5Encoder, t5Parameters } from '../text-encoder/network.ts';

@@ -1,12 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  bytesSource,
-  type Device,
-  InvalidArgumentError,
-  type ModelFolder,
-  OutOfMemoryError,
-} from '@dwm/core-tensor';
+import { type Device, InvalidArgumentError, OutOfMemoryError } from '@dwm/core-tensor';
+import { bytesSource, type ModelFolder } from '@dwm/core-tensor/files';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { targetOf } from '../memory/index.ts';

@@ -3,7 +3,8 @@
  * against what a device that computes nothing is asked for.
  */
 import { join } from 'node:path';
-import { bytesSource, type Device, DeviceTensor, type ModelFolder } from '@dwm/core-tensor';
+import { type Device, DeviceTensor } from '@dwm/core-tensor';
+import { bytesSource, type ModelFolder } from '@dwm/core-tensor/files';
 import { openDirectory } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { openWithoutWork } from '../../tests/fixtures/no-work.ts';

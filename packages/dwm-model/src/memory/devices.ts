@@ -1,13 +1,9 @@
 /**
  * Devices that a run can be planned for without having one: what they report to WebGPU, their memory and their pace.
  */
-import {
-  Decisions,
-  type Device,
-  type DeviceCaps,
-  InvalidArgumentError,
-  type KernelTarget,
-} from '@dwm/core-tensor';
+
+import { type Device, type DeviceCaps, InvalidArgumentError, type KernelTarget } from '@dwm/core-tensor';
+import { Decisions } from '@dwm/core-tensor/tune';
 
 /** How fast a device is expected to be. */
 export interface Pace {

@@ -7,7 +7,8 @@
  */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Device, InvalidArgumentError, InvalidFileError, readTorchFile } from '@dwm/core-tensor';
+import { type Device, InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
+import { readTorchFile } from '@dwm/core-tensor/files';
 import { fileProblem, readRegularFile } from '@dwm/core-tensor/node';
 import { LPIPS_NETWORKS, Lpips, type LpipsNetwork, type WeightFile } from '../metrics/index.ts';
 

@@ -2,8 +2,8 @@
  * A denoising call block by block: for devices that do not hold the whole transformer, or not both halves of guidance
  * at once, and for runs that leave blocks out. What comes before and after the blocks is there only while it runs.
  */
+
 import {
-  beforeUse,
   type Device,
   DeviceTensor,
   type KernelTarget,
@@ -16,6 +16,7 @@ import {
   type TensorSpec,
   trace,
 } from '@dwm/core-tensor';
+import { beforeUse } from '@dwm/core-tensor/tune';
 import type { DenoisingNetwork, NetworkState } from '../families/family.ts';
 import { type BlockFunction, type LoopState, ownBytes, planBlock, runBlocks } from '../weights/block-loop.ts';
 import { specBytes } from '../weights/block-stream.ts';

@@ -1,5 +1,6 @@
 /** DWM's transformer from a model folder: the network it was saved as, or an inpainting base made into it. */
-import { type Device, InvalidFileError, type ModelFolder, openCheckpoint } from '@dwm/core-tensor';
+import { type Device, InvalidFileError } from '@dwm/core-tensor';
+import { type ModelFolder, openCheckpoint } from '@dwm/core-tensor/files';
 import type { LoadedTransformer, LoadTransformerOptions } from '../families/family.ts';
 import {
   blockPrefix,

@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { type Device, DeviceTensor, toFloat32 } from '@dwm/core-tensor';
+import { type Device, DeviceTensor } from '@dwm/core-tensor';
+import { toFloat32 } from '@dwm/core-tensor/files';
 import { openDirectory, openNodeDevice, readSafetensors } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openWithoutWork } from '../../tests/fixtures/no-work.ts';

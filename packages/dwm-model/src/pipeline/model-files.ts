@@ -1,5 +1,5 @@
 /** The files that a model consists of, found by asking for each: a server has no listing. */
-import type { ModelFolder } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
 import { familyOf } from '../families/index.ts';
 
 /**

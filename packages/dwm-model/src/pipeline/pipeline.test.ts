@@ -1,14 +1,8 @@
 import { cp, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  type Device,
-  DeviceTensor,
-  InvalidArgumentError,
-  InvalidFileError,
-  type SafetensorsTensor,
-  toFloat32,
-} from '@dwm/core-tensor';
+import { type Device, DeviceTensor, InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
+import { type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor/files';
 import { openDirectory, openNodeDevice, readSafetensors } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { decodeVideo } from '../video/codec.ts';

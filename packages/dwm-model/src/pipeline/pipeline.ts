@@ -5,14 +5,8 @@
  *     static, hands -> VAE encoder -> condition latents ---+-> denoiser x steps -> VAE decoder -> video
  *     seed -> latents -------------------------------------+
  */
-import {
-  type Device,
-  evaluate,
-  InvalidArgumentError,
-  type ModelFolder,
-  type Precision,
-  parameter,
-} from '@dwm/core-tensor';
+import { type Device, evaluate, InvalidArgumentError, type Precision, parameter } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
 import type {
   DenoisingNetwork,
   DistilledLora,

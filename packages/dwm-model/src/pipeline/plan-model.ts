@@ -2,7 +2,8 @@
  * Plans everything that `generate` runs for a model from its configuration alone: no weight is read, nothing is
  * allocated. For tuning, which wants the shapes of the kernels, and for what a machine could run.
  */
-import type { Device, ModelFolder, Plan, Precision } from '@dwm/core-tensor';
+import type { Device, Plan, Precision } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
 import { cogVideoXShapes } from '../cogvideox/family.ts';
 import type { ModelShapes } from '../families/family.ts';
 import { familyOf } from '../families/index.ts';

@@ -2,7 +2,8 @@
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Device, randomReference, type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor';
+import { type Device, randomReference } from '@dwm/core-tensor';
+import { type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor/files';
 import { openDirectory, openNodeDevice, readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
 import { relativeError, toGguf, writeGguf } from '@dwm/core-tensor/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';

@@ -2,7 +2,8 @@
  * What a model was made for: size, length and sampling, in `generation.json` beside its parts. The published models
  * have no such file; theirs are the original's defaults.
  */
-import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
 import * as z from 'zod';
 import { familyOf } from '../families/index.ts';
 import { readConfig, readJson } from '../weights/config.ts';

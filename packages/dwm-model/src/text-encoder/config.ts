@@ -3,7 +3,9 @@
  * which come without one. Keys that change numbers are honoured, or refused
  * where only one value is supported; keys of training, generation and the decoder are accepted and unused.
  */
-import { type Checkpoint, InvalidFileError } from '@dwm/core-tensor';
+
+import { InvalidFileError } from '@dwm/core-tensor';
+import type { Checkpoint } from '@dwm/core-tensor/files';
 import * as z from 'zod';
 import { layerCount, readConfig } from '../weights/config.ts';
 

@@ -2,7 +2,8 @@
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { bytesSource, type Device, openGguf, type SafetensorsTensor, subfolder } from '@dwm/core-tensor';
+import type { Device } from '@dwm/core-tensor';
+import { bytesSource, openGguf, type SafetensorsTensor, subfolder } from '@dwm/core-tensor/files';
 import { openDirectory, openNodeDevice, readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
 import { type GgufTensor, relativeError, toGguf, writeGguf } from '@dwm/core-tensor/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';

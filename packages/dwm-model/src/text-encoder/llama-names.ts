@@ -2,7 +2,7 @@
  * The encoder of T5 or umT5 as GGUF files have it: under llama.cpp's names, perhaps beside a decoder, its tables
  * quantized like everything else. Here it gets the names of transformers, and tables, of which rows are read, are f32.
  */
-import { type Checkpoint, type ModelFolder, openCheckpoint, type TensorEntry } from '@dwm/core-tensor';
+import { type Checkpoint, type ModelFolder, openCheckpoint, type TensorEntry } from '@dwm/core-tensor/files';
 
 const TOKENS = 'token_embd.weight';
 const OUTER: Readonly<Record<string, string>> = {

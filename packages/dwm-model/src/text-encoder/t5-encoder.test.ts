@@ -1,7 +1,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Device, type SafetensorsTensor, writeSafetensors } from '@dwm/core-tensor';
+import type { Device } from '@dwm/core-tensor';
+import { type SafetensorsTensor, writeSafetensors } from '@dwm/core-tensor/files';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
 import { relativeError } from '@dwm/core-tensor/testing';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';

@@ -1,17 +1,17 @@
 /** The text encoder of a model folder, from token ids to the embeddings that the transformer reads. */
+
 import {
-  type Checkpoint,
   compile,
   type Device,
   type DeviceTensor,
   InvalidArgumentError,
-  type ModelFolder,
   type Precision,
   type Program,
   spec,
   type Tensor,
   type TensorSpec,
 } from '@dwm/core-tensor';
+import type { Checkpoint, ModelFolder } from '@dwm/core-tensor/files';
 import { readJson } from '../weights/config.ts';
 import { loadParameters, type Parameters } from '../weights/parameters.ts';
 import { readT5Config, type T5Config } from './config.ts';

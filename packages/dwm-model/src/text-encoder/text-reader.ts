@@ -1,5 +1,6 @@
 /** A text encoder with its tokenizer: prompts in, embeddings out. */
-import type { Device, ModelFolder } from '@dwm/core-tensor';
+import type { Device } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
 import type { LoadProgress, TextReader, TextWeights } from '../families/family.ts';
 import { T5Tokenizer } from '../tokenizer/index.ts';
 import { type OpenedT5, T5Streamed } from './streamed.ts';

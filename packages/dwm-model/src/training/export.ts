@@ -4,18 +4,16 @@
  */
 import {
   add,
-  type Checkpoint,
   cast,
   type Device,
   type DeviceTensor,
   evaluate,
   InvalidFileError,
-  type ModelFolder,
   matmul,
   mul,
   parameter,
-  toFloat32,
 } from '@dwm/core-tensor';
+import { type Checkpoint, type ModelFolder, toFloat32 } from '@dwm/core-tensor/files';
 import { closeLora, LORA_FILE, NON_LORA_FILE, openLora } from '../weights/lora-files.ts';
 import { loraNames, wholeNames } from '../weights/lora-names.ts';
 import { loraScaleOf } from '../weights/merge-lora.ts';

@@ -3,13 +3,8 @@
  * linear layers named, and whole the tensors whose names match a pattern. Frozen weights stay as they were
  * loaded and get no gradient.
  */
-import {
-  elementCount,
-  InvalidArgumentError,
-  randomReference,
-  type Tensor,
-  toFloat32,
-} from '@dwm/core-tensor';
+import { elementCount, InvalidArgumentError, randomReference, type Tensor } from '@dwm/core-tensor';
+import { toFloat32 } from '@dwm/core-tensor/files';
 import type { Parameters } from '../weights/parameters.ts';
 import type { Weights } from '../weights/weights.ts';
 import { PackedLayout } from './packed.ts';

@@ -4,8 +4,8 @@
  *
  * A tensor of a clip is [1, frames, …]: what stretches give lies one after the other.
  */
+
 import {
-  beforeUse,
   bytesOf,
   type Device,
   DeviceTensor,
@@ -21,6 +21,7 @@ import {
   type TensorSpec,
   trace,
 } from '@dwm/core-tensor';
+import { beforeUse } from '@dwm/core-tensor/tune';
 import { ownBytes } from '../weights/block-loop.ts';
 import { specBytes } from '../weights/block-stream.ts';
 import type { Parameters } from '../weights/parameters.ts';

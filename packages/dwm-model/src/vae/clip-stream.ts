@@ -2,8 +2,8 @@
  * Encoder or decoder for clips that come a stretch at a time and have no end. Between stretches only the convolutions'
  * caches stay, so that memory does not grow, and the numbers are those of `ClipNetwork` for the same stretches.
  */
+
 import {
-  beforeUse,
   type Device,
   type DeviceTensor,
   type Plan,
@@ -11,6 +11,7 @@ import {
   type Tensor,
   type TensorSpec,
 } from '@dwm/core-tensor';
+import { beforeUse } from '@dwm/core-tensor/tune';
 import { cloneAll } from '../pipeline/scratch.ts';
 import { Turns } from '../pipeline/turns.ts';
 import type { ClipNetwork, PlannedStretch } from './clip-network.ts';

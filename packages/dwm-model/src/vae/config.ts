@@ -1,5 +1,6 @@
 /** `vae/config.json` of diffusers' AutoencoderKLCogVideoX. What it can say and the network cannot do is refused. */
-import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
 import * as z from 'zod';
 import { layerCount, readConfig, readJson } from '../weights/config.ts';
 

@@ -1,12 +1,6 @@
 /** The VAE of CogVideoX. */
-import {
-  type Device,
-  type DeviceTensor,
-  type ModelFolder,
-  openCheckpoint,
-  type Precision,
-  permute,
-} from '@dwm/core-tensor';
+import { type Device, type DeviceTensor, type Precision, permute } from '@dwm/core-tensor';
+import { type ModelFolder, openCheckpoint } from '@dwm/core-tensor/files';
 import { loadParameters, type Parameters } from '../weights/parameters.ts';
 import { ClipCodec } from './clip-codec.ts';
 import { ClipNetwork, type StretchNetwork } from './clip-network.ts';

@@ -5,7 +5,6 @@
 import {
   add,
   attention,
-  type Checkpoint,
   compile,
   concat,
   type Device,
@@ -20,6 +19,7 @@ import {
   spec,
   type Tensor,
 } from '@dwm/core-tensor';
+import type { Checkpoint } from '@dwm/core-tensor/files';
 import { denseLayer } from '../weights/layers.ts';
 import { loadParameters, type ParameterSpecs, type Parameters } from '../weights/parameters.ts';
 

@@ -1,12 +1,6 @@
 /** Wan 2.1 Fun InP with DWM's hands beside its own conditions: `WanFunInpaintHandConcatPipeline` of the original. */
-import {
-  type Device,
-  InvalidFileError,
-  type ModelFolder,
-  openCheckpoint,
-  type Precision,
-  subfolder,
-} from '@dwm/core-tensor';
+import { type Device, InvalidFileError, type Precision } from '@dwm/core-tensor';
+import { type ModelFolder, openCheckpoint, subfolder } from '@dwm/core-tensor/files';
 import type { LoadedTransformer, ModelFamily } from '../families/family.ts';
 import {
   allIn,

@@ -1,5 +1,6 @@
 /** Where a Wan model's parts lie: in Wan's own layout, in diffusers', or in DWM's mixture of them. */
-import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
 import { readJson } from '../weights/config.ts';
 import { firstThere, ModelFileList } from '../weights/model-files.ts';
 import { isWanConfig, readWanConfig, type WanConfig } from './transformer/config.ts';

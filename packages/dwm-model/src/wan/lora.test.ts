@@ -1,12 +1,12 @@
 /** DWM's own LoRA under everybody's names, and LightX2V's two layouts, on a made-up network, against sums worked out here. */
+
+import { type Device, DeviceTensor } from '@dwm/core-tensor';
 import {
   bytesSource,
-  type Device,
-  DeviceTensor,
   openSafetensors,
   type SafetensorsTensor,
   writeSafetensors,
-} from '@dwm/core-tensor';
+} from '@dwm/core-tensor/files';
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loraRemarks } from '../weights/lora-remarks.ts';

@@ -1,5 +1,6 @@
 /** umT5 with its tokenizer: padding is not attended to, and rows beyond a prompt's own tokens are zeros. */
-import { type Device, type ModelFolder, openTensorFile } from '@dwm/core-tensor';
+import type { Device } from '@dwm/core-tensor';
+import { type ModelFolder, openTensorFile } from '@dwm/core-tensor/files';
 import { openT5 } from '../cogvideox/text.ts';
 import type { LoadProgress, TextReader, TextWeights } from '../families/family.ts';
 import { umt5ConfigOf } from '../text-encoder/index.ts';

@@ -2,14 +2,8 @@
  * The weights of a network's blocks, of which the first stay on the device and the others come from the file each time
  * that they are needed: into one of two sets of buffers, while the block before computes on the other.
  */
-import {
-  bytesOf,
-  type Checkpoint,
-  type Device,
-  DeviceTensor,
-  elementCount,
-  type TensorSpec,
-} from '@dwm/core-tensor';
+import { bytesOf, type Device, DeviceTensor, elementCount, type TensorSpec } from '@dwm/core-tensor';
+import type { Checkpoint } from '@dwm/core-tensor/files';
 import type { Blocks } from './blocks.ts';
 import { deviceShape, fillTensor, type ParameterSpecs, Parameters, storedDtype } from './parameters.ts';
 

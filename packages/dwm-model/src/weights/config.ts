@@ -1,5 +1,6 @@
 /** Reading a `config.json`: strict about keys, so that a misspelt or foreign option is never passed over. */
-import { InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
 import * as z from 'zod';
 
 /** How many layers, or blocks of a level, a network has: a count that is listed in memory before any weight is read. */

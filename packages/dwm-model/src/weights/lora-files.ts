@@ -1,5 +1,5 @@
 /** The files of a LoRA: which they are called, opening and closing them, and what their headers tell. */
-import { type Checkpoint, type ModelFolder, openTensorFile } from '@dwm/core-tensor';
+import { type Checkpoint, type ModelFolder, openTensorFile } from '@dwm/core-tensor/files';
 import { readJson } from './config.ts';
 import { wholeNames } from './lora-names.ts';
 import { type LoraConfig, readLoraConfig } from './lora-scale.ts';

@@ -1,7 +1,8 @@
 /**
  * LoRAs of a made-up network of two layers, in every form that people have, against W + factor · B·A worked out here.
  */
-import { type Device, DeviceTensor, filesFolder, writeSafetensors } from '@dwm/core-tensor';
+import { type Device, DeviceTensor } from '@dwm/core-tensor';
+import { filesFolder, writeSafetensors } from '@dwm/core-tensor/files';
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startFromLora } from '../training/export.ts';

@@ -3,7 +3,8 @@
  * layer, in an `.alpha` tensor; for the file in the header (diffusers' `lora_adapter_metadata`, trainers' own keys), or
  * beside it in PEFT's `adapter_config.json`. Where nobody says, alpha is the rank, as in the original.
  */
-import { InvalidFileError, quote } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import { quote } from '@dwm/core-tensor/files';
 
 /** What a file, or the one beside it, says of the whole LoRA. */
 export interface LoraConfig {

@@ -1,18 +1,14 @@
 import { cp, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { compile, type Device, InvalidFileError, spec, type Tensor } from '@dwm/core-tensor';
 import {
-  compile,
-  type Device,
-  InvalidFileError,
   type ModelFolder,
   openCheckpoint,
   type SafetensorsTensor,
-  spec,
-  type Tensor,
   toFloat32,
   toNumbers,
-} from '@dwm/core-tensor';
+} from '@dwm/core-tensor/files';
 import { openDirectory, openNodeDevice, readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
 import { relativeError } from '@dwm/core-tensor/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

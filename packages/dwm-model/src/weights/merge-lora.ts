@@ -4,7 +4,6 @@
  */
 import {
   add,
-  type Checkpoint,
   cast,
   type Device,
   type DeviceTensor,
@@ -18,9 +17,8 @@ import {
   reshape,
   spec,
   type Tensor,
-  toFloat32,
-  toNumbers,
 } from '@dwm/core-tensor';
+import { type Checkpoint, toFloat32, toNumbers } from '@dwm/core-tensor/files';
 import { ownShape, widened } from './input-channels.ts';
 import type { LoraFiles } from './lora-files.ts';
 import { type LoraLayer, type LoraNames, loraNames, type NamingOptions, wholeNames } from './lora-names.ts';

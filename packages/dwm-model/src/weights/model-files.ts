@@ -1,5 +1,7 @@
 /** The files that a model consists of, found by asking for each: a server has no listing. */
-import { checkpointFiles, InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
+
+import { InvalidFileError } from '@dwm/core-tensor';
+import { checkpointFiles, type ModelFolder } from '@dwm/core-tensor/files';
 
 export async function firstThere(folder: ModelFolder, paths: readonly string[]): Promise<string | undefined> {
   for (const path of paths) if (await folder.exists(path)) return path;

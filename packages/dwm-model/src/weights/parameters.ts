@@ -5,7 +5,6 @@
  */
 import {
   bytesOf,
-  type Checkpoint,
   cast,
   type Device,
   DeviceTensor,
@@ -16,10 +15,10 @@ import {
   isPacked,
   parameter,
   permute,
-  type SafetensorsDtype,
   type Tensor,
   type TensorSpec,
 } from '@dwm/core-tensor';
+import type { Checkpoint, SafetensorsDtype } from '@dwm/core-tensor/files';
 import { withScales } from './quantized.ts';
 import { Rewriter } from './rewriter.ts';
 

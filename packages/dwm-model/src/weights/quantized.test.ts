@@ -5,18 +5,8 @@
 import { cp, mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import {
-  compile,
-  constant,
-  type Device,
-  evaluate,
-  type SafetensorsTensor,
-  spec,
-  type Tensor,
-  toFloat16,
-  toFloat32,
-  toNumbers,
-} from '@dwm/core-tensor';
+import { compile, constant, type Device, evaluate, spec, type Tensor } from '@dwm/core-tensor';
+import { type SafetensorsTensor, toFloat16, toFloat32, toNumbers } from '@dwm/core-tensor/files';
 import { openDirectory, openNodeDevice, readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
 import { randomNormals, relativeError, seeded } from '@dwm/core-tensor/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

@@ -2,8 +2,8 @@
  * Quantized weights of a network: beside `X.weight` in whole numbers or floats of a byte are `X.weight_scale` and
  * perhaps `X.weight_offset`, one for each group of a row. Checkpoints have all layouts under these names.
  */
+
 import {
-  type Checkpoint,
   type DType,
   InvalidFileError,
   isPacked,
@@ -11,6 +11,7 @@ import {
   quantizedMatmul,
   type Tensor,
 } from '@dwm/core-tensor';
+import type { Checkpoint } from '@dwm/core-tensor/files';
 import type { Weights } from './weights.ts';
 
 const SCALE = '_scale';

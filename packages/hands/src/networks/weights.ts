@@ -7,7 +7,8 @@
  * Names come from TensorFlow's graph. A tensor is found by its layer's name, and, where a layer has several, by its
  * shape.
  */
-import { InvalidFileError, toFloat32 } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import { toFloat32 } from '@dwm/core-tensor/files';
 
 /** The two files of a network. */
 export interface WeightFiles {

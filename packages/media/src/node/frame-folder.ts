@@ -1,7 +1,8 @@
 /** A folder of pictures as a video: one frame a file, in the order of their numbers. */
 import { readdir } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
-import { InvalidFileError, quote } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import { quote } from '@dwm/core-tensor/files';
 import type { DecodedFrame, OpenVideo, RgbImage } from '../index.ts';
 import { naturalOrder } from '../natural-order.ts';
 import { readImage } from './images.ts';

@@ -3,8 +3,8 @@
  * is licensed to its user and never part of this project; the published one is a pickle and must be converted once.
  */
 
-import type { BinaryFile } from '@dwm/core-tensor';
 import { InvalidFileError } from '@dwm/core-tensor';
+import type { BinaryFile } from '@dwm/core-tensor/files';
 import { openNpz, shapedArray } from '../trajectory/npy.ts';
 
 /** Vertices of a MANO mesh. */

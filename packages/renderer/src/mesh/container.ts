@@ -2,7 +2,8 @@
  * The outer shell of a glTF asset: a GLB's chunks or a .gltf's text, and the bytes its buffers and images
  * point to. Lengths are checked against what is there before anything is allocated.
  */
-import { InvalidFileError, quote } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import { quote } from '@dwm/core-tensor/files';
 
 const MAGIC = 0x46546c67;
 const JSON_CHUNK = 0x4e4f534a;

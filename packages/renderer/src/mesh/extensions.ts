@@ -2,7 +2,8 @@
  * Which of glTF's extensions the picture shows, and one line for each of the others that would change it. What is
  * left out is told by name, with the materials and nodes that have it, so that nobody finds out from the picture.
  */
-import { InvalidFileError, quote } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import { quote } from '@dwm/core-tensor/files';
 import type { Json } from './container.ts';
 import type { Fields } from './validate.ts';
 

@@ -1,5 +1,6 @@
 /** The pictures that materials use, their headers read so that a bomb is refused before it is decoded. */
-import { InvalidFileError, quote } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import { quote } from '@dwm/core-tensor/files';
 import { checkImageSize } from '@dwm/media';
 import type { Texture } from '@gltf-transform/core';
 import type { EncodedImage } from '../scene/scene.ts';

@@ -2,7 +2,7 @@
  * KTX 2.0 pictures (Khronos' KTX 2.0 specification). The header is read here, and every size in it is compared with
  * the bytes that are there, before a decoder sees any of them.
  */
-import { inflateExactly } from '@dwm/core-tensor';
+import { inflateExactly } from '@dwm/core-tensor/files';
 import { MAX_PIXELS } from '@dwm/media';
 import type { Pixels } from '../scene/scene.ts';
 import { inflateZstd } from '../zstd.ts';

@@ -3,7 +3,8 @@
  * glTF-Transform decodes accessors, compression and materials. The node tree is taken from the JSON itself:
  * glTF-Transform splits a node's matrix into translation, rotation and scale, which loses shear.
  */
-import { InvalidFileError, printable } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import { printable } from '@dwm/core-tensor/files';
 import { type Document, Logger, WebIO } from '@gltf-transform/core';
 import {
   EXTMeshoptCompression,

@@ -1,4 +1,4 @@
-import { bytesSource } from '@dwm/core-tensor';
+import { bytesSource } from '@dwm/core-tensor/files';
 import { expect, test } from 'vitest';
 import { compressedPly, inriaPly, randomCloud } from '../../tests/splat-files.ts';
 import { readSplats } from './read.ts';

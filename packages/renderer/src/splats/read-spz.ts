@@ -5,7 +5,9 @@
  * for each array. Its axes are right, up, back; we turn them to right, down, front as Niantic's own converter does,
  * so that a cloud is the same whether it comes from the PLY or from the .spz made of it.
  */
-import { type ByteSource, halfValues, InvalidFileError } from '@dwm/core-tensor';
+
+import { InvalidFileError } from '@dwm/core-tensor';
+import { type ByteSource, halfValues } from '@dwm/core-tensor/files';
 import { inflateZstd } from '../zstd.ts';
 import { allocateCloud, checkedCloud, type ShDegree, type SplatCloud, shCoefficients } from './cloud.ts';
 import type { ReadSplatOptions } from './read-options.ts';

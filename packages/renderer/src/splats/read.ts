@@ -1,5 +1,7 @@
 /** Splats from any of the formats we read, told apart by their first bytes, not by their names. */
-import { type ByteSource, InvalidFileError } from '@dwm/core-tensor';
+
+import { InvalidFileError } from '@dwm/core-tensor';
+import type { ByteSource } from '@dwm/core-tensor/files';
 import type { SplatCloud } from './cloud.ts';
 import { readPlyHeader } from './ply-header.ts';
 import { isCompressedPly, readCompressedPly } from './read-compressed-ply.ts';

@@ -1,7 +1,8 @@
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { bytesSource, InvalidFileError } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import { bytesSource } from '@dwm/core-tensor/files';
 import { seeded } from '@dwm/core-tensor/testing';
 import { decodeRgba } from '@dwm/media/node';
 import sharp from 'sharp';

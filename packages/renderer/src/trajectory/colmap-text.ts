@@ -1,5 +1,6 @@
 /** COLMAP's `cameras.txt` and `images.txt`: a line a camera, two lines an image, `#` begins a comment. */
-import { InvalidFileError, quote } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import { quote } from '@dwm/core-tensor/files';
 import { CAMERA_MODELS, USABLE_MODELS } from './colmap-cameras.ts';
 import type { ColmapCamera, ColmapImage } from './colmap-model.ts';
 import type { TextFile } from './fields.ts';

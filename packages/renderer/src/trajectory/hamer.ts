@@ -9,8 +9,8 @@
  * orient' = F R and transl' = F (s J_0 + cam_t) - s J_0.
  */
 
-import type { BinaryFile } from '@dwm/core-tensor';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
+import type { BinaryFile } from '@dwm/core-tensor/files';
 import type { Intrinsics } from '../camera/intrinsics.ts';
 import { cameraToWorld } from '../camera/pose.ts';
 import { fromMatrix3, toAxisAngle } from '../camera/rotation.ts';

@@ -10,7 +10,9 @@
  * hand is given for a left model; ours is the right one mirrored. The cameras are fisheyes: their poses are taken, with
  * a pinhole.
  */
-import { type BinaryFile, InvalidFileError } from '@dwm/core-tensor';
+
+import { InvalidFileError } from '@dwm/core-tensor';
+import type { BinaryFile } from '@dwm/core-tensor/files';
 import type { Intrinsics } from '../camera/intrinsics.ts';
 import { placedCamera, withAxes } from '../camera/pose.ts';
 import type { ManoModel } from '../mano/model.ts';

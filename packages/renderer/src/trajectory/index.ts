@@ -1,4 +1,4 @@
-export type { BinaryFile } from '@dwm/core-tensor';
+export type { BinaryFile } from '@dwm/core-tensor/files';
 export { type ColmapOptions, importColmap, importColmapBinary } from './colmap.ts';
 export { isColmapCameras, isColmapImages } from './colmap-binary.ts';
 export {

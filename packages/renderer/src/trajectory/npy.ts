@@ -3,15 +3,16 @@
  * read by its grammar, never evaluated, and the sizes must match the bytes. Arrays of Python objects are pickles,
  * programs to be run, and are refused. Format: numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
  */
+
+import { InvalidFileError } from '@dwm/core-tensor';
 import {
   type BinaryFile,
   bytesSource,
   halfValues,
-  InvalidFileError,
   quote,
   readZipDirectory,
   readZipEntry,
-} from '@dwm/core-tensor';
+} from '@dwm/core-tensor/files';
 
 /** A numeric array in C order. Integers beyond 2^53 are rounded. */
 export interface NpyArray {

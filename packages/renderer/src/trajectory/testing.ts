@@ -1,6 +1,7 @@
 /** Writes the files that the tests read: `.npz` as NumPy lays them out, and damaged copies of any file. */
 import { deflateRawSync } from 'node:zlib';
-import { crc32, DwmError } from '@dwm/core-tensor';
+import { DwmError } from '@dwm/core-tensor';
+import { crc32 } from '@dwm/core-tensor/files';
 
 export interface ArrayToSave {
   readonly descr: string;

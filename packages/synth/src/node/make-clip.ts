@@ -2,7 +2,8 @@
  * One clip from its seed to its files: simulate, draw, look at it, write. A device and its pipelines serve any number
  * of clips.
  */
-import { type Device, InvalidFileError, quote } from '@dwm/core-tensor';
+import { type Device, InvalidFileError } from '@dwm/core-tensor';
+import { quote } from '@dwm/core-tensor/files';
 import { readJsonFile, writeFileAtomic } from '@dwm/core-tensor/node';
 import { encodeVideo, type Frames, readVideo } from '@dwm/media/node';
 import { writeTransforms } from '@dwm/renderer';

@@ -2,7 +2,7 @@
 import { realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { InvalidFileError } from '../../errors.ts';
-import { checkInside, type ModelFolder } from '../../safetensors/model-folder.ts';
+import { checkInside, type ModelFolder } from '../../files/model-folder.ts';
 import { fileProblem, openPath } from './path-source.ts';
 import { reach } from './reach.ts';
 

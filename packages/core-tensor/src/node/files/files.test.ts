@@ -8,12 +8,7 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { InvalidArgumentError, InvalidFileError } from '../../errors.ts';
-import {
-  openCheckpoint,
-  type SafetensorsTensor,
-  toNumbers,
-  writeSafetensors,
-} from '../../safetensors/index.ts';
+import { openCheckpoint, type SafetensorsTensor, toNumbers, writeSafetensors } from '../../files/index.ts';
 import {
   openDirectory,
   openPath,
@@ -195,7 +190,7 @@ describe('streaming a checkpoint of 1 GiB', () => {
     const root = resolve(import.meta.dirname, '../..');
     const script = `
       import { openPath } from '${root}/node/files/path-source.ts';
-      import { openSafetensors } from '${root}/safetensors/checkpoint.ts';
+      import { openSafetensors } from '${root}/files/checkpoint.ts';
       const checkpoint = await openSafetensors(await openPath(${JSON.stringify(path)}));
       const before = process.memoryUsage().rss;
       let peak = 0, total = 0;

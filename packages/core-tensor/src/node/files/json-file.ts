@@ -1,6 +1,6 @@
 /** JSON files that an earlier run left. */
 import { InvalidFileError } from '../../errors.ts';
-import { parseJsonObject } from '../../safetensors/json.ts';
+import { parseJsonObject } from '../../files/json.ts';
 import { fileProblem, readRegularFile } from './path-source.ts';
 
 /**

@@ -2,7 +2,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { InvalidFileError } from '../../errors.ts';
-import { type ByteSource, checkRange } from '../../safetensors/byte-source.ts';
+import { type ByteSource, checkRange } from '../../files/byte-source.ts';
 
 /** One system call reads less than 2 GiB. */
 const MAX_READ_BYTES = 2 ** 30;

@@ -1,7 +1,7 @@
 /** Safetensors files by path: read whole (fixtures, LoRA) and written as a stream (checkpoints). */
-import { openSafetensors } from '../../safetensors/checkpoint.ts';
-import type { SafetensorsDtype, SafetensorsTensor } from '../../safetensors/dtypes.ts';
-import { checkDataLength, layoutSafetensors } from '../../safetensors/writer.ts';
+import { openSafetensors } from '../../files/checkpoint.ts';
+import type { SafetensorsDtype, SafetensorsTensor } from '../../files/safetensors/dtypes.ts';
+import { checkDataLength, layoutSafetensors } from '../../files/safetensors/writer.ts';
 import { writeFileAtomic } from './atomic-write.ts';
 import { openPath } from './path-source.ts';
 

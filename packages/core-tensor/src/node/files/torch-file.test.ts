@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type ByteSource, crc32, openTorchFile } from '../../index.ts';
+import { type ByteSource, crc32, openTorchFile } from '../../files/index.ts';
 import { openPath } from './path-source.ts';
 
 let folder: string;

@@ -1,4 +1,4 @@
-import type { SafetensorsTensor } from '@dwm/core-tensor';
+import type { SafetensorsTensor } from '@dwm/core-tensor/files';
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import { afterAll, describe, expect, test } from 'vitest';
 import { Lpips } from './lpips.ts';

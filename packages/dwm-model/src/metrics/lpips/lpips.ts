@@ -15,15 +15,14 @@ import {
   type Program,
   parameter,
   reshape,
-  type SafetensorsTensor,
   spec,
   sqrt,
   sub,
   sum,
   type Tensor,
   type TensorSpec,
-  toFloat32,
 } from '@dwm/core-tensor';
+import { type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor/files';
 import { checkSameSize, frameOf, type MetricClip } from '../clip.ts';
 import { BLOCK_CHANNELS, blocks, toBlockKernel, toBlocks } from './block.ts';
 import { convsOf, features, LAYERS, type LpipsNetwork, SMALLEST, tapChannels } from './networks.ts';

@@ -1,5 +1,5 @@
 /** Which names of a repository may become files here: those that every system keeps, and shows, as they are. */
-import { printable, quote } from '@dwm/core-tensor';
+import { printable, quote } from '@dwm/core-tensor/files';
 
 /** Devices of Windows, whatever their extension: opening `NUL.txt` there opens the device. */
 const DEVICE = /^(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\..*)?$/i;

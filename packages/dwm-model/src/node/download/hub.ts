@@ -1,5 +1,6 @@
 /** One model on the hub at one commit: its files with sizes and checksums, all checked before use. */
-import { InvalidArgumentError, quote, staysInside } from '@dwm/core-tensor';
+import { InvalidArgumentError } from '@dwm/core-tensor';
+import { quote, staysInside } from '@dwm/core-tensor/files';
 import * as z from 'zod';
 import type { Checksum } from './checksum.ts';
 import { DownloadError, HubStatusError } from './errors.ts';

@@ -6,14 +6,8 @@
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  type Checkpoint,
-  InvalidArgumentError,
-  InvalidFileError,
-  type SafetensorsDtype,
-  toFloat16,
-  toFloat32,
-} from '@dwm/core-tensor';
+import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
+import { type Checkpoint, type SafetensorsDtype, toFloat16, toFloat32 } from '@dwm/core-tensor/files';
 import {
   openDirectory,
   saveSafetensors,

@@ -5,14 +5,8 @@
  */
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  elementCount,
-  type HostData,
-  InvalidFileError,
-  quote,
-  type SafetensorsTensor,
-  type TensorSpec,
-} from '@dwm/core-tensor';
+import { elementCount, type HostData, InvalidFileError, type TensorSpec } from '@dwm/core-tensor';
+import { quote, type SafetensorsTensor } from '@dwm/core-tensor/files';
 import {
   reach,
   readJsonFile,

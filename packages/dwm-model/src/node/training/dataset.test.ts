@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import { readTorchFile } from '@dwm/core-tensor';
+import { readTorchFile } from '@dwm/core-tensor/files';
 import { openNodeDevice, readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseExperiment } from '../../training/config.ts';

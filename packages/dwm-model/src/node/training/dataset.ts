@@ -4,7 +4,8 @@
  */
 import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, sep } from 'node:path';
-import { InvalidFileError, quote } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import { quote } from '@dwm/core-tensor/files';
 import { fileProblem, reach, readRegularText } from '@dwm/core-tensor/node';
 import type { ExperimentConfig } from '../../training/config.ts';
 import { ENCODED_EXTENSIONS, encodedFile } from './encoded.ts';

@@ -11,10 +11,10 @@ import {
   philox4x32,
   reshape,
   spec,
-  subfolder,
   type Tensor,
   where,
 } from '@dwm/core-tensor';
+import { subfolder } from '@dwm/core-tensor/files';
 import type { LoadedTransformer } from '../../families/family.ts';
 import { allIn, Symbols, storedAs } from '../../families/symbols.ts';
 import { changedRegion, regionPsnr, sharpness } from '../../metrics/index.ts';

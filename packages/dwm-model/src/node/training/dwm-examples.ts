@@ -1,6 +1,7 @@
 /** Latents of triplets and the embeddings of their prompts, in the order of a run, and the rules for batches of them. */
 import { join } from 'node:path';
-import { type Device, evaluate, InvalidFileError, type ModelFolder, mul, subfolder } from '@dwm/core-tensor';
+import { type Device, evaluate, InvalidFileError, mul } from '@dwm/core-tensor';
+import { type ModelFolder, subfolder } from '@dwm/core-tensor/files';
 import type { DwmPipeline } from '../../pipeline/pipeline.ts';
 import { fromConfig } from '../../schedulers/index.ts';
 import type { ExperimentConfig } from '../../training/config.ts';

@@ -4,7 +4,8 @@
  * own before them, or what it made of those itself. Mode `inpaint`: the prior that all start from, on the videos and the
  * static videos of the same triplets.
  */
-import { type Device, InvalidFileError, type ModelFolder, openCheckpoint } from '@dwm/core-tensor';
+import { type Device, InvalidFileError } from '@dwm/core-tensor';
+import { type ModelFolder, openCheckpoint } from '@dwm/core-tensor/files';
 import { Symbols, storedAs } from '../../families/symbols.ts';
 import { dwmChannels, loadTransformer } from '../../pipeline/load-transformer.ts';
 import type { DwmPipeline } from '../../pipeline/pipeline.ts';

@@ -5,7 +5,8 @@
  */
 import { stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
-import { type Device, DeviceLostError, writeTorchFile } from '@dwm/core-tensor';
+import { type Device, DeviceLostError } from '@dwm/core-tensor';
+import { writeTorchFile } from '@dwm/core-tensor/files';
 import { isDiskFull, openDirectory, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
 import { familyOf } from '../../families/index.ts';
 import type { EncodeJob, Modality } from './encode-jobs.ts';

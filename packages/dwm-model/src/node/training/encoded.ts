@@ -3,15 +3,14 @@
  * or [F, 32, h, w], with or without a batch axis. Here they are always [32, F, h, w].
  */
 import { stat } from 'node:fs/promises';
+import { axisSamples, InvalidFileError } from '@dwm/core-tensor';
 import {
-  axisSamples,
-  InvalidFileError,
   openSafetensors,
   readTorchFile,
   type SafetensorsTensor,
   toBfloat16,
   toFloat32,
-} from '@dwm/core-tensor';
+} from '@dwm/core-tensor/files';
 import { openPath, readRegularFile, readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
 import { swapAxes } from '../../training/data/swap-axes.ts';
 import type { LatentSize } from '../../vae/index.ts';

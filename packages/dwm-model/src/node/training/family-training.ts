@@ -1,5 +1,5 @@
 /** What a family that is trained says of its training. */
-import type { ModelFolder } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
 import type { ModelFamily } from '../../families/index.ts';
 import type { PlanContext, PlannedTask, TaskContext, TrainingTask } from './task.ts';
 

@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { toFloat32 } from '@dwm/core-tensor';
+import { toFloat32 } from '@dwm/core-tensor/files';
 import { readSafetensors, saveSafetensors, writeFileAtomic } from '@dwm/core-tensor/node';
 import { expect, test } from 'vitest';
 import { writeHalfModel } from './half-model.ts';

@@ -4,7 +4,8 @@
  */
 import { cp, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InvalidFileError, openCheckpoint, subfolder, toFloat16, toFloat32 } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import { openCheckpoint, subfolder, toFloat16, toFloat32 } from '@dwm/core-tensor/files';
 import { openDirectory, saveSafetensors, type TensorToSave } from '@dwm/core-tensor/node';
 import { checkApart, requirePlain } from './model-folder.ts';
 

@@ -1,6 +1,7 @@
 import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { compile, openCheckpoint, randomReference, spec } from '@dwm/core-tensor';
+import { compile, randomReference, spec } from '@dwm/core-tensor';
+import { openCheckpoint } from '@dwm/core-tensor/files';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loadTransformer } from '../../pipeline/load-transformer.ts';

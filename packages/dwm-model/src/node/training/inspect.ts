@@ -1,5 +1,5 @@
 /** A look at the batches that a training will see, before it is begun: nothing is encoded, and no device is needed. */
-import { type ModelFolder, subfolder } from '@dwm/core-tensor';
+import { type ModelFolder, subfolder } from '@dwm/core-tensor/files';
 import { openDirectory } from '@dwm/core-tensor/node';
 import { familyOf, type ModelFamily } from '../../families/index.ts';
 import type { ExperimentConfig } from '../../training/config.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type SafetensorsTensor, writeSafetensors } from '@dwm/core-tensor';
+import { type SafetensorsTensor, writeSafetensors } from '@dwm/core-tensor/files';
 import { expect, test } from 'vitest';
 import { kohyaHashes } from './kohya-hashes.ts';
 

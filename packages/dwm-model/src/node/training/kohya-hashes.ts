@@ -1,6 +1,6 @@
 /** What kohya's tools know a LoRA file by: hashes of its numbers, and of a stretch of it as it is without them. */
 import { createHash } from 'node:crypto';
-import { layoutSafetensors } from '@dwm/core-tensor';
+import { layoutSafetensors } from '@dwm/core-tensor/files';
 import type { TensorToSave } from '@dwm/core-tensor/node';
 
 /** Where the short hash begins, and of how many bytes of the file it is. */

@@ -4,7 +4,8 @@
  */
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InvalidFileError, toFloat32 } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import { toFloat32 } from '@dwm/core-tensor/files';
 import { readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
 import { TRANSFORMER_FILE } from '../../training/export.ts';
 import { checkApart, requirePlain } from './model-folder.ts';

@@ -5,7 +5,8 @@
 import { createReadStream } from 'node:fs';
 import { link, mkdir, readdir, realpath, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { InvalidArgumentError, InvalidFileError, type ModelFolder, subfolder } from '@dwm/core-tensor';
+import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
+import { type ModelFolder, subfolder } from '@dwm/core-tensor/files';
 import { openDirectory, saveSafetensors, type TensorToSave, writeFileAtomic } from '@dwm/core-tensor/node';
 import { readT5Config } from '../../text-encoder/index.ts';
 import { t5Parameters } from '../../text-encoder/network.ts';

@@ -5,7 +5,8 @@
  */
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InvalidFileError, toFloat32 } from '@dwm/core-tensor';
+import { InvalidFileError } from '@dwm/core-tensor';
+import { toFloat32 } from '@dwm/core-tensor/files';
 import { openDirectory, readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
 import { TRANSFORMER_FILE } from '../../training/export.ts';
 import { readTransformerConfig } from '../../transformer/index.ts';

@@ -6,12 +6,8 @@
  *     checkpoint    the trained weights on their way to the file
  *     validation    a clip, by a copy of the network with what was trained
  */
-import {
-  InvalidArgumentError,
-  type KernelTarget,
-  type ModelFolder,
-  PlanTooLargeError,
-} from '@dwm/core-tensor';
+import { InvalidArgumentError, type KernelTarget, PlanTooLargeError } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
 import { checkPipelineType, familyOf } from '../../families/index.ts';
 import { stackBytes } from '../../families/symbols.ts';
 import { type PlanTarget, planningDevice } from '../../memory/devices.ts';

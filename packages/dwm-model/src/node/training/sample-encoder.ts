@@ -3,7 +3,8 @@
  * draw from its posterior in bf16, and of a caption as many rows as it has tokens.
  */
 import { join } from 'node:path';
-import { type Device, InvalidArgumentError, type ModelFolder } from '@dwm/core-tensor';
+import { type Device, InvalidArgumentError } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
 import { openDirectory } from '@dwm/core-tensor/node';
 import { familyOf, type ModelFamily, type TextReader } from '../../families/index.ts';
 import type { ClipCodec } from '../../vae/index.ts';

@@ -1,5 +1,6 @@
 /** What a mode of training is to the trainer: weights, a loss, batches, and what to show and write. */
-import type { Device, DeviceTensor, ModelFolder, TensorSpec } from '@dwm/core-tensor';
+import type { Device, DeviceTensor, TensorSpec } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
 import type { LoadedTransformer, ModelFamily } from '../../families/family.ts';
 import type { DwmPipeline } from '../../pipeline/pipeline.ts';
 import type { ExperimentConfig } from '../../training/config.ts';

@@ -1,7 +1,8 @@
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { evaluate, toFloat32 } from '@dwm/core-tensor';
+import { evaluate } from '@dwm/core-tensor';
+import { toFloat32 } from '@dwm/core-tensor/files';
 import { openDirectory, openNodeDevice, readSafetensors } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DwmPipeline } from '../../pipeline/pipeline.ts';

@@ -10,8 +10,8 @@ import {
   philox4x32,
   randomReference,
   spec,
-  subfolder,
 } from '@dwm/core-tensor';
+import { subfolder } from '@dwm/core-tensor/files';
 import { Symbols, storedAs } from '../../families/symbols.ts';
 import { valuesPsnr } from '../../metrics/psnr.ts';
 import type { ExperimentConfig } from '../../training/config.ts';

@@ -2,14 +2,8 @@ import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import {
-  type Device,
-  randomReference,
-  readTorchFile,
-  type SafetensorsTensor,
-  toFloat32,
-  writeSafetensors,
-} from '@dwm/core-tensor';
+import { type Device, randomReference } from '@dwm/core-tensor';
+import { readTorchFile, type SafetensorsTensor, toFloat32, writeSafetensors } from '@dwm/core-tensor/files';
 import { openDirectory, openNodeDevice, readSafetensors, saveSafetensors } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { familyOf } from '../../families/index.ts';

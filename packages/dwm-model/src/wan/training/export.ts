@@ -1,5 +1,5 @@
 /** Trained updates as the original writes them: kohya's names with alpha, and beside them what was trained whole. */
-import { type ModelFolder, type SafetensorsDtype, toBfloat16 } from '@dwm/core-tensor';
+import { type ModelFolder, type SafetensorsDtype, toBfloat16 } from '@dwm/core-tensor/files';
 import { startFromLora, TRANSFORMER_FILE } from '../../training/export.ts';
 import { PackedLayout } from '../../training/packed.ts';
 import { NON_LORA_FILE } from '../../weights/lora-files.ts';

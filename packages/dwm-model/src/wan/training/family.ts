@@ -1,5 +1,5 @@
 /** How Wan is trained, and what is encoded ahead for that. */
-import { checkpointFiles, type ModelFolder } from '@dwm/core-tensor';
+import { checkpointFiles, type ModelFolder } from '@dwm/core-tensor/files';
 import type { EncodingPart, FamilyTraining } from '../../node/training/family-training.ts';
 import { firstThere } from '../../weights/model-files.ts';
 import { WAN } from '../family.ts';

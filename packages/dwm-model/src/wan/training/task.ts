@@ -2,7 +2,8 @@
  * Modes `lora` and `sft` on a Wan model, as the original trains it: latents and embeddings that dwm encode made, or clips and
  * captions as they are; updates beside every linear layer, or every weight; and the optimizer's numbers as its code fixes them.
  */
-import { type Device, InvalidArgumentError, InvalidFileError, type ModelFolder } from '@dwm/core-tensor';
+import { type Device, InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
+import type { ModelFolder } from '@dwm/core-tensor/files';
 import type { ModelFamily } from '../../families/family.ts';
 import { Symbols, storedAs } from '../../families/symbols.ts';
 import type { Sample } from '../../node/training/dataset.ts';

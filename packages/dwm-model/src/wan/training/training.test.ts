@@ -1,4 +1,5 @@
-import { compile, type Device, DeviceTensor, InvalidArgumentError, toFloat32 } from '@dwm/core-tensor';
+import { compile, type Device, DeviceTensor, InvalidArgumentError } from '@dwm/core-tensor';
+import { toFloat32 } from '@dwm/core-tensor/files';
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import { randomNormals, relativeError, seeded } from '@dwm/core-tensor/testing';
 import { afterAll, beforeAll, expect, test } from 'vitest';

@@ -1,13 +1,12 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { type Device, InvalidFileError } from '@dwm/core-tensor';
 import {
-  type Device,
   filesFolder,
-  InvalidFileError,
   type SafetensorsTensor,
   type TensorEntry,
   writeSafetensors,
-} from '@dwm/core-tensor';
+} from '@dwm/core-tensor/files';
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import { randomNormals, relativeError, seeded } from '@dwm/core-tensor/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';

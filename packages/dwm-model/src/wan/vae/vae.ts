@@ -2,18 +2,15 @@
  * The VAE of Wan 2.1, and that of Wan 2.2 with 48 channels. Latents are normalised: `encode` gives them so, and `decode`
  * takes them so. One latent frame goes through at a time, so that memory does not grow with the clip.
  */
+
+import { type Device, type DeviceTensor, InvalidFileError, type Precision, permute } from '@dwm/core-tensor';
 import {
   type Checkpoint,
-  type Device,
-  type DeviceTensor,
-  InvalidFileError,
   type ModelFolder,
   openCheckpoint,
   openTensorFile,
-  type Precision,
-  permute,
   quote,
-} from '@dwm/core-tensor';
+} from '@dwm/core-tensor/files';
 import { ClipCodec } from '../../vae/clip-codec.ts';
 import { ClipNetwork, type StretchNetwork } from '../../vae/clip-network.ts';
 import { Posterior } from '../../vae/posterior.ts';

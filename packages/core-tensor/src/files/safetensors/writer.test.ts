@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { InvalidArgumentError } from '../errors.ts';
-import { bytesSource } from './byte-source.ts';
-import { openSafetensors } from './checkpoint.ts';
+import { InvalidArgumentError } from '../../errors.ts';
+import { bytesSource } from '../byte-source.ts';
+import { openSafetensors } from '../checkpoint.ts';
 import type { SafetensorsTensor } from './dtypes.ts';
 import { writeSafetensors } from './writer.ts';
 

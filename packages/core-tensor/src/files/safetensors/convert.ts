@@ -2,7 +2,7 @@
  * Stored elements to JavaScript numbers. Every helper takes a tensor, or a chunk of one as `streamTensor`
  * yields it: only `dtype` and `data` are looked at.
  */
-import { InvalidArgumentError } from '../errors.ts';
+import { InvalidArgumentError } from '../../errors.ts';
 import { type SafetensorsDtype, typedArray } from './dtypes.ts';
 
 interface Elements {

@@ -4,21 +4,21 @@
  */
 import { elementCount } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError, InvalidFileError } from '../errors.ts';
-import { readGguf } from '../gguf/read.ts';
 import { quote } from '../text.ts';
-import { blocksWithin } from './blocks.ts';
 import type { ByteSource } from './byte-source.ts';
-import { type SafetensorsTensor, type TypedArray, typedArray } from './dtypes.ts';
+import { readGguf } from './gguf/read.ts';
+import { isObject, parseJsonObject } from './json.ts';
+import { type ModelFolder, staysInside } from './model-folder.ts';
+import { blocksWithin } from './safetensors/blocks.ts';
+import { type SafetensorsTensor, type TypedArray, typedArray } from './safetensors/dtypes.ts';
 import {
   byteLength,
   MAX_HEADER_BYTES,
   readHeader,
   type SafetensorsHeader,
   type TensorEntry,
-} from './header.ts';
-import { isObject, parseJsonObject } from './json.ts';
-import { type ModelFolder, staysInside } from './model-folder.ts';
-import { inOneNaming } from './quantized.ts';
+} from './safetensors/header.ts';
+import { inOneNaming } from './safetensors/quantized.ts';
 
 /** A chunk of a tensor's bytes. */
 export interface TensorChunk {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { InvalidFileError } from '../errors.ts';
-import { type ByteSource, bytesSource } from './byte-source.ts';
+import { InvalidFileError } from '../../errors.ts';
+import { type ByteSource, bytesSource } from '../byte-source.ts';
 import { DTYPE_BITS, isDtype } from './dtypes.ts';
 import { byteLength, readHeader } from './header.ts';
 

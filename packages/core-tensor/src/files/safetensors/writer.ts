@@ -3,8 +3,8 @@
  * header in the given order, padded with spaces to 8 bytes, tensors back to back. Data goes down widest
  * element first (order kept within a width), as the reference does, so every tensor is aligned for its dtype.
  */
-import { InvalidArgumentError } from '../errors.ts';
-import { quote } from '../text.ts';
+import { InvalidArgumentError } from '../../errors.ts';
+import { quote } from '../../text.ts';
 import { DTYPE_BITS, isDtype, type SafetensorsDtype, type SafetensorsTensor } from './dtypes.ts';
 import { byteLength, MAX_HEADER_BYTES } from './header.ts';
 

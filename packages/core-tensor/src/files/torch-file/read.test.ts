@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { crc32, InvalidFileError } from '../index.ts';
-import { readTorchFile } from './index.ts';
+import { InvalidFileError } from '../../index.ts';
+import { crc32 } from '../index.ts';
+import { readTorchFile } from './read.ts';
 
 /** Pieces of a pickle: strings are texts, numbers one-byte opcodes. */
 const unicode = (text: string) => {

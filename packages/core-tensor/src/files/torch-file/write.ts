@@ -4,7 +4,7 @@
  * `<root>/version`. `torch.load(…, weights_only=True)` takes it.
  */
 import { elementCount } from '@dwm/kernels-wgsl';
-import { InvalidArgumentError } from '../errors.ts';
+import { InvalidArgumentError } from '../../errors.ts';
 import { DTYPE_BITS, type SafetensorsTensor } from '../safetensors/dtypes.ts';
 import { crc32 } from '../zip.ts';
 

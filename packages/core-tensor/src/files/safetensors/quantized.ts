@@ -9,8 +9,8 @@
  * are what they say.
  */
 import { elementCount } from '@dwm/kernels-wgsl';
-import { InvalidFileError } from '../errors.ts';
-import { quote } from '../text.ts';
+import { InvalidFileError } from '../../errors.ts';
+import { quote } from '../../text.ts';
 import type { BlockForm } from './blocks.ts';
 import { toFloat32 } from './convert.ts';
 import { DTYPE_BITS } from './dtypes.ts';

@@ -4,12 +4,12 @@
  * nothing in the file is executed (`pickle.ts`).
  */
 import { elementCount } from '@dwm/kernels-wgsl';
-import { InvalidFileError } from '../errors.ts';
-import { type ByteSource, bytesSource } from '../safetensors/byte-source.ts';
-import { Checkpoint, openSafetensors } from '../safetensors/checkpoint.ts';
+import { InvalidFileError } from '../../errors.ts';
+import { quote } from '../../text.ts';
+import { type ByteSource, bytesSource } from '../byte-source.ts';
+import { Checkpoint, openSafetensors } from '../checkpoint.ts';
 import { DTYPE_BITS, type SafetensorsDtype, type SafetensorsTensor } from '../safetensors/dtypes.ts';
 import type { TensorEntry } from '../safetensors/header.ts';
-import { quote } from '../text.ts';
 import {
   type BinaryFile,
   crc32,

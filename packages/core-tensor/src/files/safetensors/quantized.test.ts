@@ -1,7 +1,7 @@
 /** Scales that become f32, and one of them the scales of every row. */
 import { expect, test } from 'vitest';
-import { bytesSource } from './byte-source.ts';
-import { openSafetensors } from './checkpoint.ts';
+import { bytesSource } from '../byte-source.ts';
+import { openSafetensors } from '../checkpoint.ts';
 import { toBfloat16 } from './convert.ts';
 import type { SafetensorsTensor } from './dtypes.ts';
 import { writeSafetensors } from './writer.ts';

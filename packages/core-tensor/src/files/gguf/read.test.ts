@@ -1,9 +1,9 @@
 /** Every type of block against what ggml says that it stands for, and headers that are damaged. */
 import { describe, expect, test } from 'vitest';
-import { bytesSource } from '../safetensors/byte-source.ts';
-import { type Checkpoint, checkpointFiles, openCheckpoint, openGguf } from '../safetensors/checkpoint.ts';
+import { seeded } from '../../testing.ts';
+import { bytesSource } from '../byte-source.ts';
+import { type Checkpoint, checkpointFiles, openCheckpoint, openGguf } from '../checkpoint.ts';
 import { toFloat32 } from '../safetensors/convert.ts';
-import { seeded } from '../testing.ts';
 import { type GgufTensor, type GgufValue, writeGguf } from './testing.ts';
 
 const random = seeded(7);

@@ -2,7 +2,7 @@
  * Element types of the safetensors format, and their bytes as typed arrays. The format is little-endian, as
  * is every machine with WebGPU, so a typed array is a plain view.
  */
-import { InvalidArgumentError } from '../errors.ts';
+import { InvalidArgumentError } from '../../errors.ts';
 
 /** Bits per element, in the format's own names, and of I4, which is ours. Elements of less than a byte lie packed. */
 export const DTYPE_BITS = {

@@ -3,12 +3,12 @@
  * then the tensors' bytes back to back. Everything is checked before a tensor is touched, so a damaged or
  * hostile file ends in one line instead of a wrong weight. Format: github.com/huggingface/safetensors.
  */
-import { InvalidFileError } from '../errors.ts';
-import { quote } from '../text.ts';
+import { InvalidFileError } from '../../errors.ts';
+import { quote } from '../../text.ts';
+import type { ByteSource } from '../byte-source.ts';
+import { isObject, parseJsonObject } from '../json.ts';
 import type { BlockForm } from './blocks.ts';
-import type { ByteSource } from './byte-source.ts';
 import { DTYPE_BITS, isDtype, type SafetensorsDtype } from './dtypes.ts';
-import { isObject, parseJsonObject } from './json.ts';
 
 /** Longest header that the reference implementation reads, in bytes. */
 export const MAX_HEADER_BYTES = 100_000_000;

@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { InvalidArgumentError, InvalidFileError } from '../errors.ts';
 import { blobSource, bytesSource } from './byte-source.ts';
 import { Checkpoint, openCheckpoint, openSafetensors } from './checkpoint.ts';
-import type { SafetensorsTensor } from './dtypes.ts';
 import { filesFolder } from './model-folder.ts';
-import { writeSafetensors } from './writer.ts';
+import type { SafetensorsTensor } from './safetensors/dtypes.ts';
+import { writeSafetensors } from './safetensors/writer.ts';
 
 const ramp = (count: number): SafetensorsTensor => ({
   dtype: 'F32',

@@ -4,10 +4,10 @@
  * github.com/ggml-org/ggml/blob/master/docs/gguf.md.
  */
 import { elementCount } from '@dwm/kernels-wgsl';
-import { InvalidFileError } from '../errors.ts';
-import type { ByteSource } from '../safetensors/byte-source.ts';
+import { InvalidFileError } from '../../errors.ts';
+import { quote } from '../../text.ts';
+import type { ByteSource } from '../byte-source.ts';
 import { byteLength, MAX_HEADER_BYTES, type TensorEntry } from '../safetensors/header.ts';
-import { quote } from '../text.ts';
 import { GGML_PLAIN, GGML_QUANTIZED, GGML_READ } from './forms.ts';
 
 const MAGIC = 0x46554747;

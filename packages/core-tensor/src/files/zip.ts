@@ -3,9 +3,9 @@
  * directory (NumPy leaves 0xFFFFFFFF in the local headers), Zip64. Every number is checked against the bytes that
  * exist before anything is allocated, and every entry against its checksum. Format: PKWARE APPNOTE 6.3.
  */
-import { InvalidFileError } from './errors.ts';
-import type { ByteSource } from './safetensors/byte-source.ts';
-import { quote } from './text.ts';
+import { InvalidFileError } from '../errors.ts';
+import { quote } from '../text.ts';
+import type { ByteSource } from './byte-source.ts';
 
 /** A file held in memory; `name` is what errors call it. */
 export interface BinaryFile {

@@ -3,8 +3,8 @@
  * one knows three names of its own, runs nothing from outside, and refuses every other by name. Protocol 2 to 5,
  * as far as `torch.save` writes them. Opcodes: Python's `pickletools`.
  */
-import { InvalidFileError } from '../errors.ts';
-import { quote } from '../text.ts';
+import { InvalidFileError } from '../../errors.ts';
+import { quote } from '../../text.ts';
 
 /** A storage that the pickle refers to: the type's name and the entry that holds the bytes. */
 interface StorageRef {

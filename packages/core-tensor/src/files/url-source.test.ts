@@ -4,8 +4,8 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { InvalidFileError } from '../errors.ts';
 import { openCheckpoint } from './checkpoint.ts';
 import { urlFolder } from './model-folder.ts';
+import { writeSafetensors } from './safetensors/writer.ts';
 import { openUrl } from './url-source.ts';
-import { writeSafetensors } from './writer.ts';
 
 let server: Server | undefined;
 afterEach(() => {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
+import { InvalidArgumentError } from '../../index.ts';
 import {
   bytesSource,
-  InvalidArgumentError,
   readTorchFile,
   readZipDirectory,
   type SafetensorsTensor,

@@ -1,2 +1,0 @@
-export { openTensorFile, openTorchFile, readTorchFile } from './read.ts';
-export { writeTorchFile } from './write.ts';
