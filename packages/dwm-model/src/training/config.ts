@@ -98,11 +98,6 @@ const training = z.strictObject({
    * model makes is never quite right.
    */
   causal_history_timestep: count.max(999).default(0),
-  /**
-   * Mode `self_forcing`: how often a clip is made from what was made before; one less than its blocks make all of it the
-   * model's own.
-   */
-  self_forcing_passes: positive.default(4),
   /** Mode `inpaint`: share of samples in which nothing is hidden, as in DWM. */
   inpaint_identity_prob: share.default(0.5),
   /** Mode `vae`: the distance that the reconstruction is measured by, and the weights of its other terms. */

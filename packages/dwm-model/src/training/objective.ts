@@ -29,8 +29,14 @@ import {
   sub,
   type Tensor,
 } from '@dwm/core-tensor';
-import { type Tap, type TransformerConfig, transformer } from '../transformer/index.ts';
+import {
+  type Tap,
+  type TransformerConfig,
+  type TransformerInputs,
+  transformer,
+} from '../transformer/index.ts';
 import type { Weights } from '../weights/weights.ts';
+import { type BlockPlace, ownHistory } from './own-history.ts';
 
 export interface ObjectiveInputs {
   /** Scaled latents [batch, latent frames, 16, h, w] of what happened, the static scene and the hands. */
@@ -52,6 +58,11 @@ export interface ObjectiveInputs {
   readonly historyNoise?: Tensor;
   readonly historyTime?: Tensor;
   readonly historyLevels?: Tensor;
+  /**
+   * [batch, blocks], with a history: 1 for blocks that the others see as the network makes them after those before, 0
+   * for the clip's own. All are the clip's own if left out.
+   */
+  readonly own?: Tensor;
 }
 
 /** a, s and the weight of each timestep: the `levels` input. alphasCumprod is float32 here, as in the original. */
@@ -71,6 +82,8 @@ interface Objective {
   /** What the transformer said, v. */
   readonly output: Tensor;
   readonly x0: Tensor;
+  /** What the blocks of a causal network were seen as before they were noised, of the video's shape. */
+  readonly history: Tensor;
 }
 
 /** The d at which a latent pixel gets half of what changes can add. */
@@ -83,8 +96,6 @@ export interface ObjectiveOptions {
   readonly changeWeight?: number;
   /** Error from which on the loss is linear; 0, squared everywhere, if left out. */
   readonly huberC?: number;
-  /** How often the network makes the history anew, from what it made before; it is the clip's own if left out. */
-  readonly ownPasses?: number;
   readonly tap?: Tap;
 }
 
@@ -93,7 +104,7 @@ export function dwmObjective(
   weights: Weights,
   scalingFactor: number,
   inputs: ObjectiveInputs,
-  { recompute, changeWeight = 0, huberC = 0, ownPasses = 0, tap }: ObjectiveOptions = {},
+  { recompute, changeWeight = 0, huberC = 0, tap }: ObjectiveOptions = {},
 ): Objective {
   const { video, noise } = inputs;
   const [batch, frames, , height, width] = video.shape;
@@ -105,24 +116,44 @@ export function dwmObjective(
   const mask =
     inputs.mask ??
     constant(new Float32Array(maskCount).fill(scalingFactor), [batch, frames, 1, height, width]);
-  const hiddenOf = (latents: Tensor) =>
-    concat([latents, mask, inputs.static, ...(inputs.hand ? [inputs.hand] : [])], 2);
-  const given = { hidden: hiddenOf(noisy), text: inputs.text, time: inputs.time };
-  const { historyNoise, historyTime, historyLevels } = inputs;
-  /** What the network says when its blocks see those of `clip` before them. */
-  const after = (clip: Tensor) => {
-    if (!historyNoise || !historyTime || !historyLevels)
-      return transformer(config, weights, given, tap, recompute);
-    const [share, deviation] = levelsOf(historyLevels);
-    const seen = add(mul(share, clip), mul(deviation, historyNoise));
-    const history = { hidden: hiddenOf(seen), time: historyTime };
-    return transformer(config, weights, { ...given, history }, tap, recompute);
+  /** `latents` of a place, the whole clip if left out, beside what else is known there. */
+  const hiddenOf = (latents: Tensor, place?: BlockPlace) => {
+    const beside = [mask, inputs.static, ...(inputs.hand ? [inputs.hand] : [])];
+    return concat([latents, ...beside.map((x) => partAt(x, place))], 2);
   };
-  const cleanOf = (said: Tensor) => sub(mul(a, noisy), mul(s, said));
-  let before = video;
-  // After each pass one block more is made from nothing but what the network made.
-  for (let pass = 0; pass < ownPasses; pass++) before = stopGradient(cleanOf(after(before)));
-  const output = after(before);
+  const cleanOf = (said: Tensor, place?: BlockPlace) =>
+    sub(mul(partAt(a, place), partAt(noisy, place)), mul(partAt(s, place), said));
+  const given = { hidden: hiddenOf(noisy), text: inputs.text, time: inputs.time };
+  const { causal } = config;
+  const { historyNoise, historyTime, historyLevels, own } = inputs;
+  let history = video;
+  let seen: TransformerInputs['history'];
+  if (causal && historyNoise && historyTime && historyLevels) {
+    const [share, deviation] = levelsOf(historyLevels);
+    const noised = (clip: Tensor, place?: BlockPlace) =>
+      hiddenOf(
+        add(mul(partAt(share, place), clip), mul(partAt(deviation, place), partAt(historyNoise, place))),
+        place,
+      );
+    const told = (time: Tensor, { index }: BlockPlace) =>
+      reshape(slice(time, 1, index, 1), [batch, config.innerDim]);
+    if (own) {
+      const made = ownHistory(config, causal, weights, {
+        text: inputs.text,
+        size: { frames, height, width },
+        noisy: (place) => ({ hidden: partAt(given.hidden, place), time: told(inputs.time, place) }),
+        latents: (place, said) => {
+          const truth = partAt(video, place);
+          const isOwn = reshape(slice(own, 1, place.index, 1), [batch, 1, 1, 1, 1]);
+          return add(truth, mul(isOwn, sub(cleanOf(said, place), truth)));
+        },
+        seen: (place, latents) => ({ hidden: noised(latents, place), time: told(historyTime, place) }),
+      });
+      history = stopGradient(made);
+    }
+    seen = { hidden: noised(history), time: historyTime };
+  }
+  const output = transformer(config, weights, { ...given, ...(seen && { history: seen }) }, tap, recompute);
   const x0 = cleanOf(output);
   const error = sub(x0, video);
   const missed = mul(weight, huberC > 0 ? pseudoHuber(error, huberC) : mul(error, error));
@@ -131,8 +162,11 @@ export function dwmObjective(
       ? mul(missed, importance(sub(video, inputs.static), 2, HALF_CHANGED, changeWeight))
       : missed;
   const loss = mean(reshape(counted, [-1]), [0], true);
-  return { loss, noisy, output, x0 };
+  return { loss, noisy, output, x0, history };
 }
+
+/** The latent frames of a place; all if left out. */
+const partAt = (x: Tensor, place?: BlockPlace): Tensor => (place ? slice(x, 1, place.first, place.count) : x);
 
 /** Column `i` of levels [batch, 3] or [batch, blocks, 3], as it broadcasts to latents [batch, frames, …]. */
 function ofFrames(levels: Tensor, i: number, blockFrames: number, frames: number): Tensor {

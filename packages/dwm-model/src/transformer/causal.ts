@@ -207,7 +207,7 @@ export function causalParts(
   return { begin, block, end };
 }
 
-/** Keys and values of some tokens, one of each for every layer, [1, tokens, heads, head dim]. */
+/** Keys and values of some tokens, one of each for every layer, [batch, tokens, heads, head dim]. */
 export interface KeysValues {
   readonly keys: readonly Tensor[];
   readonly values: readonly Tensor[];
@@ -228,7 +228,7 @@ export function keysValues(given: Readonly<Record<string, Tensor>>, layers: numb
   return { keys: of('k'), values: of('v') };
 }
 
-/** @param text embeddings [1, tokens, text_embed_dim]. */
+/** @param text embeddings [batch, tokens, text_embed_dim]. */
 export function causalText(
   config: TransformerConfig,
   weights: Weights,
@@ -236,7 +236,8 @@ export function causalText(
 ): KeysValues {
   const dim = config.innerDim;
   const layers = transformerLayers(config, weights);
-  const conditioning = layers.conditioning({ time: textTime(config, 1), ...(ofs && { ofs }) });
+  const time = textTime(config, text.shape[0]);
+  const conditioning = layers.conditioning({ time, ...(ofs && { ofs }) });
   const modulation = (layer: string): Modulation => {
     const all = layers.dense(conditioning, layer);
     const [shift, scale, gate] = [3, 4, 5].map((nth) => partOf(all, nth, dim));
@@ -254,29 +255,29 @@ export function causalText(
   return made;
 }
 
-/** What a block is given, for a batch of one. */
+/** What a block is given; `time` is [batch, innerDim]. */
 export interface CausalBlockInputs extends TimeInputs {
-  /** [1, latent frames, in_channels, height, width]. */
+  /** [batch, latent frames, in_channels, height, width]. */
   readonly hidden: Tensor;
   /** `blockPositions` of its place in the run. */
   readonly positions: Readonly<Record<string, Tensor>>;
   /** Of the text and of blocks that came before, in any order. */
   readonly before: KeysValues;
-  /** u32 [1, tokens]: which of those count. */
-  readonly mask: Tensor;
+  /** u32 [1, tokens]: which of those count; all if left out. */
+  readonly mask?: Tensor;
 }
 
-/** @returns the prediction [1, latent frames, out_channels, height, width], and the block's own keys and values. */
+/** @returns the prediction [batch, latent frames, out_channels, height, width], and the block's own keys and values. */
 export function causalBlock(
   config: TransformerConfig,
   weights: Weights,
   { hidden, positions, before, mask, ...times }: CausalBlockInputs,
 ): KeysValues & { readonly prediction: Tensor } {
   const dim = config.innerDim;
-  const [, frames, , height, width] = hidden.shape;
+  const [batch, frames, , height, width] = hidden.shape;
   const grid = tokenGrid(config, frames, height, width);
   const layers = transformerLayers(config, weights);
-  const conditioning = reshape(layers.conditioning(times), [1, 1, -1]);
+  const conditioning = reshape(layers.conditioning(times), [batch, 1, -1]);
   const modulation = (layer: string): Modulation => {
     const all = layers.dense(conditioning, layer);
     const [shift, scale, gate] = [0, 1, 2].map((nth) => partOf(all, nth, dim));
@@ -290,7 +291,7 @@ export function causalBlock(
     const attend = (q: Tensor, k: Tensor, v: Tensor) => {
       made.add(k, v);
       return joinAttention(
-        attentionWithLse(q, before.keys[i], before.values[i], { mask }),
+        attentionWithLse(q, before.keys[i], before.values[i], mask && { mask }),
         attentionWithLse(q, k, v),
       );
     };

@@ -34,7 +34,7 @@ test('a model learns to look back only, to the same bits when stopped, and goes 
   expect(first).toMatchObject({ step: 1, stopped: true });
   expect((await train({ ...causal('stopped'), resume: 'latest' })).losses).toEqual(losses);
 
-  const own = { mode: 'self_forcing', self_forcing_passes: 1, max_train_steps: 1 };
+  const own = { mode: 'self_forcing', max_train_steps: 1 };
   const taught = { ...own, mode: 'causal', causal_history_timestep: 0 };
   const [[ownLoss], [taughtLoss]] = [
     (await train(options('own', own, model))).losses,

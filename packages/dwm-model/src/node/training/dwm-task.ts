@@ -101,6 +101,7 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
         return makeCausalBatch(loaded, position, {
           ...rules,
           historyTimestep: training.causal_history_timestep,
+          ownHistory: seesItsOwn(training),
         });
       if (!inpaint) return makeBatch(loaded, position, rules);
       // Videos and static videos by turns: positions of a clip change from epoch to epoch.
@@ -130,6 +131,7 @@ export async function dwmTask(context: TaskContext): Promise<TrainingTask> {
 }
 
 const isPriorMode = ({ mode }: ExperimentConfig['training']) => mode === 'inpaint';
+const seesItsOwn = ({ mode }: ExperimentConfig['training']) => mode === 'self_forcing';
 const isCausalMode = ({ mode }: ExperimentConfig['training']) => mode === 'causal' || mode === 'self_forcing';
 
 /** The objective of a mode on batches of `tokens` rows of text. */
@@ -140,12 +142,11 @@ function lossOf(
 ): LossFunction<Inputs> {
   const specs = isPriorMode(training) ? inpaintSpecs : isCausalMode(training) ? causalBatchSpecs : batchSpecs;
   return {
-    inputs: specs(training.batch_size, rules, tokens),
+    inputs: specs(training.batch_size, { ...rules, ownHistory: seesItsOwn(training) }, tokens),
     loss: (weights, inputs, tap) =>
       dwmObjective(rules.config, weights, rules.scalingFactor, inputs as unknown as ObjectiveInputs, {
         recompute: training.custom_settings.gradient_checkpointing,
         ...(!isPriorMode(training) && { changeWeight: training.change_weight, huberC: training.huber_c }),
-        ...(training.mode === 'self_forcing' && { ownPasses: training.self_forcing_passes }),
         ...(tap && { tap }),
       }).loss,
   };
