@@ -73,6 +73,7 @@ export async function openTunedDevice(
   if (run !== undefined && !resumed) await saveTuning(device, { path: run, warn });
   selfTest(save);
   if (seconds === 0) return device;
+  let advised = false;
   tuneOnFirstUse(device, {
     budgetMs: seconds * 1000,
     save,
@@ -81,10 +82,9 @@ export async function openTunedDevice(
     onTuned: (tuned, unmeasured) => {
       if (tuned.length > 0)
         reporter.say(`found the fastest of several kernels for ${tuned.length} of this run's operations`);
-      if (unmeasured > 0)
-        reporter.say(
-          `dwm tune may make this run faster: ${unmeasured} of its operations were not measured here`,
-        );
+      if (unmeasured > 0 && !advised)
+        reporter.say('dwm tune may make this run faster: not all of its operations were measured here');
+      advised ||= unmeasured > 0;
     },
   });
   return device;

@@ -6,6 +6,7 @@ import { NotFiniteError } from '../../training/train-step.ts';
 import { nameBadTensor } from './bad-tensor.ts';
 import { EventLog } from './event-log.ts';
 import { ALONE, type SessionParts } from './open-session.ts';
+import { Pace } from './pace.ts';
 import type { Batch } from './task.ts';
 import type { TrainResult } from './train-options.ts';
 
@@ -46,7 +47,7 @@ export class Session {
       if (!validation.isEmpty && this.#done < last && !isStopped()) {
         await log?.scalars(this.#done, await this.#validate(shown));
       }
-      const begun = { time: performance.now(), step: this.#done };
+      const pace = new Pace(performance.now());
       while (this.#done < last && !isStopped()) {
         const next = await batches.take();
         const step = this.#done + 1;
@@ -67,7 +68,9 @@ export class Session {
         this.#done = step;
         this.#position += perStep;
         sinceSave.push(loss);
-        const pace = (step - begun.step) / ((performance.now() - begun.time) / 1000);
+        pace.stepEnded(performance.now());
+        const { stepsPerSecond } = pace;
+        const samplesPerSecond = stepsPerSecond * perStep;
         report({
           kind: 'step',
           step,
@@ -75,12 +78,12 @@ export class Session {
           loss,
           norm,
           lr,
-          samplesPerSecond: pace * perStep,
-          etaSeconds: (last - step) / pace,
+          samplesPerSecond,
+          etaSeconds: (last - step) / stepsPerSecond,
         });
         if (step % logging.log_steps === 0 || step === last || step === 1) {
           this.#points.push({ step, loss });
-          await log?.scalars(step, { loss, lr, grad_norm: norm, samples_per_second: pace * perStep });
+          await log?.scalars(step, { loss, lr, grad_norm: norm, samples_per_second: samplesPerSecond });
           await output.plot(this.#points);
         }
         if ((interval > 0 && step % interval === 0) || step === last || isStopped()) {
