@@ -205,6 +205,15 @@ export const scratch = (index: number, access: Operand['access']): Operand => ({
   access,
 });
 
+/** What `make` makes, made when it is first asked for: the code of a kernel that is only planned is never put together. */
+export function lazily<T>(make: () => T): () => T {
+  let made: { value: T } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
+}
+
 const word = new DataView(new ArrayBuffer(4));
 
 /** The bits of a float, for a word of `uniforms`. */

@@ -148,13 +148,10 @@ export function planProgram(
   const externals = new Set<Tensor>();
   const apart = new Map<number, Set<number>>();
   const separate = (a: number, b: number) => {
-    for (const [x, y] of [
-      [a, b],
-      [b, a],
-    ]) {
-      if (!apart.has(x)) apart.set(x, new Set());
-      apart.get(x)!.add(y);
-    }
+    if (!apart.has(a)) apart.set(a, new Set());
+    if (!apart.has(b)) apart.set(b, new Set());
+    apart.get(a)!.add(b);
+    apart.get(b)!.add(a);
   };
 
   // Bytes are in use from the first dispatch that binds them to the last: a step of several frees what it has read.
@@ -210,33 +207,30 @@ export function planProgram(
       if (!before) halves.set(key, [scratchItem(made[0]), scratchItem(made[1])]);
       return !before;
     });
-    for (const { operands } of dispatches) {
-      for (const operand of operands) {
-        const { item } = place(operand);
+    const placed = dispatches.map(({ operands }) => operands.map(place));
+    for (const [i, { operands }] of dispatches.entries()) {
+      const [reads, writes]: number[][] = [[], []];
+      for (const [k, { item }] of placed[i].entries()) {
         if (item === undefined) continue;
         items[item].start = Math.min(items[item].start, time);
         items[item].end = Math.max(items[item].end, time);
+        (operands[k].access === 'read' ? reads : writes).push(item);
       }
       time++;
-      for (const reader of operands.filter((operand) => operand.access === 'read')) {
-        for (const writer of operands.filter((operand) => operand.access === 'read_write')) {
-          const [a, b] = [place(reader).item, place(writer).item];
-          if (a !== undefined && b !== undefined) separate(a, b);
-        }
-      }
+      for (const a of reads) for (const b of writes) separate(a, b);
     }
-    return { step, receipt: lowering.receipt, dispatches, place };
+    return { step, receipt: lowering.receipt, dispatches, placed };
   });
 
   const arena = placeIntervals(items as Interval[], apart, offsetAlignment(caps), limits.maxBufferSize);
 
   let uniforms = 0;
-  const dispatches = lowered.flatMap(({ step, receipt, dispatches: own, place }) => {
+  const dispatches = lowered.flatMap(({ step, receipt, dispatches: own, placed }) => {
     const equal = { flops: step.cost.flops / own.length, bytes: step.cost.bytes / own.length };
-    return own.map((dispatch): PlannedDispatch => {
+    return own.map((dispatch, i): PlannedDispatch => {
       if (dispatch.uniforms.length > 0) uniforms += uniformStride(caps, dispatch.uniforms.length);
-      const bindings = dispatch.operands.map((operand): PlannedBinding => {
-        const { item, tensor, start, bytes } = place(operand);
+      const bindings = dispatch.operands.map((operand, k): PlannedBinding => {
+        const { item, tensor, start, bytes } = placed[i][k];
         const within = operand.byteOffset ?? 0;
         const length = operand.byteLength ?? bytes - within;
         if (length > limits.maxStorageBufferBindingSize) {

@@ -46,7 +46,7 @@ function dotRowsKernel(spec: MatmulSpec, caps: DeviceCaps): TileKernel {
     lanesA: lanes,
     lanesB: lanes,
     capsB: caps,
-    code: wgsl`
+    code: () => wgsl`
 var<workgroup> sums: array<f32, ${R * COLUMNS * SHARE}>;
 @compute @workgroup_size(${COLUMNS * SHARE})
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) index: u32) {

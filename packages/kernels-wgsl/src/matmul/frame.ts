@@ -15,7 +15,7 @@ import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength, bytesOf } from '../dtype.ts';
 import { foldGrid, lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
-import { type Dispatch, type Lowering, read, scratch, write } from '../kernel.ts';
+import { type Dispatch, type Lowering, lazily, read, scratch, write } from '../kernel.ts';
 import { emitFusion, identity } from '../pointwise/fusion.ts';
 import { declare, enables, type Lanes, store } from '../storage.ts';
 import { loadedBytes, resultBytes } from '../traffic.ts';
@@ -35,7 +35,7 @@ export interface TileKernel {
   readonly lanesB: Lanes;
   /** How B is bound: without `shader-f16` its halves come as packed words. */
   readonly capsB: DeviceCaps;
-  readonly code: string;
+  readonly code: () => string;
 }
 
 /** Workgroups that fill a large GPU. */
@@ -66,7 +66,8 @@ export function lowerTiles(spec: MatmulSpec, caps: DeviceCaps, kernel: TileKerne
     [dtypeA, dtypeOut, ...(scaledB ? [scaledB.dtype] : []), ...inner.operands.map((o) => o.dtype)],
     caps,
   );
-  const code = wgsl`${halves || enables([dtypeB], kernel.capsB)}${kernel.enables}
+  const code = lazily(
+    () => wgsl`${halves || enables([dtypeB], kernel.capsB)}${kernel.enables}
 struct Params {
   rowStart: u32, rowEnd: u32, columnStart: u32, columnEnd: u32,
   m: u32, n: u32, k: u32, batchStart: u32,
@@ -113,7 +114,8 @@ fn finish(tile: Tile, row: u32, column: u32, sum: f32) {
   ${store('out', dtypeOut, 'o', 'fused(i, sum)', caps)}
 #endif
 }
-${kernel.code}`;
+${kernel.code()}`,
+  );
 
   const part = Math.ceil(k / splits / kernel.step) * kernel.step;
   const dispatches = matmulSections(spec, fused, caps).map((section): Dispatch => {
@@ -129,7 +131,9 @@ ${kernel.code}`;
     });
     return {
       label: `matmul/${kernel.label} ${transposeA ? 'T' : 'N'}${transposeB ? 'T' : 'N'}${splits > 1 ? ` split ${splits}` : ''}`,
-      wgsl: code,
+      get wgsl() {
+        return code();
+      },
       operands: [
         read(0, a),
         read(1, b),

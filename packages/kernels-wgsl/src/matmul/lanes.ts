@@ -163,7 +163,7 @@ function lanesKernel(spec: MatmulSpec, caps: DeviceCaps, tile: LanesTile): TileK
     lanesA: 1,
     lanesB: scaledB ? 4 : 1,
     capsB,
-    code: wgsl`
+    code: () => wgsl`
 @compute @workgroup_size(${L})
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   let tile = start(${WORKGROUP_INDEX});

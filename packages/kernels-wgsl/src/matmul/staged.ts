@@ -127,7 +127,7 @@ function stagedKernel(spec: MatmulSpec, caps: DeviceCaps, tile: StagedTile): Til
     lanesA,
     lanesB,
     capsB: caps,
-    code: wgsl`
+    code: () => wgsl`
 var<workgroup> tileA: array<vec4<f32>, ${step * stride}>;
 var<workgroup> tileB: array<vec4<f32>, ${step * stride}>;
 @compute @workgroup_size(16, 16)

@@ -72,20 +72,27 @@ export function elementRange(
   end: number,
 ): [number, number] {
   const strides = contiguousStrides(shape);
+  // Maps never decrease along a dimension: the first and the last coordinate of each are the ends of the whole.
+  const whole: [number, number][] = [];
+  whole[shape.length] = [0, 0];
+  for (let d = shape.length - 1; d >= 0; d--) {
+    const [low, high] = whole[d + 1];
+    whole[d] = [at(access.dims[d], 0) + low, at(access.dims[d], shape[d] - 1) + high];
+  }
   /** Range over dimensions d and after, while the index within them runs from `first` to `last`. */
   const range = (d: number, first: number, last: number): [number, number] => {
-    if (d === shape.length) return [0, 0];
-    const dim = access.dims[d];
     const row = strides[d];
-    const a = Math.floor(first / row);
-    const b = Math.floor(last / row);
+    if (d === shape.length || (first === 0 && last === shape[d] * row - 1)) return whole[d];
     const under = (coordinate: number, from: number, to: number): [number, number] => {
       const [low, high] = range(d + 1, from, to);
-      return [at(dim, coordinate) + low, at(dim, coordinate) + high];
+      const element = at(access.dims[d], coordinate);
+      return [element + low, element + high];
     };
+    const a = Math.floor(first / row);
+    const b = Math.floor(last / row);
     if (a === b) return under(a, first - a * row, last - a * row);
-    // Maps never decrease along a dimension, so whole rows between the ends are bounded by the outer two.
     const ends = [under(a, first - a * row, row - 1), under(b, 0, last - b * row)];
+    // Whole rows between the ends are bounded by the outer two.
     if (b - a > 1) ends.push(under(a + 1, 0, row - 1), under(b - 1, 0, row - 1));
     return [Math.min(...ends.map(([low]) => low)), Math.max(...ends.map(([, high]) => high))];
   };

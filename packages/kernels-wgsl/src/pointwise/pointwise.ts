@@ -20,6 +20,7 @@ import {
   type Dispatch,
   type KernelTarget,
   type Lowering,
+  lazily,
   lowerChosen,
   type Operand,
   read,
@@ -132,18 +133,22 @@ const stepsInFlight = (vector: number): number => (vector > 4 ? 2 : 4);
 
 function grid(spec: PointwiseSpec, lanes: Lanes, caps: DeviceCaps): Dispatch[] {
   const fused = emitFusion(spec, 1, spec.dtype, lanes, caps);
-  const code = `${head(spec, lanes, 'start: u32, end: u32', fused, caps)}
+  const code = lazily(
+    () => `${head(spec, lanes, 'start: u32, end: u32', fused, caps)}
 @compute @workgroup_size(${WORKGROUP})
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   let s = params.start + ${WORKGROUP_INDEX} * ${WORKGROUP}u + lane;
   if (s < params.end) { ${storeStep(spec, lanes, 's', `fused(s * ${lanes}u, zero)`, caps)} }
 }
-`;
+`,
+  );
   return cutElements(spec, fused, caps).map((run) => {
     const [start, end] = [run.start / lanes, Math.ceil(run.end / lanes)];
     return {
       label: `pointwise/x${lanes}`,
-      wgsl: code,
+      get wgsl() {
+        return code();
+      },
       operands: run.operands,
       uniforms: [(-run.atOut / lanes) >>> 0, start, end, ...run.uniforms],
       workgroups: lineGrid(Math.ceil((end - start) / WORKGROUP), caps),
@@ -176,7 +181,8 @@ function blocks(spec: PointwiseSpec, lanes: Lanes, caps: DeviceCaps): Dispatch[]
   );
   const values = isOne.map((one, k) => (one ? '' : `let x${k} = ${parts.valueOfStep(k, `block${k}`, 's')};`));
   const value = parts.body(() => '');
-  const code = `${head(spec, lanes, 'blocks: u32', { ...parts, code: '' }, caps, block)}
+  const code = lazily(
+    () => `${head(spec, lanes, 'blocks: u32', { ...parts, code: '' }, caps, block)}
 @compute @workgroup_size(${vector})
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   let index = ${WORKGROUP_INDEX};
@@ -192,11 +198,14 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
     ).join('\n    ')}
   }
 }
-`;
+`,
+  );
   return [
     {
       label: `pointwise/blocks x${lanes}`,
-      wgsl: code,
+      get wgsl() {
+        return code();
+      },
       operands: run.operands,
       uniforms: [run.atOut, steps / block, ...run.uniforms],
       workgroups: lineGrid(steps / block, caps),
@@ -210,7 +219,8 @@ function line(spec: PointwiseSpec, lanes: Lanes, caps: DeviceCaps): Dispatch[] {
   const flights = stepsInFlight(vector);
   const flight = flights * vector;
   const step = (at: string) => storeStep(spec, lanes, at, `fused(${at} * ${lanes}u, zero)`, caps);
-  const code = `${head(spec, lanes, 'start: u32, end: u32, block: u32', fused, caps)}
+  const code = lazily(
+    () => `${head(spec, lanes, 'start: u32, end: u32, block: u32', fused, caps)}
 @compute @workgroup_size(${vector})
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   let first = params.start + ${WORKGROUP_INDEX} * params.block;
@@ -221,13 +231,16 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   }
   for (s += lane; s < end; s += ${vector}u) { ${step('s')} }
 }
-`;
+`,
+  );
   return cutElements(spec, fused, caps).map((run) => {
     const [start, end] = [run.start / lanes, Math.ceil(run.end / lanes)];
     const block = Math.ceil(Math.min(BLOCK_STEPS, (end - start) / ENOUGH_BLOCKS) / flight) * flight;
     return {
       label: `pointwise/line x${lanes}`,
-      wgsl: code,
+      get wgsl() {
+        return code();
+      },
       operands: run.operands,
       uniforms: [(-run.atOut / lanes) >>> 0, start, end, block, ...run.uniforms],
       workgroups: lineGrid(Math.ceil((end - start) / block), caps),
@@ -252,7 +265,8 @@ function rows(spec: PointwiseSpec, lanes: Lanes, caps: DeviceCaps): Dispatch[] |
     storeStep(spec, lanes, `o + ${k * steps}u`, `fusedRow(column, r + ${k}u, zero)`, caps);
   const flight = Array.from({ length: flights }, (_, k) => step(k)).join('\n      ');
   const fields = 'start: u32, end: u32, blocks: u32, blockRows: u32, rows: u32';
-  const code = wgsl`${head(spec, lanes, fields, fused, caps)}
+  const code = lazily(
+    () => wgsl`${head(spec, lanes, fields, fused, caps)}
 @compute @workgroup_size(${vector})
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   let index = ${WORKGROUP_INDEX};
@@ -287,12 +301,15 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
 #endif
   }
 }
-`;
+`,
+  );
   const firstElement = (block: number) =>
     (Math.floor(block / blocks) * fused.rows + Math.min(fused.rows, (block % blocks) * blockRows)) * columns;
   return cut(spec, fused, fused.outers * blocks, 1, firstElement, caps)?.map((run) => ({
     label: `pointwise/rows x${lanes}`,
-    wgsl: code,
+    get wgsl() {
+      return code();
+    },
     operands: run.operands,
     uniforms: [
       (-run.atOut / lanes) >>> 0,
