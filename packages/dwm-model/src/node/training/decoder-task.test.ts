@@ -1,11 +1,11 @@
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openNodeDevice, readSafetensors } from '@dwm/core-tensor/node';
+import { readSafetensors } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { ExperimentConfig } from '../../training/config.ts';
 import type { Video } from '../../video/video.ts';
 import type { Reconstruction } from './task.ts';
-import { TINY_MODEL, type TinyRun, tinyRun } from './testing.ts';
+import { keptDevice, TINY_MODEL, type TinyRun, tinyRun } from './testing.ts';
 import type { TrainOptions } from './train-options.ts';
 import { train } from './trainer.ts';
 
@@ -52,7 +52,7 @@ async function readClip(path: string, choose: (frames: number) => readonly numbe
 
 const options = (given: ExperimentConfig): TrainOptions => ({
   config: given,
-  openDevice: () => openNodeDevice(),
+  openDevice: keptDevice,
   readClip,
 });
 

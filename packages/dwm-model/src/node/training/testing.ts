@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { randomReference } from '@dwm/core-tensor';
+import { type Device, randomReference } from '@dwm/core-tensor';
 import { openNodeDevice, saveSafetensors } from '@dwm/core-tensor/node';
 import { type ExperimentConfig, parseExperiment } from '../../training/config.ts';
 import type { TrainOptions } from './train-options.ts';
@@ -72,9 +72,17 @@ export async function tinyRun(frames = 5): Promise<TinyRun> {
   };
 }
 
+let kept: Promise<Device> | undefined;
+
+/** One device for all runs of a test file, so that each kernel is compiled once: the end of a run leaves it open. */
+export function keptDevice(): Promise<Device> {
+  kept ??= openNodeDevice().then((device) => Object.assign(device, { destroy: () => {} }));
+  return kept;
+}
+
 /** Options that need nothing but a device. */
 export const tinyOptions = (config: ExperimentConfig): TrainOptions => ({
   config,
-  openDevice: () => openNodeDevice(),
+  openDevice: keptDevice,
   readClip: () => Promise.reject(new Error('no clip is decoded here')),
 });

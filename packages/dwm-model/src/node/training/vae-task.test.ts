@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { evaluate } from '@dwm/core-tensor';
 import { toFloat32 } from '@dwm/core-tensor/files';
-import { openDirectory, openNodeDevice, readSafetensors } from '@dwm/core-tensor/node';
+import { openDirectory, readSafetensors } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { DwmPipeline } from '../../pipeline/pipeline.ts';
 import { type ExperimentConfig, parseExperiment } from '../../training/config.ts';
@@ -11,7 +11,7 @@ import { encodeVideo } from '../../video/codec.ts';
 import { toBytes } from '../../video/transfer.ts';
 import type { Video } from '../../video/video.ts';
 import type { Reconstruction } from './task.ts';
-import { TINY_MODEL } from './testing.ts';
+import { keptDevice, TINY_MODEL } from './testing.ts';
 import type { TrainOptions, TrainResult } from './train-options.ts';
 import { train } from './trainer.ts';
 
@@ -92,7 +92,7 @@ const unseen = (given: ExperimentConfig): ExperimentConfig => ({
 
 const options = (given: ExperimentConfig): TrainOptions => ({
   config: given,
-  openDevice: () => openNodeDevice(),
+  openDevice: keptDevice,
   readClip,
 });
 
@@ -118,7 +118,7 @@ test('from configs alone: the loss falls, the model loads in the pipeline, its l
 
   const model = result.model!;
   expect(await readdir(model)).toEqual(['scheduler', 'transformer', 'vae']);
-  const device = await openNodeDevice();
+  const device = await keptDevice();
   const pipeline = await DwmPipeline.load(device, await openDirectory(model));
   const { vae } = pipeline;
   expect(vae.shape.scalingFactor).not.toBe(0.7);
@@ -133,7 +133,6 @@ test('from configs alone: the loss falls, the model loads in the pipeline, its l
   const deviation = Math.sqrt(scaled.reduce((sum, x) => sum + (x - centre) ** 2, 0) / scaled.length);
   expect(deviation).toBeGreaterThan(0.2);
   expect(deviation).toBeLessThan(3);
-  device.destroy();
 
   // Files have PyTorch's order of dimensions: what was trained differs from the start, and fits its shapes.
   const file = 'vae/diffusion_pytorch_model.safetensors';
