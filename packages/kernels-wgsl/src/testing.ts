@@ -1,22 +1,36 @@
-/** What tests and benchmarks of kernels share: each in float64, and the shapes that are tried. */
+/** What tests and benchmarks of kernels share: each in float64, the shapes that are tried, and every variant by itself. */
 export * from './adamw8bit/reference.ts';
 export * from './adamw8bit/shapes.ts';
+export { ATTENTION_VARIANTS } from './attention/attention.ts';
+export { lowerMatrixAttention } from './attention/matrix.ts';
+export { matrixAttentionKernel } from './attention/matrix-kernel.ts';
 export * from './attention/reference.ts';
 export * from './attention/shapes.ts';
+export { cpuLanes } from './caps.ts';
 export * from './concat/reference.ts';
 export * from './concat/shapes.ts';
+export { CONV_VARIANTS } from './conv/conv.ts';
+export { lowerMatrixConv } from './conv/matrix.ts';
 export * from './conv/reference.ts';
 export * from './conv/shapes.ts';
+export { classOf } from './decisions.ts';
 export * from './depthwise/reference.ts';
 export * from './depthwise/shapes.ts';
 export * from './embedding/reference.ts';
 export * from './embedding/shapes.ts';
+export { foldGrid } from './grid.ts';
 export * from './group-norm/reference.ts';
 export * from './group-norm/shapes.ts';
+export { lowerChosen, type TrialProblem, type Variant } from './kernel.ts';
 export * from './layer-norm/reference.ts';
 export * from './layer-norm/shapes.ts';
+export { lowerHalf } from './matmul/half.ts';
+export { MATMUL_VARIANTS } from './matmul/matmul.ts';
+export { matrixMatmul } from './matmul/matrix.ts';
+export { matrixKernel } from './matmul/matrix-tile.ts';
 export * from './matmul/reference.ts';
 export * from './matmul/shapes.ts';
+export { fusionReference } from './pointwise/fusion.ts';
 export * from './random/reference.ts';
 export * from './random/shapes.ts';
 export * from './reduce/reference.ts';

@@ -1,11 +1,11 @@
+import { elementCount } from '@dwm/kernels-wgsl';
 import {
   apply,
   constant as constantLeaf,
   differentiate,
-  elementCount,
   evaluate,
   operand,
-} from '@dwm/kernels-wgsl';
+} from '@dwm/kernels-wgsl/pointwise';
 import { expect, test } from 'vitest';
 import * as ops from '../index.ts';
 import { add, div, grad, matmul, mul, sum, type Tensor, valueAndGrad } from '../index.ts';

@@ -5,7 +5,8 @@
  * nothing. New nodes are recorded in the order in which they will run.
  */
 
-import { elementCount, smoothOperands } from '@dwm/kernels-wgsl';
+import { elementCount } from '@dwm/kernels-wgsl';
+import { smoothOperands } from '@dwm/kernels-wgsl/pointwise';
 import { InvalidArgumentError } from '../errors.ts';
 import { broadcastTo } from '../ops/views.ts';
 import { constant, type Node, type Tensor } from '../tensor.ts';

@@ -3,7 +3,7 @@
  * times the partial derivative, then summed down to the input's own shape. A node reads only what its
  * expression needs, so that nothing else is kept for the backward pass.
  */
-import { differentiate, type Expression, operand, substitute, walk } from '@dwm/kernels-wgsl';
+import { differentiate, type Expression, operand, substitute, walk } from '@dwm/kernels-wgsl/pointwise';
 import { type PointwiseOp, record, type Tensor } from '../tensor.ts';
 import { cheapest } from './recompute.ts';
 import { sumTo } from './sum-to.ts';

@@ -2,16 +2,15 @@
  * Every attention variant, forced one by one, against float64: also those for hardware, which run here on whatever
  * device there is. `DWM_SEED` changes the random shapes.
  */
+
+import { type AttentionSpec, type DeviceCaps, elementCount, type Lowering } from '@dwm/kernels-wgsl';
 import {
   ATTENTION_VARIANTS,
-  type AttentionSpec,
-  type DeviceCaps,
-  elementCount,
-  type Lowering,
+  type AttentionShape,
+  attentionReference,
   lowerMatrixAttention,
   matrixAttentionKernel,
-} from '@dwm/kernels-wgsl';
-import { type AttentionShape, attentionReference } from '@dwm/kernels-wgsl/testing';
+} from '@dwm/kernels-wgsl/testing';
 import { expect, test } from 'vitest';
 import type { Device } from '../device/device.ts';
 import { openNodeDevice } from '../node/index.ts';

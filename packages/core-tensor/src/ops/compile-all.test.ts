@@ -3,19 +3,17 @@
  * features and runs nothing, posing as each kind of device that kernels choose by. Of matmul, attention and
  * convolution every variant with every candidate tile.
  */
+
 import {
-  ATTENTION_VARIANTS,
   type AttentionSpec,
-  CONV_VARIANTS,
   type ConvSpec,
   convOutputShape,
   type DeviceCaps,
-  identity,
-  MATMUL_VARIANTS,
   type MatmulSpec,
   type Operand,
-  type Variant,
 } from '@dwm/kernels-wgsl';
+import { identity } from '@dwm/kernels-wgsl/pointwise';
+import { ATTENTION_VARIANTS, CONV_VARIANTS, MATMUL_VARIANTS, type Variant } from '@dwm/kernels-wgsl/testing';
 import { expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
 import { pipelinesOf } from '../pipelines.ts';

@@ -12,12 +12,12 @@ import {
   convFlops,
   convOutputShape,
   elementCount,
-  identity,
   lowerAdjointWeight,
   lowerConv,
   lowerConvWeightGradient,
   type Padding,
 } from '@dwm/kernels-wgsl';
+import { identity } from '@dwm/kernels-wgsl/pointwise';
 import { InvalidArgumentError } from '../errors.ts';
 import { constant, record, type Tensor, type Vjp } from '../tensor.ts';
 import { concat } from './concat.ts';

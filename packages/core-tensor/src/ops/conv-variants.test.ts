@@ -2,19 +2,17 @@
  * Every convolution variant, forced one by one, against float64: also those for hardware, which run here on whatever
  * device there is. `DWM_SEED` changes the random shapes.
  */
+
 import {
-  CONV_VARIANTS,
   type ConvShape,
   type ConvSpec,
   convOutputShape,
   type DeviceCaps,
   elementCount,
-  identity,
   type Lowering,
-  lowerMatrixConv,
-  matrixKernel,
 } from '@dwm/kernels-wgsl';
-import { convReference } from '@dwm/kernels-wgsl/testing';
+import { identity } from '@dwm/kernels-wgsl/pointwise';
+import { CONV_VARIANTS, convReference, lowerMatrixConv, matrixKernel } from '@dwm/kernels-wgsl/testing';
 import { expect, test } from 'vitest';
 import type { Device } from '../device/device.ts';
 import { openNodeDevice } from '../node/index.ts';

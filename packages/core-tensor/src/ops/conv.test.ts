@@ -4,9 +4,9 @@ import {
   convOutputShape,
   type DeviceCaps,
   elementCount,
-  identity,
   lowerConv,
 } from '@dwm/kernels-wgsl';
+import { identity } from '@dwm/kernels-wgsl/pointwise';
 import { CONV_SHAPES, convReference } from '@dwm/kernels-wgsl/testing';
 import { afterAll, describe, expect, test } from 'vitest';
 import {

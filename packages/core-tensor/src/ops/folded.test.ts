@@ -1,5 +1,6 @@
 /** Kernels of every family, run in grids that had to be folded in two and three dimensions, give the same bits. */
-import { bytesOf, type DeviceCaps, elementCount, foldGrid, TooLargeError } from '@dwm/kernels-wgsl';
+import { bytesOf, type DeviceCaps, elementCount, TooLargeError } from '@dwm/kernels-wgsl';
+import { foldGrid } from '@dwm/kernels-wgsl/testing';
 import { expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
 import { type Plan, PlanTooLargeError, planProgram } from '../plan/plan.ts';

@@ -5,17 +5,21 @@
 import {
   type DeviceCaps,
   elementCount,
-  type Fusion,
   type Lowering,
-  lowerHalf,
-  MATMUL_VARIANTS,
   type MatmulSpec,
-  matrixKernel,
-  matrixMatmul,
   type PackedDType,
   type Tuning,
 } from '@dwm/kernels-wgsl';
-import { MATMUL_SHAPES, matmulReference, scaledReference } from '@dwm/kernels-wgsl/testing';
+import type { Fusion } from '@dwm/kernels-wgsl/pointwise';
+import {
+  lowerHalf,
+  MATMUL_SHAPES,
+  MATMUL_VARIANTS,
+  matmulReference,
+  matrixKernel,
+  matrixMatmul,
+  scaledReference,
+} from '@dwm/kernels-wgsl/testing';
 import { describe, expect, test } from 'vitest';
 import { toFloat16, toFloat32 } from '../files/safetensors/convert.ts';
 import { grad } from '../grad/grad.ts';

@@ -1,5 +1,4 @@
-import { fusionReference } from '@dwm/kernels-wgsl';
-import { MATMUL_SHAPES, matmulReference } from '@dwm/kernels-wgsl/testing';
+import { fusionReference, MATMUL_SHAPES, matmulReference } from '@dwm/kernels-wgsl/testing';
 import { describe, expect, test } from 'vitest';
 import type { Device } from '../device/device.ts';
 import { openNodeDevice } from '../node/index.ts';

@@ -3,22 +3,23 @@
  * beside float64. `tools/mesa26 npx vitest run` on this file where there is no such GPU. Shapes are few and small,
  * because a software driver takes seconds to compile each kernel; sizes are free.
  */
+
 import {
-  ATTENTION_VARIANTS,
   type AttentionSpec,
-  CONV_VARIANTS,
   type ConvShape,
   type ConvSpec,
   convOutputShape,
   elementCount,
-  MATMUL_VARIANTS,
   type MatmulSpec,
   type Tuning,
 } from '@dwm/kernels-wgsl';
 import {
+  ATTENTION_VARIANTS,
   attentionBackwardReference,
   attentionReference,
+  CONV_VARIANTS,
   convReference,
+  MATMUL_VARIANTS,
   matmulReference,
 } from '@dwm/kernels-wgsl/testing';
 import { afterAll, describe, expect, test } from 'vitest';

@@ -2,14 +2,10 @@
  * Elementwise kernels over random shapes, broadcasts and views against float64, on this device and as a GPU would
  * get them. `DWM_SEED` changes the shapes.
  */
-import {
-  cpuLanes,
-  type DeviceCaps,
-  elementCount,
-  type Fusion,
-  fusionReference,
-  lowerPointwise,
-} from '@dwm/kernels-wgsl';
+
+import { type DeviceCaps, elementCount } from '@dwm/kernels-wgsl';
+import { type Fusion, lowerPointwise } from '@dwm/kernels-wgsl/pointwise';
+import { cpuLanes, fusionReference } from '@dwm/kernels-wgsl/testing';
 import { expect, test } from 'vitest';
 import { InvalidArgumentError } from '../errors.ts';
 import { openNodeDevice } from '../node/index.ts';

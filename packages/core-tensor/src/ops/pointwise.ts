@@ -1,15 +1,14 @@
 /** Elementwise functions with NumPy broadcasting. The plan fuses chains of them into their neighbours. */
 
+import { type DType, isPacked } from '@dwm/kernels-wgsl';
 import {
   apply,
   constant as constantLeaf,
   coordinate,
-  type DType,
   type Expression,
-  isPacked,
   operand,
   type PointwiseFn,
-} from '@dwm/kernels-wgsl';
+} from '@dwm/kernels-wgsl/pointwise';
 import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor } from '../tensor.ts';
 

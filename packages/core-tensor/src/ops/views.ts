@@ -1,6 +1,7 @@
 /** Views: other ways to read a tensor. They cost nothing where the reader takes strides, else one copy. */
 
-import { type Access, elementCount } from '@dwm/kernels-wgsl';
+import { elementCount } from '@dwm/kernels-wgsl';
+import type { Access } from '@dwm/kernels-wgsl/pointwise';
 import { InvalidArgumentError } from '../errors.ts';
 import { broadcast, reshapeAccess } from '../plan/views.ts';
 import { record, type Tensor, type ViewMap } from '../tensor.ts';

@@ -1,13 +1,14 @@
 /** Elementwise work as one expression over tensors that are read in place: how such work is made, reshaped and merged. */
+
+import { elementCount } from '@dwm/kernels-wgsl';
 import {
   type Access,
   type Expression,
-  elementCount,
   type FusedOperand,
   type Fusion,
   operand as operandLeaf,
   substitute,
-} from '@dwm/kernels-wgsl';
+} from '@dwm/kernels-wgsl/pointwise';
 import type { Tensor } from '../tensor.ts';
 import { broadcast, reshapeAccess, resolve } from './views.ts';
 

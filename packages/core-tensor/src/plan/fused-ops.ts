@@ -3,18 +3,16 @@
  * epilogue of the kernel that it reads or the prologue of the one that reads it, and what must be dense and is not is
  * copied.
  */
+
 import {
-  accumulator,
   byteLength,
   bytesOf,
   type DeviceCaps,
-  type Expression,
   elementCount,
-  isDense,
-  offsetAlignment,
   storesSingly,
   valueType,
 } from '@dwm/kernels-wgsl';
+import { accumulator, type Expression, isDense, offsetAlignment } from '@dwm/kernels-wgsl/pointwise';
 import type { KernelOp, Tensor, TensorSpec } from '../tensor.ts';
 import { copyDraft, type Draft, draftOf, inline, reshapeDraft } from './drafts.ts';
 import { denseBase, denseWindow, resolve } from './views.ts';

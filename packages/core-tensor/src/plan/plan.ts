@@ -9,11 +9,11 @@ import {
   elementCount,
   type KernelTarget,
   type Lowering,
-  offsetAlignment,
   type Receipt,
   TooLargeError,
   UnsupportedError,
 } from '@dwm/kernels-wgsl';
+import { offsetAlignment } from '@dwm/kernels-wgsl/pointwise';
 import { DwmError, InvalidArgumentError } from '../errors.ts';
 import type { Cost, Precision, Target, Tensor, TensorSpec } from '../tensor.ts';
 import { type Interval, placeIntervals } from './arena.ts';

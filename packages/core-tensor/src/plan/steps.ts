@@ -2,15 +2,8 @@
  * From a graph to steps: what will really run, in order. Views disappear into the strides of their readers, and
  * elementwise nodes into each other and into the kernels beside them (`fused-ops.ts`).
  */
-import {
-  bytesOf,
-  type DeviceCaps,
-  elementCount,
-  identity,
-  type Lowering,
-  lowerPointwise,
-  operand as operandLeaf,
-} from '@dwm/kernels-wgsl';
+import { bytesOf, type DeviceCaps, elementCount, type Lowering } from '@dwm/kernels-wgsl';
+import { identity, lowerPointwise, operand as operandLeaf } from '@dwm/kernels-wgsl/pointwise';
 import { type Cost, type Node, record, type Target, type Tensor } from '../tensor.ts';
 import { fusionOf } from './drafts.ts';
 import { type FusedOp, FusedOps, type StepInput, whole } from './fused-ops.ts';

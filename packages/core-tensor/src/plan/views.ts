@@ -2,14 +2,15 @@
  * Affine maps of views, composed. `resolve` walks a chain of views down to the tensor that holds the bytes;
  * `reshapeAccess` says how a strided tensor is read under another shape, where strides can say it.
  */
+
+import { elementCount } from '@dwm/kernels-wgsl';
 import {
   type Access,
   type AccessDim,
   contiguousStrides,
-  elementCount,
   isDense,
   strided,
-} from '@dwm/kernels-wgsl';
+} from '@dwm/kernels-wgsl/pointwise';
 import type { Tensor } from '../tensor.ts';
 
 const isPlain = (dim: AccessDim) => dim.divisor === 1 && dim.shift === 0;

@@ -6,14 +6,16 @@ import {
   type KernelTarget,
   kernelName,
   type Lowering,
-  lowerChosen,
   lowerMatmul,
-  MATMUL_VARIANTS,
   type MatmulSpec,
+} from '@dwm/kernels-wgsl';
+import {
+  lowerChosen,
+  MATMUL_VARIANTS,
+  matmulReference,
   type TrialProblem,
   type Variant,
-} from '@dwm/kernels-wgsl';
-import { matmulReference } from '@dwm/kernels-wgsl/testing';
+} from '@dwm/kernels-wgsl/testing';
 import { afterEach, expect, test } from 'vitest';
 import { loadTuning, openNodeDevice, resetTuning, saveTuning } from '../node/index.ts';
 import { compile } from '../program.ts';

@@ -1,7 +1,8 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Choice, classOf, Decisions, elementCount } from '@dwm/kernels-wgsl';
+import { type Choice, Decisions, elementCount } from '@dwm/kernels-wgsl';
+import { classOf } from '@dwm/kernels-wgsl/testing';
 import { afterEach, expect, test } from 'vitest';
 import { grad } from '../grad/grad.ts';
 import { loadTuning, openNodeDevice, resetTuning, saveTuning } from '../node/index.ts';
