@@ -1,4 +1,10 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+
+// Mesa keeps compiled kernels here; commands that tests give another cache folder find them, too.
+const MESA_SHADER_CACHE_DIR =
+  process.env.MESA_SHADER_CACHE_DIR || process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
 
 export default defineConfig({
   test: {
@@ -7,7 +13,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     // Results must not depend on what was measured on this machine before.
-    env: { DWM_TUNE: 'off' },
+    env: { DWM_TUNE: 'off', MESA_SHADER_CACHE_DIR },
     // Two device-heavy files at a time already fill two cores.
     maxWorkers: 2,
   },
