@@ -3,5 +3,6 @@ export { type FittedHand, fitHand } from './fit/fit-hand.ts';
 export { fitVideo, type HandRecord, type VideoHands } from './fit/fit-video.ts';
 export { handTracks, type Track } from './fit/tracks.ts';
 export * from './networks/weights.ts';
-export * from './tracker/hand-tracker.ts';
+export type { HandWeights } from './tracker/eyes.ts';
+export { HandTracker } from './tracker/hand-tracker.ts';
 export type { Picture, Point2, SeenHand } from './tracker/types.ts';

@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { DwmError } from '@dwm/core-tensor';
 import type { WeightFiles } from '../networks/weights.ts';
-import type { HandWeights } from '../tracker/hand-tracker.ts';
+import type { HandWeights } from '../tracker/eyes.ts';
 
 const PACKAGE = '@svenflow/micro-handpose';
 

@@ -1,0 +1,83 @@
+/** What the two networks see in parts of a picture: palms in an upright square, a hand in a turned one. */
+import type { Device, DeviceTensor } from '@dwm/core-tensor';
+import { compileLandmarks, LANDMARK_SIZE, type LandmarkProgram } from '../networks/landmarks.ts';
+import { compilePalm, PALM_SIZE, type PalmProgram } from '../networks/palm.ts';
+import type { WeightFiles } from '../networks/weights.ts';
+import { cropRegion } from './crop.ts';
+import { type PalmRegion, palmRegions } from './palms.ts';
+import { fromRegion, type Region } from './region.ts';
+import type { Picture, Point2, SeenHand } from './types.ts';
+
+/** The weights of both networks. */
+export interface HandWeights {
+  readonly palm: WeightFiles;
+  readonly landmarks: WeightFiles;
+}
+
+/** MediaPipe's own threshold. */
+const LEAST_PALM = 0.5;
+
+/** Both networks, compiled. */
+export class Eyes {
+  readonly #palm: PalmProgram;
+  readonly #landmarks: LandmarkProgram;
+
+  private constructor(palm: PalmProgram, landmarks: LandmarkProgram) {
+    this.#palm = palm;
+    this.#landmarks = landmarks;
+  }
+
+  /** @throws InvalidFileError for weights that are not of these networks. */
+  static async create(device: Device, weights: HandWeights): Promise<Eyes> {
+    const palm = await compilePalm(device, weights.palm);
+    try {
+      return new Eyes(palm, await compileLandmarks(device, weights.landmarks));
+    } catch (error) {
+      palm.destroy();
+      throw error;
+    }
+  }
+
+  /** The surest first. `view` is not turned. */
+  async palms(picture: Picture, view: Region): Promise<PalmRegion[]> {
+    const { palms } = await this.#palm.run({ image: cropRegion(picture, view, PALM_SIZE, 'black') });
+    return palmRegions(await numbers(palms), view, LEAST_PALM);
+  }
+
+  /** What would be a hand there, however unlikely it is. */
+  async hand(picture: Picture, region: Region): Promise<SeenHand> {
+    const image = cropRegion(picture, region, LANDMARK_SIZE, 'edge');
+    const outputs = await this.#landmarks.run({ image });
+    const [points, world, presences, sides] = await Promise.all(
+      [outputs.points, outputs.world, outputs.presence, outputs.handedness].map(numbers),
+    );
+    const right = sides[0];
+    return {
+      side: right > 0.5 ? 'right' : 'left',
+      sideCertainty: Math.max(right, 1 - right),
+      presence: presences[0],
+      points: Array.from(
+        { length: 21 },
+        (_, i): Point2 =>
+          fromRegion(region, points[3 * i] / LANDMARK_SIZE, points[3 * i + 1] / LANDMARK_SIZE),
+      ),
+      world: turned(world, region.angle),
+    };
+  }
+
+  destroy(): void {
+    this.#palm.destroy();
+    this.#landmarks.destroy();
+  }
+}
+
+/** Points about z, from the region's axes to the picture's. */
+function turned(points: Float32Array, angle: number): Float64Array {
+  const [cosine, sine] = [Math.cos(angle), Math.sin(angle)];
+  return Float64Array.from(points, (value, i) => {
+    if (i % 3 === 2) return value;
+    return i % 3 === 0 ? cosine * value - sine * points[i + 1] : sine * points[i - 1] + cosine * value;
+  });
+}
+
+const numbers = async (tensor: DeviceTensor): Promise<Float32Array> => (await tensor.read()) as Float32Array;
