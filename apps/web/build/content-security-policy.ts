@@ -6,7 +6,7 @@ import type { Plugin } from 'vite';
 
 const POLICY = [
   "default-src 'none'",
-  // The physics engine, Draco and MediaPipe are WebAssembly.
+  // The physics engine and Draco are WebAssembly.
   "script-src 'self' 'wasm-unsafe-eval'",
   "style-src 'self'",
   "img-src 'self' blob: data:",

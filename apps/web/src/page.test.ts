@@ -1,12 +1,13 @@
 /** The built page, driven as a visitor would: in Chromium on SwiftShader. Pictures of it are left in `out/pictures`. */
-import { mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { cp, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { writeSafetensors } from '@dwm/core-tensor/files';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
 import { ALL_RESIDENT, clipPsnr } from '@dwm/dwm-model';
+import { hasHandWeights } from '@dwm/hands/node';
 import { fromFieldOfView } from '@dwm/renderer';
 import { Random } from '@dwm/synth';
 import type { Page } from 'playwright-core';
@@ -18,6 +19,7 @@ import { GALLERY } from './gallery/rooms.ts';
 import { handBefore } from './scene-editor/hand-rig.ts';
 import { presetTrajectory } from './scene-editor/presets.ts';
 import { boxGlb } from './testing/box-glb.ts';
+import { fakeCamera } from './testing/fake-camera.ts';
 import { act } from './testing/monkey.ts';
 import { BUILT, type OpenPage, PageServer, type TraceEvent } from './testing/open-page.ts';
 import { generate } from './worker/generate.ts';
@@ -30,8 +32,16 @@ const PATIENCE = 120_000;
 /** For a test: longer, so that the wait that was in vain says what for. */
 const WHOLE_TEST = 300_000;
 
-/** Of the visitor who does anything at all; `MONKEY` asks for more. */
-const ACTIONS = Number(process.env.MONKEY ?? 200);
+/** Of the visitor who does anything at all: `MONKEY=2000,7` asks for more, and for another visitor. */
+const [ACTIONS, VISITOR] = (process.env.MONKEY ?? '40,28').split(',').map(Number);
+
+const HANDS_CLIP = resolve(
+  import.meta.dirname,
+  '../../..',
+  process.env.DWM_SHARED || '../shared',
+  'realworld/videos/00017.mp4',
+);
+const NO_CAMERA = !hasHandWeights() ? 'no weights' : !existsSync(HANDS_CLIP) ? 'no shared data' : undefined;
 
 /** As small as a run gets, so that many fit into a test. */
 const SMALL: Settings = {
@@ -102,6 +112,10 @@ async function motionOf(
   return JSON.parse(readFileSync(await (await download).path(), 'utf8'));
 }
 
+/** Keeps the camera that the page opens, so that it can be pulled out. */
+const KEEPS_CAMERA = `const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (asked) => (globalThis.camera = await open(asked));`;
+
 /** Adds up in the page how far things moved by themselves. */
 const SHIFTS = `globalThis.shifted = 0;
   new PerformanceObserver((list) => {
@@ -170,6 +184,9 @@ function headset(): string {
 /** All frames of a picture as the page shows them. */
 async function framesOf(page: Page, pane: string, frames: number): Promise<number[][]> {
   const all: number[][] = [];
+  // Before there is an answer, this is what there is to play.
+  const given = page.locator('details:not([open]) > summary', { hasText: 'What the model is given' });
+  if ((await given.count()) > 0) await given.dispatchEvent('click');
   for (let frame = 0; frame < frames; frame++) {
     await page.getByLabel('Frame', { exact: true }).fill(String(frame));
     all.push(await pixelsOf(page, pane));
@@ -266,7 +283,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       await picture(page, '3-answered');
       const { fetched } = open;
       expect(
-        fetched.filter((name) => /rapier|take-away|read-videos|vision|basis_|draco_/.test(name)),
+        fetched.filter((name) => /rapier|take-away|read-videos|hand-finder|weights|basis_|draco_/.test(name)),
       ).toEqual([]);
       const bytes = fetched
         .filter((name) => !name.startsWith('models/'))
@@ -290,7 +307,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       await page.keyboard.press('KeyT');
       await page.locator('canvas[data-picture=truth]').waitFor({ timeout: PATIENCE });
       await ready(page);
-      await button(page, 'Same hand, touching nothing').click();
+      await button(page, 'A hand that touches nothing').click();
       await page.locator('canvas[data-picture=apart]').waitFor({ timeout: PATIENCE });
       await ready(page);
       const [truth] = (await framesOf(page, 'truth', SMALL.frames)).slice(-1);
@@ -595,7 +612,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
         );
       }
       const [{ name: first }] = GALLERY;
-      for (const name of ['Frame', 'Simulator beside it (T)', 'Share', first])
+      for (const name of ['Frame', 'The simulator (T)', 'Share', first])
         expect(
           reached.some((text) => text.startsWith(name)),
           name,
@@ -614,20 +631,11 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
   );
 
   test(
-    'hands follow a headset (emulated by iwer); a file that is no hand model is refused by MediaPipe itself',
+    'hands follow a headset (emulated by iwer)',
     async () => {
       const { page } = open;
       await ready(page);
       await unfold(page, 'The hand');
-      await page.getByLabel(/pick a hand landmarker model/).setInputFiles({
-        name: 'hand.task',
-        mimeType: 'application/octet-stream',
-        buffer: Buffer.from('no model'),
-      });
-      await page
-        .getByRole('alert')
-        .filter({ hasText: 'no HandLandmarker model' })
-        .waitFor({ timeout: PATIENCE });
       // Iwer's own picture lies over the page from then on.
       const press = (name: string) => page.locator('button', { hasText: name }).dispatchEvent('click');
       await press('By headset');
@@ -648,6 +656,41 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       expect(
         open.complaints.filter((line) => line.startsWith('asked') || /Security Policy/.test(line)),
       ).toEqual([]);
+    },
+    WHOLE_TEST,
+  );
+
+  test.skipIf(NO_CAMERA !== undefined)(
+    `a webcam moves the hand, and says what is wrong with it${NO_CAMERA ? `: skipped, ${NO_CAMERA}` : ''}`,
+    async () => {
+      // A left hand at a drawer.
+      const flags = await fakeCamera(HANDS_CLIP, [6, 7, 8], join(PICTURES, '../camera.y4m'));
+      const watching = await PageServer.start({ flags });
+      const { page, complaints } = await watching.open('', undefined, KEEPS_CAMERA);
+      const follow = button(page, 'By webcam');
+      const says = (line: RegExp) =>
+        page.getByRole('alert').filter({ hasText: line }).waitFor({ timeout: PATIENCE });
+      await page.locator('[data-showing=room] .call').waitFor({ timeout: PATIENCE });
+      await unfold(page, 'The hand');
+      await follow.click();
+      await says(/camera was refused: allow it/);
+      // The room alone: a screenshot shows what lies over it, too.
+      const room = async () => {
+        await page.evaluate(`for (const { style } of document.querySelectorAll('.call, .say, .tag'))
+          style.visibility = 'hidden'`);
+        return page.locator('canvas.live').screenshot();
+      };
+      const before = await room();
+      await page.context().grantPermissions(['camera']);
+      await follow.click();
+      await page.getByText('Your hand moves this one').waitFor({ state: 'attached', timeout: PATIENCE });
+      await expect.poll(async () => before.equals(await room()), { timeout: PATIENCE }).toBe(false);
+      await picture(page, '13-webcam');
+      await page.evaluate('camera.getTracks()[0].dispatchEvent(new Event("ended"))');
+      await says(/camera is gone: plug it in/);
+      expect(await page.evaluate('camera.active')).toBe(false);
+      expect(complaints).toEqual([]);
+      await watching.close();
     },
     WHOLE_TEST,
   );
@@ -733,7 +776,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       open = await server.open(await smallLink());
       const { page, complaints } = open;
       await generated(page);
-      const random = new Random(28);
+      const random = new Random(VISITOR);
       /** Lets everything end, and goes to the same room at the same size. */
       const settle = async (): Promise<number> => {
         await ready(page);

@@ -86,7 +86,11 @@ export function createHand(session: Session) {
     watch: () => setInRoom(false),
     held,
     tracked,
-    follow: setTracked,
+    /** Where a camera or a headset sees the visitor's own hands; undefined ends it. */
+    follow(seen: Tracked | undefined) {
+      if (seen && !tracked()) enter();
+      setTracked(seen);
+    },
     inRoom,
     enter,
     gesture,

@@ -178,8 +178,8 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
           <Call rigs={hand.rigs()!} lens={lens()} hovered={hovered()} held={hand.held()} />
         </Show>
         <span class="tag">
-          <Switch fallback="The room, as any renderer draws it">
-            <Match when={showing() === 'recording'}>A recording: drawn by the model before</Match>
+          <Switch fallback="The room, before the model draws">
+            <Match when={showing() === 'recording'}>A recording of what the model drew</Match>
             <Match when={showing() === 'answer'}>Drawn by the model: {size(answer())}</Match>
             <Match when={showing() === 'live'}>
               Drawn live by the model: {size(live.state.shown!.clip)}
@@ -202,6 +202,15 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
             </Match>
             <Match when={!ready() || (queue.waiting() > 0 && !tasks.at('beside') && !live.state.moving)}>
               <span>Getting ready …</span>
+            </Match>
+            <Match when={inRoom() && hand.tracked()}>
+              {(tracked) => (
+                <span>
+                  {tracked().hands.left || tracked().hands.right
+                    ? 'Your hand moves this one: press Record below'
+                    : 'Hold your hand up, so that it is seen'}
+                </span>
+              )}
             </Match>
             <Match when={showing() === 'live'}>
               <LiveSay session={session} hand={hand} disabled={!able()} />

@@ -1,85 +1,79 @@
 /** Buttons that let a webcam or a headset move the hands. */
 import { createSignal, onCleanup, Show } from 'solid-js';
 import type { Session } from '../state/session.ts';
+import { HAS_HAND_WEIGHTS } from './hand-weights.ts';
 import type { Tracked } from './tracked.ts';
-
-const MODEL_ADDRESS =
-  'https://storage.googleapis.com/mediapipe-models/hand_landmarker/hand_landmarker/float16/1/hand_landmarker.task';
+import { followWebcam, openWebcam } from './webcam.ts';
 
 export function Trackers(props: { session: Session; onTracked: (tracked: Tracked | undefined) => void }) {
-  const [stop, setStop] = createSignal<() => void>();
-  const [starting, setStarting] = createSignal(false);
+  const { engine, notice, queue } = props.session;
+  const [following, setFollowing] = createSignal<AbortController>();
   const [headset, setHeadset] = createSignal(false);
   import('./webxr.ts').then(({ hasHeadset }) => hasHeadset()).then(setHeadset, () => {});
 
-  const end = () => {
-    stop()?.();
-    setStop(undefined);
-    props.onTracked(undefined);
-  };
+  const end = () => following()?.abort();
   onCleanup(end);
-  const begin = async (follow: () => Promise<() => void>) => {
-    end();
-    setStarting(true);
+  /** @param follow goes on until the signal, or until there is nothing more to follow. */
+  const begin = async (follow: (signal: AbortSignal) => Promise<void>) => {
+    const mine = new AbortController();
+    setFollowing(mine);
     try {
-      const stopping = await follow();
-      setStop(() => stopping);
+      await follow(mine.signal);
     } catch (error) {
-      props.session.notice.show(error);
+      if (!mine.signal.aborted) notice.show(error);
     } finally {
-      setStarting(false);
+      setFollowing(undefined);
+      props.onTracked(undefined);
     }
   };
-  const fail = (error: unknown) => {
-    end();
-    props.session.notice.show(error);
+  const byWebcam = async (signal: AbortSignal) => {
+    const stream = await openWebcam();
+    const client = engine.client();
+    // While the model draws, the device is the model's.
+    const find = async (picture: ImageBitmap) => {
+      if (!props.session.busy()) return client.call('findHands', picture, { transfer: [picture] });
+      picture.close();
+      return undefined;
+    };
+    const opened = await queue.attempt('stage', (task) => {
+      task.say('Loading what finds your hands …');
+      return task.call('openHands', undefined);
+    });
+    const stop = opened ? signal : AbortSignal.abort();
+    await followWebcam(stream, find, (hands) => props.onTracked({ hands }), stop).finally(() =>
+      // An engine that is gone has nothing open any more.
+      client.call('closeHands', undefined).catch(() => {}),
+    );
+  };
+  const byHeadset = async (signal: AbortSignal) => {
+    const { followHeadset } = await import('./webxr.ts');
+    await followHeadset(props.onTracked, signal);
   };
 
   return (
-    <fieldset class="fields">
+    <fieldset class="buttons">
       <legend>Your own hands</legend>
       <Show
-        when={!stop()}
+        when={!following()}
         fallback={
           <button type="button" onClick={end}>
             Stop following
           </button>
         }
       >
-        <label>
-          By webcam: pick a hand landmarker model (.task)
-          <input
-            type="file"
-            accept=".task"
-            disabled={starting()}
-            onChange={async (event) => {
-              const input = event.currentTarget;
-              const [file] = input.files ?? [];
-              if (!file) return;
-              const model = new Uint8Array(await file.arrayBuffer());
-              input.value = '';
-              const { followWebcam } = await import('./webcam.ts');
-              begin(() => followWebcam(model, props.onTracked, fail));
-            }}
-          />
-        </label>
-        <p class="hint wide">
-          The page fetches no model by itself. Google's is at <span class="address">{MODEL_ADDRESS}</span>
-        </p>
+        <Show when={HAS_HAND_WEIGHTS}>
+          <button type="button" disabled={props.session.busy()} onClick={() => begin(byWebcam)}>
+            By webcam
+          </button>
+        </Show>
         <Show when={headset()}>
-          <button
-            type="button"
-            disabled={starting()}
-            onClick={() =>
-              begin(async () => {
-                const { followHeadset } = await import('./webxr.ts');
-                return followHeadset(props.onTracked, end);
-              })
-            }
-          >
+          <button type="button" onClick={() => begin(byHeadset)}>
             By headset
           </button>
         </Show>
+      </Show>
+      <Show when={HAS_HAND_WEIGHTS}>
+        <p class="hint wide">The webcam's pictures stay in this page.</p>
       </Show>
     </fieldset>
   );

@@ -1,8 +1,9 @@
 import { fromFieldOfView, LANDMARK_JOINTS, matrices, NO_HANDS, placement } from '@dwm/renderer';
 import { angles, poseSkeleton } from '@dwm/synth';
 import { expect, test } from 'vitest';
+import { HandFitter } from './hand-fitter.ts';
 import { fromStart, startOf, trackedFrame } from './tracked.ts';
-import { handsOf } from './webcam.ts';
+import { facing } from './webcam.ts';
 
 const at = (joints: ArrayLike<number>, joint: number) => [0, 1, 2].map((i) => joints[7 * joint + i]);
 
@@ -37,24 +38,24 @@ test("a webcam's hand comes out before the visitor, on its own side, with its bo
   );
   const points = LANDMARK_JOINTS.map((joint) => at(joints, joint));
   const camera = fromFieldOfView(640, 480, Math.PI / 3);
-  const landmarks = points.map(([x, y, z]) => ({
-    x: (camera.cx + (camera.fx * x) / -z) / 640,
-    y: (camera.cy - (camera.fy * y) / -z) / 480,
-    z: 0,
-  }));
-  const worldLandmarks = points.map(([x, y, z]) => ({ x, y: -y, z: -(z + 0.5) }));
-  const handedness = [[{ categoryName: 'Left' }]];
-  const hands = handsOf({
-    w: 640,
-    h: 480,
-    frames: [{ landmarks: [landmarks], worldLandmarks: [worldLandmarks], handedness }],
-  });
+  const seen = {
+    ...{ side: 'right' as const, sideCertainty: 1, presence: 1 },
+    points: points.map(
+      ([x, y, z]) => [camera.cx + (camera.fx * x) / -z, camera.cy - (camera.fy * y) / -z] as const,
+    ),
+    world: Float64Array.from(points.flatMap(([x, y, z]) => [x, -y, -(z + 0.5)])),
+  };
+  const fitter = new HandFitter();
+  const hands = facing(fitter.fit([seen], { width: 640, height: 480 }));
   expect(hands.left).toBeNull();
   const [x, y, z] = at(hands.right!.joints!, 0);
-  expect(x).toBeCloseTo(0.12, 2);
-  expect(y).toBeCloseTo(-0.15, 2);
+  expect(x).toBeCloseTo(0.12 * 0.8, 2);
+  expect(y).toBeCloseTo(-0.1 * 0.8, 2);
   expect(z).toBeCloseTo(-0.4, 2);
   const length = (all: ArrayLike<number>, a: number, b: number) =>
     Math.hypot(...at(all, a).map((value, i) => value - at(all, b)[i]));
   expect(length(hands.right!.joints!, 6, 7)).toBeCloseTo(length(joints, 6, 7), 6);
+  // Of two hands that look like one side the second is the other.
+  const both = fitter.fit([seen, { ...seen, presence: 0.9 }], { width: 640, height: 480 });
+  expect(both.left).not.toBeNull();
 });

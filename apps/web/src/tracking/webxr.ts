@@ -50,14 +50,11 @@ async function supportedMode(): Promise<string | undefined> {
 
 export const hasHeadset = async (): Promise<boolean> => (await supportedMode()) !== undefined;
 
-/**
- * Follows until the session ends or the returned function is called. To be called from a click.
- * @throws Error where the headset refuses.
- */
+/** Follows until the session ends or the signal ends it. To be called from a click. @throws Error where the headset refuses. */
 export async function followHeadset(
   onTracked: (tracked: Tracked) => void,
-  onEnd: () => void,
-): Promise<() => void> {
+  signal: AbortSignal,
+): Promise<void> {
   const mode = await supportedMode();
   if (!mode) throw new Error('this browser offers no headset');
   const session = await system()!.requestSession(mode, { requiredFeatures: ['hand-tracking'] });
@@ -81,10 +78,12 @@ export async function followHeadset(
     onTracked({ head: matrices.compose(position, rotation), hands: handsIn(session, frame, space, start) });
   };
   session.requestAnimationFrame(follow);
-  session.addEventListener('end', onEnd);
-  return () => {
-    session.end().catch(() => {});
-  };
+  const ended = new Promise((resolve) => session.addEventListener('end', resolve));
+  // One that ended by itself cannot be ended.
+  const end = () => session.end().catch(() => {});
+  if (signal.aborted) end();
+  else signal.addEventListener('abort', end);
+  await ended;
 }
 
 const placed = (start: Start, { position: p, orientation: q }: XrTransform) =>

@@ -2,7 +2,7 @@
  * What the page and the engine's worker say to each other. A call has one argument and one result; while it runs it
  * may report progress, and the page may cancel it. Pictures travel as transferred buffers, never copied.
  */
-import type { Bounds, Trajectory, TrajectoryFrame } from '@dwm/renderer';
+import type { Bounds, Hands, Trajectory, TrajectoryFrame } from '@dwm/renderer';
 import type { DroppedFile } from '../model-store/dropped.ts';
 import type { Kept } from '../model-store/opfs.ts';
 import type { ModelFiles, ModelRef } from '../model-store/sources.ts';
@@ -168,6 +168,11 @@ export interface Calls {
   >;
   /** The room as it was to begin with. */
   resetLive: Call<void, void>;
+  /** The networks that find hands in a webcam's pictures. */
+  openHands: Call<void, void>;
+  /** Hands before the webcam, which is at the origin; the picture is used up. */
+  findHands: Call<ImageBitmap, Hands>;
+  closeHands: Call<void, void>;
   attachView: Call<OffscreenCanvas, void>;
   /** Draws the room with hands in it; a newer one replaces one that waits. */
   look: Call<{ readonly frame: TrajectoryFrame }, void>;

@@ -6,6 +6,7 @@ import { droppedFolder } from '../model-store/dropped.ts';
 import { forget, listKept } from '../model-store/opfs.ts';
 import { openModel } from '../model-store/sources.ts';
 import { generate } from './generate.ts';
+import type { HandFinder } from './hand-finder.ts';
 import type { LiveRun } from './live.ts';
 import { LiveView } from './live-view.ts';
 import { planMemory } from './memory-plan.ts';
@@ -21,10 +22,17 @@ let room: Room | undefined;
 let next: Room | undefined;
 let view: LiveView | undefined;
 let live: LiveRun | undefined;
+let finder: HandFinder | undefined;
 
 function ready<T>(value: T | undefined, what: string): T {
   if (value === undefined) throw new DwmError('not-ready', `there is no ${what} yet`);
   return value;
+}
+
+async function closeHands(): Promise<void> {
+  const closing = finder;
+  finder = undefined;
+  await closing?.destroy();
 }
 
 /** What it runs on goes away. */
@@ -88,6 +96,13 @@ serve({
   },
   plan: async ({ settings, limit }) => planMemory(ready(model, 'model'), settings, limit),
   generate: (input, { report, signal }) => generate(ready(model, 'model'), input, report, signal),
+  async openHands(_, { signal }) {
+    await closeHands();
+    const { HandFinder } = await import('./hand-finder.ts');
+    finder = await HandFinder.open(ready(device, 'device'), signal);
+  },
+  findHands: async (picture) => ready(finder, 'hand finder').next(picture),
+  closeHands,
   async attachView(canvas) {
     view?.destroy();
     view = new LiveView(ready(device, 'device'), canvas);
