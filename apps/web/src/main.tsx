@@ -2,21 +2,22 @@
 import { createSignal, Show } from 'solid-js';
 import { render } from 'solid-js/web';
 import { App } from './app.tsx';
-import { NoWebGpu } from './no-webgpu.tsx';
+import { type Missing, NoWebGpu } from './no-webgpu.tsx';
 import './style.css';
 
-async function hasWebGpu(): Promise<boolean> {
-  const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
-  return adapter !== null && adapter !== undefined;
-}
-
 // Nothing waits for the answer: a recording plays from the first picture on.
-const [supported, setSupported] = createSignal('gpu' in navigator);
-if (supported()) void hasWebGpu().then(setSupported);
+const [missing, setMissing] = createSignal<Missing>();
+if (!isSecureContext) setMissing('https');
+else if (!('gpu' in navigator)) setMissing('webgpu');
+else
+  navigator.gpu.requestAdapter().then(
+    (adapter) => adapter ?? setMissing('adapter'),
+    () => setMissing('adapter'),
+  );
 render(
   () => (
-    <Show when={supported()} fallback={<NoWebGpu />}>
-      <App />
+    <Show when={missing()} fallback={<App />}>
+      {(what) => <NoWebGpu missing={what()} />}
     </Show>
   ),
   document.getElementById('app')!,
