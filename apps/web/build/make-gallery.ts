@@ -6,7 +6,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
-import { changedRegion, regionPsnr } from '@dwm/dwm-model';
+import { ALL_RESIDENT, changedRegion, regionPsnr } from '@dwm/dwm-model';
 import type { Trajectory } from '@dwm/renderer';
 import {
   type Action,
@@ -24,15 +24,21 @@ import { guidedMotion, guideOf, startOf, towards } from '../src/scene-editor/gui
 import { add, scale } from '../src/scene-editor/vectors.ts';
 import { generate } from '../src/worker/generate.ts';
 import { loadModel } from '../src/worker/model.ts';
+import { conditioning } from '../src/worker/passes.ts';
 import type { Clip } from '../src/worker/protocol.ts';
-import { conditioning, Room } from '../src/worker/room.ts';
+import { Room } from '../src/worker/room.ts';
 import { modelFolder } from './built-in-models.ts';
 
 const GALLERY = join(import.meta.dirname, '../src/gallery');
 const FIRST_SEED = 1_000_000;
 /** Seeds looked at for each kind of room. */
 const CANDIDATES = 8;
-const PICTURE = { quality: 60, effort: 6, smartSubsample: true };
+/** The first room's recording is the first that a visitor sees, and as large as the stage. */
+const pictureOf = (number: string) => ({
+  quality: number === '1' ? 92 : 60,
+  effort: 6,
+  smartSubsample: true,
+});
 
 /** What each place of the gallery shows, the first being the page's first room. */
 const PLACES: readonly (readonly [Action, string])[] = [
@@ -49,7 +55,14 @@ const PLACES: readonly (readonly [Action, string])[] = [
 const { signal } = new AbortController();
 const context = { signal, report: () => {} };
 const device = await openNodeDevice();
-const model = await loadModel(device, await openDirectory(modelFolder()), undefined, () => {}, signal);
+const model = await loadModel(
+  device,
+  await openDirectory(modelFolder()),
+  undefined,
+  ALL_RESIDENT,
+  () => {},
+  signal,
+);
 const { settings } = model.info;
 
 /** A hand taken and drawn straight to where the room's own motion goes. */
@@ -100,10 +113,10 @@ async function tried(seed: number): Promise<Tried | undefined> {
 async function writeClip(name: string, { data, frames, width, height, fps }: Clip): Promise<void> {
   const moving = sharp(data, { raw: { width, height: height * frames, channels: 3, pageHeight: height } });
   const delay = Array.from({ length: frames }, () => Math.round(1000 / fps));
-  await moving.webp({ ...PICTURE, delay, loop: 0 }).toFile(join(GALLERY, `clips/${name}.webp`));
+  await moving.webp({ ...pictureOf(name), delay, loop: 0 }).toFile(join(GALLERY, `clips/${name}.webp`));
   const last = data.subarray(-width * height * 3);
   const still = sharp(last, { raw: { width, height, channels: 3 } });
-  await still.webp(PICTURE).toFile(join(GALLERY, `clips/${name}-still.webp`));
+  await still.webp(pictureOf(name)).toFile(join(GALLERY, `clips/${name}-still.webp`));
 }
 
 await mkdir(join(GALLERY, 'clips'), { recursive: true });
