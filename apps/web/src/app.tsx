@@ -36,6 +36,7 @@ export function App() {
   const hand = createHand(session);
   const beside = createBeside(session);
   const [own, setOwn] = createSignal(false);
+  const [given, setGiven] = createSignal(false);
   const frames = () => room.state.scene?.frames ?? 1;
   const fps = () => room.state.scene?.fps ?? 8;
   const clock = createClock(frames, fps);
@@ -44,6 +45,7 @@ export function App() {
     return hands ? Array.from({ length: hands.frames }, (_, i) => isEmpty(hands, i)) : [];
   });
   const busy = () => session.busy() || session.queue.waiting() > 0;
+  const answered = () => !!run.state.generated || beside.any();
   onMount(() => {
     session.start();
     addEventListener('keydown', keys);
@@ -77,12 +79,18 @@ export function App() {
           <Stage session={session} hand={hand} clock={clock} />
           <BesidePanes beside={beside} clock={clock} />
         </div>
-        <Scrubber clock={clock} frames={frames()} fps={fps()} dropouts={dropouts()} />
+        {/* What there is nothing to use for yet keeps its place. */}
+        <div classList={{ unseen: !answered() && !run.state.preview && !given() }}>
+          <Scrubber clock={clock} frames={frames()} fps={fps()} dropouts={dropouts()} />
+        </div>
         <Status session={session} />
         <div class="buttons">
-          <BesideButtons beside={beside} busy={busy()} />
-          <Working tasks={session.tasks} at="beside" label="Progress of what is put beside it" />
           <Share session={session} />
+          <div class="buttons" classList={{ unseen: !answered() }}>
+            <span>Compare with</span>
+            <BesideButtons beside={beside} busy={busy()} />
+          </div>
+          <Working tasks={session.tasks} at="beside" label="Progress of what is put beside it" />
         </div>
         <Gallery session={session} onOwn={() => setOwn(true)} />
         <About />
@@ -94,7 +102,7 @@ export function App() {
             <SettingsPanel session={session} />
             <GenerateBar session={session} />
           </details>
-          <SeenByModel session={session} clock={clock} />
+          <SeenByModel session={session} clock={clock} onToggle={setGiven} />
         </div>
       </main>
       <footer>

@@ -5,12 +5,16 @@ import type { Clock } from './clock.ts';
 import { Pane } from './pane.tsx';
 import { Swipe } from './swipe.tsx';
 
-export function SeenByModel(props: { session: Session; clock: Clock }) {
+export function SeenByModel(props: { session: Session; clock: Clock; onToggle: (open: boolean) => void }) {
   const { room, run } = props.session;
   const [comparing, setComparing] = createSignal(false);
   const made = () => run.state.generated?.video ?? run.state.preview;
   return (
-    <details class="panel" open={!!room.state.videos}>
+    <details
+      class="panel"
+      open={!!room.state.videos}
+      onToggle={(event) => props.onToggle(event.currentTarget.open)}
+    >
       <summary>What the model is given</summary>
       <div class="panes">
         <Show

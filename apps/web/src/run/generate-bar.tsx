@@ -29,17 +29,14 @@ export function GenerateBar(props: { session: Session }) {
       </button>
       <Show when={run.state.plan?.fits && run.state.plan}>
         {(plan) => (
-          <>
-            <span>{`takes ${size(plan().bytes)} of ${memory(engine.state.device?.software)}`}</span>
-            <span data-held={plan().held}>{`${size(plan().held)} are held now`}</span>
-          </>
+          <span data-held={plan().held}>
+            {`takes ${size(plan().bytes)} of ${memory(engine.state.device?.software)}`}
+          </span>
         )}
       </Show>
       <Show when={run.state.generated}>
         {(made) => (
-          <span data-made={made().of.seed}>
-            {`seed ${made().of.seed}, ${made().seconds.toFixed(1)} s${made().of.composite ? ', composited' : ''}`}
-          </span>
+          <span data-made={made().of.seed}>{`The last one took ${made().seconds.toFixed(1)} s`}</span>
         )}
       </Show>
     </div>

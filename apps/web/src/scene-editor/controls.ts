@@ -111,7 +111,8 @@ export function attachControls(
     if (pointers.size === 2) for (const pointer of pointers.values()) pointer.grab = 'ray';
     if (pointers.size === 2 || (grab !== 'orbit' && grab !== 'look')) taken();
     element.setPointerCapture(event.pointerId);
-    element.focus();
+    // A ring about the picture is for those who came by key.
+    element.focus({ preventScroll: true, focusVisible: false });
     event.preventDefault();
   };
   const move = (event: PointerEvent) => {

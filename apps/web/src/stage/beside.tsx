@@ -5,9 +5,9 @@ import { ASIDES, type Aside, type Beside } from '../state/beside.ts';
 import { Picture } from './picture.tsx';
 
 const BUTTONS: Readonly<Record<Aside, string>> = {
-  truth: 'Simulator beside it (T)',
-  apart: 'Same hand, touching nothing',
-  words: 'Same hand, other words',
+  truth: 'The simulator (T)',
+  apart: 'A hand that touches nothing',
+  words: 'Other words',
 };
 
 export function BesideButtons(props: { beside: Beside; busy: boolean }) {

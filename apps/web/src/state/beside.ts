@@ -74,10 +74,10 @@ export function createBeside(session: Session) {
       { defer: true },
     ),
   );
-  /** Whether there is anything to show: only made-up rooms can be simulated, and only some models take words. */
+  /** Whether there is an answer to show it beside: only made-up rooms can be simulated, and only some models take words. */
   const able = (aside: Aside) =>
     engine.state.phase === 'ready' &&
-    !run.state.progress &&
+    !!run.state.generated &&
     !!room.state.motions &&
     (aside === 'words'
       ? !!model.state.info?.takesText && !!run.state.plan?.fits

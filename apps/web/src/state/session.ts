@@ -3,6 +3,7 @@
  * cancelled, with one line that says why.
  */
 import type { Trajectory } from '@dwm/renderer';
+import { unwrap } from 'solid-js/store';
 import { readLink, type Shared } from '../export/link.ts';
 import type { ModelFiles, ModelRef } from '../model-store/sources.ts';
 import { beginning } from '../scene-editor/beginning.ts';
@@ -230,17 +231,17 @@ export function createSession() {
         run.planned(plan);
       }),
     shared(): Shared | undefined {
-      const { ref, motions: history, planned, videos } = room.now();
-      const { settings, wordsFrom } = run.now();
+      const { ref, motions: history, planned, videos } = room.state;
+      const { settings, wordsFrom } = run.state;
       if (ref.kind !== 'synthetic' || videos || !settings || !history) return undefined;
       // What was made live is as long as it was held.
       const frames = history.present.frames.length;
       if (frames > LIMITS.frames.max) return undefined;
       return {
         room: ref.seed,
-        settings: { ...settings, frames },
+        settings: { ...unwrap(settings), frames },
         typed: wordsFrom === 'typed',
-        ...(history.present !== planned && { trajectory: history.present }),
+        ...(history.present !== planned && { trajectory: unwrap(history.present) }),
       };
     },
   };
