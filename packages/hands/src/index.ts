@@ -6,3 +6,4 @@ export * from './networks/weights.ts';
 export type { HandWeights } from './tracker/eyes.ts';
 export { HandTracker } from './tracker/hand-tracker.ts';
 export type { Picture, Point2, SeenHand } from './tracker/types.ts';
+export { VideoTracker } from './tracker/video-tracker.ts';

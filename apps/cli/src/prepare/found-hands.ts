@@ -1,7 +1,7 @@
 /** The hands that a video shows, found by the tracker, and ours fitted to them: a trajectory, and how sure it is. */
 import { type Device, InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
-import { fitVideo, HandTracker, type SeenHand, type VideoHands } from '@dwm/hands';
+import { fitVideo, HandTracker, type VideoHands, VideoTracker } from '@dwm/hands';
 import { readHandWeights } from '@dwm/hands/node';
 import { decodeFrames } from '@dwm/media/node';
 import {
@@ -53,19 +53,19 @@ export async function findHands(
     const rest = restJoints(device, rigs);
     reporter.progress('loading the hand tracker …');
     const tracker = await HandTracker.create(device, weights);
-    const pictures: (readonly SeenHand[])[] = [];
+    const seen = new VideoTracker(tracker);
     try {
       const onFrame = frameProgress(reporter, 'looking for hands');
       for await (const frame of decodeFrames(shown.video, { indices: shown.picked })) {
         signal.throwIfAborted();
         const { width, height } = frame;
-        pictures.push(await tracker.next({ data: await frame.rgb(), width, height }));
-        onFrame(pictures.length, shown.picked.length);
+        await seen.add({ data: await frame.rgb(), width, height });
+        onFrame(seen.hands.length, shown.picked.length);
       }
     } finally {
       tracker.destroy();
     }
-    const found = fitVideo(pictures, camera, rest);
+    const found = fitVideo(seen.hands, camera, rest);
     if (!found.hands.some((hands) => SIDES.some((side) => hands[side])))
       throw new InvalidFileError(
         shown.video,

@@ -26,6 +26,9 @@ const REST_DEVIATION = 1;
 const LIMIT_DEVIATION = 0.05;
 const STEPS = 15;
 
+/** Fingers on the way to a fist: from straight ones a fist is not always reached. */
+const HALF_BENT = FREEDOMS.map(({ most }) => (most > 1 ? 0.5 : 0));
+
 /** A hand's posture before a camera at the origin, OpenGL axes, and how well it fits. */
 export interface FittedHand {
   readonly posture: Posture;
@@ -75,7 +78,11 @@ export function fitHand(
     });
     return out;
   };
-  const posture = postureOf(leastSquares(residuals, [...start.place, 0, 0, 0, ...angles], STEPS));
+  const from = (begin: readonly number[]) =>
+    leastSquares(residuals, [...start.place, 0, 0, 0, ...begin], STEPS);
+  const cost = (x: readonly number[]) => residuals(x).reduce((sum, value) => sum + value * value, 0);
+  const [straight, bent] = [from(angles), from(HALF_BENT)];
+  const posture = postureOf(cost(bent) < cost(straight) ? bent : straight);
   if (!(posture.place[2] < 0)) return undefined;
   return { posture, error: reprojectionError(seen, camera, hand, posture) };
 }

@@ -17,6 +17,8 @@ export interface Followed {
   readonly size: number;
   readonly colours: Colours;
   readonly unseen: number;
+  /** Whether it was seen for the first time. */
+  readonly isNew: boolean;
 }
 
 export const ownRegion = ({ hand }: Look): Region => regionOfLandmarks(hand.points);
@@ -27,6 +29,7 @@ export const begin = (picture: Picture, look: Look): Followed => ({
   size: ownRegion(look).size,
   colours: coloursOf(picture, look.hand.points),
   unseen: 0,
+  isNew: true,
 });
 
 /** The hand after another sight of it. What is learned of it is by how sure the network is. */
@@ -38,6 +41,7 @@ export function continued(picture: Picture, known: Followed, look: Look): Follow
     size: known.size * (ownRegion(look).size / known.size) ** share,
     colours: known.colours.map((value, i) => value + share * (colours[i] - value)),
     unseen: 0,
+    isNew: false,
   };
 }
 

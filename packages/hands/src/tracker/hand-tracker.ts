@@ -25,7 +25,8 @@ const PATIENCE = 3;
 /** Regions that share more than this show one hand. */
 const SAME_HAND = 0.5;
 
-const MOST_HANDS = 2;
+/** Of one person. */
+export const MOST_HANDS = 2;
 
 /** Pictures between two searches for a second hand. */
 const SEARCH_EVERY = 6;
@@ -50,8 +51,8 @@ export class HandTracker {
     const found: Followed[] = [];
     const lost: Followed[] = [];
     for (const known of this.#followed) {
-      const look = await this.#again(picture, known);
-      if (look && !isKnown(found, ownRegion(look))) found.push(continued(picture, known, look));
+      const again = await this.follow(picture, known);
+      if (again && !isKnown(found, ownRegion(again.look))) found.push(again);
       else if (known.unseen < PATIENCE) lost.push({ ...known, unseen: known.unseen + 1 });
     }
     if (found.length < MOST_HANDS && (found.length === 0 || this.#pictures % SEARCH_EVERY === 0))
@@ -63,6 +64,17 @@ export class HandTracker {
     found.sort((a, b) => b.look.hand.presence - a.look.hand.presence);
     this.#followed = [...found, ...lost.filter(({ look }) => !isKnown(found, ownRegion(look)))];
     return found.map(({ look }) => look.hand);
+  }
+
+  /** Hands that the last picture is the first to show. */
+  get begun(): readonly Followed[] {
+    return this.#followed.filter(({ isNew, unseen }) => isNew && unseen === 0);
+  }
+
+  /** A hand in a picture next to the one that showed it; undefined where it is not seen. */
+  async follow(picture: Picture, known: Followed): Promise<Followed | undefined> {
+    const look = await this.#again(picture, known);
+    return look && continued(picture, known, look);
   }
 
   /** Forgets the hands of the picture before: the next one is of another video. */
@@ -107,8 +119,11 @@ export class HandTracker {
   }
 }
 
+/** Whether the squares of two hands in a picture show one. */
+export const isSameHand = (a: Region, b: Region): boolean => overlap(a, b) > SAME_HAND;
+
 const isKnown = (found: readonly Followed[], region: Region): boolean =>
-  found.some(({ look }) => overlap(ownRegion(look), region) > SAME_HAND);
+  found.some(({ look }) => isSameHand(ownRegion(look), region));
 
 /**
  * Parts of a picture to search, the coarsest first: the whole, where palms of a sixth of it are found, then squares
