@@ -2,7 +2,8 @@
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
-import { DwmPipeline, rankActions, readRunSettings } from '@dwm/dwm-model';
+import { DwmPipeline, readRunSettings } from '@dwm/dwm-model';
+import { rankActions } from '@dwm/dwm-model/ranking';
 import { type Action, PassRenderer, simulate } from '@dwm/synth';
 
 const device = await openNodeDevice();

@@ -12,11 +12,11 @@ import {
   readTorchFile,
   writeSafetensors,
 } from '@dwm/core-tensor/files';
+import { openLora, readRunSettings } from '@dwm/dwm-model';
+import { parseExperiment, readExperimentFile } from '@dwm/dwm-model/node';
 import {
   fromConfig,
-  openLora,
   readJson,
-  readRunSettings,
   readT5Config,
   readTransformerConfig,
   readVaeConfig,
@@ -24,8 +24,7 @@ import {
   T5Tokenizer,
   umt5ConfigOf,
   wanParameters,
-} from '@dwm/dwm-model';
-import { parseExperiment, readExperimentFile } from '@dwm/dwm-model/node';
+} from '@dwm/dwm-model/parts';
 import { LayerWeights } from '@dwm/hands';
 import { decodeRgba, encodePng, encodeVideo, readVideo } from '@dwm/media/node';
 import {
@@ -55,12 +54,12 @@ import { lerobotV3 } from '../../apps/cli/src/lerobot/testing.ts';
 import { readYamlFile } from '../../apps/cli/src/yaml-file.ts';
 import { readLink, writeLink } from '../../apps/web/src/export/link.ts';
 import { writeGguf } from '../../packages/core-tensor/src/files/gguf/testing.ts';
-import { readClipConfig } from '../../packages/dwm-model/src/clip/config.ts';
-import { readClipTokenizer } from '../../packages/dwm-model/src/clip/tokenizer-files.ts';
 import { listModel } from '../../packages/dwm-model/src/node/download/hub.ts';
 import { readState } from '../../packages/dwm-model/src/node/training/checkpoint.ts';
 import { readDataset } from '../../packages/dwm-model/src/node/training/dataset.ts';
 import { t5Parameters } from '../../packages/dwm-model/src/text-encoder/network.ts';
+import { readCLIPConfig } from '../../packages/dwm-model/src/text-image/config.ts';
+import { readClipTokenizer } from '../../packages/dwm-model/src/text-image/tokenizer-files.ts';
 import { parseWanVaeConfig, wanVaeConfigOf } from '../../packages/dwm-model/src/wan/vae/config.ts';
 import { wanVaeParameters } from '../../packages/dwm-model/src/wan/vae/parameters.ts';
 import { loraNames } from '../../packages/dwm-model/src/weights/lora-names.ts';
@@ -440,7 +439,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   ),
   'wan-vae-weights': known(made.wanVaeShapes, (weights) => wanVaeParameters(wanVaeConfigOf(weights))),
   'umt5-weights': known(made.umt5Shapes, (weights) => t5Parameters(umt5ConfigOf(weights))),
-  'clip-config': configOf([made.CLIP_CONFIG], readClipConfig),
+  'clip-config': configOf([made.CLIP_CONFIG], readCLIPConfig),
   'clip-tokenizer': {
     samples: async () => [made.json(made.CLIP_TOKENIZER)],
     json: true,

@@ -1,7 +1,7 @@
 /** A model whose weights are four times the JavaScript heap. */
 import { cp, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readTransformerConfig, transformerParameters } from '@dwm/dwm-model';
+import { readTransformerConfig, transformerParameters } from '@dwm/dwm-model/parts';
 import { writePng } from '@dwm/media/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { dwm, temporaryFolder } from './testing.ts';

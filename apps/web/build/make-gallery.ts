@@ -6,7 +6,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
-import { ALL_RESIDENT, changedRegion, regionPsnr } from '@dwm/dwm-model';
+import { ALL_RESIDENT } from '@dwm/dwm-model/memory';
+import { changedRegion, regionPsnr } from '@dwm/dwm-model/metrics';
 import type { Trajectory } from '@dwm/renderer';
 import {
   type Action,

@@ -16,7 +16,7 @@ import {
   type Tensor,
   type TensorSpec,
 } from '@dwm/core-tensor';
-import { publishedTransformer, transformer, transformerParameters } from '@dwm/dwm-model';
+import { publishedTransformer, transformer, transformerParameters } from '@dwm/dwm-model/parts';
 
 /** One thing to run, at its real size or smaller. */
 export interface Work {

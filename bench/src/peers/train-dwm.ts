@@ -15,7 +15,7 @@ import {
   type Tensor,
   type TensorSpec,
 } from '@dwm/core-tensor';
-import { adamw, adamwScalars, PackedLayout } from '@dwm/dwm-model';
+import { adamw, adamwScalars, PackedLayout } from '@dwm/dwm-model/parts';
 import {
   ADAMW,
   batchShapes,

@@ -22,7 +22,7 @@ import {
   type TransformerConfig,
   transformer,
   transformerParameters,
-} from '@dwm/dwm-model';
+} from '@dwm/dwm-model/parts';
 import type { Case } from '../case.ts';
 import type { Prepared } from '../peers/index.ts';
 import { normals } from '../random.ts';

@@ -1,51 +1,11 @@
-export * from './clip/index.ts';
+/** Models from their folders, and the clips that they make. */
 export {
-  addFamily,
   checkPipelineType,
-  type DenoisingNetwork,
-  type DistilledLora,
   type FamilyDefaults,
   familyOf,
   type ModelFamily,
-  type ModelShapes,
-  type NetworkOptions,
   pipelineTypes,
-  type Riflex,
-  type TextReader,
 } from './families/index.ts';
-export * from './live/index.ts';
-export * from './memory/index.ts';
-export {
-  bootstrapMean,
-  CHANGE_DILATION,
-  changedRegion,
-  clipPsnr,
-  clipSsim,
-  differs,
-  dilate,
-  frameOf,
-  handAgreement,
-  handPixels,
-  type Interval,
-  LPIPS_NETWORKS,
-  Lpips,
-  type LpipsNetwork,
-  type MetricClip,
-  type NamedClip,
-  type Psnr,
-  regionPsnr,
-  type Score,
-  type ScoreInput,
-  type Share,
-  type Sharpness,
-  type Ssim,
-  scoreClip,
-  shareOf,
-  shareText,
-  sharpness,
-  temporalFlicker,
-  type WeightFile,
-} from './metrics/index.ts';
 export {
   type ClipAim,
   type ClipReport,
@@ -55,8 +15,6 @@ export {
   checkCache,
   clipReport,
   DEFAULTS,
-  Denoiser,
-  type DenoiserShape,
   type Draws,
   DwmPipeline,
   type FirstBlockCache,
@@ -71,75 +29,15 @@ export {
   type MemoryEstimate,
   modelFiles,
   onceEach,
-  type PlanSize,
   type Progress,
   type PromptEmbeds,
-  planModel,
-  publishedShapes,
   type RunSettings,
-  readModelShapes,
   readOwnRunSettings,
   readRunSettings,
   type TeaCache,
   UndecodedError,
   type VideoFacts,
 } from './pipeline/index.ts';
-export {
-  type Candidate,
-  type CemOptions,
-  type CemState,
-  type Distance,
-  goalRegion,
-  latentDistance,
-  lpipsDistance,
-  type Ranked,
-  type RankOptions,
-  type RankScene,
-  rankActions,
-  rankedBy,
-  refine,
-  startSearch,
-  type TextGoal,
-  type TextImageModel,
-  type WorldModel,
-  wantedChange,
-} from './planning/index.ts';
-export {
-  CogVideoXDDIMScheduler,
-  CogVideoXDPMScheduler,
-  DDIMScheduler,
-  EulerDiscreteScheduler,
-  FlowMatchEulerDiscreteScheduler,
-  FlowUniPCMultistepScheduler,
-  fromConfig,
-  SCHEDULER_NAMES,
-  type Schedule,
-  type ScheduleOptions,
-  type Scheduler,
-  type SchedulerName,
-  UniPCMultistepScheduler,
-} from './schedulers/index.ts';
-export * from './text-encoder/index.ts';
-export * from './tokenizer/index.ts';
-export { type AdamWOptions, type AdamWState, adamw, adamwScalars } from './training/adamw.ts';
-export { PackedLayout } from './training/packed.ts';
-export {
-  type PublishedModel,
-  publishedTransformer,
-  readTransformerConfig,
-  type TransformerConfig,
-  transformer,
-  transformerParameters,
-} from './transformer/index.ts';
-export {
-  type ClipCodec,
-  CogVideoXVae,
-  type LatentSize,
-  latentSize,
-  readVaeConfig,
-  type VaeConfig,
-  type VaeEstimate,
-} from './vae/index.ts';
 export {
   atSize,
   type DeviceVideo,
@@ -154,22 +52,6 @@ export {
   type VideoSize,
 } from './video/index.ts';
 export {
-  type LightX2VOptions,
-  loadWanTransformer,
-  mergeLightX2V,
-  readWanConfig,
-  WanClip,
-  type WanClipConfig,
-  type WanConfig,
-  type WanForwardOptions,
-  WanVae,
-  type WanVaeConfig,
-  wanParameters,
-  wanTransformer,
-} from './wan/index.ts';
-export { readJson } from './weights/config.ts';
-export { widenChannels } from './weights/input-channels.ts';
-export {
   closeLora,
   type GivenLoras,
   hasLora,
@@ -182,7 +64,5 @@ export {
   openLora,
 } from './weights/lora-files.ts';
 export { loraRemarks } from './weights/lora-remarks.ts';
-export { weighLora } from './weights/low-rank.ts';
-export { type MergedLora, type MergeOptions, mergeLora } from './weights/merge-lora.ts';
-export { loadParameters, Parameters } from './weights/parameters.ts';
+export type { MergedLora } from './weights/merge-lora.ts';
 export type { QuantizedDtype } from './weights/quantized.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { Device } from '@dwm/core-tensor';
 import { withOutput } from '@dwm/core-tensor/node';
 import { beforeUse } from '@dwm/core-tensor/tune';
-import { readModelShapes } from '@dwm/dwm-model';
+import { readModelShapes } from '@dwm/dwm-model/memory';
 import { contactSheet, sideBySide, writePng, writeVideo } from '@dwm/media/node';
 import { type Action, LEAVES_ALL, LEFT_TO_PHYSICS, ROOMS } from '@dwm/synth';
 import { FIRST_TEST_SEED } from '@dwm/synth/node';

@@ -3,15 +3,14 @@
 import { DwmError } from '@dwm/core-tensor';
 import { doctorReport, loadTuning, openNodeDevice, tuneCachePath } from '@dwm/core-tensor/node';
 import { Decisions } from '@dwm/core-tensor/tune';
+import { DEFAULTS, type RunSettings } from '@dwm/dwm-model';
 import {
-  DEFAULTS,
   type ModelShapes,
   type PlanTarget,
   planRun,
   publishedShapes,
-  type RunSettings,
   readModelShapes,
-} from '@dwm/dwm-model';
+} from '@dwm/dwm-model/memory';
 import { codecs, installWebCodecs } from '@dwm/media/node';
 import type { Command } from 'commander';
 import { openDefaultModel } from '../generate/default-model.ts';

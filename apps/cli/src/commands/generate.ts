@@ -1,7 +1,8 @@
 /** `dwm generate`: conditioning videos and a prompt in, interaction videos out; one clip or a whole list. */
 import { basename, dirname } from 'node:path';
 import { withOutput } from '@dwm/core-tensor/node';
-import { DEFAULTS, PLAN_DEVICES } from '@dwm/dwm-model';
+import { DEFAULTS } from '@dwm/dwm-model';
+import { PLAN_DEVICES } from '@dwm/dwm-model/memory';
 import { type Command, Option } from 'commander';
 import { ABLATIONS } from '../generate/ablate.ts';
 import { readAsked } from '../generate/asked.ts';

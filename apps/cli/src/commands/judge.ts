@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
-import { modelFiles, NotCausalError } from '@dwm/dwm-model';
+import { modelFiles } from '@dwm/dwm-model';
+import { NotCausalError } from '@dwm/dwm-model/live';
 import { hashFile } from '@dwm/dwm-model/node';
 import { FIRST_TEST_SEED } from '@dwm/synth';
 import { type Command, Option } from 'commander';

@@ -2,18 +2,9 @@
 import { basename, dirname, extname, join } from 'node:path';
 import { InvalidArgumentError } from '@dwm/core-tensor';
 import { checkOutput, withOutput } from '@dwm/core-tensor/node';
-import {
-  atSize,
-  clipReport,
-  DwmPipeline,
-  DwmStream,
-  familyOf,
-  type LiveNeeds,
-  NotCausalError,
-  PLAN_DEVICES,
-  planLive,
-  targetOf,
-} from '@dwm/dwm-model';
+import { atSize, clipReport, DwmPipeline, familyOf } from '@dwm/dwm-model';
+import { DwmStream, NotCausalError } from '@dwm/dwm-model/live';
+import { type LiveNeeds, PLAN_DEVICES, planLive, targetOf } from '@dwm/dwm-model/memory';
 import { contactSheet, type Frames, writePng, writeVideo } from '@dwm/media/node';
 import { type Command, Option } from 'commander';
 import { checkText } from '../generate/check.ts';

@@ -1,7 +1,8 @@
 /** `dwm memory`: what a run takes on a device, stage by stage, from configurations and headers alone. */
 import { InvalidArgumentError } from '@dwm/core-tensor';
 import type { ModelFolder } from '@dwm/core-tensor/files';
-import { cacheKind, DEFAULTS, loraBytes, PLAN_DEVICES, planClips, readModelShapes } from '@dwm/dwm-model';
+import { cacheKind, DEFAULTS, loraBytes } from '@dwm/dwm-model';
+import { PLAN_DEVICES, planClips, readModelShapes } from '@dwm/dwm-model/memory';
 import { type Command, Option } from 'commander';
 import { givenLora, openFineTuned, withTransformer } from '../generate/check.ts';
 import { chooseModel } from '../generate/default-model.ts';

@@ -1,6 +1,7 @@
 /** Parsers of option values, with errors that name the option and what it takes; options that commands share. */
 import { InvalidArgumentError as SettingError } from '@dwm/core-tensor';
-import { type GenerateOptions, parseBytes } from '@dwm/dwm-model';
+import type { GenerateOptions } from '@dwm/dwm-model';
+import { parseBytes } from '@dwm/dwm-model/memory';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
 export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {

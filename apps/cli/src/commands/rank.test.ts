@@ -4,7 +4,7 @@ import { readPng, writePng } from '@dwm/media/node';
 import { writeTransforms } from '@dwm/renderer';
 import { makeWorld, planAction } from '@dwm/synth';
 import { afterAll, expect, test } from 'vitest';
-import { madeUpClip } from '../../../../packages/dwm-model/src/clip/testing.ts';
+import { madeUpClip } from '../../../../packages/dwm-model/src/text-image/testing.ts';
 import { boxGlb } from '../../../web/src/testing/box-glb.ts';
 import { dwm, ownLines, temporaryFolder } from '../testing.ts';
 

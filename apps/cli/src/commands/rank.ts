@@ -3,16 +3,16 @@ import { mkdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Device, InvalidArgumentError } from '@dwm/core-tensor';
 import { openDirectory, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
+import type { MetricClip } from '@dwm/dwm-model/metrics';
+import { loadLpips } from '@dwm/dwm-model/node';
 import {
   type Candidate,
-  ClipModel,
+  CLIPModel,
   lpipsDistance,
-  type MetricClip,
   type Ranked,
   rankActions,
   rankedBy,
-} from '@dwm/dwm-model';
-import { loadLpips } from '@dwm/dwm-model/node';
+} from '@dwm/dwm-model/ranking';
 import { writePng, writeVideo } from '@dwm/media/node';
 import type { Trajectory } from '@dwm/renderer';
 import { type Command, Option } from 'commander';
@@ -123,7 +123,7 @@ function checkCameras(names: readonly string[], [first, ...others]: readonly Tra
 }
 
 async function openTextGoal(device: Device, { goalText, textImageModel }: Flags, reporter: Reporter) {
-  const model = await ClipModel.load(device, await openDirectory(textImageModel!));
+  const model = await CLIPModel.load(device, await openDirectory(textImageModel!));
   const text = goalText!;
   const [tokens, { positions }] = [model.tokenCount(text), model.config.text];
   if (tokens > positions)

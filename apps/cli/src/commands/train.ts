@@ -1,7 +1,7 @@
 /** `dwm train`: an experiment file in, checkpoints out; stopped and resumed at any time. */
 import { join } from 'node:path';
 import { InvalidArgumentError } from '@dwm/core-tensor';
-import { PLAN_DEVICES } from '@dwm/dwm-model';
+import { PLAN_DEVICES } from '@dwm/dwm-model/memory';
 import {
   type InspectedBatches,
   inspectBatches,

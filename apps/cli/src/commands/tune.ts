@@ -11,16 +11,14 @@ import {
   type TuneProgress,
   tune,
 } from '@dwm/core-tensor/tune';
+import { DEFAULTS, type RunSettings, readOwnRunSettings } from '@dwm/dwm-model';
 import {
-  DEFAULTS,
   type ModelShapes,
   type PlanSize,
   planModel,
   publishedShapes,
-  type RunSettings,
   readModelShapes,
-  readOwnRunSettings,
-} from '@dwm/dwm-model';
+} from '@dwm/dwm-model/memory';
 import { type Command, Option } from 'commander';
 import { openModel } from '../generate/check.ts';
 import { openDefaultModel } from '../generate/default-model.ts';

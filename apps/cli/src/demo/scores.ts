@@ -1,5 +1,5 @@
 /** How near a clip and what costs nothing come to the truth: PSNR in dB of all of it and of where something happens. */
-import { changedRegion, clipPsnr, regionPsnr } from '@dwm/dwm-model';
+import { changedRegion, clipPsnr, regionPsnr } from '@dwm/dwm-model/metrics';
 import type { Frames } from '@dwm/media/node';
 import { pasteHands } from '../eval/baselines.ts';
 

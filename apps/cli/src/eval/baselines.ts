@@ -1,5 +1,5 @@
 /** What trivial gets: the two videos that a model is given, shown as if they were its answer. */
-import { handPixels } from '@dwm/dwm-model';
+import { handPixels } from '@dwm/dwm-model/metrics';
 import type { Frames } from '@dwm/media/node';
 import type { Method } from './judge.ts';
 

@@ -1,5 +1,5 @@
 /** One method over all clips: its videos are made, scored, and a small strip of each is kept for the report. */
-import { type Lpips, type LpipsNetwork, scoreClip } from '@dwm/dwm-model';
+import { type Lpips, type LpipsNetwork, scoreClip } from '@dwm/dwm-model/metrics';
 import { type Frames, sideBySide } from '@dwm/media/node';
 import { fit } from '../generate/fit.ts';
 import type { HandPoints } from './hand-points.ts';

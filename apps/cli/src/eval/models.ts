@@ -3,18 +3,16 @@ import { basename, resolve } from 'node:path';
 import { type Device, evaluate, type Precision } from '@dwm/core-tensor';
 import type { ModelFolder } from '@dwm/core-tensor/files';
 import {
-  type Distance,
   type DwmPipeline,
   encodeVideo,
   familyOf,
-  latentDistance,
-  type ModelShapes,
   onceEach,
-  type RunNeeds,
   type RunSettings,
   toBytes,
   type VideoSize,
 } from '@dwm/dwm-model';
+import type { ModelShapes, RunNeeds } from '@dwm/dwm-model/memory';
+import { type Distance, latentDistance } from '@dwm/dwm-model/ranking';
 import type { Frames } from '@dwm/media/node';
 import { checkText } from '../generate/check.ts';
 import { openWholeModel } from '../generate/default-model.ts';

@@ -2,7 +2,7 @@
  * The evaluation as one file that needs nothing else: a table, the distribution of every metric, metrics over time, the
  * best and worst clips as strips that play, and the settings. The page's own policy forbids every request.
  */
-import { CHANGE_DILATION } from '@dwm/dwm-model';
+import { CHANGE_DILATION } from '@dwm/dwm-model/metrics';
 import { encodePng, type Frames } from '@dwm/media/node';
 import type { Strip } from './judge.ts';
 import { metricsOf } from './summary.ts';

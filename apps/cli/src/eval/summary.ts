@@ -1,5 +1,5 @@
 /** Means with their intervals, as numbers, as a table for the terminal and as a plain text file. */
-import { bootstrapMean } from '@dwm/dwm-model';
+import { bootstrapMean } from '@dwm/dwm-model/metrics';
 import {
   type ClipResult,
   type Evaluation,

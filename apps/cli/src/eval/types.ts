@@ -1,5 +1,5 @@
 /** What an evaluation is made of: clips, methods that make a video of a clip, and the numbers that come out. */
-import type { Interval, Score } from '@dwm/dwm-model';
+import type { Interval, Score } from '@dwm/dwm-model/metrics';
 import type { Frames } from '@dwm/media/node';
 import type { Action } from '@dwm/synth';
 

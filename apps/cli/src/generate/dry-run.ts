@@ -1,5 +1,5 @@
 /** What a run takes on the device, in place of the run. */
-import { planClips } from '@dwm/dwm-model';
+import { planClips } from '@dwm/dwm-model/memory';
 import { planTable } from '../memory/table.ts';
 import { planTarget } from '../memory/target.ts';
 import type { Reporter } from '../report.ts';

@@ -3,7 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { InvalidFileError } from '@dwm/core-tensor';
 import { type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor/files';
 import { fileProblem, readRegularText, readSafetensors } from '@dwm/core-tensor/node';
-import type { Draws, FamilyDefaults, LatentSize, PromptEmbeds } from '@dwm/dwm-model';
+import type { Draws, FamilyDefaults, PromptEmbeds } from '@dwm/dwm-model';
+import type { LatentSize } from '@dwm/dwm-model/parts';
 import {
   type ClipTime,
   clipIndices,

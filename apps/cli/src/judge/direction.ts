@@ -2,7 +2,7 @@
  * Whether pulling opens and not pulling does not: the generated last frame is compared with the simulated one, open and
  * shut, both with the clip's own hand, over the pixels in which these two differ.
  */
-import { changedRegion, frameOf, type MetricClip, regionPsnr } from '@dwm/dwm-model';
+import { changedRegion, frameOf, type MetricClip, regionPsnr } from '@dwm/dwm-model/metrics';
 import { drawEnd, openingRoom, type SimulatedClip, type Unusable } from '@dwm/synth';
 import { type Captions, captionFor } from './captions.ts';
 import type { Setup } from './setup.ts';

@@ -1,6 +1,6 @@
 /** What a world model is asked in rooms that nobody trained on, and what its answers come to. */
 import { join } from 'node:path';
-import { type Share, shareOf, shareText } from '@dwm/dwm-model';
+import { type Share, shareOf, shareText } from '@dwm/dwm-model/metrics';
 import { CANDIDATES, LIVE_ACTS, MISSES, OPENED } from '@dwm/synth';
 import { SEARCH } from '../plan/search.ts';
 import type { Captions } from './captions.ts';

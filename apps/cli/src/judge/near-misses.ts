@@ -11,7 +11,7 @@ import {
   frameOf,
   type MetricClip,
   regionPsnr,
-} from '@dwm/dwm-model';
+} from '@dwm/dwm-model/metrics';
 import { missRoom, type Unusable } from '@dwm/synth';
 import { type Captions, captionFor } from './captions.ts';
 import type { Setup } from './setup.ts';

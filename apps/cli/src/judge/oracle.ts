@@ -3,7 +3,8 @@
  * the model's fault but that of the distance, the goal or the search: its score is the ceiling of a judgement.
  */
 import { DeviceTensor, InvalidArgumentError, spec } from '@dwm/core-tensor';
-import type { MetricClip, WorldModel } from '@dwm/dwm-model';
+import type { MetricClip } from '@dwm/dwm-model/metrics';
+import type { WorldModel } from '@dwm/dwm-model/ranking';
 
 export class Oracle implements WorldModel {
   readonly vae: WorldModel['vae'];

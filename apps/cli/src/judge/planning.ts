@@ -1,5 +1,5 @@
 /** Whether a drawer opens in the physics by the hand path that a search finds with the model alone. */
-import { startSearch } from '@dwm/dwm-model';
+import { startSearch } from '@dwm/dwm-model/ranking';
 import { clipOf, drawEnd, forearmsFor, runHands, type Unusable } from '@dwm/synth';
 import { describePoint, handPath } from '../plan/hand-path.ts';
 import { type SearchOptions, searchPath } from '../plan/search.ts';

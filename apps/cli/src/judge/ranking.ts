@@ -1,5 +1,6 @@
 /** Five things that a hand may do in a room, and which of them the model says opens the drawer. */
-import { frameOf, type MetricClip, rankActions, wantedChange } from '@dwm/dwm-model';
+import { frameOf, type MetricClip } from '@dwm/dwm-model/metrics';
+import { rankActions, wantedChange } from '@dwm/dwm-model/ranking';
 import { writePng } from '@dwm/media/node';
 import { CANDIDATES, type CandidateName, drawerRoom, type Unusable } from '@dwm/synth';
 import { pasteHands } from '../eval/baselines.ts';

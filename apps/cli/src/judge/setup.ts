@@ -1,6 +1,7 @@
 /** What every judgement needs, opened once: the model, the renderers, and the oracle in the model's place if wanted. */
 import type { Device } from '@dwm/core-tensor';
-import type { MetricClip, WorldModel } from '@dwm/dwm-model';
+import type { MetricClip } from '@dwm/dwm-model/metrics';
+import type { WorldModel } from '@dwm/dwm-model/ranking';
 import { PosedHands, renderHandClip } from '@dwm/renderer';
 import { decodeImage } from '@dwm/renderer/node';
 import { type ClipSize, drawEnd, handScene, type SimulatedClip, type Unusable } from '@dwm/synth';

@@ -1,5 +1,6 @@
 import type { Device } from '@dwm/core-tensor';
-import type { DwmStream, LiveChunk, Video } from '@dwm/dwm-model';
+import type { Video } from '@dwm/dwm-model';
+import type { DwmStream, LiveChunk } from '@dwm/dwm-model/live';
 import { expect, test } from 'vitest';
 import { runLive } from './run.ts';
 

@@ -1,6 +1,7 @@
 /** What a live run over recorded frames took. */
 import type { Device } from '@dwm/core-tensor';
-import { type DwmStream, type LiveSource, playVideos, type Video } from '@dwm/dwm-model';
+import type { Video } from '@dwm/dwm-model';
+import { type DwmStream, type LiveSource, playVideos } from '@dwm/dwm-model/live';
 
 export interface LiveRates {
   readonly frames: number;

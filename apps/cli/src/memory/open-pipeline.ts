@@ -1,18 +1,16 @@
 /** A model on its device, in the fastest way that fits there: planned, and said, before any weight is read. */
 import type { Device } from '@dwm/core-tensor';
 import type { ModelFolder } from '@dwm/core-tensor/files';
+import { DwmPipeline, type LoadOptions, type RunSettings } from '@dwm/dwm-model';
 import {
   DECODES_ONLY,
-  DwmPipeline,
   isLivePlan,
-  type LoadOptions,
   type ModelShapes,
   planClips,
   type RunNeeds,
-  type RunSettings,
   smallerTiles,
   targetOf,
-} from '@dwm/dwm-model';
+} from '@dwm/dwm-model/memory';
 import type { TextEmbeds } from '../generate/inputs.ts';
 import { loadingProgress } from '../generate/progress.ts';
 import type { Reporter } from '../report.ts';

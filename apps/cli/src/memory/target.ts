@@ -2,7 +2,7 @@
 import type { Device } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import { measureFlops } from '@dwm/core-tensor/tune';
-import { type PlanTarget, planDevice, targetOf } from '@dwm/dwm-model';
+import { type PlanTarget, planDevice, targetOf } from '@dwm/dwm-model/memory';
 
 /** Share of the measured peak that a run reaches: docs/performance.md has it for the kernels. */
 const SHARE_OF_PEAK = 0.4;

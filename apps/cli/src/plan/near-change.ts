@@ -1,5 +1,6 @@
 /** Where a goal differs from the scene is where a hand has to do something: targets that are seen there. */
-import { frameOf, goalRegion, type MetricClip } from '@dwm/dwm-model';
+import { frameOf, type MetricClip } from '@dwm/dwm-model/metrics';
+import { goalRegion } from '@dwm/dwm-model/ranking';
 import { rotations, type Trajectory, type Vec3 } from '@dwm/renderer';
 import { projected } from '@dwm/synth';
 import type { Target } from './hand-path.ts';

@@ -2,7 +2,7 @@
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { isObject } from '@dwm/core-tensor/files';
 import { readJsonFile } from '@dwm/core-tensor/node';
-import { type CemState, startSearch } from '@dwm/dwm-model';
+import { type CemState, startSearch } from '@dwm/dwm-model/ranking';
 import { exists } from '../generate/files.ts';
 import { COORDINATES } from './hand-path.ts';
 

@@ -1,16 +1,16 @@
 /** The search for a hand path: rounds of paths that a world model simulates and a goal ranks. */
 import type { Device } from '@dwm/core-tensor';
+import type { Latents } from '@dwm/dwm-model';
+import type { MetricClip } from '@dwm/dwm-model/metrics';
 import {
   type Candidate,
   type CemState,
-  type Latents,
-  type MetricClip,
   type Ranked,
   type RankOptions,
   rankActions,
   refine,
   type WorldModel,
-} from '@dwm/dwm-model';
+} from '@dwm/dwm-model/ranking';
 import { type HandModels, PosedHands, renderHandClip, type Trajectory } from '@dwm/renderer';
 import { CHOICES, COORDINATES, describePoint, handPath, type PathSetting } from './hand-path.ts';
 

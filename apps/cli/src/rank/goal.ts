@@ -2,7 +2,7 @@
 import { stat } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
-import type { MetricClip } from '@dwm/dwm-model';
+import type { MetricClip } from '@dwm/dwm-model/metrics';
 import { VIDEO_ENDINGS } from '@dwm/dwm-model/node';
 import { readImage, readVideo } from '@dwm/media/node';
 import { fit } from '../generate/fit.ts';

@@ -1,5 +1,6 @@
 /** A ranking for people: lines for the terminal, and a contact sheet of candidate | simulated outcome | goal. */
-import { handPixels, type MetricClip, type Ranked } from '@dwm/dwm-model';
+import { handPixels, type MetricClip } from '@dwm/dwm-model/metrics';
+import type { Ranked } from '@dwm/dwm-model/ranking';
 import { contactSheet, type Frames, frameAt, type RgbImage } from '@dwm/media/node';
 
 export function rankingText(ranked: readonly Ranked[]): string {

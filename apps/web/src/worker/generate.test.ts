@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { toFloat32 } from '@dwm/core-tensor/files';
 import { openDirectory, openNodeDevice, readSafetensors } from '@dwm/core-tensor/node';
-import { ALL_RESIDENT, DwmPipeline, RunTooLargeError } from '@dwm/dwm-model';
+import { DwmPipeline } from '@dwm/dwm-model';
+import { ALL_RESIDENT, RunTooLargeError } from '@dwm/dwm-model/memory';
 import { expect, test } from 'vitest';
 import { generate } from './generate.ts';
 import { loadModel, memoryFor } from './model.ts';

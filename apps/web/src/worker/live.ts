@@ -1,6 +1,6 @@
 /** A model that answers while the hand moves: hands are drawn, pushed block by block, and what they lead to comes back. */
 import type { Device } from '@dwm/core-tensor';
-import { DwmStream } from '@dwm/dwm-model';
+import { DwmStream } from '@dwm/dwm-model/live';
 import type { TrajectoryFrame } from '@dwm/renderer';
 import type { LoadedModel } from './model.ts';
 import { Passes } from './passes.ts';

@@ -1,17 +1,14 @@
 /** The loaded model with what the page needs to know of it, and the size of run that it was made for. */
 import type { Device, Precision } from '@dwm/core-tensor';
 import { type ModelFolder, openSafetensors, toFloat32 } from '@dwm/core-tensor/files';
+import { DwmPipeline, knowsOnly, type PromptEmbeds, readRunSettings } from '@dwm/dwm-model';
 import {
-  DwmPipeline,
-  knowsOnly,
   type MemoryChoice,
-  type PromptEmbeds,
   planClips,
   RunTooLargeError,
   readModelShapes,
-  readRunSettings,
   targetOf,
-} from '@dwm/dwm-model';
+} from '@dwm/dwm-model/memory';
 import type { ModelInfo, ModelProgress, Settings } from './protocol.ts';
 import { messagesIn } from './serve.ts';
 

@@ -3,7 +3,8 @@
  * that is not ready when the next one comes is the one that is shown; the newer is left out.
  */
 import { DeviceTensor, spec } from '@dwm/core-tensor';
-import { type ClipCodec, type DwmPipeline, decodeVideo, type Latents, toBytes } from '@dwm/dwm-model';
+import { type DwmPipeline, decodeVideo, type Latents, toBytes } from '@dwm/dwm-model';
+import type { ClipCodec } from '@dwm/dwm-model/parts';
 import type { Clip, Settings } from './protocol.ts';
 
 /** Above this many latent pixels a preview is one frame, the middle one. */

@@ -1,6 +1,5 @@
+/** A model that answers while the hands move. */
 export type { BlockCost } from './engine.ts';
-export { isLivePlan, planClips } from './plan-clips.ts';
-export { type LiveNeeds, type LivePlan, planLive } from './plan-live.ts';
 export { type LiveSource, type PlayOptions, playVideos } from './play.ts';
 export {
   DwmStream,

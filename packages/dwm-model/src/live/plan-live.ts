@@ -12,9 +12,17 @@ import {
 } from '@dwm/core-tensor';
 import type { ModelShapes } from '../families/family.ts';
 import { stackBytes } from '../families/symbols.ts';
-import { planningDevice } from '../memory/devices.ts';
-import { ALL_RESIDENT, type MemoryChoice, type PlannedStage, type PlanTarget } from '../memory/index.ts';
-import { amountOf, planText, quantizedRemedy, quantizing, tooLarge, within } from '../memory/plan-run.ts';
+import { ALL_RESIDENT, type MemoryChoice } from '../memory/choice.ts';
+import { type PlanTarget, planningDevice } from '../memory/devices.ts';
+import {
+  amountOf,
+  type PlannedStage,
+  planText,
+  quantizedRemedy,
+  quantizing,
+  tooLarge,
+  within,
+} from '../memory/plan-run.ts';
 import { ownBytes } from '../weights/block-loop.ts';
 import { specBytes } from '../weights/block-stream.ts';
 import { blockFramesOf, blockLatents, type LiveProgram, livePrograms } from './programs.ts';

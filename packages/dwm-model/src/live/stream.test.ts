@@ -4,7 +4,7 @@ import { type Device, InvalidArgumentError, OutOfMemoryError } from '@dwm/core-t
 import { bytesSource, type ModelFolder } from '@dwm/core-tensor/files';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { targetOf } from '../memory/index.ts';
+import { targetOf } from '../memory/devices.ts';
 import { normals } from '../pipeline/noise.ts';
 import { DwmPipeline } from '../pipeline/pipeline.ts';
 import { readModelShapes } from '../pipeline/plan-model.ts';

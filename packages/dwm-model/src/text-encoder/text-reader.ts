@@ -2,7 +2,7 @@
 import type { Device } from '@dwm/core-tensor';
 import type { ModelFolder } from '@dwm/core-tensor/files';
 import type { LoadProgress, TextReader, TextWeights } from '../families/family.ts';
-import { T5Tokenizer } from '../tokenizer/index.ts';
+import { T5Tokenizer } from '../tokenizer/t5-tokenizer.ts';
 import { type OpenedT5, T5Streamed } from './streamed.ts';
 import { T5Encoder } from './t5-encoder.ts';
 

@@ -8,8 +8,8 @@ import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { seeded } from '@dwm/core-tensor/testing';
 import { describe, expect, it } from 'vitest';
 import { checkT5Tokens } from '../../tests/fixtures/t5-tokens.ts';
-import { T5Tokenizer } from './index.ts';
 import { readSpieceModel } from './spiece-model.ts';
+import { T5Tokenizer } from './t5-tokenizer.ts';
 import type { UnigramSpec } from './unigram-spec.ts';
 
 type VocabEntry = [piece: string, score: number];

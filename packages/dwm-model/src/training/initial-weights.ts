@@ -11,7 +11,7 @@
  *   the width of a head (Raffel et al., arXiv:1910.10683).
  */
 import { elementCount, randomReference } from '@dwm/core-tensor';
-import type { T5Config } from '../text-encoder/index.ts';
+import type { T5Config } from '../text-encoder/config.ts';
 import type { ParameterSpecs } from '../weights/parameters.ts';
 
 /** Host values by name, in the shapes of the file. */

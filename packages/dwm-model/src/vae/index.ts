@@ -16,10 +16,9 @@ export {
 } from './config.ts';
 export { decodeFrames } from './decoder.ts';
 export { encodeFrames } from './encoder.ts';
-export type { ConvCaches, Passage, Stretch } from './layers.ts';
+export type { ConvCaches, Passage } from './layers.ts';
 export { vaeParameters } from './parameters.ts';
-export { type LatentStatistics, Posterior } from './posterior.ts';
-export { LATENT_FRAMES, SAMPLE_FRAMES, stretches } from './stretches.ts';
-export type { Tiling } from './tiling.ts';
+export { Posterior } from './posterior.ts';
+export { SAMPLE_FRAMES } from './stretches.ts';
 export { CogVideoXVae } from './vae.ts';
 export { decodeWhole, encodeWhole } from './whole-clip.ts';

@@ -1,4 +1,4 @@
 export { atSize } from './at-size.ts';
 export { decodeVideo, encodeVideo, type FileLatents } from './codec.ts';
-export { displayed, type Fit, letterboxSize, toBytes, toDevice } from './transfer.ts';
-export { checkVideo, type DeviceVideo, type Latents, type Video, type VideoSize } from './video.ts';
+export { type Fit, toBytes, toDevice } from './transfer.ts';
+export type { DeviceVideo, Latents, Video, VideoSize } from './video.ts';

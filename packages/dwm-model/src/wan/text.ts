@@ -3,7 +3,7 @@ import type { Device } from '@dwm/core-tensor';
 import { type ModelFolder, openTensorFile } from '@dwm/core-tensor/files';
 import { openT5 } from '../cogvideox/text.ts';
 import type { LoadProgress, TextReader, TextWeights } from '../families/family.ts';
-import { umt5ConfigOf } from '../text-encoder/index.ts';
+import { umt5ConfigOf } from '../text-encoder/config.ts';
 import { loadTextReader, loadTokenizer } from '../text-encoder/text-reader.ts';
 import { firstThere } from '../weights/model-files.ts';
 import { hasUmt5, UMT5_FILES, UMT5_TOKENIZERS } from './files.ts';

@@ -2,7 +2,6 @@ export { enlargedIntrinsics, fromFieldOfView, type Intrinsics, projectionMatrix 
 export { type ShakeOptions, shaken } from './noise.ts';
 export { framesBetween, frameTimes, samplePath, type TimedPose } from './path.ts';
 export {
-  type Axes,
   type ColmapPose,
   cameraToWorld,
   columnMajor,

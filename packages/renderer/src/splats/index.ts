@@ -1,5 +1,4 @@
-export { type ShDegree, type SplatCloud, shCoefficients } from './cloud.ts';
-export { DEFAULT_SPLAT_NEAR } from './project.ts';
+export type { ShDegree, SplatCloud } from './cloud.ts';
 export { readSplats } from './read.ts';
 export { readSplatImage, type SplatPixels } from './read-image.ts';
 export type { DecodeExactly, ReadSplatOptions } from './read-options.ts';

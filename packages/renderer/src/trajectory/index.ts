@@ -1,4 +1,3 @@
-export type { BinaryFile } from '@dwm/core-tensor/files';
 export { type ColmapOptions, importColmap, importColmapBinary } from './colmap.ts';
 export { isColmapCameras, isColmapImages } from './colmap-binary.ts';
 export {
@@ -23,13 +22,8 @@ export {
 } from './kinds.ts';
 export type { LensOptions } from './lens.ts';
 export { importManoNpz } from './mano-npz.ts';
-export {
-  importMediapipe,
-  isMediapipeResult,
-  type MediapipeOptions,
-  placeLandmarks,
-} from './mediapipe.ts';
-export { type NpyArray, type NpzFile, openNpz, PICKLE_CONVERTER } from './npy.ts';
+export { importMediapipe, type MediapipeOptions, placeLandmarks } from './mediapipe.ts';
+export { openNpz } from './npy.ts';
 export { resample, sampleAt } from './resample.ts';
 export { readTransforms, writeTransforms } from './transforms-json.ts';
 export {

@@ -8,7 +8,7 @@ import { dirname, join, resolve } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { type ModelFolder, subfolder } from '@dwm/core-tensor/files';
 import { openDirectory, saveSafetensors, type TensorToSave, writeFileAtomic } from '@dwm/core-tensor/node';
-import { readT5Config } from '../../text-encoder/index.ts';
+import { readT5Config } from '../../text-encoder/config.ts';
 import { t5Parameters } from '../../text-encoder/network.ts';
 import { initialVae } from '../../training/initial-vae.ts';
 import {

@@ -30,7 +30,7 @@ const MEAN = [0.48145466, 0.4578275, 0.40821073];
 const STD = [0.26862954, 0.26130258, 0.27577711];
 
 /** Sizes of the picture branch, as its weights tell them. */
-export interface WanClipConfig {
+export interface WanCLIPConfig {
   readonly width: number;
   readonly heads: number;
   /** Blocks that count: all but the last. */
@@ -44,7 +44,7 @@ export interface WanClipConfig {
 function wanClipConfigOf(
   { name: file, tensors }: Pick<Checkpoint, 'name' | 'tensors'>,
   heads?: number,
-): WanClipConfig {
+): WanCLIPConfig {
   const shape = (name: string, dimensions: number) => {
     const found = tensors.get(`visual.${name}`)?.shape;
     if (found?.length === dimensions) return found;
@@ -73,7 +73,7 @@ function wanClipParameters({
   imageSize,
   patchSize,
   hiddenWidth,
-}: WanClipConfig): ParameterSpecs {
+}: WanCLIPConfig): ParameterSpecs {
   const shapes: Record<string, readonly number[]> = {
     cls_embedding: [1, 1, width],
     pos_embedding: [1, (imageSize / patchSize) ** 2 + 1, width],
@@ -102,7 +102,7 @@ function wanClipParameters({
  * @param pixels [1, 3, imageSize, imageSize], normalised.
  * @returns [1, tokens, width].
  */
-function wanClipVision(config: WanClipConfig, weights: Parameters, pixels: Tensor): Tensor {
+function wanClipVision(config: WanCLIPConfig, weights: Parameters, pixels: Tensor): Tensor {
   const { width, heads, blocks, imageSize, patchSize: p } = config;
   const get = (name: string) => weights.get(`visual.${name}`);
   const norm = (x: Tensor, name: string) =>
@@ -174,24 +174,24 @@ export function wanClipPixels(
 }
 
 /** The branch of a file, loaded. */
-export class WanClip {
-  readonly config: WanClipConfig;
+export class WanCLIP {
+  readonly config: WanCLIPConfig;
   readonly #device: Device;
   readonly #parameters: Parameters;
 
-  private constructor(device: Device, config: WanClipConfig, parameters: Parameters) {
+  private constructor(device: Device, config: WanCLIPConfig, parameters: Parameters) {
     this.#device = device;
     this.config = config;
     this.#parameters = parameters;
   }
 
   /** @throws InvalidFileError naming the tensor that is missing or of another shape. */
-  static async load(device: Device, checkpoint: Checkpoint, heads?: number): Promise<WanClip> {
+  static async load(device: Device, checkpoint: Checkpoint, heads?: number): Promise<WanCLIP> {
     const config = wanClipConfigOf(checkpoint, heads);
     const parameters = await loadParameters(device, checkpoint, wanClipParameters(config), {
       ignore: () => true,
     });
-    return new WanClip(device, config, parameters);
+    return new WanCLIP(device, config, parameters);
   }
 
   /** @param pixels of `wanClipPixels`. @returns [tokens, width], for `network.image` of a pipeline. */

@@ -9,8 +9,8 @@ import { openNodeDevice } from '@dwm/core-tensor/node';
 import { randomNormals, relativeError, seeded } from '@dwm/core-tensor/testing';
 import { afterAll, describe, expect, test } from 'vitest';
 import { quantizeInt8 } from '../weights/quantize.ts';
-import { ClipModel } from './clip-model.ts';
-import { readClipConfig } from './config.ts';
+import { CLIPModel } from './clip-model.ts';
+import { readCLIPConfig } from './config.ts';
 import { preprocess, readPreprocessing } from './preprocess.ts';
 import { madeUpClip, madeUpConfig, madeUpPreprocessing, madeUpWeights } from './testing.ts';
 import { endOfText } from './text.ts';
@@ -149,7 +149,7 @@ test.each([
   }
   const want = reference(weights, activation);
   const files = { ...madeUpClip(config), 'model.safetensors': writeSafetensors(weights) };
-  const model = await ClipModel.load(device, folder(files));
+  const model = await CLIPModel.load(device, folder(files));
 
   const text = await model.embedText('The  OPEN drawer');
   expect(relativeError(text, want.text(IDS, IDS.length - 1))).toBeLessThan(2e-6);
@@ -178,7 +178,7 @@ test('layers in int8 count with their scales; tables cannot be', async () => {
     weights.set(name, { dtype: 'F32', shape, data: meant });
   };
   const load = () =>
-    ClipModel.load(device, folder({ ...madeUpClip(), 'model.safetensors': writeSafetensors(stored) }));
+    CLIPModel.load(device, folder({ ...madeUpClip(), 'model.safetensors': writeSafetensors(stored) }));
   quantize('text_projection.weight');
   for (const layer of ['self_attn.q_proj', 'self_attn.out_proj', 'mlp.fc1'])
     quantize(`text_model.encoder.layers.1.${layer}.weight`);
@@ -193,7 +193,7 @@ test('layers in int8 count with their scales; tables cannot be', async () => {
 });
 
 test('a text that is too long is cut and ended, and the count is that of all of it', async () => {
-  const model = await ClipModel.load(device, folder(madeUpClip()));
+  const model = await CLIPModel.load(device, folder(madeUpClip()));
   const want = reference(madeUpWeights(madeUpConfig()), 'quick_gelu');
   const ids = [194, ...new Array(11).fill(189), 195];
   expect(model.tokenCount('the '.repeat(30))).toBe(32);
@@ -207,7 +207,7 @@ test('the text ends at the first end token; where that is 2, at the first of the
   const config = madeUpConfig();
   config.text_config.eos_token_id = 195;
   const files = [madeUpClip(), madeUpClip(config)];
-  const [a, b] = await Promise.all(files.map((f) => ClipModel.load(device, folder(f))));
+  const [a, b] = await Promise.all(files.map((f) => CLIPModel.load(device, folder(f))));
   expect(await a.embedText('the drawer')).toEqual(await b.embedText('the drawer'));
   // What a text says after its own end is not read.
   expect(await a.embedText('the drawer<|endoftext|> op')).toEqual(await a.embedText('the drawer'));
@@ -217,9 +217,9 @@ test('the text ends at the first end token; where that is 2, at the first of the
 
 test('older files: settings in text_config_dict come first', () => {
   const { text_config: text, ...config } = madeUpConfig();
-  const read = readClipConfig({ ...config, text_config: { hidden_size: 7 }, text_config_dict: text }, 'c');
-  expect(read).toEqual(readClipConfig(madeUpConfig(), 'c'));
-  const base = readClipConfig({ model_type: 'clip', text_config_dict: null }, 'c');
+  const read = readCLIPConfig({ ...config, text_config: { hidden_size: 7 }, text_config_dict: text }, 'c');
+  expect(read).toEqual(readCLIPConfig(madeUpConfig(), 'c'));
+  const base = readCLIPConfig({ model_type: 'clip', text_config_dict: null }, 'c');
   expect(base.text).toMatchObject({ width: 512, heads: 8, vocabulary: 49408, positions: 77 });
   expect(base.vision).toMatchObject({ width: 768, heads: 12, imageSize: 224, patchSize: 32 });
 });
@@ -318,7 +318,7 @@ describe('a folder that will not do is one line', () => {
   ] as const)('%s: %.40s', async (name, content, message) => {
     const { [name]: _, ...others } = madeUpClip();
     const files = content === undefined ? others : { ...others, [name]: content };
-    const error = await ClipModel.load(device, folder(files)).then(
+    const error = await CLIPModel.load(device, folder(files)).then(
       () => undefined,
       (problem: Error) => problem,
     );

@@ -2,7 +2,7 @@
 import { add, constant, embedding, reshape, slice, type Tensor } from '@dwm/core-tensor';
 import type { Parameters } from '../weights/parameters.ts';
 import { project } from '../weights/quantized.ts';
-import type { ClipConfig } from './config.ts';
+import type { CLIPConfig } from './config.ts';
 import { clipLayers, clipNorm } from './layers.ts';
 
 /** The `eos_token_id` of older files, whatever the tokenizer's is: its place is that of the largest id. */
@@ -16,7 +16,7 @@ export const endOfText = (ids: Uint32Array, endToken: number): number =>
  * @param ids u32 [1, tokens], of which the last ends the text: nothing after it changes the result.
  * @returns [projection], of any length.
  */
-export function clipText({ text }: ClipConfig, weights: Parameters, ids: Tensor): Tensor {
+export function clipText({ text }: CLIPConfig, weights: Parameters, ids: Tensor): Tensor {
   const tokens = ids.shape[1];
   const before = Float32Array.from({ length: tokens * tokens }, (_, i) =>
     i % tokens > Math.floor(i / tokens) ? -Infinity : 0,

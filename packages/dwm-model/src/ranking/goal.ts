@@ -2,7 +2,7 @@
 import { checkSameSize, frameOf, type MetricClip } from '../metrics/index.ts';
 import { type Distance, wantedChange } from './distance.ts';
 
-/** Texts and pictures as vectors of length 1 in one space; `ClipModel` is one. */
+/** Texts and pictures as vectors of length 1 in one space; `CLIPModel` is one. */
 export interface TextImageModel {
   embedText(text: string): Promise<Float32Array>;
   /** @param frame one frame. */

@@ -2,11 +2,11 @@
 import { add, attention, gelu, layerNorm, mul, reshape, sigmoid, type Tensor } from '@dwm/core-tensor';
 import { denseLayer } from '../weights/layers.ts';
 import type { Parameters } from '../weights/parameters.ts';
-import type { ClipTower } from './config.ts';
+import type { CLIPTower } from './config.ts';
 
 const quickGelu = (x: Tensor) => mul(x, sigmoid(mul(x, 1.702)));
 
-export const clipNorm = (weights: Parameters, { eps }: ClipTower, x: Tensor, name: string): Tensor =>
+export const clipNorm = (weights: Parameters, { eps }: CLIPTower, x: Tensor, name: string): Tensor =>
   layerNorm(x, { eps, gamma: weights.get(`${name}.weight`), beta: weights.get(`${name}.bias`) });
 
 /**
@@ -16,7 +16,7 @@ export const clipNorm = (weights: Parameters, { eps }: ClipTower, x: Tensor, nam
  */
 export function clipLayers(
   weights: Parameters,
-  tower: ClipTower,
+  tower: CLIPTower,
   prefix: string,
   x: Tensor,
   bias?: Tensor,

@@ -1,6 +1,6 @@
 /** Names and shapes of CLIP's weights, as transformers' `CLIPModel` has them. */
 import type { ParameterSpecs } from '../weights/parameters.ts';
-import type { ClipConfig, ClipTower } from './config.ts';
+import type { CLIPConfig, CLIPTower } from './config.ts';
 
 type Shapes = Record<string, readonly number[]>;
 
@@ -14,7 +14,7 @@ const dense = (name: string, inputs: number, outputs: number): Shapes => ({
   [`${name}.bias`]: [outputs],
 });
 
-function layers(prefix: string, { width, hiddenWidth, blocks }: ClipTower): Shapes {
+function layers(prefix: string, { width, hiddenWidth, blocks }: CLIPTower): Shapes {
   const shapes: Shapes = {};
   for (let i = 0; i < blocks; i++) {
     const layer = `${prefix}.encoder.layers.${i}`;
@@ -27,7 +27,7 @@ function layers(prefix: string, { width, hiddenWidth, blocks }: ClipTower): Shap
   return shapes;
 }
 
-export function clipParameters({ projection, text, vision }: ClipConfig): ParameterSpecs {
+export function clipParameters({ projection, text, vision }: CLIPConfig): ParameterSpecs {
   const { imageSize, patchSize } = vision;
   const shapes: Shapes = {
     'text_model.embeddings.token_embedding.weight': [text.vocabulary, text.width],

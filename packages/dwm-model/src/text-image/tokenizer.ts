@@ -24,7 +24,7 @@ interface ClipVocabulary {
   readonly merges: readonly string[];
 }
 
-export class ClipTokenizer {
+export class CLIPTokenizer {
   readonly startId: number;
   readonly endId: number;
   /** One more than the largest id. */

@@ -43,7 +43,7 @@ const schema = z.object({
 });
 
 /** One of the two transformers. */
-export interface ClipTower {
+export interface CLIPTower {
   readonly width: number;
   readonly hiddenWidth: number;
   readonly blocks: number;
@@ -53,10 +53,10 @@ export interface ClipTower {
 }
 
 /** What the network's numbers depend on. */
-export interface ClipConfig {
+export interface CLIPConfig {
   /** Length of the vectors in which texts and pictures meet. */
   readonly projection: number;
-  readonly text: ClipTower & {
+  readonly text: CLIPTower & {
     readonly vocabulary: number;
     /** Most tokens of a text. */
     readonly positions: number;
@@ -64,7 +64,7 @@ export interface ClipConfig {
     readonly endToken: number;
   };
   /** Pictures are square, sizes in pixels. */
-  readonly vision: ClipTower & { readonly imageSize: number; readonly patchSize: number };
+  readonly vision: CLIPTower & { readonly imageSize: number; readonly patchSize: number };
 }
 
 /**
@@ -82,11 +82,11 @@ export function readKnown<T extends z.ZodRawShape>(
 }
 
 /** @throws InvalidFileError naming file and field, for another kind of model or a value that is not supported. */
-export function readClipConfig(json: unknown, file: string): ClipConfig {
+export function readCLIPConfig(json: unknown, file: string): CLIPConfig {
   const config = readKnown(schema, json, file);
   const text = config.text_config_dict ?? config.text_config;
   const vision = config.vision_config_dict ?? config.vision_config;
-  const tower = (part: 'text' | 'vision'): ClipTower => {
+  const tower = (part: 'text' | 'vision'): CLIPTower => {
     const own = { text, vision }[part];
     const headWidth = own.hidden_size / own.num_attention_heads;
     if (headWidth % 4 !== 0 || headWidth < 8 || headWidth > 128) {

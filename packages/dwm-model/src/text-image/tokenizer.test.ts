@@ -1,11 +1,11 @@
 import { filesFolder } from '@dwm/core-tensor/files';
 import { expect, test } from 'vitest';
 import { madeUpVocabulary } from './testing.ts';
-import { ClipTokenizer } from './tokenizer.ts';
+import { CLIPTokenizer } from './tokenizer.ts';
 import { readClipTokenizer } from './tokenizer-files.ts';
 
 const { ids: vocabulary, merges } = madeUpVocabulary();
-const tokenizer = new ClipTokenizer({ file: 'vocab.json', ids: vocabulary, merges });
+const tokenizer = new CLIPTokenizer({ file: 'vocab.json', ids: vocabulary, merges });
 const names = new Map(Object.entries(vocabulary).map(([token, id]) => [id, token]));
 
 /** Tokens between start and end. */
@@ -50,7 +50,7 @@ test('other letters are their UTF-8 bytes, composed first; a byte without a toke
     '<|startoftext|>': 6,
     '<|endoftext|>': 7,
   };
-  const bytes = new ClipTokenizer({ file: 'v', ids, merges: ['Ã ©</w>'] });
+  const bytes = new CLIPTokenizer({ file: 'v', ids, merges: ['Ã ©</w>'] });
   expect([...bytes.encode('É e\u0301 開 x', 77).ids]).toEqual([6, 2, 2, 3, 4, 5, 7, 7]);
   expect(bytes.size).toBe(8);
 });

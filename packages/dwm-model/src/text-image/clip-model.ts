@@ -15,11 +15,11 @@ import { type ModelFolder, openCheckpoint } from '@dwm/core-tensor/files';
 import type { MetricClip } from '../metrics/index.ts';
 import { readJson } from '../weights/config.ts';
 import { loadParameters, type Parameters } from '../weights/parameters.ts';
-import { type ClipConfig, readClipConfig } from './config.ts';
+import { type CLIPConfig, readCLIPConfig } from './config.ts';
 import { clipParameters, isUnusedByClip } from './parameters.ts';
 import { type ClipPreprocessing, preprocess, readPreprocessing } from './preprocess.ts';
 import { clipText, endOfText, LEGACY_END } from './text.ts';
-import type { ClipTokenizer } from './tokenizer.ts';
+import type { CLIPTokenizer } from './tokenizer.ts';
 import { readClipTokenizer } from './tokenizer-files.ts';
 import { clipVision } from './vision.ts';
 
@@ -34,20 +34,20 @@ const FILES = [
 type Compiled = Program<{ input: TensorSpec }, { out: Tensor }>;
 
 /** CLIP: texts and pictures into one space of vectors. */
-export class ClipModel {
-  readonly config: ClipConfig;
+export class CLIPModel {
+  readonly config: CLIPConfig;
   readonly #device: Device;
   readonly #parameters: Parameters;
-  readonly #tokenizer: ClipTokenizer;
+  readonly #tokenizer: CLIPTokenizer;
   readonly #preprocessing: ClipPreprocessing;
   /** One for pictures, and one for every number of tokens. */
   readonly #programs = new Map<string, Compiled>();
 
   private constructor(
     device: Device,
-    config: ClipConfig,
+    config: CLIPConfig,
     parameters: Parameters,
-    tokenizer: ClipTokenizer,
+    tokenizer: CLIPTokenizer,
     preprocessing: ClipPreprocessing,
   ) {
     this.config = config;
@@ -62,10 +62,10 @@ export class ClipModel {
    *   `vocab.json` with `merges.txt`.
    * @throws InvalidFileError naming file and field, before any weight is read.
    */
-  static async load(device: Device, folder: ModelFolder): Promise<ClipModel> {
+  static async load(device: Device, folder: ModelFolder): Promise<CLIPModel> {
     await checkFile(folder, ['config.json']);
     const { json, file } = await readJson(folder, 'config.json');
-    const config = readClipConfig(json, file);
+    const config = readCLIPConfig(json, file);
     for (const alternatives of FILES) await checkFile(folder, alternatives);
     const processor = await readJson(folder, 'preprocessor_config.json');
     const preprocessing = readPreprocessing(processor.json, processor.file, config.vision.imageSize);
@@ -75,7 +75,7 @@ export class ClipModel {
     try {
       const specs = clipParameters(config);
       const parameters = await loadParameters(device, checkpoint, specs, { ignore: isUnusedByClip });
-      return new ClipModel(device, config, parameters, tokenizer, preprocessing);
+      return new CLIPModel(device, config, parameters, tokenizer, preprocessing);
     } finally {
       await checkpoint.close();
     }
@@ -139,7 +139,7 @@ async function checkFile(folder: ModelFolder, alternatives: readonly string[]): 
 }
 
 /** @throws InvalidFileError where the network lacks a token's embedding, or looks for another end of text. */
-function checkTokens({ text }: ClipConfig, { size, endId }: ClipTokenizer, file: string): void {
+function checkTokens({ text }: CLIPConfig, { size, endId }: CLIPTokenizer, file: string): void {
   const check = (field: string, actual: number, expected: number, fits: boolean) => {
     if (fits) return;
     throw new InvalidFileError(

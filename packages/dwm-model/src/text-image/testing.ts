@@ -1,7 +1,7 @@
 /** A CLIP folder with made-up weights, in the layout of transformers: small, and odd wherever a size may be. */
 import { type SafetensorsTensor, writeSafetensors } from '@dwm/core-tensor/files';
 import { seeded } from '@dwm/core-tensor/testing';
-import { readClipConfig } from './config.ts';
+import { readCLIPConfig } from './config.ts';
 import { clipParameters } from './parameters.ts';
 
 const MERGES = ['t h', 'th e</w>', 'o p', 'e n</w>', 'op en</w>', 'd r'];
@@ -45,7 +45,7 @@ export const madeUpPreprocessing = () => ({
 export function madeUpWeights(config: object): Map<string, SafetensorsTensor> {
   const random = seeded(11);
   const tensors = new Map<string, SafetensorsTensor>();
-  for (const [name, { shape }] of Object.entries(clipParameters(readClipConfig(config, 'config.json')))) {
+  for (const [name, { shape }] of Object.entries(clipParameters(readCLIPConfig(config, 'config.json')))) {
     const count = shape.reduce((a, b) => a * b, 1);
     const centre = /norm\d?\.weight$/.test(name) ? 1 : 0;
     const spread = shape.length > 1 && !name.includes('embedding') ? 2 / Math.sqrt(count / shape[0]) : 0.5;

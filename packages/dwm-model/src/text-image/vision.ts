@@ -2,14 +2,14 @@
 import { add, cast, concat, linear, permute, reshape, slice, type Tensor } from '@dwm/core-tensor';
 import type { Parameters } from '../weights/parameters.ts';
 import { project } from '../weights/quantized.ts';
-import type { ClipConfig } from './config.ts';
+import type { CLIPConfig } from './config.ts';
 import { clipLayers, clipNorm } from './layers.ts';
 
 /**
  * @param pixels [3, imageSize, imageSize], normalized.
  * @returns [projection], of any length.
  */
-export function clipVision({ vision }: ClipConfig, weights: Parameters, pixels: Tensor): Tensor {
+export function clipVision({ vision }: CLIPConfig, weights: Parameters, pixels: Tensor): Tensor {
   const { width, imageSize, patchSize } = vision;
   const side = imageSize / patchSize;
   const get = (name: string) => weights.get(`vision_model.embeddings.${name}`);

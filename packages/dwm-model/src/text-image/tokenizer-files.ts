@@ -4,7 +4,7 @@ import type { ModelFolder } from '@dwm/core-tensor/files';
 import * as z from 'zod';
 import { readJson } from '../weights/config.ts';
 import { readKnown } from './config.ts';
-import { ClipTokenizer } from './tokenizer.ts';
+import { CLIPTokenizer } from './tokenizer.ts';
 
 const id = z.int().nonnegative();
 const vocab = z.record(z.string(), id);
@@ -21,16 +21,16 @@ const tokenizerJson = z.object({
 });
 
 /** @throws InvalidFileError naming file and field, for one that is damaged or of another kind of tokenizer. */
-export async function readClipTokenizer(folder: ModelFolder): Promise<ClipTokenizer> {
+export async function readClipTokenizer(folder: ModelFolder): Promise<CLIPTokenizer> {
   if (await folder.exists('tokenizer.json')) {
     const { json, file } = await readJson(folder, 'tokenizer.json');
     const { added_tokens: added, model } = readKnown(tokenizerJson, json, file);
     const ids = { ...model.vocab, ...Object.fromEntries(added.map((token) => [token.content, token.id])) };
-    return new ClipTokenizer({ file, ids, merges: model.merges });
+    return new CLIPTokenizer({ file, ids, merges: model.merges });
   }
   const { json, file } = await readJson(folder, 'vocab.json');
   const { vocab: ids } = readKnown(z.object({ vocab }), { vocab: json }, file);
-  return new ClipTokenizer({ file, ids, merges: await readMerges(folder) });
+  return new CLIPTokenizer({ file, ids, merges: await readMerges(folder) });
 }
 
 async function readMerges(folder: ModelFolder): Promise<string[]> {

@@ -1,2 +1,0 @@
-export { ClipModel } from './clip-model.ts';
-export type { ClipConfig, ClipTower } from './config.ts';
