@@ -6,8 +6,9 @@ import { manifests } from './built-in-models.ts';
 
 const SOURCE = join(import.meta.dirname, '../src/offline/service-worker.ts');
 const PUBLIC = ['icon.svg', 'icon-192.png', 'icon-512.png', 'app.webmanifest'];
-/** Fetched by every visit. */
-const FIRST = /^(index\.html|assets\/(index|worker|webxr)-[^/]*\.(js|css)|assets\/[^/]*\.webp)$/;
+/** Fetched by every visit; the larger icons are for whoever installs the page. */
+const FIRST =
+  /^(index\.html|icon\.svg|app\.webmanifest|assets\/(index|worker|webxr)-[^/]*\.(js|css)|assets\/[^/]*\.webp)$/;
 
 /** Names of the files that some files import before they run, themselves with them. */
 function withImports(names: readonly string[], codeOf: (name: string) => string): Set<string> {
@@ -44,7 +45,7 @@ export function offline(): Plugin {
           const file = bundle[name];
           return file?.type === 'chunk' ? file.code : String(file?.source ?? '');
         };
-        const entries = all.filter((name) => FIRST.test(name) || PUBLIC.includes(name));
+        const entries = all.filter((name) => FIRST.test(name));
         const first = [...withImports(entries, codeOf), ...manifests()];
         // Files are named after their content, and the page is asked for anew at each visit.
         const version = createHash('sha256').update(all.join('\n')).digest('hex').slice(0, 12);

@@ -86,8 +86,8 @@ export function App() {
         <Status session={session} />
         <div class="buttons">
           <Share session={session} />
-          <div class="buttons" classList={{ unseen: !answered() }}>
-            <span>Compare with</span>
+          <div class="buttons compare" classList={{ unseen: !answered() }}>
+            <span class="wide-only">Compare with</span>
             <BesideButtons beside={beside} busy={busy()} />
           </div>
           <Working tasks={session.tasks} at="beside" label="Progress of what is put beside it" />

@@ -47,7 +47,7 @@ export function SettingsPanel(props: { session: Session }) {
               input.checked = run.state.settings?.composite ?? false;
           }}
         />
-        Composite: where nothing changes, the scene's own pixels in place of the model's
+        Where nothing changes, keep the room's own pixels
       </label>
       <Show when={model.state.info?.takesText}>
         <label class="wide">

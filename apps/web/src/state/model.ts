@@ -27,7 +27,7 @@ export function createModel(limit: () => number) {
     task.say('Loading the model …');
     const asked = { base: ref, lora: over, limit: limit() };
     const info = await task.call('loadModel', asked, ({ part, done, total }) =>
-      task.say(part === 'files' ? 'Fetching the model …' : `Loading ${part} …`, done / Math.max(1, total)),
+      task.say(part === 'files' ? 'Fetching the model …' : 'Loading the model …', done / Math.max(1, total)),
     );
     [base, lora] = [ref, over];
     set({ info });

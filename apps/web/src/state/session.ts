@@ -90,7 +90,7 @@ export function createSession() {
     // In software the run itself takes longest, and takes the processor from the page.
     if (engine.state.device?.software || !scene || !hands || !settings || !plan?.fits) return;
     queue.inIdle('under', (task) => {
-      task.say("Preparing the model's shaders, the first time only …");
+      task.say('Getting the model ready, the first time only …');
       return task.call('generate', { scene, hands, settings: { ...settings, steps: 1 } });
     });
   }
@@ -105,7 +105,7 @@ export function createSession() {
   /** Opens device, model and room. What was made before the device was lost stays. */
   async function load(task: Task): Promise<void> {
     const again = room.state.info !== undefined;
-    task.say('Opening the graphics device …');
+    task.say('Starting …');
     const device = await task.call('open', undefined);
     engine.use(device);
     if (!again) run.allow(memoryLimit(device.software));
