@@ -27,8 +27,8 @@ import {
 } from '@dwm/dwm-model/parts';
 import { LayerWeights } from '@dwm/hands';
 import { decodeRgba, encodePng, encodeVideo, readVideo } from '@dwm/media/node';
+import { loadMano, type ManoModel, readTransforms } from '@dwm/renderer';
 import {
-  decodeKtx2,
   importColmap,
   importColmapBinary,
   importEgoexo,
@@ -37,17 +37,14 @@ import {
   importManoNpz,
   importMediapipe,
   importWebxr,
-  loadMano,
-  type ManoModel,
   openNpz,
   readAriaPath,
-  readGltf,
   readHot3dHands,
   readHot3dPath,
-  readSplats,
-  readTransforms,
   recordingKind,
-} from '@dwm/renderer';
+} from '@dwm/renderer/recordings';
+import { decodeKtx2, readGltf } from '@dwm/renderer/scene';
+import { readSplats } from '@dwm/renderer/splats';
 import { readDatasetList } from '../../apps/cli/src/generate/jobs.ts';
 import { LerobotDataset } from '../../apps/cli/src/lerobot/dataset.ts';
 import { lerobotV3 } from '../../apps/cli/src/lerobot/testing.ts';

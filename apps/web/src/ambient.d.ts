@@ -5,7 +5,7 @@
 declare const HAS_LIVE_MODEL: boolean;
 
 declare module 'three/examples/jsm/libs/basis/basis_transcoder.js' {
-  import type { BasisModule } from '@dwm/renderer';
+  import type { BasisModule } from '@dwm/renderer/scene';
   export default function create(options: { wasmBinary: ArrayBuffer }): Promise<BasisModule>;
 }
 

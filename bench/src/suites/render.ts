@@ -17,13 +17,11 @@ import {
   placedCamera,
   RenderTarget,
   RiggedHand,
-  readSplats,
   SceneModel,
-  SplatRenderer,
-  SplatScene,
   type View,
 } from '@dwm/renderer';
 import { decodeImage, readDefaultHand, readGltfFile } from '@dwm/renderer/node';
+import { readSplats, SplatRenderer, SplatScene } from '@dwm/renderer/splats';
 import type { Case } from '../case.ts';
 import type { Machine, Suite } from './suite.ts';
 

@@ -1,5 +1,7 @@
 /** What makes a clip one to throw away: hands in furniture, nothing that moves, a hand that is not seen. */
-import { matrices, SIDES, type Trajectory } from '@dwm/renderer';
+
+import { SIDES, type Trajectory } from '@dwm/renderer';
+import { matrices } from '@dwm/renderer/scene';
 import { projected } from './camera/head.ts';
 import type { Plan } from './motion/plan-action.ts';
 import { beadsNear } from './physics/beads.ts';

@@ -2,7 +2,8 @@
  * A simulated clip as plain data: what stands in the room, how its parts move frame by frame, where the camera and
  * the hands are, and what happened. `simulate` makes it, the three render passes and the state log read it.
  */
-import type { HandSide, LightRig, Matrix, Scene, Trajectory } from '@dwm/renderer';
+import type { HandSide, Trajectory } from '@dwm/renderer';
+import type { LightRig, Matrix, Scene } from '@dwm/renderer/scene';
 
 /** Seeds below are for training, from here on for testing: whoever has a seed knows which it is. */
 export const FIRST_TEST_SEED = 1_000_000;

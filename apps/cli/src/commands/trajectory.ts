@@ -2,14 +2,8 @@
 import { InvalidArgumentError } from '@dwm/core-tensor';
 import { openNodeDevice, writeFileAtomic } from '@dwm/core-tensor/node';
 import { contactSheet, type Frames, type RgbImage, writePng } from '@dwm/media/node';
-import {
-  clipTrajectory,
-  RECORDING_FORMATS,
-  resample,
-  SIDES,
-  type Trajectory,
-  writeTransforms,
-} from '@dwm/renderer';
+import { clipTrajectory, resample, SIDES, type Trajectory, writeTransforms } from '@dwm/renderer';
+import { RECORDING_FORMATS } from '@dwm/renderer/recordings';
 import { type Command, Option } from 'commander';
 import { interruptible } from '../interrupt.ts';
 import { checkHands, drawHands, drawScene, handCounts } from '../render/clips.ts';

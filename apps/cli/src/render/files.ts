@@ -4,19 +4,18 @@ import { basename } from 'node:path';
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { openPath } from '@dwm/core-tensor/node';
 import {
-  combineScenes,
   type HandModels,
   loadMano,
   type ManoModel,
   placeScene,
-  RECORDING_FORMATS,
   readTransforms,
-  recordingKind,
   type SceneParts,
-  type SplatCloud,
   type Trajectory,
 } from '@dwm/renderer';
 import { readDefaultHand, readGltfFile, readSplatFile } from '@dwm/renderer/node';
+import { RECORDING_FORMATS, recordingKind } from '@dwm/renderer/recordings';
+import { combineScenes } from '@dwm/renderer/scene';
+import type { SplatCloud } from '@dwm/renderer/splats';
 import type { Reporter } from '../report.ts';
 import { checkHandFlags, type HandFlags, type SceneFlags, type TrajectoryFlags } from './options.ts';
 

@@ -6,11 +6,21 @@ import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import {
   cameraToWorld,
-  type DeviceCamera,
-  deviceTrajectory,
   fromFieldOfView,
   type HandPose,
   type HandSide,
+  type ManoModel,
+  manoToWebxr,
+  posedMano,
+  RiggedHand,
+  readTransforms,
+  SIDES,
+  type Trajectory,
+} from '@dwm/renderer';
+import { readDefaultHand, readEgodexFile } from '@dwm/renderer/node';
+import {
+  type DeviceCamera,
+  deviceTrajectory,
   hot3dTrajectory,
   type ImportDefaults,
   importColmap,
@@ -22,22 +32,14 @@ import {
   importManoNpz,
   importMediapipe,
   importWebxr,
-  type ManoModel,
-  manoToWebxr,
-  posedMano,
   RECORDING_FORMATS,
   type RecordingFormat,
   type RecordingKind,
-  RiggedHand,
   readAriaPath,
   readHot3dHands,
   readHot3dPath,
-  readTransforms,
   recordingKind,
-  SIDES,
-  type Trajectory,
-} from '@dwm/renderer';
-import { readDefaultHand, readEgodexFile } from '@dwm/renderer/node';
+} from '@dwm/renderer/recordings';
 import { isLerobot, LerobotDataset } from '../lerobot/dataset.ts';
 import { episodeTrajectory } from '../lerobot/hands.ts';
 import type { Reporter } from '../report.ts';

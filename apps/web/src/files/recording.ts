@@ -1,8 +1,7 @@
 /** A recording of any format that needs nothing but itself, as a trajectory: what `dwm trajectory` reads without options. */
+import { cameraToWorld, fromFieldOfView, readTransforms, SIDES, type Trajectory } from '@dwm/renderer';
 import {
-  cameraToWorld,
   deviceTrajectory,
-  fromFieldOfView,
   importColmap,
   importColmapBinary,
   importMediapipe,
@@ -10,11 +9,8 @@ import {
   type RecordingKind,
   readAriaPath,
   readHot3dPath,
-  readTransforms,
   recordingKind,
-  SIDES,
-  type Trajectory,
-} from '@dwm/renderer';
+} from '@dwm/renderer/recordings';
 import type { DroppedFile } from '../model-store/dropped.ts';
 import { REST_HANDS } from '../tracking/rest-hands.ts';
 

@@ -1,5 +1,7 @@
 /** Motions fitted to a run, and the one that a room without any begins with. */
-import { type Bounds, clipTrajectory, fromFieldOfView, type Trajectory } from '@dwm/renderer';
+
+import { clipTrajectory, fromFieldOfView, type Trajectory } from '@dwm/renderer';
+import type { Bounds } from '@dwm/renderer/scene';
 import type { CameraRig } from '../scene-editor/camera-rig.ts';
 import { handBefore } from '../scene-editor/hand-rig.ts';
 import { presetTrajectory } from '../scene-editor/presets.ts';

@@ -7,11 +7,11 @@ import {
   type HandPose,
   type Hands,
   type Intrinsics,
-  matrices,
   placement,
   SIDES,
   type TrajectoryFrame,
 } from '@dwm/renderer';
+import { matrices } from '@dwm/renderer/scene';
 import { type CameraRig, cameraPose } from '../scene-editor/camera-rig.ts';
 import {
   add,

@@ -1,4 +1,6 @@
-import { fromFieldOfView, LANDMARK_JOINTS, matrices, NO_HANDS, placement } from '@dwm/renderer';
+import { fromFieldOfView, NO_HANDS, placement } from '@dwm/renderer';
+import { LANDMARK_JOINTS } from '@dwm/renderer/recordings';
+import { matrices } from '@dwm/renderer/scene';
 import { angles, poseSkeleton } from '@dwm/synth';
 import { expect, test } from 'vitest';
 import { HandFitter } from './hand-fitter.ts';

@@ -2,7 +2,8 @@
  * Hands and head of a headset, by WebXR Hand Input. The headset shows the visitor's own surroundings, or nothing where
  * it cannot; the page shows the room. Loaded when first asked for.
  */
-import { type HandPose, type Hands, matrices, SIDES, WEBXR_JOINTS } from '@dwm/renderer';
+import { type HandPose, type Hands, SIDES, WEBXR_JOINTS } from '@dwm/renderer';
+import { matrices } from '@dwm/renderer/scene';
 import { fromStart, type Start, startOf, type Tracked } from './tracked.ts';
 
 /** The part of WebXR that is used here; TypeScript's DOM types leave it out. */

@@ -1,5 +1,7 @@
 /** Pictures of scenes on the page: the browser's decoder, and Basis Universal's, loaded when a scene needs it. */
-import { type BasisModule, type DecodeImage, decodeKtx2, decodeWithBrowser } from '@dwm/renderer';
+
+import { type DecodeImage, decodeWithBrowser } from '@dwm/renderer';
+import { type BasisModule, decodeKtx2 } from '@dwm/renderer/scene';
 
 /** A new instance each time. `build/basis-module.ts` makes a module of the transcoder's script. */
 async function openBasis(): Promise<BasisModule> {

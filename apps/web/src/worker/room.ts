@@ -6,30 +6,28 @@
 import { type Device, DwmError, InvalidFileError } from '@dwm/core-tensor';
 import { blobSource, quote } from '@dwm/core-tensor/files';
 import {
-  type Bounds,
-  combineScenes,
   enlargedIntrinsics,
   type HandPose,
   type Hands,
-  type LightRig,
   MeshRenderer,
-  matrices,
   type RenderTarget,
-  readGltf,
-  readSplatImage,
-  readSplats,
-  type Scene,
   SceneModel,
-  type ScenePose,
   SIDES,
-  type SplatCloud,
-  SplatRenderer,
-  SplatScene,
   type Trajectory,
   type TrajectoryFrame,
   type View,
-  worldBounds,
 } from '@dwm/renderer';
+import {
+  type Bounds,
+  combineScenes,
+  type LightRig,
+  matrices,
+  readGltf,
+  type Scene,
+  type ScenePose,
+  worldBounds,
+} from '@dwm/renderer/scene';
+import { readSplatImage, readSplats, type SplatCloud, SplatRenderer, SplatScene } from '@dwm/renderer/splats';
 import {
   captionOf,
   clipOf,

@@ -3,15 +3,8 @@
  * their middle, to those in metres, within what joints do. The size of the hand is given, so its distance follows from
  * the picture.
  */
-import {
-  type Intrinsics,
-  LANDMARK_JOINTS,
-  landmarksToJoints,
-  placeLandmarks,
-  type Quaternion,
-  rotations,
-  type Vec3,
-} from '@dwm/renderer';
+import { type Intrinsics, type Quaternion, rotations, type Vec3 } from '@dwm/renderer';
+import { LANDMARK_JOINTS, landmarksToJoints, placeLandmarks } from '@dwm/renderer/recordings';
 import type { SeenHand } from '../tracker/types.ts';
 import { type Articulation, FREEDOMS, type Posture } from './articulation.ts';
 import { leastSquares } from './least-squares.ts';

@@ -1,5 +1,6 @@
 import { seeded } from '@dwm/core-tensor/testing';
-import { fromFieldOfView, LANDMARK_JOINTS, rotations } from '@dwm/renderer';
+import { fromFieldOfView, rotations } from '@dwm/renderer';
+import { LANDMARK_JOINTS } from '@dwm/renderer/recordings';
 import { expect, test } from 'vitest';
 import type { SeenHand } from '../tracker/types.ts';
 import { Articulation, FREEDOMS, type Posture } from './articulation.ts';

@@ -6,7 +6,9 @@ import h5wasm from 'h5wasm/node';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { fromAxisAngle, type Vec3 } from '../camera/index.ts';
 import { rigidMatrix } from '../camera/pose.ts';
-import { EGODEX_JOINTS, importEgodex, LANDMARK_JOINTS, SIDES } from '../trajectory/index.ts';
+import { EGODEX_JOINTS } from '../recordings/egodex.ts';
+import { importEgodex, LANDMARK_JOINTS } from '../recordings/index.ts';
+import { SIDES } from '../trajectory/index.ts';
 import { fuzz } from '../trajectory/testing.ts';
 import { readEgodexFile } from './egodex-file.ts';
 

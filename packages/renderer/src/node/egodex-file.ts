@@ -1,7 +1,7 @@
 /** Reads `.hdf5` episodes of EgoDex, with the HDF5 library itself as WebAssembly. */
 import { InvalidFileError } from '@dwm/core-tensor';
 import type { HandSide } from '../mano/pose.ts';
-import { EGODEX_JOINTS, type EgodexEpisode, type EgodexHand } from '../trajectory/egodex.ts';
+import { EGODEX_JOINTS, type EgodexEpisode, type EgodexHand } from '../recordings/egodex.ts';
 
 /** Over two hours; a longer one is a damaged file. */
 const MOST_FRAMES = 1 << 18;

@@ -1,3 +1,7 @@
+/** Scenes of meshes: read from glTF, put together, posed and lit. */
+export { type BasisModule, decodeKtx2 } from '../mesh/ktx2.ts';
+export { type ReadGltfOptions, readGltf } from '../mesh/read-gltf.ts';
+export { LIMITS as GLTF_LIMITS } from '../mesh/validate.ts';
 export { combineScenes, materialAfter, type PlacedScene } from './combine.ts';
 export { type LightRig, type PlacedLight, STUDIO } from './lights.ts';
 export type { Matrix } from './matrix.ts';

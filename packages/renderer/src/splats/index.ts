@@ -1,3 +1,4 @@
+/** Gaussian splats, read from the formats they come in and drawn. */
 export type { ShDegree, SplatCloud } from './cloud.ts';
 export { readSplats } from './read.ts';
 export { readSplatImage, type SplatPixels } from './read-image.ts';

@@ -3,7 +3,7 @@
  * `distortion_params` (k1 k2 k3 k4 p1 p2), and every way in which these files say that the camera is a fisheye or sees all around.
  */
 import type { Intrinsics } from '../camera/intrinsics.ts';
-import { USABLE_MODELS } from './colmap-cameras.ts';
+import { USABLE_MODELS } from '../recordings/colmap-cameras.ts';
 import type { Field } from './fields.ts';
 import { FISHEYE, type LensCheck, openCvLens, polynomialLens } from './lens.ts';
 

@@ -1,14 +1,10 @@
 import { InvalidFileError } from '@dwm/core-tensor';
 import { seeded } from '@dwm/core-tensor/testing';
 import { describe, expect, test } from 'vitest';
-import {
-  importColmap,
-  importColmapBinary,
-  isColmapCameras,
-  isColmapImages,
-  readTransforms,
-  type TextFile,
-} from './index.ts';
+import { isColmapCameras, isColmapImages } from '../recordings/colmap-binary.ts';
+import { importColmap, importColmapBinary } from '../recordings/index.ts';
+import type { TextFile } from './fields.ts';
+import { readTransforms } from './index.ts';
 import { largestShift, openCvLens } from './lens.ts';
 import { damaged } from './testing.ts';
 

@@ -24,13 +24,9 @@ import {
   readAriaPath,
   readHot3dHands,
   readHot3dPath,
-  readTransforms,
-  resample,
-  type TextFile,
-  type Trajectory,
-  type TrajectoryFrame,
-  writeTransforms,
-} from './index.ts';
+} from '../recordings/index.ts';
+import type { TextFile } from './fields.ts';
+import { readTransforms, resample, type Trajectory, type TrajectoryFrame, writeTransforms } from './index.ts';
 import { fuzz } from './testing.ts';
 
 const random = seeded(11);

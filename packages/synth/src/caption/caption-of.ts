@@ -2,15 +2,8 @@
  * What hands did to a world, in the words of the training captions: for a motion that nobody planned. The physics says
  * what was touched, held and moved (`runHands`); what only moved along with something else is not spoken of.
  */
-import {
-  type HandSide,
-  type Matrix,
-  placement,
-  rotations,
-  SIDES,
-  type Trajectory,
-  type Vec3,
-} from '@dwm/renderer';
+import { type HandSide, placement, rotations, SIDES, type Trajectory, type Vec3 } from '@dwm/renderer';
+import type { Matrix } from '@dwm/renderer/scene';
 import { beadsNear } from '../physics/beads.ts';
 import type { HandsRun } from '../physics/run-hands.ts';
 import type { MovingPart } from '../types.ts';

@@ -3,7 +3,8 @@
  * a sleeve from the shoulder on. The forearm has two joints, the hand's wrist and itself, and hands over from one to
  * the other in the first centimetres, so a bent wrist has no gap. It reaches into the hand, whose cut it hides.
  */
-import type { HandSide, Matrix, Primitive, Scene } from '@dwm/renderer';
+import type { HandSide } from '@dwm/renderer';
+import type { Matrix, Primitive, Scene } from '@dwm/renderer/scene';
 import { plainMaterial, plainNode } from './hand-scene.ts';
 
 /** Lengths at rest of forearm and upper arm, metres; a pose stretches them to where elbow and shoulder are. */

@@ -2,14 +2,8 @@
  * The hand as a scene that `RiggedHand` and `SceneModel` pose alike: one node a WebXR joint, all of them roots, so a
  * joint's world matrix is its node's own, and one skinned mesh.
  */
-import {
-  type HandSide,
-  type Material,
-  type Matrix,
-  type Scene,
-  type SceneNode,
-  WEBXR_JOINTS,
-} from '@dwm/renderer';
+import { type HandSide, WEBXR_JOINTS } from '@dwm/renderer';
+import type { Material, Matrix, Scene, SceneNode } from '@dwm/renderer/scene';
 import { handSurface, INFLUENCES } from './hand-surface.ts';
 import { mirrored, REST_JOINTS } from './rest-pose.ts';
 

@@ -1,4 +1,4 @@
-import { matrices } from '@dwm/renderer';
+import { matrices } from '@dwm/renderer/scene';
 import { expect, test } from 'vitest';
 import { armMatrices, forearmScene, handScene, restJoints } from './index.ts';
 

@@ -4,7 +4,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { InvalidFileError } from '@dwm/core-tensor';
 import { readRegularFile } from '@dwm/core-tensor/node';
-import { readGltf } from '@dwm/renderer';
+import { readGltf } from '@dwm/renderer/scene';
 import { type Part, partOf } from '../world/parts.ts';
 
 /** A part for rooms, from a file. */

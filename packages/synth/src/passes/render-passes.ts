@@ -14,8 +14,8 @@ import {
   RenderTarget,
   SceneModel,
   type View,
-  worldBounds,
 } from '@dwm/renderer';
+import { worldBounds } from '@dwm/renderer/scene';
 import { handScene } from '../hands/index.ts';
 import type { SimulatedClip } from '../types.ts';
 import { clipScene } from './clip-scene.ts';

@@ -1,14 +1,6 @@
 /** A clip small enough to reason about: a grey room, a red box that a right hand slides to the right. */
-import {
-  fromFieldOfView,
-  type LightRig,
-  type Matrix,
-  type Primitive,
-  placedCamera,
-  type Scene,
-  STUDIO,
-  type Trajectory,
-} from '@dwm/renderer';
+import { fromFieldOfView, placedCamera, type Trajectory } from '@dwm/renderer';
+import { type LightRig, type Matrix, type Primitive, type Scene, STUDIO } from '@dwm/renderer/scene';
 import { plainMaterial, plainNode } from '../hands/hand-scene.ts';
 import { poseSkeleton } from '../motion/skeleton.ts';
 import type { SimulatedClip } from '../types.ts';

@@ -2,7 +2,8 @@
  * The physics under any hand trajectory: hands push what they meet and carry what they hold; everything else is up to
  * gravity, friction and joints. Hands move straight from frame to frame.
  */
-import { type HandSide, type Matrix, rotations, SIDES, type Trajectory, type Vec3 } from '@dwm/renderer';
+import { type HandSide, rotations, SIDES, type Trajectory, type Vec3 } from '@dwm/renderer';
+import type { Matrix } from '@dwm/renderer/scene';
 import { jointAt } from '../motion/skeleton.ts';
 import type { Contact, MovingPart } from '../types.ts';
 import { type Placement, placed, placePoint, unplacePoint } from '../world/solid.ts';

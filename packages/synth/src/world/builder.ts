@@ -1,5 +1,7 @@
 /** Collects bodies with their meshes into one scene: a node a body, a material a surface. */
-import { materialAfter, type Primitive, rotations, type Scene, type Vec3 } from '@dwm/renderer';
+
+import { rotations, type Vec3 } from '@dwm/renderer';
+import { materialAfter, type Primitive, type Scene } from '@dwm/renderer/scene';
 import { MeshBuilder } from './mesh.ts';
 import type { Placement, Shape, Solid } from './solid.ts';
 import { type Body, firstPlace, type Grip } from './world.ts';

@@ -1,5 +1,7 @@
 /** Colours, patterns and light of a room, drawn from a seed. All colours are linear RGB. */
-import { type LightRig, rotations, type Vec3 } from '@dwm/renderer';
+
+import { rotations, type Vec3 } from '@dwm/renderer';
+import type { LightRig } from '@dwm/renderer/scene';
 import type { Random } from '../random.ts';
 import type { Color } from './mesh.ts';
 

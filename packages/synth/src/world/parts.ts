@@ -3,16 +3,15 @@
  * side along x. Physics takes it as its box, or as a cylinder where it is round.
  */
 import { InvalidFileError } from '@dwm/core-tensor';
+import { rotations, type Vec3 } from '@dwm/renderer';
 import {
   drawnNodes,
   type Matrix,
   matrices,
   type Primitive,
-  rotations,
   type Scene,
-  type Vec3,
   worldMatrices,
-} from '@dwm/renderer';
+} from '@dwm/renderer/scene';
 import type { Action } from '../types.ts';
 
 const { cofactors, compose, determinant, multiply, normalize, transformPoint } = matrices;

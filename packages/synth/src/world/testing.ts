@@ -1,5 +1,5 @@
 /** Things as a user would make them. */
-import type { Primitive, Scene } from '@dwm/renderer';
+import type { Primitive, Scene } from '@dwm/renderer/scene';
 import { plainMaterial, plainNode } from '../hands/hand-scene.ts';
 import { MeshBuilder } from './mesh.ts';
 

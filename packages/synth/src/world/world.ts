@@ -2,16 +2,9 @@
  * A world before anything happens: the scene to draw, and bodies made of solids that physics moves and hands hold.
  * Up is +y; the viewer stands at +z and looks towards -z.
  */
-import {
-  type LightRig,
-  type Matrix,
-  matrices,
-  placement,
-  type Quaternion,
-  rotations,
-  type Scene,
-  type Vec3,
-} from '@dwm/renderer';
+
+import { placement, type Quaternion, rotations, type Vec3 } from '@dwm/renderer';
+import { type LightRig, type Matrix, matrices, type Scene } from '@dwm/renderer/scene';
 import type { Action, MovingPart } from '../types.ts';
 import type { Placement, Solid } from './solid.ts';
 

@@ -8,9 +8,9 @@ import { samplePath } from '../camera/path.ts';
 import { toAxisAngle } from '../camera/rotation.ts';
 import type { ManoModel } from '../mano/model.ts';
 import { type HandSide, type ManoParams, mirroredAngles, pcaToPose } from '../mano/pose.ts';
+import { Field, type TextFile } from '../trajectory/fields.ts';
+import { type HandPose, type Hands, meanFps, type Trajectory } from '../trajectory/types.ts';
 import { cameraOnDevice, type DeviceCamera, type DevicePath } from './device-path.ts';
-import { Field, type TextFile } from './fields.ts';
-import { type HandPose, type Hands, meanFps, type Trajectory } from './types.ts';
 
 /** Hands over time, without a camera. */
 export interface TimedHands {

@@ -3,7 +3,7 @@
  * that one which cannot be used is told from damage. Format: colmap.github.io/cameras.html, src/colmap/sensor/models.h.
  */
 import type { Intrinsics } from '../camera/intrinsics.ts';
-import { divisionLens, type Lens, openCvLens } from './lens.ts';
+import { divisionLens, type Lens, openCvLens } from '../trajectory/lens.ts';
 
 export interface CameraModel {
   readonly name: string;

@@ -8,8 +8,8 @@ import type { Intrinsics } from '../camera/intrinsics.ts';
 import { frameTimes, samplePath, type TimedPose } from '../camera/path.ts';
 import { cameraToWorld, multiply, type Pose, rigidMatrix, withAxes } from '../camera/pose.ts';
 import { unit } from '../camera/rotation.ts';
-import type { TextFile } from './fields.ts';
-import { meanFps, NO_HANDS, type Trajectory } from './types.ts';
+import type { TextFile } from '../trajectory/fields.ts';
+import { meanFps, NO_HANDS, type Trajectory } from '../trajectory/types.ts';
 
 /** Where a device was over time, device to world. */
 export interface DevicePath {

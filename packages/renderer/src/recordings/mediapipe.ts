@@ -13,17 +13,17 @@ import { fromFieldOfView, type Intrinsics } from '../camera/intrinsics.ts';
 import { cameraToWorld } from '../camera/pose.ts';
 import type { Vec3 } from '../camera/rotation.ts';
 import type { HandSide } from '../mano/pose.ts';
-import { Field, type TextFile } from './fields.ts';
-import { landmarksToJoints } from './hand-ik.ts';
-import { checkLens } from './json-lens.ts';
-import { LensCheck, type LensOptions } from './lens.ts';
+import { Field, type TextFile } from '../trajectory/fields.ts';
+import { checkLens } from '../trajectory/json-lens.ts';
+import { LensCheck, type LensOptions } from '../trajectory/lens.ts';
 import {
   DEFAULT_FPS,
   type HandPose,
   type ImportDefaults,
   type Trajectory,
   type TrajectoryFrame,
-} from './types.ts';
+} from '../trajectory/types.ts';
+import { landmarksToJoints } from './hand-ik.ts';
 
 /** How MediaPipe's landmarks become hands. */
 export interface MediapipeOptions extends ImportDefaults, LensOptions {

@@ -1,9 +1,9 @@
 /** COLMAP's `cameras.txt` and `images.txt`: a line a camera, two lines an image, `#` begins a comment. */
 import { InvalidFileError } from '@dwm/core-tensor';
 import { quote } from '@dwm/core-tensor/files';
+import type { TextFile } from '../trajectory/fields.ts';
 import { CAMERA_MODELS, USABLE_MODELS } from './colmap-cameras.ts';
 import type { ColmapCamera, ColmapImage } from './colmap-model.ts';
-import type { TextFile } from './fields.ts';
 
 const lines = (file: TextFile) => file.text.split(/\r?\n/);
 const skipped = (line: string) => line.trim() === '' || line.trimStart().startsWith('#');

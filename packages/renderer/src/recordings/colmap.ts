@@ -9,14 +9,14 @@ import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { type BinaryFile, quote } from '@dwm/core-tensor/files';
 import type { Intrinsics } from '../camera/intrinsics.ts';
 import { cameraToWorld, fromColmap, inverted, withAxes } from '../camera/pose.ts';
-import { byCodePoints } from './code-points.ts';
+import { byCodePoints } from '../trajectory/code-points.ts';
+import type { TextFile } from '../trajectory/fields.ts';
+import { FISHEYE, LensCheck, type LensOptions } from '../trajectory/lens.ts';
+import { DEFAULT_FPS, type ImportDefaults, NO_HANDS, type Trajectory } from '../trajectory/types.ts';
 import { readBinaryCameras, readBinaryImages } from './colmap-binary.ts';
 import { pinholePart, USABLE_MODELS } from './colmap-cameras.ts';
 import type { ColmapCamera, ColmapImage } from './colmap-model.ts';
 import { readTextCameras, readTextImages } from './colmap-text.ts';
-import type { TextFile } from './fields.ts';
-import { FISHEYE, LensCheck, type LensOptions } from './lens.ts';
-import { DEFAULT_FPS, type ImportDefaults, NO_HANDS, type Trajectory } from './types.ts';
 
 /** How a COLMAP reconstruction becomes a trajectory. */
 export interface ColmapOptions extends ImportDefaults, LensOptions {

@@ -14,9 +14,9 @@
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { cameraToWorld, inverted, withAxes, worldToCamera } from '../camera/index.ts';
 import type { HandSide } from '../mano/pose.ts';
-import { Field, type TextFile } from './fields.ts';
+import { Field, type TextFile } from '../trajectory/fields.ts';
+import { type HandPose, SIDES, type Trajectory, type TrajectoryFrame } from '../trajectory/types.ts';
 import { landmarksToJoints } from './hand-ik.ts';
-import { type HandPose, SIDES, type Trajectory, type TrajectoryFrame } from './types.ts';
 
 const FPS = 30;
 

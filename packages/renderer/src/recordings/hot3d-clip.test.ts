@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { fromFieldOfView, placement } from '../camera/index.ts';
 import type { ManoModel } from '../mano/model.ts';
+import { tar } from '../trajectory/testing.ts';
 import { importHot3dClip } from './hot3d-clip.ts';
 import { recordingKind } from './kinds.ts';
-import { tar } from './testing.ts';
 
 /** Components of 2 each. */
 const model = {

@@ -16,8 +16,8 @@ import { cameraToWorld } from '../camera/pose.ts';
 import { fromMatrix3, toAxisAngle } from '../camera/rotation.ts';
 import type { ManoModel } from '../mano/model.ts';
 import { type HandSide, type ManoParams, manoRestJoints } from '../mano/pose.ts';
-import { openNpz, shapedArray } from './npy.ts';
-import { DEFAULT_FPS, type HandPose, type ImportDefaults, type Trajectory } from './types.ts';
+import { openNpz, shapedArray } from '../trajectory/npy.ts';
+import { DEFAULT_FPS, type HandPose, type ImportDefaults, type Trajectory } from '../trajectory/types.ts';
 
 /** How HaMeR's results become a trajectory. */
 export interface HamerOptions extends Pick<ImportDefaults, 'fps'> {

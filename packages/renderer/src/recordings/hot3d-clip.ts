@@ -17,8 +17,8 @@ import type { Intrinsics } from '../camera/intrinsics.ts';
 import { placedCamera, withAxes } from '../camera/pose.ts';
 import type { ManoModel } from '../mano/model.ts';
 import { type HandSide, mirroredAngles, pcaToPose } from '../mano/pose.ts';
-import { Field } from './fields.ts';
-import { type HandPose, meanFps, type Trajectory } from './types.ts';
+import { Field } from '../trajectory/fields.ts';
+import { type HandPose, meanFps, type Trajectory } from '../trajectory/types.ts';
 
 /** The colour camera of Aria; Quest 3 has none, and its first grey one is taken. */
 const STREAMS = ['214-1', '1201-1'];

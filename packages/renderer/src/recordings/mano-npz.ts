@@ -21,9 +21,9 @@ import { inverted, type Pose, withAxes, worldToCamera } from '../camera/pose.ts'
 import { toAxisAngle, unit } from '../camera/rotation.ts';
 import type { ManoModel } from '../mano/model.ts';
 import { type HandSide, type ManoParams, manoRestJoints, mirroredAngles, pcaToPose } from '../mano/pose.ts';
-import { LensCheck, type LensOptions, openCvLens } from './lens.ts';
-import { type NpyArray, type NpzFile, openNpz, shapedArray } from './npy.ts';
-import { type HandPose, type ImportDefaults, SIDES, type Trajectory } from './types.ts';
+import { LensCheck, type LensOptions, openCvLens } from '../trajectory/lens.ts';
+import { type NpyArray, type NpzFile, openNpz, shapedArray } from '../trajectory/npy.ts';
+import { type HandPose, type ImportDefaults, SIDES, type Trajectory } from '../trajectory/types.ts';
 
 const FPS = 30;
 

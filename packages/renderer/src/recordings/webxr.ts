@@ -4,7 +4,7 @@
  */
 import type { Intrinsics } from '../camera/intrinsics.ts';
 import { placedCamera } from '../camera/pose.ts';
-import { Field, type TextFile } from './fields.ts';
+import { Field, type TextFile } from '../trajectory/fields.ts';
 import {
   DEFAULT_HEIGHT,
   DEFAULT_WIDTH,
@@ -13,7 +13,7 @@ import {
   meanFps,
   type Trajectory,
   type TrajectoryFrame,
-} from './types.ts';
+} from '../trajectory/types.ts';
 
 /** @throws InvalidFileError naming the field and what was expected. */
 export function importWebxr(file: TextFile, defaults: ImportDefaults = {}): Trajectory {

@@ -6,8 +6,8 @@
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { cameraToWorld, withAxes } from '../camera/pose.ts';
 import type { HandSide } from '../mano/pose.ts';
+import { type HandPose, SIDES, type Trajectory, type TrajectoryFrame } from '../trajectory/types.ts';
 import { landmarksToJoints } from './hand-ik.ts';
-import { type HandPose, SIDES, type Trajectory, type TrajectoryFrame } from './types.ts';
 
 /** What a file of EgoDex holds, as `readEgodexFile` gives it. */
 export interface EgodexEpisode {

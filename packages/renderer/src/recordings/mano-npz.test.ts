@@ -2,9 +2,9 @@ import { seeded } from '@dwm/core-tensor/testing';
 import { expect, test } from 'vitest';
 import { placement } from '../camera/index.ts';
 import { MANO_JOINTS, MANO_VERTICES, type ManoModel } from '../mano/model.ts';
+import { type ArrayToSave, array, npz } from '../trajectory/testing.ts';
 import { recordingKind } from './kinds.ts';
 import { importManoNpz } from './mano-npz.ts';
-import { type ArrayToSave, array, npz } from './testing.ts';
 
 const random = seeded(31);
 const noise = (count: number, size = 1) => Array.from({ length: count }, () => size * (random() - 0.5));
