@@ -28,7 +28,11 @@ export async function fetchHandWeights(signal: AbortSignal): Promise<HandWeights
   };
   const network = async (stem: string): Promise<WeightFiles> => {
     const [json, bytes] = await Promise.all([fetched(`${stem}.json`), fetched(`${stem}.bin`)]);
-    return { name: `${stem}.json`, json: await json.text(), bytes: await bytes.bytes() };
+    return {
+      name: `${stem}.json`,
+      json: await json.text(),
+      bytes: new Uint8Array(await bytes.arrayBuffer()),
+    };
   };
   const [palm, landmarks] = await Promise.all([PALM, LANDMARKS].map(network));
   return { palm, landmarks };
