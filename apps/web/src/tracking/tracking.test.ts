@@ -41,7 +41,7 @@ test("a webcam's hand comes out before the visitor, on its own side, with its bo
   const points = LANDMARK_JOINTS.map((joint) => at(joints, joint));
   const camera = fromFieldOfView(640, 480, Math.PI / 3);
   const seen = {
-    ...{ side: 'right' as const, sideCertainty: 1, presence: 1 },
+    ...{ side: 'right' as const, sideCertainty: 1, presence: 1, atOnce: true },
     points: points.map(
       ([x, y, z]) => [camera.cx + (camera.fx * x) / -z, camera.cy - (camera.fy * y) / -z] as const,
     ),

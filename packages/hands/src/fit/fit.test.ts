@@ -30,7 +30,7 @@ function seen(posture: Posture, side: 'left' | 'right', noise = () => 0): SeenHa
   const points = LANDMARK_JOINTS.map((joint) => rotations.vec3At(joints, 7 * joint));
   const middle = [0, 1, 2].map((axis) => points.reduce((sum, point) => sum + point[axis], 0) / 21);
   return {
-    ...{ side, sideCertainty: 0.9, presence: 0.9 },
+    ...{ side, sideCertainty: 0.9, presence: 0.9, atOnce: true },
     points: points.map(([x, y, z]) => [
       camera.cx - (camera.fx * x) / z + noise(),
       camera.cy + (camera.fy * y) / z + noise(),
@@ -158,9 +158,18 @@ test('a hand whose side the network does not know is of the side that its arm co
   expect(sideOf({ ...from(260), sideCertainty: 0.95 })).toBe('right');
 });
 
-test('what flashes up once, unsurely, is no hand', () => {
-  const flash = { ...seen(bent(seeded(7)), 'right'), presence: 0.6 };
-  expect(handTracks([[], [flash], []]).right.every((hand) => hand === undefined)).toBe(true);
+test('what flashes up is no hand, nor where others follow that are not seen at once', () => {
+  const flash = { ...seen(bent(seeded(7)), 'right'), presence: 0.9 };
+  const shown = (...pictures: (SeenHand | undefined)[]) =>
+    handTracks(pictures.map((hand) => (hand ? [hand] : []))).right.filter(Boolean).length;
+  expect(shown(undefined, flash)).toBe(0);
+  const followed = { ...flash, atOnce: false };
+  expect(shown(followed, followed, flash, followed)).toBe(0);
+  expect(shown(flash, followed, flash)).toBe(3);
+  const unsure = { ...flash, presence: 0.6 };
+  expect(shown(undefined, unsure, unsure)).toBe(0);
+  expect(shown(unsure, unsure, unsure)).toBe(3);
+  expect(shown(flash)).toBe(1);
 });
 
 test('least squares find the valley of Rosenbrock', () => {

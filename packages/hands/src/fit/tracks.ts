@@ -13,8 +13,8 @@ export const LONGEST_GAP = 3;
 /** A hand goes no further from one picture to the next, by the side of the square that shows it. */
 const FARTHEST = 0.8;
 
-/** A hand that is seen less often than this, and never surely, is none. */
-const FEWEST = 3;
+/** A hand that is seen at once less often than this is none; a sure one, less often than that. */
+const FEWEST = { unsure: 3, sure: 2 };
 
 /** What is seen of one side's hand in each picture. */
 export type Track = readonly (SeenHand | undefined)[];
@@ -27,7 +27,7 @@ interface Chain {
 
 /** @param pictures the hands in each picture of a video, in order. */
 export function handTracks(pictures: readonly (readonly SeenHand[])[]): Record<HandSide, Track> {
-  const chains = chained(pictures).filter(isHand);
+  const chains = chained(pictures).filter((chain) => isHand(chain, pictures.length));
   // The surest choose first; what is left of a picture is for the other side.
   const votes = new Map(chains.map((chain) => [chain, vote(chain)]));
   chains.sort((a, b) => Math.abs(votes.get(b)!) - Math.abs(votes.get(a)!));
@@ -73,8 +73,12 @@ function chained(pictures: readonly (readonly SeenHand[])[]): Chain[] {
   return chains;
 }
 
-const isHand = ({ seen }: Chain): boolean =>
-  seen.size >= FEWEST || [...seen.values()].some(({ presence }) => presence > 0.8);
+/** What flashes up is no hand, unless the whole video is as short. */
+function isHand({ seen }: Chain, pictures: number): boolean {
+  const atOnce = [...seen.values()].filter((hand) => hand.atOnce);
+  const isSure = atOnce.some(({ presence }) => presence > 0.8);
+  return atOnce.length >= Math.min(pictures, isSure ? FEWEST.sure : FEWEST.unsure);
+}
 
 /** What an arm that comes straight from the side weighs, where a network that is certain weighs 0.5. */
 const ARM = 0.2;

@@ -7,6 +7,7 @@ const hand: SeenHand = {
   side: 'left',
   sideCertainty: 1,
   presence: 1,
+  atOnce: true,
   points: [],
   world: new Float64Array(63),
 };

@@ -36,10 +36,12 @@ export async function clearest(
 ): Promise<Look | undefined> {
   let best: Look | undefined;
   const isEnough = () => best !== undefined && best.clarity >= enough;
+  let shown = 0;
   const attempt = async (region: Region): Promise<boolean> => {
+    shown++;
     const other = await look(region);
     if (best && !(other.clarity > best.clarity)) return false;
-    best = other;
+    best = { ...other, hand: { ...other.hand, atOnce: shown === 1 && other.clarity >= enough } };
     return true;
   };
   for (const region of starts) if (region.size > 1 && !isEnough()) await attempt(region);

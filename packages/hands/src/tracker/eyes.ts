@@ -56,6 +56,7 @@ export class Eyes {
       side: right > 0.5 ? 'right' : 'left',
       sideCertainty: Math.max(right, 1 - right),
       presence: presences[0],
+      atOnce: true,
       points: Array.from(
         { length: 21 },
         (_, i): Point2 =>

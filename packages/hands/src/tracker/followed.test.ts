@@ -19,7 +19,7 @@ function at(x: number, y: number, size = 20, presence = 0.8): SeenHand {
     const [finger, joint] = [Math.floor((i - 1) / 4), (i - 1) % 4];
     return i === 0 ? [x, y] : [x + (size * (finger - 2)) / 6, y - size * (0.5 + joint / 6)];
   });
-  return { side: 'left', sideCertainty: 1, presence, points, world: new Float64Array(63) };
+  return { side: 'left', sideCertainty: 1, presence, atOnce: true, points, world: new Float64Array(63) };
 }
 
 const look = (hand: SeenHand) => ({

@@ -51,6 +51,7 @@ export class HandTracker {
     const found: Followed[] = [];
     const lost: Followed[] = [];
     for (const known of this.#followed) {
+      if (found.length === MOST_HANDS) break;
       const again = await this.follow(picture, known);
       if (again && !isKnown(found, ownRegion(again.look))) found.push(again);
       else if (known.unseen < PATIENCE) lost.push({ ...known, unseen: known.unseen + 1 });

@@ -17,6 +17,8 @@ export interface SeenHand {
   readonly sideCertainty: number;
   /** How sure the network is that there is a hand, 0 to 1. */
   readonly presence: number;
+  /** Whether it was seen in the first square that was looked at, and not only in another about it. */
+  readonly atOnce: boolean;
   /** 21 points: wrist, then four a finger, thumb first, tips last. */
   readonly points: readonly Point2[];
   /** [21, 3], metres about the hand's own centre, in the camera's axes: x right, y down, z away. */

@@ -7,6 +7,7 @@ const handAt = (x: number): SeenHand => ({
   side: 'left',
   sideCertainty: 1,
   presence: 1,
+  atOnce: true,
   points: Array.from({ length: 21 }, (_, i) => [x + (i % 5), 50 - i] as const),
   world: new Float64Array(63),
 });
