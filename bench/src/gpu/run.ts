@@ -204,7 +204,7 @@ function withShareOfPeak(result: WorkResult, peaks: Peaks): WorkResult {
 }
 
 /** The best that multiply-adds in this precision reach here. */
-export const peakOf = ({ gflopsF32, gflopsF16 = 0 }: Peaks, precision: Precision): number =>
+const peakOf = ({ gflopsF32, gflopsF16 = 0 }: Peaks, precision: Precision): number =>
   precision === 'f16' ? Math.max(gflopsF32, gflopsF16) : gflopsF32;
 
 async function goldenResult(

@@ -31,7 +31,7 @@ export interface Work {
 }
 
 /** A weight, and the size of its numbers. */
-export type Weight = TensorSpec & { readonly size: number };
+type Weight = TensorSpec & { readonly size: number };
 
 const weight = (shape: readonly number[], dtype: DType, size: number): Weight => ({ shape, dtype, size });
 

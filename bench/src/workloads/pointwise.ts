@@ -15,7 +15,7 @@ export interface Pointwise {
  * `gateResidual`: x + gate · y. `modulate`: x · (1 + scale) + shift. `gelu`: x / 2 · (1 + tanh(sqrt(2/pi) · (x +
  * 0.044715 x^3))). `siluMultiply`: x · sigmoid(x) · y.
  */
-export type Chain = 'gateResidual' | 'modulate' | 'gelu' | 'siluMultiply';
+type Chain = 'gateResidual' | 'modulate' | 'gelu' | 'siluMultiply';
 
 interface ChainRule {
   /** Names of the other inputs, whole or of one row. */

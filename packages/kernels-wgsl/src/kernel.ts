@@ -123,7 +123,7 @@ const sameTuning = (a: Tuning | undefined, b: Tuning | undefined): boolean => {
  * this spec, else the first variant with its first candidate. A family lists its variants from the most to the
  * least special.
  */
-export function choose<Spec extends object>(
+function choose<Spec extends object>(
   family: string,
   variants: readonly Variant<Spec>[],
   spec: Spec,

@@ -11,10 +11,10 @@ import type { Generator } from './models.ts';
 import { columns } from './summary.ts';
 import type { EvalClip, MethodResult } from './types.ts';
 
-export const HANDS = ['own hands', 'touching nothing', 'shuffled hands', 'no hands'] as const;
-export type Hands = (typeof HANDS)[number];
-export const WORDS = ['own caption', 'wrong caption', 'no caption'] as const;
-export type Words = (typeof WORDS)[number];
+const HANDS = ['own hands', 'touching nothing', 'shuffled hands', 'no hands'] as const;
+type Hands = (typeof HANDS)[number];
+const WORDS = ['own caption', 'wrong caption', 'no caption'] as const;
+type Words = (typeof WORDS)[number];
 
 /** What a clip can be given in place of its own; what is left out cannot be asked. */
 export interface Counterfactuals {

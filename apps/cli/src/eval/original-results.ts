@@ -2,7 +2,7 @@
 import { basename, extname } from 'node:path';
 
 /** A clip and what was made of it. */
-export interface Pair {
+interface Pair {
   /** As its list has it. */
   readonly truth: string;
   readonly prediction: string;

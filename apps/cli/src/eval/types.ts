@@ -25,7 +25,7 @@ export interface EvalClip {
   readonly handName?: string;
 }
 
-export const KINDS = ['predictions', 'model', 'ablation', 'baseline'] as const;
+const KINDS = ['predictions', 'model', 'ablation', 'baseline'] as const;
 export type MethodKind = (typeof KINDS)[number];
 
 export const METRICS = [

@@ -9,7 +9,7 @@ import type { Unusable } from '@dwm/synth';
 import { exists } from '../generate/files.ts';
 import { clock, type Reporter } from '../report.ts';
 
-export interface Judged<R> {
+interface Judged<R> {
   readonly seed: number;
   readonly result: R;
   /** Seconds that it took. */

@@ -23,7 +23,7 @@ const DEFAULT_FIELD_OF_VIEW = Math.PI / 3;
 const IDENTITY = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1];
 
 /** What is looked at. */
-export interface Shown {
+interface Shown {
   readonly video: string;
   readonly size: { readonly width: number; readonly height: number };
   /** Frames of the video that the clip is made of, at `fps`. */

@@ -6,7 +6,7 @@ import { writeTransforms } from '@dwm/renderer';
 import type { Reporter } from '../report.ts';
 import type { HandClip } from './hands.ts';
 
-export interface Sample {
+interface Sample {
   readonly clip: Frames;
   /** The scene alone. */
   readonly still: Frames;

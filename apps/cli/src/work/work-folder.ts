@@ -18,20 +18,20 @@ export interface Item {
   readonly file: string;
 }
 
-export interface Failure {
+interface Failure {
   readonly name: string;
   readonly file: string;
   readonly tries: readonly { readonly message: string; readonly host: string; readonly date: string }[];
 }
 
 /** An item that a process has finished. */
-export interface Finished {
+interface Finished {
   readonly name: string;
   readonly seconds: number;
   readonly worker: string;
 }
 
-export interface Working {
+interface Working {
   readonly name: string;
   readonly pid: number;
   readonly host: string;

@@ -14,7 +14,7 @@ interface Kept extends Block {
   readonly scene: Clip;
 }
 
-export interface Joined {
+interface Joined {
   readonly scene: Clip;
   readonly hands: Clip;
   readonly video: Clip;

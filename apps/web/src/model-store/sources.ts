@@ -21,7 +21,7 @@ export type ModelRef =
   | { readonly kind: 'url'; readonly url: string }
   | { readonly kind: 'kept'; readonly id: string };
 
-export type Report = (doneBytes: number, totalBytes: number) => void;
+type Report = (doneBytes: number, totalBytes: number) => void;
 
 /** @param check is given a folder of which only headers were read, before gigabytes of it are fetched or kept. */
 export async function openModel(

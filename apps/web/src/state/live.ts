@@ -192,5 +192,3 @@ export function createLive(
       }),
   };
 }
-
-export type Live = ReturnType<typeof createLive>;

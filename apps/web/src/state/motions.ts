@@ -50,5 +50,3 @@ export function createMotions(engine: Engine, queue: Queue, notice: Notice, room
     redo: () => change(redo),
   };
 }
-
-export type Motions = ReturnType<typeof createMotions>;

@@ -7,7 +7,7 @@ import type { Engine } from './engine.ts';
 export type Place = 'stage' | 'under' | 'beside' | 'share';
 
 /** A task as it is seen. */
-export interface Shown {
+interface Shown {
   readonly what: string;
   /** 0 to 1. */
   readonly done: number;

@@ -10,7 +10,7 @@ export interface Interval {
   readonly end: number;
 }
 
-export interface Placement {
+interface Placement {
   readonly slab: number;
   readonly offset: number;
 }

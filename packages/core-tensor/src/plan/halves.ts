@@ -7,7 +7,7 @@ import type { Tensor } from '../tensor.ts';
 import type { Step } from './steps.ts';
 
 /** A step and what it became. */
-export interface StepWork {
+interface StepWork {
   readonly step: Step;
   readonly lowering: Lowering;
   /** Length of the rows that its result is stored as in scaled halves; their scales follow it among the outputs. */

@@ -22,13 +22,13 @@ import { halvesOf, withHalfResults } from './halves.ts';
 import { buildSteps, type Step } from './steps.ts';
 
 /** Where a bound range of bytes lives. */
-export type Location =
+type Location =
   | { readonly kind: 'slab'; readonly slab: number; readonly offset: number }
   | { readonly kind: 'external'; readonly tensor: Tensor }
   | { readonly kind: 'output'; readonly index: number };
 
 /** A storage binding of a dispatch: where its bytes lie. */
-export interface PlannedBinding {
+interface PlannedBinding {
   readonly location: Location;
   readonly access: 'read' | 'read_write';
   readonly byteOffset: number;

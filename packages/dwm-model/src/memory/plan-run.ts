@@ -62,10 +62,7 @@ export interface RunNeeds extends RunSize {
 }
 
 /** `live` is of a live run, and the last three are a training's. */
-export type StageName =
-  | ('text' | 'encode' | 'denoise' | 'decode')
-  | 'live'
-  | ('step' | 'checkpoint' | 'validation');
+type StageName = ('text' | 'encode' | 'denoise' | 'decode') | 'live' | ('step' | 'checkpoint' | 'validation');
 
 /** What one stage of a run takes; sizes in bytes. */
 export interface PlannedStage {

@@ -11,7 +11,7 @@ const switchedOff = z.literal(false).nullable().default(false);
 export const spacing = z.enum(['leading', 'linspace', 'trailing']);
 /** Tables of that length are made. */
 export const numTrainTimesteps = z.int().positive().max(1_000_000);
-export const stepsOffset = z.int().nonnegative().default(0);
+const stepsOffset = z.int().nonnegative().default(0);
 export const shift = z.number().positive();
 export const shiftTerminal = z.number().lt(1).nullable().default(null);
 export const finalSigmas = z.enum(['zero', 'sigma_min']).default('zero');

@@ -45,7 +45,7 @@ export const initialDiscriminator = (seed: number): InitialWeights => {
   );
 };
 
-export interface Judgement {
+interface Judgement {
   /** [batch, frames, height / 4, width / 4, 1]: above 0 for real. */
   readonly scores: Tensor;
   /** What the layers before the last say, [batch, frames, h, w, channels]. */

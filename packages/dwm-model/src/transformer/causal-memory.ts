@@ -17,7 +17,7 @@ export interface CausalMemorySize {
 }
 
 /** Keys and values of every layer by name, `k0`, `v0`, `k1`, …, each [1, tokens, heads, head dim]. */
-export type NamedKeysValues = Readonly<Record<string, DeviceTensor>>;
+type NamedKeysValues = Readonly<Record<string, DeviceTensor>>;
 
 export class CausalMemory {
   readonly #causal: CausalConfig;

@@ -37,7 +37,7 @@ import { rotaryTables, sincosTable, timestepTable, tokenGrid } from './positions
 const TEXT_TIMESTEP = 999;
 
 /** Whole blocks [first, end). */
-export type BlockRange = readonly [first: number, end: number];
+type BlockRange = readonly [first: number, end: number];
 
 /** The blocks that block `index` sees, itself the last of them. */
 export function seenBlocks({ window, sink }: CausalConfig, index: number): BlockRange[] {
@@ -256,7 +256,7 @@ export function causalText(
 }
 
 /** What a block is given; `time` is [batch, innerDim]. */
-export interface CausalBlockInputs extends TimeInputs {
+interface CausalBlockInputs extends TimeInputs {
   /** [batch, latent frames, in_channels, height, width]. */
   readonly hidden: Tensor;
   /** `blockPositions` of its place in the run. */

@@ -16,7 +16,7 @@ import {
 } from '@dwm/core-tensor';
 
 /** Of each channel, for VAEs whose latents are normalised. */
-export interface LatentStatistics {
+interface LatentStatistics {
   readonly mean: readonly number[];
   readonly std: readonly number[];
 }

@@ -4,7 +4,7 @@
  */
 
 /** Weights of the input pixels from `first` on under the kernel of one output pixel. */
-export interface Taps {
+interface Taps {
   readonly first: number;
   readonly weights: readonly number[];
 }

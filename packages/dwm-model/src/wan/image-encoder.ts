@@ -30,7 +30,7 @@ const MEAN = [0.48145466, 0.4578275, 0.40821073];
 const STD = [0.26862954, 0.26130258, 0.27577711];
 
 /** Sizes of the picture branch, as its weights tell them. */
-export interface WanCLIPConfig {
+interface WanCLIPConfig {
   readonly width: number;
   readonly heads: number;
   /** Blocks that count: all but the last. */

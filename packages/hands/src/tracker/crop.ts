@@ -3,7 +3,7 @@ import type { Region } from './region.ts';
 import type { Picture } from './types.ts';
 
 /** What is seen outside a picture: the colour of its edge, or black. */
-export type Outside = 'edge' | 'black';
+type Outside = 'edge' | 'black';
 
 /** The region [size, size, 3], turned upright. */
 export function cropRegion(picture: Picture, region: Region, size: number, outside: Outside): Float32Array {

@@ -14,7 +14,7 @@ import type { MatmulSpec } from './spec.ts';
 /** Row and column cuts are multiples of this. */
 const QUANTUM = 4;
 
-export interface Section {
+interface Section {
   readonly batchStart: number;
   readonly batchCount: number;
   readonly rows: readonly [number, number];

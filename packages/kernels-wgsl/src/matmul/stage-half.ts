@@ -20,7 +20,7 @@ import type { Dispatch, Operand } from '../kernel.ts';
 import { declare, enables, load } from '../storage.ts';
 import { type Scaling, scalingCode } from './spec.ts';
 
-export interface StageSpec {
+interface StageSpec {
   readonly source: Operand;
   readonly dtype: DType;
   /** Element 0 of the matrix in the bound window (wraps like u32). */

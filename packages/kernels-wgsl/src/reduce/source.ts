@@ -23,7 +23,7 @@ export const denseSource = (count: number, dtype: DType): Fusion => ({
   operands: [{ dtype, access: strided([1]), count }],
 });
 
-export interface Source {
+interface Source {
   /** Directives for the top of the module. */
   readonly enables: string;
   readonly code: FusedCode;

@@ -1,6 +1,6 @@
 /** What kind of file this is, by its first bytes: containers that are read, and names for others that people bring. */
 
-export type Container = 'mp4' | 'matroska';
+type Container = 'mp4' | 'matroska';
 
 /** Boxes that MP4 and MOV files begin with. */
 const FIRST_BOXES = ['ftyp', 'moov', 'mdat', 'free', 'skip', 'wide', 'pnot', 'styp', 'uuid'];

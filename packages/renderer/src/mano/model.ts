@@ -38,7 +38,7 @@ export interface ManoModel {
 }
 
 /** Makes the .npz from the published pickle; needs `pip install numpy scipy chumpy`. */
-export const MANO_CONVERTER = `import builtins, inspect, pickle, scipy.sparse, numpy as np
+const MANO_CONVERTER = `import builtins, inspect, pickle, scipy.sparse, numpy as np
 inspect.getargspec = inspect.getfullargspec  # chumpy predates Python 3.11 and NumPy 1.24
 for k in 'bool int float complex object str unicode'.split(): hasattr(np, k) or setattr(np, k, getattr(builtins, k, str))
 m = pickle.load(open('MANO_RIGHT.pkl', 'rb'), encoding='latin1')

@@ -30,7 +30,7 @@ export interface ManoParams {
 }
 
 /** What linear blend skinning needs. Matrices include mirroring and translation. */
-export interface ManoSkinning {
+interface ManoSkinning {
   /** [16, 4, 4], row by row: shaped rest space to world. */
   readonly transforms: Float64Array;
   /** vec(R_1 - I, ..., R_15 - I) [135], the weights of the pose blend shapes. */

@@ -11,7 +11,7 @@ const BINARY_CHUNK = 0x004e4942;
 
 export type Json = Record<string, unknown>;
 
-export interface Container {
+interface Container {
   readonly json: Json;
   /** The GLB's binary chunk. */
   readonly binary?: Uint8Array<ArrayBuffer>;

@@ -20,7 +20,7 @@ export interface NodePose {
 export type ScenePose = ReadonlyMap<number | string, NodePose>;
 
 /** @throws InvalidArgumentError when no node, or more than one, has this name. */
-export function findNode(scene: Scene, node: number | string): number {
+function findNode(scene: Scene, node: number | string): number {
   if (typeof node === 'number') {
     if (scene.nodes[node]) return node;
     throw new InvalidArgumentError(

@@ -25,7 +25,7 @@ export function computePipeline(device: Device, label: string, wgsl: string): Pr
 }
 
 /** A buffer, a part of one, or a texture, at binding 0, 1, 2 and so on. */
-export type Binding = DeviceBuffer | GPUBufferBinding | GPUTextureView;
+type Binding = DeviceBuffer | GPUBufferBinding | GPUTextureView;
 
 /** Whole buffers are bound as such, so a shader's `arrayLength` is the buffer's, not the data's. */
 function resource(binding: Binding): GPUBindingResource {

@@ -33,7 +33,7 @@ struct Projected {
 }`;
 
 /** Splats nearer than this are dropped, in the scene's unit, as in the INRIA code. */
-export const DEFAULT_SPLAT_NEAR = 0.2;
+const DEFAULT_SPLAT_NEAR = 0.2;
 
 /** Least opacity drawn. */
 const MIN_ALPHA = 1 / 255;

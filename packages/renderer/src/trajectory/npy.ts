@@ -33,7 +33,7 @@ export interface NpzFile {
 const MAX_HEADER_BYTES = 10_000;
 
 /** Turns a numpy pickle (.npy or .npz of objects, .pkl of a dict of arrays) into an .npz of plain arrays. */
-export const PICKLE_CONVERTER = `import numpy as np, sys
+const PICKLE_CONVERTER = `import numpy as np, sys
 data = np.load(sys.argv[1], allow_pickle=True)  # only for files that you trust: a pickle is a program
 data = data.item() if getattr(data, 'shape', None) == () else data
 arrays = {k: np.asarray(data[k]) for k in data.keys()}

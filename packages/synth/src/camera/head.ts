@@ -23,7 +23,7 @@ interface CameraPath {
 }
 
 /** OpenGL camera axes that look from `eye` to `target`, up as far up as it goes. */
-export function lookAt(eye: Vec3, target: Vec3): Quaternion {
+function lookAt(eye: Vec3, target: Vec3): Quaternion {
   const z = direction(subtract(eye, target))!;
   const x = direction(cross([0, 1, 0], z))!;
   return fromFrame(x, cross(z, x), z);

@@ -4,7 +4,7 @@ import { type Body, isJoint } from '../world/world.ts';
 
 /** What is done: a verb as "they" have it, and the rest. */
 export type Deed = readonly [verb: string, rest: string];
-export type Way = 'left' | 'right';
+type Way = 'left' | 'right';
 
 export const wayTo = (from: Vec3, goal: Vec3): Way => (goal[0] > from[0] ? 'right' : 'left');
 

@@ -3,7 +3,7 @@
  * surface passes, one quad across every grid edge whose ends lie on different sides. Vertices are then moved onto
  * the surface along the field's gradient, so curvature is the field's and not the grid's.
  */
-export type Field = (x: number, y: number, z: number) => number;
+type Field = (x: number, y: number, z: number) => number;
 
 export interface Surface {
   /** [vertices, 3]. */

@@ -14,7 +14,7 @@ const LEAST_FRAMES = 0.5;
 /** Difference of a channel that is seen, of 255. */
 const SEEN = 8;
 
-export interface PassMeasures {
+interface PassMeasures {
   /** Share of the frames whose trajectory has a hand in which one is seen. */
   readonly framesWithHand: number;
   /** Share of the last frame's pixels that the moved things change, hands left out. */

@@ -14,7 +14,7 @@ type Matrix = matrices.Matrix;
 
 const JOINTS = 25;
 
-export interface ClipScene {
+interface ClipScene {
   readonly scene: Scene;
   /** The room in frame 0, without hands. */
   readonly still: ScenePose;

@@ -6,7 +6,7 @@ import { MeshBuilder } from './mesh.ts';
 import type { Placement, Shape, Solid } from './solid.ts';
 import { type Body, firstPlace, type Grip } from './world.ts';
 
-export interface Surface {
+interface Surface {
   readonly roughness: number;
   readonly metallic?: number;
   readonly emissive?: readonly number[];
@@ -50,7 +50,7 @@ type NewBody = Omit<Body, 'node' | 'words' | 'density' | 'friction' | 'grips'> &
 };
 
 /** What a body looks like that is not drawn here. */
-export type Model = Pick<Scene, 'materials' | 'images'> & { readonly primitives: readonly Primitive[] };
+type Model = Pick<Scene, 'materials' | 'images'> & { readonly primitives: readonly Primitive[] };
 
 export class SceneBuilder {
   readonly bodies: Body[] = [];

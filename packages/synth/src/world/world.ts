@@ -22,7 +22,7 @@ export interface Joint {
   readonly damping: number;
 }
 
-export const POSTURES = ['hook', 'pinch', 'wrap', 'flat', 'point', 'relaxed'] as const;
+const POSTURES = ['hook', 'pinch', 'wrap', 'flat', 'point', 'relaxed'] as const;
 export type PostureName = (typeof POSTURES)[number];
 
 /** A place where a hand can take hold, in the body's frame. */

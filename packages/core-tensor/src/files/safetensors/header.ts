@@ -72,12 +72,7 @@ export async function readHeader(source: ByteSource): Promise<SafetensorsHeader>
  * Checks a header's JSON against the file it describes.
  * @param dataBegin byte offset of the tensor data in the file; `size` is the file's size in bytes.
  */
-export function parseHeader(
-  json: Uint8Array,
-  dataBegin: number,
-  size: number,
-  file: string,
-): SafetensorsHeader {
+function parseHeader(json: Uint8Array, dataBegin: number, size: number, file: string): SafetensorsHeader {
   const { __metadata__: metadata, ...fields } = parseJsonObject(json, file, 'header');
   const tensors = new Map<string, TensorEntry>();
   for (const [name, field] of Object.entries(fields))

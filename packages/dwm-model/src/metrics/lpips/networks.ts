@@ -29,7 +29,7 @@ interface Fire {
 }
 
 /** `tap`: what comes out is compared. */
-export type Layer = (Conv | Fire | ({ readonly kind: 'pool' } & Pool)) & { readonly tap?: true };
+type Layer = (Conv | Fire | ({ readonly kind: 'pool' } & Pool)) & { readonly tap?: true };
 
 const conv = (index: number | string, from: number, to: number, size = 3, stride: 1 | 2 | 4 = 1): Conv => ({
   kind: 'conv',

@@ -17,7 +17,7 @@ import { allSamples } from './order.ts';
 import { checkBuckets, trainingSize } from './size.ts';
 import type { TaskContext } from './task.ts';
 
-export interface Examples {
+interface Examples {
   readonly rules: BatchRules;
   /** Of a prompt. */
   readonly tokens: number;

@@ -24,7 +24,7 @@ export async function baseModel(
   return made;
 }
 
-export type Start =
+type Start =
   | { readonly kind: 'checkpoint'; readonly path: string; readonly state: TrainingState }
   | { readonly kind: 'lora'; readonly path: string };
 

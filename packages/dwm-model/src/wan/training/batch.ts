@@ -49,7 +49,7 @@ export function wanBatchSpecs(count: number, { config, size }: Pick<WanBatchRule
 }
 
 /** Host values of a batch, by the names of its inputs. */
-export type WanBatch = { readonly [K in keyof ReturnType<typeof wanBatchSpecs>]: Float32Array };
+type WanBatch = { readonly [K in keyof ReturnType<typeof wanBatchSpecs>]: Float32Array };
 
 /** The prompts' embeddings, cut to `textLength` rows or filled up with zeros. */
 export function paddedText(

@@ -10,10 +10,10 @@ import type { WanLora } from './trainable.ts';
 export const WAN_LORA_FILE = 'lora_diffusion_pytorch_model.safetensors';
 
 /** A layer of the network in kohya's names: the root of the network has an empty name, hence two underscores. */
-export const kohyaName = (module: string): string => `lora_unet__${module.replaceAll('.', '_')}`;
+const kohyaName = (module: string): string => `lora_unet__${module.replaceAll('.', '_')}`;
 
 /** A tensor as a file holds it. */
-export interface SavedTensor {
+interface SavedTensor {
   readonly dtype: SafetensorsDtype;
   readonly shape: readonly number[];
   readonly data: Float32Array | Uint16Array;

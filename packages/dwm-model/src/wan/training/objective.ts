@@ -49,7 +49,7 @@ export interface WanObjectiveInputs {
 export type WanClipFeatures = 'none' | 'zeros';
 
 /** How Wan's training loss is computed. */
-export interface WanObjectiveOptions {
+interface WanObjectiveOptions {
   /** Blocks are computed again in the backward pass instead of being kept. */
   readonly recompute?: boolean;
   /**
@@ -61,7 +61,7 @@ export interface WanObjectiveOptions {
 }
 
 /** The loss, and what it was made of. */
-export interface WanObjective {
+interface WanObjective {
   /** [1] */
   readonly loss: Tensor;
   readonly noisy: Tensor;

@@ -8,7 +8,7 @@ import type { Parameters } from '../../weights/parameters.ts';
 import type { WanClipFeatures } from './objective.ts';
 
 /** What a LoRA of Wan trains. */
-export interface WanLoraOptions {
+interface WanLoraOptions {
   readonly rank: number;
   readonly alpha: number;
   /** Tensors are trained whole where one of these is found anywhere in their names, e.g. `patch_embedding`. */
@@ -24,7 +24,7 @@ export const isReached =
     clipFeatures !== 'none' || !name.startsWith('img_emb.');
 
 /** Every linear layer of the network, by its module's name. */
-export const wanLinearModules = ({ tensors }: Pick<Parameters, 'tensors'>): string[] =>
+const wanLinearModules = ({ tensors }: Pick<Parameters, 'tensors'>): string[] =>
   [...tensors]
     .filter(([name, { shape }]) => name.endsWith('.weight') && shape.length === 2)
     .map(([name]) => name.slice(0, -'.weight'.length));

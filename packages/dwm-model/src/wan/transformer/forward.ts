@@ -47,7 +47,7 @@ export interface WanInputs {
 }
 
 /** How Wan's transformer is run. */
-export interface WanForwardOptions {
+interface WanForwardOptions {
   /** Keep only the blocks' inputs for a backward pass, and compute the rest once more there. */
   readonly recompute?: boolean;
   readonly riflex?: Riflex;
@@ -65,7 +65,7 @@ const IMAGE_NORM_EPS = 1e-5;
 export type WanState = Readonly<Record<'x' | 'projected' | 'context' | 'embedded', Tensor>>;
 
 /** Sizes that the network's parts are made for. */
-export interface WanSizes extends Pick<WanForwardOptions, 'riflex' | 'tap' | 'feedForwardParts'> {
+interface WanSizes extends Pick<WanForwardOptions, 'riflex' | 'tap' | 'feedForwardParts'> {
   /** [batch, latent frames, inChannels, height, width]. */
   readonly hidden: readonly number[];
 }

@@ -12,7 +12,7 @@ export const wanStoredName = ({ names }: Pick<WanConfig, 'names'>): ((name: stri
   names === 'diffusers' ? diffusersName : (name) => name;
 
 /** The configuration with what only the weights tell: how wide the picture's features are, if it takes any. */
-export function withWeights(config: WanConfig, checkpoint: Pick<Checkpoint, 'tensors'>): WanConfig {
+function withWeights(config: WanConfig, checkpoint: Pick<Checkpoint, 'tensors'>): WanConfig {
   if (!config.imageBranch) return config;
   const norm = checkpoint.tensors.get(wanStoredName(config)(IMAGE_NORM));
   return norm?.shape.length === 1 ? { ...config, imageDim: norm.shape[0] } : config;

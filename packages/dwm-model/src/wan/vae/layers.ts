@@ -36,7 +36,7 @@ const zeros = (shape: readonly number[]): Tensor =>
   add(broadcastTo(constant(new Float32Array(1), [1]), shape), 0);
 
 /** x / max(|x|, 1e-12) · sqrt(C) · gamma, |x| over the channels. */
-export function norm({ parameters }: Passage, name: string, x: Tensor): Tensor {
+function norm({ parameters }: Passage, name: string, x: Tensor): Tensor {
   const channels = x.shape[x.shape.length - 1];
   const gamma = reshape(parameters.get(`${name}.gamma`), [channels]);
   return rmsNorm(x, { eps: LEAST_LENGTH ** 2 / channels, gamma });
