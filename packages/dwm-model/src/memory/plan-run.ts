@@ -206,7 +206,7 @@ export function planRun(model: ModelShapes, target: PlanTarget, needs: RunNeeds)
       : plan;
   }
   const smaller = smallerRun(model, target, needs, planned);
-  throw tooLarge(target, made, [
+  throw tooLarge(target, neediest(model, target, needs, planned, made), [
     ...(smaller ? [smaller] : []),
     ...quantizedRuns(model, target, needs, planned).map(quantizedRemedy),
     ...(needs.precision === 'f16' && 'plan' in choose(model, target, { ...needs, precision: 'f32' }, planned)
@@ -313,11 +313,30 @@ function smallerRun(
 /** What does not fit, and the messages of limits that were in the way. */
 interface Misfit {
   readonly stage: StageName;
+  /** That a budget has at the least. */
   readonly bytes: number;
   readonly refusals: readonly string[];
 }
 
 type Chosen = { plan: RunPlan } | Misfit;
+
+/** The stage that needs most: where the first that does not fit has what it needs, another may not. */
+function neediest(
+  model: ModelShapes,
+  target: PlanTarget,
+  needs: RunNeeds,
+  planned: Planned,
+  misfit: Misfit,
+): Misfit {
+  if (!Number.isFinite(misfit.bytes)) return misfit;
+  const next = choose(model, { ...target, budget: misfit.bytes }, needs, planned);
+  return 'plan' in next || next.bytes <= misfit.bytes
+    ? misfit
+    : neediest(model, target, needs, planned, next);
+}
+
+/** What is too small to be planned has the rest: coefficients of steps, staging of results. */
+const PLANNED_SHARE = 0.99;
 
 function choose(
   model: ModelShapes,
@@ -326,8 +345,10 @@ function choose(
   { device, vae: vaeIn }: Planned,
 ): Chosen {
   const { pace } = target;
-  // What is too small to be planned: coefficients of steps, staging of results.
-  const budget = 0.99 * target.budget;
+  const budget = PLANNED_SHARE * target.budget;
+  const misfit = (stage: StageName, bytes: number): Misfit => ({
+    ...{ stage, bytes: Math.ceil(bytes / PLANNED_SHARE), refusals },
+  });
   const { precision, guided, cache } = needs;
   const refusals: string[] = [];
   const vae = vaeIn(precision);
@@ -452,7 +473,7 @@ function choose(
     return found;
   };
   if (ways.length === 0) ways.push(...blockWays(stack.blocks));
-  if (ways.length === 0) return { stage: 'denoise', bytes: least, refusals };
+  if (ways.length === 0) return misfit('denoise', least);
   const stepSeconds = ({ flops, reads }: Way) =>
     pace ? Math.max(flopSeconds(flops), readSeconds(reads)) : reads;
   const fastest = (of: readonly Way[]) =>
@@ -464,9 +485,9 @@ function choose(
   let decode: VaePlan | undefined;
   for (;;) {
     encode = encodePlan(room());
-    if (!encode) return { stage: 'encode', bytes: Number.POSITIVE_INFINITY, refusals };
+    if (!encode) return misfit('encode', Number.POSITIVE_INFINITY);
     decode = decodePlan(room());
-    if (!decode) return { stage: 'decode', bytes: Number.POSITIVE_INFINITY, refusals };
+    if (!decode) return misfit('decode', Number.POSITIVE_INFINITY);
     const owns: [StageName, number][] = [
       ['text', leastText],
       ['encode', encode.bytes],
@@ -480,7 +501,7 @@ function choose(
     const stays = way.choice.residentBlocks ?? stack.blocks;
     const fewer = Math.max(0, Math.min(stays - 1, stays - Math.ceil(over / stack.blockBytes)));
     const next = stays === 0 ? [] : blockWays(fewer);
-    if (next.length === 0) return { stage, bytes: model.vaeBytes + stack.outerBytes + own, refusals };
+    if (next.length === 0) return misfit(stage, model.vaeBytes + stack.outerBytes + own);
     way = fastest(next);
   }
   // An encoder that stays keeps its program, too.

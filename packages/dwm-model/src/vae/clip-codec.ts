@@ -20,6 +20,7 @@ import { type LatentSize, latentSizeOf } from './config.ts';
 import type { Posterior } from './posterior.ts';
 import {
   assemble,
+  assemblyBytes,
   evenTile,
   type PictureDims,
   type TileAxis,
@@ -241,7 +242,7 @@ export abstract class ClipCodec {
     givenShape: readonly number[],
     { tiling, roughly = false }: VaeEstimateOptions,
   ): VaeEstimate {
-    const { network, given, made } = direction;
+    const { network, given } = direction;
     const shape = this.#checkedShape(direction, givenShape, tiling);
     const { rows, columns } = this.#tiles(direction, shape, tiling);
     const bytesOf = (of: readonly number[]) => 4 * elementCount(of);
@@ -253,26 +254,36 @@ export abstract class ClipCodec {
     };
     const plans: Plan[] = [];
     let flops = 0;
-    let most = 0;
-    let ofRows = 0;
     let result: readonly number[] = [];
+    /** Of each size that is planned, by its share of the area. */
+    const made = new Map<string, (share: number) => number>();
     for (const [height, down] of counted(rows)) {
-      let ofRow = 0;
       for (const [width, across] of counted(columns)) {
         const planned = network.plan(sized(shape, given, height, width));
         result = outShapeOf(planned);
-        ofRow += across * bytesOf(result);
-        for (const { plan, bytes } of planned) {
+        const own = bytesOf(result);
+        made.set(`${height} ${width}`, (share) =>
+          Math.max(
+            ...planned.map(({ bytes, plan: { memory } }) => {
+              const fixed = memory.uniforms + memory.constants;
+              return fixed + share * (bytes - fixed + own);
+            }),
+          ),
+        );
+        for (const { plan } of planned) {
           plans.push(plan);
           flops += down * across * plan.cost.flops;
-          most = Math.max(most, bytes + bytesOf(result));
         }
       }
-      ofRows = Math.max(ofRows, ofRow);
     }
-    if (rows.tiles.length * columns.tiles.length === 1) return { flops, bytes: most, plans };
-    const whole = bytesOf(sized(result, made, rows.covered, columns.covered));
-    return { flops, bytes: Math.max(most + 2 * ofRows + whole, 2 * whole), plans };
+    const [tallest, widest] = [rows, columns].map(({ tiles }) => Math.max(...tiles.map(({ size }) => size)));
+    const largest = made.get(`${tallest} ${widest}`)!;
+    if (rows.tiles.length * columns.tiles.length === 1) return { flops, bytes: largest(1), plans };
+    const making = (height: number, width: number) =>
+      made.get(`${height} ${width}`)?.(1) ?? largest((height * width) / (tallest * widest));
+    const outBytes = (height: number, width: number) => bytesOf(sized(result, direction.made, height, width));
+    const bytes = Math.ceil(assemblyBytes(rows, columns, direction.resize, outBytes, making));
+    return { flops, bytes, plans };
   }
 
   /**

@@ -184,6 +184,36 @@ export interface PictureDims {
 }
 
 /**
+ * Most bytes that `assemble` has on the device at a time.
+ * @param resize size of the output for a size of the input.
+ * @param bytesOf of so many rows and columns of the output.
+ * @param making a tile of so many rows and columns of the input, what comes out included.
+ */
+export function assemblyBytes(
+  rows: TileAxis,
+  columns: TileAxis,
+  resize: (size: number) => number,
+  bytesOf: (rows: number, columns: number) => number,
+  making: (rows: number, columns: number) => number,
+): number {
+  let [most, strips, above] = [0, 0, 0];
+  for (const { size: height } of rows.tiles) {
+    let current = 0;
+    for (const { size: width } of columns.tiles) {
+      const tile = bytesOf(resize(height), resize(width));
+      const beside = strips + above + current;
+      most = Math.max(most, beside + making(height, width), beside + 2 * tile);
+      current += tile;
+    }
+    const strip = bytesOf(Math.min(rows.used, resize(height)), columns.covered);
+    most = Math.max(most, strips + above + current + strip);
+    strips += strip;
+    above = current;
+  }
+  return Math.max(most, 2 * strips);
+}
+
+/**
  * Makes the tiles of a picture row by row with `make`, blends them, and puts them together, on the device. Two rows of
  * tiles and what is whole already are there at most, and in the end the result twice.
  */
