@@ -78,12 +78,14 @@ test('a run refuses them before anything is encoded', async () => {
 });
 
 test('a threshold of 0 is no cache; one that nothing reaches runs every block, to the same bits', async () => {
-  expect(cacheKind({ firstBlockCache: { threshold: 0 } })).toBeUndefined();
-  expect(cacheKind({ teaCache: { ...tea, relL1Thresh: 0 } })).toBeUndefined();
   const plain = await resident.generate(settings);
   expect(plain.calculated).toEqual([true, true, true]);
-  const all = await resident.generate({ ...settings, firstBlockCache: { threshold: 1e-12 } });
-  expect(all).toEqual(plain);
+  for (const cache of [
+    { teaCache: { ...tea, relL1Thresh: 0 } },
+    { firstBlockCache: { threshold: 0 } },
+    { firstBlockCache: { threshold: 1e-12 } },
+  ])
+    expect(await resident.generate({ ...settings, ...cache })).toEqual(plain);
 });
 
 test.each([
