@@ -604,7 +604,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
         for (const panel of document.querySelectorAll('details')) panel.open = false;
       });
       const reached: string[] = [];
-      for (let i = 0; i < 12; i++) {
+      for (let i = 0; i < 16; i++) {
         await page.keyboard.press('Tab');
         reached.push(
           await page.evaluate(
