@@ -15,7 +15,7 @@ import { planProgram } from '../plan/plan.ts';
 import { Program, trace } from '../program.ts';
 import { input, record, spec, type TensorSpec } from '../tensor.ts';
 import { randomNormals, relativeError, seeded } from '../testing.ts';
-import { checkGradients } from './check-gradients.ts';
+import { checkGradients } from './testing.ts';
 
 const device = await openNodeDevice();
 

@@ -19,7 +19,7 @@ import { openNodeDevice } from '../node/index.ts';
 import { pipelinesOf } from '../pipelines.ts';
 import { type PlannedDispatch, planProgram } from '../plan/plan.ts';
 import type { Precision, Tensor } from '../tensor.ts';
-import { EVERY_OP } from './every-op.ts';
+import { EVERY_OP } from './testing/every-op.ts';
 
 const device = await openNodeDevice({ adapter: 'null' });
 

@@ -7,8 +7,8 @@ import { type Plan, PlanTooLargeError, planProgram } from '../plan/plan.ts';
 import { Program } from '../program.ts';
 import { type HostData, type Precision, spec, type TensorSpec } from '../tensor.ts';
 import { seeded } from '../testing.ts';
-import { EVERY_OP, type EveryOp } from './every-op.ts';
 import { matmul } from './matmul.ts';
+import { EVERY_OP, type EveryOp } from './testing/every-op.ts';
 import { runOp } from './testing.ts';
 
 const device = await openNodeDevice();

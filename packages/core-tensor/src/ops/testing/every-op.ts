@@ -1,24 +1,24 @@
 /** An op of every family, of odd sizes: what tests of all kernels go through. */
 import type { DType } from '@dwm/kernels-wgsl';
-import { grad } from '../grad/grad.ts';
-import { trace } from '../program.ts';
-import type { Tensor, TensorSpec } from '../tensor.ts';
-import { adamw8bit, adamw8bitState } from './adamw8bit.ts';
-import { attention, attentionWithLse } from './attention.ts';
-import { concat, pad } from './concat.ts';
-import { conv3d } from './conv.ts';
-import { depthwiseConv2d } from './depthwise.ts';
-import { embedding } from './embedding.ts';
-import { groupNorm } from './group-norm.ts';
-import { layerNorm, rmsNorm } from './layer-norm.ts';
-import { matmul, quantizedMatmul } from './matmul.ts';
-import { add, exp, geluTanh, mul, silu } from './pointwise.ts';
-import { randomNormal } from './random.ts';
-import { absMax, sum } from './reduce.ts';
-import { resizeLinear } from './resize.ts';
-import { rotary } from './rotary.ts';
-import { softmax } from './softmax.ts';
-import { applyVjp, spec } from './testing.ts';
+import { grad } from '../../grad/grad.ts';
+import { trace } from '../../program.ts';
+import type { Tensor, TensorSpec } from '../../tensor.ts';
+import { adamw8bit, adamw8bitState } from '../adamw8bit.ts';
+import { attention, attentionWithLse } from '../attention.ts';
+import { concat, pad } from '../concat.ts';
+import { conv3d } from '../conv.ts';
+import { depthwiseConv2d } from '../depthwise.ts';
+import { embedding } from '../embedding.ts';
+import { groupNorm } from '../group-norm.ts';
+import { layerNorm, rmsNorm } from '../layer-norm.ts';
+import { matmul, quantizedMatmul } from '../matmul.ts';
+import { add, exp, geluTanh, mul, silu } from '../pointwise.ts';
+import { randomNormal } from '../random.ts';
+import { absMax, sum } from '../reduce.ts';
+import { resizeLinear } from '../resize.ts';
+import { rotary } from '../rotary.ts';
+import { softmax } from '../softmax.ts';
+import { applyVjp, spec } from '../testing.ts';
 
 export interface EveryOp {
   readonly inputs: Readonly<Record<string, TensorSpec>>;
