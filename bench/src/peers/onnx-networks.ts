@@ -1,5 +1,4 @@
 /** The parts of the model as ONNX graphs: several kernels, so that what a runtime fuses counts too. */
-
 import { type Block, HEAD_DIM, QK_EPS } from '../workloads/block.ts';
 import { GROUP_NORM_EPS } from '../workloads/group-norm.ts';
 import type { Arrays } from '../workloads/index.ts';

@@ -3,11 +3,9 @@
  * may prefer another layout, each way is a formulation of its own. Layouts are prepared on the host, outside the
  * time measured: a peer is never charged for our layouts.
  */
-
 import type { Attention } from '../workloads/attention.ts';
 import type { Conv } from '../workloads/conv.ts';
-import type { GroupNorm } from '../workloads/group-norm.ts';
-import { GROUP_NORM_EPS } from '../workloads/group-norm.ts';
+import { GROUP_NORM_EPS, type GroupNorm } from '../workloads/group-norm.ts';
 import type { Arrays, Task } from '../workloads/index.ts';
 import { LAYER_NORM_EPS } from '../workloads/layer-norm.ts';
 import type { Matmul } from '../workloads/matmul.ts';

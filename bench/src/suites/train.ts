@@ -3,7 +3,6 @@
  * forward pass alone and with the backward pass, timed in the same turns. The backward pass should take at most
  * 2.6 times the forward pass.
  */
-
 import { seeded } from '@dwm/core-tensor/testing';
 import type { Case, Contender } from '../case.ts';
 import { dwm, jaxJs, loaded, tfjs } from '../peers/index.ts';

@@ -2,7 +2,6 @@
  * Tensors are symbols: a shape, a dtype and where the value comes from. Model code is plain functions over
  * them; calling one records a node. Nothing runs until a graph is planned and compiled (`program.ts`).
  */
-
 import { type DType, elementCount, type KernelTarget, type Lowering } from '@dwm/kernels-wgsl';
 import type { Access, Expression, Fusion } from '@dwm/kernels-wgsl/pointwise';
 import type { DeviceTensor } from './device-tensor.ts';

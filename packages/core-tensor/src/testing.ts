@@ -1,5 +1,4 @@
 /** What the tests and benchmarks of every package share: repeatable random numbers and the project's error measure. */
-
 import type { Device } from './device/device.ts';
 import { watchPrograms } from './tune/before-use.ts';
 

@@ -2,7 +2,6 @@
  * Bytes between memory and the caches, counted on paper. Workgroups that run together walk in step, so that what one
  * of them has loaded the others find in a cache; those that come later load it again.
  */
-
 import { bytesOf, type DType } from './dtype.ts';
 import type { Window } from './pointwise/access.ts';
 

@@ -1,5 +1,4 @@
 /** What makes a clip one to throw away: hands in furniture, nothing that moves, a hand that is not seen. */
-
 import { SIDES, type Trajectory } from '@dwm/renderer';
 import { matrices } from '@dwm/renderer/scene';
 import { projected } from './camera/head.ts';

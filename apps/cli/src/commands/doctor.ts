@@ -1,5 +1,4 @@
 /** `dwm doctor`: what this machine can run, how fast, and what is missing. */
-
 import { DwmError } from '@dwm/core-tensor';
 import { doctorReport, loadTuning, openNodeDevice, tuneCachePath } from '@dwm/core-tensor/node';
 import { Decisions } from '@dwm/core-tensor/tune';

@@ -1,5 +1,4 @@
 /** `dwm tune`: measures the kernels' variants at a model's shapes on this device, and keeps the fastest. */
-
 import type { Device } from '@dwm/core-tensor';
 import type { ModelFolder } from '@dwm/core-tensor/files';
 import { loadTuning, openNodeDevice, resetTuning, saveTuning, tuneCachePath } from '@dwm/core-tensor/node';

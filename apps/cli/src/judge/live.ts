@@ -3,7 +3,6 @@
  * it again. At the end of each act the generated frame is compared with the simulated one, open and shut, both with the
  * hand of that moment. After the last the run goes on without hands.
  */
-
 import type { Video } from '@dwm/dwm-model';
 import { DwmStream, playVideos } from '@dwm/dwm-model/live';
 import { changedRegion, frameOf, regionPsnr } from '@dwm/dwm-model/metrics';

@@ -1,7 +1,5 @@
 /** A plan of memory as lines: a table of its stages, and in the last line whether and how it fits. */
-
-import type { PlannedStage, RunPlan } from '@dwm/dwm-model/memory';
-import { isLivePlan, type LivePlan } from '@dwm/dwm-model/memory';
+import { isLivePlan, type LivePlan, type PlannedStage, type RunPlan } from '@dwm/dwm-model/memory';
 import type { TrainingPlan } from '@dwm/dwm-model/node';
 import { exists } from '../generate/files.ts';
 import { clock, size } from '../report.ts';

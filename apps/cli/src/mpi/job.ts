@@ -1,5 +1,4 @@
 /** One process of a job whose processes are joined by MPI: how it begins, speaks and ends. */
-
 import type { Reporter } from '../report.ts';
 import { placeFrom, placeInJob, placeText } from '../work/place.ts';
 import { type Mpi, MpiError, openMpi } from './mpi.ts';

@@ -1,8 +1,7 @@
 /** Data roots over the network, in the places where commands take a folder. */
 import { mkdir } from 'node:fs/promises';
 import { relative, sep } from 'node:path';
-import type { ExperimentConfig } from '@dwm/dwm-model/node';
-import { readDataset, type Sample } from '@dwm/dwm-model/node';
+import { type ExperimentConfig, readDataset, type Sample } from '@dwm/dwm-model/node';
 import { exists } from '../generate/files.ts';
 import type { Job } from '../generate/jobs.ts';
 import type { Reporter } from '../report.ts';

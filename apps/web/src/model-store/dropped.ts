@@ -1,5 +1,4 @@
 /** Files that the visitor dropped or picked, with their paths: read where they lie, by ranges. */
-
 import { InvalidFileError } from '@dwm/core-tensor';
 import { blobSource, checkInside, type ModelFolder } from '@dwm/core-tensor/files';
 

@@ -3,7 +3,6 @@
  * back by ranges, so that a checkpoint of any size passes through a few megabytes of memory. A folder counts only
  * once its `manifest.json` is written, which comes last.
  */
-
 import { DwmError, InvalidFileError } from '@dwm/core-tensor';
 import { blobSource, checkInside, type ModelFolder } from '@dwm/core-tensor/files';
 import type { Manifest } from './manifest.ts';

@@ -2,7 +2,6 @@
  * Ready motions: what a hand does from where it is, as places relative to it in the camera's axes (right, up, ahead)
  * with how far it is closed. They suit any room: the visitor puts the hand before the thing, then chooses one.
  */
-
 import { type Intrinsics, NO_HANDS, type Trajectory } from '@dwm/renderer';
 import { type CameraRig, cameraPose } from './camera-rig.ts';
 import { type HandRig, handPose, type Posture, turned } from './hand-rig.ts';

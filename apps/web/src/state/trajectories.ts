@@ -1,5 +1,4 @@
 /** Motions fitted to a run, and the one that a room without any begins with. */
-
 import { clipTrajectory, fromFieldOfView, type Trajectory } from '@dwm/renderer';
 import type { Bounds } from '@dwm/renderer/scene';
 import type { CameraRig } from '../scene-editor/camera-rig.ts';

@@ -1,5 +1,4 @@
 /** Pictures of scenes on the page: the browser's decoder, and Basis Universal's, loaded when a scene needs it. */
-
 import { type DecodeImage, decodeWithBrowser } from '@dwm/renderer';
 import { type BasisModule, decodeKtx2 } from '@dwm/renderer/scene';
 

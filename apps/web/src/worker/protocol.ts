@@ -2,7 +2,6 @@
  * What the page and the engine's worker say to each other. A call has one argument and one result; while it runs it
  * may report progress, and the page may cancel it. Pictures travel as transferred buffers, never copied.
  */
-
 import type { Hands, Trajectory, TrajectoryFrame } from '@dwm/renderer';
 import type { Bounds } from '@dwm/renderer/scene';
 import type { DroppedFile } from '../model-store/dropped.ts';

@@ -2,7 +2,6 @@
  * The room on the device, with a pair of hands that can be put anywhere in it or taken out. The same model is drawn
  * for the visitor, hands in it, and for the model's static video, hands out of it.
  */
-
 import { type Device, DwmError, InvalidFileError } from '@dwm/core-tensor';
 import { blobSource, quote } from '@dwm/core-tensor/files';
 import {

@@ -4,7 +4,6 @@
  * a wanted tensor to the loss is touched, so frozen weights and what comes before the first trainable one cost
  * nothing. New nodes are recorded in the order in which they will run.
  */
-
 import { elementCount } from '@dwm/kernels-wgsl';
 import { smoothOperands } from '@dwm/kernels-wgsl/pointwise';
 import { InvalidArgumentError } from '../errors.ts';

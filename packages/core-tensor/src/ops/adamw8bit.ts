@@ -1,5 +1,4 @@
 /** A step of AdamW on one packed tensor, with moments of 8 bits. */
-
 import { type AdamW8bitSpec, elementCount, lowerAdamW8bit, MOMENT_BLOCK } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError } from '../errors.ts';
 import { record, spec, type Tensor, type TensorSpec } from '../tensor.ts';

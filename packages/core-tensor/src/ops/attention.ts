@@ -1,5 +1,4 @@
 /** Softmax attention over token-major tensors, without ever holding the matrix of scores. */
-
 import {
   type AttentionSpec,
   bytesOf,

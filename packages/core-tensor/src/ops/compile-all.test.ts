@@ -3,7 +3,6 @@
  * features and runs nothing, posing as each kind of device that kernels choose by. Of matmul, attention and
  * convolution every variant with every candidate tile.
  */
-
 import {
   type AttentionSpec,
   type ConvSpec,

@@ -1,5 +1,4 @@
 /** Joining, padding and splitting along one dimension. Values move bit for bit. */
-
 import { bytesOf, type ConcatSegment, elementCount, f32Bits, lowerConcat } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor, type TensorSpec } from '../tensor.ts';

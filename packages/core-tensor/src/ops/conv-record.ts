@@ -3,7 +3,6 @@
  * with the reversed weight, so it runs on the same kernels: with a stride, one for each phase of x's rows and
  * columns. What up-sampling repeated is added up afterwards.
  */
-
 import {
   type AdjointWeightSpec,
   adjointWeightShape,

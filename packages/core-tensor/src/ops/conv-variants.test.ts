@@ -2,7 +2,6 @@
  * Every convolution variant, forced one by one, against float64: also those for hardware, which run here on whatever
  * device there is. `DWM_SEED` changes the random shapes.
  */
-
 import {
   type ConvShape,
   type ConvSpec,

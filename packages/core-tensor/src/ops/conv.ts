@@ -2,7 +2,6 @@
  * Convolutions of channels-last images and clips, causal in time. Bias, activation and residual that follow are
  * fused into the kernel by the plan.
  */
-
 import { type ConvShape, convOutputShape, type Padding, type Upsample } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError } from '../errors.ts';
 import type { Tensor } from '../tensor.ts';

@@ -1,5 +1,4 @@
 /** Convolution of each channel by itself. Elementwise work on the result fuses as an epilogue. Has no gradient. */
-
 import {
   bytesOf,
   type DepthwiseShape,

@@ -1,5 +1,4 @@
 /** Rows of a table by index. */
-
 import { bytesOf, elementCount, lowerEmbedding, lowerEmbeddingBackward } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor } from '../tensor.ts';

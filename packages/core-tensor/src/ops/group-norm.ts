@@ -1,5 +1,4 @@
 /** Group normalization of channels-last data: statistics by a kernel, their application by elementwise ops. */
-
 import { bytesOf, elementCount, type GroupStatisticsSpec, lowerGroupStatistics } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor, type Vjp } from '../tensor.ts';

@@ -1,5 +1,4 @@
 /** Layer normalization and its root-mean-square form. Elementwise work on the result fuses as an epilogue. */
-
 import {
   bytesOf,
   elementCount,

@@ -1,5 +1,4 @@
 /** Matrix products. Adds, activations, gates and residuals that follow are fused into the kernel by the plan. */
-
 import { bytesOf, elementCount, lowerMatmul } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor } from '../tensor.ts';

@@ -3,7 +3,6 @@
  * beside float64. `tools/mesa26 npx vitest run` on this file where there is no such GPU. Shapes are few and small,
  * because a software driver takes seconds to compile each kernel; sizes are free.
  */
-
 import {
   type AttentionSpec,
   type ConvShape,

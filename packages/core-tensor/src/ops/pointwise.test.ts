@@ -2,7 +2,6 @@
  * Elementwise kernels over random shapes, broadcasts and views against float64, on this device and as a GPU would
  * get them. `DWM_SEED` changes the shapes.
  */
-
 import { type DeviceCaps, elementCount } from '@dwm/kernels-wgsl';
 import { type Fusion, lowerPointwise } from '@dwm/kernels-wgsl/pointwise';
 import { cpuLanes, fusionReference } from '@dwm/kernels-wgsl/testing';

@@ -1,5 +1,4 @@
 /** Elementwise functions with NumPy broadcasting. The plan fuses chains of them into their neighbours. */
-
 import { type DType, isPacked } from '@dwm/kernels-wgsl';
 import {
   apply,

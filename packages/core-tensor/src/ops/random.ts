@@ -2,7 +2,6 @@
  * Random tensors by a counter-based generator: element i of a tensor depends on i, the seed and the stream
  * alone, so that runs repeat bit for bit. Elementwise work on the result fuses as an epilogue.
  */
-
 import { type Distribution, elementCount, lowerRandom } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor } from '../tensor.ts';

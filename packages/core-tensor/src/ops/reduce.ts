@@ -1,5 +1,4 @@
 /** Reductions over any dimensions, in a fixed order, accumulated in f32. Equal maxima share their gradient. */
-
 import { bytesOf, denseSource, elementCount, lowerReduce, type Reduction } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor } from '../tensor.ts';

@@ -1,5 +1,4 @@
 /** Resizing of video, sampled as torch's `interpolate` does with `align_corners=False` and a given size. */
-
 import {
   bytesOf,
   elementCount,

@@ -1,5 +1,4 @@
 /** Rotary position embedding. Elementwise work on the result fuses as an epilogue. */
-
 import { bytesOf, elementCount, lowerRotary, type RotarySpec } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor, type Vjp } from '../tensor.ts';

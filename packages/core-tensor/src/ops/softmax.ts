@@ -1,5 +1,4 @@
 /** Softmax over the last dimension. Elementwise work on the result fuses as an epilogue. */
-
 import { bytesOf, elementCount, lowerSoftmax, lowerSoftmaxBackward } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError } from '../errors.ts';
 import { record, type Tensor } from '../tensor.ts';

@@ -1,5 +1,4 @@
 /** Helpers of op tests: one run of a function with poisoned buffers, and gradient rules on their own. */
-
 import { byteLength, elementCount } from '@dwm/kernels-wgsl';
 import type { Device } from '../device/device.ts';
 import type { DeviceTensor } from '../device-tensor.ts';

@@ -1,5 +1,4 @@
 /** Views: other ways to read a tensor. They cost nothing where the reader takes strides, else one copy. */
-
 import { elementCount } from '@dwm/kernels-wgsl';
 import type { Access } from '@dwm/kernels-wgsl/pointwise';
 import { InvalidArgumentError } from '../errors.ts';

@@ -1,5 +1,4 @@
 /** Elementwise work as one expression over tensors that are read in place: how such work is made, reshaped and merged. */
-
 import { elementCount } from '@dwm/kernels-wgsl';
 import {
   type Access,

@@ -3,7 +3,6 @@
  * epilogue of the kernel that it reads or the prologue of the one that reads it, and what must be dense and is not is
  * copied.
  */
-
 import {
   byteLength,
   bytesOf,

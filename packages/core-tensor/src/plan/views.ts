@@ -2,7 +2,6 @@
  * Affine maps of views, composed. `resolve` walks a chain of views down to the tensor that holds the bytes;
  * `reshapeAccess` says how a strided tensor is read under another shape, where strides can say it.
  */
-
 import { elementCount } from '@dwm/kernels-wgsl';
 import {
   type Access,

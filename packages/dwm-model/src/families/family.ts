@@ -3,7 +3,6 @@
  * its conditions are made of. Pipeline, trainer, planner, commands and page know families through this and nothing
  * else; docs/add-a-model.md says how to add one.
  */
-
 import type { Device, Precision, Tensor, TensorSpec } from '@dwm/core-tensor';
 import type { ByteSource, ModelFolder } from '@dwm/core-tensor/files';
 import type { Conditioning, ConditioningSource, ConditioningTools } from '../pipeline/conditioning.ts';

@@ -1,5 +1,4 @@
 /** Weights that are names and shapes only, for plans. */
-
 import {
   type DeviceTensor,
   type DType,

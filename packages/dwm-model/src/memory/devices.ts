@@ -1,7 +1,6 @@
 /**
  * Devices that a run can be planned for without having one: what they report to WebGPU, their memory and their pace.
  */
-
 import { type Device, type DeviceCaps, InvalidArgumentError, type KernelTarget } from '@dwm/core-tensor';
 import { Decisions } from '@dwm/core-tensor/tune';
 

@@ -2,7 +2,6 @@
  * A denoising call block by block: for devices that do not hold the whole transformer, or not both halves of guidance
  * at once, and for runs that leave blocks out. What comes before and after the blocks is there only while it runs.
  */
-
 import {
   type Device,
   DeviceTensor,

@@ -3,7 +3,6 @@
  * the timestep over the number of training timesteps. A shift above 1 spends more steps at high noise
  * (arXiv:2403.03206, equation 23).
  */
-
 import { InvalidArgumentError } from '@dwm/core-tensor';
 import type { NoiseMix } from './recipe.ts';
 

@@ -2,8 +2,7 @@
  * What DDIM and CogVideoX's schedulers share: x_t = sqrt(a_t) x0 + sqrt(1 - a_t) noise, timesteps that index
  * a table of a_t, and a step that goes back by a fixed stride, whatever the next entry of the list is.
  */
-import type { DdimConfig, PredictionType } from './config.ts';
-import { fieldError } from './config.ts';
+import { type DdimConfig, fieldError, type PredictionType } from './config.ts';
 import type { NoiseMix, Schedule, ScheduleOptions, Scheduler, StepRecipe } from './recipe.ts';
 import {
   checkNoShift,

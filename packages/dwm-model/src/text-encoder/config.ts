@@ -3,7 +3,6 @@
  * which come without one. Keys that change numbers are honoured, or refused
  * where only one value is supported; keys of training, generation and the decoder are accepted and unused.
  */
-
 import { InvalidFileError } from '@dwm/core-tensor';
 import type { Checkpoint } from '@dwm/core-tensor/files';
 import * as z from 'zod';

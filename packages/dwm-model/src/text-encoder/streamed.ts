@@ -2,7 +2,6 @@
  * A T5 encoder that is on the device only while it encodes, two of its blocks at a time and of its token table only the
  * rows of the prompt. Every encoding reads the file once, as loading it does.
  */
-
 import { type Device, DeviceTensor, evaluate, parameter, type Tensor } from '@dwm/core-tensor';
 import { type Checkpoint, toFloat32 } from '@dwm/core-tensor/files';
 import { Scratch } from '../pipeline/scratch.ts';

@@ -1,5 +1,4 @@
 /** The text encoder of a model folder, from token ids to the embeddings that the transformer reads. */
-
 import {
   compile,
   type Device,

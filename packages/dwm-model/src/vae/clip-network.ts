@@ -4,7 +4,6 @@
  *
  * A tensor of a clip is [1, frames, …]: what stretches give lies one after the other.
  */
-
 import {
   bytesOf,
   type Device,

@@ -2,7 +2,6 @@
  * Encoder or decoder for clips that come a stretch at a time and have no end. Between stretches only the convolutions'
  * caches stay, so that memory does not grow, and the numbers are those of `ClipNetwork` for the same stretches.
  */
-
 import {
   type Device,
   type DeviceTensor,

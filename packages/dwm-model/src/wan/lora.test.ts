@@ -1,5 +1,4 @@
 /** DWM's own LoRA under everybody's names, and LightX2V's two layouts, on a made-up network, against sums worked out here. */
-
 import { type Device, DeviceTensor } from '@dwm/core-tensor';
 import {
   bytesSource,

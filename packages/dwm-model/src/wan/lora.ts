@@ -2,7 +2,6 @@
  * LoRA on a Wan transformer: DWM's own, under kohya's names, and LightX2V's, which distil the 50 steps into 4 and come as
  * kohya's names with differences of whole weights, or as PEFT's, under Wan's names or diffusers'.
  */
-
 import { type Device, InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { type ByteSource, openSafetensors } from '@dwm/core-tensor/files';
 import { type LoadedBlocks, mergeInto } from '../weights/load-blocks.ts';

@@ -3,7 +3,6 @@
  * strengths change. Number k of the layer `X` has the tensors `X.low.k.a` [rank, inputs], `X.low.k.b` [outputs, rank]
  * and `X.low.k.scale` [1].
  */
-
 import { type Device, DeviceTensor, InvalidArgumentError, spec } from '@dwm/core-tensor';
 import type { Checkpoint } from '@dwm/core-tensor/files';
 import type { LoraLayer } from './lora-names.ts';

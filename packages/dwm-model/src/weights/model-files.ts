@@ -1,5 +1,4 @@
 /** The files that a model consists of, found by asking for each: a server has no listing. */
-
 import { InvalidFileError } from '@dwm/core-tensor';
 import { checkpointFiles, type ModelFolder } from '@dwm/core-tensor/files';
 

@@ -2,7 +2,6 @@
  * Quantized weights of a network: beside `X.weight` in whole numbers or floats of a byte are `X.weight_scale` and
  * perhaps `X.weight_offset`, one for each group of a row. Checkpoints have all layouts under these names.
  */
-
 import {
   type DType,
   InvalidFileError,

@@ -3,9 +3,7 @@
  * Bones keep their lengths. WebXR's joints have -z along the bone and +y dorsal, so bending is about x and spreading
  * about y.
  */
-
-import type { Quaternion, Vec3 } from '@dwm/renderer';
-import { rotations } from '@dwm/renderer';
+import { type Quaternion, rotations, type Vec3 } from '@dwm/renderer';
 
 const { add, compose, fromAxisAngle, inverse, rotate, scale, subtract, vec3At } = rotations;
 

@@ -20,7 +20,6 @@
  * Tile: 64 invocations for a block, four elements each; the block's maxima by a tree in workgroup memory.
  * Host: n is a multiple of 4; tensors longer than a binding are cut at blocks whose maxima lie at aligned offsets.
  */
-
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { TooLargeError } from '../errors.ts';

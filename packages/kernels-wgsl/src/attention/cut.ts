@@ -7,7 +7,6 @@
  * tokens are cut only when those of one batch exceed a binding; a sum then carries on from dispatch to
  * dispatch, in a fixed order, so results are repeatable.
  */
-
 import type { DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';
 import { TooLargeError } from '../errors.ts';

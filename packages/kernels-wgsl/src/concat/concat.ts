@@ -9,7 +9,6 @@
  * Tile: one dispatch a segment, lines of steps (`grid.ts`): four words where sizes and offset allow, else one.
  * Host: segments or outputs longer than a binding are cut.
  */
-
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { TooLargeError } from '../errors.ts';

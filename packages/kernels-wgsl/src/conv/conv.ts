@@ -17,7 +17,6 @@
  * With `precision: 'f16'` x and weight are rounded to f16 as `staging.ts` scales them, and multiplied exactly:
  * what a matrix unit does with f16 operands and f32 sums.
  */
-
 import { cpuLanes, type DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';
 import { TooLargeError, UnsupportedError } from '../errors.ts';

@@ -10,7 +10,6 @@
  *
  * Host: inChannels a multiple of 8; no gradients. Sections as `sections.ts` cuts them, of the staged x.
  */
-
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';

@@ -3,7 +3,6 @@
  * is too large itself, with the kt frames it reads, into runs of its rows. Rows of several frames do not lie
  * together, so there the frame of each tap in time is bound apart.
  */
-
 import type { DeviceCaps } from '../caps.ts';
 import { bytesOf, type DType } from '../dtype.ts';
 import { TooLargeError } from '../errors.ts';

@@ -8,7 +8,6 @@
  * channels in `scales[2 + n]`. Maxima are taken of the bits of |value|, which order as the values do. Matrix units
  * want x itself in f16 too (`stageX`); others round it as they read it.
  */
-
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength, bytesOf } from '../dtype.ts';
 import { TooLargeError } from '../errors.ts';

@@ -15,7 +15,6 @@
  * Host: x, g or a cache longer than a binding are cut into runs of whole output frames, each of which adds to
  * what is there; the frames that one output frame reads, and the weight, must fit in one binding.
  */
-
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { cpuLanes, type DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';

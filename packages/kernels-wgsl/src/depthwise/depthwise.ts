@@ -10,7 +10,6 @@
  * epilogue takes four at a time, else of one. The columns of x that they share are loaded once.
  * Host: images longer in total than a binding are cut into runs of whole images; one image must fit.
  */
-
 import type { DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';
 import { TooLargeError } from '../errors.ts';

@@ -10,7 +10,6 @@
  * Host: dtable longer than a binding is cut into runs of rows; g into runs of indices, which add to what is
  * there. ids, and a word for each row, must fit in a binding.
  */
-
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';
 import { TooLargeError } from '../errors.ts';

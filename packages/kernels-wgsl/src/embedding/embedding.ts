@@ -7,7 +7,6 @@
  * Host: a table longer than a binding is cut into runs of rows, one dispatch each, which writes the outputs
  * whose index lies in its run; outputs longer than a binding are cut as well.
  */
-
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';

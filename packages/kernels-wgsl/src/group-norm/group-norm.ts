@@ -17,7 +17,6 @@
  * tree. Workgroups are a CPU's vector where a subgroup is one, else 64.
  * Host: x longer than a binding is cut between chunks of positions.
  */
-
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { cpuLanes, type DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';

@@ -12,7 +12,6 @@
  * Tile: `rows` as the forward kernel; `columns` and `merge` 64 steps of one or four channels a workgroup.
  * Host: x and g longer than a binding are cut into runs of whole rows.
  */
-
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength, type DType } from '../dtype.ts';

@@ -12,7 +12,6 @@
  * Host: rows longer in total than a binding are cut into runs of whole rows. Results may be scaled halves
  * (`half-rows.ts`).
  */
-
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';

@@ -16,7 +16,6 @@
  * `half` is the kernel without matrix units: 4 x 4 outputs an invocation, 8 x 8 invocations.
  * Host: staged rows are cut so that each piece fits in a binding; the scratch holds one batch at a time.
  */
-
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';

@@ -3,7 +3,6 @@
  * B itself is too large and stored by rows of N) by columns. Windows start at aligned offsets; what is left
  * over goes to the kernel as the element where each operand starts in its window.
  */
-
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength, type DType } from '../dtype.ts';
 import { TooLargeError } from '../errors.ts';

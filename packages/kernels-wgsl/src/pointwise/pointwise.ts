@@ -10,7 +10,6 @@
  * the output: bindings are arrays of blocks, each found once, and what is left to check in one is a constant.
  * Host: outputs and operands longer than a binding are cut into runs of whole steps, or of whole blocks of rows.
  */
-
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import { cpuLanes, type DeviceCaps } from '../caps.ts';
 import { byteLength, type DType } from '../dtype.ts';

@@ -12,7 +12,6 @@
  * near 1 is absolute. Angles are reduced to an eighth of a turn in integers, exactly.
  * Host: outputs longer than a binding are cut.
  */
-
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';

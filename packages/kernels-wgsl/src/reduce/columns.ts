@@ -6,7 +6,6 @@
  * neighbours read neighbours and no invocation waits for another. Longer columns take several passes.
  * Host: operands and out longer than a binding are cut between chunks, which get shorter if one alone is too long.
  */
-
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';

@@ -8,7 +8,6 @@
  * few values, which keeps long sums accurate, and one long row fills the device.
  * Host: operands longer than a binding are cut between chunks.
  */
-
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength } from '../dtype.ts';

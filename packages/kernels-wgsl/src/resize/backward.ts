@@ -10,7 +10,6 @@
  * h', then w', in order.
  * Host: frames longer in total than a binding are cut into runs of input frames.
  */
-
 import type { DeviceCaps } from '../caps.ts';
 import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';

@@ -8,7 +8,6 @@
  * size, or is sampled at the nearest element, reads one neighbour.
  * Host: frames longer in total than a binding are cut into runs of output frames.
  */
-
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';

@@ -14,7 +14,6 @@
  * Tile: lines of steps (`grid.ts`), a step of four elements where D is a multiple of 4, else of one.
  * Host: x longer than a binding is cut into runs of whole heads.
  */
-
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';

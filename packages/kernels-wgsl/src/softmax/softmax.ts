@@ -10,7 +10,6 @@
  * sum scaled to it (Milakov and Gimelshein 2018), two steps a rescaling; then for y. Sums are f32.
  * Host: rows longer in total than a binding are cut into runs of whole rows.
  */
-
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';

@@ -2,8 +2,7 @@
  * Draws a `SceneModel`: a shadow map when the pose has changed, then opaque surfaces front to back, the
  * background, and blended surfaces back to front. `measure` draws the same surfaces as data.
  */
-import type { Device, DeviceBuffer } from '@dwm/core-tensor';
-import { InvalidArgumentError } from '@dwm/core-tensor';
+import { type Device, type DeviceBuffer, InvalidArgumentError } from '@dwm/core-tensor';
 import { columnMajor } from '../camera/pose.ts';
 import type { LightRig } from '../scene/lights.ts';
 import type { Bounds } from '../scene/pose.ts';

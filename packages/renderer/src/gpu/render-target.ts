@@ -2,8 +2,7 @@
  * The textures that a frame is drawn into. `colour` and `depth` have one sample a pixel whatever the
  * anti-aliasing, so that splats can be composited behind and before meshes.
  */
-import type { Device } from '@dwm/core-tensor';
-import { InvalidArgumentError } from '@dwm/core-tensor';
+import { type Device, InvalidArgumentError } from '@dwm/core-tensor';
 
 /** Format of drawn pictures. */
 export const COLOR_FORMAT = 'rgba8unorm';

@@ -2,7 +2,6 @@
  * A MANO hand model in memory (Romero, Tzionas, Black, "Embodied hands", 2017), read from the user's own file. The file
  * is licensed to its user and never part of this project; the published one is a pickle and must be converted once.
  */
-
 import { InvalidFileError } from '@dwm/core-tensor';
 import type { BinaryFile } from '@dwm/core-tensor/files';
 import { openNpz, shapedArray } from '../trajectory/npy.ts';

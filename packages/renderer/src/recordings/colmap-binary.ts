@@ -3,7 +3,6 @@
  * image: id u32, quaternion w x y z and translation f64, camera u32, its name up to a zero byte, then a u64 count of points of 24
  * bytes, which are passed over. Every count is checked against the bytes that are there. Format: src/colmap/scene/reconstruction_io_binary.cc.
  */
-
 import { InvalidFileError } from '@dwm/core-tensor';
 import type { BinaryFile } from '@dwm/core-tensor/files';
 import { CAMERA_MODELS } from './colmap-cameras.ts';

@@ -4,7 +4,6 @@
  * `colmap-binary.ts`; points, rigs and frames of newer versions say nothing that is not in the images. Format:
  * colmap.github.io/format.html.
  */
-
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { type BinaryFile, quote } from '@dwm/core-tensor/files';
 import type { Intrinsics } from '../camera/intrinsics.ts';

@@ -8,7 +8,6 @@
  * F commutes with s, so F goes into the wrist's rotation. That turns about J_0, hence
  * orient' = F R and transl' = F (s J_0 + cam_t) - s J_0.
  */
-
 import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import type { BinaryFile } from '@dwm/core-tensor/files';
 import type { Intrinsics } from '../camera/intrinsics.ts';

@@ -10,7 +10,6 @@
  * hand is given for a left model; ours is the right one mirrored. The cameras are fisheyes: their poses are taken, with
  * a pinhole.
  */
-
 import { InvalidFileError } from '@dwm/core-tensor';
 import type { BinaryFile } from '@dwm/core-tensor/files';
 import type { Intrinsics } from '../camera/intrinsics.ts';

@@ -2,7 +2,6 @@
  * What kind of recording a file is, by its content. Some formats are one file, others need two, so files are told
  * apart one by one and a format is a set of kinds.
  */
-
 import { isColmapCameras, isColmapImages } from './colmap-binary.ts';
 import { egoexoKind } from './egoexo.ts';
 import { isTar } from './hot3d-clip.ts';

@@ -13,7 +13,6 @@
  * `R_k_cam_np` [N, 3, 3] and `T_k_cam_np` [N, 3, 1] (ARCTIC), or `cam_intr` [3, 3] with `cam_extr` [N, 4, 4] or [4, 4];
  * the lens, where there is one, is OpenCV's `dist8`: k1 k2 p1 p2 k3 k4 k5 k6.
  */
-
 import { InvalidFileError } from '@dwm/core-tensor';
 import type { BinaryFile } from '@dwm/core-tensor/files';
 import type { Intrinsics } from '../camera/intrinsics.ts';

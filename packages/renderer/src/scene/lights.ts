@@ -2,8 +2,7 @@
  * What lights a scene: its own punctual lights, or, for scans and furniture that have none, a rig that shows
  * their shape without hiding their texture. Directional intensity pi makes a white surface that faces it white.
  */
-import type { Matrix } from './matrix.ts';
-import { normalize } from './matrix.ts';
+import { type Matrix, normalize } from './matrix.ts';
 import { type Bounds, drawnNodes, worldBounds } from './pose.ts';
 import type { PunctualLight, Scene } from './scene.ts';
 

@@ -3,7 +3,6 @@
  * one number or a list with its length in front. Properties are found by name, since every writer has its own order. Format: Turk, "The PLY
  * polygon file format", 1994.
  */
-
 import { InvalidFileError } from '@dwm/core-tensor';
 import { type ByteSource, quote } from '@dwm/core-tensor/files';
 

@@ -2,7 +2,6 @@
  * The rows behind a PLY header. Elements are read in the order in which they lie in the file: rows of plain numbers in chunks, rows
  * with lists one by one, text line by line. An element that nobody wants is passed over.
  */
-
 import { InvalidFileError } from '@dwm/core-tensor';
 import type { ByteSource } from '@dwm/core-tensor/files';
 import { PLY_BYTES, type PlyElement, type PlyHeader, type PlyType } from './ply-header.ts';

@@ -7,7 +7,6 @@
  * Also found here: the colour seen from this camera, the depth as sort key, and the rectangle of tiles in which the
  * splat reaches 1/255, the least that is drawn.
  */
-
 import { inverted, withAxes } from '../camera/pose.ts';
 import type { View } from '../gpu/view.ts';
 import type { ShDegree } from './cloud.ts';

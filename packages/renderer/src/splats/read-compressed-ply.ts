@@ -4,7 +4,6 @@
  * the bounds, colour and opacity 8 bits each, and the three smaller components of the quaternion in 10 bits each.
  * Harmonics, if any, are an element `sh` of one byte a coefficient over [-4, 4].
  */
-
 import { InvalidFileError } from '@dwm/core-tensor';
 import type { ByteSource } from '@dwm/core-tensor/files';
 import { allocateCloud, checkedCloud, SH_C0, type SplatCloud, shCoefficients } from './cloud.ts';

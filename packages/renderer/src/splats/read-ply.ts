@@ -2,7 +2,6 @@
  * The PLY file that 3D Gaussian Splatting's training code writes (and most tools since): one row a splat, scales
  * as logarithms, opacities as logits, quaternions of any length, harmonics of degree 0 to 3 channel by channel.
  */
-
 import { InvalidFileError } from '@dwm/core-tensor';
 import type { ByteSource } from '@dwm/core-tensor/files';
 import {

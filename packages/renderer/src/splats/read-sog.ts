@@ -5,7 +5,6 @@
  * Quaternions are the three smaller components and, in alpha, 252 + the number of the largest of w x y z. Harmonics are a palette: rows of 64 entries of
  * 3, 8 or 15 pixels, and a picture of 16-bit labels. Format: developer.playcanvas.com, "The SOG format".
  */
-
 import { InvalidFileError } from '@dwm/core-tensor';
 import { type ByteSource, readZipDirectory, readZipEntry } from '@dwm/core-tensor/files';
 import { checkImageSize } from '@dwm/media';

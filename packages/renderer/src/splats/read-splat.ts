@@ -2,7 +2,6 @@
  * The `.splat` file of antimatter15's web viewer: no header, 32 bytes a splat. Position and linear scale as
  * 3 + 3 floats, colour and opacity as RGBA bytes, the quaternion w x y z as bytes around 128. No harmonics.
  */
-
 import { InvalidFileError } from '@dwm/core-tensor';
 import type { ByteSource } from '@dwm/core-tensor/files';
 import { allocateCloud, checkedCloud, SH_C0, type SplatCloud } from './cloud.ts';

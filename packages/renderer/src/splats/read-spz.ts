@@ -5,7 +5,6 @@
  * for each array. Its axes are right, up, back; we turn them to right, down, front as Niantic's own converter does,
  * so that a cloud is the same whether it comes from the PLY or from the .spz made of it.
  */
-
 import { InvalidFileError } from '@dwm/core-tensor';
 import { type ByteSource, halfValues } from '@dwm/core-tensor/files';
 import { inflateZstd } from '../zstd.ts';

@@ -1,5 +1,4 @@
 /** Splats from any of the formats we read, told apart by their first bytes, not by their names. */
-
 import { InvalidFileError } from '@dwm/core-tensor';
 import type { ByteSource } from '@dwm/core-tensor/files';
 import type { SplatCloud } from './cloud.ts';

@@ -3,7 +3,6 @@
  * read by its grammar, never evaluated, and the sizes must match the bytes. Arrays of Python objects are pickles,
  * programs to be run, and are refused. Format: numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
  */
-
 import { InvalidFileError } from '@dwm/core-tensor';
 import {
   type BinaryFile,

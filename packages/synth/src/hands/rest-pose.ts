@@ -2,7 +2,6 @@
  * The pose that the hand's surface is made in: the skeleton of the motions, a right hand flat with its palm down, its
  * fingers fanned out until a distance tells one from another, the thumb beside the palm.
  */
-
 import { rotations, type Vec3 } from '@dwm/renderer';
 import type { Matrix } from '@dwm/renderer/scene';
 import { FINGER_JOINTS, jointAt, poseSkeleton } from '../motion/skeleton.ts';

@@ -1,7 +1,6 @@
 /** Where the wrist is when a hand has hold of a grip, and how the hand gets there. */
 import { type Quaternion, rotations, type Vec3 } from '@dwm/renderer';
-import type { Placement } from '../world/solid.ts';
-import { placePoint } from '../world/solid.ts';
+import { type Placement, placePoint } from '../world/solid.ts';
 import type { Grip, PostureName } from '../world/world.ts';
 import { holdPoint } from './posture.ts';
 import { boneFrame, type HandModel } from './skeleton.ts';

@@ -3,7 +3,6 @@
  * forearm. The static and the interaction video are two sets of poses of the same scene, so what does not move is
  * the same in both to the bit.
  */
-
 import { SIDES } from '@dwm/renderer';
 import { combineScenes, matrices, type Scene, type ScenePose } from '@dwm/renderer/scene';
 import { armMatrices, forearmScene, handScene } from '../hands/index.ts';

@@ -1,5 +1,4 @@
 /** Collects bodies with their meshes into one scene: a node a body, a material a surface. */
-
 import { rotations, type Vec3 } from '@dwm/renderer';
 import { materialAfter, type Primitive, type Scene } from '@dwm/renderer/scene';
 import { MeshBuilder } from './mesh.ts';

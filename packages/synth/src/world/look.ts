@@ -1,5 +1,4 @@
 /** Colours, patterns and light of a room, drawn from a seed. All colours are linear RGB. */
-
 import { rotations, type Vec3 } from '@dwm/renderer';
 import type { LightRig } from '@dwm/renderer/scene';
 import type { Random } from '../random.ts';

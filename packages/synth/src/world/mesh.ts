@@ -2,7 +2,6 @@
  * Triangles for solids: boxes, cylinders and other bodies of revolution, balls. Counter-clockwise from outside, with
  * normals, in linear colours a vertex, so one material serves a whole body.
  */
-
 import type { Vec3 } from '@dwm/renderer';
 import type { Primitive } from '@dwm/renderer/scene';
 import { IN_PLACE, type Placement, placePoint } from './solid.ts';

@@ -2,7 +2,6 @@
  * A world before anything happens: the scene to draw, and bodies made of solids that physics moves and hands hold.
  * Up is +y; the viewer stands at +z and looks towards -z.
  */
-
 import { placement, type Quaternion, rotations, type Vec3 } from '@dwm/renderer';
 import { type LightRig, type Matrix, matrices, type Scene } from '@dwm/renderer/scene';
 import type { Action, MovingPart } from '../types.ts';

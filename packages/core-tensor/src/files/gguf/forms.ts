@@ -7,7 +7,6 @@
  *     Q4_K Q5_K          d · scale · q - dmin · min     8 groups of 32, their scales and mins 6 bits each
  *     Q6_K               d · scale · q                  16 groups of 16
  */
-
 import type { BlockForm } from '../safetensors/blocks.ts';
 import { halfValues } from '../safetensors/convert.ts';
 

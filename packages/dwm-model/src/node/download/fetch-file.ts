@@ -11,8 +11,7 @@ import { checksumOf, fileSize } from './checksum.ts';
 import { ConnectionClosedError, DownloadError, HubStatusError } from './errors.ts';
 import type { HubFile } from './hub.ts';
 import type { ProgressMeter } from './progress.ts';
-import type { HubAccess } from './request.ts';
-import { type Answer, request } from './request.ts';
+import { type Answer, type HubAccess, request } from './request.ts';
 import { retry } from './retry.ts';
 
 export interface FileRequest {

@@ -4,8 +4,7 @@
  * what it would have seen.
  */
 import { philox4x32, randomReference, spec } from '@dwm/core-tensor';
-import type { TransformerConfig } from '../../transformer/index.ts';
-import { timestepTable } from '../../transformer/index.ts';
+import { type TransformerConfig, timestepTable } from '../../transformer/index.ts';
 import type { LatentSize } from '../../vae/index.ts';
 import { noiseLevels } from '../objective.ts';
 

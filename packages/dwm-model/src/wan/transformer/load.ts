@@ -1,5 +1,4 @@
 /** A Wan transformer's weights onto a device, under Wan's names whichever the file has. */
-
 import { type Device, InvalidFileError } from '@dwm/core-tensor';
 import { type Checkpoint, type ModelFolder, openCheckpoint } from '@dwm/core-tensor/files';
 import { type LoadedBlocks, loadBlocks } from '../../weights/load-blocks.ts';

@@ -2,7 +2,6 @@
  * What a Wan VAE is made of: from `config.json` of diffusers' AutoencoderKLWan, or, for Wan's own files, which come
  * without one, from the weights' names and shapes.
  */
-
 import { InvalidFileError } from '@dwm/core-tensor';
 import type { Checkpoint } from '@dwm/core-tensor/files';
 import * as z from 'zod';

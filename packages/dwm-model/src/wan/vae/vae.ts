@@ -2,7 +2,6 @@
  * The VAE of Wan 2.1, and that of Wan 2.2 with 48 channels. Latents are normalised: `encode` gives them so, and `decode`
  * takes them so. One latent frame goes through at a time, so that memory does not grow with the clip.
  */
-
 import { type Device, type DeviceTensor, InvalidFileError, type Precision, permute } from '@dwm/core-tensor';
 import {
   type Checkpoint,
