@@ -111,6 +111,11 @@ export const storesSingly = (dtype: DType, caps: DeviceCaps): boolean =>
 /** Largest finite f16: stores saturate instead of making infinities. */
 const F16_MAX = '65504.0';
 
+/** @throws UnsupportedError for a packed dtype, known before any code is put together. */
+export function requireWritten(dtype: DType): void {
+  if (isPacked(dtype)) throw new UnsupportedError(`no kernel writes ${dtype}; it is for weights only`);
+}
+
 /** Statement that stores `value`; for a packed dtype `lanes` must be 4. */
 export function store(
   name: string,
@@ -120,7 +125,7 @@ export function store(
   caps: DeviceCaps,
   lanes: Lanes = 1,
 ): string {
-  if (isPacked(dtype)) throw new UnsupportedError(`no kernel writes ${dtype}; it is for weights only`);
+  requireWritten(dtype);
   const splat = (x: string) => (lanes === 1 ? x : `vec4<f32>(${x})`);
   if (dtype === 'f16') {
     const clamped = `clamp(${value}, ${splat(`-${F16_MAX}`)}, ${splat(F16_MAX)})`;

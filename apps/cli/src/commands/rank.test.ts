@@ -106,7 +106,7 @@ test('wrong input is one line', async () => {
     ],
     [
       ['--goal', goal, '--candidates', pull, '--memory', '1MB'],
-      /: denoise needs \d.* MB at least, but the budget is 1\.0 MB; choose --memory \d+MB where/,
+      /: \w+ needs \d.* MB at least, but the budget is 1\.0 MB; choose --memory \d+MB where/,
     ],
   ];
   for (const [args, message] of cases) {

@@ -9,7 +9,7 @@
  */
 import type { DeviceCaps } from '../caps.ts';
 import { type DType, valueType } from '../dtype.ts';
-import { declare, type Lanes, lanesType, load } from '../storage.ts';
+import { declare, type Lanes, lanesType, load, requireWritten } from '../storage.ts';
 import {
   type Access,
   type AccessDim,
@@ -172,6 +172,7 @@ export function fusionParts(
   caps: DeviceCaps,
   block?: number,
 ): FusionParts {
+  requireWritten(dtype);
   const { shape, operands, expression } = fusion;
   const scalar = valueType(dtype);
   const type = lanesType(dtype, lanes);
