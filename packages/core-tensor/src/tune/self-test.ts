@@ -16,8 +16,8 @@ import { DeviceTensor } from '../device-tensor.ts';
 import { toBfloat16, toFloat16 } from '../files/safetensors/convert.ts';
 import { planProgram } from '../plan/plan.ts';
 import { Program, trace } from '../program.ts';
+import { randomNormals, relativeError, seeded } from '../random.ts';
 import { type HostData, parameter, record, spec, type Tensor } from '../tensor.ts';
-import { randomNormals, relativeError, seeded } from '../testing.ts';
 import { type Planning, setSelfTest } from './before-use.ts';
 
 /** Options of `selfTestOnFirstUse`. */
