@@ -83,3 +83,4 @@ export {
   type Target,
   Tensor,
 } from './tensor.ts';
+export { Turns } from './turns.ts';

@@ -2,7 +2,7 @@
  * The MPI library that is installed on this machine, as it is: called through a foreign-function interface, so that nothing
  * has to be compiled. OpenMPI, and all of MPICH's kind (Intel MPI, Cray MPICH, MVAPICH).
  */
-import { DwmError } from '@dwm/core-tensor';
+import { DwmError, Turns } from '@dwm/core-tensor';
 import type { Peers } from '@dwm/dwm-model/node';
 import { type NativeType, openLibc, openLibrary } from '../native-library.ts';
 
@@ -106,9 +106,9 @@ export async function openMpi(env: NodeJS.ProcessEnv = process.env): Promise<Mpi
   let ended = false;
 
   /** In a thread of its own, so that the device goes on meanwhile. One at a time. */
-  let last: Promise<unknown> = Promise.resolve();
-  const collective = (name: string, own: Uint8Array, each: number): Promise<Uint8Array> => {
-    const result = last.then(async () => {
+  const turns = new Turns();
+  const collective = (name: string, own: Uint8Array, each: number): Promise<Uint8Array> =>
+    turns.take(async () => {
       const [from, to] = [bufferOf(own), Buffer.alloc(each * count)];
       const code = await library.callAside(
         name,
@@ -119,9 +119,6 @@ export async function openMpi(env: NodeJS.ProcessEnv = process.env): Promise<Mpi
       check(name, code);
       return to;
     });
-    last = result.catch(() => {});
-    return result;
-  };
   return {
     library: version,
     rank,

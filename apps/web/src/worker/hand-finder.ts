@@ -1,5 +1,5 @@
 /** Hands in a webcam's pictures, by the networks of `@dwm/hands`. Loaded when first asked for. */
-import type { Device } from '@dwm/core-tensor';
+import { type Device, Turns } from '@dwm/core-tensor';
 import { HandTracker, type Picture } from '@dwm/hands';
 import type { Hands } from '@dwm/renderer';
 import { HandFitter } from '../tracking/hand-fitter.ts';
@@ -9,7 +9,7 @@ export class HandFinder {
   readonly #tracker: HandTracker;
   readonly #fitter = new HandFitter();
   readonly #context = new OffscreenCanvas(1, 1).getContext('2d', { willReadFrequently: true })!;
-  #looking: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   private constructor(tracker: HandTracker) {
     this.#tracker = tracker;
@@ -26,14 +26,11 @@ export class HandFinder {
   /** The hands in the next picture, before a camera at the origin, OpenGL axes. The picture is used up. */
   next(bitmap: ImageBitmap): Promise<Hands> {
     const picture = this.#pixelsOf(bitmap);
-    const found = this.#tracker.next(picture).then((seen) => this.#fitter.fit(seen, picture));
-    this.#looking = found.catch(() => {});
-    return found;
+    return this.#turns.take(async () => this.#fitter.fit(await this.#tracker.next(picture), picture));
   }
 
-  async destroy(): Promise<void> {
-    await this.#looking;
-    this.#tracker.destroy();
+  destroy(): Promise<void> {
+    return this.#turns.take(async () => this.#tracker.destroy());
   }
 
   #pixelsOf(bitmap: ImageBitmap): Picture {

@@ -1,5 +1,5 @@
 /** A model that answers while the hand moves: hands are drawn, pushed block by block, and what they lead to comes back. */
-import type { Device } from '@dwm/core-tensor';
+import { type Device, Turns } from '@dwm/core-tensor';
 import { DwmStream } from '@dwm/dwm-model/live';
 import type { TrajectoryFrame } from '@dwm/renderer';
 import type { LoadedModel } from './model.ts';
@@ -31,7 +31,7 @@ export class LiveRun {
   readonly #scene: Clip;
   #last: TrajectoryFrame;
   readonly #first: TrajectoryFrame;
-  #drawing: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   private constructor(
     device: Device,
@@ -74,7 +74,7 @@ export class LiveRun {
 
   /** @throws LiveBusyError for a third push; what a push throws. */
   async push(frames: readonly TrajectoryFrame[], signal: AbortSignal): Promise<Calls['pushLive']['result']> {
-    const { hands, scene } = await this.#inTurn(() => this.#draw(frames));
+    const { hands, scene } = await this.#turns.take(() => this.#draw(frames));
     const began = performance.now();
     const { fps } = this.#scene;
     const video = await this.#stream.push({ hands, ...(scene && { static: scene }) }, signal);
@@ -95,14 +95,7 @@ export class LiveRun {
 
   async destroy(): Promise<void> {
     await this.#stream.destroy();
-    await this.#drawing;
-    this.#passes.destroy();
-  }
-
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const drawn = this.#drawing.then(work);
-    this.#drawing = drawn.catch(() => {});
-    return drawn;
+    await this.#turns.take(async () => this.#passes.destroy());
   }
 
   /** The scene only where the camera moves. */

@@ -6,6 +6,7 @@
  */
 import type { Device } from '../device/device.ts';
 import type { Plan } from '../plan/plan.ts';
+import { Turns } from '../turns.ts';
 import { type FirstUse, type Planning, setFirstUse } from './before-use.ts';
 import { questionsOf, type Tuned, type TuneOptions, tune } from './tune.ts';
 
@@ -27,7 +28,7 @@ class TuneOnFirstUse implements FirstUse {
   readonly #options: FirstUseOptions;
   #leftMs: number;
   /** Measurements at the same time would disturb each other. */
-  #queue: Promise<void> = Promise.resolve();
+  readonly #turns = new Turns();
 
   constructor(device: Device, options: FirstUseOptions) {
     this.#device = device;
@@ -36,9 +37,7 @@ class TuneOnFirstUse implements FirstUse {
   }
 
   tune(plan: Planning): Promise<void> {
-    const turn = this.#queue.then(() => this.#tune(plan));
-    this.#queue = turn.catch(() => {});
-    return turn;
+    return this.#turns.take(() => this.#tune(plan));
   }
 
   async settle({ dispatches }: Plan): Promise<void> {

@@ -18,6 +18,7 @@ import { planProgram } from '../plan/plan.ts';
 import { Program, trace } from '../program.ts';
 import { randomNormals, relativeError, seeded } from '../random.ts';
 import { type HostData, parameter, record, spec, type Tensor } from '../tensor.ts';
+import { Turns } from '../turns.ts';
 import { type Planning, setSelfTest } from './before-use.ts';
 
 /** Options of `selfTestOnFirstUse`. */
@@ -34,12 +35,8 @@ const RUNS = 2;
 
 /** From now on, kernels that some drivers compute wrongly are tried on this device before a program has them. */
 export function selfTestOnFirstUse(device: Device, options: SelfTestOptions = {}): void {
-  let queue: Promise<void> = Promise.resolve();
-  setSelfTest(device, (plan) => {
-    const turn = queue.then(() => selfTest(device, plan, options));
-    queue = turn.catch(() => {});
-    return turn;
-  });
+  const turns = new Turns();
+  setSelfTest(device, (plan) => turns.take(() => selfTest(device, plan, options)));
 }
 
 /**

@@ -1,10 +1,9 @@
 /** Whole clips of a model that looks back only: played into a live run, which stays compiled from clip to clip. */
-import { InvalidArgumentError } from '@dwm/core-tensor';
+import { InvalidArgumentError, Turns } from '@dwm/core-tensor';
 import { videoRemarks } from '../pipeline/check-run.ts';
 import { onceEach } from '../pipeline/once-each.ts';
 import type { Generated, GenerateOptions } from '../pipeline/options.ts';
 import { settle } from '../pipeline/settle.ts';
-import { Turns } from '../pipeline/turns.ts';
 import { atSize } from '../video/at-size.ts';
 import type { LiveModel } from './model.ts';
 import { playVideos } from './play.ts';

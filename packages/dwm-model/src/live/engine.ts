@@ -15,10 +15,10 @@ import {
   spec,
   type Tensor,
   type TensorSpec,
+  Turns,
 } from '@dwm/core-tensor';
 import type { CausalNetwork } from '../families/family.ts';
 import { Scratch } from '../pipeline/scratch.ts';
-import { Turns } from '../pipeline/turns.ts';
 import type { Schedule } from '../schedulers/index.ts';
 import { DeviceSteps } from '../schedulers/on-device.ts';
 import type { CausalMemory } from '../transformer/index.ts';

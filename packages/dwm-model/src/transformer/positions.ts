@@ -43,25 +43,25 @@ function positions(start: number, stop: number, n: number): number[] {
   return Array.from({ length: n }, (_, i) => (n === 1 ? start : start + ((end - start) * i) / (n - 1)));
 }
 
-interface Turns {
+interface RotaryTables {
   readonly cos: Float32Array;
   readonly sin: Float32Array;
 }
 
-let last: { readonly key: string; readonly tables: Turns } | undefined;
+let last: { readonly key: string; readonly tables: RotaryTables } | undefined;
 
 /**
  * cos and sin tables [tokens, head dim], to be left as they are: the last ones are kept, as plans ask often.
  * @param first frame of patches that the grid begins with.
  */
-export function rotaryTables(config: TransformerConfig, grid: TokenGrid, first = 0): Turns {
+export function rotaryTables(config: TransformerConfig, grid: TokenGrid, first = 0): RotaryTables {
   const { attention_head_dim: dim, patch_size, patch_size_t, sample_height, sample_width } = config;
   const key = JSON.stringify([dim, patch_size, patch_size_t, sample_height, sample_width, grid, first]);
   if (last?.key !== key) last = { key, tables: makeRotaryTables(config, grid, first) };
   return last.tables;
 }
 
-function makeRotaryTables(config: TransformerConfig, grid: TokenGrid, first: number): Turns {
+function makeRotaryTables(config: TransformerConfig, grid: TokenGrid, first: number): RotaryTables {
   const { attention_head_dim: dim, patch_size: p } = config;
   const { frames, rows, columns } = grid;
   let y = whole(rows);

@@ -9,10 +9,10 @@ import {
   Program,
   type Tensor,
   type TensorSpec,
+  Turns,
 } from '@dwm/core-tensor';
 import { beforeUse } from '@dwm/core-tensor/tune';
 import { cloneAll } from '../pipeline/scratch.ts';
-import { Turns } from '../pipeline/turns.ts';
 import type { ClipNetwork, PlannedStretch } from './clip-network.ts';
 
 type Caches = Readonly<Record<string, DeviceTensor>>;

@@ -2,7 +2,7 @@
  * Draws a splat scene: project every splat, sort by depth, list the splats of every tile, blend. One frame submits
  * a few command buffers and waits once, for the number of (tile, splat) pairs, which sets the sizes of the rest.
  */
-import { type Device, type DeviceBuffer, InvalidArgumentError } from '@dwm/core-tensor';
+import { type Device, type DeviceBuffer, InvalidArgumentError, Turns } from '@dwm/core-tensor';
 import type { RenderTarget } from '../gpu/render-target.ts';
 import { DEFAULT_NEAR, type View } from '../gpu/view.ts';
 import { blendShader, RESOLVE_SIDE, resolveShader, tileSize } from './blend.ts';
@@ -78,7 +78,7 @@ export class SplatRenderer {
   readonly #kind: 'software' | 'hardware';
   #pipelines: Promise<Pipelines> | undefined;
   /** Frames run one after the other: they share the scratch buffers. */
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   /** @param kind whose variants to use; tests of one kind of device run the other's. */
   constructor(device: Device, kind = device.caps.adapter.kind) {
@@ -96,9 +96,7 @@ export class SplatRenderer {
    * OutOfMemoryError, DeviceLostError.
    */
   render(scene: SplatScene, view: View, options: SplatOptions = {}): Promise<SplatImage> {
-    const frame = this.#last.then(() => this.#render(scene, view, options));
-    this.#last = frame.catch(() => {});
-    return frame;
+    return this.#turns.take(() => this.#render(scene, view, options));
   }
 
   /** Frees what it works with; images stay. */
