@@ -36,7 +36,7 @@ import {
   transformer,
 } from '../transformer/index.ts';
 import type { Weights } from '../weights/weights.ts';
-import { type BlockPlace, ownHistory } from './own-history.ts';
+import { type BlockPlace, ownHistory, partAt } from './own-history.ts';
 
 export interface ObjectiveInputs {
   /** Scaled latents [batch, latent frames, 16, h, w] of what happened, the static scene and the hands. */
@@ -135,21 +135,9 @@ export function dwmObjective(
         add(mul(partAt(share, place), clip), mul(partAt(deviation, place), partAt(historyNoise, place))),
         place,
       );
-    const told = (time: Tensor, { index }: BlockPlace) =>
-      reshape(slice(time, 1, index, 1), [batch, config.innerDim]);
     if (own) {
-      const made = ownHistory(config, causal, weights, {
-        text: inputs.text,
-        size: { frames, height, width },
-        noisy: (place) => ({ hidden: partAt(given.hidden, place), time: told(inputs.time, place) }),
-        latents: (place, said) => {
-          const truth = partAt(video, place);
-          const isOwn = reshape(slice(own, 1, place.index, 1), [batch, 1, 1, 1, 1]);
-          return add(truth, mul(isOwn, sub(cleanOf(said, place), truth)));
-        },
-        seen: (place, latents) => ({ hidden: noised(latents, place), time: told(historyTime, place) }),
-      });
-      history = stopGradient(made);
+      const clip = { ...given, historyTime, video, own, clean: cleanOf, seen: noised };
+      history = stopGradient(ownHistory(config, causal, weights, clip));
     }
     seen = { hidden: noised(history), time: historyTime };
   }
@@ -164,9 +152,6 @@ export function dwmObjective(
   const loss = mean(reshape(counted, [-1]), [0], true);
   return { loss, noisy, output, x0, history };
 }
-
-/** The latent frames of a place; all if left out. */
-const partAt = (x: Tensor, place?: BlockPlace): Tensor => (place ? slice(x, 1, place.first, place.count) : x);
 
 /** Column `i` of levels [batch, 3] or [batch, blocks, 3], as it broadcasts to latents [batch, frames, …]. */
 function ofFrames(levels: Tensor, i: number, blockFrames: number, frames: number): Tensor {

@@ -2,7 +2,7 @@
  * A clip as a causal network makes it, block after block, each seen by those after it. It is one graph for a whole
  * clip, with the keys and values of blocks that are done, so it costs what one pass over clip and history costs.
  */
-import { concat, constant, type Tensor } from '@dwm/core-tensor';
+import { add, concat, constant, mul, reshape, slice, sub, type Tensor } from '@dwm/core-tensor';
 import {
   blockPositions,
   type CausalConfig,
@@ -14,30 +14,32 @@ import {
 } from '../transformer/index.ts';
 import type { Weights } from '../weights/weights.ts';
 
-/** Latent frames [first, first + count), block `index` of a clip. */
+/** Latent frames [first, first + count) of a clip. */
 export interface BlockPlace {
-  readonly index: number;
   readonly first: number;
   readonly count: number;
 }
 
-/** What the transformer is given of a block: [batch, count, in_channels, height, width] and [batch, innerDim]. */
-interface BlockInputs {
-  readonly hidden: Tensor;
-  readonly time: Tensor;
-}
+/** The latent frames of a place; all if left out. */
+export const partAt = (x: Tensor, place?: BlockPlace): Tensor =>
+  place ? slice(x, 1, place.first, place.count) : x;
 
-interface OwnHistory {
+interface ClipInputs {
+  /** What the transformer is given of the clip [batch, frames, in_channels, height, width]. */
+  readonly hidden: Tensor;
   /** Text embeddings [batch, tokens, text_embed_dim]. */
   readonly text: Tensor;
-  /** Of the latents. */
-  readonly size: { readonly frames: number; readonly height: number; readonly width: number };
-  /** What a block is made from. */
-  readonly noisy: (place: BlockPlace) => BlockInputs;
-  /** The block's latents [batch, count, channels, height, width], from what the network said of it. */
-  readonly latents: (place: BlockPlace, said: Tensor) => Tensor;
-  /** What those after it see of it. */
-  readonly seen: (place: BlockPlace, latents: Tensor) => BlockInputs;
+  /** Tables of what each block is told, [batch, blocks, innerDim], and of what it is seen as. */
+  readonly time: Tensor;
+  readonly historyTime: Tensor;
+  /** The clip's own latents [batch, frames, channels, height, width]. */
+  readonly video: Tensor;
+  /** [batch, blocks]: 1 where the network's own block takes the place of the clip's. */
+  readonly own: Tensor;
+  /** Latents of a block, from what the network said of it. */
+  readonly clean: (said: Tensor, place: BlockPlace) => Tensor;
+  /** What the transformer is given of latents that those after them see. */
+  readonly seen: (latents: Tensor, place: BlockPlace) => Tensor;
 }
 
 /** @returns latents of the clip [batch, frames, channels, height, width]. */
@@ -45,23 +47,35 @@ export function ownHistory(
   config: TransformerConfig,
   causal: CausalConfig,
   weights: Weights,
-  { text, size, noisy, latents, seen }: OwnHistory,
+  { hidden, text, time, historyTime, video, own, clean, seen }: ClipInputs,
 ): Tensor {
+  const [batch, frames, , height, width] = video.shape;
   const ofText = causalText(config, weights, { text });
   const known: KeysValues[] = [];
   const made: Tensor[] = [];
-  for (let first = 0; first < size.frames; first += causal.block_frames) {
-    const place = { index: made.length, first, count: Math.min(causal.block_frames, size.frames - first) };
-    const tables = blockPositions(config, { ...size, frames: place.count }, first);
+  for (let first = 0; first < frames; first += causal.block_frames) {
+    const index = made.length;
+    const place = { first, count: Math.min(causal.block_frames, frames - first) };
+    const tables = blockPositions(config, { frames: place.count, height, width }, first);
     const positions = Object.fromEntries(
       Object.entries(tables).map(([name, { data, shape }]) => [name, constant(data, shape)]),
     );
-    const visible = seenBlocks(causal, place.index).flatMap(([from, end]) => known.slice(from, end));
+    const visible = seenBlocks(causal, index).flatMap(([from, end]) => known.slice(from, end));
     const before = inOneRow([ofText, ...visible]);
-    const run = (given: BlockInputs) => causalBlock(config, weights, { ...given, positions, before });
-    const own = latents(place, run(noisy(place)).prediction);
-    made.push(own);
-    known.push(run(seen(place, own)));
+    /** Of the block as it is given here, told its row of `told`. */
+    const run = (given: Tensor, told: Tensor) =>
+      causalBlock(config, weights, {
+        hidden: given,
+        time: reshape(slice(told, 1, index, 1), [batch, config.innerDim]),
+        positions,
+        before,
+      });
+    const truth = partAt(video, place);
+    const said = clean(run(partAt(hidden, place), time).prediction, place);
+    const isOwn = reshape(slice(own, 1, index, 1), [batch, 1, 1, 1, 1]);
+    const latents = add(truth, mul(isOwn, sub(said, truth)));
+    made.push(latents);
+    known.push(run(seen(latents, place), historyTime));
   }
   return concat(made, 1);
 }
