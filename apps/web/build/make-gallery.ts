@@ -6,7 +6,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
-import { ALL_RESIDENT } from '@dwm/dwm-model/memory';
 import { changedRegion, regionPsnr } from '@dwm/dwm-model/metrics';
 import type { Trajectory } from '@dwm/renderer';
 import {
@@ -56,14 +55,7 @@ const PLACES: readonly (readonly [Action, string])[] = [
 const { signal } = new AbortController();
 const context = { signal, report: () => {} };
 const device = await openNodeDevice();
-const model = await loadModel(
-  device,
-  await openDirectory(modelFolder()),
-  undefined,
-  ALL_RESIDENT,
-  () => {},
-  signal,
-);
+const model = await loadModel(device, await openDirectory(modelFolder()));
 const { settings } = model.info;
 
 /** A hand taken and drawn straight to where the room's own motion goes. */

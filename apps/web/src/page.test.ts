@@ -6,7 +6,6 @@ import { join, resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { writeSafetensors } from '@dwm/core-tensor/files';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
-import { ALL_RESIDENT } from '@dwm/dwm-model/memory';
 import { clipPsnr } from '@dwm/dwm-model/metrics';
 import { hasHandWeights } from '@dwm/hands/node';
 import { fromFieldOfView } from '@dwm/renderer';
@@ -153,14 +152,7 @@ async function generateInNode(
 ): Promise<Uint8Array> {
   const device = await openNodeDevice({ adapter: 'swiftshader' });
   const { signal } = new AbortController();
-  const model = await loadModel(
-    device,
-    await openDirectory(modelFolder()),
-    undefined,
-    ALL_RESIDENT,
-    () => {},
-    signal,
-  );
+  const model = await loadModel(device, await openDirectory(modelFolder()));
   const clip = (data: readonly number[]) => ({ ...SMALL, data: Uint8Array.from(data) });
   const { video } = await generate(
     model,

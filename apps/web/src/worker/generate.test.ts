@@ -35,14 +35,7 @@ test('the page makes the bytes that the command makes of one seed', async () => 
   expect((refused as Error).message).toMatch(
     / needs .* MB at least, but the budget is 1.0 MB; choose `memory: /,
   );
-  const model = await loadModel(
-    device,
-    folder,
-    undefined,
-    ALL_RESIDENT,
-    () => {},
-    new AbortController().signal,
-  );
+  const model = await loadModel(device, folder);
   // A model that says nothing of itself was made for what its family's original was.
   expect(model.info.settings).toMatchObject({ width: 720, height: 480, frames: 49, steps: 50, guidance: 6 });
   const size = { width: 48, height: 32, frames: 9 };

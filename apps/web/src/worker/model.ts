@@ -51,24 +51,26 @@ export async function memoryFor(
   return (await plan).choice;
 }
 
-/**
- * @param memory as `memoryFor` has it.
- * @throws InvalidFileError naming file and field; the signal's reason.
- */
+interface LoadModelOptions {
+  readonly lora?: ModelFolder | undefined;
+  /** As `memoryFor` has it; all stays on the device if left out. */
+  readonly memory?: MemoryChoice;
+  readonly report?: (progress: ModelProgress) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** @throws InvalidFileError naming file and field; the signal's reason. */
 export async function loadModel(
   device: Device,
   folder: ModelFolder,
-  lora: ModelFolder | undefined,
-  memory: MemoryChoice,
-  report: (progress: ModelProgress) => void,
-  signal: AbortSignal,
+  { lora, memory, report, signal }: LoadModelOptions = {},
 ): Promise<LoadedModel> {
   const before = device.memory.allocated;
   const pipeline = await DwmPipeline.load(device, untilAborted(folder, signal), {
     ...(lora && { lora: untilAborted(lora, signal) }),
     precision: precisionOf(device),
-    memory,
-    onProgress: (part, done, total) => report({ part, done, total }),
+    ...(memory && { memory }),
+    onProgress: (part, done, total) => report?.({ part, done, total }),
   });
   return {
     pipeline,
@@ -86,7 +88,7 @@ export async function loadModel(
 }
 
 /** Reads nothing more once the signal is aborted: weights come in thousands of reads. */
-function untilAborted(folder: ModelFolder, signal: AbortSignal): ModelFolder {
+function untilAborted(folder: ModelFolder, signal: AbortSignal | undefined): ModelFolder {
   return {
     name: folder.name,
     exists: (path) => folder.exists(path),
@@ -97,7 +99,7 @@ function untilAborted(folder: ModelFolder, signal: AbortSignal): ModelFolder {
         size: source.size,
         async read(offset, length, into) {
           await messagesIn();
-          signal.throwIfAborted();
+          signal?.throwIfAborted();
           return source.read(offset, length, into);
         },
         close: async () => source.close?.(),

@@ -57,7 +57,8 @@ serve({
     const fits = (folder: ModelFolder) => memoryFor(on, folder, over, limit);
     const files = (done: number, total: number) => report({ part: 'files', done, total });
     const folder = await openModel(base, files, signal, fits);
-    const loaded = await loadModel(on, folder, over, await fits(folder), report, signal);
+    const memory = await fits(folder);
+    const loaded = await loadModel(on, folder, { lora: over, memory, report, signal });
     await endLive();
     model?.pipeline.destroy();
     model = loaded;
