@@ -1,6 +1,7 @@
 /**
- * A batch for a causal network: every block has a timestep of its own, and sees the blocks before it noised to one of
- * theirs: the clip's own, or from a random block on those that the network makes itself. As in `makeBatch`, all draws follow from the seed and the position in the run.
+ * A batch for a causal network. Every block has a timestep of its own. It sees the blocks before it, noised to a
+ * timestep of theirs: the clip's own, or from a random block on those that the network makes itself. As in `makeBatch`,
+ * all draws follow from the seed and the position in the run.
  */
 import { philox4x32, randomReference, spec } from '@dwm/core-tensor';
 import { timestepTable } from '../../transformer/index.ts';
