@@ -5,9 +5,9 @@ import { readVideo } from '@dwm/media/node';
 import { readTransforms } from '@dwm/renderer';
 import { expect, test } from 'vitest';
 import { glbOf, thing } from '../world/testing.ts';
+import { clipSettings } from './dataset-settings.ts';
 import {
   clipPaths,
-  clipSettings,
   type DatasetOptions,
   FIRST_TEST_SEED,
   GENERATOR_VERSION,
