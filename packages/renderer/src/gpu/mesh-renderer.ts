@@ -6,17 +6,13 @@ import { type Device, type DeviceBuffer, InvalidArgumentError } from '@dwm/core-
 import { columnMajor } from '../camera/pose.ts';
 import type { LightRig } from '../scene/lights.ts';
 import type { Bounds } from '../scene/pose.ts';
-import { MESH_SHADER } from './mesh-shader.ts';
+import { GrowingBuffer } from './growing-buffer.ts';
+import { type DrawSetup, MeshPipelines, needsSurface, type Pass } from './mesh-pipelines.ts';
+import { FRAME_BYTES, frameUniforms, lightRecords } from './mesh-uniforms.ts';
 import { COLOR_VIEW_FORMAT, DEPTH_FORMAT, type RenderTarget } from './render-target.ts';
-import {
-  ATTRIBUTE_WIDTHS,
-  type DrawItem,
-  materialLayout,
-  type SceneModel,
-  textureSlots,
-} from './scene-model.ts';
+import { ATTRIBUTE_WIDTHS, type SceneModel } from './scene-model.ts';
 import type { ShadowMap } from './shadow-map.ts';
-import { clipMatrix, positionOf, rayMatrix, type View } from './view.ts';
+import { positionOf, type View } from './view.ts';
 
 /** Options of `MeshRenderer.draw`. */
 export interface DrawOptions {
@@ -42,46 +38,23 @@ export interface DrawOptions {
   readonly prepass?: boolean;
 }
 
-type Pass = 'color' | 'measure' | 'depth' | 'prepass' | 'shadow';
-
-const FRAME_BYTES = 240;
-const LIGHT_BYTES = 64;
-const KINDS = { directional: 0, point: 1, spot: 2 };
-
 /** Draws scenes of meshes. */
 export class MeshRenderer {
   readonly device: Device;
-  readonly #module: GPUShaderModule;
-  readonly #frameLayout: GPUBindGroupLayout;
-  readonly #layout: GPUPipelineLayout;
-  readonly #pipelines = new Map<string, GPURenderPipeline>();
+  readonly #pipelines: MeshPipelines;
   readonly #comparison: GPUSampler;
   readonly #noShadow: GPUTexture;
   /** Zeros at 0 and ones at 16: what a vertex without an attribute reads. */
   readonly #filler: DeviceBuffer;
   readonly #frame: DeviceBuffer;
   readonly #shadowFrame: DeviceBuffer;
-  #draws: DeviceBuffer;
-  #lights: DeviceBuffer;
+  readonly #draws: GrowingBuffer;
+  readonly #lights: GrowingBuffer;
 
   constructor(device: Device) {
     const { gpu } = device;
     this.device = device;
-    this.#module = gpu.createShaderModule({ label: 'mesh', code: MESH_SHADER });
-    const both = GPUShaderStage.VERTEX | GPUShaderStage.FRAGMENT;
-    this.#frameLayout = gpu.createBindGroupLayout({
-      label: 'frame',
-      entries: [
-        { binding: 0, visibility: both, buffer: {} },
-        { binding: 1, visibility: GPUShaderStage.VERTEX, buffer: { type: 'read-only-storage' } },
-        { binding: 2, visibility: GPUShaderStage.FRAGMENT, buffer: { type: 'read-only-storage' } },
-        { binding: 3, visibility: GPUShaderStage.FRAGMENT, texture: { sampleType: 'depth' } },
-        { binding: 4, visibility: GPUShaderStage.FRAGMENT, sampler: { type: 'comparison' } },
-      ],
-    });
-    this.#layout = gpu.createPipelineLayout({
-      bindGroupLayouts: [this.#frameLayout, materialLayout(device)],
-    });
+    this.#pipelines = new MeshPipelines(device);
     this.#comparison = gpu.createSampler({
       compare: 'greater-equal',
       magFilter: 'linear',
@@ -102,8 +75,8 @@ export class MeshRenderer {
     const uniform = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
     this.#frame = device.createBuffer(FRAME_BYTES, uniform, 'frame');
     this.#shadowFrame = device.createBuffer(FRAME_BYTES, uniform, 'shadow frame');
-    this.#draws = this.#storage(1024, 'draws');
-    this.#lights = this.#storage(1024, 'lights');
+    this.#draws = new GrowingBuffer(device, 'draws');
+    this.#lights = new GrowingBuffer(device, 'lights');
   }
 
   /**
@@ -152,7 +125,7 @@ export class MeshRenderer {
     };
     if (setup.prepassed) for (const index of solid) this.#drawItem(pass, model, index, 'prepass', setup);
     for (const index of solid) this.#drawItem(pass, model, index, 'color', setup);
-    pass.setPipeline(this.#backgroundPipeline(target.samples));
+    pass.setPipeline(this.#pipelines.background(target.samples));
     pass.draw(3);
     for (const index of blended) this.#drawItem(pass, model, index, 'color', setup);
     pass.end();
@@ -228,10 +201,6 @@ export class MeshRenderer {
     this.#noShadow.destroy();
   }
 
-  #storage(bytes: number, label: string): DeviceBuffer {
-    return this.device.createBuffer(bytes, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST, label);
-  }
-
   #writeFrame(
     model: SceneModel,
     view: View,
@@ -239,55 +208,16 @@ export class MeshRenderer {
     shadow: ShadowMap | undefined,
     { background }: DrawOptions,
   ): void {
-    const { queue } = this.device.gpu;
     const origin = positionOf(view);
-    const records = model.drawRecords(origin);
-    if (records.byteLength > this.#draws.bytes) {
-      this.#draws.destroy();
-      this.#draws = this.#storage(records.byteLength, 'draws');
-    }
-    queue.writeBuffer(this.#draws.gpu, 0, records);
-
-    const frame = new ArrayBuffer(FRAME_BYTES);
-    const floats = new Float32Array(frame);
-    floats.set(columnMajor(clipMatrix(view)));
-    if (shadow) floats.set(columnMajor(shadow.lookup(origin)), 16);
-    floats.set(rayMatrix(view), 32);
-    floats.set(rig.sky, 44);
-    floats.set(rig.ground, 48);
-    floats.set(background ? [...background, 1] : [0, 0, 0, 0], 52);
-    floats[56] = rig.exposure;
-    new Uint32Array(frame)[57] = rig.lights.length;
-    floats[58] = shadow ? 1 / shadow.size : 0;
-    floats[59] = shadow?.texelMetres ?? 0;
-    queue.writeBuffer(this.#frame.gpu, 0, frame);
-
-    const lights = new ArrayBuffer(Math.max(1, rig.lights.length) * LIGHT_BYTES);
-    rig.lights.forEach((light, i) => {
-      const values = new Float32Array(lights, i * LIGHT_BYTES, LIGHT_BYTES / 4);
-      const integers = new Uint32Array(lights, i * LIGHT_BYTES, LIGHT_BYTES / 4);
-      values.set(light.position.map((value, axis) => value - origin[axis]));
-      values[3] = Number.isFinite(light.range) ? light.range : 1e18;
-      values.set(light.direction, 4);
-      integers[7] = KINDS[light.type];
-      values.set(
-        light.color.map((value) => value * light.intensity),
-        8,
-      );
-      values[11] = Math.cos(light.outerCone);
-      values[12] = Math.cos(light.innerCone);
-      integers[13] = light.castsShadow && light.type === 'directional' ? 1 : 0;
-    });
-    if (lights.byteLength > this.#lights.bytes) {
-      this.#lights.destroy();
-      this.#lights = this.#storage(lights.byteLength, 'lights');
-    }
-    queue.writeBuffer(this.#lights.gpu, 0, lights);
+    this.#draws.write(model.drawRecords(origin));
+    this.#lights.write(lightRecords(rig, origin));
+    const frame = frameUniforms(view, rig, shadow, background);
+    this.device.gpu.queue.writeBuffer(this.#frame.gpu, 0, frame);
   }
 
   #frameGroup(shadow: GPUTexture, frame: DeviceBuffer): GPUBindGroup {
     return this.device.gpu.createBindGroup({
-      layout: this.#frameLayout,
+      layout: this.#pipelines.frameLayout,
       entries: [
         { binding: 0, resource: { buffer: frame.gpu } },
         { binding: 1, resource: { buffer: this.#draws.gpu } },
@@ -307,12 +237,7 @@ export class MeshRenderer {
 
     // Relative to the map's own middle, in a submission of its own: the records are about to be overwritten.
     const { gpu } = this.device;
-    const records = model.drawRecords(shadow.center);
-    if (records.byteLength > this.#draws.bytes) {
-      this.#draws.destroy();
-      this.#draws = this.#storage(records.byteLength, 'draws');
-    }
-    gpu.queue.writeBuffer(this.#draws.gpu, 0, records);
+    this.#draws.write(model.drawRecords(shadow.center));
     gpu.queue.writeBuffer(this.#shadowFrame.gpu, 0, columnMajor(shadow.clip));
     const encoder = gpu.createCommandEncoder({ label: 'shadow map' });
     const pass = encoder.beginRenderPass({
@@ -335,9 +260,15 @@ export class MeshRenderer {
     return shadow;
   }
 
-  #drawItem(pass: GPURenderPassEncoder, model: SceneModel, index: number, kind: Pass, setup: Setup): void {
+  #drawItem(
+    pass: GPURenderPassEncoder,
+    model: SceneModel,
+    index: number,
+    kind: Pass,
+    setup: DrawSetup,
+  ): void {
     const item = model.items[index];
-    pass.setPipeline(this.#pipeline(item, kind, setup, model.isMirrored(item)));
+    pass.setPipeline(this.#pipelines.of(item, kind, setup, model.isMirrored(item)));
     pass.setBindGroup(1, item.materialGroup);
     const locations = needsSurface(item, kind) ? ATTRIBUTE_WIDTHS.length : 1;
     for (let location = 0; location < locations; location++) {
@@ -349,159 +280,6 @@ export class MeshRenderer {
     pass.setIndexBuffer(item.primitive.indices.gpu, 'uint32');
     pass.drawIndexed(item.primitive.indexCount, item.nodes.length, 0, 0, item.firstRecord);
   }
-
-  #pipeline(item: DrawItem, kind: Pass, setup: Setup, mirrored: boolean): GPURenderPipeline {
-    const { material } = item;
-    const culled = setup.culling && !material.doubleSided;
-    const surface = needsSurface(item, kind);
-    const present = item.attributes.map((buffer) => !!buffer);
-    const constants: Record<string, number> = surface
-      ? {
-          hasBaseTexture: +!!material.baseColorTexture,
-          alphaMode: { opaque: 0, mask: 1, blend: 2 }[material.alphaMode],
-        }
-      : {};
-    if (kind === 'color') {
-      const lit = setup.lit && !material.unlit;
-      const [, shine, normal, occlusion, emissive, specular, specularColor] = textureSlots(material).map(
-        (use) => +(lit && !!use),
-      );
-      Object.assign(constants, {
-        hasNormals: +present[1],
-        hasTangents: +present[2],
-        hasNormalTexture: normal,
-        hasShineTexture: shine,
-        hasOcclusionTexture: occlusion,
-        hasEmissiveTexture: emissive,
-        hasSpecularTexture: specular,
-        hasSpecularColorTexture: specularColor,
-        specularGlossiness: +(lit && !!material.specularGlossiness),
-        hasShadow: +(lit && setup.hasShadow),
-        unlit: +!lit,
-      });
-    }
-    const prepassed = kind === 'color' && setup.prepassed;
-    const key = JSON.stringify([
-      kind,
-      present,
-      constants,
-      culled,
-      mirrored,
-      setup.samples,
-      surface,
-      prepassed,
-    ]);
-    let pipeline = this.#pipelines.get(key);
-    if (!pipeline) {
-      pipeline = this.#createPipeline(kind, {
-        surface,
-        present,
-        constants,
-        culled,
-        mirrored,
-        prepassed,
-        samples: setup.samples,
-      });
-      this.#pipelines.set(key, pipeline);
-    }
-    return pipeline;
-  }
-
-  #createPipeline(kind: Pass, variant: Variant): GPURenderPipeline {
-    const { surface, present, constants, culled, mirrored, prepassed, samples } = variant;
-    const blend: GPUBlendState = {
-      color: { srcFactor: 'src-alpha', dstFactor: 'one-minus-src-alpha' },
-      alpha: { srcFactor: 'one', dstFactor: 'one-minus-src-alpha' },
-    };
-    const blended = kind === 'color' && constants.alphaMode === 2;
-    const targets: Record<Pass, GPUColorTargetState[]> = {
-      color: [{ format: COLOR_VIEW_FORMAT, blend: blended ? blend : undefined }],
-      measure: [
-        { format: 'r32sint' },
-        { format: 'rgba16float' },
-        { format: 'rgba16float' },
-        { format: 'r32float' },
-      ],
-      depth: [],
-      prepass: [{ format: COLOR_VIEW_FORMAT, writeMask: 0 }],
-      shadow: [],
-    };
-    const entryPoint = !surface ? 'nothing' : kind === 'color' || kind === 'measure' ? kind : 'cutout';
-    const widths = surface ? ATTRIBUTE_WIDTHS : ATTRIBUTE_WIDTHS.slice(0, 1);
-    return this.device.gpu.createRenderPipeline({
-      label: `mesh ${kind}`,
-      layout: this.#layout,
-      vertex: {
-        module: this.#module,
-        entryPoint: surface ? 'place' : 'placeOnly',
-        buffers: widths.map((width, shaderLocation) => ({
-          arrayStride: present[shaderLocation] ? width * 4 : 0,
-          attributes: [{ shaderLocation, offset: 0, format: width === 3 ? 'float32x3' : 'float32x4' }],
-        })),
-      },
-      fragment:
-        surface || kind === 'prepass'
-          ? { module: this.#module, entryPoint, constants, targets: targets[kind] }
-          : undefined,
-      primitive: { cullMode: culled ? 'back' : 'none', frontFace: mirrored ? 'cw' : 'ccw' },
-      depthStencil: {
-        format: DEPTH_FORMAT,
-        depthWriteEnabled: !blended && !prepassed,
-        depthCompare: prepassed && !blended ? 'equal' : 'greater',
-        // Reversed depth: away from the light is down.
-        depthBias: kind === 'shadow' ? -2 : 0,
-        depthBiasSlopeScale: kind === 'shadow' ? -1.5 : 0,
-      },
-      multisample: { count: samples },
-    });
-  }
-
-  #backgroundPipeline(samples: number): GPURenderPipeline {
-    const key = `background ${samples}`;
-    let pipeline = this.#pipelines.get(key);
-    if (!pipeline) {
-      pipeline = this.device.gpu.createRenderPipeline({
-        label: key,
-        layout: this.device.gpu.createPipelineLayout({ bindGroupLayouts: [this.#frameLayout] }),
-        vertex: { module: this.#module, entryPoint: 'everywhere' },
-        fragment: {
-          module: this.#module,
-          entryPoint: 'background',
-          targets: [{ format: COLOR_VIEW_FORMAT }],
-        },
-        depthStencil: { format: DEPTH_FORMAT, depthWriteEnabled: false, depthCompare: 'equal' },
-        multisample: { count: samples },
-      });
-      this.#pipelines.set(key, pipeline);
-    }
-    return pipeline;
-  }
-}
-
-interface Variant {
-  /** Whether the fragment shader reads the material. */
-  readonly surface: boolean;
-  readonly present: readonly boolean[];
-  readonly constants: Record<string, number>;
-  readonly culled: boolean;
-  readonly mirrored: boolean;
-  /** Depth is there already. */
-  readonly prepassed: boolean;
-  readonly samples: number;
-}
-
-interface Setup {
-  readonly lit: boolean;
-  readonly culling: boolean;
-  readonly samples: 1 | 4;
-  readonly hasShadow: boolean;
-  /** Whether depth is drawn before colour. */
-  readonly prepassed: boolean;
-}
-
-/** Depth alone needs no fragment shader, unless the material has holes. */
-function needsSurface({ material }: DrawItem, kind: Pass): boolean {
-  return kind === 'color' || kind === 'measure' || material.alphaMode === 'mask';
 }
 
 /** Item numbers: solid ones front to back, which spares shading what is hidden; blended ones back to front. */
