@@ -176,10 +176,12 @@ export const hot3dClip = () => {
     [`00000${i}.cameras.json`]: json({ '214-1': camera }),
     [`00000${i}.info.json`]: json({ image_timestamps_ns: { '214-1': i * 33e6 } }),
   });
+  const T_world_from_object = camera.T_world_from_camera;
   const mano_pose = { thetas: Array(15).fill(0), wrist_xform: [0, 0, 0, 0, 0, 1] };
   return tar({
     ...frame(0),
     '000000.hands.json': json({ right: { mano_pose } }),
+    '000000.objects.json': json({ 7: [{ object_bop_id: 7, T_world_from_object }] }),
     ...frame(1),
     '__hand_shapes.json__': json({ mano: Array(10).fill(0) }),
   });

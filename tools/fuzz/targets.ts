@@ -40,6 +40,7 @@ import {
   openNpz,
   readAriaPath,
   readHot3dHands,
+  readHot3dObjects,
   readHot3dPath,
   recordingKind,
 } from '@dwm/renderer/recordings';
@@ -680,7 +681,11 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   },
   'hot3d-clip': {
     samples: async () => [made.hot3dClip()],
-    read: async (bytes) => importHot3dClip({ name: NAME, bytes }, await mano(), PINHOLE),
+    async read(bytes) {
+      const file = { name: NAME, bytes };
+      importHot3dClip(file, await mano(), PINHOLE);
+      readHot3dObjects(file);
+    },
   },
   'lerobot-info': lerobot('meta/info.json', true),
   'lerobot-episodes': lerobot('meta/episodes/chunk-000/file-000.parquet'),

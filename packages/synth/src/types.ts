@@ -119,6 +119,12 @@ export interface SimulatedClip {
   readonly fixedCamera: boolean;
 }
 
+/** What of a clip is drawn: simulated, or recorded. */
+export type DrawnClip = Pick<
+  SimulatedClip,
+  'seed' | 'scene' | 'lights' | 'moving' | 'trajectory' | 'acting' | 'forearms'
+>;
+
 /** Why a clip is thrown away. */
 export type Rejection =
   | 'interpenetration'

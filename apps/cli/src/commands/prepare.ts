@@ -9,12 +9,14 @@ import { readNamedPrompt } from '../generate/inputs.ts';
 import { recordMetadata } from '../generate/outputs.ts';
 import { interruptible } from '../interrupt.ts';
 import { planClip } from '../prepare/clip-plan.ts';
+import { drawClip, drawnFile } from '../prepare/drawn.ts';
 import type { Flags, Given } from '../prepare/flags.ts';
 import { type HandClip, handsOf } from '../prepare/hands.ts';
 import { readPlaced } from '../prepare/read-placed.ts';
 import { checkStands, sceneBeside, sceneReader } from '../prepare/scene.ts';
-import { type ClipSource, clipSource } from '../prepare/source.ts';
+import { type ClipSource, clipSource, nameOf } from '../prepare/source.ts';
 import { writeSample } from '../prepare/write-sample.ts';
+import { handCounts } from '../render/clips.ts';
 import type { Placement } from '../render/fixed-camera.ts';
 import { addClipOptions, addHandOptions, checkName, ignoreDistortionOption } from '../render/options.ts';
 import { sayIfOdd } from '../render/outputs.ts';
@@ -42,9 +44,17 @@ export function addPrepare(program: Command): void {
       '--from <files...>',
       'a recording of the hands (what dwm trajectory import takes), with the video beside it; or the folder of a LeRobot data set',
     )
+    .option(
+      '--objects <dir>',
+      "models of a clip of HOT3D-Clips (obj_NNNNNN.glb): all three videos are drawn, the scene's, the hands', and both as they were",
+    )
     .option('--episode <n>', 'of a LeRobot data set; 0 by default', integer(0))
     .option('--camera <feature>', 'of a LeRobot data set with several, e.g. observation.images.top')
-    .option('--focal <pixels>', "of the video's camera, to find hands; else 60 degrees across", real(1))
+    .option(
+      '--focal <pixels>',
+      "of the video's camera, to find hands; else 60 degrees across; with --objects of what is drawn, 300 by default",
+      real(1),
+    )
     .option('--out <dir>', `folder of samples; a line is added to its dataset.txt (default: ${DEFAULT_OUT})`)
     .option(
       '--data-root <dir>',
@@ -66,10 +76,12 @@ export function addPrepare(program: Command): void {
     )
     .action(async (argument: string | undefined, given: Given) => {
       const reporter = createReporter(program.opts().json === true);
-      const source = await clipSource(argument ?? given.inputVideo, given, reporter);
+      const video = argument ?? given.inputVideo;
       const out = given.out ?? (given.dataRoot ? join(given.dataRoot, 'custom_inputs') : DEFAULT_OUT);
       const flags: Flags = { ...given, out };
-      const name = checkName(flags.name ?? source.name);
+      const source = given.objects === undefined ? await clipSource(video, given, reporter) : undefined;
+      const recording = source ? '' : drawnFile(video, flags);
+      const name = checkName(flags.name ?? source?.name ?? nameOf(recording));
       const list = flags.dataRoot === undefined ? undefined : ownList(flags.dataRoot, out, name);
       if (flags.skipExisting && (await exists(join(out, 'videos', `${name}.mp4`)))) {
         reporter.result({ video: join(out, 'videos', `${name}.mp4`) }, `${name} is there already`);
@@ -77,7 +89,9 @@ export function addPrepare(program: Command): void {
       }
       await interruptible((signal) =>
         withOutput(out, { name }, async () => {
-          const { files, ...how } = await prepare(source, name, flags, reporter, signal);
+          const { files, ...how } = source
+            ? await prepare(source, name, flags, reporter, signal)
+            : await prepareDrawn(recording, name, flags, reporter, signal);
           if (list) await writeFileAtomic(list.path, `${list.line}\n`);
           const paths = { ...files, ...(list && { list: list.path }) };
           reporter.result({ ...paths, ...how }, Object.values(paths).join('\n'));
@@ -98,8 +112,6 @@ function ownList(dataRoot: string, out: string, name: string): { path: string; l
 
 /** @throws InvalidArgumentError for flags that contradict each other, or what the source has. */
 function checkFlags(flags: Flags, recorded: ClipSource['recorded']): void {
-  if (flags.prompt !== undefined && flags.promptFile !== undefined)
-    throw new InvalidArgumentError('prompt', 'expected one kind of prompt, got --prompt and --prompt-file');
   if (recorded && flags.hands !== undefined)
     throw new InvalidArgumentError('hands', `is one too many: ${recorded.file} has the hands`);
   if (recorded && flags.focal !== undefined)
@@ -112,8 +124,41 @@ function checkFlags(flags: Flags, recorded: ClipSource['recorded']): void {
 /** What was written, and how. */
 interface Prepared {
   readonly files: Readonly<Record<string, string>>;
-  readonly resize: Placement['mode'];
+  readonly resize?: Placement['mode'];
   readonly framesWithHands?: HandClip['counts'];
+}
+
+async function promptOf({ prompt, promptFile }: Flags): Promise<string | undefined> {
+  if (prompt !== undefined && promptFile !== undefined)
+    throw new InvalidArgumentError('prompt', 'expected one kind of prompt, got --prompt and --prompt-file');
+  return promptFile ? readNamedPrompt(promptFile) : prompt;
+}
+
+/** A sample that is drawn whole, of a recording of hands and of what they move. */
+async function prepareDrawn(
+  recording: string,
+  stem: string,
+  flags: Flags,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<Prepared> {
+  const { out, fps, frames, width, height, objects = '' } = flags;
+  const prompt = await promptOf(flags);
+  sayIfOdd(flags, reporter);
+  const drawn = await drawClip(recording, { ...flags, objects }, reporter, signal);
+  const counts = handCounts(drawn.trajectory);
+  const { interaction: clip, staticVideo: still, handVideo } = drawn;
+  const files = await writeSample(
+    out,
+    stem,
+    { clip, still, hands: { clip: handVideo, counts }, prompt },
+    reporter,
+  );
+  await recordMetadata(join(out, 'metadata.json'), files.video, {
+    ...{ from: recording, objects, startFrame: flags.startFrame, sourceFrames: drawn.picked },
+    ...{ fps, frames, width, height, framesWithHands: counts },
+  });
+  return { files, framesWithHands: counts };
 }
 
 async function prepare(
@@ -126,7 +171,7 @@ async function prepare(
   const { video, caption, recorded } = source;
   const { out, fps, frames } = flags;
   checkFlags(flags, recorded);
-  const prompt = flags.promptFile ? await readNamedPrompt(flags.promptFile) : (flags.prompt ?? caption);
+  const prompt = (await promptOf(flags)) ?? caption;
   sayIfOdd(flags, reporter);
   const plan = await planClip(source, flags, reporter);
   const { picked, placement } = plan;

@@ -25,24 +25,13 @@ export async function planClip(
   flags: Flags,
   reporter: Reporter,
 ): Promise<ClipPlan> {
-  const { fps, frames } = flags;
   const info = await videoInfo(video);
   sayPixels(video, info, reporter);
   const [begin, end] = framesOfPart(video, info, part);
-  const timestamps = info.timestamps.slice(begin + flags.startFrame, end);
-  if (timestamps.length === 0)
-    throw new InvalidArgumentError('start-frame', `${video} has ${end - begin} frames, expected less`);
+  const timestamps = info.timestamps.slice(begin, end);
   const lastDuration = end < info.frames ? info.timestamps[end] - timestamps.at(-1)! : info.lastDuration;
-  const picked = framesAtRate(timestamps, lastDuration, fps, frames).map(
-    (index) => index + begin + flags.startFrame,
-  );
+  const picked = pickFrames(video, timestamps, lastDuration, flags, reporter).map((index) => index + begin);
   const placement = placementOf(info, flags, flags.resize);
-  const filled = ticksFilled(timestamps, lastDuration, fps);
-  if (filled < frames) {
-    reporter.warn(
-      `${video} fills ${filled} of ${frames} frames at ${fps} a second; its frame ${picked.at(-1)} is repeated for the rest (--frames ${filled} ends with it)`,
-    );
-  }
   return {
     video,
     source: info,
@@ -51,6 +40,29 @@ export async function planClip(
     times: picked.map((index) => info.timestamps[index] - info.timestamps[begin]),
     placement,
   };
+}
+
+/**
+ * Frames of a video, or of another recording, that the clip is made of, by their number.
+ * @throws InvalidArgumentError where none is left.
+ */
+export function pickFrames(
+  file: string,
+  seconds: readonly number[],
+  lastDuration: number,
+  { fps, frames, startFrame }: Pick<Flags, 'fps' | 'frames' | 'startFrame'>,
+  reporter: Reporter,
+): number[] {
+  const timestamps = seconds.slice(startFrame);
+  if (timestamps.length === 0)
+    throw new InvalidArgumentError('start-frame', `${file} has ${seconds.length} frames, expected less`);
+  const picked = framesAtRate(timestamps, lastDuration, fps, frames).map((index) => index + startFrame);
+  const filled = ticksFilled(timestamps, lastDuration, fps);
+  if (filled < frames)
+    reporter.warn(
+      `${file} fills ${filled} of ${frames} frames at ${fps} a second; its frame ${picked.at(-1)} is repeated for the rest (--frames ${filled} ends with it)`,
+    );
+  return picked;
 }
 
 /** The frames of a part of the video: the first, and the first after it. @throws InvalidFileError where none is. */

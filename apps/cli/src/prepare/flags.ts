@@ -7,6 +7,8 @@ import type { SourceFlags } from './source.ts';
 export interface Given extends ClipFlags, SourceFlags {
   inputVideo?: string;
   hands?: string;
+  /** Folder of HOT3D's object models. */
+  objects?: string;
   static?: string;
   focal?: number;
   out?: string;

@@ -30,7 +30,8 @@ export interface ClipSource {
   readonly recorded?: { readonly file: string; readonly trajectory: Trajectory };
 }
 
-const nameOf = (path: string) => basename(path, extname(path));
+/** What a file's clip is called. */
+export const nameOf = (path: string) => basename(path, extname(path));
 
 /** @throws InvalidArgumentError where there is no video; what the readers throw. */
 export async function clipSource(

@@ -17,6 +17,7 @@ import type { HandSide } from '../mano/pose.ts';
 import { Field, type TextFile } from '../trajectory/fields.ts';
 import { type HandPose, SIDES, type Trajectory, type TrajectoryFrame } from '../trajectory/types.ts';
 import { landmarksToJoints } from './hand-ik.ts';
+import { upright } from './upright.ts';
 
 const FPS = 30;
 
@@ -76,22 +77,16 @@ export function egoexoKind(root: unknown): 'egoexo-hands' | 'egoexo-camera' | un
 }
 
 function frameNumbers(root: Field): number[] {
-  const keys = Object.keys(objectOf(root));
+  const keys = Object.keys(root.object());
   const wrong = keys.find((key) => !/^\d{1,9}$/.test(key));
   if (wrong !== undefined) throw root.get(wrong).error('a frame number as the name');
   return keys.map(Number).sort((a, b) => a - b);
 }
 
-function objectOf(field: Field): object {
-  const { value } = field;
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw field.error('an object');
-  return value;
-}
-
 /** The camera on the head; the others, on stands, have one pose for all frames. */
 function readCamera(file: TextFile) {
   const root = Field.parse(file);
-  const name = Object.keys(objectOf(root)).find((key) => /^aria/i.test(key));
+  const name = Object.keys(root.object()).find((key) => /^aria/i.test(key));
   if (name === undefined) throw root.error('a camera "aria…"');
   const camera = root.get(name);
   const rows = camera
@@ -102,7 +97,7 @@ function readCamera(file: TextFile) {
   if (!(fx > 0 && fy > 0 && cx > 0 && cy > 0))
     throw camera.get('camera_intrinsics').error('focal lengths and a middle above zero');
   const extrinsics = camera.get('camera_extrinsics');
-  objectOf(extrinsics);
+  extrinsics.object();
   // The middle of the first pixel is 0 there; half a pixel further on, and twice as far the picture ends.
   const [width, height] = [Math.round(2 * cy + 1), Math.round(2 * cx + 1)];
   if (width > 65536 || height > 65536)
@@ -116,16 +111,6 @@ function worldFromCamera(field: Field): Float64Array {
   const { matrix } = inverted(worldToCamera('opencv', [...rows, 0, 0, 0, 1]));
   if (!matrix.every(Number.isFinite)) throw field.error('the rotation and translation of a camera');
   return matrix;
-}
-
-/** The camera turned by a quarter, so that its picture is turned clockwise. */
-function upright(matrix: Float64Array): Float64Array {
-  const turned = matrix.slice();
-  for (let row = 0; row < 3; row++) {
-    turned[4 * row] = -matrix[4 * row + 1];
-    turned[4 * row + 1] = matrix[4 * row];
-  }
-  return turned;
 }
 
 function readHand(points: Field, side: HandSide, rest: ArrayLike<number>): HandPose | null {

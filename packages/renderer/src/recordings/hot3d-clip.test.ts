@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { fromFieldOfView, placement } from '../camera/index.ts';
 import type { ManoModel } from '../mano/model.ts';
 import { tar } from '../trajectory/testing.ts';
-import { importHot3dClip } from './hot3d-clip.ts';
+import { importHot3dClip, readHot3dObjects } from './hot3d-clip.ts';
 import { recordingKind } from './kinds.ts';
 
 /** Components of 2 each. */
@@ -41,8 +41,12 @@ test('cameras, times and hands of a clip; frames of a test clip have no hands', 
   const { fps, frames } = importHot3dClip({ name, bytes }, model, pinhole);
   expect(fps).toBeCloseTo(1 / 0.033, 9);
   expect(frames.map(({ camera }) => placement(camera).position[0])).toEqual([0, 1]);
-  // OpenCV's y and z point the other way.
-  expect([frames[0].camera.matrix[5], frames[0].camera.matrix[10]]).toEqual([-1, -1]);
+  // World x is right in the sensor's picture, and down in the one that is turned clockwise.
+  const { matrix } = frames[0].camera;
+  expect([0, 1].map((column) => [0, 4, 8].map((row) => matrix[row + column] + 0))).toEqual([
+    [0, -1, 0],
+    [-1, 0, 0],
+  ]);
   expect(frames[1].hands).toEqual({ left: null, right: null });
   const { left, right } = frames[0].hands;
   expect(right!.mano).toMatchObject({ orient: [0.1, 0.2, 0.3], transl: [1, 2, 3], flat: false });
@@ -64,6 +68,36 @@ test.each<[string, Record<string, Uint8Array>, RegExp]>([
   ],
 ])('%s is refused', (_, changes, message) => {
   expect(() => importHot3dClip(clip(changes), model, pinhole)).toThrow(message);
+});
+
+const instance = (object_bop_id: unknown, x: number) => ({
+  object_bop_id,
+  T_world_from_object: { quaternion_wxyz: [1, 0, 0, 0], translation_xyz: [x, 0, 0] },
+  masks_modal: {},
+});
+
+test('objects of a clip: two of a kind, and one that is not there at first', () => {
+  const { up, objects } = readHot3dObjects(
+    clip({
+      '000000.objects.json': json({ a: [instance(3, 1), instance(3, 2)] }),
+      '000001.objects.json': json({ a: [instance('3', 3), instance(3, 2)], b: [instance(12, 5)] }),
+    }),
+  );
+  expect(up).toBe('z');
+  expect(objects.map(({ id, worlds }) => [id, ...worlds.map((world) => world && world[3])])).toEqual([
+    [3, 1, 3],
+    [3, 2, 2],
+    [12, null, 5],
+  ]);
+});
+
+test.each<[string, object, RegExp]>([
+  ['no object', {}, /clip-000001\.tar: has no objects in any NNNNNN\.objects\.json/],
+  ['no list', { a: {} }, /000000\.objects\.json\.a: .*expected an array/],
+  ['an id that is a path', { a: [instance('../1', 0)] }, /object_bop_id: "\.\.\/1", expected the number/],
+  ['no place', { a: [{ object_bop_id: 1 }] }, /a\[0\]\.T_world_from_object: missing/],
+])('objects with %s are refused', (_, objects, message) => {
+  expect(() => readHot3dObjects(clip({ '000000.objects.json': json(objects) }))).toThrow(message);
 });
 
 test('a tar that is cut off, or of something else, is refused', () => {

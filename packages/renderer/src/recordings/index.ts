@@ -15,7 +15,7 @@ export { importEgoexo } from './egoexo.ts';
 export { type HamerOptions, importHamer } from './hamer.ts';
 export { LANDMARK_JOINTS, landmarksToJoints } from './hand-ik.ts';
 export { hot3dTrajectory, readHot3dHands, type TimedHands } from './hot3d.ts';
-export { importHot3dClip } from './hot3d-clip.ts';
+export { type Hot3dObject, importHot3dClip, readHot3dObjects } from './hot3d-clip.ts';
 export {
   RECORDING_FORMATS,
   type RecordingFormat,

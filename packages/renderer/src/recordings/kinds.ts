@@ -4,9 +4,9 @@
  */
 import { isColmapCameras, isColmapImages } from './colmap-binary.ts';
 import { egoexoKind } from './egoexo.ts';
-import { isTar } from './hot3d-clip.ts';
 import { manoNpzKind } from './mano-npz.ts';
 import { isMediapipeResult } from './mediapipe.ts';
+import { isTar } from './tar.ts';
 
 /** A kind of recorded file, as its content tells it. */
 export type RecordingKind =

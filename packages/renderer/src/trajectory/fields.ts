@@ -48,10 +48,16 @@ export class Field {
   }
 
   get(key: string): Field {
+    const values = this.object();
+    const value = Object.hasOwn(values, key) ? values[key] : undefined;
+    return new Field(this.file, this.path ? `${this.path}.${key}` : key, value);
+  }
+
+  /** Names and values. */
+  object(): Readonly<Record<string, unknown>> {
     if (typeof this.value !== 'object' || this.value === null || Array.isArray(this.value))
       throw this.error('an object');
-    const value = Object.hasOwn(this.value, key) ? (this.value as Record<string, unknown>)[key] : undefined;
-    return new Field(this.file, this.path ? `${this.path}.${key}` : key, value);
+    return this.value as Record<string, unknown>;
   }
 
   /** @param count exact length, where there is one. */

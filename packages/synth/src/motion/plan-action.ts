@@ -117,7 +117,10 @@ export function handFrames(
 }
 
 /** The arms of whoever lives in the world, behind the hands of any trajectory. */
-export function forearmsFor(world: World, { frames }: Trajectory): Plan['forearms'] {
+export function forearmsFor(
+  world: Pick<World, 'seed' | 'eye' | 'focus'>,
+  { frames }: Trajectory,
+): Plan['forearms'] {
   const person = Random.fork(world.seed, 'person');
   const skin = skinColor(person);
   // Nothing that a model is given tells the sleeve, so it is muted and always there.

@@ -1,12 +1,12 @@
 /**
- * A simulated clip as one scene to draw and its poses: the room, and for every hand that acts a skinned hand with a
+ * A clip as one scene to draw and its poses: the room, and for every hand that acts a skinned hand with a
  * forearm. The static and the interaction video are two sets of poses of the same scene, so what does not move is
  * the same in both to the bit.
  */
 import { SIDES } from '@dwm/renderer';
 import { combineScenes, matrices, type Scene, type ScenePose } from '@dwm/renderer/scene';
 import { armMatrices, forearmScene, handScene } from '../hands/index.ts';
-import type { SimulatedClip } from '../types.ts';
+import type { DrawnClip } from '../types.ts';
 
 const { compose, invertAffine, multiply } = matrices;
 type Matrix = matrices.Matrix;
@@ -29,7 +29,7 @@ function jointMatrices(joints: ArrayLike<number>): Matrix[] {
   });
 }
 
-export function clipScene(clip: SimulatedClip): ClipScene {
+export function clipScene(clip: DrawnClip): ClipScene {
   const { scene: room, acting, forearms } = clip;
   const sides = SIDES.filter((side) => acting.frames.some(({ hands }) => hands[side]));
   const scenes = [{ scene: room, name: 'room' }];

@@ -17,7 +17,7 @@ import {
 } from '@dwm/renderer';
 import { worldBounds } from '@dwm/renderer/scene';
 import { handScene } from '../hands/index.ts';
-import type { SimulatedClip } from '../types.ts';
+import type { DrawnClip } from '../types.ts';
 import { clipScene } from './clip-scene.ts';
 
 /** The three videos of a clip. */
@@ -34,7 +34,7 @@ export interface ClipPasses {
 const isThumbnail = (width: number): boolean => width <= 200;
 const shadowTexels = (width: number): number => (isThumbnail(width) ? 1024 : 2048);
 
-/** Draws a simulated clip three times: static, hands, interaction. */
+/** Draws a clip three times: static, hands, interaction. */
 export class PassRenderer {
   readonly #device: Device;
   readonly #decodeImage: DecodeImage | undefined;
@@ -53,7 +53,7 @@ export class PassRenderer {
   }
 
   /** @throws OutOfMemoryError, and InvalidFileError for a damaged picture of the scene. */
-  async render(clip: SimulatedClip): Promise<ClipPasses> {
+  async render(clip: DrawnClip): Promise<ClipPasses> {
     const device = this.#device;
     const { frames, fps } = clip.trajectory;
     const { width, height } = frames[0].intrinsics;
