@@ -5,9 +5,10 @@ import { onceEach } from '../pipeline/once-each.ts';
 import type { Generated, GenerateOptions } from '../pipeline/options.ts';
 import { settle } from '../pipeline/settle.ts';
 import { atSize } from '../video/at-size.ts';
+import { requireNoGuidance } from './errors.ts';
 import type { LiveModel } from './model.ts';
 import { playVideos } from './play.ts';
-import { DwmStream, requireNoGuidance } from './stream.ts';
+import { DwmStream } from './stream.ts';
 
 /** What a live run has no use for; see `GenerateOptions`. */
 const NOT_LIVE = ['condition', 'denoised', 'draws', 'exact', 'firstBlockCache', 'teaCache'] as const;

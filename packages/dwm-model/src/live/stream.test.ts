@@ -9,8 +9,9 @@ import { normals } from '../pipeline/noise.ts';
 import { DwmPipeline } from '../pipeline/pipeline.ts';
 import { readModelShapes } from '../pipeline/plan-model.ts';
 import type { Video } from '../video/video.ts';
+import { LiveBusyError, LiveStoppedError, NotCausalError } from './errors.ts';
 import { planLive } from './plan-live.ts';
-import { DwmStream, LiveBusyError, LiveStoppedError, NotCausalError } from './stream.ts';
+import { DwmStream } from './stream.ts';
 
 const golden = join(import.meta.dirname, '../../tests/golden/pipeline_e2e');
 const CONFIG = 'transformer/config.json';

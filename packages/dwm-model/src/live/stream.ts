@@ -3,7 +3,7 @@
  * Each block of frames is made from the scene, the hands, and what the model remembers of the blocks before, so that
  * time and memory of a block are the same however long the run.
  */
-import { DwmError, InvalidArgumentError, parameter } from '@dwm/core-tensor';
+import { InvalidArgumentError, parameter } from '@dwm/core-tensor';
 import { checkSize } from '../pipeline/check-run.ts';
 import { requireFiniteTensor } from '../pipeline/finite.ts';
 import { normals, STREAMS } from '../pipeline/noise.ts';
@@ -13,7 +13,9 @@ import type { CausalMemory } from '../transformer/index.ts';
 import type { ClipStream } from '../vae/clip-stream.ts';
 import { checkVideo, type Video } from '../video/video.ts';
 import { type BlockCost, LiveEngine, type Scenery } from './engine.ts';
+import { IN_FLIGHT, LiveBusyError, LiveStoppedError, NotCausalError, requireNoGuidance } from './errors.ts';
 import type { LiveModel } from './model.ts';
+import { freeScenery, lastFrame, sceneAtRest, sceneryOf } from './scenery.ts';
 
 /** What a run begins with. */
 export interface LiveStart {
@@ -43,48 +45,8 @@ export interface LiveChunk {
   readonly static?: Video;
 }
 
-/** Blocks that may be under way. */
-const IN_FLIGHT = 2;
 /** Noise streams of a block: that it begins with, and one for each step. */
 const DRAWS = 1024;
-
-/** A model was asked for what it has not learnt: to look back only. */
-export class NotCausalError extends DwmError {
-  /** @param model its folder, or family. */
-  constructor(model: string) {
-    super(
-      'not-causal',
-      `${model}: looks both ways, so it makes whole clips only (dwm generate); a live one has "causal" in transformer/config.json, as training.mode causal writes it`,
-      { missing: 'transformer/config.json: causal' },
-    );
-  }
-}
-
-/** More blocks were pushed than may be under way. */
-export class LiveBusyError extends DwmError {
-  constructor() {
-    super('live-busy', `${IN_FLIGHT} blocks are under way; await \`ready\` before the next push`, {
-      inFlight: IN_FLIGHT,
-    });
-  }
-}
-
-/** @throws InvalidArgumentError where there would be guidance. */
-export function requireNoGuidance(guidanceScale: number): void {
-  if (guidanceScale <= 1) return;
-  throw new InvalidArgumentError(
-    'guidanceScale',
-    `a live run has no guidance, but this is ${guidanceScale}; pass 1, for a model that was trained to go without`,
-  );
-}
-
-/** A push failed, so that blocks after it have nothing to follow. */
-export class LiveStoppedError extends DwmError {
-  constructor(cause: unknown) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    super('live-stopped', `the run stopped: ${why}; reset it to begin again`, {}, { cause });
-  }
-}
 
 /** What a run goes on from. */
 interface State {
@@ -403,43 +365,3 @@ async function textOf(
 }
 
 const destroyed = () => new LiveStoppedError(new Error('it was destroyed'));
-
-const lastFrame = ({ data, height, width }: Video): Video => ({
-  ...{ frames: 1, height, width },
-  data: data.slice(-height * width * 3),
-});
-
-function freeScenery({ latents, own, decoded }: Scenery): void {
-  for (const tensor of [latents, own, decoded]) tensor?.destroy();
-}
-
-/** The last frame of `video` as a scene that stands: both clips begin anew with it, as if it had always been there. */
-async function sceneAtRest(
-  engine: LiveEngine,
-  scene: ClipStream,
-  sceneDecoder: ClipStream,
-  video: Video,
-): Promise<Scenery> {
-  for (const clip of [scene, sceneDecoder]) clip.reset();
-  return sceneryOf(engine, scene, sceneDecoder, lastFrame(video));
-}
-
-async function sceneryOf(
-  engine: LiveEngine,
-  scene: ClipStream,
-  sceneDecoder: ClipStream,
-  frames: Video,
-): Promise<Scenery> {
-  const made = new Scratch();
-  try {
-    const own = made.keep(await engine.up(frames));
-    const moments = await scene.push(own);
-    const shown = moments.shape[1];
-    const latents = made.keep(await engine.staticLatents(moments).finally(() => moments.destroy()));
-    if (!engine.settings.composite) return { latents: made.give(latents) };
-    const decoded = await sceneDecoder.push(await engine.plain(latents, shown));
-    return { latents: made.give(latents), own: made.give(own), decoded };
-  } finally {
-    made.destroy();
-  }
-}
