@@ -15,6 +15,7 @@ import { Status } from './run/status.tsx';
 import { BesideButtons, BesidePanes } from './stage/beside.tsx';
 import { createHand } from './stage/hand.ts';
 import { HandPanel } from './stage/hand-panel.tsx';
+import { HowTo } from './stage/how-to.tsx';
 import { Stage } from './stage/stage.tsx';
 import { Working } from './stage/working.tsx';
 import { createBeside } from './state/beside.ts';
@@ -25,10 +26,13 @@ import type { DeviceInfo } from './worker/protocol.ts';
 const TYPED_INTO = 'input:not([type=range], [type=checkbox]), textarea, select';
 
 /** A processor that draws what a graphics processor should is no graphics processor. */
-const runsOn = ({ name, software }: DeviceInfo) =>
-  software
-    ? `It runs in software on the main processor (${name}): this browser offers no graphics processor here, which is slow.`
-    : `It runs on your graphics processor (${name}).`;
+const runsOn = ({ name, software }: DeviceInfo) => {
+  // Some browsers tell no name.
+  const named = name && ` (${name})`;
+  return software
+    ? `It runs in software on the main processor${named}: this browser offers no graphics processor here, which is slow.`
+    : `It runs on your graphics processor${named}.`;
+};
 
 export function App() {
   const session = createSession();
@@ -46,6 +50,7 @@ export function App() {
   });
   const busy = () => session.busy() || session.queue.waiting() > 0;
   const answered = () => !!run.state.generated || beside.any();
+  const plays = () => answered() || !!run.state.preview || given();
   onMount(() => {
     session.start();
     addEventListener('keydown', keys);
@@ -72,20 +77,26 @@ export function App() {
         <p>Drag a hand in a room. A neural network draws what it does.</p>
       </header>
       <main
+        classList={{ compared: beside.any() }}
         aria-busy={busy() && !run.state.progress}
         data-phase={run.state.progress ? 'running' : engine.state.phase}
       >
-        <div class="theatre" classList={{ compared: beside.any() }}>
+        <div class="theatre">
           <Stage session={session} hand={hand} clock={clock} />
           <BesidePanes beside={beside} clock={clock} />
         </div>
-        {/* What there is nothing to use for yet keeps its place. */}
-        <div classList={{ unseen: !answered() && !run.state.preview && !given() }}>
-          <Scrubber clock={clock} frames={frames()} fps={fps()} dropouts={dropouts()} />
+        {/* One place for both, so that nothing moves when there is something to play. */}
+        <div class="under">
+          <div classList={{ unseen: plays() }}>
+            <HowTo session={session} />
+          </div>
+          <div classList={{ unseen: !plays() }}>
+            <Scrubber clock={clock} frames={frames()} fps={fps()} dropouts={dropouts()} />
+          </div>
         </div>
         <Status session={session} />
         <div class="buttons">
-          <Share session={session} />
+          <Share session={session} answered={answered()} />
           <div class="buttons compare" classList={{ unseen: !answered() }}>
             <span class="wide-only">Compare with</span>
             <BesideButtons beside={beside} busy={busy()} />

@@ -21,7 +21,8 @@ import { presetTrajectory } from './scene-editor/presets.ts';
 import { boxGlb } from './testing/box-glb.ts';
 import { fakeCamera } from './testing/fake-camera.ts';
 import { act } from './testing/monkey.ts';
-import { BUILT, type OpenPage, PageServer, type TraceEvent } from './testing/open-page.ts';
+import { BUILT, type OpenPage, PageServer, servePage, type TraceEvent } from './testing/open-page.ts';
+import { noFirefox, noWebKit, startFirefox, startWebKit } from './testing/other-browsers.ts';
 import { generate } from './worker/generate.ts';
 import { loadModel } from './worker/model.ts';
 import type { Settings } from './worker/protocol.ts';
@@ -810,6 +811,51 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       await picture(page, '11-no-webgpu');
       expect(complaints).toEqual([]);
       await without.close();
+    },
+    WHOLE_TEST,
+  );
+});
+
+/** Firefox keeps it from stable releases on Linux; it works there, on any Vulkan driver. */
+const WITH_WEBGPU = { 'dom.webgpu.enabled': true, 'gfx.webgpu.ignore-blocklist': true };
+
+describe.each([
+  ['Firefox', noFirefox(), () => startFirefox({})],
+  ['Firefox with WebGPU switched on', noFirefox(), () => startFirefox(WITH_WEBGPU)],
+  ['WebKitGTK', noWebKit(), startWebKit],
+] as const)('in %s', (name, missing, start) => {
+  test.skipIf(missing !== undefined)(
+    `a link plays where there is WebGPU, else the page says what to do${missing ? `: ${missing}` : ''}`,
+    async () => {
+      const served = await servePage();
+      const browser = await start();
+      try {
+        await browser.open(served.address + (await smallLink()));
+        const able = await browser.run<boolean>('return !!(await navigator.gpu?.requestAdapter())');
+        const seen = await browser.run<{ alert?: string; made: number; recording: number }>(`
+          while (!document.querySelector('[data-made], [role=alert]')) await new Promise((r) => setTimeout(r, 100));
+          const made = document.querySelector('canvas[data-picture=generated]');
+          const recording = document.querySelector('.recording, figure img');
+          await recording.decode();
+          return {
+            alert: document.querySelector('[role=alert]')?.textContent,
+            made: made ? new Set(made.getContext('2d').getImageData(0, 0, made.width, made.height).data).size : 0,
+            recording: recording.naturalWidth,
+          };`);
+        mkdirSync(PICTURES, { recursive: true });
+        await writeFile(join(PICTURES, `14-${name.replaceAll(' ', '-')}.png`), await browser.picture());
+        expect(seen.recording).toBe(96);
+        if (able) {
+          expect(seen.alert).toBe(undefined);
+          expect(seen.made).toBeGreaterThan(10);
+        } else {
+          expect(seen.alert).toMatch(/^This browser (has no WebGPU|finds no graphics processor).*:/);
+          expect(seen.made).toBe(0);
+        }
+      } finally {
+        await browser.close();
+        await served.close();
+      }
     },
     WHOLE_TEST,
   );

@@ -15,7 +15,8 @@ const cardOf = (room: number) =>
   (import.meta.env.PROD && GALLERY.some(({ seed }) => seed === room) ? roomPage(room) : './') +
   location.search;
 
-export function Share(props: { session: Session }) {
+/** @param props.answered there is something to share: the button stands out. */
+export function Share(props: { session: Session; answered: boolean }) {
   const { session } = props;
   const { notice, room, run, tasks } = session;
   const [address, setAddress] = createSignal<string>();
@@ -72,9 +73,12 @@ export function Share(props: { session: Session }) {
   };
   const blocked = () => !!tasks.at('share') || !!tasks.at('stage');
   return (
-    <details class="menu">
+    <details class="menu" classList={{ main: props.answered }}>
       <summary>Share</summary>
       <div class="sheet">
+        <button type="button" disabled={!session.shared()} onClick={() => link().catch(notice.show)}>
+          Link
+        </button>
         <button type="button" disabled={blocked()} onClick={video('mp4', 'video/mp4')}>
           Video (mp4)
         </button>
@@ -96,9 +100,6 @@ export function Share(props: { session: Session }) {
           }
         >
           Motion (json)
-        </button>
-        <button type="button" disabled={!session.shared()} onClick={() => link().catch(notice.show)}>
-          Link
         </button>
       </div>
       <div class="buttons">

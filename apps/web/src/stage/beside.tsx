@@ -4,10 +4,11 @@ import type { Clock } from '../panes/clock.ts';
 import { ASIDES, type Aside, type Beside } from '../state/beside.ts';
 import { Picture } from './picture.tsx';
 
-const BUTTONS: Readonly<Record<Aside, string>> = {
-  truth: 'The simulator (T)',
-  apart: 'A hand that touches nothing',
-  words: 'Other words',
+/** Where there is room for it, and where there is little. */
+const BUTTONS: Readonly<Record<Aside, readonly [long: string, short: string]>> = {
+  truth: ['The simulator (T)', 'Simulator'],
+  apart: ['A hand that touches nothing', 'No touch'],
+  words: ['Other words', 'Words'],
 };
 
 export function BesideButtons(props: { beside: Beside; busy: boolean }) {
@@ -20,7 +21,8 @@ export function BesideButtons(props: { beside: Beside; busy: boolean }) {
           disabled={props.busy || !props.beside.able(aside)}
           onClick={() => props.beside.toggle(aside)}
         >
-          {BUTTONS[aside]}
+          <span class="wide-only">{BUTTONS[aside][0]}</span>
+          <span class="narrow-only">{BUTTONS[aside][1]}</span>
         </button>
       )}
     </For>

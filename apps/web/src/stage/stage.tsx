@@ -179,7 +179,7 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
         </Show>
         <span class="tag">
           <Switch fallback="The room, before the model draws">
-            <Match when={showing() === 'recording'}>A recording of what the model drew</Match>
+            <Match when={showing() === 'recording'}>A recording: 96 × 64 pixels</Match>
             <Match when={showing() === 'answer'}>Drawn by the model: {size(answer())}</Match>
             <Match when={showing() === 'live'}>
               Drawn live by the model: {size(live.state.shown!.clip)}
@@ -246,9 +246,6 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
           </Switch>
         </div>
       </div>
-      <p class="warming">
-        <Show when={tasks.at('under')}>{(task) => task().what}</Show>
-      </p>
     </div>
   );
 }

@@ -55,7 +55,7 @@ export function createRoom(run: Run, model: Model) {
 
   /** The conditioning videos of a motion, in the room that was opened last. */
   async function draw(task: Task, trajectory: Trajectory): Promise<Conditioning> {
-    const what = 'Drawing the scene and the hands …';
+    const what = 'Drawing room and hand …';
     task.say(what);
     return task.call('condition', { trajectory }, ({ done }) => task.say(what, done));
   }

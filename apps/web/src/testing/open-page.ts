@@ -44,6 +44,14 @@ async function buildPage(): Promise<void> {
   }
 }
 
+/** The built page at `address`. */
+export async function servePage(): Promise<FileServer & { readonly address: string }> {
+  built ??= buildPage();
+  await built;
+  const server = await serveFiles({ [PATH]: BUILT });
+  return { ...server, address: server.origin + PATH };
+}
+
 export class PageServer {
   readonly #server: FileServer;
   readonly #browser: Browser;
@@ -55,9 +63,7 @@ export class PageServer {
   }
 
   static async start(options: LaunchOptions = {}): Promise<PageServer> {
-    built ??= buildPage();
-    await built;
-    return new PageServer(await serveFiles({ [PATH]: BUILT }), await launchChromium(options));
+    return new PageServer(await servePage(), await launchChromium(options));
   }
 
   /**
