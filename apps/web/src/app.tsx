@@ -43,7 +43,6 @@ export function App() {
   const [given, setGiven] = createSignal(false);
   const frames = () => room.state.scene?.frames ?? 1;
   const fps = () => room.state.scene?.fps ?? 8;
-  const clock = createClock(frames, fps);
   const dropouts = createMemo(() => {
     const { hands } = room.state;
     return hands ? Array.from({ length: hands.frames }, (_, i) => isEmpty(hands, i)) : [];
@@ -51,6 +50,7 @@ export function App() {
   const busy = () => session.busy() || session.queue.waiting() > 0;
   const answered = () => !!run.state.generated || beside.any();
   const plays = () => answered() || !!run.state.preview || given();
+  const clock = createClock(frames, fps, () => plays() && !session.live.state.moving);
   onMount(() => {
     session.start();
     addEventListener('keydown', keys);

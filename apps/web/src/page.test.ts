@@ -77,7 +77,7 @@ async function dragAlongArrow(page: Page): Promise<void> {
   await page.locator('[data-showing=room] .call').waitFor({ timeout: PATIENCE });
   await page.getByRole('application').scrollIntoViewIfNeeded();
   const middle = async (part: string) => {
-    const { x, y, width, height } = (await page.locator(`.call ${part}`).boundingBox())!;
+    const { x, y, width, height } = (await page.locator(`.call .line ${part}`).boundingBox())!;
     return [x + width / 2, y + height / 2];
   };
   const [[x, y], [toX, toY]] = [await middle('circle'), await middle('.arrow')];
@@ -705,7 +705,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       const pixels = () => pixelsOf(page, 'generated');
       const take = async () => {
         await page.locator('[data-showing=room] .call').waitFor({ timeout: PATIENCE });
-        const { x, y, width, height } = (await page.locator('.call circle').boundingBox())!;
+        const { x, y, width, height } = (await page.locator('.call .line circle').boundingBox())!;
         await page.mouse.move(x + width / 2, y + height / 2);
         await page.mouse.down();
         return (to: number) => page.mouse.move(x + width / 2 + to, y + height / 2 + to, { steps: 4 });

@@ -8,6 +8,7 @@ export function Gallery(props: { session: Session; onOwn: () => void }) {
   const { session } = props;
   const { room } = session;
   const busy = () => session.busy();
+  const atWork = () => session.live.state.moving || !!session.run.state.progress;
   const current = () => {
     const ref = room.state.opening ?? room.state.ref;
     return ref.kind === 'synthetic' ? ref.seed : undefined;
@@ -26,7 +27,7 @@ export function Gallery(props: { session: Session; onOwn: () => void }) {
                 aria-current={seed === current() && !room.state.videos}
                 onClick={() => session.useRoom({ kind: 'synthetic', seed, exact: true })}
               >
-                <Recording seed={seed} label="" />
+                <Recording seed={seed} label="" still={atWork()} />
                 {name}
               </button>
             </li>

@@ -6,10 +6,15 @@ export function Recording(props: {
   label: string;
   class?: string;
   shown?: boolean;
+  /** The device has other things to draw. */
+  still?: boolean;
 }) {
   return (
     <picture>
-      <source media="(prefers-reduced-motion: reduce)" srcset={clipOf(props.seed).still} />
+      <source
+        media={props.still ? 'all' : '(prefers-reduced-motion: reduce)'}
+        srcset={clipOf(props.seed).still}
+      />
       <img
         class={`pixels ${props.class ?? ''}`}
         classList={{ shown: props.shown }}

@@ -13,12 +13,13 @@ export interface Clock {
   rewind(): void;
 }
 
-export function createClock(frames: Accessor<number>, fps: Accessor<number>): Clock {
+/** @param seen something of it is on the screen: else it stands. */
+export function createClock(frames: Accessor<number>, fps: Accessor<number>, seen: Accessor<boolean>): Clock {
   const [frame, setFrame] = createSignal(0);
   const [playing, play] = createSignal(!matchMedia('(prefers-reduced-motion: reduce)').matches);
   const [looping, loop] = createSignal(true);
   createEffect(() => {
-    if (!playing()) return;
+    if (!playing() || !seen()) return;
     const count = frames();
     const timer = setInterval(() => {
       const next = frame() + 1;

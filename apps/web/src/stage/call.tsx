@@ -1,6 +1,6 @@
 /** What to do, drawn where it is done: a ring about the hand, an arrow to where its thing goes, and words. */
 import type { Intrinsics } from '@dwm/renderer';
-import { createMemo, Show } from 'solid-js';
+import { createMemo, For, Show } from 'solid-js';
 import { projected } from '../scene-editor/camera-rig.ts';
 import type { Rigs } from '../scene-editor/controls.ts';
 import { startOf, towards } from '../scene-editor/guide.ts';
@@ -29,19 +29,26 @@ export function Call(props: { rigs: Rigs; lens: Intrinsics; hovered: boolean; he
   return (
     <svg
       class="call"
-      classList={{ hovered: props.hovered || props.held }}
+      classList={{ hovered: props.hovered || props.held, held: props.held }}
       viewBox={`0 0 1000 ${height()}`}
       aria-hidden="true"
     >
       <g transform={`translate(${drawn().from.x} ${drawn().from.y})`}>
-        <circle r={RING} />
-        <Show when={!props.held && drawn().length}>
-          {(length) => (
-            <g transform={`rotate(${drawn().angle})`}>
-              <path class="arrow" d={`M ${RING} 0 h ${length()} m -26 -20 l 26 20 l -26 20`} />
+        {/* A dark edge, so that it is seen on anything: a blurred shadow is slow to draw without a graphics processor. */}
+        <For each={['edge', 'line']}>
+          {(layer) => (
+            <g class={layer}>
+              <circle r={RING} />
+              <Show when={!props.held && drawn().length}>
+                {(length) => (
+                  <g transform={`rotate(${drawn().angle})`}>
+                    <path class="arrow" d={`M ${RING} 0 h ${length()} m -26 -20 l 26 20 l -26 20`} />
+                  </g>
+                )}
+              </Show>
             </g>
           )}
-        </Show>
+        </For>
       </g>
     </svg>
   );

@@ -6,10 +6,13 @@ import type { Session } from '../state/session.ts';
 
 /** Pixels of the picture's longer side; a software device draws a part of them. */
 const LONGEST = { hardware: 1280, software: 480 };
+/** In the corner of what the model draws, as a share of that. */
+const SMALL = 0.4;
 
 /** A run's lens for a picture of the screen's size. */
-export function liveLens(own: Intrinsics, software: boolean): Intrinsics {
-  const scale = (software ? LONGEST.software : LONGEST.hardware) / Math.max(own.width, own.height);
+export function liveLens(own: Intrinsics, software: boolean, small = false): Intrinsics {
+  const longest = (software ? LONGEST.software : LONGEST.hardware) * (small ? SMALL : 1);
+  const scale = longest / Math.max(own.width, own.height);
   const { width, height, ...lens } = enlargedIntrinsics(own, scale);
   return { ...lens, width: Math.round(width), height: Math.round(height) };
 }

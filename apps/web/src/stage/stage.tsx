@@ -50,8 +50,9 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
     const ref = room.state.opening ?? room.state.ref;
     return ref.kind === 'synthetic' ? ref.seed : undefined;
   };
-  const lens = () =>
-    liveLens(room.state.motions!.present.frames[0].intrinsics, engine.state.device?.software ?? true);
+  const ownLens = () => room.state.motions!.present.frames[0].intrinsics;
+  const software = () => engine.state.device?.software ?? true;
+  const lens = () => liveLens(ownLens(), software());
   const able = () =>
     ready() &&
     (queue.waiting() === 0 || live.state.moving) &&
@@ -81,7 +82,7 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
     // Many movements come between two pictures: the newest is drawn.
     asked = requestAnimationFrame(() => {
       asked = 0;
-      draw(hand.frame(lens())).then(
+      draw(hand.frame(liveLens(ownLens(), software(), showing() === 'live'))).then(
         () => setSeen(true),
         (error) => session.notice.show(error),
       );
