@@ -27,7 +27,7 @@ import { Denoiser } from '../pipeline/denoiser.ts';
 import type { CacheKind } from '../pipeline/step-cache.ts';
 import { t5BlockPrefix, t5Parameters, t5Parts } from '../text-encoder/network.ts';
 import type { ClipCodec, VaeEstimate, VaeOptions } from '../vae/index.ts';
-import { videosBeside } from '../video/transfer.ts';
+import { besideStages } from '../video/transfer.ts';
 import { ownBytes, planBlock } from '../weights/block-loop.ts';
 import { specBytes } from '../weights/block-stream.ts';
 import type { QuantizedDtype } from '../weights/quantized.ts';
@@ -354,7 +354,7 @@ function choose(
   const vae = vaeIn(precision);
   const size = { frames: needs.numFrames, height: needs.height, width: needs.width };
   const latent = vae.latentSize(size);
-  const videos = videosBeside(size, needs.composite === true);
+  const others = besideStages(size, latent, needs.composite === true);
   const { network, shapes } = model.stacked();
   const { loras } = needs;
   const staysBeside = loras && (loras.count > 1 || isQuantizedStack(shapes));
@@ -370,18 +370,18 @@ function choose(
   const mergeBytes = loras && !staysBeside ? mergeScratch(stack.block) : 0;
 
   const usual = needs.tiling ?? model.tiling;
-  /** The VAE's own memory, and videos beside it. */
+  /** The VAE's own memory, and what is beside it. */
   const beside = (more: number, { bytes, flops }: VaeEstimate) => ({ bytes: bytes + more, flops });
   const encodePlan = (room: number) =>
     planVae(
-      (tiling) => beside(videos.encode, vae.estimateEncode(size, { tiling, roughly: true })),
+      (tiling) => beside(others.encode, vae.estimateEncode(size, { tiling, roughly: true })),
       usual,
       room,
       refusals,
     );
   const decodePlan = (room: number) =>
     planVae(
-      (tiling) => beside(videos.decode, vae.estimateDecode(latent, { tiling, roughly: true })),
+      (tiling) => beside(others.decode, vae.estimateDecode(latent, { tiling, roughly: true })),
       usual,
       room,
       refusals,
@@ -427,11 +427,11 @@ function choose(
     chosen: string;
   };
   const ways: Way[] = [];
-  if (inBlocks && resident && model.vaeBytes + transformerBytes + videos.denoise + resident.bytes <= budget) {
+  if (inBlocks && resident && model.vaeBytes + transformerBytes + others.denoise + resident.bytes <= budget) {
     ways.push({
       ...{
         choice: ALL_RESIDENT,
-        bytes: videos.denoise + resident.bytes,
+        bytes: others.denoise + resident.bytes,
         planned: inBlocks,
         flops: resident.flops,
         kept: transformerBytes,
@@ -448,7 +448,7 @@ function choose(
       for (const parts of FEED_FORWARD_PARTS) {
         const planned = planBlocks(twoPasses, parts);
         if (!planned) continue;
-        const own = videos.denoise + planned.bytes;
+        const own = others.denoise + planned.bytes;
         const fixed = model.vaeBytes + stack.outerBytes + own;
         const slots = 2 * stack.blockBytes + mergeBytes;
         least = Math.min(least, fixed + slots);

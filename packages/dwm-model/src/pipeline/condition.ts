@@ -29,9 +29,16 @@ export class Conditions implements Conditioning {
     this.text = text;
   }
 
+  /** Frees what sampling alone needs; decoding may need the rest. */
+  endSampling(): void {
+    this.condition.destroy();
+    this.start?.destroy();
+  }
+
   destroy(): void {
-    for (const tensor of [this.condition, this.start, this.staticVideo, this.staticLatents])
-      tensor?.destroy();
+    this.endSampling();
+    this.staticVideo?.destroy();
+    this.staticLatents?.destroy();
   }
 }
 

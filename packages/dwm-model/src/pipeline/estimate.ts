@@ -1,6 +1,6 @@
 /** Device memory of a run before it begins. */
 import type { Plan } from '@dwm/core-tensor';
-import { planTransfer, videosBeside } from '../video/transfer.ts';
+import { besideStages, planTransfer } from '../video/transfer.ts';
 import { checkSize } from './check-run.ts';
 import { planDenoiser } from './create-denoiser.ts';
 import type { GenerateOptions } from './options.ts';
@@ -35,7 +35,7 @@ export function estimate(parts: PipelineParts, options: EstimateOptions): Memory
   const latent = vae.latentSize(size);
   const textLength = textRows(parts, typeof prompt === 'string' ? undefined : prompt.tokens);
   const shape = { latent, textLength, guided: guidanceScale > 1, cache: cacheKind(options) };
-  const videos = videosBeside(size, composite);
+  const others = besideStages(size, latent, composite);
   const { encodeTiling = tiling, decodeTiling = tiling } = memory;
   const resizes = [staticVideo, handVideo].map((clip) => planTransfer(device, clip, size, fit));
   const encode = vae.estimateEncode(size, { tiling: encodeTiling });
@@ -43,9 +43,9 @@ export function estimate(parts: PipelineParts, options: EstimateOptions): Memory
   const decode = vae.estimateDecode(latent, { tiling: decodeTiling });
   const stages = {
     resize: Math.max(...resizes.map(({ bytes }) => bytes)),
-    encode: videos.encode + encode.bytes,
-    denoise: videos.denoise + denoise.bytes,
-    decode: videos.decode + decode.bytes,
+    encode: others.encode + encode.bytes,
+    denoise: others.denoise + denoise.bytes,
+    decode: others.decode + decode.bytes,
   };
   return {
     bytes: device.memory.allocated + Math.max(...Object.values(stages)),

@@ -212,6 +212,7 @@ export class DwmPipeline {
     try {
       const conditions = denoised && !composite ? undefined : own.keep(await this.condition(told));
       const sampled = denoised ? undefined : await sample(this.#parts, conditions!, told);
+      conditions?.endSampling();
       const latents = own.keep(sampled?.latents ?? latentsOn(this.device, denoised!, latent));
       // They come down before the decoding: one that fails may take the device with it.
       const values = denoised ?? ((await latents.read()) as Float32Array);

@@ -8,9 +8,13 @@ import {
   elementCount,
   evaluate,
   InvalidArgumentError,
+  input,
   type Plan,
   parameter,
+  planProgram,
   slice,
+  spec,
+  type Tensor,
 } from '@dwm/core-tensor';
 import type { DeviceVideo, VideoSize } from '../video/video.ts';
 import type { Parameters } from '../weights/parameters.ts';
@@ -88,6 +92,8 @@ interface Box {
   readonly left: number;
   readonly width: number;
 }
+
+const FIRST_PIXEL = { frame: 0, top: 0, height: 1, left: 0, width: 1 };
 
 /** What differs between the two ways. */
 interface Direction {
@@ -282,7 +288,10 @@ export abstract class ClipCodec {
     const making = (height: number, width: number) =>
       made.get(`${height} ${width}`)?.(1) ?? largest((height * width) / (tallest * widest));
     const outBytes = (height: number, width: number) => bytesOf(sized(result, direction.made, height, width));
-    const bytes = Math.ceil(assemblyBytes(rows, columns, direction.resize, outBytes, making));
+    // A tile is read while the program that it goes to is there.
+    const box = boxOf(input('clip', spec(shape)), given, { ...FIRST_PIXEL, frames: shape[1] });
+    const { uniforms } = planProgram({ box }, this.device, 'f32').memory;
+    const bytes = Math.ceil(assemblyBytes(rows, columns, direction.resize, outBytes, making)) + uniforms;
     return { flops, bytes, plans };
   }
 
@@ -346,16 +355,20 @@ export abstract class ClipCodec {
   /** One box of the source, on its own. */
   async #read(source: DeviceTensor, dims: Layout, box: Box): Promise<DeviceTensor> {
     const { shape } = source;
-    const { frame, frames, top, height, left, width } = box;
+    const { frame, frames, height, width } = box;
     if (height === shape[dims.rows] && width === shape[dims.columns]) {
       const one = source.elementCount / shape[1];
       const part = new DeviceTensor(this.device, { shape: [1, frames, ...shape.slice(2)], dtype: 'f32' });
       part.copyFrom(source, { from: frame * one, count: frames * one });
       return part;
     }
-    const strip = slice(slice(parameter(source), 1, frame, frames), dims.rows, top, height);
-    return (await evaluate(this.device, { box: slice(strip, dims.columns, left, width) })).box;
+    return (await evaluate(this.device, { box: boxOf(parameter(source), dims, box) })).box;
   }
+}
+
+function boxOf(clip: Tensor, dims: Layout, { frame, frames, top, height, left, width }: Box): Tensor {
+  const strip = slice(slice(clip, 1, frame, frames), dims.rows, top, height);
+  return slice(strip, dims.columns, left, width);
 }
 
 /** `shape` with a picture of another size. */

@@ -5,7 +5,6 @@
  * A tensor of a clip is [1, frames, …]: what stretches give lies one after the other.
  */
 import {
-  bytesOf,
   type Device,
   DeviceTensor,
   elementCount,
@@ -100,7 +99,7 @@ export class ClipNetwork {
     let frame = 0;
     let written = 0;
     let program: Program<Record<string, TensorSpec>, Record<string, Tensor>> | undefined;
-    let caches: Record<string, DeviceTensor> = {};
+    const caches: Record<string, DeviceTensor> = {};
     const forget = (tensors: object) => {
       for (const tensor of Object.values(tensors)) if (tensor instanceof DeviceTensor) tensor.destroy();
     };
@@ -124,12 +123,7 @@ export class ClipNetwork {
             },
           );
           const { clip, ...next } = program.outputs;
-          forget(caches);
-          caches = {};
-          // A program's outputs are overwritten by its next run, which reads them.
-          if (i < planned.length - 1) {
-            for (const [name, cache] of Object.entries(next)) caches[name] = cache.clone(name);
-          }
+          if (i < planned.length - 1) keepCaches(caches, next);
           out.copyFrom(clip, { to: written, count: clip.elementCount });
           written += clip.elementCount;
           // What is freed now is then free on the device too.
@@ -183,18 +177,14 @@ export class ClipNetwork {
     const nextSpecs = Object.fromEntries(
       Object.entries(next).map(([name, { shape, dtype }]) => [name, { shape, dtype }]),
     );
-    const cacheBytes = Object.values(nextSpecs).reduce(
-      (sum, { shape, dtype }) => sum + elementCount(shape) * bytesOf(dtype),
-      0,
-    );
     planned = {
       plan,
       inputs,
       frames: shape[1],
       outShape: clip.shape,
       caches: nextSpecs,
-      // The caches are copied while the program is there.
-      bytes: ownBytes(plan) + specBytes(inputs) + cacheBytes,
+      // The caches that are kept take the place of those before.
+      bytes: ownBytes(plan) + specBytes({ clip: inputs.clip }) + specBytes(caches ?? nextSpecs),
     };
     this.#plans.set(key, planned);
     return planned;
@@ -208,6 +198,17 @@ export class ClipNetwork {
       `the VAE needs ${neededBytes} bytes beside the ${allocated} in use, but this machine has ${limit}; turn on tiling, or use a smaller size`,
       { neededBytes, allocatedBytes: allocated, limitBytes: limit },
     );
+  }
+}
+
+/** Takes over the caches that a stretch leaves, into those before it: a program's next run overwrites its outputs. */
+export function keepCaches(
+  caches: Record<string, DeviceTensor>,
+  next: Readonly<Record<string, DeviceTensor>>,
+): void {
+  for (const [name, cache] of Object.entries(next)) {
+    if (caches[name]) caches[name].copyFrom(cache);
+    else caches[name] = cache.clone(name);
   }
 }
 

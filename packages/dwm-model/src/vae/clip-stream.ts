@@ -13,7 +13,7 @@ import {
 } from '@dwm/core-tensor';
 import { beforeUse } from '@dwm/core-tensor/tune';
 import { cloneAll } from '../pipeline/scratch.ts';
-import type { ClipNetwork, PlannedStretch } from './clip-network.ts';
+import { type ClipNetwork, keepCaches, type PlannedStretch } from './clip-network.ts';
 
 type Caches = Readonly<Record<string, DeviceTensor>>;
 type StretchProgram = Program<Record<string, TensorSpec>, Record<string, Tensor>>;
@@ -99,10 +99,7 @@ export class ClipStream {
       planned,
       { ...this.#caches, clip: x },
       ({ clip, ...next }) => {
-        for (const [name, cache] of Object.entries(next)) {
-          if (this.#caches[name]) this.#caches[name].copyFrom(cache);
-          else this.#caches[name] = cache.clone(name);
-        }
+        keepCaches(this.#caches, next);
         this.#before = planned;
         return clip.clone('stretch');
       },

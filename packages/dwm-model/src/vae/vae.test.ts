@@ -191,7 +191,7 @@ describe('a call', () => {
     expect(seen.length).toBeGreaterThan(9);
     expect(memory.allocated).toBe(before);
     const used = memory.peak - before;
-    expect(used).toBeGreaterThan(estimate.bytes / 2);
+    expect(used).toBeGreaterThan(0.99 * estimate.bytes);
     expect(used).toBeLessThanOrEqual(estimate.bytes);
     video.destroy();
   });

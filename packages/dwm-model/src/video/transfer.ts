@@ -23,6 +23,7 @@ import {
   trace,
 } from '@dwm/core-tensor';
 import { roundHalfEven } from '../schedulers/timesteps.ts';
+import type { LatentSize } from '../vae/config.ts';
 import type { DeviceVideo, Video, VideoSize } from './video.ts';
 
 /** How a video of another size becomes a run's: stretched, or whole with black bars. */
@@ -107,14 +108,20 @@ export function planTransfer(
   return { bytes: plan.memory.total + whole, plan };
 }
 
-/** Bytes of the videos on the device beside a stage: the static one stays for its compositing. */
-export function videosBeside(
+/**
+ * Bytes on the device beside a stage: the clip that goes in, the posterior of the one before, and the latents as they
+ * are and as the decoder has them. For compositing, the static video and its latents stay.
+ */
+export function besideStages(
   { frames, height, width }: VideoSize,
+  latent: LatentSize,
   composite: boolean,
 ): Record<'encode' | 'denoise' | 'decode', number> {
-  const one = 4 * frames * height * width * 3;
-  const kept = composite ? one : 0;
-  return { encode: kept + one, denoise: kept, decode: 2 * kept };
+  const video = 4 * frames * height * width * 3;
+  const latents = 4 * latent.frames * latent.channels * latent.height * latent.width;
+  const kept = composite ? video : 0;
+  const stays = kept + (composite ? latents : 0);
+  return { encode: kept + video + 2 * latents, denoise: stays, decode: stays + kept + 2 * latents };
 }
 
 /**
