@@ -25,20 +25,24 @@ interface GgmlType {
   readonly floats: BlockForm;
 }
 
-type PerBlock = (block: Uint8Array, at: number, out: Uint8Array, to: number) => void;
-/** Scale, or offset, of group `g` of the block at `at`. */
+/** Of all blocks, in words of 16 bits: every block is some of them, and two bytes go at a time. */
+type Unpack = (blocks: Uint16Array, out: Uint16Array) => void;
+/** Scale, or offset, of group `g` of the block whose bytes begin at `at`. */
 type PerGroup = (block: Uint8Array, at: number, g: number) => number;
 
 const half = (bytes: Uint8Array, at: number) => halfValues()[bytes[at] | (bytes[at + 1] << 8)];
 
-function weightForm(stored: number, made: number, each: PerBlock): BlockForm {
-  return {
-    ...{ stored, made },
-    unpack(blocks, out) {
-      for (let at = 0, to = 0; at < blocks.length; at += stored, to += made) each(blocks, at, out, to);
-    },
-  };
+/** A view of the bytes, or of a copy where they begin at an odd place. */
+function wordsOf(bytes: Uint8Array): Uint16Array {
+  const { buffer, byteOffset, byteLength } = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
+  return new Uint16Array(buffer, byteOffset, byteLength / 2);
 }
+
+const weightForm = (stored: number, made: number, unpack: Unpack): BlockForm => ({
+  ...{ stored, made },
+  unpack: (blocks, out) =>
+    unpack(wordsOf(blocks), new Uint16Array(out.buffer, out.byteOffset, out.byteLength / 2)),
+});
 
 function groupForm(stored: number, groups: number, value: PerGroup): BlockForm {
   return {
@@ -54,72 +58,105 @@ function groupForm(stored: number, groups: number, value: PerGroup): BlockForm {
 
 /** The f16 that a block begins with, as it is. */
 const firstHalf = (stored: number): BlockForm =>
-  weightForm(stored, 2, (blocks, at, out, to) => {
-    out[to] = blocks[at];
-    out[to + 1] = blocks[at + 1];
+  weightForm(stored, 2, (blocks, out) => {
+    for (let at = 0, to = 0; to < out.length; at += stored / 2) out[to++] = blocks[at];
   });
 
-/** Nibbles of 32 elements, the second 16 in the upper halves, as signed pairs of neighbours. */
-function neighbours(blocks: Uint8Array, at: number, out: Uint8Array, to: number): void {
-  for (let i = 0; i < 8; i++) {
-    const [a, b] = [blocks[at + 2 * i], blocks[at + 2 * i + 1]];
-    out[to + i] = ((a & 15) | ((b & 15) << 4)) ^ 0x88;
-    out[to + 8 + i] = ((a >> 4) | (b & 0xf0)) ^ 0x88;
+const LOWER = 0x0f0f;
+
+/** The lower halves of four bytes, side by side, as signed numbers. */
+function pairs(bytes: number): number {
+  const lower = bytes & 0x0f0f0f0f;
+  const paired = lower | (lower >>> 4);
+  return ((paired & 0xff) | ((paired >>> 8) & 0xff00)) ^ 0x8888;
+}
+
+/** Halves of `count` bytes: all lower ones, then all upper ones, as signed pairs of neighbours. */
+function neighbours(blocks: Uint16Array, at: number, out: Uint16Array, to: number, count: number): void {
+  const words = count / 4;
+  for (let i = 0; i < words; i++) {
+    const four = blocks[at + 2 * i] | (blocks[at + 2 * i + 1] << 16);
+    out[to + i] = pairs(four);
+    out[to + words + i] = pairs(four >>> 4);
   }
 }
 
-/** The same with a fifth bit of each in a word before, as bytes less `zero`. */
-const fiveBits =
-  (before: number, zero: number): PerBlock =>
-  (blocks, at, out, to) => {
-    const high = at + before;
-    for (let i = 0; i < 16; i++) {
-      const byte = blocks[high + 4 + i];
-      const bit = (e: number) => ((blocks[high + (e >> 3)] >> (e & 7)) & 1) << 4;
-      out[to + i] = ((byte & 15) | bit(i)) - zero;
-      out[to + 16 + i] = ((byte >> 4) | bit(16 + i)) - zero;
-    }
+const fourBits =
+  (before: number): Unpack =>
+  (blocks, out) => {
+    const from = before / 2;
+    for (let at = from, to = 0; to < out.length; at += from + 8, to += 8) neighbours(blocks, at, out, to, 16);
   };
 
-/** Scale and min of a group, 6 bits each, packed into 12 bytes. */
-function sixBits(q: Uint8Array, at: number, g: number): readonly [scale: number, min: number] {
-  if (g < 4) return [q[at + g] & 63, q[at + g + 4] & 63];
-  return [(q[at + g + 4] & 15) | ((q[at + g - 4] >> 6) << 4), (q[at + g + 4] >> 4) | ((q[at + g] >> 6) << 4)];
+const eightBits: Unpack = (blocks, out) => {
+  for (let at = 1, to = 0; to < out.length; at++) for (let i = 0; i < 16; i++) out[to++] = blocks[at++];
+};
+
+/**
+ * Halves of 16 bytes with a fifth bit of each in two words before them.
+ * @param zero what is subtracted: without it bit 4 is the fifth; with 16, bits 4 to 7 are its opposite.
+ */
+function fiveBits(before: number, zero: 0 | 16): Unpack {
+  const [flip, fill] = zero === 0 ? [0, 0x10] : [3, 0xf0];
+  const both = (two: number) => (two & 1) * fill + (two >> 1) * (fill << 8);
+  return (blocks, out) => {
+    for (let at = before / 2, to = 0; to < out.length; at += 10 + before / 2, to += 16) {
+      const [low, high] = [blocks[at], blocks[at + 1]];
+      for (let i = 0; i < 8; i++) {
+        const word = blocks[at + 2 + i];
+        out[to + i] = (word & LOWER) | both(((low >> (2 * i)) & 3) ^ flip);
+        out[to + 8 + i] = ((word >> 4) & LOWER) | both(((high >> (2 * i)) & 3) ^ flip);
+      }
+    }
+  };
 }
 
-const kScale: PerGroup = (block, at, g) => half(block, at) * sixBits(block, at + 4, g)[0];
-const kMin: PerGroup = (block, at, g) => half(block, at + 2) * sixBits(block, at + 4, g)[1];
+/** Scale of a group, of 6 bits, of those that are packed into 12 bytes. */
+const scaleBits = (q: Uint8Array, at: number, g: number): number =>
+  g < 4 ? q[at + g] & 63 : (q[at + g + 4] & 15) | ((q[at + g - 4] >> 6) << 4);
+
+/** Min of a group, in the same bytes. */
+const minBits = (q: Uint8Array, at: number, g: number): number =>
+  g < 4 ? q[at + g + 4] & 63 : (q[at + g + 4] >> 4) | ((q[at + g] >> 6) << 4);
+
+const kScale: PerGroup = (block, at, g) => half(block, at) * scaleBits(block, at + 4, g);
+const kMin: PerGroup = (block, at, g) => half(block, at + 2) * minBits(block, at + 4, g);
 
 /** Stretches of 64: 32 bytes whose lower halves come before their upper ones. */
-const q4k: PerBlock = (blocks, at, out, to) => {
-  for (let i = 0; i < 128; i += 2) {
-    const [a, b] = [blocks[at + 16 + i], blocks[at + 17 + i]];
-    const place = to + (i >> 5) * 32 + ((i & 31) >> 1);
-    out[place] = ((a & 15) | ((b & 15) << 4)) ^ 0x88;
-    out[place + 16] = ((a >> 4) | (b & 0xf0)) ^ 0x88;
+const q4k: Unpack = (blocks, out) => {
+  for (let at = 8, to = 0; to < out.length; at += 8)
+    for (let i = 0; i < 4; i++, at += 16, to += 16) neighbours(blocks, at, out, to, 32);
+};
+
+const q5k: Unpack = (blocks, out) => {
+  for (let at = 0, to = 0; to < out.length; at += 88, to += 128) {
+    for (let i = 0; i < 64; i++) {
+      const word = blocks[at + 24 + i];
+      const high = blocks[at + 8 + (i & 15)] >> (2 * (i >> 4));
+      const place = to + (i >> 4) * 32 + (i & 15);
+      out[place] = (word & LOWER) | ((high & 0x0101) << 4);
+      out[place + 16] = ((word >> 4) & LOWER) | ((high & 0x0202) << 3);
+    }
   }
 };
 
-const q5k: PerBlock = (blocks, at, out, to) => {
-  for (let i = 0; i < 128; i++) {
-    const byte = blocks[at + 48 + i];
-    const high = blocks[at + 16 + (i & 31)] >> (2 * (i >> 5));
-    const place = to + (i >> 5) * 64 + (i & 31);
-    out[place] = (byte & 15) | ((high & 1) << 4);
-    out[place + 32] = (byte >> 4) | ((high & 2) << 3);
-  }
-};
+/** Halves with two more bits of each, less 32: bits 5 to 7 are the opposite of the sixth. */
+const sixBits = (halves: number, high: number): number =>
+  (halves & LOWER) | ((high & 0x0101) << 4) | (((~high >> 1) & 0x0101) * 0xe0);
 
-const q6k: PerBlock = (blocks, at, out, to) => {
-  for (let part = 0; part < 2; part++) {
-    for (let i = 0; i < 32; i++) {
-      const low = at + 64 * part + i;
-      const high = blocks[at + 128 + 32 * part + i];
-      const place = to + 128 * part + i;
-      out[place] = ((blocks[low] & 15) | ((high & 3) << 4)) - 32;
-      out[place + 32] = ((blocks[low + 32] & 15) | (((high >> 2) & 3) << 4)) - 32;
-      out[place + 64] = ((blocks[low] >> 4) | (((high >> 4) & 3) << 4)) - 32;
-      out[place + 96] = ((blocks[low + 32] >> 4) | ((high >> 6) << 4)) - 32;
+const q6k: Unpack = (blocks, out) => {
+  for (let at = 0, to = 0; to < out.length; at += 105, to += 128) {
+    for (let part = 0; part < 2; part++) {
+      for (let i = 0; i < 16; i++) {
+        const low = at + 32 * part + i;
+        const [a, b] = [blocks[low], blocks[low + 16]];
+        const high = blocks[at + 64 + 16 * part + i];
+        const place = to + 64 * part + i;
+        out[place] = sixBits(a, high);
+        out[place + 16] = sixBits(b, high >> 2);
+        out[place + 32] = sixBits(a >> 4, high >> 4);
+        out[place + 48] = sixBits(b >> 4, high >> 6);
+      }
     }
   }
 };
@@ -128,7 +165,7 @@ function type(
   elements: number,
   bytes: number,
   dtype: 'I8' | 'I4',
-  unpack: PerBlock,
+  unpack: Unpack,
   values: { groups?: number; scale?: PerGroup; offset?: PerGroup } = {},
 ): GgmlType {
   const { groups = 1, scale, offset } = values;
@@ -172,23 +209,17 @@ function floatForm(
 }
 
 const scale1: PerGroup = (block, at) => half(block, at);
-const after =
-  (bytes: number): PerBlock =>
-  (blocks, at, out, to) =>
-    neighbours(blocks, at + bytes, out, to);
 
 /** By ggml's number of the type. Nibbles are stored less 8, which the offsets of types that have any give back. */
 export const GGML_QUANTIZED: ReadonlyMap<number, GgmlType> = new Map([
-  [2, type(32, 18, 'I4', after(2))],
-  [3, type(32, 20, 'I4', after(4), { scale: scale1, offset: (b, at) => half(b, at + 2) + 8 * half(b, at) })],
+  [2, type(32, 18, 'I4', fourBits(2))],
+  [
+    3,
+    type(32, 20, 'I4', fourBits(4), { scale: scale1, offset: (b, at) => half(b, at + 2) + 8 * half(b, at) }),
+  ],
   [6, type(32, 22, 'I8', fiveBits(2, 16))],
   [7, type(32, 24, 'I8', fiveBits(4, 0), { scale: scale1, offset: (b, at) => half(b, at + 2) })],
-  [
-    8,
-    type(32, 34, 'I8', (blocks, at, out, to) => {
-      for (let i = 0; i < 32; i++) out[to + i] = blocks[at + 2 + i];
-    }),
-  ],
+  [8, type(32, 34, 'I8', eightBits)],
   [
     12,
     type(256, 144, 'I4', q4k, {
