@@ -2,7 +2,14 @@
  * Tensors are symbols: a shape, a dtype and where the value comes from. Model code is plain functions over
  * them; calling one records a node. Nothing runs until a graph is planned and compiled (`program.ts`).
  */
-import { type DType, elementCount, type KernelTarget, type Lowering } from '@dwm/kernels-wgsl';
+import {
+  type DType,
+  elementCount,
+  type HalfRows,
+  type KernelTarget,
+  type Lowering,
+  type Rotation,
+} from '@dwm/kernels-wgsl';
 import type { Access, Expression, Fusion } from '@dwm/kernels-wgsl/pointwise';
 import type { DeviceTensor } from './device-tensor.ts';
 import { InvalidArgumentError } from './errors.ts';
@@ -78,8 +85,8 @@ export type Precision = 'f32' | 'f16';
 export interface Epilogue {
   readonly fusion: Fusion;
   readonly dtype: DType;
-  /** Length of the rows that f32 results are wished in as scaled halves; a kernel that cannot makes f32. */
-  readonly halfRows?: number | undefined;
+  /** Where f32 results are wished as scaled halves; a kernel that cannot makes f32. */
+  readonly halfRows?: HalfRows | undefined;
 }
 
 /** Real work, one kernel family. Shapes and attributes are closed over when the op is recorded. */
@@ -92,6 +99,12 @@ export interface KernelOp {
   /** Storage bindings that the kernels use besides the epilogue's operands. */
   readonly bindings: number;
   readonly vjp?: Vjp;
+  /** Without an epilogue: whether `lower` takes one that only wishes output 0 as scaled halves. */
+  readonly halfRows?: boolean;
+  /** What is turned by position, tokens of heads, by two tables that are the inputs after it. */
+  readonly rotation?: Rotation;
+  /** This op with its result turned so; the tables are its last inputs. Undefined where it cannot. */
+  turned?(rotation: Rotation): KernelOp | undefined;
   /** Whether `lower` takes elementwise work that makes its only input, instead of the input. */
   readonly prologue?: boolean;
   /**

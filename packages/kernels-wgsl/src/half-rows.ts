@@ -1,13 +1,13 @@
 /**
- * Results as scaled halves, which is how products in f16 want their left operand (`matmul/stage-half.ts`): a kernel
+ * Results as scaled halves, which is how products in f16 want their operands (`matmul/stage-half.ts`): a kernel
  * that makes such rows stores half as many bytes, and nobody turns them into halves afterwards.
  *
- *     half[r, c] = value[r, c] · 2^-e[r],   scale[r] = 2^e[r],   |half| < 2^HALF_TOP
+ *     half[r, c] = value[r, c] · 2^-e[r],   scale[r] = 2^e[r],   |half| < 2^top
  *
  * The largest value of a row is not known before all of it is computed. So e follows from a bound, by what is known
  * before: how large what the kernel accumulates can be, and the largest operands of its epilogue. A bound that is 2^b
- * too large costs nothing as long as b stays below some 15: the largest value of a row is then still where `stageHalf`
- * would have it without `HALF_TOP`, and what is lost are values 2^-14 as large.
+ * too large costs nothing as long as b stays below some top: the largest value of a row is then still where `stageHalf`
+ * would have it with a top of 0, and what is lost are values 2^-14 as large.
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from './caps.ts';
@@ -62,6 +62,8 @@ export function fusedBound(fusion: Fusion, firstInput: number, caps: DeviceCaps)
 
 export interface BoundRowsSpec {
   readonly rows: number;
+  /** Of `HalfRows`. */
+  readonly top: number;
   readonly bound: FusedBound;
   /** What the accumulator's bound is a multiple of: the largest of each range. */
   readonly ranges: readonly Range[];
@@ -72,9 +74,12 @@ export interface BoundRowsSpec {
   readonly accumulator: string;
 }
 
-/** Output 1: the scale of each row. */
-export function boundRows(spec: BoundRowsSpec, caps: DeviceCaps): Dispatch {
-  const { rows, bound, rowScales } = spec;
+/**
+ * The scale of each row.
+ * @param output the outputs of the op before it.
+ */
+export function boundRows(spec: BoundRowsSpec, caps: DeviceCaps, output = 1): Dispatch {
+  const { rows, top, bound, rowScales } = spec;
   const ranges = [...spec.ranges, ...bound.ranges];
   const [own, apart] = [spec.ranges.length, rowScales !== undefined];
   const value = toWgsl(bound.expression, 'f32', (leaf) =>
@@ -89,7 +94,7 @@ export function boundRows(spec: BoundRowsSpec, caps: DeviceCaps): Dispatch {
       ranges.map(({ dtype }) => dtype),
       caps,
     )}
-struct Params { rows: u32, factor: f32, ${fields} }
+struct Params { rows: u32, factor: f32, top: u32, ${fields} }
 @group(0) @binding(0) var<uniform> params: Params;
 ${each(({ dtype }, k) => declare(k + 1, `range${k}`, dtype, 'read', caps))}
 #if ${apart}
@@ -121,22 +126,25 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
 #endif
   let accumulated = ${spec.accumulator};
   // The exponent field of the bound: 2^(field - 126) is the power of two just above it.
-  let field = clamp(bitcast<u32>(${value}) >> 23u, ${HALF_TOP}u, 252u);
-  scales[row] = bitcast<f32>((field + 1u - ${HALF_TOP}u) << 23u);
+  let field = clamp(bitcast<u32>(${value}) >> 23u, params.top, 252u);
+  scales[row] = bitcast<f32>((field + 1u - params.top) << 23u);
 }
 `,
-    operands: [...ranges.map(({ operand }) => operand), ...(rowScales ? [rowScales] : []), write(1)],
-    uniforms: [rows, f32Bits(spec.factor), ...ranges.flatMap(({ from, end }) => [from, end])],
+    operands: [...ranges.map(({ operand }) => operand), ...(rowScales ? [rowScales] : []), write(output)],
+    uniforms: [rows, f32Bits(spec.factor), top, ...ranges.flatMap(({ from, end }) => [from, end])],
     workgroups: lineGrid(Math.ceil(rows / WORKGROUP), caps),
     work: { flops: rows, bytes: loaded + 4 * rows * (apart ? 2 : 1) },
   };
 }
 
+/** What `storeHalf` calls: by the power of two in `outScales`. */
+export const rowScaleInverse =
+  'fn down(row: u32) -> f32 { return bitcast<f32>((254u << 23u) - bitcast<u32>(outScales[row])); }\n';
+
 /** Binding of the scales, for `storeHalf`. */
 export const declareRowScales = (binding: number, caps: DeviceCaps): string =>
   `${declare(binding, 'outScales', 'f32', 'read', caps)}
-fn down(row: u32) -> f32 { return bitcast<f32>((254u << 23u) - bitcast<u32>(outScales[row])); }
-`;
+${rowScaleInverse}`;
 
 /** Statement that stores `value` of a row in `out`. A NaN stays one, other than in results that are f16 themselves. */
 export const storeHalf = (at: string, value: string, row: string, lanes: Lanes = 1): string =>

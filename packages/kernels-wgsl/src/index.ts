@@ -32,6 +32,7 @@ export {
   type Choice,
   type Dispatch,
   f32Bits,
+  type HalfRows,
   type KernelTarget,
   type Lowering,
   type Operand,

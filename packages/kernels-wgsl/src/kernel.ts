@@ -30,6 +30,14 @@ export interface Operand {
   readonly byteLength?: number;
 }
 
+/** Rows of scaled halves: `half-rows.ts`. */
+export interface HalfRows {
+  /** Of a row, which has one scale. */
+  readonly length: number;
+  /** Halves are below 2^this. */
+  readonly top: number;
+}
+
 /** What a kernel does, counted on paper. */
 export interface Work {
   readonly flops: number;
@@ -50,7 +58,7 @@ export interface Dispatch {
   /** Where left out, an equal share of the op's. */
   readonly work?: Work;
   /** Where it makes dense rows of the whole of an input scaled halves: `half-rows.ts`. Operands: input, halves, scales. */
-  readonly halves?: { readonly rows: number; readonly length: number };
+  readonly halves?: HalfRows & { readonly rows: number };
 }
 
 /** What an op becomes: dispatches in order, and the buffers between them. */
@@ -60,7 +68,7 @@ export interface Lowering {
   readonly scratch: readonly number[];
   /** Which variant this is and why; only of families that have a choice. */
   readonly receipt?: Receipt;
-  /** Whether output 0 are scaled halves and output 1 their scales, as was wished: `half-rows.ts`. */
+  /** Whether output 0 are scaled halves, as was wished; their scales come after all outputs: `half-rows.ts`. */
   readonly halved?: boolean;
 }
 

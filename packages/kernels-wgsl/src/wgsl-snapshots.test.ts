@@ -54,7 +54,13 @@ test.each([
   ['emulated-split', true, true],
 ] as const)('attention on matrix units, %s', async (name, emulate, split) => {
   const size = { M: 8, N: 8, K: 8 };
-  const { enables, main } = matrixAttentionKernel(heads, { subgroups: 2, keys: 32 }, size, 32, emulate);
+  const { enables, main } = matrixAttentionKernel(
+    heads,
+    { subgroups: 2, bands: 2, keys: 32 },
+    size,
+    32,
+    emulate,
+  );
   await expect(enables + main(split)).toMatchFileSnapshot(`__snapshots__/attention-matrix-${name}.wgsl`);
 });
 

@@ -92,11 +92,18 @@ async function errorsOf(
 }
 
 const emulated =
-  (subgroups: number, keys: number, edges: readonly number[], lanes = 32, caps = device.caps): Lower =>
+  (
+    subgroups: number,
+    keys: number,
+    edges: readonly number[],
+    lanes = 32,
+    caps = device.caps,
+    bands = 1,
+  ): Lower =>
   (attentionSpec) => {
     const [M, N = M, K = M] = edges;
     const size = { M, N, K };
-    const kernel = matrixAttentionKernel(attentionSpec, { subgroups, keys }, size, lanes, true);
+    const kernel = matrixAttentionKernel(attentionSpec, { subgroups, bands, keys }, size, lanes, true);
     return lowerMatrixAttention(attentionSpec, caps, kernel);
   };
 
@@ -110,9 +117,13 @@ const MATRIX_CASES: readonly (readonly [string, Lower, AttentionShape])[] = [
   [
     'a ragged head wider than a block of keys, bias and mask, matrices of 16x8x16',
     emulated(1, 16, [16, 8, 16]),
-    { batch: 2, queries: 19, keys: 70, heads: 2, headDim: 20, bias: [2, 1, 19, 70], mask: true },
+    { batch: 2, queries: 19, keys: 70, heads: 2, headDim: 24, bias: [2, 1, 19, 70], mask: true },
   ],
-  ['matrices of 8', emulated(1, 16, [8], 16), { batch: 1, queries: 33, keys: 65, heads: 2, headDim: 8 }],
+  [
+    'two bands of matrices of 8',
+    emulated(1, 16, [8], 16, device.caps, 2),
+    { batch: 1, queries: 33, keys: 65, heads: 2, headDim: 8 },
+  ],
 ];
 const noF16 = !device.caps.features.f16;
 

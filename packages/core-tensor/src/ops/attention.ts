@@ -3,14 +3,13 @@ import {
   type AttentionSpec,
   bytesOf,
   elementCount,
-  type Lowering,
   lowerAttention,
   lowerAttentionBackward,
   lowerAttentionBiasBackward,
   lowerAttentionStatistics,
 } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError } from '../errors.ts';
-import { constant, record, type Target, type Tensor, type TensorSpec, type Vjp } from '../tensor.ts';
+import { constant, type KernelOp, record, type Tensor, type TensorSpec, type Vjp } from '../tensor.ts';
 import { broadcastShapes, where } from './pointwise.ts';
 import { broadcastTo, reshape } from './views.ts';
 
@@ -90,7 +89,12 @@ export function attentionWithLse(
       name: 'attention',
       products: 2,
       vjp: vjpOf(spec),
-      lower: (target) => lowerAttention({ ...spec, halfPrecision: target.precision === 'f16' }, target),
+      halfRows: true,
+      lower: (target, epilogue) =>
+        lowerAttention(
+          { ...spec, halfPrecision: target.precision === 'f16', halfRows: epilogue?.halfRows },
+          target,
+        ),
     },
     spec,
     inputs,
@@ -103,7 +107,7 @@ export function attentionWithLse(
 
 /** Records a kernel op of this family; `products` counts multiply-adds of a component of a score. */
 function recordKernel(
-  op: { name: string; products: number; vjp?: Vjp; lower(target: Target): Lowering },
+  op: Pick<KernelOp, 'name' | 'vjp' | 'halfRows' | 'lower'> & { products: number },
   { batch, heads, queries, keys, headDim }: AttentionSpec,
   inputs: readonly Tensor[],
   shapes: readonly (readonly number[])[],

@@ -5,9 +5,10 @@ import {
   type LayerNormSpec,
   lowerLayerNorm,
   lowerLayerNormBackward,
+  type Rotation,
 } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError } from '../errors.ts';
-import { record, type Tensor, type Vjp } from '../tensor.ts';
+import { type KernelOp, record, type Tensor, type Vjp } from '../tensor.ts';
 
 /** Options of `layerNorm`. */
 export interface LayerNormOptions {
@@ -54,20 +55,34 @@ function normalize(name: string, x: Tensor, { eps, gamma, beta }: LayerNormOptio
     beta: beta?.dtype,
   };
   const affine = [gamma, beta].filter((tensor) => tensor !== undefined);
+  const bytes = count * (bytesOf(x.dtype) + 4);
+  const op = {
+    kind: 'kernel',
+    name,
+    cost: { flops: 8 * count, bytes },
+    epilogue: true,
+    bindings: 2 + affine.length,
+    lower: (target, epilogue) => lowerLayerNorm({ ...spec, epilogue }, target),
+  } as const satisfies KernelOp;
+  const turned = (rotation: Rotation): KernelOp | undefined =>
+    channels % 4 === 0 && rotation.headDim % 4 === 0
+      ? {
+          ...op,
+          name: `${name}, rotary`,
+          cost: { flops: 11 * count, bytes: bytes + tableBytes(rotation) },
+          ...{ epilogue: false, halfRows: true, bindings: op.bindings + 2 },
+          lower: (target, epilogue) => lowerLayerNorm({ ...spec, rotation, epilogue }, target),
+        }
+      : undefined;
   return record(
-    {
-      kind: 'kernel',
-      name,
-      cost: { flops: 8 * count, bytes: count * (bytesOf(x.dtype) + 4) },
-      epilogue: true,
-      bindings: 2 + affine.length,
-      vjp: vjpOf(name, spec),
-      lower: (target, epilogue) => lowerLayerNorm({ ...spec, epilogue }, target),
-    },
+    { ...op, turned, vjp: vjpOf(name, spec) },
     [x, ...affine],
     [{ shape: x.shape, dtype: 'f32' }],
   )[0];
 }
+
+const tableBytes = ({ rows, firstRow, headDim, tableDtype }: Rotation) =>
+  2 * (rows - firstRow) * headDim * bytesOf(tableDtype);
 
 /** Gradients of x, gamma and beta, by one kernel op that writes those needed. */
 const vjpOf =

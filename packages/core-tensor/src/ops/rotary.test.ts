@@ -1,13 +1,20 @@
-import { ROTARY_SHAPES, type RotaryShape, rotaryReference } from '@dwm/kernels-wgsl/testing';
+import {
+  layerNormReference,
+  ROTARY_SHAPES,
+  type RotaryShape,
+  rotaryReference,
+} from '@dwm/kernels-wgsl/testing';
 import { expect, test } from 'vitest';
 import { openNodeDevice } from '../node/index.ts';
 import { planProgram } from '../plan/plan.ts';
 import { trace } from '../program.ts';
 import { spec, type Tensor } from '../tensor.ts';
 import { randomNormals, relativeError, seeded } from '../testing.ts';
+import { layerNorm, rmsNorm } from './layer-norm.ts';
 import { add, mul } from './pointwise.ts';
 import { rotary } from './rotary.ts';
 import { applyVjp, runOp } from './testing.ts';
+import { reshape } from './views.ts';
 
 const device = await openNodeDevice();
 
@@ -53,6 +60,41 @@ test.each([6, 8])('x beyond one binding is cut, heads of %i', async (headDim) =>
     1e-7,
   );
   small.destroy();
+});
+
+test.each([
+  ['heads, from row 3', { batch: 2, rows: 9, heads: 3, headDim: 64, firstRow: 3 }, 64, true],
+  [
+    'all heads together, by root mean square',
+    { batch: 1, rows: 11, heads: 5, headDim: 12, firstRow: 0 },
+    60,
+    false,
+  ],
+])('a norm turns what it makes: %s', async (_, shape, channels, center) => {
+  const { inputs, values } = example(shape);
+  const all = { ...inputs, gamma: spec([channels]), beta: spec([channels]) };
+  const random = seeded(channels);
+  const affine = {
+    gamma: randomNormals(channels, random),
+    ...(center && { beta: randomNormals(channels, random) }),
+  };
+  const fn = (t: { [K in keyof typeof all]: Tensor }) => {
+    const rows = reshape(t.x, [-1, channels]);
+    const normed = center
+      ? layerNorm(rows, { eps: 1e-6, ...t })
+      : rmsNorm(rows, { eps: 1e-6, gamma: t.gamma });
+    return { y: rotary(reshape(normed, inputs.x.shape), t.cos, t.sin, shape.firstRow) };
+  };
+  expect(planProgram(trace(all, fn), device).dispatches.length).toBe(1);
+  const { y } = await runOp(device, all, { ...values, beta: new Float32Array(channels), ...affine }, fn);
+  const normed = layerNormReference(values.x, channels, { eps: 1e-6, center, ...affine });
+  expect(relativeError(y, rotaryReference(normed, values.cos, values.sin, shape))).toBeLessThanOrEqual(3e-7);
+  // Nothing is turned twice where something else reads the norm.
+  const both = (t: { [K in keyof typeof all]: Tensor }) => {
+    const normed = layerNorm(t.x, { eps: 1e-6 });
+    return { normed, y: rotary(normed, t.cos, t.sin, shape.firstRow) };
+  };
+  expect(planProgram(trace(all, both), device).dispatches.length).toBe(2);
 });
 
 test('bf16 x and tables', async () => {

@@ -1,11 +1,12 @@
 /** Rotary position embedding. Elementwise work on the result fuses as an epilogue. */
 import { bytesOf, elementCount, lowerRotary, type RotarySpec } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError } from '../errors.ts';
-import { record, type Tensor, type Vjp } from '../tensor.ts';
+import { type KernelOp, record, type Tensor } from '../tensor.ts';
 
 /**
  * Turns each pair (x[2i], x[2i + 1]) by its angle, as diffusers does for CogVideoX:
- * out[2i] = x[2i]·cos[2i] - x[2i + 1]·sin[2i], out[2i + 1] = x[2i + 1]·cos[2i + 1] + x[2i]·sin[2i + 1].
+ * out[2i] = x[2i]·cos[2i] - x[2i + 1]·sin[2i], out[2i + 1] = x[2i + 1]·cos[2i + 1] + x[2i]·sin[2i + 1]. A norm before
+ * it, which nothing else reads, does it itself.
  * @param x [B, S, H, D], D even.
  * @param cos [S - firstRow, D]; row j belongs to row firstRow + j of x.
  * @param sin like `cos`.
@@ -33,11 +34,15 @@ export function rotary(x: Tensor, cos: Tensor, sin: Tensor, firstRow: number): T
     tableDtype: cos.dtype,
     transposed: false,
   };
-  return recordRotary('rotary', spec, x, cos, sin, ({ gradients: [g], needed }) => {
-    if (needed[1] || needed[2])
-      throw new InvalidArgumentError('rotary', 'cos and sin have no gradient; make them constants');
-    if (!g || !needed[0]) return [];
-    return [recordRotary('rotaryBackward', { ...spec, dtype: g.dtype, transposed: true }, g, cos, sin)];
+  const rotation = { rows, heads, headDim, firstRow, tableDtype: cos.dtype };
+  return recordRotary('rotary', spec, x, cos, sin, {
+    rotation,
+    vjp: ({ gradients: [g], needed }) => {
+      if (needed[1] || needed[2])
+        throw new InvalidArgumentError('rotary', 'cos and sin have no gradient; make them constants');
+      if (!g || !needed[0]) return [];
+      return [recordRotary('rotaryBackward', { ...spec, dtype: g.dtype, transposed: true }, g, cos, sin)];
+    },
   });
 }
 
@@ -47,7 +52,7 @@ function recordRotary(
   x: Tensor,
   cos: Tensor,
   sin: Tensor,
-  vjp?: Vjp,
+  more: Pick<KernelOp, 'rotation' | 'vjp'> = {},
 ): Tensor {
   const count = elementCount(x.shape);
   return record(
@@ -57,7 +62,7 @@ function recordRotary(
       cost: { flops: 3 * count, bytes: count * (bytesOf(x.dtype) + 4) },
       epilogue: true,
       bindings: 4,
-      vjp,
+      ...more,
       lower: ({ caps }, epilogue) => lowerRotary({ ...spec, epilogue }, caps),
     },
     [x, cos, sin],

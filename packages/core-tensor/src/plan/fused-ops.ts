@@ -1,13 +1,14 @@
 /**
  * What is left to run, as nodes are taken in order: elementwise work is merged with what only it reads, becomes the
- * epilogue of the kernel that it reads or the prologue of the one that reads it, and what must be dense and is not is
- * copied.
+ * epilogue of the kernel that it reads or the prologue of the one that reads it, a norm turns its result by position,
+ * and what must be dense and is not is copied.
  */
 import {
   byteLength,
   bytesOf,
   type DeviceCaps,
   elementCount,
+  type Rotation,
   storesSingly,
   valueType,
 } from '@dwm/kernels-wgsl';
@@ -89,12 +90,15 @@ export class FusedOps {
 
   kernel(op: KernelOp, given: readonly Tensor[], outputs: readonly Tensor[]): void {
     const inputs = given.map((tensor) => this.#kernelInput(tensor));
+    const turned = op.rotation && this.#takeTurned(inputs, op.rotation);
     const prologue = op.prologue ? this.#takePrologue(inputs[0], op) : undefined;
     this.#put({
       output: outputs[0],
-      kernel: prologue
-        ? { op, inputs: prologue.tensors.map(whole), outputs, prologue }
-        : { op, inputs, outputs },
+      kernel: turned
+        ? { ...turned, outputs }
+        : prologue
+          ? { op, inputs: prologue.tensors.map(whole), outputs, prologue }
+          : { op, inputs, outputs },
     });
   }
 
@@ -155,6 +159,20 @@ export class FusedOps {
       return { output, kernel: { ...producer.kernel, outputs: [output] }, draft: merged };
     }
     return undefined;
+  }
+
+  /** The kernel behind what is turned by position, taken off the list, if nothing else reads that and it can turn it. */
+  #takeTurned(
+    [{ tensor, bytes }, ...tables]: readonly StepInput[],
+    rotation: Rotation,
+  ): { op: KernelOp; inputs: readonly StepInput[] } | undefined {
+    const producer = this.#ops.get(tensor);
+    if (!producer?.kernel || producer.draft || bytes < tensorBytes(tensor)) return undefined;
+    if (this.#readers.get(tensor) !== 1 || this.#kept.has(tensor)) return undefined;
+    const op = producer.kernel.op.turned?.(rotation);
+    if (!op || op.bindings > this.#mostBindings) return undefined;
+    this.#ops.delete(tensor);
+    return { op, inputs: [...producer.kernel.inputs, ...tables] };
   }
 
   /** The elementwise work behind `input`, taken off the list, if only `op` reads it and can do it itself. */

@@ -2,7 +2,7 @@
  * Halves between steps. Products in f16 make scaled halves of their left operand first. Where several read one tensor,
  * that is done once; where nobody else reads it, the kernel that computes it stores halves at once, if it can.
  */
-import { type Dispatch, elementCount, type Lowering } from '@dwm/kernels-wgsl';
+import { type Dispatch, elementCount, type HalfRows, type Lowering } from '@dwm/kernels-wgsl';
 import type { Tensor } from '../tensor.ts';
 import type { Step } from './steps.ts';
 
@@ -10,15 +10,18 @@ import type { Step } from './steps.ts';
 interface StepWork {
   readonly step: Step;
   readonly lowering: Lowering;
-  /** Length of the rows that its result is stored as in scaled halves; their scales follow it among the outputs. */
-  readonly halfRows?: number;
+  /** How its first result is stored as scaled halves, whose scales come after the outputs. */
+  readonly halfRows?: HalfRows;
 }
 
-/** The tensor that `dispatch` makes halves of, all of it, and the length of its rows. Its scratch is nobody else's. */
+/** Halves of one tensor by this name are the same. */
+export const halvesKey = ({ id }: Tensor, { length, top }: HalfRows): string => `${id} ${length} ${top}`;
+
+/** The tensor that `dispatch` makes halves of, all of it, and how. Its scratch is nobody else's. */
 export function halvesOf(
   { step, lowering }: StepWork,
   { halves, operands }: Dispatch,
-): { tensor: Tensor; length: number } | undefined {
+): { tensor: Tensor; rows: HalfRows } | undefined {
   if (!halves) return undefined;
   const { tensor, byteOffset } = step.inputs[operands[0].index];
   const whole = byteOffset === 0 && halves.rows * halves.length === elementCount(tensor.shape);
@@ -28,7 +31,7 @@ export function halvesOf(
         source === 'scratch' && access === 'read_write' && index === operands[1].index,
     ),
   );
-  return whole && writers.length === 1 ? { tensor, length: halves.length } : undefined;
+  return whole && writers.length === 1 ? { tensor, rows: halves } : undefined;
 }
 
 /**
@@ -38,24 +41,26 @@ export function halvesOf(
 export function withHalfResults(
   work: readonly StepWork[],
   kept: (tensor: Tensor) => boolean,
-  lower: (step: Step, halfRows: number) => Lowering,
+  lower: (step: Step, halfRows: HalfRows) => Lowering,
 ): readonly StepWork[] {
-  /** Lengths of rows of what is only read as halves; 0 where something else is read. */
-  const lengths = new Map<Tensor, number>();
+  /** How what is only read as halves is read; undefined where something else is read. */
+  const wishes = new Map<Tensor, HalfRows | undefined>();
   for (const each of work) {
     for (const dispatch of each.lowering.dispatches) {
-      const length = halvesOf(each, dispatch)?.length ?? 0;
+      const rows = halvesOf(each, dispatch)?.rows;
       for (const { source, index } of dispatch.operands) {
         if (source !== 'input') continue;
         const { tensor } = each.step.inputs[index];
-        lengths.set(tensor, (lengths.get(tensor) ?? length) === length ? length : 0);
+        const before = wishes.has(tensor) ? wishes.get(tensor) : rows;
+        const same = rows && before && halvesKey(tensor, rows) === halvesKey(tensor, before);
+        wishes.set(tensor, same ? rows : undefined);
       }
     }
   }
   return work.map((each) => {
     const { step } = each;
     const [output] = step.outputs;
-    const halfRows = lengths.get(output);
+    const halfRows = wishes.get(output);
     if (!halfRows || !step.takesHalfRows || kept(output)) return each;
     const lowering = lower(step, halfRows);
     return lowering.halved ? { step, lowering, halfRows } : each;

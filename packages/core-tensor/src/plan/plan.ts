@@ -7,6 +7,7 @@ import {
   type DeviceCaps,
   type Dispatch,
   elementCount,
+  type HalfRows,
   type KernelTarget,
   type Lowering,
   type Receipt,
@@ -18,7 +19,7 @@ import { DwmError, InvalidArgumentError } from '../errors.ts';
 import type { Cost, Precision, Target, Tensor, TensorSpec } from '../tensor.ts';
 import { type Interval, placeIntervals } from './arena.ts';
 import { tensorBytes } from './fused-ops.ts';
-import { halvesOf, withHalfResults } from './halves.ts';
+import { halvesKey, halvesOf, withHalfResults } from './halves.ts';
 import { buildSteps, type Step } from './steps.ts';
 
 /** Where a bound range of bytes lives. */
@@ -94,7 +95,7 @@ export interface LoweredStep {
  * @throws PlanTooLargeError naming the step, where its kernels do not fit in the limits of the device;
  *   InvalidArgumentError where there is no kernel for it.
  */
-function lowerStep(step: Step, target: Target, halfRows?: number): Lowering {
+function lowerStep(step: Step, target: Target, halfRows?: HalfRows): Lowering {
   try {
     const lowering = step.lower(target, halfRows);
     const limit = target.caps.limits.maxComputeWorkgroupsPerDimension;
@@ -169,15 +170,16 @@ export function planProgram(
     const { step, lowering, halfRows } = each;
     const outputItems = step.outputs.map((tensor) => {
       if (outputIndex.has(tensor)) return undefined;
-      const item = add(halfRows ? byteLength(elementCount(tensor.shape), 'f16') : tensorBytes(tensor));
+      const halved = halfRows && tensor === step.outputs[0];
+      const item = add(halved ? byteLength(elementCount(tensor.shape), 'f16') : tensorBytes(tensor));
       itemOf.set(tensor, item);
       return item;
     });
     if (halfRows) {
-      const [{ id, shape }] = step.outputs;
-      const scales = add(byteLength(elementCount(shape) / halfRows, 'f32'));
+      const [output] = step.outputs;
+      const scales = add(byteLength(elementCount(output.shape) / halfRows.length, 'f32'));
       outputItems.push(scales);
-      halves.set(`${id} ${halfRows}`, [outputItems[0]!, scales]);
+      halves.set(halvesKey(output, halfRows), [outputItems[0]!, scales]);
     }
     for (const { tensor } of step.inputs) {
       if (!itemOf.has(tensor) && !outputIndex.has(tensor)) externals.add(tensor);
@@ -200,7 +202,7 @@ export function planProgram(
     const dispatches = lowering.dispatches.filter((dispatch) => {
       const of = halvesOf(each, dispatch);
       if (!of || !itemOf.has(of.tensor)) return true;
-      const key = `${of.tensor.id} ${of.length}`;
+      const key = halvesKey(of.tensor, of.rows);
       const [, ...made] = dispatch.operands.map(({ index }) => index);
       const before = halves.get(key);
       for (const [i, index] of made.entries()) if (before) scratchItems[index] = before[i];

@@ -2,7 +2,7 @@
  * From a graph to steps: what will really run, in order. Views disappear into the strides of their readers, and
  * elementwise nodes into each other and into the kernels beside them (`fused-ops.ts`).
  */
-import { bytesOf, type DeviceCaps, elementCount, type Lowering } from '@dwm/kernels-wgsl';
+import { bytesOf, type DeviceCaps, elementCount, type HalfRows, type Lowering } from '@dwm/kernels-wgsl';
 import { identity, lowerPointwise, operand as operandLeaf } from '@dwm/kernels-wgsl/pointwise';
 import { type Cost, type Node, record, type Target, type Tensor } from '../tensor.ts';
 import { fusionOf } from './drafts.ts';
@@ -16,7 +16,7 @@ export interface Step {
   readonly outputs: readonly Tensor[];
   readonly cost: Cost;
   /** @param halfRows see `Epilogue`; of steps that take it. */
-  lower(target: Target, halfRows?: number): Lowering;
+  lower(target: Target, halfRows?: HalfRows): Lowering;
   readonly takesHalfRows: boolean;
 }
 
@@ -100,7 +100,7 @@ function toStep({ kernel, draft, output }: FusedOp): Step {
       inputs: [...inputs, ...(draft?.tensors ?? []).map(whole)],
       outputs,
       cost: { flops: op.cost.flops, bytes: op.cost.bytes + fusedBytes },
-      takesHalfRows: op.epilogue && output.dtype === 'f32' && outputs.length === 1,
+      takesHalfRows: (op.epilogue ? outputs.length === 1 : op.halfRows === true) && output.dtype === 'f32',
       lower(target, halfRows) {
         const stored = fusion ?? (halfRows ? identity([elementCount(output.shape)]) : undefined);
         return op.lower(target, stored && { fusion: stored, dtype: output.dtype, halfRows }, prologue);

@@ -69,11 +69,11 @@ function planned(device: string, precision: Precision) {
 }
 const half = planned('h200', 'f16');
 
-test('half precision takes no more beside the weights of the 5B than full, and below 1.6 GB', () => {
+test('half precision takes no more beside the weights of the 5B than full, and below 1 GB', () => {
   const [f32, f16] = [planned('h200', 'f32'), half].map(({ begin, block, end }) =>
     Math.max(...[begin, block, end].map(({ plan: { memory } }) => memory.arena)),
   );
-  expect(f16).toBeLessThan(1.6e9);
+  expect(f16).toBeLessThan(1e9);
   // The scales of the rows, at the most.
   expect(f16).toBeLessThan(1.01 * f32);
 });
@@ -97,6 +97,16 @@ test.each([
     // In f16, each operand at least once.
     expect(bytes).toBeGreaterThan(2 * 4 * tokens * width);
   }
+});
+
+test('in f16 a block of the 5B moves below 13 GB, and what attention reads is stored as halves', () => {
+  const kernels = workByKernel([{ plan: half.block.plan, times: 1 }]);
+  expect(kernels.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThan(13e9);
+  const ofAttention = kernels.filter(({ kernel }) => kernel.startsWith('attention'));
+  expect(ofAttention.map(({ kernel }) => kernel.replace(/ \d.*/, ''))).toEqual([
+    'attention: attention/matrix',
+    'attention: half-rows/bound',
+  ]);
 });
 
 test('a plan tells what the kernels of a step compute and move', async () => {

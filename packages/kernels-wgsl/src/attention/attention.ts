@@ -68,7 +68,7 @@ function problemOf(spec: AttentionSpec): TrialProblem<AttentionSpec> {
     ...spec.bias,
     shape: spec.bias.shape.map((size, d, { length }) => (size === 1 ? 1 : full[4 - length + d])),
   };
-  const small = { ...spec, batch, heads, queries, keys, bias };
+  const small = { ...spec, batch, heads, queries, keys, bias, halfRows: undefined };
   const row = heads * spec.headDim;
   return {
     spec: small,

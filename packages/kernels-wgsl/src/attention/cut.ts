@@ -3,7 +3,7 @@
  * than a slice should.
  *
  * Rows that invocations own (queries in the forward pass, either kind in the backward one) are independent, so
- * they are cut freely: by batch, then by rows (by heads first where only the bias is too large). The other
+ * they are cut freely: by batch, then by heads (by rows first where a token is in the way). The other
  * tokens are cut only when those of one batch exceed a binding; a sum then carries on from dispatch to
  * dispatch, in a fixed order, so results are repeatable.
  */
@@ -48,6 +48,8 @@ export interface Bound {
   readonly count: number;
   /** First and last element that a section touches. */
   range(section: Section): readonly [number, number];
+  /** How many it touches, where not all between. */
+  touched?(section: Section): number;
 }
 
 /** A tensor of tokens, [batch, queries or keys, heads, headDim]: of keys if its name has k or v, else of queries. */
@@ -67,6 +69,7 @@ export function tokensBound(
     lanes: 4,
     declaration: (binding) => declare(binding, name, dtype, operand.access, caps, 4),
     count: batch * perBatch * heads * headDim,
+    touched: (section) => size(section.batch) * size(section.head) * size(section[along]) * headDim,
     range: ({ batch: b, head, ...section }) => [
       ((b[0] * perBatch + section[along][0]) * heads + head[0]) * headDim,
       (((b[1] - 1) * perBatch + section[along][1] - 1) * heads + head[1]) * headDim - 1,
@@ -198,7 +201,9 @@ export function cutOwn(
       return [...cut({ ...section, [axis]: [start, middle] }), ...cut({ ...section, [axis]: [middle, end] })];
     };
     if (size(section.batch) > 1) return halve('batch', 1);
-    if (size(section.head) > 1 && tooWide.some(({ name }) => /bias/i.test(name))) return halve('head', 1);
+    // A head's others are read again and again while it is gone through, those of all heads come once a section.
+    if (size(section.head) > 1 && (tooWide.length === 0 || tooWide.some(({ name }) => /bias/i.test(name))))
+      return halve('head', 1);
     if (size(section[own]) > QUANTUM) return halve(own, QUANTUM);
     if (tooWide.length > 0) throw tooLarge(sizes, caps)();
     return [section];

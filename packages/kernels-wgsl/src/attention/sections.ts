@@ -6,7 +6,7 @@ import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { byteLength, bytesOf, type DType } from '../dtype.ts';
 import { lineGrid } from '../grid.ts';
-import { type Dispatch, f32Bits, type Lowering, read, scratch, write } from '../kernel.ts';
+import { type Dispatch, f32Bits, type HalfRows, type Lowering, read, scratch, write } from '../kernel.ts';
 import { enables, load } from '../storage.ts';
 import { TOGETHER } from '../traffic.ts';
 import {
@@ -38,6 +38,8 @@ export interface AttentionSpec {
   readonly mask: boolean;
   /** May multiply in f16, rows scaled by powers of two against overflow; sums and softmax stay in f32. */
   readonly halfPrecision?: boolean;
+  /** How `out` is wished as scaled halves. */
+  readonly halfRows?: HalfRows | undefined;
 }
 
 /** Score of a key that is not there: absorbs whatever is added to it. */
@@ -160,7 +162,7 @@ export interface TokenWork {
 }
 
 /** What blocks of rows go through, by whose rows they are. */
-const WALKED = { query: ['k', 'v'], key: ['q', 'g', 'statistics'] };
+const WALKED = { query: ['k', 'v', 'kScale', 'vScale'], key: ['q', 'g', 'statistics'] };
 
 /** The dispatches of `kernel` over all of `spec`. */
 export function lowerSections(
@@ -190,7 +192,9 @@ export function lowerSections(
         .reduce((a, b) => a * b);
       const walks = Math.ceil(blocks / TOGETHER);
       const bytes = bounds.map(
-        ({ name }, k) => windows[k].byteLength * (WALKED[work.own].includes(name) ? walks : 1),
+        ({ name, dtype, touched }, k) =>
+          (touched ? touched(section) * bytesOf(dtype) : windows[k].byteLength) *
+          (WALKED[work.own].includes(name) ? walks : 1),
       );
       return {
         label: `attention/${kernel.label}`,

@@ -4,7 +4,10 @@
  *     mean = sum(x) / C,  rstd = 1 / sqrt(sum((x - mean)^2) / C + eps),  y = (x - mean) * rstd * gamma + beta
  *     rms:                rstd = 1 / sqrt(sum(x^2) / C + eps),           y = x * rstd * gamma
  *
- * Operands: x [rows, C]; gamma [C] and beta [C] where given, in this order; then the epilogue's; out [rows, C].
+ * With `rotation` the result, as tokens of heads, is turned by position as `rotary/rotary.ts` does it.
+ *
+ * Operands: x [rows, C]; gamma [C] and beta [C] where given, in this order; the rotation's cosines and sines; then the
+ * epilogue's; out [rows, C].
  * Tile: `teams` of 1 to 64 invocations a row (`reduce/rows.ts`), four channels a step where C is a multiple of 4.
  * Where a subgroup is a CPU's vector, `vectors`: it takes as many rows as it has lanes, finds their moments one by one
  * (`moments.ts`), each kept in the row's lane, and then walks down them column by column, so that gamma, beta and the
@@ -14,7 +17,7 @@
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
-import type { DType } from '../dtype.ts';
+import { bytesOf, type DType } from '../dtype.ts';
 import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import {
@@ -30,6 +33,7 @@ import {
 import {
   type Dispatch,
   f32Bits,
+  type HalfRows,
   type KernelTarget,
   type Lowering,
   lowerChosen,
@@ -51,6 +55,7 @@ import {
 } from '../pointwise/fusion.ts';
 import { emitRowFusion } from '../pointwise/row-fusion.ts';
 import { eachStep, type RowTile, rowOfLane, rowTile } from '../reduce/rows.ts';
+import type { Rotation } from '../rotary/rotary.ts';
 import { declare, enables, type Lanes, lanesType, load, store } from '../storage.ts';
 import { resultBytes } from '../traffic.ts';
 import { rowMoments } from './moments.ts';
@@ -58,8 +63,8 @@ import { rowMoments } from './moments.ts';
 interface Epilogue {
   readonly fusion: Fusion;
   readonly dtype: DType;
-  /** Length of the rows that results are wished in as scaled halves (`half-rows.ts`); f32 results only. */
-  readonly halfRows?: number | undefined;
+  /** Where results are wished as scaled halves (`half-rows.ts`); f32 results only. */
+  readonly halfRows?: HalfRows | undefined;
 }
 
 /** Layer normalization of x [rows, channels] over its channels. */
@@ -73,6 +78,8 @@ export interface LayerNormSpec {
   readonly dtype: DType;
   readonly gamma?: DType;
   readonly beta?: DType;
+  /** Of the result; without an epilogue. */
+  readonly rotation?: Rotation;
   readonly epilogue?: Epilogue;
 }
 
@@ -80,7 +87,7 @@ export interface LayerNormSpec {
 interface Result {
   readonly fusion: Fusion;
   readonly dtype: DType;
-  readonly bound: FusedBound | undefined;
+  readonly halved: (HalfRows & { readonly bound: FusedBound }) | undefined;
 }
 
 /** What a variant is made of: the result, the channels of a step, and the tile. */
@@ -92,23 +99,30 @@ function partsOf(spec: LayerNormSpec, caps: DeviceCaps): [Result, Lanes, RowTile
   };
   const bindings = fusionBinding(spec) + fusion.operands.length + 1;
   const may =
-    halfRows === channels && caps.features.f16 && bindings <= caps.limits.maxStorageBuffersPerShaderStage;
+    halfRows !== undefined &&
+    halfRows.length % channels === 0 &&
+    caps.features.f16 &&
+    bindings <= caps.limits.maxStorageBuffersPerShaderStage;
   const bound = may ? fusedBound(fusion, fusionBinding(spec) - 1, caps) : undefined;
   const lanes: Lanes = channels % 4 === 0 && takesFourLanes(fusion) ? 4 : 1;
-  return [{ fusion, dtype: bound ? 'f16' : dtype, bound }, lanes, rowTile(channels / lanes, caps)];
+  const halved = bound && { bound, ...halfRows! };
+  return [{ fusion, dtype: halved ? 'f16' : dtype, halved }, lanes, rowTile(channels / lanes, caps)];
 }
 
 function lowered(spec: LayerNormSpec, caps: DeviceCaps, kernel: typeof vectors): Lowering {
   const parts = partsOf(spec, caps);
-  const [{ bound }] = parts;
+  const [{ halved }] = parts;
   const dispatches = kernel(spec, ...parts, caps);
-  return bound
-    ? { scratch: [], halved: true, dispatches: [boundRows(boundOf(spec, bound), caps), ...dispatches] }
+  return halved
+    ? { scratch: [], halved: true, dispatches: [boundRows(boundOf(spec, halved), caps), ...dispatches] }
     : { scratch: [], dispatches };
 }
 
-/** Nothing normalized is larger than the root of the channels. */
-function boundOf({ rows, channels, gamma, beta }: LayerNormSpec, bound: FusedBound): BoundRowsSpec {
+/** Nothing normalized is larger than the root of the channels; a turn adds two components at the most. */
+function boundOf(
+  { rows, channels, gamma, beta, rotation }: LayerNormSpec,
+  { bound, length, top }: NonNullable<Result['halved']>,
+): BoundRowsSpec {
   const range = (index: number, dtype: DType): Range => ({
     operand: read(index),
     dtype,
@@ -116,9 +130,9 @@ function boundOf({ rows, channels, gamma, beta }: LayerNormSpec, bound: FusedBou
     end: channels,
   });
   return {
-    ...{ rows, bound, factor: Math.sqrt(channels) },
+    ...{ rows: (rows * channels) / length, top, bound, factor: Math.sqrt(channels) },
     ranges: [...(gamma ? [range(1, gamma)] : []), ...(beta ? [range(gamma ? 2 : 1, beta)] : [])],
-    accumulator: `params.factor${gamma ? ' * largest0' : ''}${beta ? ` + largest${gamma ? 1 : 0}` : ''}`,
+    accumulator: `${rotation ? '2.0 * ' : ''}(params.factor${gamma ? ' * largest0' : ''}${beta ? ` + largest${gamma ? 1 : 0}` : ''})`,
   };
 }
 
@@ -145,7 +159,7 @@ export const lowerLayerNorm = (spec: LayerNormSpec, target: KernelTarget): Lower
 /** One subgroup a workgroup, which takes rows of one outer index of the epilogue. */
 function vectors(
   spec: LayerNormSpec,
-  { fusion, dtype: outDtype, bound }: Result,
+  { fusion, dtype: outDtype, halved }: Result,
   lanes: Lanes,
   tile: RowTile,
   caps: DeviceCaps,
@@ -158,14 +172,14 @@ function vectors(
   const output = (k: number) => {
     const value = `fusedRow(column, firstRow + ${k}u, y${k})`;
     const at = `params.atOut + row${k} * params.steps + s`;
-    const stored = bound
-      ? storeHalf(at, value, `row${k}`, lanes)
+    const stored = halved
+      ? storeHalf(at, value, halfRow(spec, halved, `row${k}`), lanes)
       : store('out', outDtype, at, value, caps, lanes);
-    return `    let y${k} = affine(normalized(loadX(at${k} + s), moments${k}), gammaS, betaS);
+    return `    let y${k} = ${turned(spec, `row${k} * params.steps + s`, `affine(normalized(loadX(at${k} + s), moments${k}), gammaS, betaS)`)};
     ${ragged && k > 0 ? `if (firstRow + ${k}u < params.rows) { ${stored} }` : stored}`;
   };
   const none = `${lanesType('f32', lanes)}(0)`;
-  const code = wgsl`${head(spec, { fusion, dtype: outDtype, bound }, lanes, tile, fused, caps)}
+  const code = wgsl`${head(spec, { fusion, dtype: outDtype, halved }, lanes, tile, fused, caps)}
 @compute @workgroup_size(${tile.workgroup})
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   let block = params.start + ${WORKGROUP_INDEX};
@@ -202,9 +216,9 @@ ${flights.map(output).join('\n')}`,
   const blocks = Math.ceil(fused.rows / flights.length);
   const firstRow = (block: number) =>
     Math.floor(block / blocks) * fused.rows + Math.min(fused.rows, (block % blocks) * flights.length);
-  return runs(spec, { dtype: outDtype, bound }, lanes, fused, fused.outers * blocks, firstRow, caps).map(
+  return runs(spec, { dtype: outDtype, halved }, lanes, fused, fused.outers * blocks, firstRow, caps).map(
     (run) => ({
-      label: `${spec.center ? 'layerNorm' : 'rmsNorm'}/vectors x${lanes}`,
+      label: `${labelOf(spec)}/vectors x${lanes}`,
       wgsl: code,
       ...{ operands: run.operands, work: run.work },
       uniforms: [...run.uniforms, fused.rows, blocks, ...run.fused],
@@ -216,7 +230,7 @@ ${flights.map(output).join('\n')}`,
 /** A few rows a workgroup, each by a team of invocations. */
 function teams(
   spec: LayerNormSpec,
-  { fusion, dtype: outDtype, bound }: Result,
+  { fusion, dtype: outDtype, halved }: Result,
   lanes: Lanes,
   tile: RowTile,
   caps: DeviceCaps,
@@ -226,8 +240,10 @@ function teams(
   const fused = emitFusion(fusion, fusionBinding(spec), outDtype, lanes, caps);
   const none = `${lanesType('f32', lanes)}(0)`;
   const [at, value] = ['params.atOut + first + s', `fused((first + s) * ${lanes}u, y)`];
-  const stored = bound ? storeHalf(at, value, 'row', lanes) : store('out', outDtype, at, value, caps, lanes);
-  const code = wgsl`${head(spec, { fusion, dtype: outDtype, bound }, lanes, tile, fused, caps)}
+  const stored = halved
+    ? storeHalf(at, value, halfRow(spec, halved, 'row'), lanes)
+    : store('out', outDtype, at, value, caps, lanes);
+  const code = wgsl`${head(spec, { fusion, dtype: outDtype, halved }, lanes, tile, fused, caps)}
 @compute @workgroup_size(${tile.workgroup})
 fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   let row = params.start + ${WORKGROUP_INDEX} * ${tile.rows}u + ${rowOfLane(tile)};
@@ -241,13 +257,13 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
     steps % tile.team === 0,
     `    let gammaS = ${gamma ? load('gamma', gamma, 's', caps, lanes) : none};
     let betaS = ${beta ? load('beta', beta, 's', caps, lanes) : none};
-    let y = affine(normalized(loadX(params.atX + first + s), moments), gammaS, betaS);
+    let y = ${turned(spec, 'first + s', 'affine(normalized(loadX(params.atX + first + s), moments), gammaS, betaS)')};
     ${stored}`,
   )}
 }
 `;
-  return runs(spec, { dtype: outDtype, bound }, lanes, fused, rows, (row) => row, caps).map((run) => ({
-    label: `${spec.center ? 'layerNorm' : 'rmsNorm'}/team ${tile.team} x${lanes}`,
+  return runs(spec, { dtype: outDtype, halved }, lanes, fused, rows, (row) => row, caps).map((run) => ({
+    label: `${labelOf(spec)}/team ${tile.team} x${lanes}`,
     wgsl: code,
     ...{ operands: run.operands, work: run.work },
     uniforms: [...run.uniforms, rows, rows, ...run.fused],
@@ -255,25 +271,40 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   }));
 }
 
+const labelOf = ({ center, rotation }: LayerNormSpec) =>
+  `${center ? 'layerNorm' : 'rmsNorm'}${rotation ? ' rotary' : ''}`;
+
+/** The binding after x, gamma and beta. */
+const tablesBinding = ({ gamma, beta }: LayerNormSpec) => 2 + (gamma ? 1 : 0) + (beta ? 1 : 0);
 /** The first binding of the epilogue's operands. */
-const fusionBinding = ({ gamma, beta }: LayerNormSpec) => 2 + (gamma ? 1 : 0) + (beta ? 1 : 0);
+const fusionBinding = (spec: LayerNormSpec) => tablesBinding(spec) + (spec.rotation ? 2 : 0);
+
+/** Row of scaled halves that has `row`. */
+const halfRow = ({ channels }: LayerNormSpec, { length }: HalfRows, row: string) =>
+  length === channels ? row : `${row} / ${length / channels}u`;
+
+/** `value`, step `at` of all, as it is stored. */
+const turned = ({ rotation }: LayerNormSpec, at: string, value: string) =>
+  rotation ? `turned(${at}, ${value})` : value;
 
 /** Everything before `main`. */
 function head(
   spec: LayerNormSpec,
-  { fusion, dtype: outDtype, bound }: Result,
+  { fusion, dtype: outDtype, halved }: Result,
   lanes: Lanes,
   tile: RowTile,
   fused: FusedCode,
   caps: DeviceCaps,
 ): string {
-  const { dtype, gamma, beta, center, channels } = spec;
+  const { dtype, gamma, beta, center, channels, rotation } = spec;
   const type = lanesType('f32', lanes);
   const dtypes = [dtype, outDtype, ...fusion.operands.map((operand) => operand.dtype)];
-  for (const one of [gamma, beta]) if (one) dtypes.push(one);
+  for (const one of [gamma, beta, rotation?.tableDtype]) if (one) dtypes.push(one);
+  const tables = tablesBinding(spec);
   return wgsl`${tile.enables}${enables(dtypes, caps)}
 struct Params {
-  start: u32, end: u32, steps: u32, channels: f32, eps: f32, atX: u32, atOut: u32, rows: u32, blocks: u32, ${fused.fields}
+  start: u32, end: u32, steps: u32, channels: f32, eps: f32, atX: u32, atOut: u32, rows: u32, blocks: u32,
+  ${rotation ? 'headSteps: u32, tokenSteps: u32, tokens: u32, firstToken: u32,' : ''} ${fused.fields}
 }
 @group(0) @binding(0) var<uniform> params: Params;
 ${declare(1, 'x', dtype, 'read', caps, lanes)}
@@ -283,9 +314,20 @@ ${gamma && declare(2, 'gamma', gamma, 'read', caps, lanes)}
 #if ${beta}
 ${beta && declare(gamma ? 3 : 2, 'beta', beta, 'read', caps, lanes)}
 #endif
+#if ${rotation}
+${rotation && declare(tables, 'cosines', rotation.tableDtype, 'read', caps, 4)}
+${rotation && declare(tables + 1, 'sines', rotation.tableDtype, 'read', caps, 4)}
+fn turned(i: u32, y: vec4<f32>) -> vec4<f32> {
+  let token = i / params.tokenSteps % params.tokens;
+  if (token < params.firstToken) { return y; }
+  let t = (token - params.firstToken) * params.headSteps + i % params.headSteps;
+  return y * ${rotation && load('cosines', rotation.tableDtype, 't', caps, 4)}
+    + vec4<f32>(-y.y, y.x, -y.w, y.z) * ${rotation && load('sines', rotation.tableDtype, 't', caps, 4)};
+}
+#endif
 ${fused.declarations}
 ${declare(fusionBinding(spec) + fusion.operands.length, 'out', outDtype, 'read_write', caps, lanes)}
-${bound ? declareRowScales(fusionBinding(spec) + fusion.operands.length + 1, caps) : ''}${fused.code}
+${halved ? declareRowScales(fusionBinding(spec) + fusion.operands.length + 1, caps) : ''}${fused.code}
 fn loadX(at: u32) -> ${type} { return ${load('x', dtype, 'at', caps, lanes)}; }
 fn affine(h: ${type}, gamma: ${type}, beta: ${type}) -> ${type} { return h${gamma ? ' * gamma' : ''}${beta ? ' + beta' : ''}; }
 ${rowMoments(tile, channels / lanes, lanes, center)}
@@ -299,20 +341,21 @@ interface Run {
   readonly work: Work;
   /** From `start` to `atOut`. */
   readonly uniforms: readonly number[];
-  /** Those of the fusion. */
+  /** Those of the rotation and of the fusion. */
   readonly fused: readonly number[];
 }
 
 /** Units of work, unit u from row `firstRow(u)` on, in runs that fit in bindings. */
 function runs(
-  { rows, channels, dtype, gamma, beta, eps }: LayerNormSpec,
-  { dtype: outDtype, bound }: Pick<Result, 'dtype' | 'bound'>,
+  spec: LayerNormSpec,
+  { dtype: outDtype, halved }: Pick<Result, 'dtype' | 'halved'>,
   lanes: Lanes,
   fused: FusedCode,
   units: number,
   firstRow: (unit: number) => number,
   caps: DeviceCaps,
 ): Run[] {
+  const { rows, channels, dtype, eps, rotation } = spec;
   const limit = caps.limits.maxStorageBufferBindingSize;
   const elements = (start: number, end: number) =>
     [firstRow(start) * channels, firstRow(end) * channels] as const;
@@ -332,7 +375,10 @@ function runs(
     () => new TooLargeError(`layerNorm: a row of ${channels} does not fit in a binding of ${limit} bytes`),
   );
   const part = ({ byteOffset, byteLength }: Window) => ({ byteOffset, byteLength });
-  const affine = [gamma, beta].filter((one) => one !== undefined).length;
+  const others = fusionBinding(spec) - 2;
+  const tables = rotation
+    ? 2 * (rotation.rows - rotation.firstRow) * rotation.headDim * bytesOf(rotation.tableDtype)
+    : 0;
   return pieces.map(([start, end]) => {
     const range = elements(start, end);
     const [x, out] = [window(range, dtype), window(range, outDtype)];
@@ -342,20 +388,25 @@ function runs(
       end,
       operands: [
         read(0, part(x)),
-        ...Array.from({ length: affine }, (_, k) => read(1 + k)),
-        ...windows.map((one, k) => read(1 + affine + k, part(one))),
+        ...Array.from({ length: others }, (_, k) => read(1 + k)),
+        ...windows.map((one, k) => read(1 + others + k, part(one))),
         write(0, part(out)),
-        ...(bound ? [rowScalesOperand] : []),
+        ...(halved ? [rowScalesOperand] : []),
       ],
       work: {
-        flops: 8 * (range[1] - range[0]),
-        bytes: x.byteLength + resultBytes(range[1] - range[0], outDtype, windows),
+        flops: (rotation ? 11 : 8) * (range[1] - range[0]),
+        bytes: x.byteLength + tables + resultBytes(range[1] - range[0], outDtype, windows),
       },
       uniforms: [
         ...[start, end, channels / lanes, f32Bits(channels), f32Bits(eps)],
         ...[x, out].map(({ firstElement }) => (-firstElement / lanes) >>> 0),
       ],
-      fused: uniforms,
+      fused: [
+        ...(rotation
+          ? [rotation.headDim / 4, (rotation.heads * rotation.headDim) / 4, rotation.rows, rotation.firstRow]
+          : []),
+        ...uniforms,
+      ],
     };
   });
 }

@@ -107,8 +107,8 @@ const scaleOperands = (spec: MatmulSpec): Operand[] =>
 const BINDINGS = 5;
 
 /** No product of a row of A and a column of B is larger than k times the largest of one and of the other. */
-const boundOf = ({ m, n, k }: MatmulSpec, bound: FusedBound): BoundRowsSpec => ({
-  ...{ rows: m, bound, factor: k * 2 ** HALF_TOP },
+const boundOf = ({ m, n, k }: MatmulSpec, bound: FusedBound, top: number): BoundRowsSpec => ({
+  ...{ rows: m, top, bound, factor: k * 2 ** HALF_TOP },
   ranges: [{ operand: scratch(SCALE_B, 'read'), dtype: 'f32', from: 0, end: n }],
   rowScales: scratch(SCALE_A, 'read'),
   accumulator: 'params.factor * rowScale * largest0',
@@ -126,13 +126,15 @@ export const maySplitHalf = (spec: MatmulSpec, splits: number, caps: DeviceCaps)
  * @param splits parts of K, at the most; more than 1 only if `maySplitHalf`.
  */
 export function lowerHalf(spec: MatmulSpec, caps: DeviceCaps, kernel: HalfKernel, splits = 1): Lowering {
-  const { batch, m, n, k, transposeA, transposeB, sharedB, dtypeA, dtypeB } = spec;
+  const { batch, m, n, k, transposeA, transposeB, sharedB, dtypeA, dtypeB, halfRows } = spec;
   const limit = caps.limits.maxStorageBufferBindingSize;
   const alignment = offsetAlignment(caps);
   const epilogue = spec.epilogue ?? identity([batch, m, n]);
   const inParts = splits > 1;
   const bound =
-    spec.halfRows === n && batch === 1 && !inParts ? fusedBound(epilogue, inputCount(spec), caps) : undefined;
+    halfRows?.length === n && batch === 1 && !inParts
+      ? fusedBound(epilogue, inputCount(spec), caps)
+      : undefined;
   const halved = bound && epilogue.operands.length + BINDINGS < caps.limits.maxStorageBuffersPerShaderStage;
   const dtypeOut = halved ? 'f16' : spec.dtypeOut;
   const [inner, dtypeInner] = inParts ? [identity([m * n]), 'f32' as const] : [epilogue, dtypeOut];
@@ -287,7 +289,7 @@ ${kernel.code}`;
             caps,
           ),
           ...stageB,
-          ...(halved ? [boundRows(boundOf(spec, bound), caps)] : []),
+          ...(halved ? [boundRows(boundOf(spec, bound, halfRows!.top), caps)] : []),
           {
             label: `matmul/${kernel.label}`,
             wgsl: code,

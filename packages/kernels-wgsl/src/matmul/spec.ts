@@ -6,6 +6,7 @@
  */
 import type { DeviceCaps } from '../caps.ts';
 import type { DType } from '../dtype.ts';
+import type { HalfRows } from '../kernel.ts';
 import type { Fusion } from '../pointwise/fusion.ts';
 import { declare, load } from '../storage.ts';
 
@@ -41,8 +42,8 @@ export interface MatmulSpec {
   /** May multiply in f16, rows scaled by powers of two against overflow; sums stay in f32. */
   readonly halfPrecision: boolean;
   readonly epilogue: Fusion | undefined;
-  /** Length of the rows that results are wished in as scaled halves; f32 results only. */
-  readonly halfRows?: number | undefined;
+  /** Where results are wished as scaled halves; f32 results only. */
+  readonly halfRows?: HalfRows | undefined;
 }
 
 /** Inputs of the op before the epilogue's. */

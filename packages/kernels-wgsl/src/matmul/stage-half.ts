@@ -15,7 +15,6 @@ import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
 import { bytesOf, type DType } from '../dtype.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
-import { HALF_TOP } from '../half-rows.ts';
 import type { Dispatch, Operand } from '../kernel.ts';
 import { declare, enables, load } from '../storage.ts';
 import { type Scaling, scalingCode } from './spec.ts';
@@ -91,9 +90,8 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
 }
 `;
   const { k, pitch, strideRow, strideStep } = spec;
-  // Of a left operand.
-  const dense =
-    apart && top === HALF_TOP && spec.at === 0 && strideStep === 1 && strideRow === k && pitch === k;
+  // Below 1, a bound in place of the largest value would leave too few bits.
+  const dense = apart && top > 0 && spec.at === 0 && strideStep === 1 && strideRow === k && pitch === k;
   return {
     label: 'matmul/stage-half',
     wgsl: code,
@@ -111,6 +109,6 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
     workgroups: lineGrid(spec.rows, caps),
     // Its magnitude, whether it is the largest, and its product with the scale.
     work: { flops: 3 * spec.rows * spec.k, bytes },
-    ...(dense && { halves: { rows: spec.rows, length: k } }),
+    ...(dense && { halves: { rows: spec.rows, length: k, top } }),
   };
 }

@@ -32,6 +32,12 @@ import {
 import { declare, enables, type Lanes, load, store } from '../storage.ts';
 import type { RotaryShape } from './shapes.ts';
 
+/** A rotation by position of tokens of heads. */
+export interface Rotation extends Omit<RotaryShape, 'batch'> {
+  /** Dtype of both tables. */
+  readonly tableDtype: DType;
+}
+
 /** A rotation by position of x [batch, rows, heads, headDim]. */
 export interface RotarySpec extends RotaryShape {
   /** Dtype of x. */
