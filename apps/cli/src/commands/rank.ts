@@ -1,30 +1,18 @@
 /** `dwm rank`: candidate hand actions, each simulated in one scene, in the order in which they come near a goal. */
-import { mkdir } from 'node:fs/promises';
-import { basename, join } from 'node:path';
-import { type Device, InvalidArgumentError } from '@dwm/core-tensor';
-import { openDirectory, withOutput, writeFileAtomic } from '@dwm/core-tensor/node';
-import type { MetricClip } from '@dwm/dwm-model/metrics';
+import { join } from 'node:path';
+import { withOutput } from '@dwm/core-tensor/node';
 import { loadLpips } from '@dwm/dwm-model/node';
-import {
-  type Candidate,
-  CLIPModel,
-  lpipsDistance,
-  type Ranked,
-  rankActions,
-  rankedBy,
-} from '@dwm/dwm-model/ranking';
-import { writePng, writeVideo } from '@dwm/media/node';
-import type { Trajectory } from '@dwm/renderer';
+import { lpipsDistance, rankActions } from '@dwm/dwm-model/ranking';
 import { type Command, Option } from 'commander';
 import { type CheckedModel, checkModel, Generator } from '../eval/models.ts';
 import { DEFAULT_MODEL } from '../generate/default-model.ts';
-import { exists } from '../generate/files.ts';
-import { readPrompt } from '../generate/inputs.ts';
 import { interruptible } from '../interrupt.ts';
+import { captionOf, checkCameras, checkNames, drawCandidates } from '../rank/candidates.ts';
 import { type ClipFlags, clipSize, withClipOptions } from '../rank/clip-options.ts';
-import { checkGoal, type GoalFlags, readGoal } from '../rank/goal.ts';
-import { rankingSheet, rankingText } from '../rank/results.ts';
-import { type ClipFiles, drawHands, drawScene, readClipFiles } from '../render/clips.ts';
+import { checkGoal, type GoalFlags, openTextGoal, readGoal } from '../rank/goal.ts';
+import { clipName, rankingSheet, rankingText, writeRanking } from '../rank/results.ts';
+import { rankShared } from '../rank/shared.ts';
+import { type ClipFiles, drawScene, readClipFiles } from '../render/clips.ts';
 import { type DrawFlags, drawOptions, handGlbOption, manoOption } from '../render/options.ts';
 import { clock, createReporter, type Reporter } from '../report.ts';
 import { openTunedDevice } from '../tuning.ts';
@@ -91,46 +79,6 @@ Examples:
     });
 }
 
-/** What the clip of a candidate is called. */
-const stemOf = (candidate: string): string => basename(candidate).replace(/\.[^.]+$/, '');
-
-const captionOf = (candidate: string): string => candidate.replace(/\.[^.]+$/, '.txt');
-
-/** @throws InvalidArgumentError for two whose clips would be one file. */
-function checkNames(candidates: readonly string[]): void {
-  const seen = new Map<string, string>();
-  for (const candidate of candidates) {
-    const before = seen.get(stemOf(candidate));
-    seen.set(stemOf(candidate), candidate);
-    if (before !== undefined)
-      throw new InvalidArgumentError(
-        'candidates',
-        `${before} and ${candidate} have one name, which their clips are called by; rename one of them`,
-      );
-  }
-}
-
-/** @throws InvalidArgumentError naming the trajectory whose camera is not that of the first. */
-function checkCameras(names: readonly string[], [first, ...others]: readonly Trajectory[]): void {
-  const path = ({ frames }: Trajectory) => JSON.stringify(frames.map(({ camera }) => camera));
-  for (const [i, other] of others.entries()) {
-    if (path(other) === path(first)) continue;
-    throw new InvalidArgumentError(
-      'candidates',
-      `${names[i + 1]} has another camera path than ${names[0]}; candidates are compared from one`,
-    );
-  }
-}
-
-async function openTextGoal(device: Device, { goalText, textImageModel }: Flags, reporter: Reporter) {
-  const model = await CLIPModel.load(device, await openDirectory(textImageModel!));
-  const text = goalText!;
-  const [tokens, { positions }] = [model.tokenCount(text), model.config.text];
-  if (tokens > positions)
-    reporter.warn(`the goal text has ${tokens} tokens, two around it included; the model reads ${positions}`);
-  return { text, model };
-}
-
 /** All that the distances depend on. */
 async function contentsOfAll(flags: Flags, { folder }: CheckedModel): Promise<string[]> {
   const { scene, candidates, goal, lpips, textImageModel, promptEmbeds, mano, handGlb = [] } = flags;
@@ -153,7 +101,7 @@ async function rank(
   const model = await checkModel(flags.model, flags);
   const { settings } = model;
   const size = clipSize(flags, settings);
-  const picture = flags.goal === undefined ? undefined : await readGoal(flags.goal, size, reporter);
+  const shown = flags.goal === undefined ? undefined : await readGoal(flags.goal, size, reporter);
   const files: ClipFiles[] = [];
   for (const trajectory of flags.candidates)
     files.push(await readClipFiles({ ...flags, ...size, trajectory }, reporter, undefined, files[0]?.scene));
@@ -164,19 +112,11 @@ async function rank(
   const words = flags.goalText ? await openTextGoal(device, flags, reporter) : undefined;
   const generator = await Generator.load(device, model, size, reporter, signal);
   try {
-    const goal = words ?? picture!;
+    const goal = words ?? shown!;
     const staticVideo = await drawScene(device, files[0], reporter, { signal });
-    const candidates: Required<Candidate>[] = [];
-    for (const [i, file] of files.entries()) {
-      const name = flags.candidates[i];
-      const text = captionOf(name);
-      const caption = (await exists(text)) ? await readPrompt(text) : (flags.prompt ?? '');
-      candidates.push({
-        name: basename(name),
-        handVideo: await drawHands(device, file, reporter, { signal }),
-        prompt: generator.embeds ?? caption,
-      });
-    }
+    const { embeds } = generator;
+    const captions = { prompt: flags.prompt, embeds };
+    const candidates = await drawCandidates(device, flags.candidates, files, captions, reporter, signal);
     const lpips = flags.lpips === undefined ? undefined : await loadLpips(device, flags.lpips);
     const [network] = lpips?.values() ?? [];
     const { pipeline } = generator;
@@ -215,66 +155,29 @@ async function rank(
         });
     for (const model of lpips?.values() ?? []) model.destroy();
     words?.model.destroy();
-    const sheet = join(flags.out, 'sheet.png');
-    const ranking = ranked.map(({ outcome, ...rest }, i) => ({ place: i + 1, ...rest }));
     const pixels = network ? `LPIPS (${network.network})` : 'latent';
     const result = {
-      ranking,
+      ranking: ranked.map(({ outcome, ...rest }, i) => ({ place: i + 1, ...rest })),
       distance: words ? '1 - cosine (CLIP)' : pixels,
       settings: { ...flags, ...size, ...settings },
-      sheet,
+      sheet: join(flags.out, 'sheet.png'),
     };
-    const json = join(flags.out, 'ranking.json');
-    const write = async () => {
-      await mkdir(flags.out, { recursive: true });
-      await writePng(sheet, rankingSheet(ranked, candidates, staticVideo, 'text' in goal ? goal.text : goal));
-      for (const { name, outcome } of ranked)
-        await writeVideo(join(flags.out, `${stemOf(name)}.mp4`), {
-          ...outcome,
-          fps: size.fps,
-        });
-      await writeFileAtomic(json, `${JSON.stringify(result, undefined, 1)}\n`);
-    };
-    const names = ['ranking.json', 'sheet.png', ...ranked.map(({ name }) => `${stemOf(name)}.mp4`)];
+    const picture = rankingSheet(ranked, candidates, staticVideo, 'text' in goal ? goal.text : goal);
+    const write = () => writeRanking(flags.out, ranked, size.fps, picture, result);
+    const names = ['ranking.json', 'sheet.png', ...ranked.map(clipName)];
     if (worker) await worker.parts(['the ranking'], key, signal, write, names);
     else await write();
     reporter.result(
       result,
-      [`distance to the goal (${result.distance}), small is good`, rankingText(ranked), sheet, json].join(
-        '\n',
-      ),
+      [
+        `distance to the goal (${result.distance}), small is good`,
+        rankingText(ranked),
+        result.sheet,
+        join(flags.out, 'ranking.json'),
+      ].join('\n'),
     );
   } finally {
     generator.pipeline.destroy();
     device.destroy();
   }
-}
-
-/** `rankActions`, a clip at a time by several processes. */
-async function rankShared(
-  worker: Worker,
-  candidates: readonly {
-    readonly name: string;
-    readonly handVideo: MetricClip;
-    readonly prompt: Candidate['prompt'];
-  }[],
-  key: unknown,
-  { seeds, seed }: Flags,
-  signal: AbortSignal,
-  make: (
-    candidate: (typeof candidates)[number],
-    seed: number,
-  ) => Promise<{ distance: number; outcome: MetricClip }>,
-): Promise<Ranked[]> {
-  const clips = candidates.flatMap((candidate, c) =>
-    Array.from({ length: seeds }, (_, i) => ({ candidate, c, seed: seed + i })),
-  );
-  const names = clips.map(({ candidate, c, seed }) => `${candidate.name} (${c}), seed ${seed}`);
-  const made = await worker.parts(names, key, signal, (i) => make(clips[i].candidate, clips[i].seed));
-  return rankedBy(
-    candidates.map(({ name }, c) => {
-      const own = made.slice(c * seeds, (c + 1) * seeds);
-      return { name, distances: own.map(({ distance }) => distance), outcome: own[0].outcome };
-    }),
-  );
 }

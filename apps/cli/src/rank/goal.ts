@@ -1,9 +1,11 @@
 /** How a scene is to look in the end: a picture, the last frames of a video or of a folder, or words. */
 import { stat } from 'node:fs/promises';
 import { extname } from 'node:path';
-import { InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
+import { type Device, InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
+import { openDirectory } from '@dwm/core-tensor/node';
 import type { MetricClip } from '@dwm/dwm-model/metrics';
 import { VIDEO_ENDINGS } from '@dwm/dwm-model/node';
+import { CLIPModel } from '@dwm/dwm-model/ranking';
 import { readImage, readVideo } from '@dwm/media/node';
 import { fit } from '../generate/fit.ts';
 import type { Reporter } from '../report.ts';
@@ -59,4 +61,18 @@ export function checkGoal({ goal, goalText, textImageModel, lpips }: GoalFlags):
     );
   }
   if (lpips) throw new InvalidArgumentError('lpips', 'compares pictures; leave it out with --goal-text');
+}
+
+/** Words, and the model that compares them with pictures. */
+export async function openTextGoal(
+  device: Device,
+  { goalText, textImageModel }: GoalFlags,
+  reporter: Reporter,
+) {
+  const model = await CLIPModel.load(device, await openDirectory(textImageModel!));
+  const text = goalText!;
+  const [tokens, { positions }] = [model.tokenCount(text), model.config.text];
+  if (tokens > positions)
+    reporter.warn(`the goal text has ${tokens} tokens, two around it included; the model reads ${positions}`);
+  return { text, model };
 }

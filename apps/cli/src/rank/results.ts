@@ -1,7 +1,11 @@
-/** A ranking for people: lines for the terminal, and a contact sheet of candidate | simulated outcome | goal. */
+/** A ranking for people: lines for the terminal, and a contact sheet of candidate | simulated outcome | goal; its files. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { writeFileAtomic } from '@dwm/core-tensor/node';
 import { handPixels, type MetricClip } from '@dwm/dwm-model/metrics';
 import type { Ranked } from '@dwm/dwm-model/ranking';
-import { contactSheet, type Frames, frameAt, type RgbImage } from '@dwm/media/node';
+import { contactSheet, type Frames, frameAt, type RgbImage, writePng, writeVideo } from '@dwm/media/node';
+import { stemOf } from './candidates.ts';
 
 export function rankingText(ranked: readonly Ranked[]): string {
   const width = Math.max(...ranked.map(({ name }) => name.length));
@@ -54,4 +58,21 @@ export function rankingSheet(
     return { label: `${i + 1} ${name} ${distance.mean.toFixed(4)}`, frames };
   });
   return contactSheet(rows, { columns: 3, cellWidth: Math.max(180, Math.min(width, 360)), title });
+}
+
+/** File of a candidate's clip. */
+export const clipName = ({ name }: Ranked): string => `${stemOf(name)}.mp4`;
+
+/** Writes ranking.json, the sheet and a clip of each candidate. */
+export async function writeRanking(
+  folder: string,
+  ranked: readonly Ranked[],
+  fps: number,
+  sheet: RgbImage,
+  result: object,
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await writePng(join(folder, 'sheet.png'), sheet);
+  for (const each of ranked) await writeVideo(join(folder, clipName(each)), { ...each.outcome, fps });
+  await writeFileAtomic(join(folder, 'ranking.json'), `${JSON.stringify(result, undefined, 1)}\n`);
 }
