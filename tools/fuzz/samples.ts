@@ -1,5 +1,9 @@
 /** Small valid files of formats that no test helper writes. Made here: nobody's files are kept for this. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { crc32 } from '@dwm/core-tensor/files';
+import { EGODEX_JOINTS } from '../../packages/renderer/src/recordings/egodex.ts';
 import { array, tar } from '../../packages/renderer/src/trajectory/testing.ts';
 
 /** A zip archive whose entries are stored. */
@@ -186,6 +190,32 @@ export const hot3dClip = () => {
     '__hand_shapes.json__': json({ mano: Array(10).fill(0) }),
   });
 };
+
+/** An episode of EgoDex: two frames of a right hand, and of a left one that is not there. */
+export async function egodex(): Promise<Uint8Array> {
+  const { default: h5wasm } = await import('h5wasm/node');
+  await h5wasm.ready;
+  const folder = await mkdtemp(join(tmpdir(), 'dwm-fuzz-'));
+  const path = join(folder, '0.hdf5');
+  const file = new h5wasm.File(path, 'w');
+  const put = (group: string, name: string, shape: number[], data: readonly number[]) => {
+    const parent = (file.get(group) ?? file.create_group(group)) as InstanceType<typeof h5wasm.Group>;
+    parent.create_dataset({ name, data: Float32Array.from(data), shape });
+  };
+  const twice = (x: number, z: number) =>
+    [0, 1].flatMap(() => [1, 0, 0, x, 0, 1, 0, 0, 0, 0, 1, z, 0, 0, 0, 1]);
+  put('camera', 'intrinsic', [3, 3], [50, 0, 32, 0, 50, 24, 0, 0, 1]);
+  put('transforms', 'camera', [2, 4, 4], twice(0, 0));
+  for (const [side, seen] of Object.entries({ left: 0, right: 1 }))
+    for (const [i, joint] of EGODEX_JOINTS.entries()) {
+      put('transforms', side + joint, [2, 4, 4], twice(0.02 * Math.floor((i + 3) / 4), 0.02 * (i % 4)));
+      put('confidences', side + joint, [2], [seen, seen]);
+    }
+  file.close();
+  const bytes = new Uint8Array(await readFile(path));
+  await rm(folder, { recursive: true });
+  return bytes;
+}
 
 export const egoexoCamera = (): Uint8Array => {
   const pose = [

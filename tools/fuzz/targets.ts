@@ -28,9 +28,11 @@ import {
 import { LayerWeights } from '@dwm/hands';
 import { decodeRgba, encodePng, encodeVideo, readVideo } from '@dwm/media/node';
 import { loadMano, type ManoModel, readTransforms } from '@dwm/renderer';
+import { readEgodexFile } from '@dwm/renderer/node';
 import {
   importColmap,
   importColmapBinary,
+  importEgodex,
   importEgoexo,
   importHamer,
   importHot3dClip,
@@ -534,6 +536,11 @@ export const TARGETS: Readonly<Record<string, Target>> = {
     samples: async () => [made.mediapipe()],
     json: true,
     read: async (bytes) => importMediapipe(textFile(bytes), { rest: { left: REST, right: REST } }),
+  },
+  egodex: {
+    samples: async () => [await made.egodex()],
+    read: async (bytes) =>
+      importEgodex(await readEgodexFile(await onDisk(bytes)), { left: REST, right: REST }),
   },
   'egoexo-hands': {
     samples: async () => [made.egoexoHands()],

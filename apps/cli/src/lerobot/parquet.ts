@@ -72,7 +72,8 @@ export async function rowsWhere(
 }
 
 /**
- * A page that claims more values than its column would have the reader count them one by one.
+ * A page that claims more values than its column would have the reader count them one by one, and without the lengths
+ * of its levels it reads other bytes as counts.
  * @throws InvalidFileError for such a page.
  */
 async function checkPages(path: string, file: AsyncBuffer, { meta_data }: ColumnChunk): Promise<void> {
@@ -91,6 +92,15 @@ async function checkPages(path: string, file: AsyncBuffer, { meta_data }: Column
       throw new InvalidFileError(
         path,
         `a page of ${quote(meta_data.path_in_schema[0])} claims ${num_values} values in ${size} bytes, expected at most ${most} values; fetch it again`,
+      );
+    const {
+      definition_levels_byte_length: definitions = -1,
+      repetition_levels_byte_length: repetitions = -1,
+    } = page.data_page_header_v2 ?? { definition_levels_byte_length: 0, repetition_levels_byte_length: 0 };
+    if (!(definitions >= 0 && repetitions >= 0 && definitions + repetitions <= size))
+      throw new InvalidFileError(
+        path,
+        `a page of ${quote(meta_data.path_in_schema[0])} does not say where its values begin; fetch it again`,
       );
     reader.offset += size;
   }
