@@ -48,6 +48,8 @@ export async function findHands(
 ): Promise<FoundHands> {
   const weights = await readHandWeights();
   const camera = cameraOf(shown);
+  // What the clip shows again is looked at once.
+  const pictures = [...new Set(shown.picked)];
   const device = await openNodeDevice();
   try {
     const rest = restJoints(device, rigs);
@@ -56,16 +58,16 @@ export async function findHands(
     const seen = new VideoTracker(tracker);
     try {
       const onFrame = frameProgress(reporter, 'looking for hands');
-      for await (const frame of decodeFrames(shown.video, { indices: shown.picked })) {
+      for await (const frame of decodeFrames(shown.video, { indices: pictures })) {
         signal.throwIfAborted();
         const { width, height } = frame;
         await seen.add({ data: await frame.rgb(), width, height });
-        onFrame(seen.hands.length, shown.picked.length);
+        onFrame(seen.hands.length, pictures.length);
       }
     } finally {
       tracker.destroy();
     }
-    const found = fitVideo(seen.hands, camera, rest);
+    const found = atFrames(fitVideo(seen.hands, camera, rest), pictures, shown.picked);
     if (!found.hands.some((hands) => SIDES.some((side) => hands[side])))
       throw new InvalidFileError(
         shown.video,
@@ -79,6 +81,12 @@ export async function findHands(
   } finally {
     device.destroy();
   }
+}
+
+/** The hands of the clip's frames, from those of the pictures that they show. */
+function atFrames(found: VideoHands, pictures: readonly number[], frames: readonly number[]): VideoHands {
+  const of = <T>(values: readonly T[]) => frames.map((frame) => values[pictures.indexOf(frame)]);
+  return { ...found, hands: of(found.hands), records: of(found.records) };
 }
 
 function cameraOf({ size: { width, height }, focal }: Shown): Intrinsics {
