@@ -312,6 +312,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
         truth.length / 50,
       );
       await picture(page, '4-beside');
+      expect(await violations(page)).toEqual([]);
       await page.keyboard.press('KeyT');
       expect(await page.locator('canvas[data-picture=truth]').count()).toBe(0);
       expect(complaints).toEqual([]);
@@ -543,6 +544,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       await button(page, 'GIF').click();
       await download;
       await picture(page, '9-device-lost');
+      expect(await violations(page)).toEqual([]);
       await button(page, 'Start again').click();
       await ready(page);
       expect(await all()).toEqual(before);
@@ -809,6 +811,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       await page.getByRole('heading', { name: 'Browsers that work' }).waitFor({ timeout: PATIENCE });
       await page.locator('figure img').evaluate((image: HTMLImageElement) => image.decode());
       await picture(page, '11-no-webgpu');
+      expect(await violations(page)).toEqual([]);
       expect(complaints).toEqual([]);
       await without.close();
     },

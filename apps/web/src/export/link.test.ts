@@ -89,6 +89,7 @@ test('no link, a damaged one, and one of an older page', async () => {
   await expect(readLink(link.slice(0, 60))).rejects.toThrow('damaged or cut short');
   await expect(readLink(`#dwm2=${'A'.repeat(300_000)}`)).rejects.toThrow('damaged');
   await expect(readLink('#dwm1=abc')).rejects.toThrow('older page');
+  await expect(readLink('#dwm3=abc')).rejects.toThrow('newer page');
   for (const head of [null, [], 3, {}, { run: [] }])
     await expect(readLink(withHead(link, () => head))).rejects.toThrow('damaged');
 });

@@ -36,7 +36,8 @@ const JOINTS = 25;
 const PARENTS = Array.from({ length: JOINTS }, (_, joint) =>
   joint === 0 || joint === 1 || (joint >= 5 && joint % 5 === 0) ? 0 : joint - 1,
 );
-const PREFIX = '#dwm2=';
+const VERSION = '2';
+const PREFIX = `#dwm${VERSION}=`;
 /** Characters of a link, and bytes of what is in it. The longest that the page makes is far below. */
 const MOST_TEXT = 200_000;
 const MOST_BYTES = 500_000;
@@ -247,8 +248,14 @@ export async function writeLink({ room, settings, typed, trajectory }: Shared): 
 
 /** @returns undefined for an address without a result; throws Error in one line where it is damaged or asks for too much. */
 export async function readLink(hash: string): Promise<Shared | undefined> {
-  if (/^#dwm1=/.test(hash)) throw new Error('this link is of an older page; make it again there');
-  if (!hash.startsWith(PREFIX)) return undefined;
+  const version = /^#dwm(\d+)=/.exec(hash)?.[1];
+  if (version === undefined) return undefined;
+  if (version !== VERSION)
+    throw new Error(
+      Number(version) < Number(VERSION)
+        ? 'this link is of an older page; make it again there'
+        : 'this link is of a newer page; load this one anew',
+    );
   let head: unknown;
   let body: Uint8Array;
   try {

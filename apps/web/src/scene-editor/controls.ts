@@ -1,7 +1,7 @@
 /**
  * Mouse, touch and keys to movements of camera and hand. A drag that begins near the hand moves it, in the plane that
  * faces the camera (with Shift along the view ray, with Alt turning it); any other drag orbits, and with the right
- * button looks around. Two fingers move along the ray. WASD and QE walk while they are held.
+ * button looks around. Two fingers move along the ray. WASD and QE walk while they are held; Shift with arrows orbits.
  */
 import type { Intrinsics } from '@dwm/renderer';
 import { type CameraRig, orbited, projected, walked } from './camera-rig.ts';
@@ -42,6 +42,15 @@ const HAND_KEYS: Readonly<Record<string, (rigs: Rigs, lens: Intrinsics) => HandR
   KeyX: ({ hand }) => turned(hand, -0.1, 0, 0),
   KeyG: ({ hand }) => ({ ...hand, grasp: hand.grasp < 0.5 ? 1 : 0 }),
 };
+
+/** With Shift, radians: turns about what is seen, and the wrist's bends. */
+const ORBIT_KEYS: Readonly<Record<string, readonly [yaw: number, pitch: number]>> = {
+  ArrowLeft: [0.08, 0],
+  ArrowRight: [-0.08, 0],
+  ArrowUp: [0, 0.08],
+  ArrowDown: [0, -0.08],
+};
+const BEND_KEYS: Readonly<Record<string, number>> = { KeyZ: 0.1, KeyX: -0.1 };
 
 type Grab = 'hand' | 'ray' | 'turn' | 'orbit' | 'look';
 
@@ -160,6 +169,14 @@ export function attachControls(
       held.add(event.code);
       if (walking === 0) walk(performance.now());
       event.preventDefault();
+    } else if (event.shiftKey && ORBIT_KEYS[event.code]) {
+      event.preventDefault();
+      const [yaw, pitch] = ORBIT_KEYS[event.code];
+      change(({ camera, hand }) => ({ hand, camera: orbited(camera, yaw, pitch, ORBIT) }));
+    } else if (event.shiftKey && BEND_KEYS[event.code]) {
+      event.preventDefault();
+      nudged();
+      change(({ camera, hand }) => ({ camera, hand: turned(hand, 0, BEND_KEYS[event.code], 0) }));
     } else if (HAND_KEYS[event.code]) {
       event.preventDefault();
       nudged();

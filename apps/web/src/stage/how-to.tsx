@@ -14,8 +14,8 @@ export function HowTo(props: { session: Session }) {
         </Match>
         <Match when={engine.state.phase === 'ready' && !room.state.videos}>
           <span class="with-mouse">
-            Beside the hand: look around. Wheel while you drag: nearer and farther. Keys: arrows, W A S D; H
-            brings the hand back.
+            Beside the hand: look around. Wheel while you drag: nearer and farther. Keys: arrows, with Shift
+            to look around, W A S D; H brings the hand back.
           </span>
           <span class="with-touch">
             One finger beside the hand: look around. Two fingers: nearer and farther.
