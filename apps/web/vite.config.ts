@@ -5,7 +5,7 @@
 import { defineConfig } from 'vite';
 import solid from 'vite-plugin-solid';
 import { basisModule } from './build/basis-module.ts';
-import { builtInModels, hasLiveModel } from './build/built-in-models.ts';
+import { builtInBytes, builtInModels } from './build/built-in-models.ts';
 import { contentSecurityPolicy } from './build/content-security-policy.ts';
 import { offline } from './build/offline.ts';
 import { previewCards } from './build/preview-cards.ts';
@@ -13,7 +13,7 @@ import { previewCards } from './build/preview-cards.ts';
 export default defineConfig({
   root: import.meta.dirname,
   base: './',
-  define: { HAS_LIVE_MODEL: JSON.stringify(hasLiveModel()) },
+  define: { BUILT_IN_BYTES: JSON.stringify(await builtInBytes()) },
   plugins: [basisModule(), solid(), builtInModels(), offline(), contentSecurityPolicy(), previewCards()],
   // `basisModule` is to see it as it is.
   optimizeDeps: { exclude: ['three'] },

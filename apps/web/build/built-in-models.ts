@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { basename, join, relative, resolve } from 'node:path';
 import type { Plugin } from 'vite';
 import type { Manifest } from '../src/model-store/manifest.ts';
@@ -53,6 +53,15 @@ async function manifestOf(folder: string): Promise<Manifest> {
   }
   const name = folder === RANDOM ? 'random weights' : basename(folder);
   return { name, version: digest.digest('hex').slice(0, 16), files };
+}
+
+/** Bytes of each model, by its folder below `models/`. */
+export async function builtInBytes(): Promise<Record<string, number>> {
+  const entries = folders().map(async ([prefix, folder]) => {
+    const sizes = (await modelFiles(folder)).map(async (path) => (await stat(join(folder, path))).size);
+    return [basename(prefix), (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0)] as const;
+  });
+  return Object.fromEntries(await Promise.all(entries));
 }
 
 export function builtInModels(): Plugin {

@@ -1,8 +1,8 @@
 /** Modules without types of their own, and files that Vite gives addresses of. */
 /// <reference types="vite/client" />
 
-/** Whether a live model is built in: `vite.config.ts`. */
-declare const HAS_LIVE_MODEL: boolean;
+/** Of the models that are built in, by `vite.config.ts`; a live one may be missing. */
+declare const BUILT_IN_BYTES: { readonly default: number; readonly live?: number };
 
 declare module 'three/examples/jsm/libs/basis/basis_transcoder.js' {
   import type { BasisModule } from '@dwm/renderer/scene';

@@ -9,8 +9,8 @@ import { DEFAULT_ROOM } from '../state/room.ts';
 import type { Session } from '../state/session.ts';
 import { takeIn } from './take-in.ts';
 
-const megabytes = (files: Kept['files']) =>
-  `${(files.reduce((sum, { size }) => sum + size, 0) / 1e6).toFixed(1)} MB`;
+const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
+const sizeOf = (files: Kept['files']) => files.reduce((sum, { size }) => sum + size, 0);
 
 export function SourcesPanel(props: { session: Session; open: boolean; onToggle: (open: boolean) => void }) {
   const { session } = props;
@@ -81,10 +81,10 @@ function ModelFields(props: { session: Session; busy: boolean }) {
         {(live) => (
           <div class="buttons wide">
             <button type="button" disabled={props.busy} onClick={() => session.useModel(live())}>
-              The one that answers while you drag
+              The one that answers while you drag, {megabytes(BUILT_IN_BYTES.live!)}
             </button>
             <button type="button" disabled={props.busy} onClick={() => session.useModel(CLIPS)}>
-              The one that makes whole clips
+              The one that makes whole clips, {megabytes(BUILT_IN_BYTES.default)}
             </button>
           </div>
         )}
@@ -130,7 +130,7 @@ function ModelFields(props: { session: Session; busy: boolean }) {
         <For each={kept()}>
           {(model) => (
             <li>
-              {model.name}, {megabytes(model.files)}
+              {model.name}, {megabytes(sizeOf(model.files))}
               <button
                 type="button"
                 disabled={props.busy}

@@ -11,7 +11,7 @@ const builtIn = (folder: string): ModelRef => ({
 
 /** The models that come with the page. The live one answers while the hand moves; it may be missing. */
 export const CLIPS = builtIn('default');
-export const LIVE = HAS_LIVE_MODEL ? builtIn('live') : undefined;
+export const LIVE = BUILT_IN_BYTES.live === undefined ? undefined : builtIn('live');
 
 /** `?model=live` in the address asks for the one that answers while the hand moves. */
 const firstModel = () =>
