@@ -512,8 +512,13 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
         await ready(page);
         expect(await field.inputValue(), label).toBe(kept);
       }
+      await drop(page, ['nothing.glb', new Uint8Array()]);
+      await page
+        .getByRole('alert')
+        .filter({ hasText: 'nothing.glb: is empty' })
+        .waitFor({ timeout: PATIENCE });
       // Fine-tuned weights of another network, then of this one.
-      const file = 'pytorch_lora_weights.safetensors';
+      const file = 'my-style.safetensors';
       await drop(page, [file, lora(64)]);
       await page.getByRole('alert').filter({ hasText: file }).waitFor({ timeout: PATIENCE });
       await ready(page);
@@ -548,7 +553,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       await button(page, 'Start again').click();
       await ready(page);
       expect(await all()).toEqual(before);
-      expect(await page.locator('footer').textContent()).toContain('with pytorch_lora_weights.safetensors');
+      expect(await page.locator('footer').textContent()).toContain('with my-style.safetensors');
       await button(page, 'Generate').click();
       await generated(page);
     },

@@ -20,6 +20,13 @@ export async function takeIn(
     );
     return;
   }
+  // In a folder of a model an empty file may be as it should.
+  const empty =
+    folder === undefined && files.find(({ path, file }) => file.size === 0 && !/\.txt$/i.test(path));
+  if (empty) {
+    session.notice.show(new Error(`${empty.path}: is empty (0 bytes); copy the file again`));
+    return;
+  }
   const what = kindOf(files);
   switch (what.kind) {
     case 'model':

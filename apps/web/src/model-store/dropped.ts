@@ -8,15 +8,23 @@ export interface DroppedFile {
   readonly file: File;
 }
 
+/** As its visitor knows it: a file that was dropped alone is its own folder, and may go by another name here. */
+const knownAs = (folder: string, { path, file }: DroppedFile) =>
+  folder === file.name || !path.endsWith(file.name) ? file.name : `${folder}/${path}`;
+
 export function droppedFolder(name: string, files: readonly DroppedFile[]): ModelFolder {
-  const byPath = new Map(files.map(({ path, file }) => [path, file]));
+  const byPath = new Map(files.map((file) => [file.path, file]));
   return {
     name,
     async open(path) {
       checkInside(name, path);
-      const file = byPath.get(path);
-      if (!file) throw new InvalidFileError(`${name}/${path}`, 'is not among the dropped files');
-      return blobSource(file, `${name}/${path}`);
+      const found = byPath.get(path);
+      if (!found)
+        throw new InvalidFileError(
+          `${name}/${path}`,
+          'is not among the dropped files; drop the whole folder',
+        );
+      return blobSource(found.file, knownAs(name, found));
     },
     async exists(path) {
       checkInside(name, path);

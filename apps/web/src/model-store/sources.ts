@@ -4,7 +4,7 @@
  */
 import { DwmError, InvalidFileError } from '@dwm/core-tensor';
 import { type ModelFolder, urlFolder } from '@dwm/core-tensor/files';
-import { modelFiles } from '@dwm/dwm-model';
+import { LORA_FILE, LORA_FILES, modelFiles, NON_LORA_FILE } from '@dwm/dwm-model';
 import { type DroppedFile, droppedFolder } from './dropped.ts';
 import type { Manifest } from './manifest.ts';
 import { type Incoming, keep, openKept } from './opfs.ts';
@@ -20,6 +20,17 @@ export type ModelRef =
   | ({ readonly kind: 'files'; readonly keep: boolean } & ModelFiles)
   | { readonly kind: 'url'; readonly url: string }
   | { readonly kind: 'kept'; readonly id: string };
+
+/** A LoRA's folder. Tools give its file any name: one that is alone goes by the name that is looked for. */
+export function loraFolder({ name, files }: ModelFiles): ModelFolder {
+  const weights = files.filter(({ path }) => /\.safetensors$/i.test(path) && !path.endsWith(NON_LORA_FILE));
+  const isNamed = files.some(({ path }) => LORA_FILES.some((known) => known === path));
+  if (isNamed || weights.length !== 1) return droppedFolder(name, files);
+  return droppedFolder(
+    name,
+    files.map((file) => (file === weights[0] ? { path: LORA_FILE, file: file.file } : file)),
+  );
+}
 
 type Report = (doneBytes: number, totalBytes: number) => void;
 
@@ -120,7 +131,7 @@ async function inBlobs(
   const files: DroppedFile[] = [];
   for (const { path, size, open } of incoming) {
     const blob = await new Response(await open(signal)).blob();
-    files.push({ path, file: new File([blob], path) });
+    files.push({ path, file: new File([blob], path.split('/').at(-1)!) });
     done += size;
     report(done, total);
   }

@@ -2,9 +2,8 @@
 import { type Device, DwmError, openBrowserDevice } from '@dwm/core-tensor';
 import type { ModelFolder } from '@dwm/core-tensor/files';
 import { selfTestOnFirstUse } from '@dwm/core-tensor/tune';
-import { droppedFolder } from '../model-store/dropped.ts';
 import { forget, listKept } from '../model-store/opfs.ts';
-import { openModel } from '../model-store/sources.ts';
+import { loraFolder, openModel } from '../model-store/sources.ts';
 import { generate } from './generate.ts';
 import type { HandFinder } from './hand-finder.ts';
 import type { LiveRun } from './live.ts';
@@ -53,7 +52,7 @@ serve({
   },
   async loadModel({ base, lora, limit }, { report, signal }) {
     const on = ready(device, 'device');
-    const over = lora && droppedFolder(lora.name, lora.files);
+    const over = lora && loraFolder(lora);
     const fits = (folder: ModelFolder) => memoryFor(on, folder, over, limit);
     const files = (done: number, total: number) => report({ part: 'files', done, total });
     const folder = await openModel(base, files, signal, fits);
