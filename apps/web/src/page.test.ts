@@ -238,7 +238,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
   beforeAll(async () => {
     mkdirSync(PICTURES, { recursive: true });
     server = await PageServer.start();
-  }, PATIENCE);
+  }, WHOLE_TEST);
   afterAll(() => server?.close());
 
   test(
