@@ -72,7 +72,7 @@ export function reportPage(result: DeviceReport): string {
     `- measured peaks: ${rates.join(', ')}`,
     `- subgroups of ${features.subgroupMinSize} to ${features.subgroupMaxSize}; f16: ${features.f16 ? 'yes' : 'no'}`,
     `- matrix units: ${matrices.join(', ') || 'none'}`,
-    `- self-test: ${tried - wrong.length} kernels right, ${wrong.length} wrong and left out`,
+    `- self-test: ${tried ? `${tried - wrong.length} kernels right, ${wrong.length} wrong and left out` : 'no kernel that ran needs one'}`,
     ...wrong.map(([kernel, fault]) => `  - ${kernel}: ${fault}`),
     '',
     'Golden cases: the worst error of each beside its bound.',

@@ -89,6 +89,7 @@ const FORWARD_SECONDS = { hardware: 30, software: 5 };
 export async function runReport(device: Device, options: ReportOptions): Promise<DeviceReport> {
   const start = performance.now();
   const elapsed = () => (performance.now() - start) / 1000;
+  const left = () => options.budget - elapsed();
   const { caps } = device;
   options.progress('measuring the peaks');
   const peaks = await measurePeaks(device);
@@ -125,6 +126,7 @@ export async function runReport(device: Device, options: ReportOptions): Promise
         // Once: it takes as long as all the others.
         ...(precision === precisions.at(-1) ? [forward(precision)] : []),
       ];
+      const rate = EXPECTED * peakOf(peaks, precision) * 1e9;
       return wanted.map((each) => {
         const known = typeof each === 'string' ? { name: 'denoising forward', size: '', share: 0 } : each;
         const about = { name: known.name, size: known.size, share: known.share, precision };
@@ -134,7 +136,7 @@ export async function runReport(device: Device, options: ReportOptions): Promise
             void work.push(
               typeof each === 'string'
                 ? { ...about, reason: each }
-                : { ...about, ...(await measureWork(device, each, precision)) },
+                : { ...about, ...(await measureWork(device, each, precision, { rate, left })) },
             ),
           skip: (reason: string) => void work.push({ ...about, reason }),
         };
@@ -142,10 +144,10 @@ export async function runReport(device: Device, options: ReportOptions): Promise
     }),
   ];
   for (const [done, { name, run, skip }] of jobs.entries()) {
-    const left = done === 0 ? options.budget : (elapsed() / done) * (jobs.length - done);
-    const eta = Math.min(left, options.budget - elapsed());
+    const rest = done === 0 ? options.budget : (elapsed() / done) * (jobs.length - done);
+    const eta = Math.min(rest, left());
     options.progress(`${done + 1} of ${jobs.length}, at most ${Math.max(0, eta).toFixed(0)} s left: ${name}`);
-    if (elapsed() > options.budget) {
+    if (left() < 0) {
       skip('there was no time left');
       continue;
     }
@@ -218,10 +220,18 @@ async function goldenResult(
   return { name, precision, worst, passed: share <= 1, seconds: (performance.now() - start) / 1000 };
 }
 
+interface Pace {
+  /** Operations a second that are expected. */
+  readonly rate: number;
+  /** Seconds. */
+  left(): number;
+}
+
 async function measureWork(
   device: Device,
   { inputs: specs, weights: given, run }: Work,
   precision: Precision,
+  { rate, left }: Pace,
 ): Promise<Partial<WorkResult>> {
   const made: { destroy(): void }[] = [];
   try {
@@ -243,18 +253,26 @@ async function measureWork(
       precision,
     );
     made.push(program);
+    const { flops, bytes } = program.plan.cost;
+    const needed = flops / rate;
+    // The least size of some work is much for a slow device.
+    if (needed > left())
+      return {
+        reason: `one run takes some ${needed.toFixed(0)} s, of which ${Math.max(0, left()).toFixed(0)} were left`,
+      };
     const once = async () => {
       const start = performance.now();
       await program.run(inputs);
       await device.done();
       return performance.now() - start;
     };
-    await once(); // the driver's own compilation, and the first touch of memory
+    const first = await once(); // the driver's own compilation, and the first touch of memory
+    if (left() < 0)
+      return { reason: `its first run, with the driver's compilation, took ${(first / 1000).toFixed(0)} s` };
     const samples = [await once()];
     while (samples.length < MOST_RUNS && samples.reduce((a, b) => a + b, 0) < MEASURE_MS)
       samples.push(await once());
     const ms = samples.toSorted((a, b) => a - b)[samples.length >> 1];
-    const { flops, bytes } = program.plan.cost;
     const receipts = program.plan.dispatches.flatMap(({ receipt }) => receipt ?? []);
     const kernels = receipts.map(({ family, variant, tuning }) =>
       [family, variant, ...Object.entries(tuning ?? {}).map(([name, value]) => `${name}=${value}`)].join(' '),

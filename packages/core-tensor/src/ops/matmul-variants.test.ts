@@ -137,7 +137,8 @@ const FORCED: readonly Forced[] = [
   { variant: 'lanes', tuning: { rows: 1, columns: 1, splits: 1 } },
   { variant: 'dot-rows' },
   { variant: 'staged', tuning: { side: 4, step: 8, splits: 3 }, few: true },
-  { variant: 'half', half: true },
+  { variant: 'half', tuning: { splits: 1 }, half: true },
+  { variant: 'half', tuning: { splits: 3 }, half: true },
 ];
 
 const bound = ({ half }: Forced) => (half ? 5e-3 : 1e-6);

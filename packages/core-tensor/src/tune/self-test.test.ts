@@ -144,7 +144,7 @@ test('verdicts are kept beside the choices, by device, and forgotten with them',
   const folder = await mkdtemp(join(tmpdir(), 'dwm-verdicts-'));
   const path = join(folder, 'tune.json');
   device.decisions.verdicts.set('matmul matrix side=2 config=1', 'relative error 0.5 in a later run');
-  device.decisions.verdicts.set('matmul half', null);
+  device.decisions.verdicts.set('matmul half splits=1', null);
   await saveTuning(device, { path });
   const again = { caps: device.caps, decisions: new Decisions() };
   await loadTuning(again, { path });

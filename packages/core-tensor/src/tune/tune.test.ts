@@ -18,8 +18,10 @@ import { spec } from '../ops/testing.ts';
 import { planProgram } from '../plan/plan.ts';
 import { compile, Program, trace } from '../program.ts';
 import type { Tensor, TensorSpec } from '../tensor.ts';
+import { randomNormals, seeded } from '../testing.ts';
 import { setFirstUse } from './before-use.ts';
 import { tuneOnFirstUse } from './first-use.ts';
+import { selfTestOnFirstUse } from './self-test.ts';
 import { type Question, questionsOf, type Tuned, tune } from './tune.ts';
 
 const device = await openNodeDevice();
@@ -216,6 +218,36 @@ test('on first use: decided and saved before the program runs, never twice', asy
   expect(saved).toEqual([fastest]);
   expect(heard).toEqual([[1, 0]]);
 });
+
+test('measured and self-tested from cold, a run has the bits of the next, which finds it decided', () =>
+  temporary(async (path) => {
+    const random = seeded(9);
+    const values = Object.fromEntries(
+      Object.entries(inputs).map(([key, { shape }]) => [key, randomNormals(elementCount(shape), random)]),
+    ) as Record<keyof typeof inputs, Float32Array>;
+    const run = async () => {
+      const own = await openNodeDevice();
+      await loadTuning(own, { path });
+      const known = own.decisions.choices.size;
+      const save = () => saveTuning(own, { path });
+      selfTestOnFirstUse(own, { save });
+      tuneOnFirstUse(own, { budgetMs: 2000, save });
+      const program = await compile(
+        own,
+        inputs,
+        (t) => ({ out: silu(add(matmul(t.a, t.b, { transposeB: true }), t.c)) }),
+        'f16',
+      );
+      const results = [];
+      for (let i = 0; i < 2; i++) results.push(await (await program.run(values)).out.read());
+      expect(results[1]).toEqual(results[0]);
+      own.destroy();
+      return { known, out: results[0] };
+    };
+    const [cold, warm] = [await run(), await run()];
+    expect([cold.known, warm.known]).toEqual([0, 1]);
+    expect(warm.out).toEqual(cold.out);
+  }));
 
 test('on first use: without budget, and for programs compiled from a plan, the default is decided', async () => {
   const [question] = questionsOf([plan()]);

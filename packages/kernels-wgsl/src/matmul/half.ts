@@ -36,7 +36,7 @@ import { splitRange, windowOf } from '../pointwise/access.ts';
 import { emitFusion, identity, largestWindow, offsetAlignment } from '../pointwise/fusion.ts';
 import { declare, enables, store } from '../storage.ts';
 import { loadedBytes, resultBytes } from '../traffic.ts';
-import { addParts, maySplit } from './frame.ts';
+import { addParts, maySplit, splitsOf } from './frame.ts';
 import { STEP } from './matrix-tile.ts';
 import { inputCount, type MatmulSpec } from './spec.ts';
 import { stageHalf } from './stage-half.ts';
@@ -66,7 +66,9 @@ export const half: Variant<MatmulSpec> = {
   name: 'half',
   suspect: true,
   applies: (spec, caps) => spec.halfPrecision && spec.m > 8 && caps.features.f16,
-  lower: (spec, caps) => lowerHalf(spec, caps, PLAIN),
+  candidates: (spec, caps) => halfSplits(spec, PLAIN, caps).map((splits) => ({ splits })),
+  lower: (spec, caps, tuning) =>
+    lowerHalf(spec, caps, PLAIN, tuning?.splits ?? halfSplits(spec, PLAIN, caps)[0]),
 };
 
 const FOUR = [0, 1, 2, 3];
@@ -117,9 +119,20 @@ const boundOf = ({ m, n, k }: MatmulSpec, bound: FusedBound, top: number): Bound
 const pitchOf = (k: number) => Math.ceil(k / STEP) * STEP;
 
 /** Whether the parts of K can be scratch: everything, staged rows too, in one piece. */
-export const maySplitHalf = (spec: MatmulSpec, splits: number, caps: DeviceCaps): boolean =>
+const maySplitHalf = (spec: MatmulSpec, splits: number, caps: DeviceCaps): boolean =>
   maySplit(spec, splits, caps) &&
   byteLength(Math.max(spec.m, spec.n) * pitchOf(spec.k), 'f16') <= caps.limits.maxStorageBufferBindingSize;
+
+/** Parts of K worth trying with a tile, the best guess first: where tiles are too few to fill a GPU. */
+export function halfSplits(
+  spec: MatmulSpec,
+  { rows, columns }: Pick<HalfKernel, 'rows' | 'columns'>,
+  caps: DeviceCaps,
+): number[] {
+  const wanted = splitsOf(Math.ceil(spec.m / rows) * Math.ceil(spec.n / columns), spec.k);
+  if (wanted === 1 || !maySplitHalf(spec, wanted, caps)) return [1];
+  return caps.adapter.kind === 'hardware' ? [wanted, 1] : [1, wanted];
+}
 
 /**
  * The product by `kernel` over operands staged as f16 rows: inputs as `lowerMatmul`'s.

@@ -191,4 +191,10 @@ test('a CPU without matrix units multiplies in f32, a GPU without them in f16', 
     lowerMatmul(matmuls[1], { caps: { adapter: { ...adapter, kind }, features: none, limits } }).receipt
       ?.variant;
   expect([variant('software'), variant('hardware')]).toEqual(['lanes', 'half']);
+  const hardware: DeviceCaps = { adapter: { ...adapter, kind: 'hardware' }, features: none, limits };
+  const few = { ...matmuls[1], m: 64, n: 512, k: 4096 };
+  expect(lowerMatmul(few, { caps: hardware }).receipt).toMatchObject({
+    variant: 'half',
+    tuning: { splits: 8 },
+  });
 });

@@ -9,8 +9,7 @@
 import type { DeviceCaps } from '../caps.ts';
 import { WORKGROUP_INDEX } from '../grid.ts';
 import type { Variant } from '../kernel.ts';
-import { splitsOf } from './frame.ts';
-import { type HalfKernel, lowerHalf, maySplitHalf } from './half.ts';
+import { type HalfKernel, halfSplits, lowerHalf } from './half.ts';
 import {
   type MatrixBuild,
   type MatrixSource,
@@ -32,10 +31,7 @@ interface MatrixMatmulTile extends MatrixTile {
 function candidates(spec: MatmulSpec, caps: DeviceCaps): MatrixMatmulTile[] {
   return matrixTiles(spec.m, spec.n, caps).flatMap((tile) => {
     const [rows, columns] = tileSize(tile.side, caps.features.subgroupMatrixConfigs[tile.config]);
-    const wanted = splitsOf(Math.ceil(spec.m / rows) * Math.ceil(spec.n / columns), spec.k);
-    if (wanted === 1 || !maySplitHalf(spec, wanted, caps)) return [{ ...tile, splits: 1 }];
-    const splits = caps.adapter.kind === 'hardware' ? [wanted, 1] : [1, wanted];
-    return splits.map((parts) => ({ ...tile, splits: parts }));
+    return halfSplits(spec, { rows, columns }, caps).map((splits) => ({ ...tile, splits }));
   });
 }
 
