@@ -3,7 +3,6 @@ import {
   type DeviceTensor,
   type DType,
   InvalidArgumentError,
-  InvalidFileError,
   input,
   isPacked,
   type KernelTarget,
@@ -15,18 +14,19 @@ import {
   type TensorSpec,
   trace,
 } from '@dwm/core-tensor';
-import { type Checkpoint, type ModelFolder, openCheckpoint, subfolder } from '@dwm/core-tensor/files';
+import { checkpointFiles, type ModelFolder, openCheckpoint, subfolder } from '@dwm/core-tensor/files';
 import { readT5Config, type T5Config } from '../text-encoder/config.ts';
 import { openEncoder } from '../text-encoder/llama-names.ts';
-import { isT5Outer, t5BlockPrefix, t5Encoder, t5Parameters } from '../text-encoder/network.ts';
+import { isT5Outer, t5BlockPrefix, t5Encoder, t5Parameters, tokenTables } from '../text-encoder/network.ts';
 import { specBytes } from '../weights/block-stream.ts';
 import { readJson } from '../weights/config.ts';
+import { ownShape } from '../weights/input-channels.ts';
 import {
+  checkEntry,
   deviceShape,
   type ParameterSpec,
   Parameters,
   type StoredAs,
-  storedDtype,
 } from '../weights/parameters.ts';
 import { GROUP_SIZE, type QuantizedDtype, quantizedAs, scaleName, withScales } from '../weights/quantized.ts';
 import type { ModelShapes, StackShapes } from './family.ts';
@@ -38,32 +38,33 @@ export const allIn =
     Object.fromEntries(Object.entries(specs).map(([name, own]) => [name, spec(deviceShape(own), dtype)]));
 
 /**
- * As a checkpoint's headers have them; bf16, as models are published, what is not there.
+ * As a checkpoint's headers have them; bf16, as models are published, where there is no file.
  * @param own `stored`: the file's name of a weight, where it is another than the network's; `open`: where files have
- *   names that need one of their own.
+ *   names that need one of their own; `isOptional`: whether a file may be without a weight, which is bf16 then.
+ * @throws InvalidFileError for a damaged header; what it returns, for weights that do not fit the network.
  */
 export async function storedAs(
   folder: ModelFolder,
   base: string,
-  own: { readonly stored?: (name: string) => string; readonly open?: typeof openCheckpoint } = {},
+  own: {
+    readonly stored?: (name: string) => string;
+    readonly open?: typeof openCheckpoint;
+    readonly isOptional?: (name: string) => boolean;
+  } = {},
 ): Promise<StoredAs> {
-  const { stored, open = openCheckpoint } = own;
-  let checkpoint: Checkpoint;
-  try {
-    checkpoint = await open(folder, base);
-  } catch (error) {
-    if (error instanceof InvalidFileError) return allIn('bf16');
-    throw error;
-  }
+  const { stored, open = openCheckpoint, isOptional = () => false } = own;
+  if ((await checkpointFiles(folder, base)).found.length === 0) return allIn('bf16');
+  const checkpoint = await open(folder, base);
   await checkpoint.close();
   return (given) => {
     const { specs, stored: named = (name: string) => name } = withScales({
       ...{ checkpoint, specs: given },
       ...(stored && { stored }),
     });
-    const dtypeOf = (name: string, { order }: ParameterSpec): DType => {
+    const dtypeOf = (name: string, { shape, order }: ParameterSpec): DType => {
       const entry = checkpoint.tensors.get(named(name));
-      const dtype = (entry && storedDtype(entry.dtype)) ?? 'bf16';
+      if (!entry && isOptional(name)) return 'bf16';
+      const dtype = checkEntry(checkpoint, named(name), entry ? ownShape(entry.shape, shape) : shape);
       return order && isPacked(dtype) ? 'f32' : dtype;
     };
     return Object.fromEntries(
@@ -176,7 +177,11 @@ export async function textShapes(
   if (!(await folder.exists('text_encoder/config.json'))) return () => ({});
   const { json, file } = await readJson(folder, 'text_encoder/config.json');
   const config = readT5Config(json, file);
-  const stored = await storedAs(subfolder(folder, 'text_encoder'), 'model', { open: openEncoder });
+  const tables = tokenTables(config);
+  const stored = await storedAs(subfolder(folder, 'text_encoder'), 'model', {
+    open: openEncoder,
+    isOptional: (name) => tables.includes(name),
+  });
   return (dtype) => ({ text: textStack(config, quantized(stored, dtype)) });
 }
 

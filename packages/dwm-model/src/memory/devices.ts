@@ -148,10 +148,12 @@ const UNITS: Readonly<Record<string, number>> = {
 export function parseBytes(text: string): number {
   const [, number, unit] = /^\s*(\d+(?:\.\d+)?)\s*([kmg]i?)?b?\s*$/i.exec(text) ?? [];
   const bytes = Number(number) * UNITS[(unit ?? '').toLowerCase()];
-  if (!(bytes > 0))
+  if (!(bytes >= 1e6)) {
+    const few = bytes > 0 ? `, which is ${bytes} bytes; did you mean ${number}GB?` : '';
     throw new InvalidArgumentError(
       'memory',
-      `expected a number of bytes such as 12GB or 800MB, got "${text}"`,
+      `expected a number of bytes such as 12GB or 800MB, got "${text}"${few}`,
     );
+  }
   return Math.floor(bytes);
 }

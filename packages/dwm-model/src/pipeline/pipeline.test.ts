@@ -10,6 +10,7 @@ import { toBytes, toDevice } from '../video/transfer.ts';
 import { compositeStatic } from './composite.ts';
 import type { GenerateOptions, Progress } from './options.ts';
 import { DwmPipeline } from './pipeline.ts';
+import { readModelShapes } from './plan-model.ts';
 
 const golden = join(import.meta.dirname, '../../tests/golden/pipeline_e2e');
 
@@ -118,6 +119,7 @@ describe('damaged model folders end in one line, with nothing left on the device
       const message = await refusal(folder);
       expect(message).toMatch(problem);
       expect(message.startsWith(`${part}/${WEIGHTS}: `)).toBe(true);
+      await expect(openDirectory(folder).then(readModelShapes), 'the plan').rejects.toThrow(problem);
     });
 
     test('a tensor too many', async () => {
@@ -150,9 +152,7 @@ describe('damaged model folders end in one line, with nothing left on the device
         join(folder, part, WEIGHTS),
         'version https://git-lfs.github.com/spec/v1\noid sha256:0\n',
       );
-      expect(await refusal(folder)).toMatch(
-        /header length is \d+ bytes, expected at most \d+; this is not a safetensors file/,
-      );
+      expect(await refusal(folder)).toMatch('is a pointer of Git LFS, not the file itself; run `git lfs pull`');
       await rm(join(folder, part, WEIGHTS));
       expect(await refusal(folder)).toMatch(
         `holds neither ${part === 'vae' ? '' : 'transformer/'}${WEIGHTS}`,

@@ -190,6 +190,35 @@ export async function loadParameters(
   return new Parameters(tensors);
 }
 
+/** The dtype on the device of one tensor. @throws InvalidFileError as `loadParameters`. */
+export function checkEntry(
+  { name: file, tensors }: Pick<Checkpoint, 'name' | 'tensors'>,
+  name: string,
+  shape: readonly number[],
+): DType {
+  const entry = tensors.get(name);
+  if (!entry) {
+    throw new InvalidFileError(file, `tensor ${name} is missing; expected shape [${shape}]`, {
+      field: name,
+      expected: shape,
+    });
+  }
+  if (entry.shape.join() !== shape.join()) {
+    throw new InvalidFileError(
+      file,
+      `tensor ${name} has shape [${entry.shape}], expected [${shape}]; does config.json belong to these weights?`,
+      { field: name, expected: shape, actual: entry.shape },
+    );
+  }
+  const dtype = DTYPES[entry.dtype];
+  if (dtype) return dtype;
+  throw new InvalidFileError(file, `tensor ${name} has dtype ${entry.dtype}, expected F32, F16 or BF16`, {
+    field: name,
+    expected: Object.keys(DTYPES),
+    actual: entry.dtype,
+  });
+}
+
 /** @throws InvalidFileError as `loadParameters`. */
 export function checkNames(
   checkpoint: Checkpoint,
@@ -201,27 +230,7 @@ export function checkNames(
   for (const [own, { shape }] of Object.entries(specs)) {
     const name = stored(own);
     expected.add(name);
-    const entry = checkpoint.tensors.get(name);
-    if (!entry) {
-      throw new InvalidFileError(checkpoint.name, `tensor ${name} is missing; expected shape [${shape}]`, {
-        field: name,
-        expected: shape,
-      });
-    }
-    if (entry.shape.join() !== shape.join()) {
-      throw new InvalidFileError(
-        checkpoint.name,
-        `tensor ${name} has shape [${entry.shape}], expected [${shape}]; does config.json belong to these weights?`,
-        { field: name, expected: shape, actual: entry.shape },
-      );
-    }
-    if (!DTYPES[entry.dtype]) {
-      throw new InvalidFileError(
-        checkpoint.name,
-        `tensor ${name} has dtype ${entry.dtype}, expected F32, F16 or BF16`,
-        { field: name, expected: Object.keys(DTYPES), actual: entry.dtype },
-      );
-    }
+    checkEntry(checkpoint, name, shape);
   }
   for (const name of checkpoint.tensors.keys()) {
     if (!expected.has(name) && !ignore?.(name)) {

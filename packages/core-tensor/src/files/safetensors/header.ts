@@ -38,6 +38,13 @@ export interface SafetensorsHeader {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
+/** Of a file that is not whole, or not what its name says. */
+const damaged = (file: string, problem: string, details?: Record<string, unknown>) =>
+  new InvalidFileError(file, `${problem}; download it again`, details);
+
+/** What a clone without Git LFS has in place of a large file begins so. */
+const POINTER = 'version ';
+
 /**
  * Reads and checks the header of a file.
  * @throws InvalidFileError naming the file, the field and what was expected.
@@ -45,25 +52,24 @@ export interface SafetensorsHeader {
 export async function readHeader(source: ByteSource): Promise<SafetensorsHeader> {
   const { name, size } = source;
   if (size < 8) {
-    throw new InvalidFileError(name, `truncated: ${size} bytes, expected at least 8 for the header length`, {
-      size,
-    });
+    throw damaged(name, `truncated: ${size} bytes, expected at least 8 for the header length`, { size });
   }
   const prefix = await source.read(0, 8);
   const length = new DataView(prefix.buffer, prefix.byteOffset, 8).getBigUint64(0, true);
   if (length > MAX_HEADER_BYTES) {
-    throw new InvalidFileError(
+    if (new TextDecoder().decode(prefix) === POINTER)
+      throw new InvalidFileError(
+        name,
+        'is a pointer of Git LFS, not the file itself; run `git lfs pull`, or download it',
+      );
+    throw damaged(
       name,
       `header length is ${length} bytes, expected at most ${MAX_HEADER_BYTES}; this is not a safetensors file`,
     );
   }
   const dataBegin = 8 + Number(length);
   if (dataBegin > size) {
-    throw new InvalidFileError(
-      name,
-      `truncated: the header ends at byte ${dataBegin}, the file has ${size}; download it again`,
-      { size },
-    );
+    throw damaged(name, `truncated: the header ends at byte ${dataBegin}, the file has ${size}`, { size });
   }
   return parseHeader(await source.read(8, Number(length)), dataBegin, size, name);
 }
@@ -123,7 +129,7 @@ function parseEntry(file: string, name: string, field: unknown, dataBegin: numbe
   }
   if (end - begin !== expected) {
     return fail(
-      `${dtype} of shape ${quote(shape)} takes ${expected} bytes, but data_offsets span ${end - begin}`,
+      `${dtype} of shape ${quote(shape)} takes ${expected} bytes, but data_offsets span ${end - begin}; download it again`,
     );
   }
   return { dtype, shape, begin: dataBegin + begin, end: dataBegin + end, file };
@@ -146,24 +152,21 @@ function checkLayout(file: string, tensors: Map<string, TensorEntry>, dataBegin:
   for (const [name, { begin, end }] of byOffset) {
     if (begin !== covered) {
       const problem = begin < covered ? 'overlaps the tensor before it' : 'leaves a hole before it';
-      throw new InvalidFileError(
+      throw damaged(
         file,
         `tensor ${quote(name)} ${problem}: it begins at data offset ${begin - dataBegin}, expected ${covered - dataBegin}`,
         { tensor: name },
       );
     }
     if (end > size) {
-      throw new InvalidFileError(
-        file,
-        `truncated: tensor ${quote(name)} ends at byte ${end}, the file has ${size}; download it again`,
-        { tensor: name, size },
-      );
+      throw damaged(file, `truncated: tensor ${quote(name)} ends at byte ${end}, the file has ${size}`, {
+        tensor: name,
+        size,
+      });
     }
     covered = end;
   }
   if (covered !== size) {
-    throw new InvalidFileError(file, `the tensors end at byte ${covered}, but the file has ${size} bytes`, {
-      size,
-    });
+    throw damaged(file, `the tensors end at byte ${covered}, but the file has ${size} bytes`, { size });
   }
 }
