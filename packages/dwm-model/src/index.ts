@@ -59,7 +59,6 @@ export {
   LORA_FILES,
   type LoraChoice,
   type LoraFiles,
-  loraBytes,
   NON_LORA_FILE,
   openLora,
 } from './weights/lora-files.ts';

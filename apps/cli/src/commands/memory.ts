@@ -1,7 +1,7 @@
 /** `dwm memory`: what a run takes on a device, stage by stage, from configurations and headers alone. */
 import { InvalidArgumentError } from '@dwm/core-tensor';
 import type { ModelFolder } from '@dwm/core-tensor/files';
-import { cacheKind, DEFAULTS, loraBytes } from '@dwm/dwm-model';
+import { cacheKind, DEFAULTS } from '@dwm/dwm-model';
 import { PLAN_DEVICES, planClips, readModelShapes } from '@dwm/dwm-model/memory';
 import { type Command, Option } from 'commander';
 import { givenLora, openFineTuned, withTransformer } from '../generate/check.ts';
@@ -36,15 +36,13 @@ interface Flags extends ShortcutFlags {
 
 /** What is planned with `--lora`, alone or with folders. */
 async function withLoras(base: ModelFolder, given: Flags['lora']) {
-  if (given === undefined) return { folder: base };
+  if (given === undefined) return { shapes: await readModelShapes(base) };
   // One that is merged is read a layer at a time.
-  if (given === true) return { folder: base, loras: { count: 1, bytes: 0 } };
+  if (given === true) return { shapes: await readModelShapes(base), loras: { count: 1, bytes: 0 } };
   const flags = await Promise.all(given.map(givenLora));
   const { loras, ...tuned } = await openFineTuned(flags, undefined);
-  const folder = withTransformer(base, tuned);
-  return loras.length > 0
-    ? { folder, loras: { count: loras.length, bytes: await loraBytes(loras) } }
-    : { folder };
+  const shapes = await readModelShapes(withTransformer(base, tuned));
+  return loras.length > 0 ? { shapes, loras: await shapes.loras(loras) } : { shapes };
 }
 
 export function addMemory(program: Command): void {
@@ -85,8 +83,7 @@ Examples:
       const reporter = createReporter(program.opts().json === true);
       const model = flags.model === undefined ? undefined : await modelFolder(flags.model);
       const { path, folder: base, settings } = await chooseModel(model, reporter);
-      const { folder, loras } = await withLoras(base, flags.lora);
-      const shapes = await readModelShapes(folder);
+      const { shapes, loras } = await withLoras(base, flags.lora);
       if (flags.lora === true && !shapes.quantized) {
         throw new InvalidArgumentError(
           'lora',

@@ -1,13 +1,6 @@
 /** A run whose model, settings and texts are read and found right: all that its clips have in common. */
 import { InvalidArgumentError } from '@dwm/core-tensor';
-import {
-  checkCache,
-  checkPipelineType,
-  type Draws,
-  type LoraChoice,
-  loraBytes,
-  type ModelFamily,
-} from '@dwm/dwm-model';
+import { checkCache, checkPipelineType, type Draws, type LoraChoice, type ModelFamily } from '@dwm/dwm-model';
 import { shortcutsOf } from '../commands/options.ts';
 import { needsOf, type PlannedModel } from '../memory/open-pipeline.ts';
 import type { Reporter } from '../report.ts';
@@ -62,7 +55,7 @@ export async function checkRun(
   const needs = {
     ...needsOf(flags, flags.precision, embeds, family.padsText),
     ...(tuned.loras.length > 0 && {
-      loras: { count: tuned.loras.length, bytes: await loraBytes(tuned.loras) },
+      loras: await shapes.loras(tuned.loras),
     }),
     ...{ tiling: flags.tiling, cache, cfgSkipRatio: shortcuts.cfgSkipRatio },
   };

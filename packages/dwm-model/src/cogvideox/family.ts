@@ -17,6 +17,7 @@ import {
 } from '../transformer/index.ts';
 import { CogVideoXVae, latentSize, readVaeConfig, type VaeConfig, vaeParameters } from '../vae/index.ts';
 import { readJson } from '../weights/config.ts';
+import { loraNeeds } from '../weights/merge-lora.ts';
 import type { StoredAs } from '../weights/parameters.ts';
 import { cogVideoXFiles } from './files.ts';
 import { cogVideoXNetwork } from './network.ts';
@@ -116,6 +117,7 @@ export function cogVideoXShapes(
       network: cogVideoXNetwork(transformer.config, weights, options),
       ...{ weights, shapes },
     }),
+    loras: (given) => loraNeeds(given, weights),
     vaeBytes: vaeWeights.bytes,
     network: cogVideoXNetwork(config, new Symbols(transformer.stored(transformerParameters(config)))),
     vae: (device, precision) => new CogVideoXVae(device, vae.config, vaeWeights, precision),

@@ -14,7 +14,7 @@ import type { Fit } from '../video/transfer.ts';
 import type { VideoSize } from '../video/video.ts';
 import type { BlockStream } from '../weights/block-stream.ts';
 import type { GivenLoras } from '../weights/lora-files.ts';
-import type { MergedLora } from '../weights/merge-lora.ts';
+import type { LoraNeeds, MergedLora } from '../weights/merge-lora.ts';
 import type { Parameters, StoredAs } from '../weights/parameters.ts';
 import type { QuantizedDtype } from '../weights/quantized.ts';
 import type { Weights } from '../weights/weights.ts';
@@ -209,9 +209,11 @@ export interface ModelShapes {
   /** The transformer with all its blocks, to be planned in parts. */
   readonly stacked: (options?: NetworkOptions) => {
     readonly network: DenoisingNetwork;
-    readonly weights: Weights;
+    readonly weights: Parameters;
     readonly shapes: StackShapes;
   };
+  /** LoRAs of its transformer. @throws InvalidFileError for one that does not fit it. */
+  readonly loras: (given: GivenLoras) => Promise<LoraNeeds>;
   readonly vaeBytes: number;
   /** The transformer with one block between its first and last layers: all blocks have the same shapes. */
   readonly network: DenoisingNetwork;

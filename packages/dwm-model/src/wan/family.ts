@@ -17,6 +17,7 @@ import { latentSizeOf } from '../vae/index.ts';
 import { readJson } from '../weights/config.ts';
 import { widenChannels } from '../weights/input-channels.ts';
 import { loadWithLoras } from '../weights/load-blocks.ts';
+import { loraNeeds } from '../weights/merge-lora.ts';
 import { firstThere } from '../weights/model-files.ts';
 import { wanConditioning } from './conditioning.ts';
 import {
@@ -188,6 +189,7 @@ export const WAN: ModelFamily = {
           network: wanNetwork(wholeConfig, weights, options),
           ...{ weights, shapes },
         }),
+        loras: (given) => loraNeeds(given, weights, WAN_LORA),
         vaeBytes: vaeSymbols.bytes,
         network: wanNetwork(config, new Symbols(stored(wanParameters(config)))),
         vae: (device: Device, precision: Precision) => new WanVae(device, vae, vaeSymbols, precision),

@@ -96,17 +96,6 @@ export async function closeLoras(opened: readonly OpenedLora[]): Promise<void> {
   for (const { files } of opened) await closeLora(files);
 }
 
-/** Bytes of the tensors of LoRAs, from their headers. */
-export async function loraBytes(given: GivenLoras): Promise<number> {
-  const opened = await openLoras(given);
-  try {
-    const entries = opened.flatMap(({ files }) => [...files.lora.tensors.values()]);
-    return entries.reduce((sum, { begin, end }) => sum + end - begin, 0);
-  } finally {
-    await closeLoras(opened);
-  }
-}
-
 /** Input channels of the patch projection `patch` that was trained whole, if there is one. */
 export function trainedChannels({ lora, whole }: LoraFiles, patch: string): number | undefined {
   for (const file of [whole, lora]) {

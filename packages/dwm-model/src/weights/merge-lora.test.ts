@@ -15,7 +15,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadTransformer } from '../pipeline/load-transformer.ts';
 import { timestepTable, transformer, transformerParameters } from '../transformer/index.ts';
 import { closeLora, LORA_FILE, NON_LORA_FILE, openLora } from './lora-files.ts';
-import { mergeLora } from './merge-lora.ts';
+import { loraNeeds, mergeLora } from './merge-lora.ts';
 import { loadParameters } from './parameters.ts';
 
 const golden = join(import.meta.dirname, '../../tests/golden/transformer_train');
@@ -174,6 +174,12 @@ describe('damaged folders', () => {
     data: new Float32Array(shape.reduce((a, b) => a * b, 1)),
   });
 
+  let plain: Network;
+  beforeAll(async () => {
+    plain = await load();
+  });
+  afterAll(() => plain.parameters.destroy());
+
   async function changed(file: string, change: Change): Promise<string> {
     const folder = await mkdtemp(join(tmpdir(), 'dwm-lora-'));
     await cp(join(golden, 'lora_trained'), folder, { recursive: true });
@@ -245,6 +251,9 @@ describe('damaged folders', () => {
     expect(error.message).toContain(join(folder, file));
     expect(error.message).toContain(message);
     expect(error.message.split('\n')).toHaveLength(1);
+    await expect(loraNeeds(await openDirectory(folder), plain.parameters), 'the plan').rejects.toThrow(
+      message,
+    );
   });
 
   test('no LoRA file at all', async () => {

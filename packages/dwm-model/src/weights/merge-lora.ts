@@ -20,11 +20,12 @@ import {
 } from '@dwm/core-tensor';
 import { type Checkpoint, toFloat32, toNumbers } from '@dwm/core-tensor/files';
 import { ownShape, widened } from './input-channels.ts';
-import type { LoraFiles } from './lora-files.ts';
+import { closeLoras, type GivenLoras, type LoraFiles, openLoras } from './lora-files.ts';
 import { type LoraLayer, type LoraNames, loraNames, type NamingOptions, wholeNames } from './lora-names.ts';
 import { type LoraScale, layerValue, loraScale } from './lora-scale.ts';
 import { keepBeside } from './low-rank.ts';
 import {
+  checkEntry,
   checkNames,
   fillTensor,
   loadParameters,
@@ -115,16 +116,8 @@ export async function mergeLora(
   const targets = new Set((network ?? parameters.tensors).keys());
   const atHand = (found: ReadonlyMap<string, string>) =>
     new Map([...found].filter(([name]) => parameters.has(name)));
-  const names = loraNames(lora.name, lora.tensors.keys(), targets, naming);
-  if (names.layers.size === 0 && names.differences.size === 0) {
-    const [first] = names.unused;
-    throw new InvalidFileError(
-      lora.name,
-      first === undefined
-        ? 'holds no LoRA weights'
-        : `holds no LoRA weights of this network; ${first} and the like belong to no layer of it`,
-    );
-  }
+  const names = namesOf(lora, targets, naming);
+  for (const [module, layer] of names.layers) productShape(lora, shapeOf(`${module}.weight`), layer);
   check?.(names);
   const scales = new Map<string, LoraScale & { layers: number }>();
   const otherRanks = new Map<string, number>();
@@ -167,6 +160,67 @@ export async function mergeLora(
     (ranks) => `${lora.name}: ${config!.source} says rank ${ranks} as its tensors have; theirs is used`,
   );
   return { merged: names.layers.size, differences, scales: [...scales.values()], unused, warnings };
+}
+
+/** What a LoRA is to a network of these names. @throws InvalidFileError where it is of another one. */
+function namesOf(lora: Checkpoint, targets: ReadonlySet<string>, naming: NamingOptions): LoraNames {
+  const names = loraNames(lora.name, lora.tensors.keys(), targets, naming);
+  if (names.layers.size > 0 || names.differences.size > 0) return names;
+  const [first] = names.unused;
+  throw new InvalidFileError(
+    lora.name,
+    first === undefined
+      ? 'holds no LoRA weights'
+      : `holds no LoRA weights of this network; ${first} and the like belong to no layer of it`,
+  );
+}
+
+/** Of a tensor that goes in the place of one of `wide` shape. @throws InvalidFileError where it does not fit. */
+function wholeShape(file: Checkpoint, stored: string, wide: readonly number[]): readonly number[] {
+  const shape = ownShape(file.tensors.get(stored)!.shape, wide);
+  checkEntry(file, stored, shape);
+  return shape;
+}
+
+/** What plans know of LoRAs. */
+export interface LoraNeeds {
+  readonly count: number;
+  /** Of their tensors. */
+  readonly bytes: number;
+}
+
+/**
+ * What LoRAs take, from their headers.
+ * @throws InvalidFileError for one that does not fit the network, as its merge would.
+ */
+export async function loraNeeds(
+  given: GivenLoras,
+  { tensors }: Pick<Parameters, 'tensors'>,
+  naming: NamingOptions = {},
+): Promise<LoraNeeds> {
+  const opened = await openLoras(given);
+  try {
+    const targets = new Set(tensors.keys());
+    let bytes = 0;
+    const checkWhole = (file: Checkpoint, names: ReadonlyMap<string, string>) => {
+      for (const [name, stored] of names) wholeShape(file, stored, tensors.get(name)!.shape);
+    };
+    for (const { files } of opened) {
+      const { lora, whole } = files;
+      const names = namesOf(lora, targets, naming);
+      for (const [module, layer] of names.layers) {
+        productShape(lora, tensors.get(`${module}.weight`)!.shape, layer);
+        if (layer.alpha !== undefined) await readNumber(lora, layer.alpha);
+      }
+      checkWhole(lora, names.whole);
+      checkWhole(lora, names.differences);
+      if (whole) checkWhole(whole, wholeNames(whole.tensors.keys(), targets).whole);
+      for (const { begin, end } of lora.tensors.values()) bytes += end - begin;
+    }
+    return { count: opened.length, bytes };
+  } finally {
+    await closeLoras(opened);
+  }
 }
 
 /** How the update of one layer is weighted. */
@@ -215,7 +269,7 @@ async function mergeLayers(
     for (const { target, layer, factor } of sorted) {
       const round = (x: Tensor) => (roundsProducts ? cast(x, target.dtype) : x);
       const { down, up } = layer;
-      const { rank, outputs, rest } = productShape(lora, target, layer);
+      const { rank, outputs, rest } = productShape(lora, target.shape, layer);
       const inputs = elementCount(rest);
       const dtypeOf = (name: string) => storedDtype(lora.tensors.get(name)!.dtype)!;
       const { buffer, run } = await rewriter.rewriting(
@@ -245,11 +299,11 @@ async function mergeLayers(
  * B·A of a layer: [outputs, rank] by [rank, …rest], for all input channels of W or for fewer.
  * @throws InvalidFileError where the file has other shapes.
  */
-function productShape(lora: Checkpoint, target: DeviceTensor, { down, up }: LoraLayer) {
+function productShape(lora: Checkpoint, target: readonly number[], { down, up }: LoraLayer) {
   const [given, storedUp] = [down, up].map((name) => lora.tensors.get(name)!.shape);
   const [rank] = given;
-  const [outputs] = target.shape;
-  const [, ...rest] = ownShape(given, [rank, ...target.shape.slice(1)]);
+  const [outputs] = target;
+  const [, ...rest] = ownShape(given, [rank, ...target.slice(1)]);
   // Of a convolution, or of a linear layer that was saved as one of a single pixel.
   const fits = (shape: readonly number[], rows: number, columns: number) =>
     shape.length > 2 && shape[0] === rows && elementCount(shape.slice(1)) === columns;
@@ -277,7 +331,7 @@ async function addDifference(
 ): Promise<void> {
   const target = parameters.tensors.get(name)!;
   requireWritable(file, name, stored, target);
-  const shape = ownShape(file.tensors.get(stored)!.shape, target.shape);
+  const shape = wholeShape(file, stored, target.shape);
   const loaded = await loadParameters(device, file, { [stored]: { shape } }, { ignore: () => true });
   try {
     const sum = add(parameter(target), widened(mul(loaded.get(stored), weight), target.shape));
@@ -307,7 +361,7 @@ async function replaceWhole(
   for (const [name, stored] of names) {
     const target = parameters.tensors.get(name)!;
     requireWritable(file, name, stored, target);
-    const shape = ownShape(file.tensors.get(stored)!.shape, target.shape);
+    const shape = wholeShape(file, stored, target.shape);
     const loaded = await loadParameters(device, file, { [stored]: { shape } }, { ignore: () => true });
     if (shape === target.shape) parameters.replace(name, loaded.tensors.get(stored)!);
     else {
