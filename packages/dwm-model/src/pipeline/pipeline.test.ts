@@ -152,7 +152,9 @@ describe('damaged model folders end in one line, with nothing left on the device
         join(folder, part, WEIGHTS),
         'version https://git-lfs.github.com/spec/v1\noid sha256:0\n',
       );
-      expect(await refusal(folder)).toMatch('is a pointer of Git LFS, not the file itself; run `git lfs pull`');
+      expect(await refusal(folder)).toMatch(
+        'is a pointer of Git LFS, not the file itself; run `git lfs pull`',
+      );
       await rm(join(folder, part, WEIGHTS));
       expect(await refusal(folder)).toMatch(
         `holds neither ${part === 'vae' ? '' : 'transformer/'}${WEIGHTS}`,

@@ -93,7 +93,7 @@ interface Box {
   readonly width: number;
 }
 
-const FIRST_PIXEL = { frame: 0, top: 0, height: 1, left: 0, width: 1 };
+const FIRST_PIXEL: Box = { frame: 0, frames: 1, top: 0, height: 1, left: 0, width: 1 };
 
 /** What differs between the two ways. */
 interface Direction {
@@ -289,7 +289,7 @@ export abstract class ClipCodec {
       made.get(`${height} ${width}`)?.(1) ?? largest((height * width) / (tallest * widest));
     const outBytes = (height: number, width: number) => bytesOf(sized(result, direction.made, height, width));
     // A tile is read while the program that it goes to is there.
-    const box = boxOf(input('clip', spec(shape)), given, { ...FIRST_PIXEL, frames: shape[1] });
+    const box = boxOf(input('clip', spec(shape)), given, FIRST_PIXEL);
     const { uniforms } = planProgram({ box }, this.device, 'f32').memory;
     const bytes = Math.ceil(assemblyBytes(rows, columns, direction.resize, outBytes, making)) + uniforms;
     return { flops, bytes, plans };
