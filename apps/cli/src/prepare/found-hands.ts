@@ -56,17 +56,23 @@ export async function findHands(
     reporter.progress('loading the hand tracker …');
     const tracker = await HandTracker.create(device, weights);
     const seen = new VideoTracker(tracker);
+    let crowded = false;
     try {
       const onFrame = frameProgress(reporter, 'looking for hands');
       for await (const frame of decodeFrames(shown.video, { indices: pictures })) {
         signal.throwIfAborted();
         const { width, height } = frame;
         await seen.add({ data: await frame.rgb(), width, height });
+        crowded ||= tracker.others;
         onFrame(seen.hands.length, pictures.length);
       }
     } finally {
       tracker.destroy();
     }
+    if (crowded)
+      reporter.warn(
+        `${shown.video} shows more than two hands, and two are followed: take a video of one person, or pass the hands (--hands)`,
+      );
     const found = atFrames(fitVideo(seen.hands, camera, rest), pictures, shown.picked);
     if (!found.hands.some((hands) => SIDES.some((side) => hands[side])))
       throw new InvalidFileError(

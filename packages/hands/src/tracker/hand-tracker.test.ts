@@ -11,11 +11,11 @@ const clip = resolve(shared, 'realworld/videos/00017.mp4');
 const reason = !hasHandWeights() ? 'no weights' : !existsSync(clip) ? 'no shared data' : undefined;
 
 test.skipIf(reason !== undefined)(
-  `a left hand at a drawer${reason ? `: skipped, ${reason}` : ''}`,
+  `a left hand at a drawer, and three of them${reason ? `: skipped, ${reason}` : ''}`,
   async () => {
     const device = await openNodeDevice();
     const tracker = await HandTracker.create(device, await readHandWeights());
-    for await (const { index, width, height, rgb } of pictures([0, 6, 7])) {
+    for await (const { index, width, height, rgb } of pictures([0, 7])) {
       const hands = await tracker.next({ data: rgb, width, height });
       if (index === 0) expect(hands).toEqual([]);
       else {
@@ -28,6 +28,10 @@ test.skipIf(reason !== undefined)(
         expect(points[0][1] - points[12][1]).toBeGreaterThan(60);
       }
     }
+    expect(tracker.others).toBe(false);
+    tracker.reset();
+    for await (const picture of pictures([7])) expect(await tracker.next(threeOf(picture))).toHaveLength(2);
+    expect(tracker.others).toBe(true);
     tracker.destroy();
     device.destroy();
   },
@@ -36,4 +40,17 @@ test.skipIf(reason !== undefined)(
 async function* pictures(indices: number[]) {
   for await (const frame of decodeFrames(clip, { indices }))
     yield { index: frame.index, width: frame.width, height: frame.height, rgb: await frame.rgb() };
+}
+
+/** Its hand three times side by side. */
+function threeOf({ width, height, rgb }: { width: number; height: number; rgb: Uint8Array }) {
+  const [left, part] = [230, 240];
+  const data = new Uint8Array(3 * part * height * 3);
+  for (let y = 0; y < height; y++)
+    for (let copy = 0; copy < 3; copy++)
+      data.set(
+        rgb.subarray((y * width + left) * 3, (y * width + left + part) * 3),
+        (3 * y + copy) * part * 3,
+      );
+  return { data, width: 3 * part, height };
 }

@@ -36,6 +36,7 @@ export class HandTracker {
   readonly #eyes: Eyes;
   #followed: readonly Followed[] = [];
   #pictures = 0;
+  #others = false;
 
   private constructor(eyes: Eyes) {
     this.#eyes = eyes;
@@ -50,6 +51,7 @@ export class HandTracker {
   async next(picture: Picture): Promise<readonly SeenHand[]> {
     const found: Followed[] = [];
     const lost: Followed[] = [];
+    this.#others = false;
     for (const known of this.#followed) {
       if (found.length === MOST_HANDS) break;
       const again = await this.follow(picture, known);
@@ -72,6 +74,11 @@ export class HandTracker {
     return this.#followed.filter(({ isNew, unseen }) => isNew && unseen === 0);
   }
 
+  /** Whether more hands than are followed were seen in the last picture. */
+  get others(): boolean {
+    return this.#others;
+  }
+
   /** A hand in a picture next to the one that showed it; undefined where it is not seen. */
   async follow(picture: Picture, known: Followed): Promise<Followed | undefined> {
     const look = await this.#again(picture, known);
@@ -91,11 +98,13 @@ export class HandTracker {
   /** Adds hands that were not known. */
   async #search(picture: Picture, view: Region, found: Followed[]): Promise<void> {
     for (const { region } of await this.#eyes.palms(picture, view)) {
-      if (found.length === MOST_HANDS || isKnown(found, region)) continue;
+      if (isKnown(found, region)) continue;
       const hand = await this.#eyes.hand(picture, region);
       const look = { hand, region, clarity: hand.presence };
       // Two regions may lead to one hand.
-      if (hand.presence >= LEAST_NEW && !isKnown(found, ownRegion(look))) found.push(begin(picture, look));
+      if (!(hand.presence >= LEAST_NEW) || isKnown(found, ownRegion(look))) continue;
+      if (found.length < MOST_HANDS) found.push(begin(picture, look));
+      else this.#others = true;
     }
   }
 
