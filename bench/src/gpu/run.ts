@@ -220,6 +220,8 @@ async function goldenResult(
   return { name, precision, worst, passed: share <= 1, seconds: (performance.now() - start) / 1000 };
 }
 
+const inSeconds = (seconds: number): string => `${Number(Math.max(0, seconds).toPrecision(2))} s`;
+
 interface Pace {
   /** Operations a second that are expected. */
   readonly rate: number;
@@ -256,10 +258,9 @@ async function measureWork(
     const { flops, bytes } = program.plan.cost;
     const needed = flops / rate;
     // The least size of some work is much for a slow device.
-    if (needed > left())
-      return {
-        reason: `one run takes some ${needed.toFixed(0)} s, of which ${Math.max(0, left()).toFixed(0)} were left`,
-      };
+    const within = left();
+    if (needed > within)
+      return { reason: `a run takes some ${inSeconds(needed)}, and ${inSeconds(within)} were left` };
     const once = async () => {
       const start = performance.now();
       await program.run(inputs);
@@ -268,7 +269,7 @@ async function measureWork(
     };
     const first = await once(); // the driver's own compilation, and the first touch of memory
     if (left() < 0)
-      return { reason: `its first run, with the driver's compilation, took ${(first / 1000).toFixed(0)} s` };
+      return { reason: `its first run, with the driver's compilation, took ${inSeconds(first / 1000)}` };
     const samples = [await once()];
     while (samples.length < MOST_RUNS && samples.reduce((a, b) => a + b, 0) < MEASURE_MS)
       samples.push(await once());
