@@ -1,7 +1,8 @@
 /** The plan of clips of any model: of one that looks back only, that of the live run which makes them. */
 import type { ModelShapes } from '../families/family.ts';
 import type { PlanTarget } from '../memory/devices.ts';
-import { planRun, type RunNeeds, type RunPlan } from '../memory/plan-run.ts';
+import { planRun } from '../memory/plan-run.ts';
+import type { RunNeeds, RunPlan } from '../memory/run-plan.ts';
 import type { LivePlan } from './plan-live.ts';
 
 /** @throws RunTooLargeError, with the numbers and what would make it fit. */

@@ -14,15 +14,10 @@ import type { ModelShapes } from '../families/family.ts';
 import { stackBytes } from '../families/symbols.ts';
 import { ALL_RESIDENT, type MemoryChoice } from '../memory/choice.ts';
 import { type PlanTarget, planningDevice } from '../memory/devices.ts';
-import {
-  amountOf,
-  type PlannedStage,
-  planText,
-  quantizedRemedy,
-  quantizing,
-  tooLarge,
-  within,
-} from '../memory/plan-run.ts';
+import { planText } from '../memory/plan-text.ts';
+import { quantizedRemedy, quantizing } from '../memory/quantized-runs.ts';
+import { amountOf, tooLarge, within } from '../memory/refusal.ts';
+import type { PlannedStage } from '../memory/run-plan.ts';
 import { ownBytes } from '../weights/block-loop.ts';
 import { specBytes } from '../weights/block-stream.ts';
 import { blockFramesOf, blockLatents, type LiveProgram, livePrograms } from './programs.ts';

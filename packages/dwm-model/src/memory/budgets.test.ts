@@ -14,7 +14,9 @@ import { DwmPipeline } from '../pipeline/pipeline.ts';
 import { readModelShapes } from '../pipeline/plan-model.ts';
 import { readTransformerConfig, transformerParameters } from '../transformer/index.ts';
 import { isLinearWeight } from '../weights/quantized.ts';
-import { planRun, type RunNeeds, RunTooLargeError } from './plan-run.ts';
+import { planRun } from './plan-run.ts';
+import { RunTooLargeError } from './refusal.ts';
+import type { RunNeeds } from './run-plan.ts';
 
 const [COUNT, SEED] = (process.env.DWM_BUDGETS || '2:2').split(':').map(Number);
 const golden = join(import.meta.dirname, '../../tests/golden/pipeline_e2e');

@@ -2,7 +2,8 @@
 import type { ModelShapes } from '../families/family.ts';
 import { type TileSize, type Tiling, tileSizes } from '../vae/tiling.ts';
 import { type PlanTarget, planningDevice } from './devices.ts';
-import { type RunNeeds, type RunPlan, TILES } from './plan-run.ts';
+import { TILES } from './plan-vae.ts';
+import type { RunNeeds, RunPlan } from './run-plan.ts';
 
 /** Pixels of the picture that `plan` decodes at once. */
 function tileArea(

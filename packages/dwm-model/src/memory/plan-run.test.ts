@@ -7,7 +7,8 @@ import type { ModelShapes } from '../families/family.ts';
 import { planBlockDenoiser } from '../pipeline/block-denoiser.ts';
 import { publishedShapes, readModelShapes } from '../pipeline/plan-model.ts';
 import { planDevice, planningDevice } from './devices.ts';
-import { planRun, type RunNeeds } from './plan-run.ts';
+import { planRun } from './plan-run.ts';
+import type { RunNeeds } from './run-plan.ts';
 
 const tiny = join(import.meta.dirname, '../../../../models/dwm-tiny');
 const needs: RunNeeds = {
