@@ -2,8 +2,7 @@
  * The room on the device, with a pair of hands that can be put anywhere in it or taken out. The same model is drawn
  * for the visitor, hands in it, and for the model's static video, hands out of it.
  */
-import { type Device, DwmError, InvalidFileError } from '@dwm/core-tensor';
-import { blobSource, quote } from '@dwm/core-tensor/files';
+import { type Device, DwmError } from '@dwm/core-tensor';
 import {
   enlargedIntrinsics,
   type HandPose,
@@ -21,12 +20,10 @@ import {
   combineScenes,
   type LightRig,
   matrices,
-  readGltf,
-  type Scene,
   type ScenePose,
   worldBounds,
 } from '@dwm/renderer/scene';
-import { readSplatImage, readSplats, type SplatCloud, SplatRenderer, SplatScene } from '@dwm/renderer/splats';
+import { readSplatImage, SplatRenderer, SplatScene } from '@dwm/renderer/splats';
 import {
   captionOf,
   clipOf,
@@ -42,20 +39,11 @@ import {
   type World,
 } from '@dwm/synth';
 import { GALLERY } from '../gallery/rooms.ts';
-import type { DroppedFile } from '../model-store/dropped.ts';
 import { ROOM_TRIES } from '../state/limits.ts';
 import { decodeImage } from './decode-image.ts';
 import type { Clip, RoomInfo, RoomRef, Settings } from './protocol.ts';
+import type { RoomParts } from './room-parts.ts';
 import { messagesIn } from './serve.ts';
-
-interface RoomParts {
-  readonly info: RoomInfo;
-  /** Of rooms that can be simulated. */
-  readonly world?: World;
-  readonly meshes?: Scene;
-  readonly splats?: SplatCloud;
-  readonly lights?: LightRig;
-}
 
 const JOINTS = 25;
 /** All vertices in one point: nothing is drawn. */
@@ -109,49 +97,6 @@ async function simulated(
   );
 }
 
-const isGltf = ({ path }: DroppedFile) => /\.(glb|gltf)$/i.test(path);
-const isSplats = ({ path }: DroppedFile) => /\.(ply|spz|splat)$/i.test(path);
-
-async function fromFiles(files: readonly DroppedFile[]): Promise<RoomParts> {
-  const gltf = files.find(isGltf);
-  const cloud = files.find(isSplats);
-  const main = gltf ?? cloud;
-  if (!main)
-    throw new InvalidFileError(files[0].path, 'is no scene; expected .glb, .gltf, .ply, .spz or .splat');
-  const bytesOf = async ({ file }: DroppedFile) => new Uint8Array(await file.arrayBuffer());
-  const notes: string[] = [];
-  const meshes =
-    gltf &&
-    (await readGltf(await bytesOf(gltf), {
-      name: gltf.path,
-      dracoDecoder: () => import('./draco.ts').then(({ loadDraco }) => loadDraco()),
-      warn: (line) => notes.push(line),
-      readUri: async (wanted, field) => {
-        const found = files.find(({ path }) => path === wanted || path.endsWith(`/${wanted}`));
-        if (!found)
-          throw new InvalidFileError(
-            gltf.path,
-            `${field}: ${quote(wanted)} is missing; drop it together with the .gltf`,
-          );
-        return bytesOf(found);
-      },
-    }));
-  const splats =
-    cloud && (await readSplats(blobSource(cloud.file, cloud.path), { warn: (line) => notes.push(line) }));
-  const bounds = meshes ? worldBounds(meshes) : splats && cloudBounds(splats);
-  return { info: { name: main.path, caption: '', bounds, notes }, meshes, splats };
-}
-
-/** The middle nine tenths in every direction: scans have stray splats far away. */
-function cloudBounds({ positions }: SplatCloud): Bounds {
-  const axes = [0, 1, 2].map((axis) => {
-    const values = Float32Array.from({ length: positions.length / 3 }, (_, i) => positions[3 * i + axis]);
-    return values.sort();
-  });
-  const at = (share: number) => axes.map((values) => values[Math.floor(share * (values.length - 1))]);
-  return { min: at(0.05), max: at(0.95) };
-}
-
 export class Room {
   readonly info: RoomInfo;
   readonly #device: Device;
@@ -184,7 +129,10 @@ export class Room {
 
   /** @throws InvalidFileError for a file that is no scene; OutOfMemoryError; the signal's reason. */
   static async open(device: Device, ref: RoomRef, settings: Settings, signal: AbortSignal): Promise<Room> {
-    const parts = ref.kind === 'files' ? await fromFiles(ref.files) : await simulated(ref, settings, signal);
+    const parts =
+      ref.kind === 'files'
+        ? await (await import('./read-room.ts')).readRoom(ref.files)
+        : await simulated(ref, settings, signal);
     await messagesIn();
     signal.throwIfAborted();
     const pieces = [
