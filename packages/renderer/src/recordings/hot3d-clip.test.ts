@@ -84,7 +84,7 @@ test('objects of a clip: two of a kind, and one that is not there at first', () 
     }),
   );
   expect(up).toBe('z');
-  expect(objects.map(({ id, worlds }) => [id, ...worlds.map((world) => world?.[3])])).toEqual([
+  expect(objects.map(({ id, worlds }) => [id, ...worlds.map((world) => world?.[3] ?? null)])).toEqual([
     [3, 1, 3],
     [3, 2, 2],
     [12, null, 5],
