@@ -404,7 +404,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       await generated(page);
       const made = page.locator('canvas[data-picture=generated]');
       await expect
-        .poll(() => made.evaluate((canvas: HTMLCanvasElement) => canvas.width))
+        .poll(() => made.evaluate((canvas: HTMLCanvasElement) => canvas.width), { timeout: PATIENCE })
         .toBe(SMALL.width + 16);
       await change(page, 'Width, pixels', SMALL.width);
       await ready(page);
