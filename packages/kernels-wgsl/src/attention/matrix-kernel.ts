@@ -39,6 +39,12 @@ export interface MatrixTile {
   readonly keys: number;
 }
 
+/** What `lowerMatrixAttention` runs. */
+export interface MatrixAttentionKernel extends AttentionKernel {
+  /** Whether results are scaled halves. */
+  readonly halved: boolean;
+}
+
 const paddedDim = (headDim: number) => Math.ceil(headDim / QUANTUM) * QUANTUM;
 
 /** Lines of the workgroup's arrays. */
@@ -372,7 +378,7 @@ export function matrixAttentionKernel(
   lanes: number,
   emulate: boolean,
   halved = false,
-): AttentionKernel {
+): MatrixAttentionKernel {
   const parts = partsOf(spec, tile, size, lanes, emulate);
   const { rows, bands, keys, dim, threads, unit, scores, sums } = parts;
   const { M, N, K } = size;
@@ -382,6 +388,7 @@ export function matrixAttentionKernel(
     rows,
     rowsEach: 1,
     enables: unit.enables,
+    halved,
     main: (split) => wgsl`
 ${memory(parts)}
 ${scores.code}${sums.code}${halved ? rowScaleInverse : ''}

@@ -35,13 +35,14 @@ import { declare } from '../storage.ts';
 import { type Bound, tokensBound } from './cut.ts';
 import {
   LAZY,
+  type MatrixAttentionKernel,
   type MatrixTile,
   MOST_PARTS,
   matrixAttentionKernel,
   QUANTUM,
   workgroupBytes,
 } from './matrix-kernel.ts';
-import { type AttentionKernel, type AttentionSpec, forwardBounds, lowerSections } from './sections.ts';
+import { type AttentionSpec, forwardBounds, lowerSections } from './sections.ts';
 
 interface MatrixAttentionTile extends MatrixTile, Tuning {
   /** Index in caps.features.subgroupMatrixConfigs. */
@@ -109,7 +110,7 @@ export const matrixAttention: Variant<AttentionSpec> = {
     const { config, ...tile } = (tuning as MatrixAttentionTile) ?? candidates(spec, caps)[0];
     const subgroups = knownSubgroups(caps)!;
     const size = caps.features.subgroupMatrixConfigs[config];
-    const halved = halvedAttention(spec, caps);
+    const halved = mayHalve(spec, caps);
     const kernel = matrixAttentionKernel(spec, tile, size, subgroups.lanes, false, halved);
     return lowerMatrixAttention(spec, caps, {
       ...kernel,
@@ -139,8 +140,8 @@ const inParts = ({ keys, heads, headDim }: AttentionSpec, caps: DeviceCaps): boo
 const bindingsOf = (spec: AttentionSpec, caps: DeviceCaps): number =>
   BINDINGS + [spec.bias, spec.mask, inParts(spec, caps)].filter(Boolean).length;
 
-/** Results as halves where they are wished so, and no dispatch leaves sums to another. */
-export const halvedAttention = (spec: AttentionSpec, caps: DeviceCaps): boolean =>
+/** Whether results are halves: where they are wished so, and no dispatch leaves sums to another. */
+const mayHalve = (spec: AttentionSpec, caps: DeviceCaps): boolean =>
   spec.halfRows?.length === spec.heads * spec.headDim &&
   !inParts(spec, caps) &&
   spec.batch * spec.keys <= MOST_SCALES &&
@@ -150,7 +151,7 @@ export const halvedAttention = (spec: AttentionSpec, caps: DeviceCaps): boolean 
 export function lowerMatrixAttention(
   spec: AttentionSpec,
   caps: DeviceCaps,
-  kernel: AttentionKernel,
+  kernel: MatrixAttentionKernel,
 ): Lowering {
   const { batch, queries, keys, heads, headDim, dtypes } = spec;
   const length = heads * headDim;
@@ -189,7 +190,7 @@ export function lowerMatrixAttention(
       );
     });
   });
-  const halved = halvedAttention(spec, caps);
+  const { halved } = kernel;
   const halves: AttentionSpec = { ...spec, dtypes: { q: 'f16', k: 'f16', v: 'f16' } };
   const { dispatches, split } = lowerSections(halves, caps, kernel, {
     own: 'query',
