@@ -101,10 +101,10 @@ export interface KernelOp {
   readonly vjp?: Vjp;
   /** Without an epilogue: whether `lower` takes one that only wishes output 0 as scaled halves. */
   readonly halfRows?: boolean;
-  /** What is turned by position, tokens of heads, by two tables that are the inputs after it. */
+  /** What is rotated by position, tokens of heads, by two tables that are the inputs after it. */
   readonly rotation?: Rotation;
-  /** This op with its result turned so; the tables are its last inputs. Undefined where it cannot. */
-  turned?(rotation: Rotation): KernelOp | undefined;
+  /** This op with its result rotated so; the tables are its last inputs. Undefined where it cannot. */
+  rotated?(rotation: Rotation): KernelOp | undefined;
   /** Whether `lower` takes elementwise work that makes its only input, instead of the input. */
   readonly prologue?: boolean;
   /**

@@ -6,6 +6,7 @@ import {
   lowerLayerNorm,
   lowerLayerNormBackward,
   type Rotation,
+  rotaryTableBytes,
 } from '@dwm/kernels-wgsl';
 import { InvalidArgumentError } from '../errors.ts';
 import { type KernelOp, record, type Tensor, type Vjp } from '../tensor.ts';
@@ -64,25 +65,22 @@ function normalize(name: string, x: Tensor, { eps, gamma, beta }: LayerNormOptio
     bindings: 2 + affine.length,
     lower: (target, epilogue) => lowerLayerNorm({ ...spec, epilogue }, target),
   } as const satisfies KernelOp;
-  const turned = (rotation: Rotation): KernelOp | undefined =>
+  const rotated = (rotation: Rotation): KernelOp | undefined =>
     channels % 4 === 0 && rotation.headDim % 4 === 0
       ? {
           ...op,
           name: `${name}, rotary`,
-          cost: { flops: 11 * count, bytes: bytes + tableBytes(rotation) },
+          cost: { flops: 11 * count, bytes: bytes + rotaryTableBytes(rotation) },
           ...{ epilogue: false, halfRows: true, bindings: op.bindings + 2 },
           lower: (target, epilogue) => lowerLayerNorm({ ...spec, rotation, epilogue }, target),
         }
       : undefined;
   return record(
-    { ...op, turned, vjp: vjpOf(name, spec) },
+    { ...op, rotated, vjp: vjpOf(name, spec) },
     [x, ...affine],
     [{ shape: x.shape, dtype: 'f32' }],
   )[0];
 }
-
-const tableBytes = ({ rows, firstRow, headDim, tableDtype }: Rotation) =>
-  2 * (rows - firstRow) * headDim * bytesOf(tableDtype);
 
 /** Gradients of x, gamma and beta, by one kernel op that writes those needed. */
 const vjpOf =

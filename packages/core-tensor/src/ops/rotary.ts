@@ -6,7 +6,7 @@ import { type KernelOp, record, type Tensor } from '../tensor.ts';
 /**
  * Turns each pair (x[2i], x[2i + 1]) by its angle, as diffusers does for CogVideoX:
  * out[2i] = x[2i]·cos[2i] - x[2i + 1]·sin[2i], out[2i + 1] = x[2i + 1]·cos[2i + 1] + x[2i]·sin[2i + 1]. A norm before
- * it, which nothing else reads, does it itself.
+ * it, which nothing else reads, rotates its own result.
  * @param x [B, S, H, D], D even.
  * @param cos [S - firstRow, D]; row j belongs to row firstRow + j of x.
  * @param sin like `cos`.

@@ -1,6 +1,6 @@
 /**
  * What is left to run, as nodes are taken in order: elementwise work is merged with what only it reads, becomes the
- * epilogue of the kernel that it reads or the prologue of the one that reads it, a norm turns its result by position,
+ * epilogue of the kernel that it reads or the prologue of the one that reads it, a norm rotates its result by position,
  * and what must be dense and is not is copied.
  */
 import {
@@ -90,12 +90,12 @@ export class FusedOps {
 
   kernel(op: KernelOp, given: readonly Tensor[], outputs: readonly Tensor[]): void {
     const inputs = given.map((tensor) => this.#kernelInput(tensor));
-    const turned = op.rotation && this.#takeTurned(inputs, op.rotation);
+    const rotated = op.rotation && this.#takeRotated(inputs, op.rotation);
     const prologue = op.prologue ? this.#takePrologue(inputs[0], op) : undefined;
     this.#put({
       output: outputs[0],
-      kernel: turned
-        ? { ...turned, outputs }
+      kernel: rotated
+        ? { ...rotated, outputs }
         : prologue
           ? { op, inputs: prologue.tensors.map(whole), outputs, prologue }
           : { op, inputs, outputs },
@@ -161,15 +161,15 @@ export class FusedOps {
     return undefined;
   }
 
-  /** The kernel behind what is turned by position, taken off the list, if nothing else reads that and it can turn it. */
-  #takeTurned(
+  /** The kernel behind what is rotated by position, taken off the list, if only this reads that and it can rotate it. */
+  #takeRotated(
     [{ tensor, bytes }, ...tables]: readonly StepInput[],
     rotation: Rotation,
   ): { op: KernelOp; inputs: readonly StepInput[] } | undefined {
     const producer = this.#ops.get(tensor);
     if (!producer?.kernel || producer.draft || bytes < tensorBytes(tensor)) return undefined;
     if (this.#readers.get(tensor) !== 1 || this.#kept.has(tensor)) return undefined;
-    const op = producer.kernel.op.turned?.(rotation);
+    const op = producer.kernel.op.rotated?.(rotation);
     if (!op || op.bindings > this.#mostBindings) return undefined;
     this.#ops.delete(tensor);
     return { op, inputs: [...producer.kernel.inputs, ...tables] };

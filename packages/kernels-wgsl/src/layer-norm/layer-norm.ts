@@ -4,7 +4,7 @@
  *     mean = sum(x) / C,  rstd = 1 / sqrt(sum((x - mean)^2) / C + eps),  y = (x - mean) * rstd * gamma + beta
  *     rms:                rstd = 1 / sqrt(sum(x^2) / C + eps),           y = x * rstd * gamma
  *
- * With `rotation` the result, as tokens of heads, is turned by position as `rotary/rotary.ts` does it.
+ * With `rotation` the result, as tokens of heads, is rotated by position as `rotary/rotary.ts` does it.
  *
  * Operands: x [rows, C]; gamma [C] and beta [C] where given, in this order; the rotation's cosines and sines; then the
  * epilogue's; out [rows, C].
@@ -17,7 +17,7 @@
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
-import { bytesOf, type DType } from '../dtype.ts';
+import type { DType } from '../dtype.ts';
 import { TooLargeError } from '../errors.ts';
 import { lineGrid, WORKGROUP_BUILTINS, WORKGROUP_INDEX } from '../grid.ts';
 import {
@@ -55,7 +55,7 @@ import {
 } from '../pointwise/fusion.ts';
 import { emitRowFusion } from '../pointwise/row-fusion.ts';
 import { eachStep, type RowTile, rowOfLane, rowTile } from '../reduce/rows.ts';
-import type { Rotation } from '../rotary/rotary.ts';
+import { type Rotation, rotaryTableBytes } from '../rotary/rotary.ts';
 import { declare, enables, type Lanes, lanesType, load, store } from '../storage.ts';
 import { resultBytes } from '../traffic.ts';
 import { rowMoments } from './moments.ts';
@@ -118,7 +118,7 @@ function lowered(spec: LayerNormSpec, caps: DeviceCaps, kernel: typeof vectors):
     : { scratch: [], dispatches };
 }
 
-/** Nothing normalized is larger than the root of the channels; a turn adds two components at the most. */
+/** Nothing normalized is larger than the root of the channels; a rotation adds two components at the most. */
 function boundOf(
   { rows, channels, gamma, beta, rotation }: LayerNormSpec,
   { bound, length, top }: NonNullable<Result['halved']>,
@@ -175,7 +175,7 @@ function vectors(
     const stored = halved
       ? storeHalf(at, value, halfRow(spec, halved, `row${k}`), lanes)
       : store('out', outDtype, at, value, caps, lanes);
-    return `    let y${k} = ${turned(spec, `row${k} * params.steps + s`, `affine(normalized(loadX(at${k} + s), moments${k}), gammaS, betaS)`)};
+    return `    let y${k} = ${rotated(spec, `row${k} * params.steps + s`, `affine(normalized(loadX(at${k} + s), moments${k}), gammaS, betaS)`)};
     ${ragged && k > 0 ? `if (firstRow + ${k}u < params.rows) { ${stored} }` : stored}`;
   };
   const none = `${lanesType('f32', lanes)}(0)`;
@@ -257,7 +257,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
     steps % tile.team === 0,
     `    let gammaS = ${gamma ? load('gamma', gamma, 's', caps, lanes) : none};
     let betaS = ${beta ? load('beta', beta, 's', caps, lanes) : none};
-    let y = ${turned(spec, 'first + s', 'affine(normalized(loadX(params.atX + first + s), moments), gammaS, betaS)')};
+    let y = ${rotated(spec, 'first + s', 'affine(normalized(loadX(params.atX + first + s), moments), gammaS, betaS)')};
     ${stored}`,
   )}
 }
@@ -284,8 +284,8 @@ const halfRow = ({ channels }: LayerNormSpec, { length }: HalfRows, row: string)
   length === channels ? row : `${row} / ${length / channels}u`;
 
 /** `value`, step `at` of all, as it is stored. */
-const turned = ({ rotation }: LayerNormSpec, at: string, value: string) =>
-  rotation ? `turned(${at}, ${value})` : value;
+const rotated = ({ rotation }: LayerNormSpec, at: string, value: string) =>
+  rotation ? `rotated(${at}, ${value})` : value;
 
 /** Everything before `main`. */
 function head(
@@ -317,7 +317,7 @@ ${beta && declare(gamma ? 3 : 2, 'beta', beta, 'read', caps, lanes)}
 #if ${rotation}
 ${rotation && declare(tables, 'cosines', rotation.tableDtype, 'read', caps, 4)}
 ${rotation && declare(tables + 1, 'sines', rotation.tableDtype, 'read', caps, 4)}
-fn turned(i: u32, y: vec4<f32>) -> vec4<f32> {
+fn rotated(i: u32, y: vec4<f32>) -> vec4<f32> {
   let token = i / params.tokenSteps % params.tokens;
   if (token < params.firstToken) { return y; }
   let t = (token - params.firstToken) * params.headSteps + i % params.headSteps;
@@ -376,9 +376,7 @@ function runs(
   );
   const part = ({ byteOffset, byteLength }: Window) => ({ byteOffset, byteLength });
   const others = fusionBinding(spec) - 2;
-  const tables = rotation
-    ? 2 * (rotation.rows - rotation.firstRow) * rotation.headDim * bytesOf(rotation.tableDtype)
-    : 0;
+  const tables = rotation ? rotaryTableBytes(rotation) : 0;
   return pieces.map(([start, end]) => {
     const range = elements(start, end);
     const [x, out] = [window(range, dtype), window(range, outDtype)];

@@ -16,7 +16,7 @@
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
-import type { DType } from '../dtype.ts';
+import { bytesOf, type DType } from '../dtype.ts';
 import { TooLargeError } from '../errors.ts';
 import { eachInLine, lineGrid, lineTile, WORKGROUP_BUILTINS } from '../grid.ts';
 import { type Lowering, read, write } from '../kernel.ts';
@@ -38,12 +38,14 @@ export interface Rotation extends Omit<RotaryShape, 'batch'> {
   readonly tableDtype: DType;
 }
 
+/** Bytes of both tables. */
+export const rotaryTableBytes = ({ rows, firstRow, headDim, tableDtype }: Rotation): number =>
+  2 * (rows - firstRow) * headDim * bytesOf(tableDtype);
+
 /** A rotation by position of x [batch, rows, heads, headDim]. */
-export interface RotarySpec extends RotaryShape {
+export interface RotarySpec extends RotaryShape, Rotation {
   /** Dtype of x. */
   readonly dtype: DType;
-  /** Dtype of both tables. */
-  readonly tableDtype: DType;
   /** The adjoint map. */
   readonly transposed: boolean;
   readonly epilogue?: { readonly fusion: Fusion; readonly dtype: DType };
