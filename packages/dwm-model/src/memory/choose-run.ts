@@ -1,7 +1,7 @@
 /** The fastest way of a whole run that fits in a budget. */
 import type { Device, Precision } from '@dwm/core-tensor';
 import type { ModelShapes } from '../families/family.ts';
-import type { ClipCodec, VaeEstimate } from '../vae/index.ts';
+import type { ClipCodec, VaeEstimate, VaeOptions } from '../vae/index.ts';
 import { besideStages } from '../video/transfer.ts';
 import { ALL_RESIDENT, type MemoryChoice } from './choice.ts';
 import type { Pace, PlanTarget } from './devices.ts';
@@ -44,24 +44,20 @@ export function chooseRun(
   const text =
     needs.encodesText && model.text ? planText(model.text, guided, textLength, device, precision) : undefined;
   const usual = needs.tiling ?? model.tiling;
-  const planned = (estimate: VaeEstimate, beside: number) => ({
-    ...estimate,
-    bytes: estimate.bytes + beside,
-  });
-  const encodePlan = (room: number) =>
-    planVae(
-      (tiling) => planned(vae.estimateEncode(size, { tiling, roughly: true }), others.encode),
-      usual,
-      room,
-      refusals,
-    );
-  const decodePlan = (room: number) =>
-    planVae(
-      (tiling) => planned(vae.estimateDecode(latent, { tiling, roughly: true }), others.decode),
-      usual,
-      room,
-      refusals,
-    );
+  /** Tiles that fit: the VAE's own memory, and what is beside it. */
+  const tiles =
+    (estimate: (options: VaeOptions & { roughly: true }) => VaeEstimate, beside: number) => (room: number) =>
+      planVae(
+        (tiling) => {
+          const { bytes, flops } = estimate({ tiling, roughly: true });
+          return { bytes: bytes + beside, flops };
+        },
+        usual,
+        room,
+        refusals,
+      );
+  const encodePlan = tiles((options) => vae.estimateEncode(size, options), others.encode);
+  const decodePlan = tiles((options) => vae.estimateDecode(latent, options), others.decode);
 
   const ways = new TransformerWays(model, device, needs, {
     ...{ latent, textLength, others: others.denoise, budget, refusals },
@@ -111,14 +107,13 @@ export function chooseRun(
   const { numFrames, height, width, numInferenceSteps: steps } = needs;
   const passes = steps * (guided ? 1 - (needs.cfgSkipRatio ?? 0) / 2 : 1);
   const stages = [
-    ...(text && keepsText
-      ? [speed.stage('text', { stays, own: 0, reads: 0, flops: text.flops, chosen: 'the encoder stays' })]
-      : []),
-    ...(text && !keepsText
+    ...(text
       ? [
           speed.stage('text', {
-            ...{ stays, own: text.streamed, reads: text.weights, flops: text.flops },
-            chosen: 'the encoder is streamed',
+            ...{ stays, flops: text.flops },
+            ...(keepsText
+              ? { own: 0, reads: 0, chosen: 'the encoder stays' }
+              : { own: text.streamed, reads: text.weights, chosen: 'the encoder is streamed' }),
           }),
         ]
       : []),

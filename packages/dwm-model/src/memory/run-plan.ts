@@ -2,6 +2,7 @@
 import type { KernelWork, Precision } from '@dwm/core-tensor';
 import type { CacheKind } from '../pipeline/step-cache.ts';
 import type { VaeOptions } from '../vae/index.ts';
+import type { LoraNeeds } from '../weights/merge-lora.ts';
 import type { QuantizedDtype } from '../weights/quantized.ts';
 import type { MemoryChoice } from './choice.ts';
 
@@ -22,8 +23,8 @@ export interface RunNeeds extends RunSize {
   /** Tokens of embeddings that are given. */
   readonly textTokens?: number | undefined;
   readonly tiling?: VaeOptions['tiling'] | undefined;
-  /** How many LoRAs, and their bytes. One is merged into weights that are not quantized; others stay beside them. */
-  readonly loras?: { readonly count: number; readonly bytes: number } | undefined;
+  /** One is merged into weights that are not quantized; others stay beside them. */
+  readonly loras?: LoraNeeds | undefined;
   /** Whether the static video stays for its compositing. */
   readonly composite?: boolean | undefined;
   /** Leaves blocks out in some steps; how many is not known before, and none is counted as left out. */
