@@ -1,29 +1,29 @@
+import type { RunSettings } from '@dwm/dwm-model';
+import type { Given } from '../generate/flags.ts';
 import type { DrawFlags } from '../render/options.ts';
 
-/** Options of `dwm live`. */
-export interface LiveFlags extends DrawFlags {
-  model?: string;
-  precision: 'f32' | 'f16';
-  memory?: number;
-  dryRun?: true;
-  device?: string;
-  staticVideo?: string;
-  handVideo?: string;
-  scene?: string[];
-  trajectory?: string;
-  video?: string;
-  prompt?: string;
-  promptFile?: string;
-  promptEmbeds?: string;
+/** Of `dwm generate`: what runs, and what it goes by. */
+type Shared = Pick<
+  Given,
+  | 'model'
+  | 'precision'
+  | 'memory'
+  | 'dryRun'
+  | 'device'
+  | 'staticVideo'
+  | 'handVideo'
+  | 'scene'
+  | 'trajectory'
+  | 'video'
+  | 'prompt'
+  | 'promptFile'
+  | 'promptEmbeds'
+  | 'seed'
+>;
+
+/** Options of `dwm live`; settings that are left out are the model's. */
+export interface LiveFlags extends Partial<RunSettings>, DrawFlags, Shared {
   out: string;
-  numFrames?: number;
-  height?: number;
-  width?: number;
-  fps?: number;
   still?: true;
   repeat: number;
-  seed: number;
-  numInferenceSteps?: number;
-  guidanceScale?: number;
-  composite?: boolean;
 }
