@@ -39,19 +39,35 @@ function handModel(): Uint8Array {
 }
 
 const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
-const place = (x: number, y: number, z: number) => ({
-  quaternion_wxyz: [1, 0, 0, 0],
-  translation_xyz: [x, y, z],
-});
 
-/** Quest's: y is up. The camera lies on its side and looks along +z; the thing moves to where x is below. */
-function clip(objects = (i: number) => [{ object_bop_id: 7, T_world_from_object: place(0.3 * i, 0, 2) }]) {
+/** Worlds of the data set: y is up in Quest's, z in Aria's. What is placed here is the same in both. */
+const QUEST = {
+  stream: '1201-1',
+  turn: { quaternion: [1, 0, 0, 0], axisAngle: [0, 0, 0] },
+  at: (x: number, y: number, z: number) => [x, y, z],
+};
+const ARIA: typeof QUEST = {
+  stream: '214-1',
+  turn: { quaternion: [Math.SQRT1_2, Math.SQRT1_2, 0, 0], axisAngle: [Math.PI / 2, 0, 0] },
+  at: (x, y, z) => [x, -z, y],
+};
+
+/** The camera lies on its side and looks along +z; the thing moves to where x is below. */
+function clip({ stream, turn, at }: typeof QUEST) {
+  const place = (x: number, y: number, z: number) => ({
+    quaternion_wxyz: turn.quaternion,
+    translation_xyz: at(x, y, z),
+  });
   const frame = (i: number) => ({
-    [`00000${i}.cameras.json`]: json({ '1201-1': { T_world_from_camera: place(0, 0, 0) } }),
-    [`00000${i}.info.json`]: json({ image_timestamps_ns: { '1201-1': 1e12 + i * 125e6 } }),
-    [`00000${i}.objects.json`]: json({ 7: objects(i) }),
+    [`00000${i}.cameras.json`]: json({ [stream]: { T_world_from_camera: place(0, 0, 0) } }),
+    [`00000${i}.info.json`]: json({ image_timestamps_ns: { [stream]: 1e12 + i * 125e6 } }),
+    [`00000${i}.objects.json`]: json({
+      7: [{ object_bop_id: 7, T_world_from_object: place(0.3 * i, 0, 2) }],
+    }),
     [`00000${i}.hands.json`]: json({
-      right: { mano_pose: { thetas: Array(15).fill(0), wrist_xform: [0, 0, 0, -0.3, 0, 1] } },
+      right: {
+        mano_pose: { thetas: Array(15).fill(0), wrist_xform: [...turn.axisAngle, ...at(-0.3, 0, 1)] },
+      },
     }),
   });
   return tar({ ...frame(0), ...frame(1), '__hand_shapes.json__': json({ mano: Array(10).fill(0) }) });
@@ -67,10 +83,10 @@ const prepare = async (...args: string[]) => {
     .finally(() => written.mockRestore());
 };
 
-test('a clip of HOT3D-Clips: what is moved stays in the static video, and moves under the hands', async () => {
+test('a clip of HOT3D-Clips: what is moved stays in the static video, and moves under the hands, whatever is up', async () => {
   mkdirSync(at('models'));
   writeFileSync(at('mano.npz'), handModel());
-  writeFileSync(at('clip-000001.tar'), clip());
+  writeFileSync(at('clip-000001.tar'), clip(QUEST));
   const { document } = panel();
   // Seen from behind too.
   for (const material of document.getRoot().listMaterials()) material.setDoubleSided(true);
@@ -80,9 +96,12 @@ test('a clip of HOT3D-Clips: what is moved stays in the static video, and moves 
   writeFileSync(at('models/obj_000007.glb'), await writeGlb(document));
   await prepare(...args, '--mano', at('mano.npz'));
 
-  const [still, hands, video] = await Promise.all(
-    ['videos_static', 'videos_hands', 'videos'].map((name) => readVideo(at('out', name, 'clip-000001.mp4'))),
-  );
+  const videosOf = (stem: string) =>
+    Promise.all(
+      ['videos_static', 'videos_hands', 'videos'].map((name) => readVideo(at('out', name, `${stem}.mp4`))),
+    );
+  const quest = await videosOf('clip-000001');
+  const [still, hands, video] = quest;
   /** Share of the pixels that differ by much. */
   const change = (a: Uint8Array, b: Uint8Array) =>
     a.filter((value, i) => Math.abs(value - b[i]) > 40).length / a.length;
@@ -91,6 +110,11 @@ test('a clip of HOT3D-Clips: what is moved stays in the static video, and moves 
   expect(change(frameAt(video, 1).data, last)).toBeGreaterThan(0.05);
   const lit = [0, 1].map((i) => frameAt(hands, i).data.filter((value) => value > 60).length);
   expect(Math.min(...lit)).toBeGreaterThan(30);
+
+  writeFileSync(at('clip-000002.tar'), clip(ARIA));
+  await prepare('--from', at('clip-000002.tar'), '--objects', at('models'), '--mano', at('mano.npz'));
+  const aria = await videosOf('clip-000002');
+  for (const [i, { data }] of aria.entries()) expect(change(data, quest[i].data)).toBeLessThan(0.01);
 });
 
 test.each([
