@@ -96,6 +96,12 @@ async function change(page: Page, label: string, value: number): Promise<void> {
   await field.blur();
 }
 const picture = (page: Page, name: string) => page.screenshot({ path: join(PICTURES, `${name}.png`) });
+/** The room alone: a screenshot shows what lies over it, too. */
+async function roomAlone(page: Page): Promise<Buffer> {
+  await page.evaluate(`for (const { style } of document.querySelectorAll('.call, .say, .tag'))
+    style.visibility = 'hidden'`);
+  return page.locator('canvas.live').screenshot();
+}
 
 /** What the page says that a run takes, in GB. */
 async function memoryOf(page: Page): Promise<number> {
@@ -321,7 +327,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
   );
 
   test(
-    'a hand pushed the other way is told what it does; it is called back when it is lost; without a network all is there',
+    'a hand pushed the other way is told what it does; it is called back when it is lost; without a network all is there, by keys too',
     async () => {
       const { page, complaints } = open;
       const room = page.getByRole('application');
@@ -343,6 +349,14 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       await page.context().setOffline(true);
       await page.reload();
       await page.locator('[data-showing=room] .call').waitFor({ timeout: PATIENCE });
+      // Looking around, and the wrist.
+      for (const keys of ['Shift+ArrowLeft', 'Shift+KeyZ']) {
+        const before = await roomAlone(page);
+        await room.press(keys);
+        await expect
+          .poll(async () => before.equals(await roomAlone(page)), { timeout: PATIENCE, message: keys })
+          .toBe(false);
+      }
       // The browser itself reports what was asked of the network in vain.
       expect(complaints.filter((line) => !line.startsWith('Failed to load resource'))).toEqual([]);
       await page.context().setOffline(false);
@@ -675,17 +689,11 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       await unfold(page, 'The hand');
       await follow.click();
       await says(/camera was refused: allow it/);
-      // The room alone: a screenshot shows what lies over it, too.
-      const room = async () => {
-        await page.evaluate(`for (const { style } of document.querySelectorAll('.call, .say, .tag'))
-          style.visibility = 'hidden'`);
-        return page.locator('canvas.live').screenshot();
-      };
-      const before = await room();
+      const before = await roomAlone(page);
       await page.context().grantPermissions(['camera']);
       await follow.click();
       await page.getByText('Your hand moves this one').waitFor({ state: 'attached', timeout: PATIENCE });
-      await expect.poll(async () => before.equals(await room()), { timeout: PATIENCE }).toBe(false);
+      await expect.poll(async () => before.equals(await roomAlone(page)), { timeout: PATIENCE }).toBe(false);
       await picture(page, '13-webcam');
       await page.evaluate('camera.getTracks()[0].dispatchEvent(new Event("ended"))');
       await says(/camera is gone: plug it in/);
