@@ -1,3 +1,5 @@
+import { createMemo } from 'solid-js';
+
 /** A number that takes effect when its field is left; one that is refused gives way to the one before. */
 export function NumberField(props: {
   label: string;
@@ -9,6 +11,8 @@ export function NumberField(props: {
   /** @returns false where it is refused. */
   onChange: (value: number) => Promise<boolean>;
 }) {
+  // Settings come anew as a whole when another one takes effect: what is typed here meanwhile stays.
+  const value = createMemo(() => props.value);
   return (
     <label>
       {props.label}
@@ -17,7 +21,7 @@ export function NumberField(props: {
         min={props.min}
         max={props.max}
         step={props.step ?? 'any'}
-        value={props.value}
+        value={value()}
         disabled={props.disabled}
         onChange={async (event) => {
           const input = event.currentTarget;

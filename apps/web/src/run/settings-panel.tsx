@@ -1,5 +1,5 @@
 /** How the next run is made. A field takes effect when it is left. */
-import { Show } from 'solid-js';
+import { createMemo, Show } from 'solid-js';
 import { LIMITS, MEMORY } from '../state/limits.ts';
 import type { Session } from '../state/session.ts';
 import { WORDS_FROM } from '../state/words.ts';
@@ -9,6 +9,8 @@ export function SettingsPanel(props: { session: Session }) {
   const { session } = props;
   const { engine, run, model } = session;
   const busy = () => session.busy();
+  // As in NumberField: what is being typed stays while another setting takes effect.
+  const prompt = createMemo(() => run.state.settings?.prompt);
   const number = (key: keyof typeof LIMITS, label: string, step: number) => (
     <NumberField
       label={label}
@@ -55,7 +57,7 @@ export function SettingsPanel(props: { session: Session }) {
           <textarea
             rows="2"
             maxlength="2000"
-            value={run.state.settings?.prompt}
+            value={prompt()}
             disabled={busy()}
             onChange={(event) => session.say(event.currentTarget.value)}
           />
