@@ -12,8 +12,8 @@ import {
   type Action,
   chooseAction,
   fault,
+  makeMotion,
   makeWorld,
-  planAction,
   Random,
   restOf,
   runHands,
@@ -82,8 +82,8 @@ interface Tried {
 
 async function tried(seed: number): Promise<Tried | undefined> {
   const world = await makeWorld(seed);
-  const planned = planAction(world, { ...settings, fixedCamera: false });
-  if (fault(world, planned, await runHands(world, planned.acting))) return undefined;
+  const motion = makeMotion(world, { ...settings, fixedCamera: false });
+  if (fault(world, motion, await runHands(world, motion.acting))) return undefined;
   const room = await Room.open(device, { kind: 'synthetic', seed, exact: true }, settings, signal);
   try {
     const drag = straightDrag(room);

@@ -1,13 +1,13 @@
 /**
- * An episode: several acts one after the other in one room, each planned for the room as the ones before left it. What
+ * An episode: several acts one after the other in one room, each made for the room as the ones before left it. What
  * was pulled open is pushed shut again, left open by hands that do something else, or reached for in vain.
  */
 import { type HandSide, type Hands, SIDES } from '@dwm/renderer';
 import { captionOf } from './caption/caption-of.ts';
 import { clipOf } from './clip-of.ts';
 import { fault } from './fault.ts';
-import { planHands } from './motion/actions.ts';
-import { cameraFor, forearmsFor, handFrames, type PlanSettings } from './motion/plan-action.ts';
+import { handsMotion } from './motion/actions.ts';
+import { cameraFor, forearmsFor, handFrames, type MotionSettings } from './motion/make-motion.ts';
 import { wristOf } from './motion/skeleton.ts';
 import { type HandsRun, runHands } from './physics/run-hands.ts';
 import { Random } from './random.ts';
@@ -35,7 +35,7 @@ const JOINTS: readonly {
   { rooms: ['open-lid', 'close-lid'], opens: 'open-lid', closes: 'close-lid' },
 ];
 
-/** An act that was planned and played. */
+/** An act as it was played. */
 interface Played {
   readonly act: Act;
   readonly hands: readonly Hands[];
@@ -51,7 +51,7 @@ export const nextAct: ChooseAct = (now, random) => random.weighted(following(now
 /** @param acts one or more, all as long. @throws what Rapier throws where WebAssembly cannot run. */
 export async function simulateEpisode(
   world: World,
-  settings: PlanSettings,
+  settings: MotionSettings,
   acts: readonly ChooseAct[],
 ): Promise<SimulatedClip | Rejected> {
   const { seed } = world;
@@ -67,17 +67,17 @@ export async function simulateEpisode(
     action: Action,
     random: Random,
   ): Promise<Played | Rejection> => {
-    const { own, motion } = aimed(now, action);
-    const plan = planHands(own, motion, random);
+    const { own, does } = aimed(now, action);
+    const motion = handsMotion(own, does, random);
     const last = before.at(-1);
-    const { hands, actingFrames } = handFrames(plan, to - from, last && wristsOf(last));
+    const { hands, actingFrames } = handFrames(motion, to - from, last && wristsOf(last));
     const all = [...before, ...hands];
     const acting = seen(all);
     const run = await runHands(room, acting);
     // With the frame before, in which all is as the acts before left it.
     const first = Math.max(0, from - 1);
     const part = {
-      action: motion,
+      action: does,
       acting: { ...acting, frames: acting.frames.slice(first) },
       actingFrames: actingFrames.map((frame) => frame + from - first),
     };
@@ -100,21 +100,21 @@ export async function simulateEpisode(
 
   const { hands, run } = played.at(-1)!;
   const acting = seen(hands);
-  const plan = {
+  const motion = {
     action: played[0].act.action,
     caption: captionOf(room, acting, run),
     acting,
     forearms: forearmsFor(room, acting),
   };
-  return { ...clipOf(room, plan, run, fixedCamera), acts: played.map(({ act }) => act) };
+  return { ...clipOf(room, motion, run, fixedCamera), acts: played.map(({ act }) => act) };
 }
 
-/** The room for an action, with what opens or closes its thing as it is now, and the motion of the hands. */
-function aimed(world: World, action: Action): { readonly own: World; readonly motion: Action } {
+/** The room for an action, with what opens or closes its thing as it is now, and what the hands do. */
+function aimed(world: World, action: Action): { readonly own: World; readonly does: Action } {
   const takesOther = action === 'take-another';
   const place = takesOther ? (anotherOf(world) ?? world) : world;
   const own = { ...place, action: ownAction(place) };
-  return { own, motion: takesOther ? own.action : action };
+  return { own, does: takesOther ? own.action : action };
 }
 
 /** How far a joint is on its way, 0 to 1; undefined for what is on none. */

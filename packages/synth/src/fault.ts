@@ -2,7 +2,7 @@
 import { SIDES, type Trajectory } from '@dwm/renderer';
 import { matrices } from '@dwm/renderer/scene';
 import { projected } from './camera/head.ts';
-import type { Plan } from './motion/plan-action.ts';
+import type { Motion } from './motion/make-motion.ts';
 import { beadsNear } from './physics/beads.ts';
 import { handPoints } from './physics/hand-body.ts';
 import type { HandsRun } from './physics/run-hands.ts';
@@ -16,24 +16,24 @@ const DEEPEST = 0.022;
 /** How far what stays where it is may give way, metres or radians. */
 const STILL = 0.003;
 
-type Judged = Pick<Plan, 'action' | 'acting' | 'actingFrames'>;
+type Judged = Pick<Motion, 'action' | 'acting' | 'actingFrames'>;
 
 /** What is wrong with a clip; undefined where it is good. */
-export function fault(world: World, plan: Judged, run: HandsRun): Rejection | undefined {
-  if (goesThrough(world, plan.acting) || carriedThrough(world, run)) return 'interpenetration';
-  if (plan.action === 'touch-nothing') {
+export function fault(world: World, motion: Judged, run: HandsRun): Rejection | undefined {
+  if (goesThrough(world, motion.acting) || carriedThrough(world, run)) return 'interpenetration';
+  if (motion.action === 'touch-nothing') {
     if (run.contacts.length > 0) return 'unwanted-contact';
-  } else if (LEAVES_ALL.has(plan.action)) {
-    const touches = plan.action === 'push-shut-drawer' || plan.action === 'graze';
+  } else if (LEAVES_ALL.has(motion.action)) {
+    const touches = motion.action === 'push-shut-drawer' || motion.action === 'graze';
     if (touches && !run.contacts.some(({ part }) => part === world.actor)) return 'no-contact';
     if (run.moving.some(moves)) return 'unwanted-motion';
-  } else if (LEFT_TO_PHYSICS.has(plan.action)) {
+  } else if (LEFT_TO_PHYSICS.has(motion.action)) {
     if (run.contacts.length === 0) return 'no-contact';
   } else {
     const part = run.moving.find(({ name }) => name === world.actor)!;
     if (!movesVisibly(world, part, run)) return 'no-motion';
   }
-  return seenWell(plan) ? undefined : 'out-of-view';
+  return seenWell(motion) ? undefined : 'out-of-view';
 }
 
 function moves({ opening, worlds: [first, ...others] }: MovingPart): boolean {

@@ -18,7 +18,7 @@ export {
   openingRoom,
   type Unusable,
 } from './judging/rooms.ts';
-export { forearmsFor, type Plan, type PlanSettings, planAction } from './motion/plan-action.ts';
+export { forearmsFor, type Motion, type MotionSettings, makeMotion } from './motion/make-motion.ts';
 export { angles, type Closure, closeUntilContact, mixAngles, OPEN } from './motion/posture.ts';
 export { type HandAngles, type HandModel, poseSkeleton, wristOf } from './motion/skeleton.ts';
 export { blend, minimumJerk, throughPlaces } from './motion/timeline.ts';

@@ -8,10 +8,10 @@ import {
   GENERATOR_VERSION,
   LEAVES_ALL,
   LEFT_TO_PHYSICS,
+  type MotionSettings,
+  makeMotion,
   makeWorld,
   NEAR_MISSES,
-  type PlanSettings,
-  planAction,
   runHands,
   simulate,
 } from './index.ts';
@@ -20,15 +20,15 @@ import { distanceTo } from './world/solid.ts';
 import { findBody, firstPlace, isJoint, type World } from './world/world.ts';
 
 const SIZE = { width: 96, height: 64, frames: 17 };
-const SETTINGS: PlanSettings = { ...SIZE, fps: 8, fixedCamera: false };
+const SETTINGS: MotionSettings = { ...SIZE, fps: 8, fixedCamera: false };
 
-/** A world, plan and run of the first seed from `from` whose clip is not rejected. */
+/** A world, motion and run of the first seed from `from` whose clip is not rejected. */
 async function goodRun(action: Action, from = 1) {
   for (let seed = from; seed < from + 20; seed++) {
     const world = await makeWorld(seed, action);
-    const plan = planAction(world, SETTINGS);
-    const run = await runHands(world, plan.acting);
-    if (!fault(world, plan, run)) return { world, plan, run };
+    const motion = makeMotion(world, SETTINGS);
+    const run = await runHands(world, motion.acting);
+    if (!fault(world, motion, run)) return { world, motion, run };
   }
   throw new Error(`20 seeds of ${action} are rejected`);
 }
@@ -86,21 +86,21 @@ test('a drawer opens when it is pulled, within its limits, and not when nothing 
   expect(worlds.at(-1)![11] - worlds[0][11]).toBeCloseTo(way(opening!), 6);
   expect([3, 7].map((i) => worlds.at(-1)![i] - worlds[0][i])).toEqual([0, 0]);
 
-  const idle = planAction(world, { ...SETTINGS, action: 'touch-nothing' });
+  const idle = makeMotion(world, { ...SETTINGS, action: 'touch-nothing' });
   const still = await runHands(world, idle.acting);
   expect(still.contacts).toEqual([]);
   for (const part of still.moving) if (part.opening) expect(Math.abs(way(part.opening))).toBeLessThan(1e-4);
 });
 
 test('pushing a drawer that is shut touches it and moves nothing', async () => {
-  const { world, plan, run } = await goodRun('push-shut-drawer');
-  expect(plan.caption).toMatch(/pushes .* shut/);
+  const { world, motion, run } = await goodRun('push-shut-drawer');
+  expect(motion.caption).toMatch(/pushes .* shut/);
   expect(run.contacts.some(({ part }) => part === world.actor)).toBe(true);
   for (const part of run.moving) if (part.opening) expect(Math.abs(way(part.opening))).toBeLessThan(0.003);
-  const { world: pulled, plan: pull, run: opens } = await goodRun('pull-drawer');
+  const { world: pulled, motion: pull, run: opens } = await goodRun('pull-drawer');
   const claimed = { ...pull, action: 'push-shut-drawer' as const };
   expect(fault(pulled, claimed, opens)).toBe('unwanted-motion');
-  expect(fault(world, plan, { ...run, contacts: [] })).toBe('no-contact');
+  expect(fault(world, motion, { ...run, contacts: [] })).toBe('no-contact');
 });
 
 test.each(NEAR_MISSES)(
@@ -133,9 +133,9 @@ test.each(NEAR_MISSES)(
 test('near misses share room and camera with what they miss; a pull is no near miss', async () => {
   const settings = { ...SETTINGS, fixedCamera: false };
   const world = await makeWorld(300_003, 'open-door');
-  const pull = planAction(world, settings);
+  const pull = makeMotion(world, settings);
   for (const action of NEAR_MISSES) {
-    const { acting } = planAction(world, { ...settings, action });
+    const { acting } = makeMotion(world, { ...settings, action });
     expect(acting.frames.map(({ camera }) => camera)).toEqual(pull.acting.frames.map(({ camera }) => camera));
   }
   const opens = await runHands(world, pull.acting);
@@ -152,18 +152,18 @@ test('whether a hand at any handle opens anything is left to the physics', async
   for (let seed = 1; seed <= 160; seed += 20) tried.push(await goodRun('try-drawer', seed));
   expect(tried.filter((one) => most(one) > 0.1).length).toBeGreaterThan(0);
   expect(tried.filter((one) => most(one) < 0.01).length).toBeGreaterThan(0);
-  for (const { plan, run } of tried) {
-    expect(plan.caption).toMatch(/takes hold of a handle/);
+  for (const { motion, run } of tried) {
+    expect(motion.caption).toMatch(/takes hold of a handle/);
     expect(run.contacts.length).toBeGreaterThan(0);
   }
-  const [{ world, plan, run }] = tried;
-  expect(fault(world, plan, { ...run, contacts: [] })).toBe('no-contact');
+  const [{ world, motion, run }] = tried;
+  expect(fault(world, motion, { ...run, contacts: [] })).toBe('no-contact');
 });
 
 test.each(ACTIONS.filter((action) => !LEAVES_ALL.has(action) && !LEFT_TO_PHYSICS.has(action)))(
   '%s: hands touch what they move',
   async (action) => {
-    const { world, plan, run } = await goodRun(action, 50);
+    const { world, motion, run } = await goodRun(action, 50);
     const contacts = run.contacts.filter(({ part }) => part === world.actor);
     expect(contacts.length).toBeGreaterThan(1);
     const part = run.moving.find(({ name }) => name === world.actor)!;
@@ -173,17 +173,17 @@ test.each(ACTIONS.filter((action) => !LEAVES_ALL.has(action) && !LEFT_TO_PHYSICS
     );
     expect(contacts[0].frame).toBeLessThanOrEqual(moved);
     const gaps = contacts.map(({ frame, side }) =>
-      fingerGap(plan.acting.frames[frame].hands[side]!, world, world.actor, part.worlds[frame]),
+      fingerGap(motion.acting.frames[frame].hands[side]!, world, world.actor, part.worlds[frame]),
     );
     expect(Math.min(...gaps)).toBeLessThan(0.02);
-    expect(plan.caption).toMatch(/^(The|Both) .*\.$/);
+    expect(motion.caption).toMatch(/^(The|Both) .*\.$/);
   },
 );
 
 test('nothing floats, moves or is inside another thing in frame 0', async () => {
   for (const seed of [1, 2, 3, 4, 5, 6]) {
     const world = await makeWorld(seed);
-    const idle = planAction(world, { ...SETTINGS, action: 'touch-nothing' });
+    const idle = makeMotion(world, { ...SETTINGS, action: 'touch-nothing' });
     const gone = {
       ...idle.acting,
       frames: idle.acting.frames.map((frame) => ({ ...frame, hands: { left: null, right: null } })),

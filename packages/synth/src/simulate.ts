@@ -1,12 +1,12 @@
 /**
- * A clip from a seed: makeWorld, planAction, runHands, and a look at the result. Clips in which hands go through
+ * A clip from a seed: makeWorld, makeMotion, runHands, and a look at the result. Clips in which hands go through
  * furniture, nothing happens, or the hand is not seen are rejected.
  */
 import { type HandSide, type Hands, NO_HANDS, SIDES, type Trajectory } from '@dwm/renderer';
 import { clipOf } from './clip-of.ts';
 import { nextAct, simulateEpisode } from './episode.ts';
 import { fault } from './fault.ts';
-import { planAction } from './motion/plan-action.ts';
+import { makeMotion } from './motion/make-motion.ts';
 import { runHands } from './physics/run-hands.ts';
 import { Random } from './random.ts';
 import type { ClipSettings, Rejected, SimulatedClip } from './types.ts';
@@ -34,11 +34,11 @@ export async function simulate(
     const episode = await simulateEpisode(world, own, [() => begin, ...later]);
     return 'rejected' in episode ? episode : dropped(episode, random);
   }
-  const plan = planAction(world, own);
-  const run = await runHands(world, plan.acting);
-  const rejected = fault(world, plan, run);
-  if (rejected) return { seed, action: plan.action, rejected };
-  const clip = clipOf(world, plan, run, fixedCamera);
+  const motion = makeMotion(world, own);
+  const run = await runHands(world, motion.acting);
+  const rejected = fault(world, motion, run);
+  if (rejected) return { seed, action: motion.action, rejected };
+  const clip = clipOf(world, motion, run, fixedCamera);
   return dropped(clip, random);
 }
 

@@ -53,7 +53,7 @@ interface Flags extends WorkerFlags {
 const ORIGINAL_MODEL = 'THUDM/CogVideoX-5b';
 
 /** What to encode, with which model. */
-interface Plan {
+interface Asked {
   readonly jobs: EncodeJob[];
   readonly model: string;
   readonly frames: number;
@@ -121,14 +121,14 @@ Examples:
           `expected 0 to ${flags.worldSize - 1}, got ${flags.rank}; ranks count from 0`,
         );
       }
-      const plan =
-        file === undefined ? await planOfFolders(flags) : await planOfExperiment(file, flags, reporter);
-      let jobs = shardJobs(plan.jobs, flags.rank, flags.worldSize);
+      const asked =
+        file === undefined ? await askedOfFolders(flags) : await askedOfExperiment(file, flags, reporter);
+      let jobs = shardJobs(asked.jobs, flags.rank, flags.worldSize);
       if (flags.debug)
         jobs = MODALITIES.flatMap((kind) => jobs.filter(({ modality }) => modality === kind).slice(0, 1));
       const format = flags.format ?? (file === undefined ? 'pt' : 'safetensors');
       const cut = flags.worldSize > 1 ? '--world-size' : undefined;
-      const worker = workerFrom(flags, plan.roots[0], 'encode', reporter, [cut]);
+      const worker = workerFrom(flags, asked.roots[0], 'encode', reporter, [cut]);
       if (worker && flags.overwrite)
         throw new InvalidArgumentError(
           '--overwrite',
@@ -139,7 +139,7 @@ Examples:
       const clips = new ClipReader((line) => reporter.say(line));
       const result = await interruptible((signal) =>
         encodeFiles({
-          ...plan,
+          ...asked,
           jobs,
           ...(flags.worldSize > 1 && { share: `encode-${flags.rank}-of-${flags.worldSize}` }),
           format,
@@ -147,7 +147,7 @@ Examples:
             each: (isDone, encode) => {
               const items = jobs.map((job) => {
                 const name = `${job.target}.${format}`;
-                return { job, name, file: relative(plan.roots[0], name) };
+                return { job, name, file: relative(asked.roots[0], name) };
               });
               const work = () =>
                 worker.each({
@@ -180,7 +180,7 @@ Examples:
       ).finally(() => clips.close());
       const { failures, written, total } = result;
       const lists = await writeFailures(failures, (kind) =>
-        join(flags.errorDir, `encode_${plan.name}_${kind}_rank${flags.rank}.json`),
+        join(flags.errorDir, `encode_${asked.name}_${kind}_rank${flags.rank}.json`),
       );
       for (const { source, reason } of failures)
         reporter.warn(reason.includes(source) ? reason : `${source}: ${reason}`);
@@ -202,7 +202,7 @@ Examples:
     });
 }
 
-async function planOfFolders(flags: Flags): Promise<Plan> {
+async function askedOfFolders(flags: Flags): Promise<Asked> {
   const { datasetType, dataRoot } = flags;
   const model = flags.model ?? flags.modelId ?? ORIGINAL_MODEL;
   for (const [name, value] of [
@@ -233,7 +233,7 @@ async function planOfFolders(flags: Flags): Promise<Plan> {
   return { jobs, model: folder, frames, roots: [dataRoot!], name: datasetType! };
 }
 
-async function planOfExperiment(file: string, flags: Flags, reporter: Reporter): Promise<Plan> {
+async function askedOfExperiment(file: string, flags: Flags, reporter: Reporter): Promise<Asked> {
   const config = await readTrainingExperiment(file, flags.override ?? [], reporter, flags);
   const { data, model } = config;
   const remote = [data.data_root, ...data.dataset_file.map(({ root }) => root)].find(

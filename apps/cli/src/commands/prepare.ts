@@ -8,10 +8,10 @@ import { exists } from '../generate/files.ts';
 import { readNamedPrompt } from '../generate/inputs.ts';
 import { recordMetadata } from '../generate/outputs.ts';
 import { interruptible } from '../interrupt.ts';
-import { planClip } from '../prepare/clip-plan.ts';
 import { drawClip, drawnFile } from '../prepare/drawn.ts';
 import type { Flags, Given } from '../prepare/flags.ts';
 import { type HandClip, handsOf } from '../prepare/hands.ts';
+import { pickClip } from '../prepare/picked-frames.ts';
 import { readPlaced } from '../prepare/read-placed.ts';
 import { checkStands, sceneBeside, sceneReader } from '../prepare/scene.ts';
 import { type ClipSource, clipSource, nameOf } from '../prepare/source.ts';
@@ -173,16 +173,17 @@ async function prepare(
   checkFlags(flags, recorded);
   const prompt = (await promptOf(flags)) ?? caption;
   sayIfOdd(flags, reporter);
-  const plan = await planClip(source, flags, reporter);
-  const { picked, placement } = plan;
+  const chosen = await pickClip(source, flags, reporter);
+  const { picked, placement } = chosen;
 
   const scene = flags.static ?? (await sceneBeside(video));
   const hasHands = recorded !== undefined || flags.hands !== undefined;
-  if (scene === undefined) await checkStands(plan, hasHands, reporter);
+  if (scene === undefined) await checkStands(chosen, hasHands, reporter);
   else if (flags.static === undefined) reporter.say(`static scene: ${scene}`);
-  const readScene = scene === undefined ? undefined : await sceneReader(scene, plan, flags, reporter, signal);
+  const readScene =
+    scene === undefined ? undefined : await sceneReader(scene, chosen, flags, reporter, signal);
   // Hands first: what can be wrong with them should not take a decoded video to be seen.
-  const hands = await handsOf(recorded, plan, flags, reporter, signal);
+  const hands = await handsOf(recorded, chosen, flags, reporter, signal);
   const onFrame = frameProgress(reporter, 'video');
   const clip = await readPlaced(video, picked, placement, flags, onFrame, signal);
   const still = (await readScene?.()) ?? frozen(clip);
@@ -205,7 +206,7 @@ async function prepare(
   const lost = `${(loss * 100).toFixed(1)}%`;
   const how =
     mode === 'pad' ? `letterboxed, ${lost} of it black` : `centre crop, ${lost} of the video cut off`;
-  const { width, height } = plan.source;
-  reporter.progress(`${frames} frames of ${plan.available}, ${width}x${height} ${how}`, true);
+  const { width, height } = chosen.source;
+  reporter.progress(`${frames} frames of ${chosen.available}, ${width}x${height} ${how}`, true);
   return { files, resize: mode, framesWithHands: hands.counts };
 }

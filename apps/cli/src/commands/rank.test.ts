@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { readPng, writePng } from '@dwm/media/node';
 import { writeTransforms } from '@dwm/renderer';
-import { makeWorld, planAction } from '@dwm/synth';
+import { makeMotion, makeWorld } from '@dwm/synth';
 import { afterAll, expect, test } from 'vitest';
 import { madeUpClip } from '../../../../packages/dwm-model/src/text-image/testing.ts';
 import { boxGlb } from '../../../web/src/testing/box-glb.ts';
@@ -20,7 +20,7 @@ await writePng(goal, { data: new Uint8Array(32 * 48 * 3).fill(90), height: 32, w
 const world = await makeWorld(1_000_001, 'pull-drawer');
 const size = { width: 48, height: 32, frames: 9, fps: 8 };
 const write = (name: string, action: 'pull-drawer' | 'touch-nothing', fixedCamera: boolean) => {
-  const { acting } = planAction(world, { ...size, action, fixedCamera });
+  const { acting } = makeMotion(world, { ...size, action, fixedCamera });
   writeFileSync(join(root, name), writeTransforms(acting));
   return join(root, name);
 };

@@ -9,6 +9,7 @@ import { interruptible } from '../interrupt.ts';
 import { checkHands, drawHands, drawScene, handCounts } from '../render/clips.ts';
 import { readHands, readScene, readTrajectory } from '../render/files.ts';
 import { type ImportFlags, importTrajectory } from '../render/import.ts';
+import { drawMap } from '../render/map.ts';
 import {
   addHandOptions,
   type HandFlags,
@@ -18,7 +19,6 @@ import {
   sceneUpOption,
   type TrajectoryFlags,
 } from '../render/options.ts';
-import { drawPlan } from '../render/plan.ts';
 import { createReporter, type Reporter } from '../report.ts';
 import { integer, real } from './options.ts';
 
@@ -130,7 +130,7 @@ interface PreviewFlags extends HandFlags, TrajectoryFlags, SceneFlags {
 const CELL = { columns: 8, cellWidth: 180 };
 /** Width of a contact sheet of eight such cells. */
 const SHEET_WIDTH = 8 * (180 + 4) + 4;
-const PLAN_HEIGHT = 480;
+const MAP_HEIGHT = 480;
 
 async function previewOf(
   file: string,
@@ -198,8 +198,8 @@ function sampled(trajectory: Trajectory): Trajectory {
 
 function sheetOf(label: string, trajectory: Trajectory): RgbImage {
   const width = SHEET_WIDTH - 8;
-  const plan = drawPlan(trajectory, width, PLAN_HEIGHT);
-  return contactSheet([{ label, frames: { ...plan, frames: 1, fps: 1 } }], { columns: 1, cellWidth: width });
+  const map = drawMap(trajectory, width, MAP_HEIGHT);
+  return contactSheet([{ label, frames: { ...map, frames: 1, fps: 1 } }], { columns: 1, cellWidth: width });
 }
 
 /** Pictures of one width below one another. */

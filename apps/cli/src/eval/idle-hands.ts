@@ -2,7 +2,7 @@
 import type { Device } from '@dwm/core-tensor';
 import type { Frames } from '@dwm/media/node';
 import { PosedHands, renderHandClip } from '@dwm/renderer';
-import { handScene, makeWorld, planAction, ROOMS } from '@dwm/synth';
+import { handScene, makeMotion, makeWorld, ROOMS } from '@dwm/synth';
 import type { EvalClip } from './types.ts';
 
 /** Whether a clip says its room, seed and camera. */
@@ -13,7 +13,7 @@ export async function idleHands(device: Device, { simulated, truth }: EvalClip):
   const { seed, room, fixedCamera, fps } = simulated!;
   const world = await makeWorld(seed, room);
   const { frames, height, width } = truth;
-  const { acting } = planAction(world, { frames, height, width, fps, fixedCamera, action: 'touch-nothing' });
+  const { acting } = makeMotion(world, { frames, height, width, fps, fixedCamera, action: 'touch-nothing' });
   const hands = new PosedHands(device, { rigs: { left: handScene('left'), right: handScene('right') } });
   try {
     return { ...(await renderHandClip(device, hands, acting, {})), fps: truth.fps };

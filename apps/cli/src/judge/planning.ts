@@ -32,9 +32,9 @@ export async function planRoom(
     { ...setup.sampling, ...search, prompt: caption, distance: setup.generator.distance() },
     ({ handVideo, trajectory }) =>
       setup.oracle?.know(handVideo, async () => {
-        const plan = { action: world.action, caption, acting: trajectory };
+        const motion = { action: world.action, caption, acting: trajectory };
         const run = await runHands(world, trajectory);
-        const clip = clipOf(world, { ...plan, forearms: forearmsFor(world, trajectory) }, run, true);
+        const clip = clipOf(world, { ...motion, forearms: forearmsFor(world, trajectory) }, run, true);
         return drawEnd(setup.passes, clip);
       }),
   );

@@ -1,4 +1,4 @@
-import { findBody, firstPlace, isJoint, makeWorld, planAction, runHands, wristOf } from '@dwm/synth';
+import { findBody, firstPlace, isJoint, makeMotion, makeWorld, runHands, wristOf } from '@dwm/synth';
 import { expect, test } from 'vitest';
 import { COORDINATES, describePoint, handPath, MOTIONS, startingSide, targetsAt } from './hand-path.ts';
 
@@ -6,7 +6,7 @@ const SIZE = { width: 96, height: 64, frames: 17, fps: 8, fixedCamera: true };
 
 async function room(seed: number) {
   const world = await makeWorld(seed, 'pull-drawer');
-  const { acting } = planAction(world, { ...SIZE, action: 'touch-nothing' });
+  const { acting } = makeMotion(world, { ...SIZE, action: 'touch-nothing' });
   const side = startingSide(acting)!;
   const targets = world.bodies
     .filter(({ motion, grips }) => motion !== 'fixed' && grips.length > 0)

@@ -10,9 +10,9 @@ import {
   findBody,
   firstPlace,
   handScene,
+  makeMotion,
   makeWorld,
   openedShare,
-  planAction,
   runHands,
   tryingCaption,
   type Unusable,
@@ -44,7 +44,7 @@ export async function synthRoom(
 ): Promise<(Task & { world: World; pullCaption: string }) | Unusable> {
   const world = await makeWorld(seed, ACTION);
   const settings = { ...size, fixedCamera: true };
-  const pull = planAction(world, settings);
+  const pull = makeMotion(world, settings);
   const run = await runHands(world, pull.acting);
   const rejected = fault(world, pull, run);
   if (rejected) return { rejected };
@@ -53,7 +53,7 @@ export async function synthRoom(
   const problem = passesProblem(clip, drawn);
   if (problem) return { rejected: problem };
 
-  const { acting } = planAction(world, { ...settings, action: 'touch-nothing' });
+  const { acting } = makeMotion(world, { ...settings, action: 'touch-nothing' });
   const side = startingSide(acting) ?? 'right';
   const targets = world.bodies
     .filter(({ motion, grips }) => motion !== 'fixed' && grips.length > 0)

@@ -13,8 +13,8 @@ import { type ClipPasses, type DrawnClip, forearmsFor, PassRenderer } from '@dwm
 import { readBytes } from '../render/files.ts';
 import { importTrajectory } from '../render/import.ts';
 import type { Reporter } from '../report.ts';
-import { pickFrames } from './clip-plan.ts';
 import type { Flags } from './flags.ts';
+import { pickFrames } from './picked-frames.ts';
 
 interface Drawn extends ClipPasses {
   readonly trajectory: Trajectory;

@@ -9,9 +9,9 @@ import { readHands, readTrajectory } from '../render/files.ts';
 import { blackOutside, type Placement, placedIntrinsics } from '../render/fixed-camera.ts';
 import { frameProgress } from '../render/progress.ts';
 import type { Reporter } from '../report.ts';
-import { type ClipPlan, framesBeside, isReady, placementBeside } from './clip-plan.ts';
 import type { Flags } from './flags.ts';
 import { findHands, handReport } from './found-hands.ts';
+import { framesBeside, isReady, type PickedFrames, placementBeside } from './picked-frames.ts';
 import { readPlaced } from './read-placed.ts';
 import type { ClipSource } from './source.ts';
 
@@ -26,23 +26,23 @@ export interface HandClip {
 /** @param recorded hands that the source knows. */
 export async function handsOf(
   recorded: ClipSource['recorded'],
-  plan: ClipPlan,
+  chosen: PickedFrames,
   flags: Flags,
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<HandClip> {
   const { hands, focal } = flags;
-  if (recorded) return drawnHands(recorded, plan, flags, reporter, signal);
-  if (hands === undefined) return foundHands(plan, flags, reporter, signal);
+  if (recorded) return drawnHands(recorded, chosen, flags, reporter, signal);
+  if (hands === undefined) return foundHands(chosen, flags, reporter, signal);
   if (focal !== undefined)
     throw new InvalidArgumentError('focal', 'is of the camera that finds hands; leave it out with --hands');
-  if (!/\.json$/i.test(hands)) return filmedHands(hands, plan, flags, reporter, signal);
+  if (!/\.json$/i.test(hands)) return filmedHands(hands, chosen, flags, reporter, signal);
   const trajectory = await readTrajectory(hands, flags, reporter);
-  return drawnHands({ file: hands, trajectory }, plan, flags, reporter, signal);
+  return drawnHands({ file: hands, trajectory }, chosen, flags, reporter, signal);
 }
 
 async function foundHands(
-  { video, source: { width, height }, picked, placement }: ClipPlan,
+  { video, source: { width, height }, picked, placement }: PickedFrames,
   flags: Flags,
   reporter: Reporter,
   signal: AbortSignal,
@@ -89,16 +89,16 @@ async function drawPlaced(
 
 async function drawnHands(
   { file, trajectory: recorded }: NonNullable<ClipSource['recorded']>,
-  plan: ClipPlan,
+  chosen: PickedFrames,
   flags: Flags,
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<HandClip> {
   const { width, height } = recorded.frames[0].intrinsics;
-  const placement = placementBeside(file, { width, height }, plan, flags);
+  const placement = placementBeside(file, { width, height }, chosen, flags);
   const first = recorded.frames[0].seconds;
   const ready = isReady(recorded.fps, flags);
-  const wanted = plan.times.map((time, i) => first + (ready ? i / flags.fps : time));
+  const wanted = chosen.times.map((time, i) => first + (ready ? i / flags.fps : time));
   // Nobody knows where the hands are after the recording's end.
   const end = recorded.frames.at(-1)!.seconds + 1 / recorded.fps;
   const sampled = sampleAt(recorded, wanted, flags.fps);
@@ -124,16 +124,16 @@ async function drawnHands(
 /** A ready hand video: frame by frame at the clip's rate and of any size, or one that runs beside the video. */
 async function filmedHands(
   file: string,
-  plan: ClipPlan,
+  chosen: PickedFrames,
   flags: Flags,
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<HandClip> {
   const info = await videoInfo(file);
   sayPixels(file, info, reporter);
-  const indices = framesBeside(info, plan, flags);
+  const indices = framesBeside(info, chosen, flags);
   sayIfHandsEnd(file, indices.length, flags, reporter);
-  const placement = placementBeside(file, info, plan, flags);
+  const placement = placementBeside(file, info, chosen, flags);
   const report = frameProgress(reporter, 'hands');
   const clip = await readPlaced(file, indices, placement, flags, report, signal);
   return { clip };

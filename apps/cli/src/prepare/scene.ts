@@ -7,8 +7,8 @@ import { exists } from '../generate/files.ts';
 import { cameraMotion } from '../render/camera-motion.ts';
 import { frameProgress } from '../render/progress.ts';
 import type { Reporter } from '../report.ts';
-import { type ClipPlan, framesBeside, placementBeside } from './clip-plan.ts';
 import type { Flags } from './flags.ts';
+import { framesBeside, type PickedFrames, placementBeside } from './picked-frames.ts';
 import { readPlaced } from './read-placed.ts';
 
 /** The scene's video where the video lies in a folder of samples. */
@@ -24,20 +24,20 @@ export async function sceneBeside(video: string): Promise<string | undefined> {
  */
 export async function sceneReader(
   file: string,
-  plan: ClipPlan,
+  chosen: PickedFrames,
   flags: Flags,
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<() => Promise<Frames>> {
   const info = await videoInfo(file);
   sayPixels(file, info, reporter);
-  const indices = framesBeside(info, plan, flags);
+  const indices = framesBeside(info, chosen, flags);
   if (indices.length < flags.frames)
     throw new InvalidFileError(
       file,
       `ends before frame ${indices.length} of ${flags.frames}; pass --frames ${indices.length}, or a longer --static`,
     );
-  const placement = placementBeside(file, info, plan, flags);
+  const placement = placementBeside(file, info, chosen, flags);
   return () => readPlaced(file, indices, placement, flags, frameProgress(reporter, 'static'), signal);
 }
 
@@ -49,7 +49,7 @@ const COMPARED = 6;
  * @throws InvalidFileError where nobody has seen to the hands either, who might know better.
  */
 export async function checkStands(
-  { video, picked, source: { timestamps } }: ClipPlan,
+  { video, picked, source: { timestamps } }: PickedFrames,
   hasHands: boolean,
   reporter: Reporter,
 ): Promise<void> {

@@ -1,6 +1,6 @@
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 import { fromFieldOfView, NO_HANDS } from '@dwm/renderer';
-import { makeWorld, planAction } from '@dwm/synth';
+import { makeMotion, makeWorld } from '@dwm/synth';
 import { expect, test } from 'vitest';
 import { handBefore } from '../scene-editor/hand-rig.ts';
 import { presetTrajectory } from '../scene-editor/presets.ts';
@@ -49,7 +49,7 @@ test("the room's own motion and its words take no place; words that were typed d
 test('a link is short: a hand that is moved by the page, and one with every joint in motion', async () => {
   expect((await writeLink({ room: 1, settings, trajectory })).length).toBeLessThan(1500);
   const world = await makeWorld(1_000_001, 'pick-and-place');
-  const { acting } = planAction(world, { ...settings, fixedCamera: false });
+  const { acting } = makeMotion(world, { ...settings, fixedCamera: false });
   expect((await writeLink({ room: 1, settings, trajectory: acting })).length).toBeLessThan(3000);
 });
 

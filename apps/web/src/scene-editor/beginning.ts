@@ -6,10 +6,10 @@ import type { Rigs } from './controls.ts';
 import { guideOf } from './guide.ts';
 import { handBefore, handHolding } from './hand-rig.ts';
 
-/** @param planned the room's own motion. */
-export function beginning(planned: Trajectory, { acts }: Pick<RoomInfo, 'acts'>): Rigs {
-  const guide = guideOf({ trajectory: planned, acts });
-  const camera = rigOf(planned.frames[guide?.approach.length ?? 0].camera);
+/** @param roomMotion the room's own motion. */
+export function beginning(roomMotion: Trajectory, { acts }: Pick<RoomInfo, 'acts'>): Rigs {
+  const guide = guideOf({ trajectory: roomMotion, acts });
+  const camera = rigOf(roomMotion.frames[guide?.approach.length ?? 0].camera);
   return { camera, hand: guide ? handHolding(guide) : handBefore(camera, 'right') };
 }
 

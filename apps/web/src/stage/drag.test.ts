@@ -1,5 +1,5 @@
 import { cameraToWorld, fromFieldOfView, type Trajectory } from '@dwm/renderer';
-import { makeWorld, planAction, restOf } from '@dwm/synth';
+import { makeMotion, makeWorld, restOf } from '@dwm/synth';
 import { describe, expect, test, vi } from 'vitest';
 import { GALLERY } from '../gallery/rooms.ts';
 import { projected, rigOf } from '../scene-editor/camera-rig.ts';
@@ -14,7 +14,7 @@ import {
 } from '../scene-editor/hand-rig.ts';
 import { add, length, scale, subtract, type Vec3 } from '../scene-editor/vectors.ts';
 import { createGesture } from './gesture.ts';
-import { doesAsPlanned, hasMoved, motionOf } from './motion-of.ts';
+import { doesAsSaid, hasMoved, motionOf } from './motion-of.ts';
 
 const SIZE = { width: 96, height: 64, frames: 17, fps: 8, fixedCamera: true };
 const wrist = (joints: ArrayLike<number>): Vec3 => [joints[0], joints[1], joints[2]];
@@ -23,7 +23,7 @@ describe('in every room of the gallery', async () => {
   const rooms = await Promise.all(
     GALLERY.map(async ({ name, seed, rest }) => {
       const world = await makeWorld(seed, undefined, undefined, rest);
-      const { acting, actingFrames } = planAction(world, SIZE);
+      const { acting, actingFrames } = makeMotion(world, SIZE);
       const acts = { from: actingFrames[0], to: actingFrames.at(-1)! };
       return { name, seed, rest, acting, guide: guideOf({ trajectory: acting, acts }) };
     }),
@@ -67,10 +67,10 @@ describe('in every room of the gallery', async () => {
         ownCamera: true,
       };
       expect(hasMoved(drag)).toBe(true);
-      expect(doesAsPlanned(drag)).toBe(true);
+      expect(doesAsSaid(drag)).toBe(true);
       const back = { ...start, position: subtract(start.position, scale(towards(guide!), 0.8)) };
       expect(
-        doesAsPlanned({
+        doesAsSaid({
           ...drag,
           samples: [
             { camera, hand: start },
@@ -127,7 +127,7 @@ test('a hand that holds nothing takes its camera along', () => {
     camera: cameraToWorld('opengl', [1, 0, 0, 0, 0, 1, 0, 9, 0, 0, 1, 0, 0, 0, 0, 1]),
     hands: { left: null, right: null },
   });
-  const planned: Trajectory = { fps: 8, frames: Array.from({ length: 5 }, (_, i) => frame(i)) };
+  const roomMotion: Trajectory = { fps: 8, frames: Array.from({ length: 5 }, (_, i) => frame(i)) };
   const moved = { ...hand, position: add(hand.position, [0.2, 0, 0]) };
   const { frames } = motionOf(
     {
@@ -137,7 +137,7 @@ test('a hand that holds nothing takes its camera along', () => {
       ],
       ownCamera: true,
     },
-    planned,
+    roomMotion,
   );
   expect(frames.map(({ camera: { matrix } }) => matrix[7])).toEqual([1.5, 1.5, 1.5, 1.5, 1.5]);
   expect(frames.at(-1)!.hands.left!.joints![0] - frames[0].hands.left!.joints![0]).toBeCloseTo(0.2, 9);

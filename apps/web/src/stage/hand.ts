@@ -8,7 +8,7 @@ import { frameOf } from '../scene-editor/recorder.ts';
 import type { Session } from '../state/session.ts';
 import { type Tracked, trackedFrame } from '../tracking/tracked.ts';
 import { createGesture } from './gesture.ts';
-import { type Drag, doesAsPlanned, hasMoved, motionOf } from './motion-of.ts';
+import { type Drag, doesAsSaid, hasMoved, motionOf } from './motion-of.ts';
 
 export function createHand(session: Session) {
   const { live, room, run } = session;
@@ -21,14 +21,14 @@ export function createHand(session: Session) {
   let ownCamera: Rigs['camera'] | undefined;
 
   const begin = () => {
-    const { planned, info } = room.now();
-    if (!planned || !info) return;
-    const start = beginning(planned, info);
+    const { roomMotion, info } = room.now();
+    if (!roomMotion || !info) return;
+    const start = beginning(roomMotion, info);
     ownCamera = start.camera;
     setRigs(start);
   };
   // Another room, or another size of it.
-  createEffect(on([() => room.state.info, () => room.state.planned], begin));
+  createEffect(on([() => room.state.info, () => room.state.roomMotion], begin));
   // What the model made is looked at before anything else.
   createEffect(
     on(
@@ -52,7 +52,7 @@ export function createHand(session: Session) {
     setHeld(false);
     const drag: Drag = { samples, ownCamera: samples.every(({ camera }) => camera === ownCamera) };
     if (hasMoved(drag))
-      void session.answer(motionOf(drag, room.now().planned!), doesAsPlanned(drag)).then((answered) => {
+      void session.answer(motionOf(drag, room.now().roomMotion!), doesAsSaid(drag)).then((answered) => {
         if (!answered) callBack();
       });
     else if (run.state.generated) setInRoom(false);

@@ -12,16 +12,16 @@ export interface Drag {
   readonly ownCamera: boolean;
 }
 
-/** @param planned the room's own motion: its lens, rate and length, and, of a hand that holds on, its approach. */
-export function motionOf({ samples, ownCamera }: Drag, planned: Trajectory): Trajectory {
+/** @param roomMotion the room's own motion: its lens, rate and length, and, of a hand that holds on, its approach. */
+export function motionOf({ samples, ownCamera }: Drag, roomMotion: Trajectory): Trajectory {
   const { guide } = samples[0].hand;
-  const { frames, fps } = planned;
+  const { frames, fps } = roomMotion;
   const taken = fittedTo(samples, frames.length);
   if (!guide)
     return { fps, frames: taken.map((rigs, i) => frameOf(rigs, frames[i].intrinsics, frames[i].seconds)) };
   const motion = guidedMotion(
     guide,
-    planned,
+    roomMotion,
     samples.map(({ hand }) => hand.position),
   );
   if (ownCamera) return motion;
@@ -36,7 +36,7 @@ const ENOUGH = 0.4;
 const NEAR = 0.1;
 
 /** Whether a drag does what the room's own motion does, so that the room's words are right for it. */
-export function doesAsPlanned({ samples }: Drag): boolean {
+export function doesAsSaid({ samples }: Drag): boolean {
   const { guide, position } = samples.at(-1)!.hand;
   if (!guide) return false;
   const { along, off } = progress(guide, position);

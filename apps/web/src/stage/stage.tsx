@@ -117,8 +117,8 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
   const away = () => inRoom() && !hand.tracked() && !isSeen(hand.rigs()!.hand, hand.rigs()!.camera, lens());
   /** A motion that nothing was made of yet: it was opened, or its run was cancelled. */
   const waits = () => {
-    const { motions, planned, videos, scene } = room.state;
-    return !run.state.generated && !!scene && (!!videos || (!!motions && motions.present !== planned));
+    const { motions, roomMotion, videos, scene } = room.state;
+    return !run.state.generated && !!scene && (!!videos || (!!motions && motions.present !== roomMotion));
   };
   const size = (clip: Clip | undefined) => {
     return clip ? `${clip.width} × ${clip.height} pixels` : '';

@@ -15,7 +15,7 @@ export function createMotions(engine: Engine, queue: Queue, notice: Notice, room
   let drawing: AbortController | undefined;
 
   /** @returns whether the clips of the motion are there. */
-  async function change(by: Change, asPlanned?: boolean): Promise<boolean> {
+  async function change(by: Change, asSaid?: boolean): Promise<boolean> {
     const before = room.now().motions;
     if (!before || run.state.progress || engine.state.phase !== 'ready') return false;
     let after: History<Trajectory>;
@@ -26,7 +26,7 @@ export function createMotions(engine: Engine, queue: Queue, notice: Notice, room
       return false;
     }
     if (after.present === before.present) return false;
-    room.plan(after);
+    room.ask(after);
     drawing?.abort();
     const mine = new AbortController();
     drawing = mine;
@@ -35,7 +35,7 @@ export function createMotions(engine: Engine, queue: Queue, notice: Notice, room
       async (task) => {
         // Another room came in the meantime.
         if (room.now().motions !== after) return;
-        await room.follow(task, asPlanned);
+        await room.follow(task, asSaid);
         await run.plan(task);
       },
       mine.signal,
@@ -43,9 +43,9 @@ export function createMotions(engine: Engine, queue: Queue, notice: Notice, room
   }
 
   return {
-    /** @param asPlanned it does what the room's own words say. */
-    use: (trajectory: Trajectory, asPlanned?: boolean) =>
-      change((history) => push(history, onGrid(fitted(trajectory, run.now().settings!))), asPlanned),
+    /** @param asSaid it does what the room's own words say. */
+    use: (trajectory: Trajectory, asSaid?: boolean) =>
+      change((history) => push(history, onGrid(fitted(trajectory, run.now().settings!))), asSaid),
     undo: () => change(undo),
     redo: () => change(redo),
   };

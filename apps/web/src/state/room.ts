@@ -29,8 +29,8 @@ interface State {
   /** The room that is being opened. */
   readonly opening?: RoomRef;
   readonly motions?: History<Trajectory>;
-  /** The motion that the room began with: another size or model has it planned anew. The visitor's own is kept. */
-  readonly planned?: Trajectory;
+  /** The motion that the room began with: another size or model has it made anew. The visitor's own is kept. */
+  readonly roomMotion?: Trajectory;
   readonly scene?: Clip;
   readonly hands?: Clip;
   /** Where the clips above come from, where they are not drawn here. */
@@ -49,8 +49,8 @@ export function createRoom(run: Run, model: Model) {
   const typed = (): Told | undefined =>
     run.state.wordsFrom === 'typed' ? { text: run.now().settings!.prompt, from: 'typed' } : undefined;
   const ownMotions = () => {
-    const { motions, planned } = now();
-    return motions?.present === planned ? undefined : motions;
+    const { motions, roomMotion } = now();
+    return motions?.present === roomMotion ? undefined : motions;
   };
 
   /** The conditioning videos of a motion, in the room that was opened last. */
@@ -81,7 +81,7 @@ export function createRoom(run: Run, model: Model) {
       batch(() => {
         const found =
           info.seed === undefined ? ref : { kind: 'synthetic' as const, seed: info.seed, exact: true };
-        set({ ...clips, ref: found, info, planned: own, motions, videos: undefined });
+        set({ ...clips, ref: found, info, roomMotion: own, motions, videos: undefined });
         run.forget();
         run.use(settings, told);
       });
@@ -123,14 +123,14 @@ export function createRoom(run: Run, model: Model) {
       await draw(task, motions!.present);
     },
     /** Another motion is shown from now on; its clips come with `follow`. */
-    plan: (motions: History<Trajectory>) => set({ motions }),
-    /** Draws the motion that was planned; one that is not drawn is taken back. */
-    async follow(task: Task, asPlanned?: boolean): Promise<void> {
-      const { motions, planned, info } = now();
+    ask: (motions: History<Trajectory>) => set({ motions }),
+    /** Draws the motion that was asked for; one that is not drawn is taken back. */
+    async follow(task: Task, asSaid?: boolean): Promise<void> {
+      const { motions, roomMotion, info } = now();
       const trajectory = motions!.present;
       try {
         const clips = await draw(task, trajectory);
-        const told = typed() ?? (await wordsOf(task, info!, trajectory, asPlanned ?? trajectory === planned));
+        const told = typed() ?? (await wordsOf(task, info!, trajectory, asSaid ?? trajectory === roomMotion));
         drawn = motions;
         batch(() => {
           set({ ...clips, videos: undefined });
@@ -149,9 +149,9 @@ export function createRoom(run: Run, model: Model) {
     },
     /** The page's own words of what is shown. */
     words(task: Task): Told | Promise<Told> {
-      const { videos, motions, planned, info } = now();
+      const { videos, motions, roomMotion, info } = now();
       if (videos) return wordsOfVideos(videos);
-      return wordsOf(task, info!, motions!.present, motions!.present === planned);
+      return wordsOf(task, info!, motions!.present, motions!.present === roomMotion);
     },
   };
 }

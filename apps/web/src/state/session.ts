@@ -82,9 +82,9 @@ export function createSession() {
     const { scene, hands } = room.now();
     const { settings, plan } = run.now();
     if (live.able()) {
-      const { planned, info, motions: history } = room.now();
+      const { roomMotion, info, motions: history } = room.now();
       const lens = history!.present.frames[0].intrinsics;
-      queue.inIdle('under', (task) => live.prepare(task, frameOf(beginning(planned!, info!), lens)));
+      queue.inIdle('under', (task) => live.prepare(task, frameOf(beginning(roomMotion!, info!), lens)));
       return;
     }
     // In software the run itself takes longest, and takes the processor from the page.
@@ -196,9 +196,9 @@ export function createSession() {
         await model.tune(task, files);
         run.forget();
       }),
-    /** What the model makes of a motion, drawn at once. @param asPlanned it does what the room's words say. */
-    answer: async (trajectory: Trajectory, asPlanned = false): Promise<boolean> => {
-      if (!(await motions.use(trajectory, asPlanned))) return false;
+    /** What the model makes of a motion, drawn at once. @param asSaid it does what the room's words say. */
+    answer: async (trajectory: Trajectory, asSaid = false): Promise<boolean> => {
+      if (!(await motions.use(trajectory, asSaid))) return false;
       await generate();
       return run.state.generated !== undefined;
     },
@@ -231,7 +231,7 @@ export function createSession() {
         run.planned(plan);
       }),
     shared(): Shared | undefined {
-      const { ref, motions: history, planned, videos } = room.state;
+      const { ref, motions: history, roomMotion, videos } = room.state;
       const { settings, wordsFrom } = run.state;
       if (ref.kind !== 'synthetic' || videos || !settings || !history) return undefined;
       // What was made live is as long as it was held.
@@ -241,7 +241,7 @@ export function createSession() {
         room: ref.seed,
         settings: { ...unwrap(settings), frames },
         typed: wordsFrom === 'typed',
-        ...(history.present !== planned && { trajectory: unwrap(history.present) }),
+        ...(history.present !== roomMotion && { trajectory: unwrap(history.present) }),
       };
     },
   };

@@ -19,14 +19,14 @@ export const WORDS_FROM: Readonly<Record<WordsFrom, string>> = {
   none: 'No words: the page cannot know what happens here. Type some if you like.',
 };
 
-/** Of a motion in a room. @param asPlanned it does what the room's own words say. */
+/** Of a motion in a room. @param asSaid it does what the room's own words say. */
 export async function wordsOf(
   task: Task,
   room: RoomInfo,
   trajectory: Trajectory,
-  asPlanned: boolean,
+  asSaid: boolean,
 ): Promise<Told> {
-  if (asPlanned && room.caption) return { text: room.caption, from: 'room' };
+  if (asSaid && room.caption) return { text: room.caption, from: 'room' };
   task.say('Looking at what the hand does …');
   const told = await task.call('describe', { trajectory });
   return told === undefined ? { text: '', from: 'none' } : { text: told, from: 'motion' };

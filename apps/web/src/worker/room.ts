@@ -31,9 +31,9 @@ import {
   fault,
   forearmsFor,
   handScene,
+  makeMotion,
   makeWorld,
   PassRenderer,
-  planAction,
   Random,
   runHands,
   type World,
@@ -66,7 +66,7 @@ function heldBack(frame: TrajectoryFrame, metres: number): TrajectoryFrame {
   return { ...frame, hands: { left: moved(frame.hands.left), right: moved(frame.hands.right) } };
 }
 
-/** A simulated clip's room, with the motion that was planned for it. */
+/** A simulated clip's room, with its motion. */
 async function simulated(
   { seed, exact }: Extract<RoomRef, { kind: 'synthetic' }>,
   { width, height, frames, fps }: Settings,
@@ -78,10 +78,10 @@ async function simulated(
     // What lies about in these was brought to rest before, so the physics is not needed.
     const known = GALLERY.find(({ seed: number }) => number === tried);
     const world = await makeWorld(tried, undefined, undefined, known?.rest);
-    const plan = planAction(world, { width, height, frames, fps, fixedCamera: standsStill(tried) });
+    const motion = makeMotion(world, { width, height, frames, fps, fixedCamera: standsStill(tried) });
     // Seeds whose motion does not work out are passed over.
-    if (!exact && !known && fault(world, plan, await runHands(world, plan.acting))) continue;
-    const { acting: trajectory, caption, actingFrames } = plan;
+    if (!exact && !known && fault(world, motion, await runHands(world, motion.acting))) continue;
+    const { acting: trajectory, caption, actingFrames } = motion;
     const info = {
       name: known?.name ?? `Room ${tried}`,
       seed: tried,
@@ -177,10 +177,10 @@ export class Room {
         intrinsics: enlargedIntrinsics(frame.intrinsics, larger),
       })),
     };
-    const plan = { action: world.action, caption: '', acting, forearms: forearmsFor(world, acting) };
+    const motion = { action: world.action, caption: '', acting, forearms: forearmsFor(world, acting) };
     const renderer = new PassRenderer(this.#device);
     try {
-      const { interaction } = await renderer.render(clipOf(world, plan, run, standsStill(world.seed)));
+      const { interaction } = await renderer.render(clipOf(world, motion, run, standsStill(world.seed)));
       // A copy: the other passes are in the same memory.
       return { ...interaction, data: interaction.data.slice() };
     } finally {

@@ -8,8 +8,8 @@ import {
   findBody,
   firstPlace,
   type HandsRun,
+  makeMotion,
   makeWorld,
-  planAction,
   ROOMS,
   runHands,
   type World,
@@ -18,29 +18,29 @@ import { worldMatrix } from '../world/world.ts';
 
 const SETTINGS = { width: 96, height: 64, frames: 17, fps: 8, fixedCamera: true };
 
-/** The first seed whose plan works out, so that what was planned is what happens. */
+/** The first seed whose motion works out, so that what hands set out to do happens. */
 async function acted(action: Action) {
   for (let seed = 1000; seed < 1020; seed++) {
     const world = await makeWorld(seed, action);
-    const plan = planAction(world, SETTINGS);
-    const run = await runHands(world, plan.acting);
-    if (!fault(world, plan, run)) return { world, plan, run };
+    const motion = makeMotion(world, SETTINGS);
+    const run = await runHands(world, motion.acting);
+    if (!fault(world, motion, run)) return { world, motion, run };
   }
   throw new Error(`20 seeds of ${action} are rejected`);
 }
 
 // What is tried, or pushed though it is shut, is told by what comes of it.
 test.each(ROOMS.filter((action) => action !== 'try-drawer' && action !== 'push-shut-drawer'))(
-  '%s: what the hands did is told in the words of the plan, without the plan',
+  '%s: what the hands did is told in the words of the motion, without the motion',
   async (action) => {
-    const { world, plan, run } = await acted(action);
-    expect(captionOf(world, plan.acting, run)).toBe(plan.caption);
+    const { world, motion, run } = await acted(action);
+    expect(captionOf(world, motion.acting, run)).toBe(motion.caption);
   },
 );
 
 test('a hand that does something else than the room is for is told by what it does', async () => {
   const world = await makeWorld(1000, 'pull-drawer');
-  const idle = planAction(world, { ...SETTINGS, action: 'touch-nothing' }).acting;
+  const idle = makeMotion(world, { ...SETTINGS, action: 'touch-nothing' }).acting;
   const told = captionOf(world, idle, await runHands(world, idle));
   expect(told).toMatch(/^The (left|right) hand (waves|reaches out) and touches nothing\.$/);
   const gone = { ...idle, frames: idle.frames.map((frame) => ({ ...frame, hands: NO_HANDS })) };
@@ -77,7 +77,7 @@ function made(
 
 test('things: which way they go, by whom, and whether they are put down', async () => {
   const world = await makeWorld(1000, 'push-object');
-  const { acting } = planAction(world, SETTINGS);
+  const { acting } = makeMotion(world, SETTINGS);
   const short: Trajectory = { ...acting, frames: acting.frames.slice(0, 3) };
   const { words } = findBody(world, world.actor);
   const told = (last: readonly [number, number, number], how?: Parameters<typeof made>[3], rise = 0) =>
@@ -99,7 +99,7 @@ test('things: which way they go, by whom, and whether they are put down', async 
 
 test('what opens: in the end, or to and fro', async () => {
   const world = await makeWorld(1000, 'pull-drawer');
-  const { acting } = planAction(world, SETTINGS);
+  const { acting } = makeMotion(world, SETTINGS);
   const { words } = findBody(world, world.actor);
   const still = { ...acting, frames: acting.frames.map(() => acting.frames[0]) };
   const told = (opening: readonly number[], held = true, hands: Trajectory = still) => {
@@ -116,7 +116,7 @@ test('what opens: in the end, or to and fro', async () => {
 
 test('two things that were moved are told one after the other, one that was only touched is not', async () => {
   const world = await makeWorld(1000, 'push-object');
-  const { acting } = planAction(world, SETTINGS);
+  const { acting } = makeMotion(world, SETTINGS);
   const short: Trajectory = { ...acting, frames: acting.frames.slice(0, 2) };
   const loose = world.bodies.filter(({ motion }) => motion === 'loose').map(({ name }) => name);
   expect(loose.length).toBeGreaterThan(2);

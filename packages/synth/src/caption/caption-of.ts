@@ -1,5 +1,5 @@
 /**
- * What hands did to a world, in the words of the training captions: for a motion that nobody planned. The physics says
+ * What hands did to a world, in the words of the training captions: for any motion. The physics says
  * what was touched, held and moved (`runHands`); what only moved along with something else is not spoken of.
  */
 import { type HandSide, placement, rotations, SIDES, type Trajectory, type Vec3 } from '@dwm/renderer';

@@ -1,7 +1,7 @@
 /** A long clip of a room with a drawer or a door: what a model that runs live is asked. */
 import { type ChooseAct, ownAction, simulateEpisode } from '../episode.ts';
 import { OPENED } from '../fault.ts';
-import { planAction } from '../motion/plan-action.ts';
+import { makeMotion } from '../motion/make-motion.ts';
 import type { SimulatedClip } from '../types.ts';
 import { makeWorld } from '../world/make-world.ts';
 import { until } from './end.ts';
@@ -41,5 +41,5 @@ export async function liveRoom(seed: number, size: ClipSize): Promise<LiveRoom |
     ({ isOpen }, k) => isOpen !== openedShare(world, acts[k].moving, world.actor) > OPENED,
   );
   if (wrong) return { rejected: `${wrong.name}: does not` };
-  return { clip, acts, opening: planAction(world, settings).caption };
+  return { clip, acts, opening: makeMotion(world, settings).caption };
 }

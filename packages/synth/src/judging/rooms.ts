@@ -2,7 +2,7 @@
 import { type HandPose, SIDES, type Trajectory } from '@dwm/renderer';
 import { clipOf } from '../clip-of.ts';
 import { fault } from '../fault.ts';
-import { forearmsFor, type Plan, type PlanSettings, planAction } from '../motion/plan-action.ts';
+import { forearmsFor, type Motion, type MotionSettings, makeMotion } from '../motion/make-motion.ts';
 import { angles, OPEN } from '../motion/posture.ts';
 import { poseSkeleton, wristOf } from '../motion/skeleton.ts';
 import { blend, minimumJerk } from '../motion/timeline.ts';
@@ -14,7 +14,7 @@ import { makeWorld } from '../world/make-world.ts';
 import { anotherOf, findBody, isJoint, type World } from '../world/world.ts';
 
 /** Size, length and rate of the clips. */
-export type ClipSize = Pick<PlanSettings, 'width' | 'height' | 'frames' | 'fps'>;
+export type ClipSize = Pick<MotionSettings, 'width' | 'height' | 'frames' | 'fps'>;
 
 /** Why nothing can be judged in a room. */
 export interface Unusable {
@@ -41,17 +41,17 @@ export function openedShare(
 /** Share of the way that still counts as shut. */
 const SHUT = 0.05;
 
-/** The plan run in the physics, and what `dwm synth` would find wrong with it. */
-async function played(world: World, plan: Plan, fixedCamera: boolean) {
-  const run = await runHands(world, plan.acting);
-  return { clip: clipOf(world, plan, run, fixedCamera), problem: fault(world, plan, run) };
+/** The motion run in the physics, and what `dwm synth` would find wrong with it. */
+async function played(world: World, motion: Motion, fixedCamera: boolean) {
+  const run = await runHands(world, motion.acting);
+  return { clip: clipOf(world, motion, run, fixedCamera), problem: fault(world, motion, run) };
 }
 
 /** As often as in training. */
 const cameraStands = (seed: number) => Random.fork(seed, 'clip').chance(FIXED_CAMERA);
 
 /** The hand that came near and touched nothing goes back from the first frame on. */
-function moveAway(world: World, nothing: Plan): Plan {
+function moveAway(world: World, nothing: Motion): Motion {
   const { acting, actingFrames } = nothing;
   const side = SIDES.find((one) => acting.frames[0].hands[one])!;
   const wrist = (frame: number) => wristOf(acting.frames[frame].hands[side]!.joints!);
@@ -84,17 +84,17 @@ export async function drawerRoom(seed: number, size: ClipSize): Promise<DrawerRo
   const fixed = cameraStands(seed);
   const settings = { ...size, fixedCamera: fixed };
   const other = anotherOf(world)!;
-  const nothing = planAction(world, { ...settings, action: 'touch-nothing' });
-  const plans: readonly [CandidateName, World, Plan][] = [
-    ['pull it', world, planAction(world, settings)],
-    ['pull another', other, planAction(other, settings)],
-    ['push it', world, planAction(world, { ...settings, action: 'push-shut-drawer' })],
+  const nothing = makeMotion(world, { ...settings, action: 'touch-nothing' });
+  const motions: readonly [CandidateName, World, Motion][] = [
+    ['pull it', world, makeMotion(world, settings)],
+    ['pull another', other, makeMotion(other, settings)],
+    ['push it', world, makeMotion(world, { ...settings, action: 'push-shut-drawer' })],
     ['touch nothing', world, nothing],
     ['move away', world, moveAway(world, nothing)],
   ];
   const clips: SimulatedClip[] = [];
-  for (const [name, where, plan] of plans) {
-    const { clip, problem } = await played(where, plan, fixed);
+  for (const [name, where, motion] of motions) {
+    const { clip, problem } = await played(where, motion, fixed);
     // Who goes away may go out of the picture.
     const meantSo = name === 'move away' && problem === 'out-of-view';
     if (problem && !meantSo) return { rejected: `${name}: ${problem}` };
@@ -114,9 +114,9 @@ export async function openingRoom(
   const world = await makeWorld(seed, seed % 2 === 0 ? 'pull-drawer' : 'open-door');
   const fixed = cameraStands(seed);
   const settings = { ...size, fixedCamera: fixed };
-  const pull = await played(world, planAction(world, settings), fixed);
+  const pull = await played(world, makeMotion(world, settings), fixed);
   if (pull.problem) return { rejected: `pulling: ${pull.problem}` };
-  const leave = await played(world, planAction(world, { ...settings, action: 'touch-nothing' }), fixed);
+  const leave = await played(world, makeMotion(world, { ...settings, action: 'touch-nothing' }), fixed);
   if (leave.problem) return { rejected: `touching nothing: ${leave.problem}` };
   return { pulled: pull.clip, left: leave.clip };
 }
@@ -132,10 +132,10 @@ export async function missRoom(
   const world = await makeWorld(seed, seed % 2 === 0 ? 'pull-drawer' : 'open-door');
   const fixed = cameraStands(seed);
   const settings = { ...size, fixedCamera: fixed };
-  const pull = await played(world, planAction(world, settings), fixed);
+  const pull = await played(world, makeMotion(world, settings), fixed);
   if (pull.problem) return { rejected: `pulling: ${pull.problem}` };
   const action = Random.fork(seed, 'near miss').pick(MISSES);
-  const miss = await played(world, planAction(world, { ...settings, action }), fixed);
+  const miss = await played(world, makeMotion(world, { ...settings, action }), fixed);
   if (miss.problem) return { rejected: `${action}: ${miss.problem}` };
   return { pulled: pull.clip, missed: miss.clip };
 }

@@ -3,13 +3,13 @@ import { Random } from '../random.ts';
 import type { Action } from '../types.ts';
 import { anotherOf, type World } from '../world/world.ts';
 import { carry, pour } from './carrying.ts';
-import type { HandsPlan } from './hand-plan.ts';
+import type { HandsMotion } from './hand-motion.ts';
 import { moveJoint, tryDrawer } from './joints.ts';
 import { letGo, miss, stopShort, wander } from './near-misses.ts';
 import { graze, push, pushDrawer, topple } from './pushing.ts';
 import { touchNothing } from './touch-nothing.ts';
 
-const MOTIONS: Readonly<Record<Action, (world: World, random: Random) => HandsPlan>> = {
+const MOTIONS: Readonly<Record<Action, (world: World, random: Random) => HandsMotion>> = {
   'pull-drawer': moveJoint,
   'push-drawer': pushDrawer,
   'push-shut-drawer': pushDrawer,
@@ -24,18 +24,18 @@ const MOTIONS: Readonly<Record<Action, (world: World, random: Random) => HandsPl
   topple,
   pour,
   'touch-nothing': touchNothing,
-  miss: (world, random) => miss(world, ownPlan(world), random),
-  'stop-short': (world, random) => stopShort(world, ownPlan(world), random),
+  miss: (world, random) => miss(world, ownMotion(world), random),
+  'stop-short': (world, random) => stopShort(world, ownMotion(world), random),
   graze,
-  'let-go': (world, random) => letGo(world, ownPlan(world), random),
+  'let-go': (world, random) => letGo(world, ownMotion(world), random),
   // The room's own drawer or door where there is one only.
-  'take-another': (world) => ownPlan(anotherOf(world) ?? world),
+  'take-another': (world) => ownMotion(anotherOf(world) ?? world),
   wander,
 };
 
-export const planHands = (world: World, action: Action, random: Random): HandsPlan =>
+export const handsMotion = (world: World, action: Action, random: Random): HandsMotion =>
   MOTIONS[action](world, random);
 
 /** The very motion that would do what the room is made for. */
-const ownPlan = (world: World): HandsPlan =>
-  planHands(world, world.action, Random.fork(world.seed, `hands ${world.action}`));
+const ownMotion = (world: World): HandsMotion =>
+  handsMotion(world, world.action, Random.fork(world.seed, `hands ${world.action}`));

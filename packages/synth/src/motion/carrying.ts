@@ -5,7 +5,7 @@ import type { Random } from '../random.ts';
 import { halfExtents, IN_PLACE, type Placement, placed, placePoint } from '../world/solid.ts';
 import { type Body, findBody, firstPlace, type Grip, type World } from '../world/world.ts';
 import { graspPhases, type Hold, takeHold } from './grasp.ts';
-import { type HandsPlan, handOf, oneHand, outOf, still } from './hand-plan.ts';
+import { type HandsMotion, handOf, oneHand, outOf, still } from './hand-motion.ts';
 import { angles, closeUntilContact, OPEN } from './posture.ts';
 import type { HandModel } from './skeleton.ts';
 import { minimumJerk, shares } from './timeline.ts';
@@ -17,12 +17,12 @@ const { add, direction, scale, slerp, subtract } = rotations;
 const WRAPPING = [0.07, 0.055] as const;
 
 /** One hand takes what has a grip; what has none takes two. */
-export function carry(world: World, random: Random): HandsPlan {
+export function carry(world: World, random: Random): HandsMotion {
   const body = findBody(world, world.actor);
   return body.grips.length > 0 ? carryWithOne(world, body, random) : carryWithBoth(world, body, random);
 }
 
-function carryWithOne(world: World, body: Body, random: Random): HandsPlan {
+function carryWithOne(world: World, body: Body, random: Random): HandsMotion {
   const place = firstPlace(body);
   const goal = world.goal!;
   const side: HandSide = place.position[0] > 0 ? 'right' : 'left';
@@ -40,7 +40,7 @@ function carryWithOne(world: World, body: Body, random: Random): HandsPlan {
 }
 
 /** Two flat hands press a thing from both sides and carry it together. */
-function carryWithBoth(world: World, body: Body, random: Random): HandsPlan {
+function carryWithBoth(world: World, body: Body, random: Random): HandsMotion {
   const place = firstPlace(body);
   const goal = world.goal!;
   const [halfWidth, halfHeight] = halfExtents(body.solids[0].shape);
@@ -73,7 +73,7 @@ function carryWithBoth(world: World, body: Body, random: Random): HandsPlan {
 }
 
 /** Lift, bring it beside the goal, and tip it over. */
-export function pour(world: World, random: Random): HandsPlan {
+export function pour(world: World, random: Random): HandsMotion {
   const body = findBody(world, world.actor);
   const place = firstPlace(body);
   const from = place.position;

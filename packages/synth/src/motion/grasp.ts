@@ -2,7 +2,7 @@
 import type { Random } from '../random.ts';
 import type { Placement } from '../world/solid.ts';
 import type { PostureName, World } from '../world/world.ts';
-import { LIMP, mixEvenly, restPlace, still } from './hand-plan.ts';
+import { LIMP, mixEvenly, restPlace, still } from './hand-motion.ts';
 import { angles, type Closure, OPEN } from './posture.ts';
 import type { HandModel } from './skeleton.ts';
 import { blend, minimumJerk, type Phase, type Shares, shares, throughPlaces } from './timeline.ts';

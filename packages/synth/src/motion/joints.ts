@@ -5,7 +5,7 @@ import type { Random } from '../random.ts';
 import { type Placement, placePoint } from '../world/solid.ts';
 import { findBody, firstPlace, type Grip, isJoint, placeAt, type World } from '../world/world.ts';
 import { graspPhases, type Hold } from './grasp.ts';
-import { anySide, type HandsPlan, handOf, oneHand } from './hand-plan.ts';
+import { anySide, type HandsMotion, handOf, oneHand } from './hand-motion.ts';
 import { closeUntilContact } from './posture.ts';
 import type { HandModel } from './skeleton.ts';
 import { touchNothing } from './touch-nothing.ts';
@@ -14,7 +14,7 @@ import { clearanceOf, gripRotation, wristAt } from './wrist.ts';
 const { add, direction, scale, slerp } = rotations;
 
 /** Takes hold of a handle and opens what is shut, or shuts what is open. */
-export function moveJoint(world: World, random: Random): HandsPlan {
+export function moveJoint(world: World, random: Random): HandsMotion {
   const body = findBody(world, world.actor);
   const { motion } = body;
   if (!isJoint(motion)) return touchNothing(world, random);
@@ -53,7 +53,7 @@ const WAYS: readonly (readonly [Vec3, number])[] = [
 ];
 
 /** The hand takes hold of any handle and goes any way: whether that opens anything is left to the physics. */
-export function tryDrawer(world: World, random: Random): HandsPlan {
+export function tryDrawer(world: World, random: Random): HandsMotion {
   const body = random.pick(world.bodies.filter(({ motion, grips }) => isJoint(motion) && grips.length > 0));
   const grip = random.pick(body.grips);
   const model = handOf(world, anySide(random), random);

@@ -11,33 +11,33 @@ import { findBody, firstPlace, type World } from '../world/world.ts';
 import {
   anySide,
   clearOf,
-  type HandPlan,
-  type HandsPlan,
+  type HandMotion,
+  type HandsMotion,
   handOf,
   mixEvenly,
   oneHand,
   outOf,
   restPlace,
-} from './hand-plan.ts';
+} from './hand-motion.ts';
 import { angles, OPEN } from './posture.ts';
 import { boneFrame, type HandAngles } from './skeleton.ts';
 import { blend, minimumJerk, type Phase, throughPlaces } from './timeline.ts';
 
 const { add, direction, scale, subtract } = rotations;
 
-const sidesOf = ({ hands }: HandsPlan): HandSide[] => SIDES.filter((side) => hands[side]);
+const sidesOf = ({ hands }: HandsMotion): HandSide[] => SIDES.filter((side) => hands[side]);
 
-/** Every hand of a plan, its phases made anew. */
-const changed = (plan: HandsPlan, change: (hand: HandPlan) => readonly Phase[]): HandsPlan['hands'] =>
+/** Every hand of a motion, its phases made anew. */
+const changed = (motion: HandsMotion, change: (hand: HandMotion) => readonly Phase[]): HandsMotion['hands'] =>
   Object.fromEntries(
-    SIDES.flatMap((side): [HandSide, HandPlan][] => {
-      const hand = plan.hands[side];
+    SIDES.flatMap((side): [HandSide, HandMotion][] => {
+      const hand = motion.hands[side];
       return hand ? [[side, { ...hand, phases: change(hand) }]] : [];
     }),
   );
 
 /** The whole motion beside, above or in front of what it is for: it closes on nothing. */
-export function miss(world: World, plan: HandsPlan, random: Random): HandsPlan {
+export function miss(world: World, motion: HandsMotion, random: Random): HandsMotion {
   const body = findBody(world, world.actor);
   const towards = direction(subtract(world.eye, firstPlace(body).position))!;
   const aside: Vec3 = random.pick([
@@ -56,21 +56,21 @@ export function miss(world: World, plan: HandsPlan, random: Random): HandsPlan {
   );
   const moved = (place: Placement): Placement => ({ ...place, position: add(place.position, shift) });
   return {
-    hands: changed(plan, ({ phases }) =>
+    hands: changed(motion, ({ phases }) =>
       phases.map((phase) => ({ ...phase, wrist: (u: number) => moved(phase.wrist(u)) })),
     ),
-    caption: say(sidesOf(plan), ['miss', body.words]),
+    caption: say(sidesOf(motion), ['miss', body.words]),
   };
 }
 
 /** On its way the hand waits before what it would take hold of, closes or not, and goes back the way it came. */
-export function stopShort(world: World, plan: HandsPlan, random: Random): HandsPlan {
+export function stopShort(world: World, motion: HandsMotion, random: Random): HandsMotion {
   const until = random.uniform(0.4, 0.6);
   const closes = random.chance(0.6);
   const [go, wait] = [random.uniform(0.3, 0.45), random.uniform(0.15, 0.35)];
   const back = random.uniform(0.5, 1);
   return {
-    hands: changed(plan, ({ phases }) => {
+    hands: changed(motion, ({ phases }) => {
       const [approach, next] = phases;
       const opened = approach.fingers(1);
       const closed = closes ? (next?.fingers(1) ?? opened) : opened;
@@ -90,15 +90,15 @@ export function stopShort(world: World, plan: HandsPlan, random: Random): HandsP
         },
       ];
     }),
-    caption: say(sidesOf(plan), ['stop', `short of ${findBody(world, world.actor).words}`]),
+    caption: say(sidesOf(motion), ['stop', `short of ${findBody(world, world.actor).words}`]),
   };
 }
 
 /** The whole motion, but the fingers open when some of the way is gone: what comes of it is left to the physics. */
-export function letGo(world: World, plan: HandsPlan, random: Random): HandsPlan {
+export function letGo(world: World, motion: HandsMotion, random: Random): HandsMotion {
   const at = random.uniform(0.15, 0.5);
   return {
-    hands: changed(plan, ({ phases }) => {
+    hands: changed(motion, ({ phases }) => {
       const [first] = phases;
       const opened = first.fingers(1);
       return phases.map((phase, i) => {
@@ -109,12 +109,12 @@ export function letGo(world: World, plan: HandsPlan, random: Random): HandsPlan 
         return { ...phase, fingers };
       });
     }),
-    caption: say(sidesOf(plan), ['let', `go of ${findBody(world, world.actor).words}`]),
+    caption: say(sidesOf(motion), ['let', `go of ${findBody(world, world.actor).words}`]),
   };
 }
 
 /** From place to place before the furniture, at times closing, as somebody moves a hand with a mouse; it touches nothing. */
-export function wander(world: World, random: Random): HandsPlan {
+export function wander(world: World, random: Random): HandsMotion {
   const model = handOf(world, anySide(random), random);
   const out = outOf(model.side);
   const body = findBody(world, world.actor);

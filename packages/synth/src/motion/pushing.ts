@@ -6,7 +6,7 @@ import { halfExtents, IN_PLACE, type Placement } from '../world/solid.ts';
 import { findBody, firstPlace, type Grip, isJoint, placeAt, type World } from '../world/world.ts';
 import {
   anySide,
-  type HandsPlan,
+  type HandsMotion,
   handOf,
   LIMP,
   mixEvenly,
@@ -14,7 +14,7 @@ import {
   outOf,
   restPlace,
   still,
-} from './hand-plan.ts';
+} from './hand-motion.ts';
 import { angles, OPEN } from './posture.ts';
 import { boneFrame, type HandModel } from './skeleton.ts';
 import { blend, minimumJerk, type Phase, shares, throughPlaces } from './timeline.ts';
@@ -23,11 +23,11 @@ import { withdrawn, wristAt } from './wrist.ts';
 
 const { add, direction, scale, subtract } = rotations;
 
-export const push = (world: World, random: Random): HandsPlan => pushThing(world, false, random);
-export const topple = (world: World, random: Random): HandsPlan => pushThing(world, true, random);
+export const push = (world: World, random: Random): HandsMotion => pushThing(world, false, random);
+export const topple = (world: World, random: Random): HandsMotion => pushThing(world, true, random);
 
 /** The hand, thumb up, pushes a loose thing to its goal, or high enough to tip it over. */
-function pushThing(world: World, over: boolean, random: Random): HandsPlan {
+function pushThing(world: World, over: boolean, random: Random): HandsMotion {
   const body = findBody(world, world.actor);
   const from = firstPlace(body).position;
   const goal = world.goal!;
@@ -71,7 +71,7 @@ function pushThing(world: World, over: boolean, random: Random): HandsPlan {
 }
 
 /** The palm pushes the drawer in by its handle. */
-export function pushDrawer(world: World, random: Random): HandsPlan {
+export function pushDrawer(world: World, random: Random): HandsMotion {
   const body = findBody(world, world.actor);
   const { motion } = body;
   if (!isJoint(motion)) return touchNothing(world, random);
@@ -96,7 +96,7 @@ export function pushDrawer(world: World, random: Random): HandsPlan {
 }
 
 /** The palm slides over the front of what is shut, past its handle, and takes hold of nothing. */
-export function graze(world: World, random: Random): HandsPlan {
+export function graze(world: World, random: Random): HandsMotion {
   const body = findBody(world, world.actor);
   if (!isJoint(body.motion)) return touchNothing(world, random);
   const model = handOf(world, anySide(random), random);

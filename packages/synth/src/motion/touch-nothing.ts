@@ -7,7 +7,7 @@ import { findBody, firstPlace, type World } from '../world/world.ts';
 import {
   anySide,
   clearOf,
-  type HandsPlan,
+  type HandsMotion,
   handOf,
   LIMP,
   mixEvenly,
@@ -15,14 +15,14 @@ import {
   outOf,
   restPlace,
   still,
-} from './hand-plan.ts';
+} from './hand-motion.ts';
 import { angles } from './posture.ts';
 import { boneFrame } from './skeleton.ts';
 import { blend, minimumJerk } from './timeline.ts';
 
 const { add, direction, scale, subtract } = rotations;
 
-export function touchNothing(world: World, random: Random): HandsPlan {
+export function touchNothing(world: World, random: Random): HandsMotion {
   const body = findBody(world, world.actor);
   const side = anySide(random);
   const model = handOf(world, side, random);

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { type Action, fault, makeWorld, type Part, partOf, planAction, runHands } from '../index.ts';
+import { type Action, fault, makeMotion, makeWorld, type Part, partOf, runHands } from '../index.ts';
 import { readParts } from '../node/read-parts.ts';
 import { glbOf, thing } from './testing.ts';
 
@@ -85,10 +85,10 @@ test.each<[Action, Part]>([
       const world = await makeWorld(seed, action, [part]);
       if (world.actor !== part.name) continue;
       tried++;
-      const plan = planAction(world, { width: 96, height: 64, frames: 17, fps: 8, fixedCamera: false });
-      const run = await runHands(world, plan.acting);
-      if (fault(world, plan, run)) continue;
-      expect(plan.caption).toContain(`the ${part.words}`);
+      const motion = makeMotion(world, { width: 96, height: 64, frames: 17, fps: 8, fixedCamera: false });
+      const run = await runHands(world, motion.acting);
+      if (fault(world, motion, run)) continue;
+      expect(motion.caption).toContain(`the ${part.words}`);
       expect(run.contacts.some((contact) => contact.part === part.name)).toBe(true);
       return;
     }

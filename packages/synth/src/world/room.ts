@@ -3,7 +3,7 @@ import type { Random } from '../random.ts';
 import { at, box, type SceneBuilder, solid } from './builder.ts';
 import { boards, hsv, type Palette, shade, tiles, vivid } from './look.ts';
 
-interface RoomPlan {
+interface RoomLook {
   /** Height of the floor and z of the wall behind the furniture. */
   readonly floor: number;
   readonly wall: number;
@@ -15,7 +15,7 @@ export function addRoom(
   scene: SceneBuilder,
   random: Random,
   colors: Palette,
-  { floor, wall, bare = false }: RoomPlan,
+  { floor, wall, bare = false }: RoomLook,
 ): void {
   const paintFloor = random.chance(0.6)
     ? boards(random, colors.floor, random.integer(0, 1) * 2, random.uniform(0.1, 0.25))

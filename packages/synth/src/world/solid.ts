@@ -1,5 +1,5 @@
 /**
- * The simple solids that bodies are made of, and the distance of a point to them: what the planner closes fingers on,
+ * The simple solids that bodies are made of, and the distance of a point to them: what fingers close on,
  * what contacts and interpenetration are measured with, and what becomes colliders.
  */
 import { type Quaternion, rotations, type Vec3 } from '@dwm/renderer';

@@ -7,7 +7,7 @@ import type { Reporter } from '../report.ts';
 import type { Flags } from './flags.ts';
 import type { ClipSource } from './source.ts';
 
-export interface ClipPlan {
+export interface PickedFrames {
   readonly video: string;
   readonly source: VideoInfo;
   /** Frames of the video that could be taken. */
@@ -20,11 +20,11 @@ export interface ClipPlan {
 }
 
 /** @throws InvalidFileError or InvalidArgumentError where no frame is left. */
-export async function planClip(
+export async function pickClip(
   { video, part }: Pick<ClipSource, 'video' | 'part'>,
   flags: Flags,
   reporter: Reporter,
-): Promise<ClipPlan> {
+): Promise<PickedFrames> {
   const info = await videoInfo(video);
   sayPixels(video, info, reporter);
   const [begin, end] = framesOfPart(video, info, part);
@@ -89,7 +89,7 @@ function framesOfPart(
 export function placementBeside(
   file: string,
   { width, height }: { readonly width: number; readonly height: number },
-  { source, placement }: ClipPlan,
+  { source, placement }: PickedFrames,
   flags: Flags,
 ): Placement {
   const isLike = (other: { readonly width: number; readonly height: number }) =>
@@ -108,11 +108,11 @@ export const isReady = (rate: number, { fps }: Flags) => Math.abs(rate - fps) < 
 /** Frames of a video that is cut to the clip, or runs beside the whole video; fewer where it ends before. */
 export function framesBeside(
   { timestamps, lastDuration, fps }: VideoInfo,
-  plan: ClipPlan,
+  chosen: PickedFrames,
   flags: Flags,
 ): number[] {
   const end = timestamps.at(-1)! - timestamps[0] + lastDuration;
-  const wanted = isReady(fps, flags) ? plan.times.map((_, i) => i / flags.fps) : plan.times;
+  const wanted = isReady(fps, flags) ? chosen.times.map((_, i) => i / flags.fps) : chosen.times;
   let index = 0;
   return wanted
     .filter((time) => time < end)

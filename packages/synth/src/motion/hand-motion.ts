@@ -11,13 +11,13 @@ import type { Phase } from './timeline.ts';
 
 const { add, cross, direction, scale, subtract } = rotations;
 
-export interface HandPlan {
+export interface HandMotion {
   readonly model: HandModel;
   readonly phases: readonly Phase[];
 }
 
-export interface HandsPlan {
-  readonly hands: Readonly<Partial<Record<HandSide, HandPlan>>>;
+export interface HandsMotion {
+  readonly hands: Readonly<Partial<Record<HandSide, HandMotion>>>;
   readonly caption: string;
 }
 
@@ -37,7 +37,7 @@ export const still =
   () =>
     value;
 
-export const oneHand = (model: HandModel, phases: readonly Phase[]): HandsPlan['hands'] => ({
+export const oneHand = (model: HandModel, phases: readonly Phase[]): HandsMotion['hands'] => ({
   [model.side]: { model, phases },
 });
 export const LIMP = angles('relaxed', OPEN);

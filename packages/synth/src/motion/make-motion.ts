@@ -1,5 +1,5 @@
 /**
- * What hands do: approach, grasp, act, release, for every action, as 25 joints a hand in every frame. The plan knows
+ * What hands do: approach, grasp, act, release, for every action, as 25 joints a hand in every frame. The motion knows
  * where things are and not what comes of it; that is physics' part.
  */
 import { type HandSide, type Hands, SIDES, type Trajectory } from '@dwm/renderer';
@@ -11,14 +11,14 @@ import { hsv } from '../world/look.ts';
 import type { Color } from '../world/mesh.ts';
 import type { Placement } from '../world/solid.ts';
 import type { World } from '../world/world.ts';
-import { planHands } from './actions.ts';
+import { handsMotion } from './actions.ts';
 import { elbowOf, shoulderOf } from './arm.ts';
-import type { HandsPlan } from './hand-plan.ts';
+import type { HandsMotion } from './hand-motion.ts';
 import { poseSkeleton, wristOf } from './skeleton.ts';
 import { blend, phaseAt } from './timeline.ts';
 
-/** Size, length and rate of the clip that an action is planned for. */
-export interface PlanSettings {
+/** Size, length and rate of the clip that a motion is made for. */
+export interface MotionSettings {
   /** Pixels. */
   readonly width: number;
   readonly height: number;
@@ -30,7 +30,7 @@ export interface PlanSettings {
 }
 
 /** What the hands and the camera are to do, frame by frame. */
-export interface Plan {
+export interface Motion {
   readonly action: Action;
   readonly caption: string;
   readonly acting: Trajectory;
@@ -55,26 +55,26 @@ const SKINS = [
  */
 const NOBODY = 0.5;
 
-const isDeserted = (world: World, { action }: PlanSettings): boolean =>
+const isDeserted = (world: World, { action }: MotionSettings): boolean =>
   action === undefined &&
   world.action === 'touch-nothing' &&
   world.seed < FIRST_TEST_SEED &&
   Random.fork(world.seed, 'nobody').chance(NOBODY);
 
-/** Plans camera and hands for a world's action. */
-export function planAction(world: World, settings: PlanSettings): Plan {
+/** Camera and hands for a world's action. */
+export function makeMotion(world: World, settings: MotionSettings): Motion {
   const action = settings.action ?? world.action;
   const random = Random.fork(world.seed, `hands ${action}`);
-  const plan = isDeserted(world, settings)
+  const motion = isDeserted(world, settings)
     ? { hands: {}, caption: DESERTED }
-    : planHands(world, action, random);
-  const { hands, actingFrames } = handFrames(plan, settings.frames);
+    : handsMotion(world, action, random);
+  const { hands, actingFrames } = handFrames(motion, settings.frames);
   const acting = cameraFor(world, settings)(hands);
-  return { action, caption: plan.caption, acting, forearms: forearmsFor(world, acting), actingFrames };
+  return { action, caption: motion.caption, acting, forearms: forearmsFor(world, acting), actingFrames };
 }
 
 /** The camera of a clip, which sees hands in all of its frames or in the first ones. */
-export function cameraFor(world: World, settings: PlanSettings): (hands: readonly Hands[]) => Trajectory {
+export function cameraFor(world: World, settings: MotionSettings): (hands: readonly Hands[]) => Trajectory {
   const { frames, fps, fixedCamera: fixed } = settings;
   const seconds = Array.from({ length: frames }, (_, i) => i / fps);
   const look = Random.fork(world.seed, 'camera');
@@ -89,11 +89,11 @@ export function cameraFor(world: World, settings: PlanSettings): (hands: readonl
 const JOINING = 3;
 
 /**
- * A plan's hands in so many frames, and in which of them they act.
+ * A motion's hands in so many frames, and in which of them they act.
  * @param from wrists in the frame before, where there is one.
  */
 export function handFrames(
-  { hands }: Pick<HandsPlan, 'hands'>,
+  { hands }: Pick<HandsMotion, 'hands'>,
   frames: number,
   from: Readonly<Partial<Record<HandSide, Placement>>> = {},
 ): { readonly hands: readonly Hands[]; readonly actingFrames: readonly number[] } {
@@ -120,7 +120,7 @@ export function handFrames(
 export function forearmsFor(
   world: Pick<World, 'seed' | 'eye' | 'focus'>,
   { frames }: Trajectory,
-): Plan['forearms'] {
+): Motion['forearms'] {
   const person = Random.fork(world.seed, 'person');
   const skin = skinColor(person);
   // Nothing that a model is given tells the sleeve, so it is muted and always there.

@@ -20,7 +20,7 @@ const MARGIN = 24;
 const ARROWS = 12;
 
 /** Two panels side by side: from above, and from the side. */
-export function drawPlan(trajectory: Trajectory, width: number, height: number): RgbImage {
+export function drawMap(trajectory: Trajectory, width: number, height: number): RgbImage {
   const image = { data: new Uint8Array(width * height * 3).fill(BACKGROUND), width, height };
   const up = upAxis(trajectory);
   const [first, second] = [0, 1, 2].filter((axis) => axis !== up);
