@@ -7,6 +7,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openDirectory, openNodeDevice } from '@dwm/core-tensor/node';
 import { changedRegion, regionPsnr } from '@dwm/dwm-model/metrics';
+import type { Frames } from '@dwm/media';
 import type { Trajectory } from '@dwm/renderer';
 import {
   type Action,
@@ -25,7 +26,6 @@ import { add, scale } from '../src/scene-editor/vectors.ts';
 import { generate } from '../src/worker/generate.ts';
 import { loadModel } from '../src/worker/model.ts';
 import { conditioning } from '../src/worker/passes.ts';
-import type { Clip } from '../src/worker/protocol.ts';
 import { Room } from '../src/worker/room.ts';
 import { modelFolder } from './built-in-models.ts';
 
@@ -77,7 +77,7 @@ interface Tried {
   readonly rest: readonly number[];
   /** dB by which the model is nearer to the simulator than the room as it was, where something changes. */
   readonly gain: number;
-  readonly video: Clip;
+  readonly video: Frames;
 }
 
 async function tried(seed: number): Promise<Tried | undefined> {
@@ -103,7 +103,7 @@ async function tried(seed: number): Promise<Tried | undefined> {
 }
 
 /** A moving picture, and its last frame for those who want none that moves. */
-async function writeClip(name: string, { data, frames, width, height, fps }: Clip): Promise<void> {
+async function writeClip(name: string, { data, frames, width, height, fps }: Frames): Promise<void> {
   const moving = sharp(data, { raw: { width, height: height * frames, channels: 3, pageHeight: height } });
   const delay = Array.from({ length: frames }, () => Math.round(1000 / fps));
   await moving.webp({ ...pictureOf(name), delay, loop: 0 }).toFile(join(GALLERY, `clips/${name}.webp`));

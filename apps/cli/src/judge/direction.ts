@@ -2,7 +2,8 @@
  * Whether pulling opens and not pulling does not: the generated last frame is compared with the simulated one, open and
  * shut, both with the clip's own hand, over the pixels in which these two differ.
  */
-import { changedRegion, frameOf, type MetricClip, regionPsnr } from '@dwm/dwm-model/metrics';
+import type { Video } from '@dwm/dwm-model';
+import { changedRegion, frameOf, regionPsnr } from '@dwm/dwm-model/metrics';
 import { drawEnd, openingRoom, type SimulatedClip, type Unusable } from '@dwm/synth';
 import { type Captions, captionFor } from './captions.ts';
 import type { Setup } from './setup.ts';
@@ -39,7 +40,7 @@ export async function directionOfRoom(
     const open = await drawEnd(setup.passes, clip, pulled.moving);
     const shut = await drawEnd(setup.passes, clip, left.moving);
     const region = changedRegion(open, shut);
-    const measure = (whole: MetricClip) => {
+    const measure = (whole: Video) => {
       const end = frameOf(whole, frames - 1);
       return regionPsnr(end, open, region, 1)! - regionPsnr(end, shut, region, 1)!;
     };

@@ -3,15 +3,8 @@
  * opened, without those where the simulation has the hand, its arm and their shadows, the generated last frame is
  * compared with the static video's.
  */
-import {
-  CHANGE_DILATION,
-  changedRegion,
-  differs,
-  dilate,
-  frameOf,
-  type MetricClip,
-  regionPsnr,
-} from '@dwm/dwm-model/metrics';
+import type { Video } from '@dwm/dwm-model';
+import { CHANGE_DILATION, changedRegion, differs, dilate, frameOf, regionPsnr } from '@dwm/dwm-model/metrics';
 import { missRoom, type Unusable } from '@dwm/synth';
 import { type Captions, captionFor } from './captions.ts';
 import type { Setup } from './setup.ts';
@@ -55,6 +48,6 @@ export async function missedRoom(
   const bytes = height * width * 3;
   const last = data.subarray((frames - 1) * bytes, frames * bytes);
   const near = (data: Uint8Array) =>
-    regionPsnr({ data, frames: 1, height, width } satisfies MetricClip, still, region, 1)!;
+    regionPsnr({ data, frames: 1, height, width } satisfies Video, still, region, 1)!;
   return { action: missed.action, still: near(last), opened: near(open.after.data) };
 }

@@ -2,15 +2,16 @@
  * A world model that knows: it answers hand videos with the simulation's own last frame. What it does not reach is not
  * the model's fault but that of the distance, the goal or the search: its score is the ceiling of a judgement.
  */
+
 import { DeviceTensor, InvalidArgumentError, spec } from '@dwm/core-tensor';
-import type { MetricClip } from '@dwm/dwm-model/metrics';
+import type { Video } from '@dwm/dwm-model';
 import type { WorldModel } from '@dwm/dwm-model/ranking';
 
 export class Oracle implements WorldModel {
   readonly vae: WorldModel['vae'];
   readonly encodeStatic: WorldModel['encodeStatic'] = async () =>
     new DeviceTensor(this.vae.device, spec([1]), 'nothing');
-  readonly #outcomes = new WeakMap<Uint8Array, () => Promise<MetricClip>>();
+  readonly #outcomes = new WeakMap<Uint8Array, () => Promise<Video>>();
 
   /** @param vae what distances are measured with. */
   constructor(vae: WorldModel['vae']) {
@@ -18,7 +19,7 @@ export class Oracle implements WorldModel {
   }
 
   /** What these hands lead to: frames of which the last one counts. */
-  know(handVideo: MetricClip, outcome: () => Promise<MetricClip>): void {
+  know(handVideo: Video, outcome: () => Promise<Video>): void {
     this.#outcomes.set(handVideo.data, outcome);
   }
 

@@ -1,5 +1,6 @@
 /** Five things that a hand may do in a room, and which of them the model says opens the drawer. */
-import { frameOf, type MetricClip } from '@dwm/dwm-model/metrics';
+import type { Video } from '@dwm/dwm-model';
+import { frameOf } from '@dwm/dwm-model/metrics';
 import { rankActions, wantedChange } from '@dwm/dwm-model/ranking';
 import { writePng } from '@dwm/media/node';
 import { CANDIDATES, type CandidateName, drawerRoom, type Unusable } from '@dwm/synth';
@@ -32,7 +33,7 @@ export async function rankRoom(
   const drawn = await setup.draw(right);
   if ('rejected' in drawn) return drawn;
   const { staticVideo, after: goal } = drawn;
-  const handVideos = [drawn.handVideo as MetricClip];
+  const handVideos = [drawn.handVideo as Video];
   for (const clip of others) handVideos.push(await setup.drawHands(clip));
   const candidates = CANDIDATES.map((name, i) => ({
     name,

@@ -1,6 +1,7 @@
 /** What every judgement needs, opened once: the model, the renderers, and the oracle in the model's place if wanted. */
+
 import type { Device } from '@dwm/core-tensor';
-import type { MetricClip } from '@dwm/dwm-model/metrics';
+import type { Video } from '@dwm/dwm-model';
 import type { WorldModel } from '@dwm/dwm-model/ranking';
 import { PosedHands, renderHandClip } from '@dwm/renderer';
 import { decodeImage } from '@dwm/renderer/node';
@@ -50,7 +51,7 @@ export class Setup {
   }
 
   /** The hands of a clip alone; the oracle knows what comes of them. */
-  async drawHands(clip: SimulatedClip): Promise<MetricClip> {
+  async drawHands(clip: SimulatedClip): Promise<Video> {
     const video = await renderHandClip(this.device, this.#hands, clip.acting, { signal: this.signal });
     this.oracle?.know(video, () => drawEnd(this.passes, clip));
     return video;

@@ -1,5 +1,6 @@
 /** Where a goal differs from the scene is where a hand has to do something: targets that are seen there. */
-import { frameOf, type MetricClip } from '@dwm/dwm-model/metrics';
+import type { Video } from '@dwm/dwm-model';
+import { frameOf } from '@dwm/dwm-model/metrics';
 import { goalRegion } from '@dwm/dwm-model/ranking';
 import { rotations, type Trajectory, type Vec3 } from '@dwm/renderer';
 import { projected } from '@dwm/synth';
@@ -17,8 +18,8 @@ function pixelOf({ camera, intrinsics }: Trajectory['frames'][number], point: Ve
 export function targetsNearChange(
   targets: readonly Target[],
   { frames }: Trajectory,
-  staticVideo: MetricClip,
-  goal: MetricClip,
+  staticVideo: Video,
+  goal: Video,
 ): readonly Target[] {
   const last = frames.length - 1;
   const region = goalRegion(frameOf(goal, goal.frames - 1), frameOf(staticVideo, last));

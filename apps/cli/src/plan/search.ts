@@ -1,7 +1,7 @@
 /** The search for a hand path: rounds of paths that a world model simulates and a goal ranks. */
+
 import type { Device } from '@dwm/core-tensor';
-import type { Latents } from '@dwm/dwm-model';
-import type { MetricClip } from '@dwm/dwm-model/metrics';
+import type { Latents, Video } from '@dwm/dwm-model';
 import {
   type Candidate,
   type CemState,
@@ -17,8 +17,8 @@ import { CHOICES, COORDINATES, describePoint, handPath, type PathSetting } from 
 /** What is searched in, however it was given. */
 export interface Task {
   readonly setting: PathSetting;
-  readonly staticVideo: MetricClip;
-  readonly goal: MetricClip;
+  readonly staticVideo: Video;
+  readonly goal: Video;
   readonly hands: HandModels;
   /** What happens, in the words that a model was trained with; nothing where nobody knows. */
   readonly caption: string;

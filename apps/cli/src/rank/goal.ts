@@ -1,9 +1,10 @@
 /** How a scene is to look in the end: a picture, the last frames of a video or of a folder, or words. */
+
 import { stat } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { type Device, InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { openDirectory } from '@dwm/core-tensor/node';
-import type { MetricClip } from '@dwm/dwm-model/metrics';
+import type { Video } from '@dwm/dwm-model';
 import { VIDEO_ENDINGS } from '@dwm/dwm-model/node';
 import { CLIPModel } from '@dwm/dwm-model/ranking';
 import { readImage, readVideo } from '@dwm/media/node';
@@ -18,7 +19,7 @@ export async function readGoal(
   path: string,
   size: { height: number; width: number },
   reporter: Reporter,
-): Promise<MetricClip> {
+): Promise<Video> {
   const extension = extname(path).toLowerCase();
   const folder = (await stat(path).catch(() => undefined))?.isDirectory() ?? false;
   if (!folder && ['.png', '.jpg', '.jpeg', '.webp'].includes(extension)) {

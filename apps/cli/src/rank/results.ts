@@ -1,8 +1,10 @@
 /** A ranking for people: lines for the terminal, and a contact sheet of candidate | simulated outcome | goal; its files. */
+
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '@dwm/core-tensor/node';
-import { handPixels, type MetricClip } from '@dwm/dwm-model/metrics';
+import type { Video } from '@dwm/dwm-model';
+import { handPixels } from '@dwm/dwm-model/metrics';
 import type { Ranked } from '@dwm/dwm-model/ranking';
 import { contactSheet, type Frames, frameAt, type RgbImage, writePng, writeVideo } from '@dwm/media/node';
 import { stemOf } from './candidates.ts';
@@ -22,7 +24,7 @@ export function rankingText(ranked: readonly Ranked[]): string {
 }
 
 /** The frame that shows most of the hands, on the scene at that moment. */
-function handFrame(handVideo: MetricClip, staticVideo: MetricClip): Uint8Array {
+function handFrame(handVideo: Video, staticVideo: Video): Uint8Array {
   const mask = handPixels(handVideo);
   const pixels = handVideo.height * handVideo.width;
   const counts = Array.from({ length: handVideo.frames }, (_, f) =>
@@ -40,12 +42,12 @@ function handFrame(handVideo: MetricClip, staticVideo: MetricClip): Uint8Array {
 /** @param goal of frames the last is shown; words stand above in its place. */
 export function rankingSheet(
   ranked: readonly Ranked[],
-  candidates: readonly { handVideo: MetricClip }[],
-  staticVideo: MetricClip,
-  goal: MetricClip | string,
+  candidates: readonly { handVideo: Video }[],
+  staticVideo: Video,
+  goal: Video | string,
 ): RgbImage {
   const { height, width } = staticVideo;
-  const last = (clip: MetricClip) => frameAt({ ...clip, fps: 1 }, clip.frames - 1).data;
+  const last = (clip: Video) => frameAt({ ...clip, fps: 1 }, clip.frames - 1).data;
   const [wanted, title] = typeof goal === 'string' ? [[], `goal: ${goal}`] : [[last(goal)], undefined];
   const rows = ranked.map(({ name, index, outcome, distance }, i) => {
     const hands = handFrame(candidates[index].handVideo, staticVideo);

@@ -1,4 +1,4 @@
-import type { MetricClip } from '@dwm/dwm-model/metrics';
+import type { Video } from '@dwm/dwm-model';
 import { type Candidate, type Ranked, rankedBy } from '@dwm/dwm-model/ranking';
 import type { Worker } from '../work/claim.ts';
 
@@ -9,7 +9,7 @@ export async function rankShared(
   key: unknown,
   { seeds, seed }: { readonly seeds: number; readonly seed: number },
   signal: AbortSignal,
-  make: (candidate: Required<Candidate>, seed: number) => Promise<{ distance: number; outcome: MetricClip }>,
+  make: (candidate: Required<Candidate>, seed: number) => Promise<{ distance: number; outcome: Video }>,
 ): Promise<Ranked[]> {
   const clips = candidates.flatMap((candidate, c) =>
     Array.from({ length: seeds }, (_, i) => ({ candidate, c, seed: seed + i })),

@@ -1,4 +1,5 @@
 /** What a visitor can take along: the video, a GIF, a sheet of stills, the motion, and a link that makes it again. */
+import type { Frames } from '@dwm/media';
 import { writeTransforms } from '@dwm/renderer';
 import { createEffect, createSignal, on, Show } from 'solid-js';
 import { GALLERY, roomPage } from '../gallery/rooms.ts';
@@ -6,7 +7,6 @@ import { Working } from '../stage/working.tsx';
 import { LIMITS } from '../state/limits.ts';
 import type { Session } from '../state/session.ts';
 import type { Task } from '../state/tasks.ts';
-import type { Clip } from '../worker/protocol.ts';
 import { writeLink } from './link.ts';
 import { save } from './save.ts';
 
@@ -43,7 +43,7 @@ export function Share(props: { session: Session; answered: boolean }) {
       { defer: true },
     ),
   );
-  const rows = (): { label: string; frames: Clip }[] => {
+  const rows = (): { label: string; frames: Frames }[] => {
     const { scene, hands } = room.now();
     const { generated } = run.now();
     const all = [
@@ -51,7 +51,7 @@ export function Share(props: { session: Session; answered: boolean }) {
       { label: 'hands', frames: hands },
       { label: 'generated', frames: generated?.video },
     ];
-    return all.filter((row): row is { label: string; frames: Clip } => row.frames !== undefined);
+    return all.filter((row): row is { label: string; frames: Frames } => row.frames !== undefined);
   };
   /** A file that the engine writes; it needs no device for it, and no turn. */
   const write = (name: string, type: string, content: (task: Task) => Promise<Uint8Array>) => () =>

@@ -1,8 +1,8 @@
 /** Frames come four at a time, and are shown one by one, as far apart as the blocks are. */
-import type { Clip } from '../worker/protocol.ts';
+import type { Frames } from '@dwm/media';
 
 export interface Shown {
-  readonly clip: Clip;
+  readonly clip: Frames;
   readonly frame: number;
 }
 
@@ -18,7 +18,7 @@ export class Player {
     this.#interval = interval;
   }
 
-  add(clip: Clip): void {
+  add(clip: Frames): void {
     // Whoever falls behind by a block has newer things to see.
     if (this.#coming.length > clip.frames) this.#coming = [];
     for (let frame = 0; frame < clip.frames; frame++) this.#coming.push({ clip, frame });

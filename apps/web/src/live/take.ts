@@ -1,6 +1,8 @@
 /** What was made live: its blocks, joined into clips and a motion like those of any run. Only the newest are kept. */
+
+import type { Frames } from '@dwm/media';
 import type { Trajectory, TrajectoryFrame } from '@dwm/renderer';
-import type { Calls, Clip } from '../worker/protocol.ts';
+import type { Calls } from '../worker/protocol.ts';
 
 export type Block = Calls['pushLive']['result'];
 
@@ -11,19 +13,19 @@ const MOST_PIXELS = 13e6;
 interface Kept extends Block {
   readonly frames: readonly TrajectoryFrame[];
   /** One frame where the camera stands. */
-  readonly scene: Clip;
+  readonly scene: Frames;
 }
 
 interface Joined {
-  readonly scene: Clip;
-  readonly hands: Clip;
-  readonly video: Clip;
+  readonly scene: Frames;
+  readonly hands: Frames;
+  readonly video: Frames;
   readonly trajectory: Trajectory;
   /** Time that the model took. */
   readonly seconds: number;
 }
 
-function join(parts: readonly Clip[]): Clip {
+function join(parts: readonly Frames[]): Frames {
   const data = new Uint8Array(parts.reduce((sum, part) => sum + part.data.length, 0));
   let at = 0;
   for (const part of parts) {
@@ -37,10 +39,10 @@ function join(parts: readonly Clip[]): Clip {
 export class Take {
   readonly #most: number;
   #blocks: Kept[] = [];
-  #scene: Clip;
+  #scene: Frames;
   #frames = 0;
 
-  constructor(still: Clip) {
+  constructor(still: Frames) {
     this.#scene = still;
     this.#most = Math.min(MOST_FRAMES, Math.floor(MOST_PIXELS / (still.width * still.height)));
   }

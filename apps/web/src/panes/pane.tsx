@@ -1,11 +1,12 @@
 /** A labelled clip at the clock's frame. */
+
+import type { Frames } from '@dwm/media';
 import { Show } from 'solid-js';
 import { Picture } from '../stage/picture.tsx';
-import type { Clip } from '../worker/protocol.ts';
 
 export function Pane(props: {
   label: string;
-  clip: Clip | undefined;
+  clip: Frames | undefined;
   frame: number;
   /** Under the picture: what it is, or why it is not there. */
   note?: string;

@@ -1,7 +1,7 @@
 /** Frames of a clip onto a canvas. */
-import type { Clip } from '../worker/protocol.ts';
+import type { Frames } from '@dwm/media';
 
-export function drawFrame(canvas: HTMLCanvasElement, clip: Clip, frame: number): void {
+export function drawFrame(canvas: HTMLCanvasElement, clip: Frames, frame: number): void {
   const { width, height, data } = clip;
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   const context = canvas.getContext('2d')!;
@@ -15,7 +15,7 @@ export function drawFrame(canvas: HTMLCanvasElement, clip: Clip, frame: number):
 }
 
 /** Whether a frame of the hands' clip shows no hand at all: a drop-out, or a hand out of sight. */
-export function isEmpty({ data, width, height }: Clip, frame: number): boolean {
+export function isEmpty({ data, width, height }: Frames, frame: number): boolean {
   const size = width * height * 3;
   return data.subarray(frame * size, (frame + 1) * size).every((value) => value === 0);
 }

@@ -1,9 +1,10 @@
 /** Before and after on top of one another, with a divider to drag: the room as it was, and as the hand leaves it. */
+
+import type { Frames } from '@dwm/media';
 import { createEffect, createSignal } from 'solid-js';
-import type { Clip } from '../worker/protocol.ts';
 import { drawFrame } from './picture.ts';
 
-export function Swipe(props: { before: Clip; after: Clip; frame: number }) {
+export function Swipe(props: { before: Frames; after: Frames; frame: number }) {
   const [share, setShare] = createSignal(50);
   let below!: HTMLCanvasElement;
   let above!: HTMLCanvasElement;

@@ -1,9 +1,10 @@
 /** A clip of the model's or the simulator's, its pixels as large as the place allows, at the clock's frame. */
+
+import type { Frames } from '@dwm/media';
 import { createEffect, onMount } from 'solid-js';
 import { drawFrame } from '../panes/picture.ts';
-import type { Clip } from '../worker/protocol.ts';
 
-export function Picture(props: { name: string; label: string; clip: Clip | undefined; frame: number }) {
+export function Picture(props: { name: string; label: string; clip: Frames | undefined; frame: number }) {
   let canvas!: HTMLCanvasElement;
   const draw = () => {
     if (props.clip) drawFrame(canvas, props.clip, props.frame);

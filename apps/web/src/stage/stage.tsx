@@ -2,6 +2,8 @@
  * The one stage. First a recording plays; then the room is there with the hand to take; then what the model draws of
  * what the hand did. Whoever takes the hand is back in the room: there is nothing to switch.
  */
+
+import type { Frames } from '@dwm/media';
 import type { TrajectoryFrame } from '@dwm/renderer';
 import { createEffect, createSignal, Match, on, onCleanup, Show, Switch } from 'solid-js';
 import { Recording } from '../gallery/recording.tsx';
@@ -10,7 +12,6 @@ import type { Clock } from '../panes/clock.ts';
 import { attachControls } from '../scene-editor/controls.ts';
 import { isSeen } from '../scene-editor/hand-rig.ts';
 import type { Session } from '../state/session.ts';
-import type { Clip } from '../worker/protocol.ts';
 import { Call } from './call.tsx';
 import type { Hand } from './hand.ts';
 import { LiveRoom, liveLens } from './live-room.tsx';
@@ -120,7 +121,7 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
     const { motions, roomMotion, videos, scene } = room.state;
     return !run.state.generated && !!scene && (!!videos || (!!motions && motions.present !== roomMotion));
   };
-  const size = (clip: Clip | undefined) => {
+  const size = (clip: Frames | undefined) => {
     return clip ? `${clip.width} × ${clip.height} pixels` : '';
   };
   const task = () => {

@@ -1,7 +1,8 @@
 /** What stands beside the answer to show what it is worth: the simulator, and what one thing changed would have made. */
+
+import type { Frames } from '@dwm/media';
 import { createEffect, on } from 'solid-js';
 import { createStore } from 'solid-js/store';
-import type { Clip } from '../worker/protocol.ts';
 import type { Session } from './session.ts';
 import type { Task } from './tasks.ts';
 
@@ -16,7 +17,7 @@ const LONGEST = 960;
 const OTHER_WORDS = 'The right hand reaches out and touches nothing.';
 
 interface Besides {
-  readonly shown: { readonly [aside in Aside]?: Clip };
+  readonly shown: { readonly [aside in Aside]?: Frames };
   /** The simulator follows every answer. */
   readonly truthOn: boolean;
 }
@@ -30,8 +31,8 @@ export function createBeside(session: Session) {
   );
 
   /** Changes nothing on the stage, and is seen beside it. */
-  async function made(what: string, work: (task: Task) => Promise<Clip>): Promise<Clip | undefined> {
-    let clip: Clip | undefined;
+  async function made(what: string, work: (task: Task) => Promise<Frames>): Promise<Frames | undefined> {
+    let clip: Frames | undefined;
     await session.queue.attempt('beside', async (task) => {
       task.say(`${what} …`);
       clip = await work(task);
@@ -39,7 +40,7 @@ export function createBeside(session: Session) {
     return clip;
   }
 
-  const makers: Record<Aside, () => Promise<Clip | undefined>> = {
+  const makers: Record<Aside, () => Promise<Frames | undefined>> = {
     truth: () =>
       made('Running the simulator', ({ call }) => {
         const trajectory = room.now().motions!.present;

@@ -1,11 +1,13 @@
 /** What the model is given, and where it comes from: a room with a motion in it, or the visitor's two videos. */
+
+import type { Frames } from '@dwm/media';
 import type { Trajectory } from '@dwm/renderer';
 import { batch } from 'solid-js';
 import { createStore, unwrap } from 'solid-js/store';
 import { onGrid } from '../export/link.ts';
 import { GALLERY } from '../gallery/rooms.ts';
 import { begin, type History, push } from '../scene-editor/history.ts';
-import type { Clip, Conditioning, RoomInfo, RoomRef, Settings } from '../worker/protocol.ts';
+import type { Conditioning, RoomInfo, RoomRef, Settings } from '../worker/protocol.ts';
 import type { Model } from './model.ts';
 import type { Run } from './run.ts';
 import type { Task } from './tasks.ts';
@@ -31,8 +33,8 @@ interface State {
   readonly motions?: History<Trajectory>;
   /** The motion that the room began with: another size or model has it made anew. The visitor's own is kept. */
   readonly roomMotion?: Trajectory;
-  readonly scene?: Clip;
-  readonly hands?: Clip;
+  readonly scene?: Frames;
+  readonly hands?: Frames;
   /** Where the clips above come from, where they are not drawn here. */
   readonly videos?: OwnVideos;
 }

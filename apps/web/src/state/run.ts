@@ -1,15 +1,10 @@
 /** How the next run is made, whether it fits, and what came of the last one. */
+
+import type { Frames } from '@dwm/media';
 import { batch } from 'solid-js';
 import { createStore, unwrap } from 'solid-js/store';
 import { doing, done } from '../stage/run-words.ts';
-import type {
-  Calls,
-  Clip,
-  Conditioning,
-  GenerateProgress,
-  MemoryPlan,
-  Settings,
-} from '../worker/protocol.ts';
+import type { Calls, Conditioning, GenerateProgress, MemoryPlan, Settings } from '../worker/protocol.ts';
 import { memoryLimit } from './memory-limit.ts';
 import type { Task } from './tasks.ts';
 import type { Told, WordsFrom } from './words.ts';
@@ -23,7 +18,7 @@ interface State {
   readonly plan?: MemoryPlan;
   /** Of the run that is under way. */
   readonly progress?: GenerateProgress;
-  readonly preview?: Clip;
+  readonly preview?: Frames;
   readonly generated?: Calls['generate']['result'] & { readonly of: Settings };
 }
 

@@ -1,11 +1,13 @@
 /** One run of the model: progress with the time that is left, a preview after each step but the last, and the clip. */
+
+import type { Frames } from '@dwm/media';
 import type { LoadedModel } from './model.ts';
 import { Previews } from './previews.ts';
-import type { Calls, Clip, GenerateProgress, Settings } from './protocol.ts';
+import type { Calls, GenerateProgress, Settings } from './protocol.ts';
 
 interface RunInput {
-  readonly scene: Clip;
-  readonly hands: Clip;
+  readonly scene: Frames;
+  readonly hands: Frames;
   readonly settings: Settings;
 }
 

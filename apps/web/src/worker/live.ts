@@ -1,17 +1,22 @@
 /** A model that answers while the hand moves: hands are drawn, pushed block by block, and what they lead to comes back. */
 import { type Device, Turns } from '@dwm/core-tensor';
 import { DwmStream } from '@dwm/dwm-model/live';
+import type { Frames } from '@dwm/media';
 import type { TrajectoryFrame } from '@dwm/renderer';
 import type { LoadedModel } from './model.ts';
 import { Passes } from './passes.ts';
-import type { Calls, Clip, Settings } from './protocol.ts';
+import type { Calls, Settings } from './protocol.ts';
 import type { Room } from './room.ts';
 
 const sameCamera = (a: TrajectoryFrame, b: TrajectoryFrame) =>
   a.camera.matrix.every((value, i) => value === b.camera.matrix[i]);
 
 /** @throws what `DwmStream.open` throws: the model looks both ways, or the settings are not for a live run. */
-const openStream = ({ pipeline, embeds }: LoadedModel, scene: Clip, settings: Settings): Promise<DwmStream> =>
+const openStream = (
+  { pipeline, embeds }: LoadedModel,
+  scene: Frames,
+  settings: Settings,
+): Promise<DwmStream> =>
   DwmStream.open(pipeline, {
     scene,
     prompt: embeds ?? settings.prompt,
@@ -28,7 +33,7 @@ export class LiveRun {
   readonly #passes: Passes;
   readonly #stream: DwmStream;
   /** What the still camera sees, [1, height, width, 3]. */
-  readonly #scene: Clip;
+  readonly #scene: Frames;
   #last: TrajectoryFrame;
   readonly #first: TrajectoryFrame;
   readonly #turns = new Turns();
@@ -38,7 +43,7 @@ export class LiveRun {
     room: Room,
     passes: Passes,
     stream: DwmStream,
-    scene: Clip,
+    scene: Frames,
     frame: TrajectoryFrame,
   ) {
     this.#device = device;
@@ -99,10 +104,10 @@ export class LiveRun {
   }
 
   /** The scene only where the camera moves. */
-  async #draw(frames: readonly TrajectoryFrame[]): Promise<{ hands: Clip; scene?: Clip }> {
+  async #draw(frames: readonly TrajectoryFrame[]): Promise<{ hands: Frames; scene?: Frames }> {
     const stands = frames.every((frame) => sameCamera(frame, this.#last));
     this.#last = frames.at(-1)!;
-    const clip = (data: Uint8Array): Clip => ({ ...this.#scene, data, frames: frames.length });
+    const clip = (data: Uint8Array): Frames => ({ ...this.#scene, data, frames: frames.length });
     const scene = stands ? undefined : clip(await this.#passes.room(this.#room, frames));
     return { hands: clip(await this.#passes.hands(frames)), ...(scene && { scene }) };
   }

@@ -1,12 +1,13 @@
 /** The two videos that the model is given, drawn frame by frame: the room without hands, and the hands alone on black. */
 import type { Device } from '@dwm/core-tensor';
+import type { Frames } from '@dwm/media';
 import { ClipReadback, HandRenderer, PosedHands, RenderTarget, type Trajectory } from '@dwm/renderer';
 import { handScene } from '@dwm/synth';
-import type { Clip, Conditioning } from './protocol.ts';
+import type { Conditioning } from './protocol.ts';
 import type { Room } from './room.ts';
 import type { CallContext } from './serve.ts';
 
-type Frames = Trajectory['frames'];
+type Poses = Trajectory['frames'];
 
 /** Of one picture size. */
 export class Passes {
@@ -31,7 +32,7 @@ export class Passes {
   }
 
   /** @returns RGB bytes [frames, height, width, 3]. */
-  async room(room: Room, frames: Frames, onFrame = (_: number) => {}): Promise<Uint8Array> {
+  async room(room: Room, frames: Poses, onFrame = (_: number) => {}): Promise<Uint8Array> {
     const size = this.#height * this.#width * 3;
     const data = new Uint8Array(frames.length * size);
     const readback = this.#readback(frames.length);
@@ -45,7 +46,7 @@ export class Passes {
   }
 
   /** The same of the hands. */
-  hands(frames: Frames, onFrame = (_: number) => {}): Promise<Uint8Array> {
+  hands(frames: Poses, onFrame = (_: number) => {}): Promise<Uint8Array> {
     const readback = this.#readback(frames.length);
     for (const [i, { intrinsics, camera, hands }] of frames.entries()) {
       this.#renderer.draw(this.#posed.pose(hands), { intrinsics, pose: camera }, this.#plain);
@@ -79,7 +80,7 @@ export async function conditioning(
 ): Promise<Conditioning> {
   const { width, height } = frames[0].intrinsics;
   const passes = new Passes(device, { width, height });
-  const clip = (data: Uint8Array): Clip => ({ data, frames: frames.length, height, width, fps });
+  const clip = (data: Uint8Array): Frames => ({ data, frames: frames.length, height, width, fps });
   const onFrame = (half: number) => (i: number) => {
     signal.throwIfAborted();
     report({ done: (half + (i + 1) / frames.length) / 2 });

@@ -5,7 +5,8 @@
 import { DeviceTensor, spec } from '@dwm/core-tensor';
 import { type DwmPipeline, decodeVideo, type Latents, toBytes } from '@dwm/dwm-model';
 import type { ClipCodec } from '@dwm/dwm-model/parts';
-import type { Clip, Settings } from './protocol.ts';
+import type { Frames } from '@dwm/media';
+import type { Settings } from './protocol.ts';
 
 /** Above this many latent pixels a preview is one frame, the middle one. */
 const WHOLE_CLIP = 2048;
@@ -21,11 +22,11 @@ export function previewed(vae: ClipCodec, size: Pick<Settings, 'width' | 'height
 export class Previews {
   readonly #vae: ClipCodec;
   readonly #settings: Settings;
-  readonly #show: (clip: Clip) => void;
+  readonly #show: (clip: Frames) => void;
   readonly #end = new AbortController();
   #busy: Promise<void> | undefined;
 
-  constructor(pipeline: DwmPipeline, settings: Settings, show: (clip: Clip) => void) {
+  constructor(pipeline: DwmPipeline, settings: Settings, show: (clip: Frames) => void) {
     this.#vae = pipeline.vae;
     this.#settings = settings;
     this.#show = show;

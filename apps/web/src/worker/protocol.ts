@@ -2,20 +2,12 @@
  * What the page and the engine's worker say to each other. A call has one argument and one result; while it runs it
  * may report progress, and the page may cancel it. Pictures travel as transferred buffers, never copied.
  */
+import type { Frames } from '@dwm/media';
 import type { Hands, Trajectory, TrajectoryFrame } from '@dwm/renderer';
 import type { Bounds } from '@dwm/renderer/scene';
 import type { DroppedFile } from '../model-store/dropped.ts';
 import type { Kept } from '../model-store/opfs.ts';
 import type { ModelFiles, ModelRef } from '../model-store/sources.ts';
-
-/** Displayed RGB bytes [frames, height, width, 3]. */
-export interface Clip {
-  readonly data: Uint8Array;
-  readonly frames: number;
-  readonly height: number;
-  readonly width: number;
-  readonly fps: number;
-}
 
 export interface DeviceInfo {
   readonly name: string;
@@ -75,8 +67,8 @@ export interface RoomInfo {
 }
 
 export interface Conditioning {
-  readonly scene: Clip;
-  readonly hands: Clip;
+  readonly scene: Frames;
+  readonly hands: Frames;
 }
 
 export interface MemoryPlan {
@@ -103,7 +95,7 @@ export interface GenerateProgress {
   /** Median of the steps so far, and what is left after them; once a step is done. */
   readonly secondsPerStep?: number;
   readonly secondsLeft?: number;
-  readonly preview?: Clip;
+  readonly preview?: Frames;
 }
 
 export interface ModelProgress {
@@ -134,7 +126,7 @@ export interface Calls {
   /** What hands do to the room, in words; undefined in rooms that nobody can simulate. */
   describe: Call<{ readonly trajectory: Trajectory }, string | undefined>;
   /** What the simulator says that hands do here, in a picture a few times the model's. */
-  truth: Call<{ readonly trajectory: Trajectory; readonly larger: number }, Clip>;
+  truth: Call<{ readonly trajectory: Trajectory; readonly larger: number }, Frames>;
   /** The same hands, held back until they touch nothing. */
   apart: Call<{ readonly trajectory: Trajectory }, Trajectory>;
   /** The visitor's two videos as a run takes them, and what was taken, a line each. */
@@ -145,8 +137,8 @@ export interface Calls {
   >;
   plan: Call<{ readonly settings: Settings; readonly limit: number }, MemoryPlan>;
   generate: Call<
-    { readonly scene: Clip; readonly hands: Clip; readonly settings: Settings },
-    { readonly video: Clip; readonly seconds: number; readonly warnings: readonly string[] },
+    { readonly scene: Frames; readonly hands: Frames; readonly settings: Settings },
+    { readonly video: Frames; readonly seconds: number; readonly warnings: readonly string[] },
     GenerateProgress
   >;
   /**
@@ -155,14 +147,14 @@ export interface Calls {
    */
   openLive: Call<
     { readonly frame: TrajectoryFrame; readonly settings: Settings },
-    { readonly first: number; readonly next: number; readonly scene: Clip }
+    { readonly first: number; readonly next: number; readonly scene: Frames }
   >;
   /** A block; two may be under way. `scene` is there where the camera moves. `held`: bytes on the device. */
   pushLive: Call<
     { readonly frames: readonly TrajectoryFrame[] },
     Pick<Conditioning, 'hands'> & {
-      readonly video: Clip;
-      readonly scene?: Clip;
+      readonly video: Frames;
+      readonly scene?: Frames;
       readonly seconds: number;
       readonly held: number;
     }
@@ -177,9 +169,9 @@ export interface Calls {
   attachView: Call<OffscreenCanvas, void>;
   /** Draws the room with hands in it; a newer one replaces one that waits. */
   look: Call<{ readonly frame: TrajectoryFrame }, void>;
-  mp4: Call<{ readonly clips: readonly Clip[] }, Uint8Array>;
-  gif: Call<{ readonly clips: readonly Clip[] }, Uint8Array>;
-  sheet: Call<{ readonly rows: readonly { readonly label: string; readonly frames: Clip }[] }, Uint8Array>;
+  mp4: Call<{ readonly clips: readonly Frames[] }, Uint8Array>;
+  gif: Call<{ readonly clips: readonly Frames[] }, Uint8Array>;
+  sheet: Call<{ readonly rows: readonly { readonly label: string; readonly frames: Frames }[] }, Uint8Array>;
 }
 
 export type CallName = keyof Calls;

@@ -1,7 +1,7 @@
 /** The two videos of a clip, as `dwm generate` reads them for the same model. */
 import { clipReport, type FamilyDefaults } from '@dwm/dwm-model';
-import { firstFrames, framesInTime, pixelRemark, readVideo, videoInfo } from '@dwm/media';
-import type { Calls, Clip } from './protocol.ts';
+import { type Frames, firstFrames, framesInTime, pixelRemark, readVideo, videoInfo } from '@dwm/media';
+import type { Calls } from './protocol.ts';
 
 /**
  * @param family how the model takes videos: at their own speed or the first frames, stretched or with bars.
@@ -18,7 +18,7 @@ export async function readVideos(
   const infos = [await videoInfo(scene), await videoInfo(hands)];
   const whole = infos.every((info) => info.frames === frames);
   const starts = takes === 'first' ? firstFrames(infos, frames) : undefined;
-  const read = async (file: File): Promise<Clip> => {
+  const read = async (file: File): Promise<Frames> => {
     const clip = await readVideo(file, {
       ...(!whole && { indices: (info) => starts?.indices ?? framesInTime(info, { frames, fps }) }),
       onProgress(done, total) {

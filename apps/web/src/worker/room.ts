@@ -3,6 +3,7 @@
  * for the visitor, hands in it, and for the model's static video, hands out of it.
  */
 import { type Device, DwmError } from '@dwm/core-tensor';
+import type { Frames } from '@dwm/media';
 import {
   enlargedIntrinsics,
   type HandPose,
@@ -41,7 +42,7 @@ import {
 import { GALLERY } from '../gallery/rooms.ts';
 import { ROOM_TRIES } from '../state/limits.ts';
 import { decodeImage } from './decode-image.ts';
-import type { Clip, RoomInfo, RoomRef, Settings } from './protocol.ts';
+import type { RoomInfo, RoomRef, Settings } from './protocol.ts';
 import type { RoomParts } from './room-parts.ts';
 import { messagesIn } from './serve.ts';
 
@@ -167,7 +168,7 @@ export class Room {
    * The simulator along the same hands, in a picture `larger` times the model's.
    * @throws DwmError in rooms that nobody can simulate.
    */
-  async truth(trajectory: Trajectory, larger: number): Promise<Clip> {
+  async truth(trajectory: Trajectory, larger: number): Promise<Frames> {
     const world = this.#simulated();
     const run = await runHands(world, trajectory);
     const acting = {

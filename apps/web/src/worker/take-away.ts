@@ -1,12 +1,19 @@
 /** Clips as files: mp4 by WebCodecs, GIF, and a contact sheet. Loaded when first asked for. */
-import { contactSheet, encodePng, encodeVideo, frameAt, resizeArea, sideBySide } from '@dwm/media';
+import {
+  contactSheet,
+  encodePng,
+  encodeVideo,
+  type Frames,
+  frameAt,
+  resizeArea,
+  sideBySide,
+} from '@dwm/media';
 import { applyPalette, GIFEncoder, quantize } from 'gifenc';
-import type { Clip } from './protocol.ts';
 
 /** Small pictures are doubled until they are at least this high: players blur what they enlarge. */
 const LEAST_HEIGHT = 240;
 
-function enlarged(clip: Clip): Clip {
+function enlarged(clip: Frames): Frames {
   const factor = Math.max(1, Math.ceil(LEAST_HEIGHT / clip.height));
   if (factor === 1) return clip;
   const [height, width] = [clip.height * factor, clip.width * factor];
@@ -16,10 +23,10 @@ function enlarged(clip: Clip): Clip {
   return { ...clip, data, height, width };
 }
 
-export const toMp4 = (clips: readonly Clip[]): Promise<Uint8Array> =>
+export const toMp4 = (clips: readonly Frames[]): Promise<Uint8Array> =>
   encodeVideo(enlarged(sideBySide(clips)));
 
-export function toGif(clips: readonly Clip[]): Uint8Array {
+export function toGif(clips: readonly Frames[]): Uint8Array {
   const clip = enlarged(sideBySide(clips));
   const gif = GIFEncoder();
   for (let i = 0; i < clip.frames; i++) {
@@ -37,5 +44,5 @@ export function toGif(clips: readonly Clip[]): Uint8Array {
   return gif.bytes();
 }
 
-export const toSheet = (rows: readonly { label: string; frames: Clip }[]): Promise<Uint8Array> =>
+export const toSheet = (rows: readonly { label: string; frames: Frames }[]): Promise<Uint8Array> =>
   encodePng(contactSheet(rows));

@@ -2,17 +2,14 @@
 import { DwmError } from '@dwm/core-tensor';
 import type { Video } from '../video/video.ts';
 
-/** A video as metrics take it, which is as a run gives it. */
-export type MetricClip = Video;
-
 /** A clip with the name that messages give it. */
 export interface NamedClip {
   /** A file, or words for a clip that is in no file. */
   readonly name: string;
-  readonly clip: MetricClip;
+  readonly clip: Video;
 }
 
-const size = ({ frames, height, width }: MetricClip) =>
+const size = ({ frames, height, width }: Video) =>
   `${frames} frame${frames === 1 ? '' : 's'} of ${width}x${height}`;
 
 /** @throws DwmError naming both clips unless all have as many frames, of one size, as the first. */
@@ -33,7 +30,7 @@ export function checkSameSize([first, ...others]: readonly NamedClip[]): void {
 }
 
 /** Frame `index` of a clip as a clip, not copied. */
-export function frameOf({ data, height, width }: MetricClip, index: number): MetricClip {
+export function frameOf({ data, height, width }: Video, index: number): Video {
   const bytes = height * width * 3;
   return { data: data.subarray(index * bytes, (index + 1) * bytes), frames: 1, height, width };
 }

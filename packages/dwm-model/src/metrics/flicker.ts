@@ -1,17 +1,17 @@
+import type { Video } from '../video/video.ts';
 /**
  * Temporal flicker: how much what should stand still changes from frame to frame. The camera may move, so a pixel is
  * followed by its difference from the static video, which has the same camera: the mean absolute change of that
  * difference over pixels that are unchanged in both frames, in 8-bit steps. 0 for a copy of the static video.
  */
-import type { MetricClip } from './clip.ts';
 
 /**
  * @param region [frames, height, width], 1 where something happens.
  * @returns the clip's mean and each step's, undefined where a step has no unchanged pixels.
  */
 export function temporalFlicker(
-  prediction: MetricClip,
-  staticClip: MetricClip,
+  prediction: Video,
+  staticClip: Video,
   region: Uint8Array,
 ): { mean: number | undefined; steps: (number | undefined)[] } {
   const pixels = staticClip.height * staticClip.width;

@@ -4,7 +4,7 @@
  * ends at the wrist and a truth shows an arm, so even the truth stays below 1; its own value is the one to compare
  * with.
  */
-import type { MetricClip } from './clip.ts';
+import type { Video } from '../video/video.ts';
 import { differs } from './region.ts';
 
 /** 8-bit brightness from which a pixel of the hand render is a hand: black ground, and what a codec makes of it. */
@@ -18,7 +18,7 @@ function isSkin(r: number, g: number, b: number): boolean {
 }
 
 /** Pixels [frames, height, width] that the hand render covers. */
-export function handPixels({ data }: MetricClip): Uint8Array {
+export function handPixels({ data }: Video): Uint8Array {
   const out = new Uint8Array(data.length / 3);
   for (let p = 0; p < out.length; p++)
     out[p] = Math.max(data[3 * p], data[3 * p + 1], data[3 * p + 2]) > HAND_THRESHOLD ? 1 : 0;
@@ -29,9 +29,9 @@ export function handPixels({ data }: MetricClip): Uint8Array {
  * @returns IoU over all frames together and of every frame, undefined where neither has a pixel.
  */
 export function handAgreement(
-  prediction: MetricClip,
-  staticClip: MetricClip,
-  hands: MetricClip,
+  prediction: Video,
+  staticClip: Video,
+  hands: Video,
 ): { iou: number | undefined; frames: (number | undefined)[] } {
   const changed = differs(prediction, staticClip);
   const rendered = handPixels(hands);

@@ -1,6 +1,6 @@
 /** How good a clip is: against the truth, in parts of the picture, and by itself. */
 export { bootstrapMean, type Interval } from './bootstrap.ts';
-export { checkSameSize, frameOf, type MetricClip, type NamedClip } from './clip.ts';
+export { checkSameSize, frameOf, type NamedClip } from './clip.ts';
 export { temporalFlicker } from './flicker.ts';
 export { handAgreement, handPixels } from './hand-agreement.ts';
 export { Lpips, type WeightFile } from './lpips/lpips.ts';

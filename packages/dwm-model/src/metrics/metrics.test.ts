@@ -1,5 +1,6 @@
 import { DwmError } from '@dwm/core-tensor';
 import { expect, test } from 'vitest';
+import type { Video } from '../video/video.ts';
 import {
   bootstrapMean,
   changedRegion,
@@ -7,7 +8,6 @@ import {
   clipSsim,
   dilate,
   handAgreement,
-  type MetricClip,
   regionPsnr,
   scoreClip,
   shareOf,
@@ -21,7 +21,7 @@ function paint(
   height: number,
   width: number,
   color: (f: number, y: number, x: number) => readonly number[],
-): MetricClip {
+): Video {
   const data = new Uint8Array(frames * height * width * 3);
   for (let f = 0, i = 0; f < frames; f++)
     for (let y = 0; y < height; y++) for (let x = 0; x < width; x++, i += 3) data.set(color(f, y, x), i);
@@ -153,14 +153,14 @@ test('the bootstrap interval covers the mean in about 95% of samples, and repeat
 });
 
 test('clips of other lengths or sizes are an error that names both', () => {
-  const named = (name: string, clip: MetricClip) => ({ name, clip });
+  const named = (name: string, clip: Video) => ({ name, clip });
   const score = () => scoreClip({ prediction: named('p.mp4', flat(1, 2)), truth: named('t.mp4', flat(1)) });
   expect(score).toThrow(DwmError);
   expect(score).toThrow(/^p\.mp4 has 2 frames of 20x16, but t\.mp4 has 3 frames of 20x16/);
 });
 
 test('a score has every metric that its clips allow', () => {
-  const named = (name: string, clip: MetricClip) => ({ name, clip });
+  const named = (name: string, clip: Video) => ({ name, clip });
   const half = paint(3, 16, 20, (_, y, x) => grey(x < 6 ? (y * 53) % 256 : 90));
   const [truth, prediction] = [named('t', half), named('p', flat(90))];
   expect(Object.keys(scoreClip({ prediction, truth }))).toEqual(['psnr', 'psnrFrames', 'ssim', 'overTime']);

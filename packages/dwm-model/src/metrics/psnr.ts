@@ -1,8 +1,9 @@
+import type { Video } from '../video/video.ts';
+
 /**
  * Peak signal-to-noise ratio with data range 1, in decibels. Over a whole clip it is 10 log10(1 / MSE) of all frames
  * together, as torchmetrics has it; the mean of the frames' own numbers is another, higher figure.
  */
-import type { MetricClip } from './clip.ts';
 
 /** What equal pictures get, and the most there is: a mean and JSON cannot hold infinity. */
 const BEST_PSNR = 100;
@@ -10,7 +11,7 @@ const BEST_PSNR = 100;
 const decibels = (mse: number) => Math.min(BEST_PSNR, -10 * Math.log10(mse));
 
 /** Mean squared error of values in [0, 1], of every frame; over the `region`'s pixels [frames, height, width] alone. */
-function errors(prediction: MetricClip, truth: MetricClip, region?: Uint8Array, inside = 1) {
+function errors(prediction: Video, truth: Video, region?: Uint8Array, inside = 1) {
   const pixels = truth.height * truth.width;
   return Array.from({ length: truth.frames }, (_, f) => {
     let sum = 0;
@@ -37,7 +38,7 @@ export interface Psnr {
 }
 
 /** PSNR of a clip against the truth. */
-export function clipPsnr(prediction: MetricClip, truth: MetricClip): Psnr {
+export function clipPsnr(prediction: Video, truth: Video): Psnr {
   const parts = errors(prediction, truth);
   const frames = parts.map(({ sum, count }) => decibels(sum / count));
   return {
@@ -49,8 +50,8 @@ export function clipPsnr(prediction: MetricClip, truth: MetricClip): Psnr {
 
 /** PSNR of the pixels at which `region` is `inside`, of all frames together; undefined where there are none. */
 export const regionPsnr = (
-  prediction: MetricClip,
-  truth: MetricClip,
+  prediction: Video,
+  truth: Video,
   region: Uint8Array,
   inside: 0 | 1,
 ): number | undefined => overall(errors(prediction, truth, region, inside));

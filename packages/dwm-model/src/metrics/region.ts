@@ -1,8 +1,8 @@
+import type { Video } from '../video/video.ts';
 /**
  * Where something happened: pixels at which the interaction differs from the static scene, and what is near them.
  * A model that copies the static video is perfect everywhere else, so the two parts are scored apart.
  */
-import type { MetricClip } from './clip.ts';
 
 /** 8-bit steps by which a channel has to differ. */
 export const CHANGE_THRESHOLD = 8;
@@ -10,7 +10,7 @@ export const CHANGE_THRESHOLD = 8;
 export const CHANGE_DILATION = 4;
 
 /** 1 where any channel differs by more than `threshold`: [frames, height, width]. */
-export function differs(a: MetricClip, b: MetricClip, threshold = CHANGE_THRESHOLD): Uint8Array {
+export function differs(a: Video, b: Video, threshold = CHANGE_THRESHOLD): Uint8Array {
   const out = new Uint8Array(a.data.length / 3);
   for (let p = 0; p < out.length; p++) {
     for (let i = 3 * p; i < 3 * p + 3; i++) if (Math.abs(a.data[i] - b.data[i]) > threshold) out[p] = 1;
@@ -34,5 +34,5 @@ export function dilate(mask: Uint8Array, height: number, width: number, radius: 
 }
 
 /** The changed region of a clip, [frames, height, width] of 0 and 1. */
-export const changedRegion = (truth: MetricClip, staticClip: MetricClip): Uint8Array =>
+export const changedRegion = (truth: Video, staticClip: Video): Uint8Array =>
   dilate(differs(truth, staticClip), truth.height, truth.width, CHANGE_DILATION);

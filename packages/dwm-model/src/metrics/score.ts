@@ -1,5 +1,6 @@
 /** Every metric of one clip: what a row of an evaluation holds. */
-import { checkSameSize, frameOf, type MetricClip, type NamedClip } from './clip.ts';
+import type { Video } from '../video/video.ts';
+import { checkSameSize, frameOf, type NamedClip } from './clip.ts';
 import { temporalFlicker } from './flicker.ts';
 import { handAgreement } from './hand-agreement.ts';
 import { clipPsnr, regionPsnr } from './psnr.ts';
@@ -52,10 +53,10 @@ export interface Score {
 const orNull = (value: number | undefined) => value ?? null;
 
 /** Whether a clip ends as it really did, and not as if nothing had been done: which way a drawer went. */
-function outcome(p: MetricClip, t: MetricClip, still: MetricClip, region: Uint8Array): number | null {
+function outcome(p: Video, t: Video, still: Video, region: Uint8Array): number | null {
   const last = t.frames - 1;
   const pixels = t.height * t.width;
-  const near = (clip: MetricClip) =>
+  const near = (clip: Video) =>
     regionPsnr(frameOf(p, last), frameOf(clip, last), region.subarray(last * pixels), 1);
   const [toTruth, toStill] = [near(t), near(still)];
   return toTruth === undefined || toStill === undefined ? null : Number(toTruth > toStill);

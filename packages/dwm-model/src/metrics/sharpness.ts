@@ -1,8 +1,8 @@
+import type { Video } from '../video/video.ts';
 /**
  * How sharp a picture is against the truth, which PSNR does not say: a blur is near to everything. Differences of luma
  * between a pixel and the next to the right and below, over pixels that all lie in the region.
  */
-import type { MetricClip } from './clip.ts';
 
 /** How sharp a clip is beside the truth. */
 export interface Sharpness {
@@ -13,17 +13,13 @@ export interface Sharpness {
 }
 
 /** BT.601, 8-bit. */
-const luma = ({ data }: MetricClip, p: number) =>
+const luma = ({ data }: Video, p: number) =>
   0.299 * data[3 * p] + 0.587 * data[3 * p + 1] + 0.114 * data[3 * p + 2];
 
 /** @param region [frames, height, width]; @returns undefined where the truth is flat or the region empty. */
-export function sharpness(
-  prediction: MetricClip,
-  truth: MetricClip,
-  region: Uint8Array,
-): Sharpness | undefined {
+export function sharpness(prediction: Video, truth: Video, region: Uint8Array): Sharpness | undefined {
   const { frames, height, width } = truth;
-  const of = (clip: MetricClip) => {
+  const of = (clip: Video) => {
     let [length, energy] = [0, 0];
     for (let f = 0; f < frames; f++)
       for (let y = 0; y + 1 < height; y++)

@@ -3,8 +3,10 @@
  * and sigma 1.5, population covariance, each channel on its own; pixels whose window leaves the picture do not count.
  * In double precision.
  */
+
 import { DwmError } from '@dwm/core-tensor';
-import { frameOf, type MetricClip } from './clip.ts';
+import type { Video } from '../video/video.ts';
+import { frameOf } from './clip.ts';
 
 const SIGMA = 1.5;
 const RADIUS = 5;
@@ -41,7 +43,7 @@ function blur(x: Float64Array, height: number, width: number): Float64Array {
  * @returns [height - 10, width - 10], for pixels from (5, 5) on.
  * @throws DwmError for pictures smaller than the window.
  */
-export function ssimMap(prediction: MetricClip, truth: MetricClip): Float64Array {
+export function ssimMap(prediction: Video, truth: Video): Float64Array {
   const { height, width } = truth;
   if (Math.min(height, width) < SIZE) {
     throw new DwmError('too-small', `SSIM needs ${SIZE}x${SIZE} pixels or more, got ${width}x${height}`);
@@ -79,7 +81,7 @@ export interface Ssim {
 }
 
 /** @param region [frames, height, width] of 0 and 1. */
-export function clipSsim(prediction: MetricClip, truth: MetricClip, region?: Uint8Array): Ssim {
+export function clipSsim(prediction: Video, truth: Video, region?: Uint8Array): Ssim {
   const { frames: count, height, width } = truth;
   const columns = width - SIZE + 1;
   const sums = [0, 0];

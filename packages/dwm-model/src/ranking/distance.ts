@@ -7,35 +7,37 @@
  * region touches. A model that is unsure shows half of a change, and softly: the mean error of that is larger than of
  * no change at all, and its direction is right.
  */
-import { changedRegion, type Lpips, type MetricClip } from '../metrics/index.ts';
+
+import { changedRegion, type Lpips } from '../metrics/index.ts';
 import type { ClipCodec, VaeOptions } from '../vae/index.ts';
 import { encodeVideo, type FileLatents, fileLatents } from '../video/codec.ts';
+import type { Video } from '../video/video.ts';
 
 /** What a goal asks of a scene, single frames [1, height, width, 3]. */
 interface WantedChange {
-  readonly still: MetricClip;
-  readonly goal: MetricClip;
+  readonly still: Video;
+  readonly goal: Video;
   /** `goalRegion` of both. */
   readonly region: Uint8Array;
 }
 
 /** From one frame, small is good. */
-export type Distance = (outcome: MetricClip, wanted: WantedChange) => Promise<number>;
+export type Distance = (outcome: Video, wanted: WantedChange) => Promise<number>;
 
 /** Where the goal differs from the scene, dilated; all of it where nothing does. [height, width] of 0 and 1. */
-export function goalRegion(goal: MetricClip, still: MetricClip): Uint8Array {
+export function goalRegion(goal: Video, still: Video): Uint8Array {
   const region = changedRegion(goal, still);
   return region.includes(1) ? region : region.fill(1);
 }
 
 /** What a goal asks of a scene, with the region that it changes. */
-export const wantedChange = (still: MetricClip, goal: MetricClip): WantedChange => ({
+export const wantedChange = (still: Video, goal: Video): WantedChange => ({
   ...{ still, goal },
   region: goalRegion(goal, still),
 });
 
 /** The outcome within the region, the goal around it. */
-function within(outcome: MetricClip, { goal, region }: WantedChange): MetricClip {
+function within(outcome: Video, { goal, region }: WantedChange): Video {
   const data = goal.data.map((value, i) => (region[Math.floor(i / 3)] === 1 ? outcome.data[i] : value));
   return { ...goal, data };
 }
@@ -53,7 +55,7 @@ export function latentDistance(
   vae: Pick<ClipCodec, 'device' | 'encode'>,
   tiling?: VaeOptions['tiling'],
 ): Distance {
-  const encode = async (frame: MetricClip): Promise<FileLatents> => {
+  const encode = async (frame: Video): Promise<FileLatents> => {
     const posterior = await encodeVideo(vae, frame, { tiling });
     return fileLatents(vae.device, posterior.mode()).finally(() => posterior.destroy());
   };

@@ -1,12 +1,14 @@
 /** Goals as what they ask of a clip: how far its end is from them. */
-import { checkSameSize, frameOf, type MetricClip } from '../metrics/index.ts';
+
+import { checkSameSize, frameOf } from '../metrics/index.ts';
+import type { Video } from '../video/video.ts';
 import { type Distance, wantedChange } from './distance.ts';
 
 /** Texts and pictures as vectors of length 1 in one space; `CLIPModel` is one. */
 export interface TextImageModel {
   embedText(text: string): Promise<Float32Array>;
   /** @param frame one frame. */
-  embedImage(frame: MetricClip): Promise<Float32Array>;
+  embedImage(frame: Video): Promise<Float32Array>;
 }
 
 /** How the scene is to look in the end, in words. */
@@ -15,15 +17,15 @@ export interface TextGoal {
   readonly model: TextImageModel;
 }
 
-type ToGoal = (clip: MetricClip) => Promise<number>;
+type ToGoal = (clip: Video) => Promise<number>;
 
 /**
  * Mean distance of a clip's last frames to those of the goal, where these differ from the scene.
  * @throws DwmError where the goal's size is not the static video's.
  */
-export function pictureGoal(goal: MetricClip, staticVideo: MetricClip, distance: Distance): ToGoal {
+export function pictureGoal(goal: Video, staticVideo: Video, distance: Distance): ToGoal {
   const compared = Math.min(goal.frames, staticVideo.frames);
-  const lastOf = (clip: MetricClip) =>
+  const lastOf = (clip: Video) =>
     Array.from({ length: compared }, (_, i) => frameOf(clip, clip.frames - compared + i));
   const [goals, stills] = [lastOf(goal), lastOf(staticVideo)];
   checkSameSize([

@@ -3,11 +3,12 @@
  * model makes of them is compared with a goal. Clips are not composited, which takes the weakest changes away. The
  * scene is encoded once; the pipeline makes one clip at a time, so candidates and seeds take turns.
  */
+
 import { randomReference } from '@dwm/core-tensor';
-import { bootstrapMean, checkSameSize, type Interval, type MetricClip } from '../metrics/index.ts';
+import { bootstrapMean, checkSameSize, type Interval } from '../metrics/index.ts';
 import type { GenerateOptions } from '../pipeline/options.ts';
 import type { DwmPipeline } from '../pipeline/pipeline.ts';
-import type { Latents } from '../video/video.ts';
+import type { Latents, Video } from '../video/video.ts';
 import { type Distance, latentDistance } from './distance.ts';
 import { pictureGoal, type TextGoal, textGoal } from './goal.ts';
 
@@ -17,7 +18,7 @@ export type WorldModel = Pick<DwmPipeline, 'encodeStatic' | 'generate' | 'vae'>;
 /** The scene that actions are ranked in. */
 export interface RankScene {
   /** The scene along the camera path that all candidates share. */
-  readonly staticVideo: MetricClip;
+  readonly staticVideo: Video;
   /** Its `encodeStatic`, where it is known already. */
   readonly staticLatents?: Latents;
   /** Where a candidate has none of its own. */
@@ -28,7 +29,7 @@ export interface RankScene {
 export interface Candidate {
   readonly name: string;
   /** Its hands on black, as long and as large as the static video. */
-  readonly handVideo: MetricClip;
+  readonly handVideo: Video;
   readonly prompt?: GenerateOptions['prompt'];
 }
 
@@ -55,7 +56,7 @@ export interface Ranked {
   /** Share of the bootstrap's resamples of the seeds in which this candidate is the best. */
   readonly probabilityBest: number;
   /** The clip of the first seed. */
-  readonly outcome: MetricClip;
+  readonly outcome: Video;
 }
 
 const RESAMPLES = 1000;
@@ -70,7 +71,7 @@ export async function rankActions(
   model: WorldModel,
   scene: RankScene,
   candidates: readonly Candidate[],
-  goal: MetricClip | TextGoal,
+  goal: Video | TextGoal,
   options: RankOptions = {},
 ): Promise<Ranked[]> {
   const { staticVideo } = scene;
@@ -83,7 +84,7 @@ export async function rankActions(
 
   const staticLatents =
     scene.staticLatents ?? (await model.encodeStatic(staticVideo, { frames, height, width }, signal));
-  const clips = new Map<number, MetricClip>();
+  const clips = new Map<number, Video>();
   const distances: number[][] = candidates.map(() => []);
   let done = 0;
   try {

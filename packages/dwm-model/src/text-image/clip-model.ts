@@ -2,6 +2,7 @@
  * CLIP (Radford et al. 2021) from a folder as transformers writes it: texts and pictures as vectors of one space, whose
  * cosine says how well they fit.
  */
+
 import {
   compile,
   type Device,
@@ -12,7 +13,7 @@ import {
   type TensorSpec,
 } from '@dwm/core-tensor';
 import { type ModelFolder, openCheckpoint } from '@dwm/core-tensor/files';
-import type { MetricClip } from '../metrics/index.ts';
+import type { Video } from '../video/video.ts';
 import { readJson } from '../weights/config.ts';
 import { loadParameters, type Parameters } from '../weights/parameters.ts';
 import { type CLIPConfig, readCLIPConfig } from './config.ts';
@@ -96,7 +97,7 @@ export class CLIPModel {
   }
 
   /** @param frame one frame, of any size. @returns [projection], of length 1. */
-  async embedImage(frame: MetricClip): Promise<Float32Array> {
+  async embedImage(frame: Video): Promise<Float32Array> {
     const { crop } = this.#preprocessing;
     const pixels = preprocess(frame, this.#preprocessing);
     const input = spec([3, crop, crop]);

@@ -1,7 +1,8 @@
 /** A picture as CLIP takes it: `preprocessor_config.json` and what transformers' `CLIPImageProcessor` does by it. */
+
 import { InvalidFileError } from '@dwm/core-tensor';
 import * as z from 'zod';
-import type { MetricClip } from '../metrics/index.ts';
+import type { Video } from '../video/video.ts';
 import { readKnown } from './config.ts';
 import { resizeBicubic } from './resize.ts';
 
@@ -69,7 +70,7 @@ export function readPreprocessing(json: unknown, file: string, imageSize: number
 
 /** @param frame one frame. @returns [3, crop, crop]. */
 export function preprocess(
-  frame: MetricClip,
+  frame: Video,
   { shortestEdge, crop, scale, mean, std }: ClipPreprocessing,
 ): Float32Array {
   const shorter = Math.min(frame.height, frame.width);

@@ -3,6 +3,7 @@
  * length one in every pixel; their squared differences, weighted by channel, are averaged over pixels and summed over
  * layers. The weights are not ours to ship: torchvision's of the network, and the published `lin` layers.
  */
+
 import {
   add,
   compile,
@@ -23,7 +24,8 @@ import {
   type TensorSpec,
 } from '@dwm/core-tensor';
 import { type SafetensorsTensor, toFloat32 } from '@dwm/core-tensor/files';
-import { checkSameSize, frameOf, type MetricClip } from '../clip.ts';
+import type { Video } from '../../video/video.ts';
+import { checkSameSize, frameOf } from '../clip.ts';
 import { BLOCK_CHANNELS, blocks, toBlockKernel, toBlocks } from './block.ts';
 import { convsOf, features, LAYERS, type LpipsNetwork, SMALLEST, tapChannels } from './networks.ts';
 
@@ -98,13 +100,13 @@ export class Lpips {
   }
 
   /** Distance of every frame. @throws DwmError naming both clips where sizes differ. */
-  async frames(prediction: MetricClip, truth: MetricClip): Promise<number[]> {
+  async frames(prediction: Video, truth: Video): Promise<number[]> {
     checkSameSize([
       { name: 'the truth', clip: truth },
       { name: 'the prediction', clip: prediction },
     ]);
     const out: number[] = [];
-    const floats = (clip: MetricClip, f: number) =>
+    const floats = (clip: Video, f: number) =>
       Float32Array.from(frameOf(clip, f).data, (value) => value / 255);
     for (let f = 0; f < truth.frames; f++)
       out.push(await this.distance(floats(prediction, f), floats(truth, f), truth.height, truth.width));
