@@ -1,7 +1,6 @@
 export { Articulation, type Posture } from './fit/articulation.ts';
 export { type FittedHand, fitHand } from './fit/fit-hand.ts';
 export { fitVideo, type HandRecord, type VideoHands } from './fit/fit-video.ts';
-export { handTracks, type Track } from './fit/tracks.ts';
 export * from './networks/weights.ts';
 export type { HandWeights } from './tracker/eyes.ts';
 export { HandTracker } from './tracker/hand-tracker.ts';

@@ -1,7 +1,6 @@
 export { type CodecReport, codecs } from './codecs.ts';
-export { rgbToI420, type YuvMatrix, type YuvPlanes, type YuvSpace, yuvToRgb } from './color.ts';
 export { decodeFrames, readVideo, type VideoInput, videoInfo } from './decode.ts';
-export { defaultBitrate, type EncodeOptions, encodeVideo } from './encode.ts';
+export { type EncodeOptions, encodeVideo } from './encode.ts';
 export {
   type ClipTime,
   clipIndices,

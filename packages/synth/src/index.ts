@@ -28,7 +28,6 @@ export { type HandsRun, runHands } from './physics/run-hands.ts';
 export { Random } from './random.ts';
 export { FIXED_CAMERA, simulate } from './simulate.ts';
 export * from './types.ts';
-export { GENERATOR_VERSION } from './version.ts';
 export { chooseAction, makeWorld, restOf } from './world/make-world.ts';
 export { type Part, partOf } from './world/parts.ts';
 export type { Placement } from './world/solid.ts';

@@ -5,7 +5,6 @@ import {
   ACTIONS,
   type Action,
   fault,
-  GENERATOR_VERSION,
   LEAVES_ALL,
   LEFT_TO_PHYSICS,
   type MotionSettings,
@@ -16,6 +15,7 @@ import {
   simulate,
 } from './index.ts';
 import { FINGER_JOINTS, jointAt } from './motion/skeleton.ts';
+import { GENERATOR_VERSION } from './version.ts';
 import { distanceTo } from './world/solid.ts';
 import { findBody, firstPlace, isJoint, type World } from './world/world.ts';
 

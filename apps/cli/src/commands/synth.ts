@@ -3,11 +3,10 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { InvalidArgumentError } from '@dwm/core-tensor';
 import { withOutput } from '@dwm/core-tensor/node';
-import { ACTIONS, type Action, ROOMS } from '@dwm/synth';
+import { ACTIONS, type Action, FIRST_TEST_SEED, ROOMS } from '@dwm/synth';
 import {
   type DatasetReport,
   type EachSeed,
-  FIRST_TEST_SEED,
   listLine,
   SPLITS,
   type Split,

@@ -1,8 +1,8 @@
 /** Two clips that did not exist before, of one room: a hand that acts and one that touches nothing, at the size of a model. */
 import { type Device, DwmError } from '@dwm/core-tensor';
 import type { RunSettings } from '@dwm/dwm-model';
-import type { Action, SimulatedClip } from '@dwm/synth';
-import { ClipMaker, type ClipPasses } from '@dwm/synth/node';
+import type { Action, ClipPasses, SimulatedClip } from '@dwm/synth';
+import { ClipMaker } from '@dwm/synth/node';
 import type { Reporter } from '../report.ts';
 
 /** So many seeds in a row are rejected only where something is wrong with what was asked. */

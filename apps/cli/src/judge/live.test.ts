@@ -1,8 +1,7 @@
 import { openNodeDevice } from '@dwm/core-tensor/node';
 import type { Video } from '@dwm/dwm-model';
 import { decodeImage } from '@dwm/renderer/node';
-import { drawEnd, LIVE_ACTS, type LiveRoom, liveRoom, withoutHands } from '@dwm/synth';
-import { PassRenderer } from '@dwm/synth/node';
+import { drawEnd, LIVE_ACTS, type LiveRoom, liveRoom, PassRenderer, withoutHands } from '@dwm/synth';
 import { expect, test } from 'vitest';
 import { stateOf } from './live.ts';
 

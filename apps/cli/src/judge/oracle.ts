@@ -2,7 +2,6 @@
  * A world model that knows: it answers hand videos with the simulation's own last frame. What it does not reach is not
  * the model's fault but that of the distance, the goal or the search: its score is the ceiling of a judgement.
  */
-
 import { DeviceTensor, InvalidArgumentError, spec } from '@dwm/core-tensor';
 import type { Video } from '@dwm/dwm-model';
 import type { WorldModel } from '@dwm/dwm-model/ranking';

@@ -1,12 +1,19 @@
 /** What every judgement needs, opened once: the model, the renderers, and the oracle in the model's place if wanted. */
-
 import type { Device } from '@dwm/core-tensor';
 import type { Video } from '@dwm/dwm-model';
 import type { WorldModel } from '@dwm/dwm-model/ranking';
 import { PosedHands, renderHandClip } from '@dwm/renderer';
 import { decodeImage } from '@dwm/renderer/node';
-import { type ClipSize, drawEnd, handScene, type SimulatedClip, type Unusable } from '@dwm/synth';
-import { type ClipPasses, PassRenderer, passesProblem } from '@dwm/synth/node';
+import {
+  type ClipPasses,
+  type ClipSize,
+  drawEnd,
+  handScene,
+  PassRenderer,
+  passesProblem,
+  type SimulatedClip,
+  type Unusable,
+} from '@dwm/synth';
 import type { Generator } from '../eval/models.ts';
 import { Oracle } from './oracle.ts';
 

@@ -1,5 +1,4 @@
 /** The search for a hand path: rounds of paths that a world model simulates and a goal ranks. */
-
 import type { Device } from '@dwm/core-tensor';
 import type { Latents, Video } from '@dwm/dwm-model';
 import {

@@ -13,13 +13,14 @@ import {
   makeMotion,
   makeWorld,
   openedShare,
+  type PassRenderer,
+  passesProblem,
   runHands,
   tryingCaption,
   type Unusable,
   type World,
   wristOf,
 } from '@dwm/synth';
-import { type PassRenderer, passesProblem } from '@dwm/synth/node';
 import { startingSide } from './hand-path.ts';
 import { targetsNearChange } from './near-change.ts';
 import type { Task } from './search.ts';

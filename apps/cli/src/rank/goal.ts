@@ -1,5 +1,4 @@
 /** How a scene is to look in the end: a picture, the last frames of a video or of a folder, or words. */
-
 import { stat } from 'node:fs/promises';
 import { extname } from 'node:path';
 import { type Device, InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';

@@ -1,5 +1,4 @@
 /** A ranking for people: lines for the terminal, and a contact sheet of candidate | simulated outcome | goal; its files. */
-
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomic } from '@dwm/core-tensor/node';

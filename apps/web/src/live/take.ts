@@ -1,5 +1,4 @@
 /** What was made live: its blocks, joined into clips and a motion like those of any run. Only the newest are kept. */
-
 import type { Frames } from '@dwm/media';
 import type { Trajectory, TrajectoryFrame } from '@dwm/renderer';
 import type { Calls } from '../worker/protocol.ts';

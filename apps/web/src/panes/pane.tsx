@@ -1,5 +1,4 @@
 /** A labelled clip at the clock's frame. */
-
 import type { Frames } from '@dwm/media';
 import { Show } from 'solid-js';
 import { Picture } from '../stage/picture.tsx';

@@ -1,5 +1,4 @@
 /** Before and after on top of one another, with a divider to drag: the room as it was, and as the hand leaves it. */
-
 import type { Frames } from '@dwm/media';
 import { createEffect, createSignal } from 'solid-js';
 import { drawFrame } from './picture.ts';

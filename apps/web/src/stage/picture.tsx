@@ -1,5 +1,4 @@
 /** A clip of the model's or the simulator's, its pixels as large as the place allows, at the clock's frame. */
-
 import type { Frames } from '@dwm/media';
 import { createEffect, onMount } from 'solid-js';
 import { drawFrame } from '../panes/picture.ts';

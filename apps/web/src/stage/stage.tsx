@@ -2,7 +2,6 @@
  * The one stage. First a recording plays; then the room is there with the hand to take; then what the model draws of
  * what the hand did. Whoever takes the hand is back in the room: there is nothing to switch.
  */
-
 import type { Frames } from '@dwm/media';
 import type { TrajectoryFrame } from '@dwm/renderer';
 import { createEffect, createSignal, Match, on, onCleanup, Show, Switch } from 'solid-js';

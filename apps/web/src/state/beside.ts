@@ -1,5 +1,4 @@
 /** What stands beside the answer to show what it is worth: the simulator, and what one thing changed would have made. */
-
 import type { Frames } from '@dwm/media';
 import { createEffect, on } from 'solid-js';
 import { createStore } from 'solid-js/store';

@@ -1,5 +1,4 @@
 /** What the model is given, and where it comes from: a room with a motion in it, or the visitor's two videos. */
-
 import type { Frames } from '@dwm/media';
 import type { Trajectory } from '@dwm/renderer';
 import { batch } from 'solid-js';

@@ -1,5 +1,4 @@
 /** How the next run is made, whether it fits, and what came of the last one. */
-
 import type { Frames } from '@dwm/media';
 import { batch } from 'solid-js';
 import { createStore, unwrap } from 'solid-js/store';

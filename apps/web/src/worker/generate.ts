@@ -1,5 +1,4 @@
 /** One run of the model: progress with the time that is left, a preview after each step but the last, and the clip. */
-
 import type { Frames } from '@dwm/media';
 import type { LoadedModel } from './model.ts';
 import { Previews } from './previews.ts';

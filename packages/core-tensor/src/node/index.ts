@@ -3,7 +3,6 @@ export {
   type AdapterName,
   adapterRequests,
   describeAdapter,
-  INSTALL,
   type NodeOpenOptions,
   openNodeDevice,
 } from './device/open.ts';

@@ -3,7 +3,6 @@
  * and sigma 1.5, population covariance, each channel on its own; pixels whose window leaves the picture do not count.
  * In double precision.
  */
-
 import { DwmError } from '@dwm/core-tensor';
 import type { Video } from '../video/video.ts';
 import { frameOf } from './clip.ts';

@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import { type Device, InvalidArgumentError, InvalidFileError } from '@dwm/core-tensor';
 import { readTorchFile } from '@dwm/core-tensor/files';
 import { fileProblem, readRegularFile } from '@dwm/core-tensor/node';
-import { LPIPS_NETWORKS, Lpips, type LpipsNetwork, type WeightFile } from '../metrics/index.ts';
+import { Lpips, type WeightFile } from '../metrics/lpips/lpips.ts';
+import { LPIPS_NETWORKS, type LpipsNetwork } from '../metrics/lpips/networks.ts';
 
 const BACKBONES = { vgg: 'vgg16', alex: 'alexnet', squeeze: 'squeezenet1_1' } as const;
 

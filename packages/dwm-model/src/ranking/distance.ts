@@ -7,7 +7,6 @@
  * region touches. A model that is unsure shows half of a change, and softly: the mean error of that is larger than of
  * no change at all, and its direction is right.
  */
-
 import { changedRegion, type Lpips } from '../metrics/index.ts';
 import type { ClipCodec, VaeOptions } from '../vae/index.ts';
 import { encodeVideo, type FileLatents, fileLatents } from '../video/codec.ts';

@@ -1,6 +1,5 @@
 /** Goals as what they ask of a clip: how far its end is from them. */
-
-import { checkSameSize, frameOf } from '../metrics/index.ts';
+import { checkSameSize, frameOf } from '../metrics/clip.ts';
 import type { Video } from '../video/video.ts';
 import { type Distance, wantedChange } from './distance.ts';
 

@@ -6,7 +6,6 @@ export { type Distance, goalRegion, latentDistance, lpipsDistance, wantedChange 
 export type { TextGoal, TextImageModel } from './goal.ts';
 export {
   type Candidate,
-  probabilitiesOfBest,
   type Ranked,
   type RankOptions,
   type RankScene,

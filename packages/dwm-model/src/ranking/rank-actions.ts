@@ -3,9 +3,9 @@
  * model makes of them is compared with a goal. Clips are not composited, which takes the weakest changes away. The
  * scene is encoded once; the pipeline makes one clip at a time, so candidates and seeds take turns.
  */
-
 import { randomReference } from '@dwm/core-tensor';
-import { bootstrapMean, checkSameSize, type Interval } from '../metrics/index.ts';
+import { checkSameSize } from '../metrics/clip.ts';
+import { bootstrapMean, type Interval } from '../metrics/index.ts';
 import type { GenerateOptions } from '../pipeline/options.ts';
 import type { DwmPipeline } from '../pipeline/pipeline.ts';
 import type { Latents, Video } from '../video/video.ts';

@@ -2,7 +2,6 @@
  * CLIP (Radford et al. 2021) from a folder as transformers writes it: texts and pictures as vectors of one space, whose
  * cosine says how well they fit.
  */
-
 import {
   compile,
   type Device,

@@ -1,5 +1,4 @@
 /** A picture as CLIP takes it: `preprocessor_config.json` and what transformers' `CLIPImageProcessor` does by it. */
-
 import { InvalidFileError } from '@dwm/core-tensor';
 import * as z from 'zod';
 import type { Video } from '../video/video.ts';

@@ -2,11 +2,12 @@ import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { yuvToRgb } from '../color.ts';
 import { checkMatroska } from '../container/matroska.ts';
 import { readMp4 } from '../container/mp4.ts';
 import { sniff } from '../container/sniff.ts';
 import { blobOf, movingGradient, WIDE_WEBM } from '../testing.ts';
-import { decodeFrames, encodeVideo, readVideo, videoInfo, yuvToRgb } from './index.ts';
+import { decodeFrames, encodeVideo, readVideo, videoInfo } from './index.ts';
 
 /**
  * One frame each, lossless VP9 4:2:0 by FFmpeg: luma 60 + (7 x + 3 y) mod 120, and of the chroma samples

@@ -4,18 +4,12 @@ import { join } from 'node:path';
 import { readVideo } from '@dwm/media/node';
 import { readTransforms } from '@dwm/renderer';
 import { expect, test } from 'vitest';
+import { FIRST_TEST_SEED } from '../types.ts';
+import { GENERATOR_VERSION } from '../version.ts';
 import { glbOf, thing } from '../world/testing.ts';
+import { clipPaths, sampleOf, splitOf } from './clip-files.ts';
 import { clipSettings } from './dataset-settings.ts';
-import {
-  clipPaths,
-  type DatasetOptions,
-  FIRST_TEST_SEED,
-  GENERATOR_VERSION,
-  listLine,
-  sampleOf,
-  splitOf,
-  writeDataset,
-} from './index.ts';
+import { type DatasetOptions, listLine, writeDataset } from './index.ts';
 
 const options = (root: string, change: Partial<DatasetOptions> = {}): DatasetOptions => ({
   root,

@@ -1,15 +1,4 @@
-export * from '../index.ts';
-export {
-  clipPaths,
-  firstSeed,
-  listLine,
-  SPLITS,
-  type Split,
-  sampleOf,
-  seedIsDone,
-  splitOf,
-  stemOf,
-} from './clip-files.ts';
+export { listLine, SPLITS, type Split, seedIsDone } from './clip-files.ts';
 export type { DatasetOptions, DatasetProgress, DatasetReport, EachSeed } from './dataset-options.ts';
 export { ClipMaker, type ClipRequest, type ClipResult, readStateLog } from './make-clip.ts';
 export { type FilePart, readParts } from './read-parts.ts';

@@ -3,7 +3,6 @@
  * length one in every pixel; their squared differences, weighted by channel, are averaged over pixels and summed over
  * layers. The weights are not ours to ship: torchvision's of the network, and the published `lin` layers.
  */
-
 import {
   add,
   compile,

@@ -6,7 +6,6 @@ export {
   readExperimentFile,
 } from '../../training/config.ts';
 export type { Peers, WireOptions } from '../../training/peers.ts';
-export { listCheckpoints, readState, type SavedCheckpoint, type TrainingState } from './checkpoint.ts';
 export { readTrainingClip } from './clip-store.ts';
 export { clipsIn, VIDEO_ENDINGS } from './clips-in.ts';
 export { readDataset, readDatasets, type Sample } from './dataset.ts';
