@@ -14,7 +14,7 @@ import { PNG } from 'pngjs';
 import { basisKtx2 } from './ktx2-samples.ts';
 
 /** A grid of [side, side] quads, 1 m wide, in the plane z = 0, facing +z. */
-export function grid(side: number): { positions: Float32Array; uvs: Float32Array; indices: Uint32Array } {
+function grid(side: number): { positions: Float32Array; uvs: Float32Array; indices: Uint32Array } {
   const positions: number[] = [];
   const uvs: number[] = [];
   const indices: number[] = [];

@@ -1,7 +1,7 @@
 /** The few rotations that moving about needs. Up is +y, a camera looks along -z. */
 import { type Quaternion, rotations, type Vec3 } from '@dwm/renderer';
 
-export const { add, subtract, scale, rotate, compose, lerp, slerp, cross, dot, length, vec3At } = rotations;
+export const { add, subtract, scale, rotate, compose, dot, length, vec3At } = rotations;
 
 export const turn = (axis: Vec3, angle: number): Quaternion => rotations.fromAxisAngle(scale(axis, angle));
 

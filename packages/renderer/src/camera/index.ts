@@ -1,4 +1,4 @@
-export { enlargedIntrinsics, fromFieldOfView, type Intrinsics, projectionMatrix } from './intrinsics.ts';
+export { enlargedIntrinsics, fromFieldOfView, type Intrinsics } from './intrinsics.ts';
 export { type ShakeOptions, shaken } from './noise.ts';
 export { framesBetween, frameTimes, samplePath, type TimedPose } from './path.ts';
 export {

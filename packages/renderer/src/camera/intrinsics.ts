@@ -29,21 +29,3 @@ export function fromFieldOfView(
 export function enlargedIntrinsics({ fx, fy, cx, cy, width, height }: Intrinsics, by: number): Intrinsics {
   return { fx: by * fx, fy: by * fy, cx: by * cx, cy: by * cy, width: by * width, height: by * height };
 }
-
-/**
- * The projection to WebGPU's clip space, [4, 4] by columns: from OpenGL camera axes (metres) to x right, y up in
- * [-1, 1] and depth 0 at `near`, 1 at `far` (metres along the axis). Follows from u = cx + fx X / -Z,
- * v = cy - fy Y / -Z, ndc = (2 u / width - 1, 1 - 2 v / height).
- */
-export function projectionMatrix(camera: Intrinsics, near: number, far: number): Float32Array<ArrayBuffer> {
-  const { fx, fy, cx, cy, width, height } = camera;
-  const matrix = new Float32Array(16);
-  matrix[0] = (2 * fx) / width;
-  matrix[5] = (2 * fy) / height;
-  matrix[8] = 1 - (2 * cx) / width;
-  matrix[9] = (2 * cy) / height - 1;
-  matrix[10] = far / (near - far);
-  matrix[11] = -1;
-  matrix[14] = (near * far) / (near - far);
-  return matrix;
-}

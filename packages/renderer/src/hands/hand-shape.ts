@@ -5,7 +5,7 @@
 import { InvalidArgumentError } from '@dwm/core-tensor';
 
 /** The fingers, thumb first. */
-export const FINGERS = ['thumb', 'index', 'middle', 'ring', 'pinky'] as const;
+const FINGERS = ['thumb', 'index', 'middle', 'ring', 'pinky'] as const;
 /** A finger of a hand. */
 export type Finger = (typeof FINGERS)[number];
 

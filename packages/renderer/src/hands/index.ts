@@ -1,5 +1,5 @@
 export type { HandGeometry, HandPart } from './hand-geometry.ts';
 export { type HandPair, HandRenderer } from './hand-renderer.ts';
-export { FINGERS, type Finger, type HandShape, shapeJoints } from './hand-shape.ts';
+export { type Finger, type HandShape, shapeJoints } from './hand-shape.ts';
 export { ManoHand } from './mano-hand.ts';
 export { RiggedHand } from './rigged-hand.ts';
