@@ -48,11 +48,33 @@ export type ChooseAct = (now: World, random: Random) => Action;
 /** What may follow an act, at random. */
 export const nextAct: ChooseAct = (now, random) => random.weighted(following(now));
 
-/** @param acts one or more, all as long. @throws what Rapier throws where WebAssembly cannot run. */
+/** In half of the rooms with something to open or close, hands may first do anything. Else the first act would tell. */
+export const firstAct = (begin: Action): ChooseAct => {
+  return (now, random) =>
+    isJoint(findBody(now, now.actor).motion) && random.chance(0.5) ? nextAct(now, random) : begin;
+};
+
+/** The frames that acts start in: each as long. */
+export const evenStarts = (acts: number, frames: number): readonly number[] =>
+  Array.from({ length: acts }, (_, k) => Math.round((k * frames) / acts));
+
+/** The same with lengths at random, none below `SHORTEST_ACT`. */
+export function anyStarts(acts: number, frames: number, random: Random): readonly number[] {
+  const spare = frames - acts * SHORTEST_ACT;
+  const cuts = Array.from({ length: acts - 1 }, () => random.integer(0, spare)).sort((a, b) => a - b);
+  return [0, ...cuts.map((cut, k) => cut + (k + 1) * SHORTEST_ACT)];
+}
+
+/**
+ * @param acts one or more.
+ * @param starts the frame of each act's start.
+ * @throws what Rapier throws where WebAssembly cannot run.
+ */
 export async function simulateEpisode(
   world: World,
   settings: MotionSettings,
   acts: readonly ChooseAct[],
+  starts: readonly number[],
 ): Promise<SimulatedClip | Rejected> {
   const { seed } = world;
   const { frames, fixedCamera } = settings;
@@ -86,7 +108,7 @@ export async function simulateEpisode(
 
   const played: Played[] = [];
   for (const [k, choose] of acts.entries()) {
-    const span = [k, k + 1].map((nth) => Math.round((nth * frames) / acts.length)) as [number, number];
+    const span = [starts[k], starts[k + 1] ?? frames] as const;
     const before = played.at(-1);
     const now = before ? worldAt(room, before.run.moving, span[0] - 1) : room;
     let result: Played | Rejection = 'no-motion';

@@ -4,7 +4,7 @@
  */
 import { type HandSide, type Hands, NO_HANDS, SIDES, type Trajectory } from '@dwm/renderer';
 import { clipOf } from './clip-of.ts';
-import { nextAct, simulateEpisode } from './episode.ts';
+import { anyStarts, firstAct, nextAct, simulateEpisode } from './episode.ts';
 import { fault } from './fault.ts';
 import { makeMotion } from './motion/make-motion.ts';
 import { runHands } from './physics/run-hands.ts';
@@ -29,9 +29,11 @@ export async function simulate(
   const { acts = 1, fps = 8 } = settings;
   const own = { ...settings, fps, fixedCamera };
   if (acts > 1) {
-    const begin = settings.action ?? world.action;
+    const { action, frames } = settings;
+    const first = action ? () => action : firstAct(world.action);
     const later = Array.from({ length: acts - 1 }, () => nextAct);
-    const episode = await simulateEpisode(world, own, [() => begin, ...later]);
+    const starts = anyStarts(acts, frames, Random.fork(seed, 'starts'));
+    const episode = await simulateEpisode(world, own, [first, ...later], starts);
     return 'rejected' in episode ? episode : dropped(episode, random);
   }
   const motion = makeMotion(world, own);

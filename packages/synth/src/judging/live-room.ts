@@ -1,5 +1,5 @@
 /** A long clip of a room with a drawer or a door: what a model that runs live is asked. */
-import { type ChooseAct, ownAction, simulateEpisode } from '../episode.ts';
+import { type ChooseAct, evenStarts, ownAction, simulateEpisode } from '../episode.ts';
 import { OPENED } from '../fault.ts';
 import { makeMotion } from '../motion/make-motion.ts';
 import type { SimulatedClip } from '../types.ts';
@@ -34,6 +34,7 @@ export async function liveRoom(seed: number, size: ClipSize): Promise<LiveRoom |
     world,
     settings,
     LIVE_ACTS.map(({ choose }) => choose),
+    evenStarts(LIVE_ACTS.length, size.frames),
   );
   if ('rejected' in clip) return clip;
   const acts = LIVE_ACTS.map((_, k) => until(clip, Math.round(((k + 1) * size.frames) / LIVE_ACTS.length)));
