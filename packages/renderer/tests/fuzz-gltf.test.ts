@@ -145,7 +145,6 @@ test.each(['plain', 'draco', 'meshopt', 'hand', 'everything'] as const)(
     const { json, binary } = unpackGlb(whole);
     expect(await survives(whole)).toBe('picture');
     const outcomes = { picture: 0, error: 0 };
-    let slowest = 0;
     for (let seed = 0; seed < MUTANTS; seed++) {
       const random = randomSource(seed);
       const kinds = [
@@ -153,23 +152,16 @@ test.each(['plain', 'draco', 'meshopt', 'hand', 'everything'] as const)(
         () => glb(json, damageBytes(binary, random)),
         () => damageBytes(whole, random),
       ];
-      const start = performance.now();
       const mutant = kinds[seed % 3]();
       try {
         outcomes[await survives(mutant)]++;
       } catch (error) {
         throw new Error(`mutant ${seed} of ${kind}`, { cause: error });
       }
-      slowest = Math.max(slowest, performance.now() - start);
     }
-    expect(slowest).toBeLessThan(10_000);
     // Both happen, or the mutations are too weak or too strong to say anything.
     expect(Math.min(outcomes.picture, outcomes.error)).toBeGreaterThan(0);
     if (process.env.DWM_FUZZ)
-      console.log(
-        kind,
-        outcomes,
-        `slowest ${slowest.toFixed(0)} ms, rss ${(process.memoryUsage.rss() / 2 ** 20).toFixed(0)} MiB`,
-      );
+      console.log(kind, outcomes, `rss ${(process.memoryUsage.rss() / 2 ** 20).toFixed(0)} MiB`);
   },
 );

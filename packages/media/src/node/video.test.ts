@@ -219,12 +219,10 @@ test('reading holds the event loop open until it is done', () => {
     console.log((await readVideo(${JSON.stringify(path)})).frames);`;
   const program = join(folder, 'alone.mjs');
   writeFileSync(program, script);
-  const started = Date.now();
   const out = execFileSync(process.execPath, ['--import', import.meta.resolve('tsx'), program], {
     encoding: 'utf8',
   });
   expect(out.trim()).toBe('12');
-  expect(Date.now() - started).toBeLessThan(30_000);
 }, 40_000);
 
 describe('real clips', () => {
