@@ -115,7 +115,6 @@ function ModelFields(props: { session: Session; busy: boolean }) {
           type="url"
           placeholder="https://…/models/dwm/"
           value={url()}
-          disabled={props.busy}
           onInput={(event) => setUrl(event.currentTarget.value)}
         />
       </label>

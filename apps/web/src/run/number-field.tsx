@@ -1,4 +1,5 @@
 import { createMemo } from 'solid-js';
+import { createTyping } from './typing.ts';
 
 /** A number that takes effect when its field is left; one that is refused gives way to the one before. */
 export function NumberField(props: {
@@ -13,6 +14,7 @@ export function NumberField(props: {
 }) {
   // Settings come anew as a whole when another one takes effect: what is typed here meanwhile stays.
   const value = createMemo(() => props.value);
+  const typing = createTyping();
   return (
     <label>
       {props.label}
@@ -22,10 +24,14 @@ export function NumberField(props: {
         max={props.max}
         step={props.step ?? 'any'}
         value={value()}
-        disabled={props.disabled}
+        disabled={props.disabled && !typing.now()}
+        onFocus={typing.begin}
+        onBlur={typing.end}
         onChange={async (event) => {
           const input = event.currentTarget;
-          if (!(await props.onChange(input.valueAsNumber))) input.value = String(props.value);
+          const typed = input.value;
+          if (!(await props.onChange(input.valueAsNumber)) && input.value === typed)
+            input.value = String(props.value);
         }}
       />
     </label>

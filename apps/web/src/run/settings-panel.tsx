@@ -4,6 +4,7 @@ import { LIMITS, MEMORY } from '../state/limits.ts';
 import type { Session } from '../state/session.ts';
 import { WORDS_FROM } from '../state/words.ts';
 import { NumberField } from './number-field.tsx';
+import { createTyping } from './typing.ts';
 
 export function SettingsPanel(props: { session: Session }) {
   const { session } = props;
@@ -11,6 +12,8 @@ export function SettingsPanel(props: { session: Session }) {
   const busy = () => session.busy();
   // As in NumberField: what is being typed stays while another setting takes effect.
   const prompt = createMemo(() => run.state.settings?.prompt);
+  const typing = createTyping();
+  const composite = createMemo(() => run.state.settings?.composite ?? false);
   const number = (key: keyof typeof LIMITS, label: string, step: number) => (
     <NumberField
       label={label}
@@ -41,12 +44,11 @@ export function SettingsPanel(props: { session: Session }) {
       <label class="check wide">
         <input
           type="checkbox"
-          checked={run.state.settings?.composite ?? false}
+          checked={composite()}
           disabled={busy()}
           onChange={async (event) => {
             const input = event.currentTarget;
-            if (!(await session.change({ composite: input.checked })))
-              input.checked = run.state.settings?.composite ?? false;
+            if (!(await session.change({ composite: input.checked }))) input.checked = composite();
           }}
         />
         Where nothing changes, keep the room's own pixels
@@ -58,7 +60,9 @@ export function SettingsPanel(props: { session: Session }) {
             rows="2"
             maxlength="2000"
             value={prompt()}
-            disabled={busy()}
+            disabled={busy() && !typing.now()}
+            onFocus={typing.begin}
+            onBlur={typing.end}
             onChange={(event) => session.say(event.currentTarget.value)}
           />
         </label>
