@@ -136,11 +136,12 @@ export function createSession() {
     );
   }
 
-  const start = (): Promise<boolean> =>
-    queue.inTurn(async () => {
-      engine.enter('starting');
-      notice.dismiss();
-      return tasks.run('stage', async (task) => {
+  function start(): Promise<boolean> {
+    // What was asked of the engine before is not asked of this one, which has no device yet.
+    engine.enter('starting');
+    notice.dismiss();
+    return queue.inTurn(() =>
+      tasks.run('stage', async (task) => {
         try {
           await load(task);
           return true;
@@ -155,8 +156,9 @@ export function createSession() {
           }
           return false;
         }
-      });
-    });
+      }),
+    );
+  }
 
   return {
     engine,
