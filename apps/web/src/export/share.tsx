@@ -18,7 +18,7 @@ const cardOf = (room: number) =>
 /** @param props.answered there is something to share: the button stands out. */
 export function Share(props: { session: Session; answered: boolean }) {
   const { session } = props;
-  const { notice, room, run, tasks } = session;
+  const { notice, queue, room, run, tasks } = session;
   const [address, setAddress] = createSignal<string>();
   let turn = 0;
   // The address follows what it stands for: an old link would bring back another room.
@@ -64,9 +64,15 @@ export function Share(props: { session: Session; answered: boolean }) {
       .catch(notice.show);
   const video = (format: 'mp4' | 'gif', type: string) =>
     write(`dwm.${format}`, type, (task) => task.call(format, { clips: rows().map(({ frames }) => frames) }));
+  /** A field that was just left takes effect first. What a run makes changes nothing of what is asked for here. */
+  const settled = async () => {
+    if (!run.state.progress && !tasks.at('beside')) await queue.settled();
+  };
   const link = async () => {
+    await settled();
+    const shared = session.shared();
+    if (!shared) return;
     turn++;
-    const shared = session.shared()!;
     history.replaceState(null, '', cardOf(shared.room) + (await writeLink(shared)));
     setAddress(location.href);
     await navigator.clipboard?.writeText(location.href).catch(() => {});
@@ -95,9 +101,10 @@ export function Share(props: { session: Session; answered: boolean }) {
         <button
           type="button"
           disabled={!room.state.motions}
-          onClick={() =>
-            save('trajectory.json', 'application/json', writeTransforms(room.now().motions!.present))
-          }
+          onClick={async () => {
+            await settled();
+            save('trajectory.json', 'application/json', writeTransforms(room.now().motions!.present));
+          }}
         >
           Motion (json)
         </button>

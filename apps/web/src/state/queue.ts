@@ -25,6 +25,8 @@ export function createQueue(engine: Engine, tasks: Tasks, notice: Notice) {
   return {
     waiting,
     inTurn,
+    /** All that was asked for is done. */
+    settled: () => (waiting() === 0 ? Promise.resolve() : inTurn(async (before) => before)),
     /**
      * A task whose error becomes the page's one line, and which leaves the page as it was then.
      * @param until a newer wish makes it void.
