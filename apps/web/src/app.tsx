@@ -41,6 +41,8 @@ export function App() {
   const beside = createBeside(session);
   const [own, setOwn] = createSignal(false);
   const [given, setGiven] = createSignal(false);
+  /** The first picture is there: what lies below it costs it no time. */
+  const [painted, setPainted] = createSignal(false);
   const frames = () => room.state.scene?.frames ?? 1;
   const fps = () => room.state.scene?.fps ?? 8;
   const dropouts = createMemo(() => {
@@ -48,11 +50,13 @@ export function App() {
     return hands ? Array.from({ length: hands.frames }, (_, i) => isEmpty(hands, i)) : [];
   });
   const busy = () => session.busy() || session.queue.waiting() > 0;
+  const stopped = () => engine.state.phase === 'lost' || engine.state.phase === 'failed';
   const answered = () => !!run.state.generated || beside.any();
   const plays = () => answered() || !!run.state.preview || given();
   const clock = createClock(frames, fps, () => plays() && !session.live.state.moving);
   onMount(() => {
     session.start();
+    requestAnimationFrame(() => setTimeout(() => setPainted(true)));
     addEventListener('keydown', keys);
   });
   onCleanup(() => removeEventListener('keydown', keys));
@@ -78,7 +82,7 @@ export function App() {
       </header>
       <main
         classList={{ compared: beside.any() }}
-        aria-busy={busy() && !run.state.progress}
+        aria-busy={busy() && !run.state.progress && !stopped()}
         data-phase={run.state.progress ? 'running' : engine.state.phase}
       >
         <div class="theatre">
@@ -105,16 +109,18 @@ export function App() {
         </div>
         <Gallery session={session} onOwn={() => setOwn(true)} />
         <About />
-        <div class="panels">
-          <SourcesPanel session={session} open={own()} onToggle={setOwn} />
-          <HandPanel session={session} hand={hand} />
-          <details class="panel">
-            <summary>Settings</summary>
-            <SettingsPanel session={session} />
-            <GenerateBar session={session} />
-          </details>
-          <SeenByModel session={session} clock={clock} onToggle={setGiven} />
-        </div>
+        <Show when={painted()}>
+          <div class="panels">
+            <SourcesPanel session={session} open={own()} onToggle={setOwn} />
+            <HandPanel session={session} hand={hand} />
+            <details class="panel">
+              <summary>Settings</summary>
+              <SettingsPanel session={session} />
+              <GenerateBar session={session} />
+            </details>
+            <SeenByModel session={session} clock={clock} onToggle={setGiven} />
+          </div>
+        </Show>
       </main>
       <footer>
         <p>
