@@ -8,7 +8,6 @@ export function Scrubber(props: { clock: Clock; frames: number; fps: number; dro
     <div class="scrubber">
       <button
         type="button"
-        aria-pressed={props.clock.playing()}
         aria-label={props.clock.playing() ? 'Pause' : 'Play'}
         onClick={() => props.clock.play(!props.clock.playing())}
       >
