@@ -25,7 +25,8 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
   const { session, hand } = props;
   const { engine, live, room, run, tasks, queue } = session;
   const [look, setLook] = createSignal<(frame: TrajectoryFrame) => Promise<void>>();
-  const [seen, setSeen] = createSignal(false);
+  /** The room whose picture is there. */
+  const [seen, setSeen] = createSignal<string | number>();
   const [hovered, setHovered] = createSignal(false);
   let surface!: HTMLDivElement;
 
@@ -39,11 +40,16 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
     const seed = opening?.kind === 'synthetic' ? opening.seed : undefined;
     return seed !== info?.seed && GALLERY.some((known) => known.seed === seed);
   };
+  const now = () => room.state.info?.seed ?? room.state.info?.name;
+  /** What is seen is still the room of before. */
+  const stale = () => seen() !== now();
   const showing = (): Showing => {
     if (comes()) return 'recording';
     if (answer() && (!hand.inRoom() || run.state.preview || room.state.videos)) return 'answer';
     if (live.state.shown) return 'live';
-    return ready() && seen() ? 'room' : 'recording';
+    if (!ready() || seen() === undefined) return 'recording';
+    // A room with a recording of its own shows that meanwhile.
+    return stale() && GALLERY.some((known) => known.seed === now()) ? 'recording' : 'room';
   };
   /** What plays until the room is there: the room's own recording where there is one. */
   const recording = () => {
@@ -65,7 +71,7 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
       () => engine.state.count,
       () => {
         setLook(undefined);
-        setSeen(false);
+        setSeen(undefined);
       },
     ),
   );
@@ -82,8 +88,9 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
     // Many movements come between two pictures: the newest is drawn.
     asked = requestAnimationFrame(() => {
       asked = 0;
+      const drawn = now();
       draw(hand.frame(liveLens(ownLens(), software(), showing() === 'live'))).then(
-        () => setSeen(true),
+        () => setSeen(drawn),
         (error) => session.notice.show(error),
       );
     });
@@ -113,7 +120,7 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
   const keys = (event: KeyboardEvent) => {
     if (event.code === 'KeyH' && !event.ctrlKey && !event.metaKey) hand.callBack();
   };
-  const inRoom = () => showing() === 'room' || showing() === 'live';
+  const inRoom = () => (showing() === 'room' && !stale()) || showing() === 'live';
   const away = () => inRoom() && !hand.tracked() && !isSeen(hand.rigs()!.hand, hand.rigs()!.camera, lens());
   /** A motion that nothing was made of yet: it was opened, or its run was cancelled. */
   const waits = () => {
@@ -201,7 +208,13 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
             <Match when={tasks.at('stage')}>
               <Working tasks={tasks} at="stage" label="Progress" />
             </Match>
-            <Match when={!ready() || (queue.waiting() > 0 && !tasks.at('beside') && !live.state.moving)}>
+            <Match
+              when={
+                !ready() ||
+                (showing() === 'room' && stale()) ||
+                (queue.waiting() > 0 && !tasks.at('beside') && !live.state.moving)
+              }
+            >
               <span>Getting ready …</span>
             </Match>
             <Match when={inRoom() && hand.tracked()}>
