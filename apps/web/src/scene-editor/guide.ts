@@ -74,6 +74,10 @@ export function handAt({ way }: Guide, wrist: Vec3): HandPose {
   return { joints };
 }
 
+/** Whether what the hand holds comes along while its wrist is there. */
+export const hasHold = ({ way }: Guide, wrist: Vec3): boolean =>
+  length(subtract(wrist, wristOf(nearest(way, wrist)))) < FREE;
+
 /** Of evenly taken values as many as are wanted, over the same time or less; too few end in their last one. */
 export function fittedTo<T>(values: readonly T[], count: number): T[] {
   const last = values.length - 1;

@@ -3,7 +3,7 @@ import { makeMotion, makeWorld, restOf } from '@dwm/synth';
 import { describe, expect, test, vi } from 'vitest';
 import { GALLERY } from '../gallery/rooms.ts';
 import { projected, rigOf } from '../scene-editor/camera-rig.ts';
-import { fittedTo, guideOf, handAt, progress, startOf, towards } from '../scene-editor/guide.ts';
+import { fittedTo, guideOf, handAt, hasHold, progress, startOf, towards } from '../scene-editor/guide.ts';
 import {
   calledBack,
   draggedInPlane,
@@ -59,6 +59,8 @@ describe('in every room of the gallery', async () => {
       // Held things keep the hand on their way.
       const last = guide!.way.at(-1)!;
       expect(length(subtract(wrist(handPose(hand).joints!), wrist(last)))).toBeLessThan(0.06);
+      expect(hasHold(guide!, hand.position)).toBe(true);
+      expect(hasHold(guide!, add(hand.position, [0, 0.5, 0]))).toBe(false);
       const drag = {
         samples: [
           { camera, hand: start },

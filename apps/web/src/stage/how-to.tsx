@@ -1,5 +1,5 @@
 /** What can be done on the stage beyond the one drag that it asks for, below it until there is something to play. */
-import { Match, Switch } from 'solid-js';
+import { Match, Show, Switch } from 'solid-js';
 import type { Session } from '../state/session.ts';
 
 export function HowTo(props: { session: Session }) {
@@ -7,7 +7,16 @@ export function HowTo(props: { session: Session }) {
   return (
     <p class="how-to">
       <Switch>
-        <Match when={tasks.at('under')}>{(task) => task().what}</Match>
+        <Match when={tasks.at('under')}>
+          {(task) => (
+            <>
+              {task().what}{' '}
+              <Show when={task().done > 0}>
+                <progress max="1" value={task().done} aria-label="Progress of getting ready" />
+              </Show>
+            </>
+          )}
+        </Match>
         <Match when={engine.state.phase === 'starting'}>
           This is a recording of the model. Once the room is there, the hand is yours: drag it, let go, and
           see.

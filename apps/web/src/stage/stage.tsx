@@ -9,6 +9,7 @@ import { Recording } from '../gallery/recording.tsx';
 import { GALLERY } from '../gallery/rooms.ts';
 import type { Clock } from '../panes/clock.ts';
 import { attachControls } from '../scene-editor/controls.ts';
+import { hasHold } from '../scene-editor/guide.ts';
 import { isSeen } from '../scene-editor/hand-rig.ts';
 import type { Session } from '../state/session.ts';
 import { Call } from './call.tsx';
@@ -122,6 +123,10 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
   };
   const inRoom = () => (showing() === 'room' && !stale()) || showing() === 'live';
   const away = () => inRoom() && !hand.tracked() && !isSeen(hand.rigs()!.hand, hand.rigs()!.camera, lens());
+  const holds = () => {
+    const { guide, position } = hand.rigs()!.hand;
+    return guide && hasHold(guide, position);
+  };
   /** A motion that nothing was made of yet: it was opened, or its run was cancelled. */
   const waits = () => {
     const { motions, roomMotion, videos, scene } = room.state;
@@ -233,7 +238,7 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
               <span>The model begins to draw …</span>
             </Match>
             <Match when={hand.held()}>
-              <span>Let go, and the model draws what happens</span>
+              <span>{holds() ? 'It has hold: let go' : 'Let go'}, and the model draws what happens</span>
             </Match>
             <Match when={waits() && run.state.plan?.fits}>
               <StageButton class="main" onClick={() => session.generate()}>

@@ -9,6 +9,7 @@ import type { ModelFiles, ModelRef } from '../model-store/sources.ts';
 import { beginning } from '../scene-editor/beginning.ts';
 import { begin } from '../scene-editor/history.ts';
 import { frameOf } from '../scene-editor/recorder.ts';
+import { done } from '../stage/run-words.ts';
 import type { ModelInfo, RoomRef, Settings } from '../worker/protocol.ts';
 import { createEngine } from './engine.ts';
 import { checkNumber, checkSettings, LIMITS, MEMORY, MOST_PROMPT, ROOM_NUMBER } from './limits.ts';
@@ -90,8 +91,10 @@ export function createSession() {
     // In software the run itself takes longest, and takes the processor from the page.
     if (engine.state.device?.software || !scene || !hands || !settings || !plan?.fits) return;
     queue.inIdle('under', (task) => {
-      task.say('Getting the model ready, the first time only …');
-      return task.call('generate', { scene, hands, settings: { ...settings, steps: 1 } });
+      const what = 'Getting the model ready, the first time only …';
+      task.say(what);
+      const given = { scene, hands, settings: { ...settings, steps: 1 } };
+      return task.call('generate', given, (progress) => task.say(what, done(progress)));
     });
   }
 
