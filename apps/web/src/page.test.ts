@@ -567,6 +567,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       const download = page.waitForEvent('download', { timeout: PATIENCE });
       await button(page, 'GIF').click();
       await download;
+      expect(await page.getByRole('alert').textContent()).toContain('graphics device was lost');
       await picture(page, '9-device-lost');
       expect(await violations(page)).toEqual([]);
       await button(page, 'Start again').click();

@@ -121,6 +121,7 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
   const keys = (event: KeyboardEvent) => {
     if (event.code === 'KeyH' && !event.ctrlKey && !event.metaKey) hand.callBack();
   };
+  const answered = () => showing() === 'answer' || showing() === 'live';
   const inRoom = () => (showing() === 'room' && !stale()) || showing() === 'live';
   const away = () => inRoom() && !hand.tracked() && !isSeen(hand.rigs()!.hand, hand.rigs()!.camera, lens());
   const holds = () => {
@@ -177,7 +178,7 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
           class="recording"
           shown={showing() === 'recording'}
         />
-        <div class="answer" classList={{ shown: showing() === 'answer' || showing() === 'live' }}>
+        <div class="answer" classList={{ shown: answered() }}>
           <Picture
             name="generated"
             label="Generated"
@@ -216,7 +217,7 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
             <Match
               when={
                 !ready() ||
-                (showing() === 'room' && stale()) ||
+                (!answered() && stale()) ||
                 (queue.waiting() > 0 && !tasks.at('beside') && !live.state.moving)
               }
             >

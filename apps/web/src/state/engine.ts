@@ -18,19 +18,18 @@ export function createEngine(notice: Notice) {
     const next = new EngineClient();
     next.lost.then((reason) => {
       if (next !== client) return;
-      renew();
+      renew('lost');
       console.warn(reason);
-      set({ phase: 'lost' });
       notice.show(new Error('The graphics device was lost. What you made is still here.'));
     });
     return next;
   };
   let client = opened();
-  /** An engine that has no device yet: it can write files. */
-  function renew(): void {
+  /** An engine that has no device yet: it can write files. Nothing else is asked of it in its phase. */
+  function renew(phase: State['phase']): void {
     client.close();
     client = opened();
-    set({ count: state.count + 1 });
+    set({ count: state.count + 1, phase });
   }
   return {
     state,

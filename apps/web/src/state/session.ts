@@ -39,8 +39,10 @@ export function createSession() {
   const notice = createNotice();
   const engine = createEngine(notice);
   const tasks = createTasks(engine, () => {
+    const { phase } = engine.state;
+    engine.renew(phase === 'ready' ? 'starting' : phase);
     // What never came up stays down until it is asked for again.
-    if (engine.state.phase === 'ready') void start();
+    if (phase === 'ready') void start();
   });
   const queue = createQueue(engine, tasks, notice);
   const run = createRun();
@@ -140,8 +142,6 @@ export function createSession() {
   }
 
   function start(): Promise<boolean> {
-    // What was asked of the engine before is not asked of this one, which has no device yet.
-    engine.enter('starting');
     notice.dismiss();
     return queue.inTurn(() =>
       tasks.run('stage', async (task) => {
@@ -178,7 +178,7 @@ export function createSession() {
     /** Nothing can be asked for at the moment. */
     busy: () => engine.state.phase !== 'ready' || !!tasks.at('stage') || !!tasks.at('beside'),
     restart(): Promise<boolean> {
-      engine.renew();
+      engine.renew('starting');
       return start();
     },
     useRoom: (ref: RoomRef) =>

@@ -36,7 +36,7 @@ interface Entry {
   cancel(): void;
 }
 
-/** @param onHang a task did not end when it was cancelled, and its engine is gone with it. */
+/** @param onHang a task did not end when it was cancelled, nor will its engine. */
 export function createTasks(engine: Engine, onHang: () => void) {
   const [entries, setEntries] = createSignal<readonly Entry[]>([]);
 
@@ -58,9 +58,7 @@ export function createTasks(engine: Engine, onHang: () => void) {
       const cancel = () => {
         own.abort();
         setTimeout(() => {
-          if (ended || client !== engine.client()) return;
-          engine.renew();
-          onHang();
+          if (!ended && client === engine.client()) onHang();
         }, PATIENCE);
       };
       const entry = { place, saying, cancel };
