@@ -39,6 +39,11 @@ export class ClipStore {
     return clip;
   }
 
+  /** As `load`. */
+  async video(path: string): Promise<Video> {
+    return { ...this.#size, data: await this.load(path) };
+  }
+
   async #decode(video: string): Promise<Uint8Array> {
     return (await readTrainingClip(this.#device, this.#readClip, video, this.#size)).data;
   }

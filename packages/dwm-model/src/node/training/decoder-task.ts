@@ -248,16 +248,15 @@ export async function decoderTask(context: TaskContext): Promise<TrainingTask> {
         for (let i = 0; i < samples.length; i++) {
           const sample = alone.order.at(i).clip;
           const batch = makeBatch(await shown.load(i), i, shown.rules);
-          const [real, still] = [await clips.load(sample.video), await clips.load(sample.static)];
-          const asClip = (bytes: Uint8Array) => ({ ...size, data: bytes });
-          const region = changedRegion(asClip(real), asClip(still));
-          const truth = signedValues(real);
+          const [real, still] = [await clips.video(sample.video), await clips.video(sample.static)];
+          const region = changedRegion(real, still);
+          const truth = signedValues(real.data);
           for (const kind of kinds) {
             await program.run({ ...batch, generated: Float32Array.of(kind === 'truth' ? 0 : 1) });
             const { shown: made, values } = await reconstruct(now, program.outputs.latents);
-            const sharp = sharpness(made, asClip(real), region);
+            const sharp = sharpness(made, real, region);
             for (const [name, value] of Object.entries({
-              changed_psnr: regionPsnr(made, asClip(real), region, 1) ?? 0,
+              changed_psnr: regionPsnr(made, real, region, 1) ?? 0,
               gradient: sharp?.gradient ?? 1,
               energy: sharp?.energy ?? 1,
             })) {
@@ -265,7 +264,7 @@ export async function decoderTask(context: TaskContext): Promise<TrainingTask> {
             }
             const name = pictureName(sample, kind);
             const psnr = valuesPsnr(values, truth);
-            pictures.push({ name, truth: asClip(real), reconstruction: made, psnr });
+            pictures.push({ name, truth: real, reconstruction: made, psnr });
           }
         }
       } finally {
