@@ -59,7 +59,7 @@ import { readState } from '../../packages/dwm-model/src/node/training/checkpoint
 import { readDataset } from '../../packages/dwm-model/src/node/training/dataset.ts';
 import { t5Parameters } from '../../packages/dwm-model/src/text-encoder/network.ts';
 import { readCLIPConfig } from '../../packages/dwm-model/src/text-image/config.ts';
-import { readClipTokenizer } from '../../packages/dwm-model/src/text-image/tokenizer-files.ts';
+import { readCLIPTokenizer } from '../../packages/dwm-model/src/text-image/tokenizer-files.ts';
 import { parseWanVaeConfig, wanVaeConfigOf } from '../../packages/dwm-model/src/wan/vae/config.ts';
 import { wanVaeParameters } from '../../packages/dwm-model/src/wan/vae/parameters.ts';
 import { loraNames } from '../../packages/dwm-model/src/weights/lora-names.ts';
@@ -443,7 +443,7 @@ export const TARGETS: Readonly<Record<string, Target>> = {
   'clip-tokenizer': {
     samples: async () => [made.json(made.CLIP_TOKENIZER)],
     json: true,
-    read: async (bytes) => (await readClipTokenizer(folderOf(bytes))).encode('A hand opens.', 8),
+    read: async (bytes) => (await readCLIPTokenizer(folderOf(bytes))).encode('A hand opens.', 8),
   },
   torch: {
     samples: async () => [made.torchFile()],

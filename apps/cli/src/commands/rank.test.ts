@@ -4,7 +4,7 @@ import { readPng, writePng } from '@dwm/media/node';
 import { writeTransforms } from '@dwm/renderer';
 import { makeMotion, makeWorld } from '@dwm/synth';
 import { afterAll, expect, test } from 'vitest';
-import { madeUpClip } from '../../../../packages/dwm-model/src/text-image/testing.ts';
+import { madeUpCLIP } from '../../../../packages/dwm-model/src/text-image/testing.ts';
 import { boxGlb } from '../../../web/src/testing/box-glb.ts';
 import { dwm, ownLines, temporaryFolder } from '../testing.ts';
 
@@ -48,7 +48,7 @@ test('two candidates over two seeds: a ranking with its uncertainty, clips and a
 
 const clip = join(root, 'clip');
 const broken = join(root, 'broken');
-for (const [name, content] of Object.entries(madeUpClip())) {
+for (const [name, content] of Object.entries(madeUpCLIP())) {
   for (const dir of [clip, broken]) {
     mkdirSync(dir, { recursive: true });
     if (dir === clip || name !== 'merges.txt') writeFileSync(join(dir, name), content);

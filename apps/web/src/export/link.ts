@@ -152,7 +152,7 @@ async function piped(
   bytes: Uint8Array<ArrayBuffer>,
   through: CompressionStream | DecompressionStream,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const pieces: Uint8Array<ArrayBuffer>[] = [];
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
   let size = 0;
   const reader = new Blob([bytes]).stream().pipeThrough(through).getReader();
   for (;;) {
@@ -163,9 +163,9 @@ async function piped(
       await reader.cancel();
       throw new Error('too much');
     }
-    pieces.push(value);
+    chunks.push(value);
   }
-  return new Uint8Array(await new Blob(pieces).arrayBuffer());
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
 
 /** Differences between frames as bytes: zigzag, seven bits at a time. */

@@ -136,7 +136,7 @@ export class Room {
         : await simulated(ref, settings, signal);
     await messagesIn();
     signal.throwIfAborted();
-    const pieces = [
+    const scenes = [
       ...(parts.meshes ? [{ scene: parts.meshes, name: 'room' }] : []),
       ...SIDES.map((side) => ({ scene: handScene(side), name: `${side} hand` })),
     ];
@@ -146,7 +146,7 @@ export class Room {
       firstJoint[side] = next + 1;
       next += handScene(side).nodes.length + 1;
     }
-    const model = await SceneModel.load(device, combineScenes(parts.info.name, pieces), { decodeImage });
+    const model = await SceneModel.load(device, combineScenes(parts.info.name, scenes), { decodeImage });
     try {
       await messagesIn();
       signal.throwIfAborted();

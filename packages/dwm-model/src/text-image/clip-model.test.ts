@@ -12,7 +12,7 @@ import { quantizeInt8 } from '../weights/quantize.ts';
 import { CLIPModel } from './clip-model.ts';
 import { readCLIPConfig } from './config.ts';
 import { preprocess, readPreprocessing } from './preprocess.ts';
-import { madeUpClip, madeUpConfig, madeUpPreprocessing, madeUpWeights } from './testing.ts';
+import { madeUpCLIP, madeUpConfig, madeUpPreprocessing, madeUpWeights } from './testing.ts';
 import { endOfText } from './text.ts';
 
 const device = await openNodeDevice();
@@ -148,7 +148,7 @@ test.each([
       weights.set(name, { ...tensor, dtype, data: toFloat16(tensor.data as Float32Array) });
   }
   const want = reference(weights, activation);
-  const files = { ...madeUpClip(config), 'model.safetensors': writeSafetensors(weights) };
+  const files = { ...madeUpCLIP(config), 'model.safetensors': writeSafetensors(weights) };
   const model = await CLIPModel.load(device, folder(files));
 
   const text = await model.embedText('The  OPEN drawer');
@@ -178,7 +178,7 @@ test('layers in int8 count with their scales; tables cannot be', async () => {
     weights.set(name, { dtype: 'F32', shape, data: meant });
   };
   const load = () =>
-    CLIPModel.load(device, folder({ ...madeUpClip(), 'model.safetensors': writeSafetensors(stored) }));
+    CLIPModel.load(device, folder({ ...madeUpCLIP(), 'model.safetensors': writeSafetensors(stored) }));
   quantize('text_projection.weight');
   for (const layer of ['self_attn.q_proj', 'self_attn.out_proj', 'mlp.fc1'])
     quantize(`text_model.encoder.layers.1.${layer}.weight`);
@@ -193,7 +193,7 @@ test('layers in int8 count with their scales; tables cannot be', async () => {
 });
 
 test('a text that is too long is cut and ended, and the count is that of all of it', async () => {
-  const model = await CLIPModel.load(device, folder(madeUpClip()));
+  const model = await CLIPModel.load(device, folder(madeUpCLIP()));
   const want = reference(madeUpWeights(madeUpConfig()), 'quick_gelu');
   const ids = [194, ...new Array(11).fill(189), 195];
   expect(model.tokenCount('the '.repeat(30))).toBe(32);
@@ -206,7 +206,7 @@ test('the text ends at the first end token; where that is 2, at the first of the
   expect(endOfText(Uint32Array.of(9, 2, 4, 7, 7), 2)).toBe(0);
   const config = madeUpConfig();
   config.text_config.eos_token_id = 195;
-  const files = [madeUpClip(), madeUpClip(config)];
+  const files = [madeUpCLIP(), madeUpCLIP(config)];
   const [a, b] = await Promise.all(files.map((f) => CLIPModel.load(device, folder(f))));
   expect(await a.embedText('the drawer')).toEqual(await b.embedText('the drawer'));
   // What a text says after its own end is not read.
@@ -316,7 +316,7 @@ describe('a folder that will not do is one line', () => {
       /tensor lm_head is not part/,
     ],
   ] as const)('%s: %.40s', async (name, content, message) => {
-    const { [name]: _, ...others } = madeUpClip();
+    const { [name]: _, ...others } = madeUpCLIP();
     const files = content === undefined ? others : { ...others, [name]: content };
     const error = await CLIPModel.load(device, folder(files)).then(
       () => undefined,

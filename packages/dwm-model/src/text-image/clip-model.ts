@@ -16,12 +16,12 @@ import type { Video } from '../video/video.ts';
 import { readJson } from '../weights/config.ts';
 import { loadParameters, type Parameters } from '../weights/parameters.ts';
 import { type CLIPConfig, readCLIPConfig } from './config.ts';
-import { clipParameters, isUnusedByClip } from './parameters.ts';
-import { type ClipPreprocessing, preprocess, readPreprocessing } from './preprocess.ts';
-import { clipText, endOfText, LEGACY_END } from './text.ts';
+import { isUnusedByCLIP, towerParameters } from './parameters.ts';
+import { type CLIPPreprocessing, preprocess, readPreprocessing } from './preprocess.ts';
+import { endOfText, LEGACY_END, textTower } from './text.ts';
 import type { CLIPTokenizer } from './tokenizer.ts';
-import { readClipTokenizer } from './tokenizer-files.ts';
-import { clipVision } from './vision.ts';
+import { readCLIPTokenizer } from './tokenizer-files.ts';
+import { visionTower } from './vision.ts';
 
 /** Beside `config.json`; any of the alternatives will do. */
 const FILES = [
@@ -39,7 +39,7 @@ export class CLIPModel {
   readonly #device: Device;
   readonly #parameters: Parameters;
   readonly #tokenizer: CLIPTokenizer;
-  readonly #preprocessing: ClipPreprocessing;
+  readonly #preprocessing: CLIPPreprocessing;
   /** One for pictures, and one for every number of tokens. */
   readonly #programs = new Map<string, Compiled>();
 
@@ -48,7 +48,7 @@ export class CLIPModel {
     config: CLIPConfig,
     parameters: Parameters,
     tokenizer: CLIPTokenizer,
-    preprocessing: ClipPreprocessing,
+    preprocessing: CLIPPreprocessing,
   ) {
     this.config = config;
     this.#device = device;
@@ -69,12 +69,12 @@ export class CLIPModel {
     for (const alternatives of FILES) await checkFile(folder, alternatives);
     const processor = await readJson(folder, 'preprocessor_config.json');
     const preprocessing = readPreprocessing(processor.json, processor.file, config.vision.imageSize);
-    const tokenizer = await readClipTokenizer(folder);
+    const tokenizer = await readCLIPTokenizer(folder);
     checkTokens(config, tokenizer, file);
     const checkpoint = await openCheckpoint(folder, 'model');
     try {
-      const specs = clipParameters(config);
-      const parameters = await loadParameters(device, checkpoint, specs, { ignore: isUnusedByClip });
+      const specs = towerParameters(config);
+      const parameters = await loadParameters(device, checkpoint, specs, { ignore: isUnusedByCLIP });
       return new CLIPModel(device, config, parameters, tokenizer, preprocessing);
     } finally {
       await checkpoint.close();
@@ -92,7 +92,7 @@ export class CLIPModel {
     const { ids } = this.#tokenizer.encode(text, positions);
     const read = ids.subarray(0, endOfText(ids, endToken) + 1);
     const input = spec([1, read.length], 'u32');
-    return this.#run(`text ${read.length}`, input, read, (x) => clipText(this.config, this.#parameters, x));
+    return this.#run(`text ${read.length}`, input, read, (x) => textTower(this.config, this.#parameters, x));
   }
 
   /** @param frame one frame, of any size. @returns [projection], of length 1. */
@@ -100,7 +100,7 @@ export class CLIPModel {
     const { crop } = this.#preprocessing;
     const pixels = preprocess(frame, this.#preprocessing);
     const input = spec([3, crop, crop]);
-    return this.#run('picture', input, pixels, (x) => clipVision(this.config, this.#parameters, x));
+    return this.#run('picture', input, pixels, (x) => visionTower(this.config, this.#parameters, x));
   }
 
   destroy(): void {

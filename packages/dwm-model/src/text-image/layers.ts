@@ -6,7 +6,7 @@ import type { CLIPTower } from './config.ts';
 
 const quickGelu = (x: Tensor) => mul(x, sigmoid(mul(x, 1.702)));
 
-export const clipNorm = (weights: Parameters, { eps }: CLIPTower, x: Tensor, name: string): Tensor =>
+export const towerNorm = (weights: Parameters, { eps }: CLIPTower, x: Tensor, name: string): Tensor =>
   layerNorm(x, { eps, gamma: weights.get(`${name}.weight`), beta: weights.get(`${name}.bias`) });
 
 /**
@@ -14,7 +14,7 @@ export const clipNorm = (weights: Parameters, { eps }: CLIPTower, x: Tensor, nam
  * @param x [batch, tokens, width].
  * @param bias added to the scores of attention, [tokens, tokens].
  */
-export function clipLayers(
+export function towerLayers(
   weights: Parameters,
   tower: CLIPTower,
   prefix: string,
@@ -27,7 +27,7 @@ export function clipLayers(
   let stream = x;
   for (let i = 0; i < tower.blocks; i++) {
     const layer = `${prefix}.encoder.layers.${i}`;
-    const norm = (name: string) => clipNorm(weights, tower, stream, `${layer}.${name}`);
+    const norm = (name: string) => towerNorm(weights, tower, stream, `${layer}.${name}`);
     const dense = (input: Tensor, name: string) => denseLayer(weights, input, `${layer}.${name}`);
 
     const attended = norm('layer_norm1');

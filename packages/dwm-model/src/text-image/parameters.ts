@@ -27,7 +27,7 @@ function layers(prefix: string, { width, hiddenWidth, blocks }: CLIPTower): Shap
   return shapes;
 }
 
-export function clipParameters({ projection, text, vision }: CLIPConfig): ParameterSpecs {
+export function towerParameters({ projection, text, vision }: CLIPConfig): ParameterSpecs {
   const { imageSize, patchSize } = vision;
   const shapes: Shapes = {
     'text_model.embeddings.token_embedding.weight': [text.vocabulary, text.width],
@@ -47,5 +47,5 @@ export function clipParameters({ projection, text, vision }: CLIPConfig): Parame
 }
 
 /** The scale of training's logits, which no angle depends on, and the counting numbers of older files. */
-export const isUnusedByClip = (name: string): boolean =>
+export const isUnusedByCLIP = (name: string): boolean =>
   name === 'logit_scale' || name.endsWith('.embeddings.position_ids');

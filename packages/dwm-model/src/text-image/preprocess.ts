@@ -25,7 +25,7 @@ const schema = z.object({
   image_std: channels,
 });
 
-export interface ClipPreprocessing {
+export interface CLIPPreprocessing {
   /** Pixels of the shorter side after resizing. */
   readonly shortestEdge: number;
   /** Pixels of the square that is cut out of the middle. */
@@ -40,7 +40,7 @@ export interface ClipPreprocessing {
  * @param imageSize pixels each way that the network takes.
  * @throws InvalidFileError naming file and field, where something else than CLIP's steps is asked for.
  */
-export function readPreprocessing(json: unknown, file: string, imageSize: number): ClipPreprocessing {
+export function readPreprocessing(json: unknown, file: string, imageSize: number): CLIPPreprocessing {
   const config = readKnown(schema, json, file);
   const { crop_size: crop, size } = config;
   const [height, width] = typeof crop === 'number' ? [crop, crop] : [crop.height, crop.width];
@@ -70,7 +70,7 @@ export function readPreprocessing(json: unknown, file: string, imageSize: number
 /** @param frame one frame. @returns [3, crop, crop]. */
 export function preprocess(
   frame: Video,
-  { shortestEdge, crop, scale, mean, std }: ClipPreprocessing,
+  { shortestEdge, crop, scale, mean, std }: CLIPPreprocessing,
 ): Float32Array {
   const shorter = Math.min(frame.height, frame.width);
   const [rows, columns] = [frame.height, frame.width].map((side) =>

@@ -2,7 +2,7 @@
 import { type SafetensorsTensor, writeSafetensors } from '@dwm/core-tensor/files';
 import { seeded } from '@dwm/core-tensor/testing';
 import { readCLIPConfig } from './config.ts';
-import { clipParameters } from './parameters.ts';
+import { towerParameters } from './parameters.ts';
 
 const MERGES = ['t h', 'th e</w>', 'o p', 'e n</w>', 'op en</w>', 'd r'];
 
@@ -45,7 +45,7 @@ export const madeUpPreprocessing = () => ({
 export function madeUpWeights(config: object): Map<string, SafetensorsTensor> {
   const random = seeded(11);
   const tensors = new Map<string, SafetensorsTensor>();
-  for (const [name, { shape }] of Object.entries(clipParameters(readCLIPConfig(config, 'config.json')))) {
+  for (const [name, { shape }] of Object.entries(towerParameters(readCLIPConfig(config, 'config.json')))) {
     const count = shape.reduce((a, b) => a * b, 1);
     const centre = /norm\d?\.weight$/.test(name) ? 1 : 0;
     const spread = shape.length > 1 && !name.includes('embedding') ? 2 / Math.sqrt(count / shape[0]) : 0.5;
@@ -59,7 +59,7 @@ export function madeUpWeights(config: object): Map<string, SafetensorsTensor> {
 }
 
 /** The files of a folder by name. */
-export function madeUpClip(config: object = madeUpConfig()): Record<string, string | Uint8Array> {
+export function madeUpCLIP(config: object = madeUpConfig()): Record<string, string | Uint8Array> {
   const { ids, merges } = madeUpVocabulary();
   return {
     'config.json': JSON.stringify(config),

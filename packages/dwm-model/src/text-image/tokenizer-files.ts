@@ -21,7 +21,7 @@ const tokenizerJson = z.object({
 });
 
 /** @throws InvalidFileError naming file and field, for one that is damaged or of another kind of tokenizer. */
-export async function readClipTokenizer(folder: ModelFolder): Promise<CLIPTokenizer> {
+export async function readCLIPTokenizer(folder: ModelFolder): Promise<CLIPTokenizer> {
   if (await folder.exists('tokenizer.json')) {
     const { json, file } = await readJson(folder, 'tokenizer.json');
     const { added_tokens: added, model } = readKnown(tokenizerJson, json, file);

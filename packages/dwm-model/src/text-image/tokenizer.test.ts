@@ -2,7 +2,7 @@ import { filesFolder } from '@dwm/core-tensor/files';
 import { expect, test } from 'vitest';
 import { madeUpVocabulary } from './testing.ts';
 import { CLIPTokenizer } from './tokenizer.ts';
-import { readClipTokenizer } from './tokenizer-files.ts';
+import { readCLIPTokenizer } from './tokenizer-files.ts';
 
 const { ids: vocabulary, merges } = madeUpVocabulary();
 const tokenizer = new CLIPTokenizer({ file: 'vocab.json', ids: vocabulary, merges });
@@ -68,6 +68,6 @@ test('tokenizer.json says the same, its merges as text or as pairs', async () =>
       model: { type: 'BPE', end_of_word_suffix: '</w>', unk_token: '<|endoftext|>', vocab, merges: written },
     };
     const folder = filesFolder([new File([JSON.stringify(json)], 'tokenizer.json')]);
-    expect((await readClipTokenizer(folder)).encode(text, 77)).toEqual(tokenizer.encode(text, 77));
+    expect((await readCLIPTokenizer(folder)).encode(text, 77)).toEqual(tokenizer.encode(text, 77));
   }
 });

@@ -16,7 +16,7 @@ const BYTES: readonly string[] = (() => {
   return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(visible(byte) ? byte : next++));
 })();
 
-interface ClipVocabulary {
+interface CLIPVocabulary {
   /** Where it is from, for messages. */
   readonly file: string;
   readonly ids: Readonly<Record<string, number>>;
@@ -33,7 +33,7 @@ export class CLIPTokenizer {
   readonly #ranks: ReadonlyMap<string, number>;
 
   /** @throws InvalidFileError where the vocabulary lacks the tokens around a text. */
-  constructor({ file, ids, merges }: ClipVocabulary) {
+  constructor({ file, ids, merges }: CLIPVocabulary) {
     this.#ids = new Map(Object.entries(ids));
     this.#ranks = new Map(merges.map((pair, rank) => [pair, rank]));
     const idOf = (token: string) => {

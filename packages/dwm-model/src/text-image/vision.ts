@@ -3,13 +3,13 @@ import { add, cast, concat, linear, permute, reshape, slice, type Tensor } from 
 import type { Parameters } from '../weights/parameters.ts';
 import { project } from '../weights/quantized.ts';
 import type { CLIPConfig } from './config.ts';
-import { clipLayers, clipNorm } from './layers.ts';
+import { towerLayers, towerNorm } from './layers.ts';
 
 /**
  * @param pixels [3, imageSize, imageSize], normalized.
  * @returns [projection], of any length.
  */
-export function clipVision({ vision }: CLIPConfig, weights: Parameters, pixels: Tensor): Tensor {
+export function visionTower({ vision }: CLIPConfig, weights: Parameters, pixels: Tensor): Tensor {
   const { width, imageSize, patchSize } = vision;
   const side = imageSize / patchSize;
   const get = (name: string) => weights.get(`vision_model.embeddings.${name}`);
@@ -18,8 +18,8 @@ export function clipVision({ vision }: CLIPConfig, weights: Parameters, pixels: 
   const embedded = linear(patches, reshape(get('patch_embedding.weight'), [width, -1]));
   const first = reshape(cast(get('class_embedding'), 'f32'), [1, 1, width]);
   const tokens = add(concat([first, embedded], 1), get('position_embedding.weight'));
-  const normed = clipNorm(weights, vision, tokens, 'vision_model.pre_layrnorm');
-  const x = clipLayers(weights, vision, 'vision_model', normed);
-  const whole = clipNorm(weights, vision, slice(x, 1, 0, 1), 'vision_model.post_layernorm');
+  const normed = towerNorm(weights, vision, tokens, 'vision_model.pre_layrnorm');
+  const x = towerLayers(weights, vision, 'vision_model', normed);
+  const whole = towerNorm(weights, vision, slice(x, 1, 0, 1), 'vision_model.post_layernorm');
   return reshape(project(weights, whole, 'visual_projection.weight'), [-1]);
 }

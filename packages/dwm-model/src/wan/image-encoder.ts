@@ -41,7 +41,7 @@ interface WanCLIPConfig {
 }
 
 /** @param heads where they are not of 80 channels each. @throws InvalidFileError for weights of another network. */
-function wanClipConfigOf(
+function wanCLIPConfigOf(
   { name: file, tensors }: Pick<Checkpoint, 'name' | 'tensors'>,
   heads?: number,
 ): WanCLIPConfig {
@@ -67,7 +67,7 @@ function wanClipConfigOf(
   };
 }
 
-function wanClipParameters({
+function wanCLIPParameters({
   width,
   blocks,
   imageSize,
@@ -102,7 +102,7 @@ function wanClipParameters({
  * @param pixels [1, 3, imageSize, imageSize], normalised.
  * @returns [1, tokens, width].
  */
-function wanClipVision(config: WanCLIPConfig, weights: Parameters, pixels: Tensor): Tensor {
+function wanCLIPVision(config: WanCLIPConfig, weights: Parameters, pixels: Tensor): Tensor {
   const { width, heads, blocks, imageSize, patchSize: p } = config;
   const get = (name: string) => weights.get(`visual.${name}`);
   const norm = (x: Tensor, name: string) =>
@@ -150,7 +150,7 @@ function cubicTaps(from: number, to: number): { at: number[]; weights: number[] 
  * @param picture [height, width, 3] bytes.
  * @returns [3, size, size].
  */
-export function wanClipPixels(
+export function wanCLIPPixels(
   { data, height, width }: { data: Uint8Array; height: number; width: number },
   size: number,
 ): Float32Array {
@@ -187,20 +187,20 @@ export class WanCLIP {
 
   /** @throws InvalidFileError naming the tensor that is missing or of another shape. */
   static async load(device: Device, checkpoint: Checkpoint, heads?: number): Promise<WanCLIP> {
-    const config = wanClipConfigOf(checkpoint, heads);
-    const parameters = await loadParameters(device, checkpoint, wanClipParameters(config), {
+    const config = wanCLIPConfigOf(checkpoint, heads);
+    const parameters = await loadParameters(device, checkpoint, wanCLIPParameters(config), {
       ignore: () => true,
     });
     return new WanCLIP(device, config, parameters);
   }
 
-  /** @param pixels of `wanClipPixels`. @returns [tokens, width], for `network.image` of a pipeline. */
+  /** @param pixels of `wanCLIPPixels`. @returns [tokens, width], for `network.image` of a pipeline. */
   async features(pixels: Float32Array, precision: 'f32' | 'f16' = 'f32'): Promise<Float32Array> {
     const { imageSize } = this.config;
     const program = await compile(
       this.#device,
       { pixels: spec([1, 3, imageSize, imageSize]) },
-      (x) => ({ out: wanClipVision(this.config, this.#parameters, x.pixels) }),
+      (x) => ({ out: wanCLIPVision(this.config, this.#parameters, x.pixels) }),
       precision,
     );
     try {

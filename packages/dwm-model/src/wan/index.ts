@@ -1,4 +1,4 @@
-export { wanClipPixels } from './image-encoder.ts';
+export { wanCLIPPixels } from './image-encoder.ts';
 export { WAN_LORA } from './lora.ts';
 export * from './training/index.ts';
 export * from './transformer/index.ts';

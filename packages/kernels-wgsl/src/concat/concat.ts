@@ -77,12 +77,12 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
   const alignment = offsetAlignment(caps);
   const limit = caps.limits.maxStorageBufferBindingSize;
   const place = (i: number) => Math.floor(i / words) * rowWords + offset + (i % words);
-  const pieceWindow = (start: number, end: number) =>
+  const inputWindow = (start: number, end: number) =>
     windowOf(start, end - 1, rows * words, 'u32', alignment);
   const outWindow = (start: number, end: number) =>
     windowOf(place(start), place(end - 1), rows * rowWords, 'u32', alignment);
   const fits = (start: number, end: number) =>
-    (!copies || pieceWindow(start, end).byteLength <= limit) && outWindow(start, end).byteLength <= limit;
+    (!copies || inputWindow(start, end).byteLength <= limit) && outWindow(start, end).byteLength <= limit;
   const tooLarge = () => new TooLargeError(`concat: nothing fits in a binding of ${limit} bytes`);
   // Runs are whole rows, or lie in one: the other segments' words between two rows may be more than a binding.
   const wholeRows = rowWords * 4 + 2 * alignment <= limit;
@@ -96,7 +96,7 @@ fn main(${WORKGROUP_BUILTINS}, @builtin(local_invocation_index) lane: u32) {
         ),
       );
   return runs.map(([start, end]) => {
-    const from = pieceWindow(start, end);
+    const from = inputWindow(start, end);
     const out = outWindow(start, end);
     const operands = [write(0, { byteOffset: out.byteOffset, byteLength: out.byteLength })];
     if (copies) operands.unshift(read(input, { byteOffset: from.byteOffset, byteLength: from.byteLength }));

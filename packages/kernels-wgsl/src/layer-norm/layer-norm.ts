@@ -361,7 +361,7 @@ function runs(
     [firstRow(start) * channels, firstRow(end) * channels] as const;
   const window = ([first, end]: readonly [number, number], type: DType) =>
     windowOf(first, end - 1, rows * channels, type, offsetAlignment(caps));
-  const pieces = splitRange(
+  const windows = splitRange(
     units,
     1,
     (start, end) => {
@@ -377,7 +377,7 @@ function runs(
   const part = ({ byteOffset, byteLength }: Window) => ({ byteOffset, byteLength });
   const others = fusionBinding(spec) - 2;
   const tables = rotation ? rotaryTableBytes(rotation) : 0;
-  return pieces.map(([start, end]) => {
+  return windows.map(([start, end]) => {
     const range = elements(start, end);
     const [x, out] = [window(range, dtype), window(range, outDtype)];
     const { windows, uniforms } = fused.windows(...range);

@@ -5,16 +5,16 @@
  *     out[m, n] = epilogue( scaleA[m] · scaleB[n] · sum over k of halfA[m, k] · halfB[n, k] )
  *
  * A kernel supplies `fn main` for a tile of staged rows (`a`) and columns (`b`), in a grid (columns, rows, parts of K),
- * which may be folded. Its indices count from the piece's first row and column. It calls
+ * which may be folded. Its indices count from the window's first row and column. It calls
  *
  *     shareOf(index, tiles) -> Share     the tile of `tiles`, and its steps [k, kEnd), multiples of 32
  *     finish(row, column, sum)           epilogue and store; ignores what lies outside
  *
  * Rows are whole in 16-byte words up to `params.pitch`. With parts of K, their sums are scratch, and a second pass
- * adds them up in order. Results may be scaled halves themselves (`half-rows.ts`), where all is in one piece.
+ * adds them up in order. Results may be scaled halves themselves (`half-rows.ts`), where all is in one window.
  *
  * `half` is the kernel without matrix units: 4 x 4 outputs an invocation, 8 x 8 invocations.
- * Host: staged rows are cut so that each piece fits in a binding; the scratch holds one batch at a time.
+ * Host: staged rows are cut so that each window fits in a binding; the scratch holds one batch at a time.
  */
 import { wgsl } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 import type { DeviceCaps } from '../caps.ts';
@@ -118,7 +118,7 @@ const boundOf = ({ m, n, k }: MatmulSpec, bound: FusedBound, top: number): Bound
 
 const pitchOf = (k: number) => Math.ceil(k / STEP) * STEP;
 
-/** Whether the parts of K can be scratch: everything, staged rows too, in one piece. */
+/** Whether the parts of K can be scratch: everything, staged rows too, in one window. */
 const maySplitHalf = (spec: MatmulSpec, splits: number, caps: DeviceCaps): boolean =>
   maySplit(spec, splits, caps) &&
   byteLength(Math.max(spec.m, spec.n) * pitchOf(spec.k), 'f16') <= caps.limits.maxStorageBufferBindingSize;
@@ -226,7 +226,7 @@ ${kernel.code}`;
   const sourceB = (b: number, start: number, end: number) =>
     source(1, dtypeB, (sharedB ? 1 : batch) * n * k, b * n * k, n, transposeB, start, end);
 
-  const rowPieces = splitRange(
+  const rowWindows = splitRange(
     m,
     QUANTUM,
     (start, end) =>
@@ -236,7 +236,7 @@ ${kernel.code}`;
       largestWindow(fused, (batch - 1) * m * n + start * n, (batch - 1) * m * n + end * n) <= limit,
     tooLarge,
   );
-  const columnPieces = splitRange(
+  const columnWindows = splitRange(
     n,
     QUANTUM,
     (start, end) =>
@@ -245,15 +245,15 @@ ${kernel.code}`;
     tooLarge,
   );
 
-  if (halved && rowPieces.length + columnPieces.length > 2)
+  if (halved && rowWindows.length + columnWindows.length > 2)
     return lowerHalf({ ...spec, halfRows: undefined }, caps, kernel, splits);
 
   const dispatches: Dispatch[] = [];
   for (let b = 0; b < batch; b++) {
-    for (const [columnStart, columnEnd] of columnPieces) {
+    for (const [columnStart, columnEnd] of columnWindows) {
       const batchB = sharedB ? 0 : b;
       const fromB = sourceB(batchB, columnStart, columnEnd);
-      const stagedOnce = sharedB && b > 0 && columnPieces.length === 1;
+      const stagedOnce = sharedB && b > 0 && columnWindows.length === 1;
       // Staged after A, which is then no longer needed as it was: B may take its place.
       let stageB = stagedOnce
         ? []
@@ -277,7 +277,7 @@ ${kernel.code}`;
               caps,
             ),
           ];
-      for (const [rowStart, rowEnd] of rowPieces) {
+      for (const [rowStart, rowEnd] of rowWindows) {
         const fromA = sourceA(b, rowStart, rowEnd);
         const out = outWindow(b, rowStart, rowEnd);
         const outStart = b * m * n + rowStart * n;
@@ -335,8 +335,8 @@ ${kernel.code}`;
       }
     }
   }
-  const longest = (pieces: [number, number][]) => Math.max(...pieces.map(([start, end]) => end - start));
-  const [mostRows, mostColumns] = [longest(rowPieces), longest(columnPieces)];
+  const longest = (windows: [number, number][]) => Math.max(...windows.map(([start, end]) => end - start));
+  const [mostRows, mostColumns] = [longest(rowWindows), longest(columnWindows)];
   if (inParts) dispatches.push(addParts(spec, parts, PARTS, caps));
   return {
     dispatches,

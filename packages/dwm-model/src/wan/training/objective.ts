@@ -46,7 +46,7 @@ export interface WanObjectiveInputs {
 }
 
 /** What an image-to-video network gets where a picture's features belong. */
-export type WanClipFeatures = 'none' | 'zeros';
+export type WanCLIPFeatures = 'none' | 'zeros';
 
 /** How Wan's training loss is computed. */
 interface WanObjectiveOptions {
@@ -56,7 +56,7 @@ interface WanObjectiveOptions {
    * `none`, as the original trains: the first 257 rows of the text take the picture's place. `zeros`, as the original
    * generates: the features of no picture do.
    */
-  readonly clipFeatures?: WanClipFeatures;
+  readonly clipFeatures?: WanCLIPFeatures;
   readonly tap?: Tap;
 }
 
@@ -108,7 +108,7 @@ export function wanObjective(
 function imageOf(
   { imageBranch, imageDim = 0 }: WanConfig,
   batch: number,
-  clipFeatures: WanClipFeatures,
+  clipFeatures: WanCLIPFeatures,
 ): { image?: Tensor } {
   if (!imageBranch || clipFeatures === 'none') return {};
   const shape = [batch, IMAGE_TOKENS, imageDim];

@@ -5,7 +5,7 @@
 import { InvalidArgumentError } from '@dwm/core-tensor';
 import { lowRankTrainable, type Trainable } from '../../training/trainable.ts';
 import type { Parameters } from '../../weights/parameters.ts';
-import type { WanClipFeatures } from './objective.ts';
+import type { WanCLIPFeatures } from './objective.ts';
 
 /** What a LoRA of Wan trains. */
 interface WanLoraOptions {
@@ -13,13 +13,13 @@ interface WanLoraOptions {
   readonly alpha: number;
   /** Tensors are trained whole where one of these is found anywhere in their names, e.g. `patch_embedding`. */
   readonly trainablePatterns: readonly string[];
-  readonly clipFeatures: WanClipFeatures;
+  readonly clipFeatures: WanCLIPFeatures;
   readonly seed: number;
 }
 
 /** Whether the objective reaches a tensor, or a layer: without a picture's features, not what only they go through. */
 export const isReached =
-  (clipFeatures: WanClipFeatures) =>
+  (clipFeatures: WanCLIPFeatures) =>
   (name: string): boolean =>
     clipFeatures !== 'none' || !name.startsWith('img_emb.');
 

@@ -8,7 +8,7 @@ import { IMAGE_TOKENS, readWanConfig, wanParameters } from '../transformer/index
 import {
   makeWanBatch,
   paddedText,
-  type WanClipFeatures,
+  type WanCLIPFeatures,
   type WanObjectiveInputs,
   wanBatchSpecs,
   wanLevels,
@@ -132,7 +132,7 @@ test('a batch follows from the seed and the place in the run; dropped hands are 
   expect(indices.size).toBe(3);
 });
 
-async function objective(clipFeatures: WanClipFeatures, far: boolean, dropped: boolean) {
+async function objective(clipFeatures: WanCLIPFeatures, far: boolean, dropped: boolean) {
   const base = weights();
   const { video, static: still, hand, text } = example(1, 5);
   const program = await compile(device, wanBatchSpecs(1, { config, size }), (x) => ({
