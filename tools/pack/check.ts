@@ -1,6 +1,7 @@
 /**
  * Proof that the tarballs are of use to others: they are installed into an empty folder outside the repository, where
- * the examples are checked by a strict compiler, run in plain Node, and built as a page by Vite.
+ * the examples are checked by a strict compiler, run in plain Node, and built as a page by Vite. The programs in the
+ * packages' READMEs are checked by the compiler, too.
  */
 import { spawnSync } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -15,6 +16,9 @@ const STRICT = {
   ...{ strict: true, module: 'nodenext', target: 'esnext', types: ['node'], outDir: 'out' },
   lib: ['esnext', 'dom', 'dom.iterable', 'dom.asynciterable'],
 };
+
+/** What a README leaves to its reader: names that begin small. */
+const LEFT_TO_READER = /error TS(2304|2552): .* name '[a-z]|error TS(18004|7006): /;
 
 const folder = await mkdtemp(join(tmpdir(), 'dwm-consumer-'));
 try {
@@ -46,6 +50,16 @@ async function install(tarballs: readonly string[]): Promise<void> {
   for (const name of examples) await cp(join(ROOT, 'examples', name), join(folder, name));
   await mkdir(join(folder, 'page'));
   await cp(join(ROOT, 'examples/page'), join(folder, 'page'), { recursive: true });
+  await writeReadmes();
+}
+
+/** The TypeScript of the packages' READMEs, a file for each block. */
+async function writeReadmes(): Promise<void> {
+  for (const name of await readdir(join(ROOT, 'packages'))) {
+    const text = await readFile(join(ROOT, 'packages', name, 'README.md'), 'utf8');
+    for (const [i, [, block]] of [...text.matchAll(/^```ts\n(.*?)^```/gms)].entries())
+      await writeFile(join(folder, `readme-${name}-${i}.ts`), `${block}\nexport {};\n`);
+  }
 }
 
 /** Compiles the examples to out/. Faults between other people's declarations, such as WebCodecs' twice, are not ours. */
@@ -54,7 +68,8 @@ function typeCheck(): void {
   const ours = stdout
     .split('\n')
     .filter((line) => /error TS/.test(line))
-    .filter((line) => !line.startsWith('node_modules/') || line.startsWith('node_modules/@dwm/'));
+    .filter((line) => !line.startsWith('node_modules/') || line.startsWith('node_modules/@dwm/'))
+    .filter((line) => !(line.startsWith('readme-') && LEFT_TO_READER.test(line)));
   if (ours.length > 0) throw new Error(`the declarations of the tarballs: ${ours.join('\n')}`);
 }
 

@@ -1,6 +1,6 @@
 /** The sources of all published packages as JavaScript, declarations and source maps. */
 import { spawnSync } from 'node:child_process';
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /**
@@ -9,17 +9,19 @@ import { join } from 'node:path';
  */
 export async function compile(root: string, packages: readonly string[], outDir: string): Promise<void> {
   await rm(outDir, { recursive: true, force: true });
-  const config = join(root, 'tsconfig.pack.json');
+  // Where git does not look: a run that is killed leaves it.
+  const config = join(root, 'out/tsconfig.json');
   const options = {
-    extends: './tsconfig.json',
+    extends: '../tsconfig.json',
     compilerOptions: {
       ...{ noEmit: false, incremental: false, allowImportingTsExtensions: false },
       ...{ rewriteRelativeImportExtensions: true, declaration: true, sourceMap: true, inlineSources: true },
-      ...{ rootDir: '.', outDir },
+      ...{ rootDir: '..', outDir },
     },
-    include: packages.map((folder) => `${folder}/src`),
-    exclude: ['**/*.test.ts', '**/testing', '**/src/**/testing.ts'],
+    include: packages.map((folder) => `../${folder}/src`),
+    exclude: ['*.test.ts', 'testing', 'src/**/testing.ts'].map((path) => `../**/${path}`),
   };
+  await mkdir(join(root, 'out'), { recursive: true });
   await writeFile(config, JSON.stringify(options));
   try {
     const { status, stdout, stderr } = spawnSync(join(root, 'node_modules/.bin/tsc'), ['-p', config], {
