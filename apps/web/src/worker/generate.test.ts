@@ -60,4 +60,4 @@ test('the page makes the bytes that the command makes of one seed', async () => 
   expect(page.video).toEqual({ data, ...size, fps: 8 });
   pipeline.destroy();
   device.destroy();
-});
+}, 300_000);

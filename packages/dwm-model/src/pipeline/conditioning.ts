@@ -25,7 +25,7 @@ import { Scratch } from './scratch.ts';
 
 /** On the device, the caller's. */
 export interface Conditioning {
-  /** [1, F', 1 + 2 C, h, w]: mask, static, hand. */
+  /** Mask, static and hand, [1, F', 1 + 2 C, h, w]. */
   readonly condition: DeviceTensor;
   /** Sample of the static posterior, where a start from the static video needs it. */
   readonly start?: Latents;

@@ -12,11 +12,10 @@ import {
   parseConfig,
   shift,
 } from './config.ts';
-import { FLOW_VELOCITY, flowMix, flowSigmaOfTimestep, shiftSigma } from './flow.ts';
+import { FlowScheduler, flowMix, shiftSigma } from './flow.ts';
 import {
   combine,
   type LinearCombination,
-  type NoiseMix,
   type Schedule,
   type ScheduleOptions,
   type Scheduler,
@@ -44,22 +43,11 @@ type Config = z.infer<typeof schema>;
 const SHORT_RUN = 15;
 const PREVIOUS = ['x0Prev1', 'x0Prev2'] as const;
 
-export class FlowDPMSolverMultistepScheduler implements Scheduler {
+export class FlowDPMSolverMultistepScheduler extends FlowScheduler<Config> implements Scheduler {
   readonly className = 'FlowDPMSolverMultistepScheduler';
-  readonly numTrainTimesteps: number;
-  private readonly config: Config;
 
   constructor(json: unknown, file: string) {
-    this.config = parseConfig(schema, json, file);
-    this.numTrainTimesteps = this.config.num_train_timesteps;
-  }
-
-  addNoise(timestep: number): NoiseMix {
-    return flowMix(flowSigmaOfTimestep(timestep, this.numTrainTimesteps));
-  }
-
-  velocity(): NoiseMix {
-    return FLOW_VELOCITY;
+    super(parseConfig(schema, json, file));
   }
 
   schedule(numInferenceSteps: number, options: ScheduleOptions = {}): Schedule {

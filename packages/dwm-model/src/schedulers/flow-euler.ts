@@ -12,8 +12,8 @@ import {
   shift,
   shiftTerminal,
 } from './config.ts';
-import { FLOW_VELOCITY, flowMix, flowSigmaOfTimestep, shiftSigma, stretchToTerminal } from './flow.ts';
-import { combine, type NoiseMix, type Schedule, type ScheduleOptions, type Scheduler } from './recipe.ts';
+import { FlowScheduler, flowMix, shiftSigma, stretchToTerminal } from './flow.ts';
+import { combine, type Schedule, type ScheduleOptions, type Scheduler } from './recipe.ts';
 import { checkStepCount, firstStepForStrength, linspace } from './timesteps.ts';
 
 const schema = z.object({
@@ -27,31 +27,23 @@ const schema = z.object({
 });
 
 /** diffusers' scheduler of this name. */
-export class FlowMatchEulerDiscreteScheduler implements Scheduler {
+export class FlowMatchEulerDiscreteScheduler
+  extends FlowScheduler<z.infer<typeof schema>>
+  implements Scheduler
+{
   readonly className = 'FlowMatchEulerDiscreteScheduler';
-  readonly numTrainTimesteps: number;
   readonly trainSigmas: Float32Array;
   readonly trainTimesteps: Float32Array;
-  private readonly config: z.infer<typeof schema>;
 
   constructor(json: unknown, file: string) {
-    this.config = parseConfig(schema, json, file);
-    const n = this.config.num_train_timesteps;
-    this.numTrainTimesteps = n;
+    super(parseConfig(schema, json, file));
+    const n = this.numTrainTimesteps;
     const round = Math.fround;
     this.trainSigmas = Float32Array.from({ length: n }, (_, i) => {
       const sigma = round((n - i) / n);
       return round(this.config.shift * sigma) / round(1 + round((this.config.shift - 1) * sigma));
     });
     this.trainTimesteps = this.trainSigmas.map((sigma) => sigma * n);
-  }
-
-  addNoise(timestep: number): NoiseMix {
-    return flowMix(flowSigmaOfTimestep(timestep, this.numTrainTimesteps));
-  }
-
-  velocity(): NoiseMix {
-    return FLOW_VELOCITY;
   }
 
   schedule(numInferenceSteps: number, options: ScheduleOptions = {}): Schedule {

@@ -4,8 +4,8 @@
  */
 import * as z from 'zod';
 import { parseConfig, shift, uniPcFields } from './config.ts';
-import { FLOW_VELOCITY, flowMix, flowSigmaOfTimestep, shiftSigma } from './flow.ts';
-import type { NoiseMix, Schedule, ScheduleOptions, Scheduler } from './recipe.ts';
+import { FlowScheduler, flowMix, shiftSigma } from './flow.ts';
+import type { Schedule, ScheduleOptions, Scheduler } from './recipe.ts';
 import { checkStepCount, firstStepForStrength, linspace } from './timesteps.ts';
 import { checkFinalOrder, uniPcSteps } from './unipc-solver.ts';
 
@@ -18,23 +18,12 @@ const schema = z.object({
 });
 
 /** UniPC on flow matching, as Wan's own sampler: `sigma`s shifted, steps up to order 2. */
-export class FlowUniPCMultistepScheduler implements Scheduler {
+export class FlowUniPCMultistepScheduler extends FlowScheduler<z.infer<typeof schema>> implements Scheduler {
   readonly className = 'FlowUniPCMultistepScheduler';
-  readonly numTrainTimesteps: number;
-  private readonly config: z.infer<typeof schema>;
 
   constructor(json: unknown, file: string) {
-    this.config = parseConfig(schema, json, file);
+    super(parseConfig(schema, json, file));
     checkFinalOrder(this.config, false, file);
-    this.numTrainTimesteps = this.config.num_train_timesteps;
-  }
-
-  addNoise(timestep: number): NoiseMix {
-    return flowMix(flowSigmaOfTimestep(timestep, this.numTrainTimesteps));
-  }
-
-  velocity(): NoiseMix {
-    return FLOW_VELOCITY;
   }
 
   schedule(numInferenceSteps: number, options: ScheduleOptions = {}): Schedule {

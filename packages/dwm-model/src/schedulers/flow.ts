@@ -25,3 +25,22 @@ export function flowSigmaOfTimestep(timestep: number, numTrainTimesteps: number)
   }
   return timestep / numTrainTimesteps;
 }
+
+/** What all schedulers of flow matching share. */
+export abstract class FlowScheduler<Config extends { readonly num_train_timesteps: number }> {
+  readonly numTrainTimesteps: number;
+  protected readonly config: Config;
+
+  constructor(config: Config) {
+    this.config = config;
+    this.numTrainTimesteps = config.num_train_timesteps;
+  }
+
+  addNoise(timestep: number): NoiseMix {
+    return flowMix(flowSigmaOfTimestep(timestep, this.numTrainTimesteps));
+  }
+
+  velocity(): NoiseMix {
+    return FLOW_VELOCITY;
+  }
+}
