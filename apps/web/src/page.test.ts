@@ -20,7 +20,7 @@ import { handBefore } from './scene-editor/hand-rig.ts';
 import { presetTrajectory } from './scene-editor/presets.ts';
 import { boxGlb } from './testing/box-glb.ts';
 import { fakeCamera } from './testing/fake-camera.ts';
-import { act } from './testing/monkey.ts';
+import { act, drop } from './testing/monkey.ts';
 import { BUILT, type OpenPage, PageServer, servePage, type TraceEvent } from './testing/open-page.ts';
 import { noFirefox, noWebKit, startFirefox, startWebKit } from './testing/other-browsers.ts';
 import { generate } from './worker/generate.ts';
@@ -136,19 +136,6 @@ function longestTask(events: readonly TraceEvent[]): number {
   const main = new Set(named.map(key));
   const tasks = events.filter((event) => /RunTask$/.test(event.name) && main.has(key(event)));
   return tasks.reduce((most, { tdur = 0 }) => Math.max(most, tdur / 1000), 0);
-}
-
-/** Drops files on the page together. */
-async function drop(page: Page, ...files: (readonly [name: string, content: Uint8Array])[]): Promise<void> {
-  await page.evaluate(
-    (all) => {
-      const data = new DataTransfer();
-      for (const [name, bytes] of all) data.items.add(new File([Uint8Array.from(bytes)], name));
-      const event = new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true });
-      document.querySelector('.page')!.dispatchEvent(event);
-    },
-    files.map(([name, content]) => [name, [...content]] as const),
-  );
 }
 
 /** The same run by the same engine in Node, on SwiftShader there too. */
@@ -794,10 +781,17 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       const random = new Random(VISITOR);
       /** Lets everything end, and goes to the same room at the same size. */
       const settle = async (): Promise<number> => {
+        await page.locator('main[aria-busy=false]').waitFor({ timeout: PATIENCE });
+        const stopped = page.getByRole('alert').getByRole('button', { name: 'Start again' });
+        if ((await stopped.count()) > 0) await stopped.click();
         await ready(page);
         await page.evaluate(() => {
           for (const panel of document.querySelectorAll('details')) panel.open = true;
         });
+        if ((await page.locator('footer', { hasText: 'dwm-tiny-live' }).count()) > 0) {
+          await page.getByRole('button', { name: /^The one that makes whole clips/ }).click();
+          await ready(page);
+        }
         for (const [label, value] of [
           ['Frames', SMALL.frames],
           ['Width, pixels', SMALL.width],

@@ -1,6 +1,7 @@
 /** A visitor who does anything at all: the same for the same seed, as far as the page is as fast. */
 import type { Random } from '@dwm/synth';
 import type { Page } from 'playwright-core';
+import { boxGlb } from './box-glb.ts';
 
 const KEYS =
   'ArrowLeft ArrowRight ArrowUp ArrowDown PageUp PageDown KeyZ KeyX KeyG KeyW KeyS KeyA KeyD KeyH KeyT Tab Enter Space Escape';
@@ -50,10 +51,42 @@ async function fill(page: Page, random: Random): Promise<void> {
   await field.blur({ timeout: 500 }).catch(() => {});
 }
 
+/** Files that the page takes, and that it refuses. */
+const FILES: readonly (readonly [name: string, content: Uint8Array])[] = [
+  ['box.glb', boxGlb()],
+  ['broken.glb', boxGlb().subarray(0, 300)],
+  ['motion.json', new TextEncoder().encode('{"frames": 3}')],
+];
+
+/** Drops files on the page together. */
+export async function drop(
+  page: Page,
+  ...files: (readonly [name: string, content: Uint8Array])[]
+): Promise<void> {
+  await page.evaluate(
+    (all) => {
+      const data = new DataTransfer();
+      for (const [name, bytes] of all) data.items.add(new File([Uint8Array.from(bytes)], name));
+      const event = new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true });
+      document.querySelector('.page')!.dispatchEvent(event);
+    },
+    files.map(([name, content]) => [name, [...content]] as const),
+  );
+}
+
+/** A screen, a tablet, a phone. */
+const SIZES = [
+  { width: 1440, height: 900 },
+  { width: 1024, height: 768 },
+  { width: 380, height: 800 },
+];
+
 /** Does one thing. */
 export async function act(page: Page, random: Random): Promise<void> {
   const kind = random.next();
-  if (kind < 0.3) await drag(page, random);
+  if (kind < 0.03) await drop(page, some(random, FILES));
+  else if (kind < 0.05) await page.setViewportSize(some(random, SIZES));
+  else if (kind < 0.3) await drag(page, random);
   else if (kind < 0.5) await page.keyboard.press(some(random, KEYS.split(' ')));
   else if (kind < 0.85) await press(page, random);
   else await fill(page, random);
