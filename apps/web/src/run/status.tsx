@@ -28,7 +28,7 @@ export function Status(props: { session: Session }) {
                 </button>
               }
             >
-              <button type="button" onClick={() => props.session.restart()}>
+              <button type="button" class="main" onClick={() => props.session.restart()}>
                 Start again
               </button>
             </Show>

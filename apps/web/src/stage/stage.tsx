@@ -239,7 +239,9 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
               <span>The model begins to draw …</span>
             </Match>
             <Match when={hand.held()}>
-              <span>{holds() ? 'It has hold: let go' : 'Let go'}, and the model draws what happens</span>
+              <span>
+                {holds() ? 'The hand has hold: let go' : 'Let go'}, and the model draws what happens
+              </span>
             </Match>
             <Match when={waits() && run.state.plan?.fits}>
               <StageButton class="main" onClick={() => session.generate()}>
