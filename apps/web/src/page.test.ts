@@ -358,7 +358,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
   );
 
   test(
-    'a link brings everything back; a run that is cancelled ends within a step',
+    'a link brings everything back; a run that is cancelled makes nothing',
     async () => {
       const link = await smallLink(500);
       open = await server.open(link);
