@@ -89,7 +89,7 @@ export function sizeOf(seen: SeenHand, rest: ArrayLike<number>): number {
   return sum((k) => length(seen.world, 0, 3 * k)) / sum((k) => length(rest, 0, 7 * LANDMARK_JOINTS[k]));
 }
 
-function firstGuess(seen: SeenHand, camera: Intrinsics, rest: ArrayLike<number>) {
+export function firstGuess(seen: SeenHand, camera: Intrinsics, rest: ArrayLike<number>) {
   const metric = seen.points.map((_, i) => vec3At(seen.world, 3 * i));
   const offset = placeLandmarks(metric, seen.points, camera);
   if (!offset || !(offset[2] > 0.05)) return undefined;
@@ -114,7 +114,12 @@ function projected(points: Float64Array, i: number, { fx, fy, cx, cy }: Intrinsi
   return [cx + (fx * points[3 * i]) / depth, cy - (fy * points[3 * i + 1]) / depth];
 }
 
-function reprojectionError(seen: SeenHand, camera: Intrinsics, hand: Articulation, posture: Posture): number {
+export function reprojectionError(
+  seen: SeenHand,
+  camera: Intrinsics,
+  hand: Articulation,
+  posture: Posture,
+): number {
   const points = landmarksOf(hand, posture);
   const squares = seen.points.map(([u, v], i) => {
     const [x, y] = projected(points, i, camera);
@@ -124,7 +129,7 @@ function reprojectionError(seen: SeenHand, camera: Intrinsics, hand: Articulatio
 }
 
 /** The larger side of the points' box, pixels. */
-function extentOf({ points }: SeenHand): number {
+export function extentOf({ points }: SeenHand): number {
   const along = (axis: 0 | 1) => {
     const values = points.map((point) => point[axis]);
     return Math.max(...values) - Math.min(...values);

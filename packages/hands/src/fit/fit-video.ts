@@ -2,8 +2,9 @@
 import { type HandSide, type Hands, type Intrinsics, SIDES } from '@dwm/renderer';
 import type { SeenHand } from '../tracker/types.ts';
 import { Articulation, mixPostures, type Posture } from './articulation.ts';
-import { type FittedHand, fitHand, sizeOf } from './fit-hand.ts';
-import { handTracks, LONGEST_GAP, type Track } from './tracks.ts';
+import { type FittedHand, sizeOf } from './fit-hand.ts';
+import { fitOwnHand, METRES_DEVIATION } from './fit-own-hand.ts';
+import { handTracks, LONGEST_GAP, type Opinion, type Track } from './tracks.ts';
 
 /** What is known of one hand in one picture. */
 export interface HandRecord {
@@ -35,8 +36,8 @@ export function fitVideo(
   camera: Intrinsics,
   rest: Readonly<Record<HandSide, ArrayLike<number>>>,
 ): VideoHands {
-  const tracks = handTracks(pictures);
-  const [left, right] = SIDES.map((side) => fitTrack(tracks[side], camera, rest[side]));
+  const tracks = handTracks(pictures, sideByFit(camera, rest));
+  const [left, right] = SIDES.map((side) => fitTrack(tracks[side], side, camera, rest[side]));
   return {
     hands: pictures.map((_, i) => ({ left: pose(left.joints[i]), right: pose(right.joints[i]) })),
     records: pictures.map((_, i) => ({ left: left.records[i], right: right.records[i] })),
@@ -46,7 +47,22 @@ export function fitVideo(
 
 const pose = (joints: Float64Array | undefined) => (joints ? { joints } : null);
 
-function fitTrack(track: Track, camera: Intrinsics, rest: ArrayLike<number>) {
+/** How much better it fits as one side's hand where that is certain, and what it then says. */
+const CERTAIN = { better: 20, vote: 2 };
+
+/** A hand is the one that it fits better as; that is right more often than the network. */
+const sideByFit =
+  (camera: Intrinsics, rest: Readonly<Record<HandSide, ArrayLike<number>>>): Opinion =>
+  (seen) => {
+    const [left, right] = SIDES.map((side) =>
+      fitOwnHand(seen, side, camera, new Articulation(rest[side], 1), rest[side], METRES_DEVIATION.doubted),
+    );
+    if (!left || !right) return 0;
+    const better = (left.cost - right.cost) / CERTAIN.better;
+    return CERTAIN.vote * Math.max(-1, Math.min(1, better));
+  };
+
+function fitTrack(track: Track, side: HandSide, camera: Intrinsics, rest: ArrayLike<number>) {
   const sizes = track.flatMap((seen) => (seen ? [sizeOf(seen, rest)] : [])).sort((a, b) => a - b);
   // One picture says little of a hand's size, a network's metres not much more: half of what they say is taken.
   const said = Math.sqrt(sizes[sizes.length >> 1] ?? 1);
@@ -54,7 +70,9 @@ function fitTrack(track: Track, camera: Intrinsics, rest: ArrayLike<number>) {
   const hand = new Articulation(rest, size);
   const fitted: (FittedHand | undefined)[] = [];
   track.forEach((seen, i) => {
-    fitted.push(seen && fitHand(seen, camera, hand, rest, fitted[i - 1]?.posture));
+    fitted.push(
+      seen && fitOwnHand(seen, side, camera, hand, rest, METRES_DEVIATION.known, fitted[i - 1]?.posture),
+    );
   });
   const postures = smoothed(bridged(fitted.map((one) => one?.posture)));
   return {

@@ -25,11 +25,17 @@ interface Chain {
   region: Region;
 }
 
+/** What else says which hand it is: above zero for a right one; a network that is certain says 0.5. */
+export type Opinion = (seen: SeenHand) => number;
+
 /** @param pictures the hands in each picture of a video, in order. */
-export function handTracks(pictures: readonly (readonly SeenHand[])[]): Record<HandSide, Track> {
+export function handTracks(
+  pictures: readonly (readonly SeenHand[])[],
+  opinion: Opinion = () => 0,
+): Record<HandSide, Track> {
   const chains = chained(pictures).filter((chain) => isHand(chain, pictures.length));
   // The surest choose first; what is left of a picture is for the other side.
-  const votes = new Map(chains.map((chain) => [chain, vote(chain)]));
+  const votes = new Map(chains.map((chain) => [chain, vote(chain, opinion)]));
   chains.sort((a, b) => Math.abs(votes.get(b)!) - Math.abs(votes.get(a)!));
   const tracks = { left: new Map<number, SeenHand>(), right: new Map<number, SeenHand>() };
   for (const chain of chains) {
@@ -87,12 +93,24 @@ const ARM = 0.2;
  * Above zero for a right hand. One's own right arm comes from the right, which decides where the network is unsure: the
  * model's pictures are seen from the head whose hands these are.
  */
-const vote = ({ seen }: Chain): number =>
-  [...seen.values()].reduce(
-    (sum, { side, sideCertainty, presence, points }) =>
-      sum + presence * ((side === 'right' ? 1 : -1) * (sideCertainty - 0.5) + ARM * fromRight(points)),
-    0,
+function vote({ seen }: Chain, opinion: Opinion): number {
+  const hands = [...seen.values()];
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+  const asked = evenly(hands, ASKED).map(opinion);
+  const own = hands.map(
+    ({ side, sideCertainty, presence, points }) =>
+      presence * ((side === 'right' ? 1 : -1) * (sideCertainty - 0.5) + ARM * fromRight(points)),
   );
+  return sum(own) + (sum(asked) * hands.length) / asked.length;
+}
+
+/** Pictures of a hand that an opinion is asked of. */
+const ASKED = 12;
+
+function evenly<T>(values: readonly T[], most: number): readonly T[] {
+  const count = Math.min(most, values.length);
+  return Array.from({ length: count }, (_, i) => values[Math.floor(((i + 0.5) * values.length) / count)]);
+}
 
 /** -1 to 1: which way the wrist lies from the middle knuckle. */
 function fromRight(points: SeenHand['points']): number {
