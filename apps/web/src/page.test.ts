@@ -344,6 +344,7 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       await page.locator('[data-showing=room] .call').waitFor({ timeout: PATIENCE });
       // Looking around, and the wrist.
       for (const keys of ['Shift+ArrowLeft', 'Shift+KeyZ']) {
+        await ready(page);
         const before = await roomAlone(page);
         await room.press(keys);
         await expect
