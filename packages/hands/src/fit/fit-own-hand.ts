@@ -4,21 +4,29 @@
  * turned as those that reach out unless the picture says otherwise.
  */
 import { type HandSide, type Intrinsics, type Quaternion, rotations, type Vec3 } from '@dwm/renderer';
-import { LANDMARK_JOINTS, placeLandmarks } from '@dwm/renderer/recordings';
 import type { SeenHand } from '../tracker/types.ts';
 import { type Articulation, FREEDOMS, type Posture } from './articulation.ts';
-import { extentOf, type FittedHand, firstGuess, reprojectionError } from './fit-hand.ts';
+import {
+  beyondLimit,
+  differences,
+  extentOf,
+  landmarksOf,
+  placed,
+  reprojectionError,
+  sumOfSquares,
+} from './differences.ts';
+import { type FittedHand, firstGuess } from './fit-hand.ts';
 import { leastSquares } from './least-squares.ts';
 import { REACHING_ANGLES, reachingTurn, TURN_DEVIATION } from './reaching.ts';
 
-const { add, compose, fromAxisAngle, inverse, toAxisAngle, vec3At } = rotations;
+const { add, compose, fromAxisAngle, inverse, toAxisAngle } = rotations;
 
 /** How far landmarks are off in the picture, by the hand's extent there. */
 const PICTURE_DEVIATION = 0.06;
 /** How far the network's metres are off; those of a hand that may be taken for the other one, further. */
 export const METRES_DEVIATION = { known: 0.05, doubted: 0.1 };
-/** Of angles from those of a hand that reaches out, and beyond their limits; radians. */
-const ANGLE_DEVIATION = { usual: 1, limit: 0.05 };
+/** Of angles from those of a hand that reaches out; radians. */
+const ANGLE_DEVIATION = 1;
 const STEPS = 12;
 
 /** A fitted hand, and how little it is like what is seen and like a hand that reaches out. */
@@ -50,7 +58,7 @@ export function fitOwnHand(
   ];
   const fits = starts.flatMap((start) => (start ? [fitFrom(start, seen, side, camera, hand, metres)] : []));
   const [best] = fits.filter(({ posture }) => posture.place[2] < 0).sort((a, b) => a.cost - b.cost);
-  return best && { ...best, error: reprojectionError(seen, camera, hand, best.posture) };
+  return best && { ...best, error: reprojectionError(seen, camera, landmarksOf(hand.joints(best.posture))) };
 }
 
 /** A hand that reaches out, where the picture shows this one. */
@@ -64,13 +72,13 @@ function reaching(
   const atRest: Quaternion = [rest[3], rest[4], rest[5], rest[6]];
   const rotation = compose(reachingTurn(side), inverse(atRest));
   const posture: Posture = { place: [0, 0, 0], rotation, angles: REACHING_ANGLES };
-  const joints = hand.joints(posture);
-  const points = LANDMARK_JOINTS.map((joint): Vec3 => {
-    const [x, y, z] = vec3At(joints, 7 * joint);
-    return [x, -y, -z];
-  });
-  const offset = placeLandmarks(points, seen.points, camera);
-  if (!offset || !(offset[2] > 0.05)) return undefined;
+  const points = landmarksOf(hand.joints(posture));
+  const offset = placed(
+    seen.points.map((_, i): Vec3 => [points[3 * i], -points[3 * i + 1], -points[3 * i + 2]]),
+    seen,
+    camera,
+  );
+  if (!offset) return undefined;
   return { ...posture, place: [offset[0], -offset[1], -offset[2]] };
 }
 
@@ -85,9 +93,8 @@ function fitFrom(
   hand: Articulation,
   metres: number,
 ) {
-  const inPicture = PICTURE_DEVIATION * extentOf(seen);
   const fromUsual = inverse(reachingTurn(side));
-  const middle = [0, 1, 2].map((axis) => mean(seen.points.map((_, i) => seen.world[3 * i + axis])));
+  const off = differences(seen, camera, { pixels: PICTURE_DEVIATION * extentOf(seen), metres });
   const postureOf = (x: readonly number[]): Posture => ({
     place: add(start.place, [x[0], x[1], x[2]]),
     rotation: compose(fromAxisAngle([x[3], x[4], x[5]]), start.rotation),
@@ -95,31 +102,15 @@ function fitFrom(
   });
   const residuals = (x: readonly number[]): number[] => {
     const joints = hand.joints(postureOf(x));
-    const points = LANDMARK_JOINTS.map((joint) => vec3At(joints, 7 * joint));
-    const centre = [0, 1, 2].map((axis) => mean(points.map((point) => point[axis])));
-    const out: number[] = [];
-    points.forEach((point, i) => {
-      const depth = Math.max(0.01, -point[2]);
-      const [u, v] = seen.points[i];
-      out.push(tamed((camera.cx + (camera.fx * point[0]) / depth - u) / inPicture));
-      out.push(tamed((camera.cy - (camera.fy * point[1]) / depth - v) / inPicture));
-      // MediaPipe's metres are in OpenCV's axes.
-      for (const [axis, sign] of [1, -1, -1].entries()) {
-        const wanted = sign * (seen.world[3 * i + axis] - middle[axis]);
-        out.push(tamed((point[axis] - centre[axis] - wanted) / metres));
-      }
-    });
+    const out = off(landmarksOf(joints)).map(tamed);
     const turned = toAxisAngle(compose([joints[3], joints[4], joints[5], joints[6]], fromUsual));
     out.push(...turned.map((angle) => angle / TURN_DEVIATION));
-    FREEDOMS.forEach(({ least, most }, i) => {
+    FREEDOMS.forEach((freedom, i) => {
       const angle = x[6 + i];
-      out.push((angle - REACHING_ANGLES[i]) / ANGLE_DEVIATION.usual);
-      out.push((Math.max(0, angle - most) - Math.max(0, least - angle)) / ANGLE_DEVIATION.limit);
+      out.push((angle - REACHING_ANGLES[i]) / ANGLE_DEVIATION, beyondLimit(angle, freedom));
     });
     return out;
   };
   const x = leastSquares(residuals, [0, 0, 0, 0, 0, 0, ...start.angles], STEPS);
-  return { posture: postureOf(x), cost: residuals(x).reduce((sum, value) => sum + value * value, 0) };
+  return { posture: postureOf(x), cost: sumOfSquares(residuals(x)) };
 }
-
-const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -51,16 +51,17 @@ const pose = (joints: Float64Array | undefined) => (joints ? { joints } : null);
 const CERTAIN = { better: 20, vote: 2 };
 
 /** A hand is the one that it fits better as; that is right more often than the network. */
-const sideByFit =
-  (camera: Intrinsics, rest: Readonly<Record<HandSide, ArrayLike<number>>>): Opinion =>
-  (seen) => {
-    const [left, right] = SIDES.map((side) =>
-      fitOwnHand(seen, side, camera, new Articulation(rest[side], 1), rest[side], METRES_DEVIATION.doubted),
+function sideByFit(camera: Intrinsics, rest: Readonly<Record<HandSide, ArrayLike<number>>>): Opinion {
+  const hands = SIDES.map((side) => new Articulation(rest[side], 1));
+  return (seen) => {
+    const [left, right] = SIDES.map((side, i) =>
+      fitOwnHand(seen, side, camera, hands[i], rest[side], METRES_DEVIATION.doubted),
     );
     if (!left || !right) return 0;
     const better = (left.cost - right.cost) / CERTAIN.better;
     return CERTAIN.vote * Math.max(-1, Math.min(1, better));
   };
+}
 
 function fitTrack(track: Track, side: HandSide, camera: Intrinsics, rest: ArrayLike<number>) {
   const sizes = track.flatMap((seen) => (seen ? [sizeOf(seen, rest)] : [])).sort((a, b) => a - b);
