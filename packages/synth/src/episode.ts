@@ -48,11 +48,14 @@ export type ChooseAct = (now: World, random: Random) => Action;
 /** What may follow an act, at random. */
 export const nextAct: ChooseAct = (now, random) => random.weighted(following(now));
 
-/** In half of the rooms with something to open or close, hands may first do anything. Else the first act would tell. */
-export const firstAct = (begin: Action): ChooseAct => {
-  return (now, random) =>
+/**
+ * `begin`, or, in half of the rooms with something to open or close, whatever may follow: a model that only ever saw
+ * the first act open a thing opens it for any hand.
+ */
+export const firstAct =
+  (begin: Action): ChooseAct =>
+  (now, random) =>
     isJoint(findBody(now, now.actor).motion) && random.chance(0.5) ? nextAct(now, random) : begin;
-};
 
 /** The frames that acts start in: each as long. */
 export const evenStarts = (acts: number, frames: number): readonly number[] =>

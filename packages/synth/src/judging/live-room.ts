@@ -30,14 +30,15 @@ export interface LiveRoom {
 export async function liveRoom(seed: number, size: ClipSize): Promise<LiveRoom | Unusable> {
   const world = await makeWorld(seed, seed % 2 === 0 ? 'pull-drawer' : 'open-door');
   const settings = { ...size, fixedCamera: true };
+  const starts = evenStarts(LIVE_ACTS.length, size.frames);
   const clip = await simulateEpisode(
     world,
     settings,
     LIVE_ACTS.map(({ choose }) => choose),
-    evenStarts(LIVE_ACTS.length, size.frames),
+    starts,
   );
   if ('rejected' in clip) return clip;
-  const acts = LIVE_ACTS.map((_, k) => until(clip, Math.round(((k + 1) * size.frames) / LIVE_ACTS.length)));
+  const acts = starts.map((_, k) => until(clip, starts[k + 1] ?? size.frames));
   const wrong = LIVE_ACTS.find(
     ({ isOpen }, k) => isOpen !== openedShare(world, acts[k].moving, world.actor) > OPENED,
   );
