@@ -260,6 +260,9 @@ const schema = z.strictObject({
   environment: ignored,
 });
 
+/** What each key of `training` is where nobody sets it. */
+export const trainingDefaults = training.parse({});
+
 /** Whatever an experiment file says, with defaults: what inference reads. */
 export type ExperimentFile = z.infer<typeof schema>;
 

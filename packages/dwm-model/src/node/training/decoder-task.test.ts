@@ -116,9 +116,14 @@ test('edges become stronger where their strength counts', async () => {
 }, 300_000);
 
 test.each([
-  ['no_hands_prob', { no_hands_prob: 0.1 }, {}, 'training.no_hands_prob: has no meaning in mode decoder'],
-  ['hand_dropout_prob', { hand_dropout_prob: 0.1 }, {}, 'training.hand_dropout_prob: has no meaning'],
-  ['vae_crop', { vae_crop: [9, 16, 16] }, {}, 'training.vae_crop: mode decoder trains on whole clips'],
+  [
+    'no_hands_prob',
+    { no_hands_prob: 0.1 },
+    {},
+    'training.no_hands_prob: is of modes lora, full, causal, self_forcing, and has no meaning in mode decoder',
+  ],
+  ['vae_crop', { vae_crop: [9, 16, 16] }, {}, 'training.vae_crop: is of mode vae, and has no meaning'],
+  ['huber_c', { huber_c: 0.1 }, {}, 'training.huber_c: is of modes lora, full'],
   ['frames', {}, { frame_buckets: [5] }, 'data.frame_buckets: the decoder learns from 8 k + 1 frames, got 5'],
 ])('%s is refused', async (_, training, data, message) => {
   await expect(train(options(config('refused', training, data)))).rejects.toThrow(message);

@@ -66,14 +66,7 @@ const WEIGHTS = 'vae/diffusion_pytorch_model.safetensors';
 
 /** @throws InvalidArgumentError for what cannot be. @returns the size of the clips. */
 function checkSettings(experiment: ExperimentConfig): VideoSize {
-  const { training } = experiment;
   const size = trainingSize(experiment);
-  for (const key of ['no_hands_prob', 'hand_dropout_prob'] as const) {
-    if (training[key] > 0)
-      throw new InvalidArgumentError(`training.${key}`, 'has no meaning in mode decoder; leave it out');
-  }
-  if (training.vae_crop)
-    throw new InvalidArgumentError('training.vae_crop', 'mode decoder trains on whole clips; leave it out');
   if ((size.frames - 1) % SAMPLE_FRAMES !== 0) {
     // Other numbers of frames come back from the decoder as more than went in.
     throw new InvalidArgumentError(

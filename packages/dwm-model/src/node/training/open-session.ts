@@ -6,7 +6,7 @@ import { targetOf } from '../../memory/devices.ts';
 import { DwmPipeline } from '../../pipeline/pipeline.ts';
 import type { Peers } from '../../training/peers.ts';
 import { TrainStep } from '../../training/train-step.ts';
-import { checkNoFlip } from './check-training.ts';
+import { checkMode, checkNoFlip } from './check-training.ts';
 import { readDataset, readDatasets, type Sample } from './dataset.ts';
 import { allSamples, batchOrder } from './order.ts';
 import { planTraining } from './plan-training.ts';
@@ -42,6 +42,7 @@ export async function openSession(options: TrainOptions, report: Report): Promis
   const { config } = options;
   const { training, data } = config;
   checkNoFlip(config);
+  checkMode(config.training);
   const { datasets, matched } = await readDatasets(data);
   const shown: Sample[] = [];
   for (const path of data.validation_set) shown.push(...(await readDataset(path, data)));
