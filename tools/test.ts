@@ -5,9 +5,9 @@
  * end, and the last line counts it all: `N passed, N failed, N skipped`.
  */
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { readdir, readFile, rm } from 'node:fs/promises';
-import { homedir } from 'node:os';
+import { existsSync, rmSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import { describeAdapter } from '@dwm/core-tensor/node';
@@ -30,6 +30,11 @@ interface Report {
     }[];
   }[];
 }
+
+// What tests leave behind goes with the run.
+const temporary = await mkdtemp(join(tmpdir(), 'dwm-tests-'));
+process.env.TMPDIR = temporary;
+process.on('exit', () => rmSync(temporary, { recursive: true, force: true }));
 
 let passed = 0;
 let skipped = 0;
