@@ -54,8 +54,8 @@ async function stagePackage(folder: string, isCode: boolean): Promise<string> {
   const stage = join(OUT, manifest.name.replace('@', '').replace('/', '-'));
   if (isCode) {
     await cp(join(COMPILED, folder, 'src'), join(stage, 'dist'), { recursive: true });
-    for (const part of ['bin/dwm.js', 'README.md'])
-      await cp(join(source, part), join(stage, part)).catch(() => {});
+    for (const part of ['bin/dwm.js', 'README.md', 'weights'])
+      await cp(join(source, part), join(stage, part), { recursive: true }).catch(() => {});
   } else await cp(source, stage, { recursive: true });
   await cp(join(ROOT, 'LICENSE'), join(stage, 'LICENSE'));
   await writeFile(join(stage, 'package.json'), `${JSON.stringify(publishedManifest(manifest), null, 2)}\n`);

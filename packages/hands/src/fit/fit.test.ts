@@ -8,6 +8,7 @@ import { type FittedHand, fitHand } from './fit-hand.ts';
 import { fitOwnHand } from './fit-own-hand.ts';
 import { fitVideo } from './fit-video.ts';
 import { leastSquares } from './least-squares.ts';
+import { turnOfRay } from './own-view.ts';
 import { REACHING_ANGLES, reachingTurn } from './reaching.ts';
 import { handTracks } from './tracks.ts';
 
@@ -96,11 +97,53 @@ test('a hand that points away is no flat one, whatever the network says', () => 
     const { posture, found } = flattened(random);
     const error = (fitted: FittedHand | undefined) =>
       median(distances(hand.joints(fitted!.posture), hand.joints(posture)));
-    errors.own.push(error(fitOwnHand(found, 'right', camera, hand, rest, 0.1)));
+    errors.own.push(error(fitOwnHand(found, 'right', camera, hand, rest, true)));
     errors.seen.push(error(fitHand(found, camera, hand, rest)));
   }
   expect(median(errors.own)).toBeLessThan(0.03);
   expect(median(errors.seen)).toBeGreaterThan(2 * median(errors.own));
+});
+
+/** What our head would read of a hand, exactly, in a turned square near it. */
+function readOf(posture: Posture): SeenHand {
+  const flat = flattened(seeded(4)).found;
+  const joints = hand.joints(posture);
+  const exact = seen(posture, 'right');
+  const region = { x: 300, y: 260, size: 180, angle: 0.4 };
+  const fromCamera = rotations.inverse(turnOfRay([region.x, region.y], region.angle, camera));
+  const points = LANDMARK_JOINTS.map((joint) => rotations.vec3At(joints, 7 * joint));
+  const middle = rotations.scale(points.reduce(rotations.add), 1 / 21);
+  const space = points.flatMap((point) => {
+    const [x, y, z] = rotations.subtract(point, middle);
+    return rotations.rotate(fromCamera, [x, -y, -z]);
+  });
+  const [cosine, sine] = [Math.cos(region.angle), Math.sin(region.angle)];
+  const picture = exact.points.flatMap(([u, v]) => {
+    const [x, y] = [(u - region.x) / region.size, (v - region.y) / region.size];
+    return [cosine * x + sine * y, cosine * y - sine * x];
+  });
+  const right = { picture: Float64Array.from(picture), space: Float64Array.from(space) };
+  const left = { picture: right.picture, space: right.space.map((value) => -value) };
+  return { ...flat, side: 'left', own: { region, reading: { left, right, rightness: 0.9 } } };
+}
+
+test('what our head reads is believed where it is a hand, and else the network', () => {
+  const posture = {
+    place: [0.05, -0.02, -0.45],
+    rotation: reachingTurn('right'),
+    angles: REACHING_ANGLES,
+  } as const;
+  const read = readOf(posture);
+  const left = rest.map((value, i) => (i % 7 === 0 ? -value : value));
+  const found = (one: SeenHand) =>
+    fitVideo([[one], [one], [one]], camera, { left, right: rest }).hands[1].right!.joints as Float64Array;
+  expect(median(distances(found(read), hand.joints(posture)))).toBeLessThan(0.003);
+  const { reading, region } = read.own!;
+  const space = reading.right.space.map((value, i) => value + (i % 2 === 0 ? 0.1 : -0.1));
+  const noHand = { region, reading: { ...reading, right: { ...reading.right, space } } };
+  expect(found({ ...read, own: noHand })).toEqual(
+    found({ ...read, side: 'right', sideCertainty: 1, own: undefined }),
+  );
 });
 
 test('a hand is of the side that it fits as, against a network that is quite sure', () => {

@@ -49,11 +49,11 @@ const BLOCKS: readonly Block[] = [
   { inner: 1152, channels: 1152, kernel: 3 },
 ];
 
-type Outputs = { points: Tensor; world: Tensor; presence: Tensor; handedness: Tensor };
+type Outputs = { points: Tensor; world: Tensor; presence: Tensor; handedness: Tensor; features: Tensor };
 
 /**
  * A compiled network: `image` [1, 224, 224, 3], 0 to 1, to `points` [1, 63] in the picture's pixels, `world` [1, 63] in
- * metres, `presence` and `handedness` [1, 1], 0 to 1.
+ * metres, `presence` and `handedness` [1, 1], 0 to 1, and `features` [1, 1152], of which all of them are linear.
  */
 export type LandmarkProgram = Program<{ image: ReturnType<typeof spec> }, Outputs>;
 
@@ -106,5 +106,6 @@ function landmarkNetwork(image: Tensor, weights: LayerWeights): Outputs {
     world: head('conv_world_landmarks', 63),
     presence: sigmoid(head('conv_handflag', 1)),
     handedness: sigmoid(head('conv_handedness', 1)),
+    features,
   };
 }

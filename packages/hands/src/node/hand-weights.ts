@@ -1,6 +1,6 @@
 /**
- * The weights of the npm package `@svenflow/micro-handpose` (MIT; MediaPipe Hands' own, Apache-2.0). Its code is not
- * used.
+ * The weights of the npm package `@svenflow/micro-handpose` (MIT; MediaPipe Hands' own, Apache-2.0), whose code is not
+ * used, and those of our head, which this package has.
  */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -9,18 +9,25 @@ import { DwmError } from '@dwm/core-tensor';
 import type { WeightFiles } from '../networks/weights.ts';
 import type { HandWeights } from '../tracker/eyes.ts';
 
+/** As far from here in the sources as when compiled. */
+const OWN_FOLDER = join(import.meta.dirname, '../../weights');
+
 const PACKAGE = '@svenflow/micro-handpose';
 
-/** Both networks' files. @throws DwmError where the package, which is optional, is not installed. */
+/** Both networks' files, and our head's. @throws DwmError where the package, which is optional, is not installed. */
 export async function readHandWeights(): Promise<HandWeights> {
-  const folder = weightsFolder();
-  const read = async (stem: string): Promise<WeightFiles> => ({
+  const read = async (folder: string, stem: string): Promise<WeightFiles> => ({
     name: join(basename(folder), `${stem}.json`),
     json: await readFile(join(folder, `${stem}.json`), 'utf8'),
     bytes: await readFile(join(folder, `${stem}.bin`)),
   });
-  const [palm, landmarks] = await Promise.all([read('palm_detection_weights'), read('weights_f16_full')]);
-  return { palm, landmarks };
+  const folder = weightsFolder();
+  const [palm, landmarks, own] = await Promise.all([
+    read(folder, 'palm_detection_weights'),
+    read(folder, 'weights_f16_full'),
+    read(OWN_FOLDER, 'own-hands'),
+  ]);
+  return { palm, landmarks, own };
 }
 
 /** Whether the weights are installed. */

@@ -85,6 +85,11 @@ export class HandTracker {
     return look && continued(picture, known, look);
   }
 
+  /** The hand as our head reads it where it sees it best; as it is without weights for it. */
+  closer(picture: Picture, hand: SeenHand): Promise<SeenHand> {
+    return this.#eyes.closer(picture, hand);
+  }
+
   /** Forgets the hands of the picture before: the next one is of another video. */
   reset(): void {
     this.#followed = [];

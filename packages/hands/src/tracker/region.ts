@@ -2,15 +2,9 @@
  * Where a hand is looked at: a turned square, in pixels, up along the middle finger. MediaPipe's rules: from a found
  * palm, or from the landmarks of the frame before.
  */
-import type { Point2 } from './types.ts';
+import type { Point2, Region } from './types.ts';
 
-/** Its centre and side in pixels, and the angle that it is turned by, clockwise as the picture is seen, in radians. */
-export interface Region {
-  readonly x: number;
-  readonly y: number;
-  readonly size: number;
-  readonly angle: number;
-}
+export type { Region } from './types.ts';
 
 /** The angle of an upright hand whose wrist is at `from` and middle knuckle at `to`. */
 function angleOf(from: Point2, to: Point2): number {

@@ -1,4 +1,5 @@
 import type { HandSide } from '@dwm/renderer';
+import type { OwnReading } from '../networks/own-hands.ts';
 
 /** In pixels from the picture's upper left corner, x to the right. */
 export type Point2 = readonly [x: number, y: number];
@@ -8,6 +9,20 @@ export interface Picture {
   readonly data: Uint8Array | Uint8ClampedArray;
   readonly width: number;
   readonly height: number;
+}
+
+/** A turned square: its centre and side in pixels, and the angle that it is turned by, clockwise as the picture is seen, in radians. */
+export interface Region {
+  readonly x: number;
+  readonly y: number;
+  readonly size: number;
+  readonly angle: number;
+}
+
+/** What our head reads, and the square that it was shown. */
+export interface OwnView {
+  readonly region: Region;
+  readonly reading: OwnReading;
 }
 
 /** A hand in a picture. */
@@ -23,4 +38,6 @@ export interface SeenHand {
   readonly points: readonly Point2[];
   /** [21, 3], metres about the hand's own centre, in the camera's axes: x right, y down, z away. */
   readonly world: Float64Array;
+  /** As our head reads it, where there are weights for it. */
+  readonly own?: OwnView;
 }

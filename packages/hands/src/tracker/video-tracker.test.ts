@@ -31,6 +31,7 @@ function tracked(forwards: number[][], begun: number[], back: number[]) {
     get begun() {
       return begun.includes(at) ? forwards[at].slice(-1).map((x) => followed(handAt(x))) : [];
     },
+    closer: async (_, hand) => hand,
     follow: async ({ data }, known) => {
       asked.push(data[0]);
       return back.includes(data[0]) ? known : undefined;
