@@ -1,5 +1,5 @@
 /**
- * npx tsx tools/hands/main.ts [rooms] [first seed]: makes `packages/hands/weights/own-hands.*`, the head of
+ * npx tsx tools/hands/main.ts [rooms] [first seed]: makes `packages/hands/weights/own-hands.*` anew, the head of
  * `networks/own-hands.ts`. The penalty is the one that does best in a fifth of the rooms; the head then learns from all.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -9,6 +9,7 @@ import { openNodeDevice } from '@dwm/core-tensor/node';
 import { readHandWeights } from '@dwm/hands/node';
 import { type HandSide, RiggedHand, SIDES } from '@dwm/renderer';
 import { readDefaultHand } from '@dwm/renderer/node';
+import { clock } from '../../apps/cli/src/report.ts';
 import { compileLandmarks } from '../../packages/hands/src/networks/landmarks.ts';
 import { applied, type Layer, Ridge } from './ridge.ts';
 import { type Sample, Sampler } from './samples.ts';
@@ -18,6 +19,8 @@ const FOLDER = resolve(import.meta.dirname, '../../packages/hands/weights');
 const [ROOMS, FIRST_SEED] = [593, 750_000];
 /** The tracker is not sure of less. */
 const LEAST_PRESENCE = 0.25;
+/** With one held out. */
+const FEWEST_ROOMS = 5;
 const PENALTIES = [30, 100, 300, 1000, 3000];
 
 const isHeldOut = ({ seed }: Sample): boolean => seed % 5 === 0;
@@ -52,7 +55,7 @@ function errorsOf(layer: Layer, side: HandSide, samples: readonly Sample[]) {
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1];
 
 /** All layers of the head, by name. */
-export function learned(samples: readonly Sample[], say: (line: string) => void): Record<string, Layer> {
+function learned(samples: readonly Sample[], say: (line: string) => void): Record<string, Layer> {
   const seen = samples.filter(({ presence }) => presence > LEAST_PRESENCE);
   const [held, rest] = [seen.filter(isHeldOut), seen.filter((sample) => !isHeldOut(sample))];
   const { x, y } = shownAs('right', rest);
@@ -78,7 +81,7 @@ export function learned(samples: readonly Sample[], say: (line: string) => void)
 }
 
 /** Writes the layers as `LayerWeights` reads them. */
-export async function writeHead(layers: Record<string, Layer>): Promise<void> {
+async function writeHead(layers: Record<string, Layer>): Promise<void> {
   const tensors = Object.entries(layers).flatMap(([name, { weight, bias }]) => [
     { key: name, shape: [bias.length, weight.length / bias.length], data: weight },
     { key: `${name}/bias`, shape: [bias.length], data: bias },
@@ -102,17 +105,24 @@ async function samplesOf(rooms: number, first: number, say: (line: string) => vo
   const hand = new RiggedHand(device, await readDefaultHand('right'));
   const sampler = new Sampler(device, network, hand.restJoints());
   const samples: Sample[] = [];
+  const start = performance.now();
   for (let seed = first; seed < first + rooms; seed++) {
     samples.push(...(await sampler.of(seed)));
-    if ((seed - first) % 50 === 49) say(`${seed - first + 1} of ${rooms} rooms, ${samples.length} hands`);
+    const done = seed - first + 1;
+    const left = ((performance.now() - start) / 1000 / done) * (rooms - done);
+    say(`${done} of ${rooms} rooms, ${samples.length} hands, ${clock(left)} left`);
   }
   sampler.destroy();
   device.destroy();
   return samples;
 }
 
-if (import.meta.filename === process.argv[1]) {
-  const [rooms = ROOMS, first = FIRST_SEED] = process.argv.slice(2).map(Number);
-  const say = (line: string) => process.stdout.write(`${line}\n`);
-  await writeHead(learned(await samplesOf(rooms, first, say), say));
+const [rooms = ROOMS, first = FIRST_SEED] = process.argv.slice(2).map(Number);
+if (![rooms, first].every(Number.isSafeInteger) || rooms < FEWEST_ROOMS || first < 0) {
+  process.stderr.write(
+    `expected a number of rooms, ${FEWEST_ROOMS} or more, and a first seed: npx tsx tools/hands/main.ts [rooms] [first seed]\n`,
+  );
+  process.exit(1);
 }
+const say = (line: string) => process.stdout.write(`${line}\n`);
+await writeHead(learned(await samplesOf(rooms, first, say), say));

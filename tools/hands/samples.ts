@@ -12,8 +12,9 @@ import { type DrawnClip, PassRenderer, Random, simulate } from '@dwm/synth';
 import { turnOfRay } from '../../packages/hands/src/fit/own-view.ts';
 import { LANDMARK_SIZE, type LandmarkProgram } from '../../packages/hands/src/networks/landmarks.ts';
 import { cropRegion } from '../../packages/hands/src/tracker/crop.ts';
-import { type Region, regionOfLandmarks } from '../../packages/hands/src/tracker/region.ts';
-import type { Point2 } from '../../packages/hands/src/tracker/types.ts';
+import { regionOfLandmarks } from '../../packages/hands/src/tracker/region.ts';
+import type { Point2, Region } from '../../packages/hands/src/tracker/types.ts';
+import { framesOf } from '../../packages/synth/src/judging/end.ts';
 
 /** A square that shows a hand. */
 export interface Sample {
@@ -74,7 +75,9 @@ export class Sampler {
     const shown = [...new Set(truths.map(({ frame }) => frame))];
     const frames = [...new Set(MOMENTS.map((moment) => shown[Math.floor(moment * shown.length)]))];
     if (shown.length === 0) return [];
-    const { interaction } = await this.#passes.render(onlyFrames(clip, frames));
+    const { interaction } = await this.#passes.render(
+      framesOf(clip, (list) => frames.map((frame) => list[frame])),
+    );
     const samples: Sample[] = [];
     for (const truth of truths) {
       const at = frames.indexOf(truth.frame);
@@ -170,21 +173,4 @@ function mirrorImage(image: Float32Array): Float32Array {
     mirror.set(image.subarray(from, from + 3), at);
   }
   return mirror;
-}
-
-/** A clip of some of its frames. */
-function onlyFrames(clip: DrawnClip, frames: readonly number[]): DrawnClip {
-  const of = <T>(values: readonly T[]): T[] => frames.map((frame) => values[frame]);
-  const { trajectory, acting, moving, forearms } = clip;
-  const arms = SIDES.flatMap((side) => {
-    const arm = forearms[side];
-    return arm ? [[side, { ...arm, elbows: of(arm.elbows), shoulders: of(arm.shoulders) }] as const] : [];
-  });
-  return {
-    ...clip,
-    trajectory: { ...trajectory, frames: of(trajectory.frames) },
-    acting: { ...acting, frames: of(acting.frames) },
-    moving: moving.map((part) => ({ ...part, worlds: of(part.worlds) })),
-    forearms: Object.fromEntries(arms),
-  };
 }

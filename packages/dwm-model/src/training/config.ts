@@ -158,9 +158,9 @@ const training = z.strictObject({
     .tuple([count.max(999), count.max(999)])
     .refine(([first, last]) => first <= last, 'expected the first timestep before the last')
     .default([0, 999]),
-  /** Modes `lora`, `full`, `decoder`: how many times more than the rest counts what differs from the static video. */
+  /** How many times more than the rest counts what differs from the static video. */
   change_weight: z.number().nonnegative().default(0),
-  /** Modes `lora` and `full`: error of a latent from which on the loss is linear in it (pseudo-Huber); 0 squares all. */
+  /** Error of a latent from which on the loss is linear in it (pseudo-Huber); 0 squares all. */
   huber_c: z.number().nonnegative().default(0),
   resume_from_checkpoint: z.string().nullable().default(null),
   slurm_job_id: ignored,

@@ -97,7 +97,7 @@ function fitted(
   const postures = smoothed(bridged(fits.map((fit) => fit?.posture)), trembling);
   return {
     size,
-    cost: median(fits.flatMap((fit) => (fit ? [fit.cost] : []))) ?? 0,
+    cost: median(fits.flatMap((fit) => (fit ? [fit.cost] : []))) ?? Number.POSITIVE_INFINITY,
     joints: postures.map((posture) => posture && hand.joints(posture)),
     records: track.map((seen, i): HandRecord | null => {
       const fit = fits[i];

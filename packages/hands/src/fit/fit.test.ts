@@ -139,11 +139,16 @@ test('what our head reads is believed where it is a hand, and else the network',
     fitVideo([[one], [one], [one]], camera, { left, right: rest }).hands[1].right!.joints as Float64Array;
   expect(median(distances(found(read), hand.joints(posture)))).toBeLessThan(0.003);
   const { reading, region } = read.own!;
-  const space = reading.right.space.map((value, i) => value + (i % 2 === 0 ? 0.1 : -0.1));
-  const noHand = { region, reading: { ...reading, right: { ...reading.right, space } } };
-  expect(found({ ...read, own: noHand })).toEqual(
-    found({ ...read, side: 'right', sideCertainty: 1, own: undefined }),
-  );
+  const { picture, space } = reading.right;
+  const noHands = [
+    { picture, space: space.map((value, i) => value + (i % 2 === 0 ? 0.1 : -0.1)) },
+    // All in one place: nothing can be fitted.
+    { picture: picture.map(() => 0), space },
+  ];
+  for (const right of noHands)
+    expect(found({ ...read, own: { region, reading: { ...reading, right } } })).toEqual(
+      found({ ...read, side: 'right', sideCertainty: 1, own: undefined }),
+    );
 });
 
 test('a hand is of the side that it fits as, against a network that is quite sure', () => {

@@ -4,8 +4,8 @@
  * sure is the other.
  */
 import { type HandSide, SIDES } from '@dwm/renderer';
-import { type Region, regionOfLandmarks } from '../tracker/region.ts';
-import type { SeenHand } from '../tracker/types.ts';
+import { regionOfLandmarks } from '../tracker/region.ts';
+import type { Region, SeenHand } from '../tracker/types.ts';
 
 /** Pictures in a row in which a hand may be missed and still be the same; no more are ever filled in. */
 export const LONGEST_GAP = 3;

@@ -53,7 +53,7 @@ type Outputs = { points: Tensor; world: Tensor; presence: Tensor; handedness: Te
 
 /**
  * A compiled network: `image` [1, 224, 224, 3], 0 to 1, to `points` [1, 63] in the picture's pixels, `world` [1, 63] in
- * metres, `presence` and `handedness` [1, 1], 0 to 1, and `features` [1, 1152], of which all of them are linear.
+ * metres, `presence` and `handedness` [1, 1], 0 to 1, and `features` [1, 1152], which all heads read.
  */
 export type LandmarkProgram = Program<{ image: ReturnType<typeof spec> }, Outputs>;
 

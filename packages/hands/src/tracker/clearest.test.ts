@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import { clearest } from './clearest.ts';
-import type { Region } from './region.ts';
-import type { SeenHand } from './types.ts';
+import type { Region, SeenHand } from './types.ts';
 
 const hand: SeenHand = {
   side: 'left',

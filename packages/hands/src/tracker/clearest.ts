@@ -3,8 +3,7 @@
  * square that it is shown has the right size and turn, which differ from those of an open hand: squares about the first
  * one are tried, and those about the best of them.
  */
-import type { Region } from './region.ts';
-import type { SeenHand } from './types.ts';
+import type { Region, SeenHand } from './types.ts';
 
 /** A look at a hand, the square that it was seen in, and how clearly. */
 export interface Look {

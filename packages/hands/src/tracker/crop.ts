@@ -1,6 +1,5 @@
 /** Parts of a picture as a network takes them: square, f32 from 0 to 1, sampled bilinearly at pixel centres. */
-import type { Region } from './region.ts';
-import type { Picture } from './types.ts';
+import type { Picture, Region } from './types.ts';
 
 /** What is seen outside a picture: the colour of its edge, or black. */
 type Outside = 'edge' | 'black';

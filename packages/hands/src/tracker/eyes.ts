@@ -7,8 +7,8 @@ import type { WeightFiles } from '../networks/weights.ts';
 import { cropRegion } from './crop.ts';
 import { pictureOf } from './own-points.ts';
 import { type PalmRegion, palmRegions } from './palms.ts';
-import { fromRegion, type Region, regionOfLandmarks } from './region.ts';
-import type { Picture, Point2, SeenHand } from './types.ts';
+import { fromRegion, regionOfLandmarks } from './region.ts';
+import type { Picture, Point2, Region, SeenHand } from './types.ts';
 
 /** The weights of both networks. */
 export interface HandWeights {
@@ -28,7 +28,6 @@ const CLOSER_LOOKS = 2;
 export class Eyes {
   readonly #palm: PalmProgram;
   readonly #landmarks: LandmarkProgram;
-
   readonly #own: OwnHandHead | undefined;
 
   private constructor(palm: PalmProgram, landmarks: LandmarkProgram, own?: OwnHandHead) {
@@ -59,8 +58,10 @@ export class Eyes {
   async hand(picture: Picture, region: Region): Promise<SeenHand> {
     const image = cropRegion(picture, region, LANDMARK_SIZE, 'edge');
     const outputs = await this.#landmarks.run({ image });
+    const { points: ofPicture, world: ofSpace, presence, handedness } = outputs;
+    const ofOwn = this.#own ? [outputs.features] : [];
     const [points, world, presences, sides, features] = await Promise.all(
-      [outputs.points, outputs.world, outputs.presence, outputs.handedness, outputs.features].map(numbers),
+      [ofPicture, ofSpace, presence, handedness, ...ofOwn].map(numbers),
     );
     const right = sides[0];
     return {

@@ -1,8 +1,8 @@
 /** A hand that is followed from picture to picture: what it looked like, and where it may be. */
 import type { Look } from './clearest.ts';
 import { alike, type Colours, coloursOf } from './colours.ts';
-import { type Region, regionOfLandmarks } from './region.ts';
-import type { Picture, SeenHand } from './types.ts';
+import { regionOfLandmarks } from './region.ts';
+import type { Picture, Region, SeenHand } from './types.ts';
 
 /** Of a hand from one picture to the next, by its square's side: how far it goes, and how much it seems to grow. */
 const DEVIATION = { place: 0.6, size: 0.25 };

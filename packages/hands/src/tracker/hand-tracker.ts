@@ -7,8 +7,8 @@ import type { Device } from '@dwm/core-tensor';
 import { clearest, type Look } from './clearest.ts';
 import { Eyes, type HandWeights } from './eyes.ts';
 import { begin, clarityOf, continued, type Followed, ownRegion } from './followed.ts';
-import { overlap, type Region } from './region.ts';
-import type { Picture, SeenHand } from './types.ts';
+import { overlap } from './region.ts';
+import type { Picture, Region, SeenHand } from './types.ts';
 
 /** What says that there is a hand where none was known: MediaPipe's own threshold. */
 const LEAST_NEW = 0.5;

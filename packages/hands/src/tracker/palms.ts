@@ -3,8 +3,8 @@
  * whose numbers are pixels from the place. Boxes that overlap are one palm, the mean by score.
  */
 import { PALM_NUMBERS, PALM_SIZE } from '../networks/palm.ts';
-import { type Region, regionOfPalm } from './region.ts';
-import type { Point2 } from './types.ts';
+import { regionOfPalm } from './region.ts';
+import type { Point2, Region } from './types.ts';
 
 /** Cells of the grids, and boxes in each. */
 const GRIDS = [

@@ -4,8 +4,6 @@
  */
 import type { Point2, Region } from './types.ts';
 
-export type { Region } from './types.ts';
-
 /** The angle of an upright hand whose wrist is at `from` and middle knuckle at `to`. */
 function angleOf(from: Point2, to: Point2): number {
   const angle = Math.PI / 2 - Math.atan2(from[1] - to[1], to[0] - from[0]);

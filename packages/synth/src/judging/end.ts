@@ -4,7 +4,7 @@ import type { PassRenderer } from '../passes/index.ts';
 import type { SimulatedClip } from '../types.ts';
 
 /** Some frames of a clip. */
-function framesOf(clip: SimulatedClip, pick: <T>(list: readonly T[]) => readonly T[]): SimulatedClip {
+export function framesOf(clip: SimulatedClip, pick: <T>(list: readonly T[]) => readonly T[]): SimulatedClip {
   const path = (of: Trajectory): Trajectory => ({ ...of, frames: pick(of.frames) });
   const forearms = Object.entries(clip.forearms).map(([side, arm]) => [
     side,

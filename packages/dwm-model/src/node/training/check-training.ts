@@ -29,8 +29,14 @@ const KNOWN_IN: { readonly [K in keyof Training]?: readonly Mode[] } = {
   hand_dropout_prob: [...TRIPLETS, 'sft'],
 };
 
-/** @throws InvalidArgumentError for a key that the mode would pass over in silence. */
-export function checkMode(training: Training): void {
+/** @throws InvalidArgumentError for clips that are to be mirrored, and for a key that the mode would pass over. */
+export function checkKeys({ training }: ExperimentConfig): void {
+  if (training.custom_settings.random_flip) {
+    throw new InvalidArgumentError(
+      'training.custom_settings.random_flip',
+      'is not supported: a flipped clip has its hands exchanged; set it to false',
+    );
+  }
   for (const [name, modes] of Object.entries(KNOWN_IN)) {
     const key = name as keyof typeof KNOWN_IN;
     if (modes.includes(training.mode) || training[key] === trainingDefaults[key]) continue;
@@ -51,15 +57,6 @@ export function checkShares(
   throw new InvalidArgumentError(
     'training.gradient_accumulation_steps',
     `${count} processes share the micro-batches of a step, expected a multiple of ${count}, got ${steps}; for ${steps} of ${size} samples on each, as the original has it: \`override: training.gradient_accumulation_steps=${steps * count}\``,
-  );
-}
-
-/** @throws InvalidArgumentError for clips that are to be mirrored. */
-export function checkNoFlip({ training }: ExperimentConfig): void {
-  if (!training.custom_settings.random_flip) return;
-  throw new InvalidArgumentError(
-    'training.custom_settings.random_flip',
-    'is not supported: a flipped clip has its hands exchanged; set it to false',
   );
 }
 

@@ -6,7 +6,7 @@ import { targetOf } from '../../memory/devices.ts';
 import { DwmPipeline } from '../../pipeline/pipeline.ts';
 import type { Peers } from '../../training/peers.ts';
 import { TrainStep } from '../../training/train-step.ts';
-import { checkMode, checkNoFlip } from './check-training.ts';
+import { checkKeys } from './check-training.ts';
 import { readDataset, readDatasets, type Sample } from './dataset.ts';
 import { allSamples, batchOrder } from './order.ts';
 import { planTraining } from './plan-training.ts';
@@ -41,8 +41,7 @@ export interface SessionParts {
 export async function openSession(options: TrainOptions, report: Report): Promise<SessionParts> {
   const { config } = options;
   const { training, data } = config;
-  checkNoFlip(config);
-  checkMode(config.training);
+  checkKeys(config);
   const { datasets, matched } = await readDatasets(data);
   const shown: Sample[] = [];
   for (const path of data.validation_set) shown.push(...(await readDataset(path, data)));

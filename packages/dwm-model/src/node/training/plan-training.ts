@@ -16,7 +16,7 @@ import { amountOf, RunTooLargeError } from '../../memory/refusal.ts';
 import type { PlannedStage } from '../../memory/run-plan.ts';
 import type { ExperimentConfig } from '../../training/config.ts';
 import { planTrainStep, type StepPlan } from '../../training/train-step.ts';
-import { checkMode, checkNoFlip, checkTrained } from './check-training.ts';
+import { checkKeys, checkTrained } from './check-training.ts';
 import { trainingSize } from './size.ts';
 import { stepOptions } from './step-options.ts';
 import type { PlanContext, PlannedTask } from './task.ts';
@@ -57,8 +57,7 @@ export async function planTraining(
   experimentFile?: string,
 ): Promise<TrainingPlan> {
   const family = await familyOf(folder);
-  checkNoFlip(config);
-  checkMode(config.training);
+  checkKeys(config);
   checkPipelineType(family, folder.name, config.pipeline.type, experimentFile);
   checkTrained(family, config);
   const base = { folder, family };
