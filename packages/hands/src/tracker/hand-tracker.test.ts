@@ -5,6 +5,7 @@ import { decodeFrames } from '@dwm/media/node';
 import { expect, test } from 'vitest';
 import { hasHandWeights, readHandWeights } from '../node/index.ts';
 import { HandTracker } from './hand-tracker.ts';
+import { pictureOf } from './own-points.ts';
 
 const shared = resolve(import.meta.dirname, '../../../..', process.env.DWM_SHARED || '../shared');
 const clip = resolve(shared, 'realworld/videos/00017.mp4');
@@ -26,6 +27,17 @@ test.skipIf(reason !== undefined)(
         expect(Math.min(...points.map(([x]) => x))).toBeGreaterThan(300);
         expect(Math.max(...points.map(([x]) => x))).toBeLessThan(400);
         expect(points[0][1] - points[12][1]).toBeGreaterThan(60);
+        // Our head sees it better in the square of its own points, and leaves MediaPipe's as they are.
+        const closer = await tracker.closer({ data: rgb, width, height }, hands[0]);
+        const own = closer.own!;
+        expect(own.region).not.toEqual(hands[0].own!.region);
+        expect(own.reading.rightness).toBeLessThan(0.2);
+        const ours = pictureOf(own, 'left');
+        expect(Math.min(...ours.map(([x]) => x))).toBeGreaterThan(310);
+        expect(Math.max(...ours.map(([x]) => x))).toBeLessThan(388);
+        expect(Math.min(...ours.map(([, y]) => y))).toBeGreaterThan(320);
+        expect(Math.max(...ours.map(([, y]) => y))).toBeLessThan(412);
+        expect({ ...hands[0], own: undefined }).toEqual({ ...closer, own: undefined });
       }
     }
     expect(tracker.others).toBe(false);
