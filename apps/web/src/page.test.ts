@@ -96,11 +96,30 @@ async function change(page: Page, label: string, value: number): Promise<void> {
   await field.blur();
 }
 const picture = (page: Page, name: string) => page.screenshot({ path: join(PICTURES, `${name}.png`) });
-/** The room alone: a screenshot shows what lies over it, too. */
-async function roomAlone(page: Page): Promise<Buffer> {
-  await page.evaluate(`for (const { style } of document.querySelectorAll('.call, .say, .tag'))
-    style.visibility = 'hidden'`);
-  return page.locator('canvas.live').screenshot();
+/** The picture of the room alone, as a PNG's address: nothing that lies over it counts. */
+const roomAlone = (page: Page): Promise<string> =>
+  page.locator('canvas.live').evaluate((canvas: HTMLCanvasElement) => {
+    const copy = Object.assign(document.createElement('canvas'), {
+      width: canvas.width,
+      height: canvas.height,
+    });
+    copy.getContext('2d')!.drawImage(canvas, 0, 0);
+    return copy.toDataURL();
+  });
+/** Does something, and waits until the room, which was still, looks different. */
+async function changesRoom(page: Page, what: string, act: () => Promise<void>): Promise<void> {
+  await ready(page);
+  let before = '';
+  let last = '';
+  const still = async () => {
+    [before, last] = [last, await roomAlone(page)];
+    return before === last;
+  };
+  const polled = { timeout: PATIENCE, intervals: [300] };
+  await expect.poll(still, { ...polled, message: 'the room is still' }).toBe(true);
+  await act();
+  const message = `${what} changes the room`;
+  await expect.poll(async () => (await roomAlone(page)) !== before, { ...polled, message }).toBe(true);
 }
 
 /** What the page says that a run takes, in GB. */
@@ -343,14 +362,8 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       await page.reload();
       await page.locator('[data-showing=room] .call').waitFor({ timeout: PATIENCE });
       // Looking around, and the wrist.
-      for (const keys of ['Shift+ArrowLeft', 'Shift+KeyZ']) {
-        await ready(page);
-        const before = await roomAlone(page);
-        await room.press(keys);
-        await expect
-          .poll(async () => before.equals(await roomAlone(page)), { timeout: PATIENCE, message: keys })
-          .toBe(false);
-      }
+      for (const keys of ['Shift+ArrowLeft', 'Shift+KeyZ'])
+        await changesRoom(page, keys, () => room.press(keys));
       // The browser itself reports what was asked of the network in vain.
       expect(complaints.filter((line) => !line.startsWith('Failed to load resource'))).toEqual([]);
       await page.context().setOffline(false);
@@ -683,11 +696,11 @@ describe.skipIf(!findChromium())(findChromium() ? 'in Chromium' : NO_CHROMIUM, (
       await unfold(page, 'The hand');
       await follow.click();
       await says(/camera was refused: allow it/);
-      const before = await roomAlone(page);
-      await page.context().grantPermissions(['camera']);
-      await follow.click();
-      await page.getByText('Your hand moves this one').waitFor({ state: 'attached', timeout: PATIENCE });
-      await expect.poll(async () => before.equals(await roomAlone(page)), { timeout: PATIENCE }).toBe(false);
+      await changesRoom(page, 'the webcam', async () => {
+        await page.context().grantPermissions(['camera']);
+        await follow.click();
+        await page.getByText('Your hand moves this one').waitFor({ state: 'attached', timeout: PATIENCE });
+      });
       await picture(page, '13-webcam');
       await page.evaluate('camera.getTracks()[0].dispatchEvent(new Event("ended"))');
       await says(/camera is gone: plug it in/);

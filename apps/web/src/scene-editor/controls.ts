@@ -5,7 +5,7 @@
  */
 import type { Intrinsics } from '@dwm/renderer';
 import { type CameraRig, orbited, projected, walked } from './camera-rig.ts';
-import { draggedAlongRay, draggedInPlane, type HandRig, turned } from './hand-rig.ts';
+import { draggedAlongRay, draggedInPlane, grasped, type HandRig, turned } from './hand-rig.ts';
 import { clamp, type Vec3 } from './vectors.ts';
 
 export interface Rigs {
@@ -40,7 +40,7 @@ const HAND_KEYS: Readonly<Record<string, (rigs: Rigs, lens: Intrinsics) => HandR
   PageDown: ({ hand, camera }) => draggedAlongRay(hand, camera, -0.02),
   KeyZ: ({ hand }) => turned(hand, 0.1, 0, 0),
   KeyX: ({ hand }) => turned(hand, -0.1, 0, 0),
-  KeyG: ({ hand }) => ({ ...hand, grasp: hand.grasp < 0.5 ? 1 : 0 }),
+  KeyG: ({ hand }) => grasped(hand),
 };
 
 /** With Shift, radians: turns about what is seen, and the wrist's bends. */

@@ -29,7 +29,7 @@ export interface HandRig {
   readonly posture: Posture;
   /** 0 open, 1 closed. */
   readonly grasp: number;
-  /** Of a hand that holds the room's thing: it says posture, grasp and rotation. */
+  /** Of a hand that holds the room's thing: it says posture and rotation. */
   readonly guide?: Guide;
 }
 
@@ -122,8 +122,26 @@ export function draggedAlongRay(hand: HandRig, camera: CameraRig, metres: number
   return { ...hand, position: add(camera.position, scale(ray, next / distance)) };
 }
 
-/** Turns the wrist, unless it holds something: `roll` about the forearm, `bend` up and down, `swing` sideways, radians, in its own axes. */
+/** The hand where it is seen, closed, holding nothing. */
+export function freed(hand: HandRig): HandRig {
+  const { guide, side, position: held, posture, grasp } = hand;
+  if (!guide) return hand;
+  const [x, y, z, ...rotation] = handAt(guide, held).joints!.subarray(0, 7);
+  return { side, position: [x, y, z], rotation: rotation as unknown as Quaternion, posture, grasp };
+}
+
+/**
+ * Turns the wrist: `roll` about the forearm, `bend` up and down, `swing` sideways, radians, in its own axes. What the
+ * hand holds would not turn with it, so it lets go.
+ */
 export function turned(hand: HandRig, roll: number, bend: number, swing: number): HandRig {
   const change = compose(turn([0, 0, 1], roll), compose(turn([1, 0, 0], bend), turn([0, 1, 0], swing)));
-  return hand.guide ? hand : { ...hand, rotation: compose(hand.rotation, change) };
+  const free = freed(hand);
+  return { ...free, rotation: compose(free.rotation, change) };
+}
+
+/** Opens a closed hand, which lets go of what it holds, or closes an open one. */
+export function grasped(hand: HandRig): HandRig {
+  const free = freed(hand);
+  return { ...free, grasp: free.grasp < 0.5 ? 1 : 0 };
 }

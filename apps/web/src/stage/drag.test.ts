@@ -7,16 +7,20 @@ import { fittedTo, guideOf, handAt, hasHold, progress, startOf, towards } from '
 import {
   calledBack,
   draggedInPlane,
+  grasped,
   handBefore,
   handHolding,
   handPose,
   isSeen,
+  turned,
 } from '../scene-editor/hand-rig.ts';
 import { add, length, scale, subtract, type Vec3 } from '../scene-editor/vectors.ts';
 import { createGesture } from './gesture.ts';
 import { doesAsSaid, hasMoved, motionOf } from './motion-of.ts';
 
 const SIZE = { width: 96, height: 64, frames: 17, fps: 8, fixedCamera: true };
+const dot4 = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+  [0, 1, 2, 3].reduce((sum, i) => sum + a[i] * b[i], 0);
 const wrist = (joints: ArrayLike<number>): Vec3 => [joints[0], joints[1], joints[2]];
 
 describe('in every room of the gallery', async () => {
@@ -87,6 +91,35 @@ describe('in every room of the gallery', async () => {
     },
   );
 
+  test.each(rooms)(
+    '$name: a hand that is opened or turned lets go where it is, and its motion begins there',
+    ({ acting, guide }) => {
+      const camera = rigOf(acting.frames[guide!.approach.length].camera);
+      const held = handHolding(guide!);
+      const bent = turned(held, 0, 0.1, 0);
+      const seen = handPose(held).joints!;
+      for (const free of [grasped(held), bent]) {
+        expect(free.guide).toBeUndefined();
+        expect(length(subtract(wrist(handPose(free).joints!), wrist(seen)))).toBeLessThan(1e-9);
+      }
+      const angle = 2 * Math.acos(Math.abs(dot4(seen.subarray(3, 7), bent.rotation)));
+      expect(angle).toBeCloseTo(0.1, 6);
+      expect(dot4(seen.subarray(3, 7), grasped(held).rotation)).toBeCloseTo(1, 9);
+      expect(grasped(grasped(held)).grasp).toBe(1);
+      const opens = {
+        samples: [
+          { camera, hand: held },
+          { camera, hand: grasped(held) },
+        ],
+        ownCamera: true,
+      };
+      expect(hasMoved(opens)).toBe(true);
+      expect(doesAsSaid(opens)).toBe(false);
+      const [first] = motionOf(opens, acting).frames;
+      expect(first.hands[guide!.side]!.joints).toEqual(seen);
+    },
+  );
+
   test('what was brought to rest before is what the physics gives', async () => {
     const [{ seed, rest }] = rooms;
     expect(restOf(await makeWorld(seed))).toEqual(rest);
@@ -144,6 +177,16 @@ test('a hand that holds nothing takes its camera along', () => {
   expect(frames.map(({ camera: { matrix } }) => matrix[7])).toEqual([1.5, 1.5, 1.5, 1.5, 1.5]);
   expect(frames.at(-1)!.hands.left!.joints![0] - frames[0].hands.left!.joints![0]).toBeCloseTo(0.2, 9);
   expect(frames[0].hands.right).toBe(null);
+  const still = { samples: [{ camera, hand }], ownCamera: true };
+  expect(hasMoved(still)).toBe(false);
+  const closes = {
+    ...still,
+    samples: [
+      { camera, hand },
+      { camera, hand: grasped(hand) },
+    ],
+  };
+  expect(hasMoved(closes)).toBe(true);
 });
 
 test('a gesture is from taking to letting go; keys let go when none comes any more', () => {

@@ -1,6 +1,6 @@
 /** The hand in detail: how it is held, motions that are ready, recordings, and the visitor's own hands. */
 import { createEffect, createSignal, For, onCleanup } from 'solid-js';
-import { type HandRig, handBefore, POSTURES, type Posture } from '../scene-editor/hand-rig.ts';
+import { freed, type HandRig, handBefore, POSTURES, type Posture } from '../scene-editor/hand-rig.ts';
 import { PRESET_NAMES, PRESETS, type PresetName, presetTrajectory } from '../scene-editor/presets.ts';
 import { type Recording, record } from '../scene-editor/recorder.ts';
 import type { Session } from '../state/session.ts';
@@ -16,10 +16,7 @@ export function HandPanel(props: { session: Session; hand: Hand }) {
   const lens = () => ({ ...room.now().motions!.present.frames[0].intrinsics });
   const free = (by: (now: HandRig) => HandRig) => {
     hand.enter();
-    hand.change(({ camera, hand: now }) => ({
-      camera,
-      hand: by(now.guide ? handBefore(camera, now.side) : now),
-    }));
+    hand.change(({ camera, hand: now }) => ({ camera, hand: by(freed(now)) }));
   };
   const toggleRecording = () => {
     if (recording) {

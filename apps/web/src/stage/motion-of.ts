@@ -14,7 +14,8 @@ export interface Drag {
 
 /** @param roomMotion the room's own motion: its lens, rate and length, and, of a hand that holds on, its approach. */
 export function motionOf({ samples, ownCamera }: Drag, roomMotion: Trajectory): Trajectory {
-  const { guide } = samples[0].hand;
+  // One that let go on the way is nobody's to guide.
+  const guide = samples.at(-1)!.hand.guide;
   const { frames, fps } = roomMotion;
   const taken = fittedTo(samples, frames.length);
   if (!guide)
@@ -43,13 +44,14 @@ export function doesAsSaid({ samples }: Drag): boolean {
   return along > ENOUGH && off < NEAR + 0.3 * Math.max(0, along - 1);
 }
 
-/** Metres below which a hand was taken and put back. */
+/** Metres below which a hand was taken and put back, where it did nothing else. */
 const STILL = 0.01;
 
 export function hasMoved({ samples }: Drag): boolean {
   const [first] = samples;
   return samples.some(({ hand }) => {
     const apart = hand.position.map((value, i) => value - first.hand.position[i]);
-    return Math.hypot(...apart) > STILL || hand.rotation.some((q, i) => q !== first.hand.rotation[i]);
+    const turned = hand.rotation.some((q, i) => q !== first.hand.rotation[i]);
+    return Math.hypot(...apart) > STILL || turned || hand.grasp !== first.hand.grasp;
   });
 }
