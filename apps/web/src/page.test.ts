@@ -110,9 +110,9 @@ const roomAlone = (page: Page): Promise<string> =>
 async function changesRoom(page: Page, what: string, act: () => Promise<void>): Promise<void> {
   await ready(page);
   let before = '';
-  let last = '';
   const still = async () => {
-    [before, last] = [last, await roomAlone(page)];
+    const last = before;
+    before = await roomAlone(page);
     return before === last;
   };
   const polled = { timeout: PATIENCE, intervals: [300] };

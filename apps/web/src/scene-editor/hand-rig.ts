@@ -29,7 +29,7 @@ export interface HandRig {
   readonly posture: Posture;
   /** 0 open, 1 closed. */
   readonly grasp: number;
-  /** Of a hand that holds the room's thing: it says posture and rotation. */
+  /** Of a hand that holds the room's thing: it says posture, grasp and rotation. */
   readonly guide?: Guide;
 }
 
@@ -122,7 +122,7 @@ export function draggedAlongRay(hand: HandRig, camera: CameraRig, metres: number
   return { ...hand, position: add(camera.position, scale(ray, next / distance)) };
 }
 
-/** The hand where it is seen, closed, holding nothing. */
+/** Lets go of what the hand holds; the wrist stays where it is. */
 export function freed(hand: HandRig): HandRig {
   const { guide, side, position: held, posture, grasp } = hand;
   if (!guide) return hand;

@@ -14,7 +14,7 @@ export interface Drag {
 
 /** @param roomMotion the room's own motion: its lens, rate and length, and, of a hand that holds on, its approach. */
 export function motionOf({ samples, ownCamera }: Drag, roomMotion: Trajectory): Trajectory {
-  // One that let go on the way is nobody's to guide.
+  // A hand that let go on the way moves freely from the beginning.
   const guide = samples.at(-1)!.hand.guide;
   const { frames, fps } = roomMotion;
   const taken = fittedTo(samples, frames.length);
@@ -44,7 +44,7 @@ export function doesAsSaid({ samples }: Drag): boolean {
   return along > ENOUGH && off < NEAR + 0.3 * Math.max(0, along - 1);
 }
 
-/** Metres below which a hand was taken and put back, where it did nothing else. */
+/** Metres below which a hand that neither turned nor grasped has not moved. */
 const STILL = 0.01;
 
 export function hasMoved({ samples }: Drag): boolean {

@@ -166,7 +166,7 @@ export function Stage(props: { session: Session; hand: Hand; clock: Clock }) {
         }}
         tabindex="0"
         role="application"
-        aria-label="The room. Arrow keys drag the hand, Page Up and Page Down move it away and near, Z and X turn it, with Shift they bend it, G grasps, Shift with arrow keys looks around, W A S D walk, Q and E go down and up, H brings the hand back. Let go of the keys, and the model draws what the hand did."
+        aria-label="The room. Arrow keys drag the hand, Page Up and Page Down move it away and near, Z and X turn it, with Shift they bend it, G grasps or lets go, Shift with arrow keys looks around, W A S D walk, Q and E go down and up, H brings the hand back. Let go of the keys, and the model draws what the hand did."
         onKeyDown={keys}
       >
         <Show when={ready() && engine.state.count} keyed>
